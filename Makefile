@@ -1,0 +1,54 @@
+# make demo   set up, then search the embedded digits under a small energy budget
+# make test   set up, then run the tests (test-fast: without the slow ones)
+# make tutorial   the runs of docs/tutorial.md, on FashionMNIST
+# make lint   ruff, format check, strict types
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO_BUDGET_KWH ?= 0.0002
+FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
+TUTORIAL := --data fashion-mnist --data-dir $(FASHION_MNIST) --space docs/tutorial/space.toml
+
+.PHONY: demo tutorial test test-fast lint format clean
+
+demo: $(VENV)/installed
+	rm -rf runs/demo
+	$(BIN)/ecoml search --budget-kwh $(DEMO_BUDGET_KWH) --out runs/demo
+
+tutorial: $(VENV)/installed
+	rm -rf runs/tutorial runs/tutorial-compare
+	$(BIN)/ecoml search $(TUTORIAL) --budget-kwh 0.0003 --grid-intensity 300 --out runs/tutorial
+	$(BIN)/ecoml report runs/tutorial --grid-intensity 300
+	$(BIN)/ecoml compare baselines/random.toml $(TUTORIAL) --budget-kwh 0.00004 --seeds 5 \
+	    --target 0.8 --target 0.85 --out runs/tutorial-compare
+	cp runs/tutorial/figures/front.png docs/figures/tutorial-front.png
+	cp runs/tutorial-compare/figures/energy-to-target.png docs/figures/tutorial-energy-to-target.png
+
+test: $(VENV)/installed
+	$(BIN)/pytest
+
+test-fast: $(VENV)/installed
+	$(BIN)/pytest -m "not slow"
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy ecoml
+	$(BIN)/mypy --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls tests
+
+format: $(VENV)/installed
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	    { echo "ecoml needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	    { rm -rf $(VENV); echo "no virtual environment can be made; on Debian: apt install python3-venv"; exit 1; }
+	@echo "installing into $(VENV): PyTorch and the rest, some gigabytes, a few minutes"
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,410 @@
+"""What energy meters make of counters that wrap, fail, repeat and reset, and what metering costs a training.
+
+    python benchmarks/meter.py [--tools ecoml,zeus] [--scenarios wrap,…] [--no-overhead] [--json]
+
+Errors: every tool reads the same simulated RAPL counters at the same simulated time, in a process of its own, with its
+defaults; none is changed (see `simulated_system/sitecustomize.py`). The truth is what the counters would show had they
+no end. Overhead: the CPU time of a real training (digits, one thread), of each tool's windows, one per epoch, and of
+the threads and processes it runs beside. Tools that are not installed are named: `pip install -e .[bench]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from meter_tools import OVERHEAD, TOOLS  # noqa: E402 - the folder is on the path from here on
+from simulated_system.sitecustomize import State  # noqa: E402 - as above
+
+from ecoml.testing.hosts import SimulatedHost  # noqa: E402 - as above
+
+RANGE_J = 262_143.328_85
+"""What the counters of most processors wrap at: after 15.6 min at 280 W."""
+SMALL_RANGE_J = 65_712.999_613
+"""What those of others do: after 4.2 min at 260 W."""
+FASTEST, SHORTEST_S = 60.0, 6.0
+"""A window takes at least so many real seconds, and goes by at most so much faster than reality."""
+SETTLE_S = 3.0
+"""Real time for the processes that tools start beside them to be there."""
+STEP_S = 0.002
+HELD_S = 0.2
+"""So long the time waits for a thread that is about to wake."""
+TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A host and what happens to it during one window.
+
+    Attributes:
+        what: For people.
+        build: Adds packages to a host and gives the counters whose sum is the truth.
+        window_s: Simulated seconds of the window, or what gives them when it has opened.
+        events: Simulated second of the window → what happens then.
+        denied: Whether the counters cannot be opened.
+    """
+
+    what: str
+    build: Callable[[SimulatedHost], list[Any]]
+    window_s: float | Callable[[World], float]
+    events: tuple[tuple[float, Callable[[World], None]], ...] = ()
+    denied: bool = False
+
+
+class World:
+    """A simulated host whose time goes by, faster or slower, while the tools run in it."""
+
+    def __init__(self, folder: Path, scenario: Scenario) -> None:
+        self.host = SimulatedHost(folder)
+        _furnish(folder)
+        self.counters = scenario.build(self.host)
+        _subsystem(folder)
+        self._state = State.create(folder / "state")
+        self.failing, self.denied = False, scenario.denied
+        self._speed = 1.0
+        self._end_s = float("inf")
+        self._over, self._stopped = threading.Event(), False
+        self._moved_s = time.monotonic()
+        self._write()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def go_by(self, seconds: float, speed: float) -> None:
+        """Let simulated seconds go by; afterwards time goes on as in reality."""
+        self._over.clear()
+        self._end_s, self._speed = self.host.now_s + seconds, speed
+        self._over.wait()
+
+    def close(self) -> None:
+        """Stop the time."""
+        self._stopped = True
+        self._thread.join()
+
+    def _run(self) -> None:
+        last_s = time.monotonic()
+        while not self._stopped:
+            time.sleep(STEP_S)
+            now_s = time.monotonic()
+            goal_s = min(self.host.now_s + (now_s - last_s) * self._speed, self._end_s, self._state.next_s)
+            last_s = now_s
+            if goal_s > self.host.now_s:
+                self.host.advance(goal_s - self.host.now_s)
+                self._moved_s = now_s
+                self._write()
+            elif now_s - self._moved_s > HELD_S:
+                self._state.forget()
+            if self.host.now_s >= self._end_s - 1e-9:
+                self._end_s, self._speed = float("inf"), 1.0
+                self._over.set()
+
+    def _write(self) -> None:
+        true_j = sum(counter.true_j for counter in self.counters)
+        self._state.write(self.host.now_s, true_j, self.failing, self.denied)
+
+
+def _furnish(root: Path) -> None:
+    """What else tools look for: two processors with the same number of cores, a place for locks."""
+    cpus = root / "sys/devices/system/cpu"
+    for cpu in range(4):
+        (cpus / f"cpu{cpu}/topology").mkdir(parents=True)
+        (cpus / f"cpu{cpu}/topology/physical_package_id").write_text("0\n")
+    (cpus / "present").write_text("0-3\n")
+    (root / "proc").mkdir(exist_ok=True)
+    (root / "proc/cpuinfo").write_text(
+        "".join(
+            f"processor\t: {cpu}\nvendor_id\t: GenuineIntel\nmodel name\t: Intel(R) Xeon(R) Gold 6230 CPU @ 2.10GHz\n"
+            f"physical id\t: 0\nflags\t\t: fpu sse2 avx512f\n\n"
+            for cpu in range(4)
+        )
+    )
+    (root / "run/lock").mkdir(parents=True)
+
+
+def _subsystem(root: Path) -> None:
+    for control in (root / "sys/devices/virtual/powercap").iterdir():
+        link = control / "subsystem"
+        if not link.is_symlink():
+            link.symlink_to("../../../../class/powercap")
+
+
+def _one(power_w: float = 280.0, start_j: float = 5000.0, modulus_j: float = RANGE_J) -> Any:
+    return lambda host: [host.add_package(power_w, start_j=start_j, modulus_j=modulus_j)]
+
+
+def _repeated_dies(host: SimulatedHost) -> list[Any]:
+    first = host.add_package(150.0, die=0)
+    host.add_package(150.0, die=1, repeats=first)
+    return [first]
+
+
+def _distinct_dies(host: SimulatedHost) -> list[Any]:
+    return [host.add_package(150.0, die=0), host.add_package(110.0, die=1, start_j=9000.0)]
+
+
+def _with_psys(host: SimulatedHost) -> list[Any]:
+    package = host.add_package(120.0)
+    host.add_psys(180.0)
+    return [package]
+
+
+def _fail(world: World) -> None:
+    world.failing = True
+
+
+def _recover(world: World) -> None:
+    world.failing = False
+
+
+def _reset(world: World) -> None:
+    world.counters[0].reset()
+
+
+def _just_after_the_wrap(world: World) -> float:
+    counter = world.counters[0]
+    return float((counter.modulus_j - counter.raw_j) / counter.power_w) + 0.01
+
+
+SCENARIOS = {
+    "plain": Scenario("nothing goes wrong", _one(), 120.0),
+    "wrap": Scenario("one wrap in 20 min", _one(), 1200.0),
+    "late-wrap": Scenario("one wrap, 10 ms before the end", _one(start_j=RANGE_J - 6e4), _just_after_the_wrap),
+    "wraps": Scenario("six wraps in 26 min", _one(260.0, modulus_j=SMALL_RANGE_J), 1560.0),
+    "failed-reads": Scenario("reads fail (EIO) for 20 s of 120 s", _one(), 120.0, ((50.0, _fail), (70.0, _recover))),
+    "fails-at-end": Scenario("reads fail (EIO) from 100 s of 120 s on", _one(), 120.0, ((100.0, _fail),)),
+    "reset": Scenario("the counter is reset after 60 s of 120 s", _one(), 120.0, ((60.0, _reset),)),
+    "repeated-dies": Scenario("two dies show one counter (Zen 1, 2)", _repeated_dies, 120.0),
+    "distinct-dies": Scenario("two dies with a counter each", _distinct_dies, 120.0),
+    "psys": Scenario("psys beside its package", _with_psys, 120.0),
+    "denied": Scenario("only root may read (Linux since 5.10)", _one(), 60.0, denied=True),
+}
+
+
+@dataclass
+class Child:
+    """A tool's process."""
+
+    tool: str
+    process: subprocess.Popen[str]
+    answer: dict[str, Any] = field(default_factory=dict)
+
+    def hear(self) -> dict[str, Any]:
+        """Its next answer; a process that says nothing for `TIMEOUT_S` is ended."""
+        timer = threading.Timer(TIMEOUT_S, self.end)
+        timer.start()
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not timer.is_alive():
+            return {"raises": f"silence: no answer within {TIMEOUT_S:g} s"}
+        timer.cancel()
+        return dict(json.loads(line)) if line else {"raises": "ended: the tool ended the process it was to measure"}
+
+    def say(self) -> None:
+        """Let it go on."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended; `hear` says so
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+
+    def end(self) -> None:
+        """End it, with all it has started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+
+def start(tool: str, what: str, root: Path, *, clock: bool, log: IO[str]) -> Child:
+    """A tool in its own process within a simulated system."""
+    folder = root / "home" / tool
+    folder.mkdir(parents=True)
+    paths = [str(HERE / "simulated_system"), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "ECOML_SIMULATED_ROOT": str(root),
+        "ECOML_SIMULATED_STATE": str(root / "state"),
+        "TMPDIR": str(folder),
+        "HOME": str(folder),
+        "OMP_NUM_THREADS": "1",
+    }
+    if clock:
+        environment["ECOML_SIMULATED_CLOCK"] = "1"
+    process = subprocess.Popen(
+        [sys.executable, str(HERE / "meter_tools.py"), tool, what],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        cwd=folder,
+        env=environment,
+        start_new_session=True,
+    )
+    return Child(tool, process)
+
+
+def measure(scenario: Scenario, tools: list[str], folder: Path) -> dict[str, dict[str, Any]]:
+    """What each tool says of one window of a scenario."""
+    world = World(folder, scenario)
+    with (folder / "log").open("w") as log, ThreadPoolExecutor(len(tools)) as together:
+        children = [start(tool, "error", folder, clock=True, log=log) for tool in tools]
+        try:
+
+            def hear(which: list[Child]) -> list[Child]:
+                for child, answer in zip(which, together.map(Child.hear, which), strict=True):
+                    child.answer = answer
+                return [child for child in which if "state" in child.answer]
+
+            ready = hear(children)
+            for child in ready:
+                child.say()
+            begun = hear(ready)
+            time.sleep(SETTLE_S)
+            _let_pass(world, scenario)
+            for child in begun:
+                child.say()
+            hear(begun)
+        finally:
+            for child in children:
+                child.end()
+            world.close()
+    return {child.tool: child.answer for child in children}
+
+
+def _let_pass(world: World, scenario: Scenario) -> None:
+    window_s = scenario.window_s(world) if callable(scenario.window_s) else scenario.window_s
+    speed = min(FASTEST, max(1.0, window_s / SHORTEST_S))
+    past_s = 0.0
+    for at_s, event in scenario.events:
+        world.go_by(at_s - past_s, speed)
+        event(world)
+        past_s = at_s
+    world.go_by(max(0.0, window_s - 1.0 - past_s), speed)
+    world.go_by(min(1.0, window_s - past_s), 1.0)  # unhurried, so that every tool keeps up with the end
+
+
+def overhead(tools: list[str]) -> dict[str, dict[str, Any]]:
+    """What a training costs, alone and with each tool; one after the other."""
+    told: dict[str, dict[str, Any]] = {}
+    for tool in ["none", *(tool for tool in tools if tool in OVERHEAD)]:
+        with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w") as log:
+            world = World(Path(folder), SCENARIOS["plain"])
+            child = start(tool, "overhead", Path(folder), clock=False, log=log)
+            try:
+                told[tool] = child.hear()
+            finally:
+                child.end()
+                world.close()
+    return told
+
+
+def error_of(answer: dict[str, Any]) -> float:
+    """How far a tool is off; what was drawn while it opened and closed its window may be in it or not."""
+    over_j = answer["energy_j"] - answer["true_j"]
+    return float(over_j if over_j < 0 else max(0.0, over_j - answer["edges_j"]))
+
+
+def error_cell(answer: dict[str, Any]) -> str:
+    """A tool's error for the table."""
+    if "absent" in answer:
+        return "not installed"
+    if "raises" in answer:
+        kind = answer["raises"].split(":")[0]
+        return "ends the process" if kind == "ended" else f"raises {kind}"
+    if answer["energy_j"] is None:
+        return "None"
+    error_j = error_of(answer)
+    cell = f"{_joules(error_j)}\n{100 * error_j / answer['true_j']:+.2f} %"
+    if "uncertainty_j" in answer:
+        cell += f"\n± {_joules(answer['uncertainty_j']).lstrip('+')}, {answer['provenance']}"
+    return cell
+
+
+def overhead_row(tool: str, answer: dict[str, Any]) -> tuple[str, ...]:
+    """A tool's overhead for the table."""
+    if "training_cpu_s" not in answer:
+        return (tool, answer.get("absent") or answer["raises"], "", "", "", "")
+    added_s = answer["window_cpu_s"] * answer["windows"] + answer["beside_cpu_s"]
+    return (
+        tool,
+        f"{answer['startup_cpu_s']:.2f} s",
+        f"{1e6 * answer['window_cpu_s']:,.0f} µs",
+        f"{1e3 * answer['beside_cpu_s'] / answer['wall_s']:.3f} ms/s",
+        str(answer["windows"]),
+        f"{100 * added_s / (answer['training_cpu_s'] - added_s):.3f} %",
+    )
+
+
+def _joules(energy_j: float) -> str:
+    return f"{energy_j / 1e3:+,.1f} kJ" if abs(energy_j) >= 1e4 else f"{energy_j:+,.1f} J"
+
+
+def _version(tool: str) -> str:
+    try:
+        return f"{tool} {version(tool)}"
+    except PackageNotFoundError:
+        return f"{tool} (not installed)"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tools", default=",".join(TOOLS), help="comma-separated, of: %(default)s")
+    parser.add_argument("--scenarios", default=",".join(SCENARIOS), help="comma-separated, of: %(default)s")
+    parser.add_argument("--no-overhead", action="store_true", help="leave the trainings out")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    options = parser.parse_args()
+    tools, scenarios = options.tools.split(","), list(filter(None, options.scenarios.split(",")))
+    for given, known in ((tools, TOOLS), (scenarios, SCENARIOS)):
+        if wrong := [name for name in given if name not in known]:
+            parser.error(f"{', '.join(wrong)}: known are {', '.join(known)}")
+
+    errors: dict[str, dict[str, dict[str, Any]]] = {}
+    for name in scenarios:
+        print(f"{name}: {SCENARIOS[name].what}", file=sys.stderr, flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            errors[name] = measure(SCENARIOS[name], tools, Path(folder))
+    costs = {} if options.no_overhead else overhead(tools)
+    if options.json:
+        print(json.dumps({"errors": errors, "overhead": costs}, indent=2))
+        return
+
+    from rich.console import Console
+    from rich.table import Table
+
+    out = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    out.print(f"{platform.machine()}, {os.cpu_count()} CPUs; {', '.join(map(_version, tools))}")
+    if errors:
+        table = Table("error in one window", *tools, title="Against the true energy of the packages", show_lines=True)
+        for name, answers in errors.items():
+            table.add_row(SCENARIOS[name].what, *(error_cell(answers[tool]) for tool in tools))
+        out.print(table)
+    if costs:
+        title = f"CPU time beside a training of {costs['none'].get('training_cpu_s', 0):.1f} CPU seconds"
+        table = Table("tool", "once", "a window", "running beside", "windows", "share of training", title=title)
+        for tool, answer in costs.items():
+            if tool != "none":
+                table.add_row(*overhead_row(tool, answer))
+        out.print(table)
+    for name, answers in errors.items():
+        for tool, answer in answers.items():
+            if reason := answer.get("raises") or answer.get("absent"):
+                out.print(f"{name}, {tool}: {reason}", markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

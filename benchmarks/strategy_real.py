@@ -1,0 +1,99 @@
+"""Searches that really train: `ecoml.Searcher` on digits or some of FashionMNIST, on the host's meter.
+
+What such a search is to reach is known when random search with the same seed has spent its budget, so a row keeps every
+measurement, and `with_goals` fills in the rest.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from strategy_replay import Goal, Reached
+
+import ecoml
+from ecoml.errors import UsageError
+from ecoml.strategy.pareto import hypervolume
+
+Row = dict[str, Any]
+
+
+def search(task: str, strategy: str, seed: int, budget_kwh: float, out: Path) -> Row:
+    """One search to its end; `points` are (joules spent by the search, accuracy, joules of the trial)."""
+    directory = out / "real" / f"{task}-{strategy}-{seed}"
+    if directory.exists():
+        shutil.rmtree(directory)  # it was cut short: its row is not there
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    training = ecoml.CnnTraining(_data(task, out), threads=1)
+    space = ecoml.load_space("cnn-small")
+    training.prepare(space)  # on no strategy's account
+    result = ecoml.Searcher(
+        *(space, training),
+        budget_kwh=budget_kwh,
+        strategy=strategy,
+        seed=seed,
+        directory=directory,
+        progress=False,
+    ).run()
+    points = [(entry.spent_j, entry.accuracy, entry.energy_j) for entry in result.progress]
+    return {
+        "budget_j": result.energy.budget_j,
+        "spent_j": result.energy.total_j,
+        "provenance": str(result.energy.provenance),
+        "trials": len(result.trials),
+        "optimiser_j": result.energy.by_purpose.get("optimiser"),
+        "points": points,
+        "ended": result.ended,
+    }
+
+
+def with_goals(rows: Sequence[Row]) -> list[Row]:
+    """The rows, those of real searches with what random search's with the same seed sets as goal."""
+    random = {
+        (row["task"], row["seed"]): row for row in rows if row["family"] == "real" and row["strategy"] == "random"
+    }
+    found = []
+    for row in rows:
+        if row["family"] != "real":
+            found.append(row)
+        elif (reference := random.get((row["task"], row["seed"]))) is not None:
+            found.append(row | _reached(row, _goal(reference)))
+    return found
+
+
+def _goal(row: Mapping[str, Any]) -> Goal:
+    points = [(accuracy, math.log(joules)) for _, accuracy, joules in row["points"]]
+    reference = (min(accuracy for accuracy, _ in points), max(joules for _, joules in points))
+    return Goal(max(accuracy for accuracy, _ in points), hypervolume(points, reference), reference, row["budget_j"])
+
+
+def _reached(row: Mapping[str, Any], goal: Goal) -> Row:
+    reached = Reached(goal)
+    for spent_j, accuracy, joules in row["points"]:
+        if reached(spent_j, accuracy, joules):
+            break
+    ends = {"to_target_j": reached.accuracy_j, "to_hypervolume_j": reached.hypervolume_j}
+    return {"target_accuracy": goal.accuracy} | {
+        key: joules if joules < math.inf else None for key, joules in ends.items()
+    }
+
+
+def _data(task: str, out: Path) -> str | Path:
+    """`digits`, a name or file that ecoml reads, or NAME-N: the first N training images of a name."""
+    name, _, count = task.rpartition("-")
+    if not count.isdigit():
+        return task
+    from ecoml.executor.cnn.data import load
+
+    file = out / f"{task}.npz"
+    if not file.is_file():
+        data = load(name)
+        x, y = data.train.images[: int(count)], data.train.labels[: int(count)]
+        if len(y) < int(count):
+            raise UsageError(f"{task}: {name} has only {len(y)} training images; name fewer")
+        np.savez(file, x=x, y=y, x_test=data.test.images[:1000], y_test=data.test.labels[:1000])
+    return file

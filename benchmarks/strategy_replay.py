@@ -1,0 +1,173 @@
+"""One search on a table, through `ask` and `tell`: what a `Searcher` does, without a meter, a ledger or a disk.
+
+`tests/test_benchmark_strategies.py` holds that a `Searcher` makes the same trials.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from strategy_problems import Array, Problem
+
+from ecoml.energy import Provenance
+from ecoml.strategy import Continue, End, Strategy, create_strategy
+from ecoml.strategy.pareto import Front, hypervolume
+from ecoml.trial import Point, Trial, TrialState
+
+
+@dataclass
+class Replayed:
+    """What came of a search.
+
+    Attributes:
+        trials: All its trials.
+        spent_j: Joules that the whole search had spent at each measurement.
+        accuracy: The accuracy there.
+        point_j: The joules of that trial by then.
+        optimiser_s: CPU seconds of asking and telling.
+        ended: Why the strategy ended the search; empty where the budget or the goal did.
+    """
+
+    trials: list[Trial] = field(default_factory=list)
+    spent_j: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    point_j: list[float] = field(default_factory=list)
+    optimiser_s: float = 0.0
+    ended: str = ""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What random search had after its trainings; the other strategies are to reach it.
+
+    Attributes:
+        accuracy: Its best.
+        hypervolume: Of accuracy and log joules, of all points of all curves, up to `reference`.
+        reference: The lowest accuracy and the largest log joules among its points.
+        budget_j: What its trainings took: the budget of every strategy.
+    """
+
+    accuracy: float
+    hypervolume: float
+    reference: tuple[float, float]
+    budget_j: float
+
+
+class Reached:
+    """Follows a search; the joules at which it had reached each half of a goal, inf before.
+
+    Args:
+        goal: What is to be reached.
+        target_only: Whether the target alone is enough; the hypervolume is not looked at.
+    """
+
+    def __init__(self, goal: Goal, target_only: bool = False) -> None:
+        self._goal = goal
+        self._target_only = target_only
+        self._front = Front()
+        self.accuracy_j = math.inf
+        self.hypervolume_j = math.inf
+
+    def __call__(self, spent_j: float, accuracy: float, point_j: float) -> bool:
+        """A further measurement; whether all is reached now, or the budget is spent."""
+        if spent_j > self._goal.budget_j:
+            return True
+        if accuracy >= self._goal.accuracy and math.isinf(self.accuracy_j):
+            self.accuracy_j = spent_j
+        if self._target_only:
+            return self.accuracy_j < math.inf
+        if math.isinf(self.hypervolume_j) and self._front.add(accuracy, math.log(point_j)):
+            volume = hypervolume(list(self._front), self._goal.reference)
+            if volume >= self._goal.hypervolume * (1 - 1e-9):
+                self.hypervolume_j = spent_j
+        return max(self.accuracy_j, self.hypervolume_j) < math.inf
+
+
+def replay(
+    strategy: Strategy,
+    problem: Problem,
+    *,
+    budget_j: float = math.inf,
+    max_trials: int | None = None,
+    until: Callable[[float, float, float], bool] = lambda *_: False,
+) -> Replayed:
+    """Search until the budget, so many trials, or what `until` makes of (spent_j, accuracy, point_j), ends it."""
+    search = Replayed()
+    curves: dict[int, tuple[Array, Array]] = {}
+    spent_j = 0.0
+
+    def tell(trial: Trial) -> None:
+        before = time.thread_time()
+        strategy.tell(trial)
+        search.optimiser_s += time.thread_time() - before
+
+    while spent_j < budget_j:
+        before = time.thread_time()
+        decision = strategy.ask()
+        search.optimiser_s += time.thread_time() - before
+        if isinstance(decision, End):
+            search.ended = decision.reason
+            break
+        if isinstance(decision, Continue):
+            trial = search.trials[decision.number]
+            trial.state = TrialState.RUNNING
+            tell(trial)
+        elif max_trials is not None and len(search.trials) >= max_trials:
+            break
+        else:
+            trial = Trial(len(search.trials), dict(decision.config))
+            search.trials.append(trial)
+            curves[trial.number] = problem.curve(trial.config)
+            tell(trial)
+        accuracy, step_j = curves[trial.number]
+        taken = 0
+        while decision.steps is None or taken < decision.steps:
+            if trial.step == len(accuracy):  # as a generator: its end shows when it is asked for more
+                trial.state = TrialState.FINISHED
+                break
+            joules, share = float(step_j[trial.step]), float(accuracy[trial.step])
+            spent_j += joules
+            taken += 1
+            trial.curve.append(Point(trial.step + 1, share, trial.energy_j + joules, 0.0, Provenance.REPORTED))
+            search.spent_j.append(spent_j)
+            search.accuracy.append(share)
+            search.point_j.append(trial.energy_j)
+            tell(trial)
+            if until(spent_j, share, trial.energy_j):
+                return search
+        if trial.state is TrialState.RUNNING:
+            trial.state = TrialState.SUSPENDED
+        tell(trial)
+    return search
+
+
+def goal_of_random(problem: Problem, seed: int, trainings: int) -> Goal:
+    """What random search with this seed has after so many whole trainings."""
+    search = replay(create_strategy("random", problem.space, seed), problem, max_trials=trainings)
+    reference = (min(search.accuracy), math.log(max(search.point_j)))
+    points = [(accuracy, math.log(joules)) for accuracy, joules in zip(search.accuracy, search.point_j, strict=True)]
+    return Goal(max(search.accuracy), hypervolume(points, reference), reference, search.spent_j[-1])
+
+
+def measure(problem: Problem, strategy: str, seed: int, goal: Goal, target_only: bool = False) -> Mapping[str, Any]:
+    """One strategy, one seed: a row of the results, its energies in joules and None where the goal was missed."""
+    reached = Reached(goal, target_only)
+    search = replay(create_strategy(strategy, problem.space, seed), problem, budget_j=goal.budget_j, until=reached)
+    return {
+        "target_accuracy": goal.accuracy,
+        "budget_j": goal.budget_j,
+        "to_target_j": _finite(reached.accuracy_j),
+        **({} if target_only else {"to_hypervolume_j": _finite(reached.hypervolume_j)}),
+        "spent_j": min(search.spent_j[-1], goal.budget_j),
+        "trials": len(search.trials),
+        "optimiser_s": search.optimiser_s,
+        "ended": search.ended,
+    }
+
+
+def _finite(joules: float) -> float | None:
+    return joules if joules < math.inf else None

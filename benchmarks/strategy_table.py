@@ -1,0 +1,216 @@
+"""From rows of searches to what is read: ratios to random search, their intervals, misses; as table, CSV and figure.
+
+For one problem and seed, a strategy's ratio is the joules random search took to the goal / those the strategy took. A
+strategy that missed counts with its budget, which is the least it would have taken: its ratio is an upper bound.
+The mean of a strategy is geometric, over problems and seeds; its interval resamples the seeds of each problem
+(percentile bootstrap), so it speaks of these problems, not of others.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from strategy_real import Row, with_goals
+
+from ecoml.report.statistics import LEVEL
+
+GOALS = {"target": "to_target_j", "hypervolume": "to_hypervolume_j"}
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a strategy did towards a goal on a family of problems.
+
+    Attributes:
+        family: `nearest`, `smooth`, `hpobench` or `real`.
+        goal: `target` or `hypervolume`.
+        strategy: Its name.
+        searches: With a counterpart of random search.
+        problems: They are on so many.
+        misses: How many did not reach the goal.
+        mean: Geometric mean of the ratios; with misses it is at most that.
+        low: Lower end of its interval.
+        high: Upper end.
+        median: Of the ratios.
+        median_low: Lower end of its interval.
+        median_high: Upper end.
+        optimiser_s: Median CPU seconds of the optimiser a trial; not a number where they were not measured.
+    """
+
+    family: str
+    goal: str
+    strategy: str
+    searches: int
+    problems: int
+    misses: int
+    mean: float
+    low: float
+    high: float
+    median: float
+    median_low: float
+    median_high: float
+    optimiser_s: float
+
+
+def standings(rows: Sequence[Mapping[str, Any]]) -> list[Standing]:
+    """Every strategy on every family towards both goals, the best mean first."""
+    found = []
+    for family in sorted({row["family"] for row in rows}):
+        for goal, column in GOALS.items():
+            own = [row for row in rows if row["family"] == family and column in row]
+            random = {(r["task"], r["seed"]): r[column] for r in own if r["strategy"] == "random"}
+            group = []
+            for strategy in sorted({row["strategy"] for row in own}):
+                paired = [
+                    r for r in own if r["strategy"] == strategy and random.get((r["task"], r["seed"])) is not None
+                ]
+                if paired:
+                    group.append(_standing(family, goal, strategy, paired, random, column))
+            found += sorted(group, key=lambda standing: -standing.mean)
+    return found
+
+
+def _standing(
+    family: str,
+    goal: str,
+    strategy: str,
+    rows: Sequence[Mapping[str, Any]],
+    random: Mapping[tuple[str, int], float],
+    column: str,
+) -> Standing:
+    logs = defaultdict(list)  # problem → log ratios
+    for row in rows:
+        spent_j = row["budget_j"] if row[column] is None else row[column]
+        logs[row["task"]].append(math.log(random[row["task"], row["seed"]] / spent_j))
+    mean, median, (low, high), (median_low, median_high) = bootstrap(list(logs.values()))
+    thinking = [row["optimiser_s"] / row["trials"] for row in rows if "optimiser_s" in row and row["trials"]]
+    return Standing(
+        *(family, goal, strategy, len(rows), len(logs)),
+        sum(row[column] is None for row in rows),
+        *(mean, low, high, median, median_low, median_high),
+        float(np.median(thinking)) if thinking else math.nan,
+    )
+
+
+def bootstrap(
+    problems: Sequence[Sequence[float]], seed: int = 0
+) -> tuple[float, float, tuple[float, float], tuple[float, float]]:
+    """Geometric mean and median of ratios, and their percentile intervals.
+
+    Args:
+        problems: Log ratios, those of a problem together.
+        seed: Of the resampling.
+
+    Returns:
+        Mean, median, the interval of the mean, that of the median; no numbers where no problem has a second seed.
+    """
+    rng = np.random.default_rng(seed)
+    arrays = [np.asarray(logs, dtype=float) for logs in problems]
+    drawn = np.concatenate([logs[rng.integers(len(logs), size=(RESAMPLES, len(logs)))] for logs in arrays], axis=1)
+    every = np.concatenate(arrays)
+    if max(map(len, arrays)) == 1:
+        nowhere = (math.nan, math.nan)
+        return math.exp(every.mean()), math.exp(float(np.median(every))), nowhere, nowhere
+    ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    mean_low, mean_high = np.exp(np.quantile(drawn.mean(axis=1), ends)).tolist()
+    median_low, median_high = np.exp(np.quantile(np.median(drawn, axis=1), ends)).tolist()
+    return math.exp(every.mean()), math.exp(float(np.median(every))), (mean_low, mean_high), (median_low, median_high)
+
+
+def markdown(found: Sequence[Standing]) -> str:
+    """One table a family."""
+    parts = []
+    for family in dict.fromkeys(standing.family for standing in found):
+        target = [s for s in found if s.family == family and s.goal == "target"]
+        volume = {s.strategy: s for s in found if s.family == family and s.goal == "hypervolume"}
+        count = max(s.searches for s in target)
+        lines = [
+            f"{family}: {target[0].problems} problems, {count} searches a strategy",
+            "",
+            "| strategy | × less energy to the target | median | misses | × less to the hypervolume | misses"
+            " | optimiser, CPU s a trial |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for s in target:
+            v = volume.get(s.strategy)
+            beyond = f"{_mean(v)} | {v.misses} of {v.searches}" if v else "– | –"
+            thinking = "–" if math.isnan(s.optimiser_s) else f"{s.optimiser_s:.3f}"
+            lines.append(
+                f"| {s.strategy} | {_mean(s)} | {s.median:.2f}{_interval(s.median_low, s.median_high)}"
+                f" | {s.misses} of {s.searches} | {beyond} | {thinking} |"
+            )
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _mean(standing: Standing) -> str:
+    bound = "≤ " if standing.misses else ""
+    return f"{bound}{standing.mean:.2f}{_interval(standing.low, standing.high)}"
+
+
+def _interval(low: float, high: float) -> str:
+    return "" if math.isnan(low) else f" ({low:.2f}–{high:.2f})"
+
+
+def publish(rows: Sequence[Row], out: Path) -> str:
+    """Write table.md, table.csv, searches.csv and the figure; the table."""
+    complete = with_goals(rows)
+    found = standings(complete)
+    text = markdown(found)
+    (out / "table.md").write_text(text + "\n", encoding="utf-8")
+    _write_csv(out / "table.csv", [asdict(standing) for standing in found])
+    _write_csv(out / "searches.csv", [{k: v for k, v in row.items() if k != "points"} for row in complete])
+    for format_ in ("svg", "png"):
+        _draw(found, out / f"figure.{format_}")
+    return text
+
+
+def _write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    columns = list(dict.fromkeys(key for record in records for key in record))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(records)
+
+
+def _draw(found: Sequence[Standing], path: Path) -> None:
+    """Ratio to random search with its interval, a point a strategy and family; hollow where some searches missed."""
+    import altair as alt
+
+    from ecoml.report.drawing import PRINT, finish, layer_of
+
+    records = [
+        asdict(s) | {"missed": "some missed" if s.misses else "all reached it"} for s in found if s.goal == "target"
+    ]
+    if not records:
+        return
+    families = list(dict.fromkeys(record["family"] for record in records))
+    colour = alt.Color(
+        "family:N", title=None, scale=alt.Scale(domain=families, range=list(PRINT.series[: len(families)]))
+    )
+    y = alt.Y("strategy:N", title=None, sort=alt.EncodingSortField("mean", op="mean", order="descending"))
+    offset = alt.YOffset("family:N", scale=alt.Scale(domain=families))
+    x = alt.X("low:Q", title="Times less energy to the target than random search", scale=alt.Scale(type="log"))
+    data = layer_of(records)
+    filled = alt.condition("datum.misses > 0", alt.value(PRINT.paper), colour)
+    finish(
+        [
+            layer_of([record for record in records if record["low"] == record["low"]])
+            .mark_rule(strokeWidth=1.5)
+            .encode(y=y, yOffset=offset, x=x, x2="high:Q", color=colour),
+            data.mark_point(size=45, filled=True, strokeWidth=1.5, opacity=1).encode(
+                y=y, yOffset=offset, x="mean:Q", fill=filled, stroke=colour
+            ),
+            layer_of([{"low": 1.0}]).mark_rule(color=PRINT.muted, strokeDash=[3, 3]).encode(x=x),
+        ],
+        PRINT,
+        height=28 * len({record["strategy"] for record in records}) + 10 * len(families),
+    ).save(str(path), **({"ppi": 144} if path.suffix == ".png" else {}))

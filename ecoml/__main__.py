@@ -1,0 +1,6 @@
+"""`python -m ecoml`."""
+
+from ecoml.cli import main
+
+if __name__ == "__main__":
+    main()

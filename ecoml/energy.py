@@ -1,0 +1,226 @@
+"""Energy as a value: joules by domain, with provenance and uncertainty.
+
+Units: joules (J) as float everywhere inside; kWh only where a person reads or types.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+J_PER_KWH = 3.6e6
+
+
+class Provenance(StrEnum):
+    """Where a figure comes from, strongest first."""
+
+    MEASURED = "measured"  # a hardware counter
+    SAMPLED = "sampled"  # integrated power readings
+    REPORTED = "reported"  # the caller's figure
+    ESTIMATED = "estimated"  # a model
+    MISSING = "missing"  # nobody looked
+
+    @property
+    def rank(self) -> int:
+        """0 for the strongest."""
+        return _RANK[self]
+
+
+_RANK = {provenance: rank for rank, provenance in enumerate(Provenance)}
+
+
+class Purpose(StrEnum):
+    """What a joule was spent on. The four sum to the host's total."""
+
+    TRAINING = "training"
+    EVALUATION = "evaluation"
+    OPTIMISER = "optimiser"
+    OVERHEAD = "overhead"
+
+
+def weakest(provenances: Iterable[Provenance]) -> Provenance:
+    """The provenance of a sum: that of its weakest part; `missing` for a sum of nothing."""
+    return max(provenances, key=lambda p: p.rank, default=Provenance.MISSING)
+
+
+def comparable(first: Provenance, second: Provenance) -> bool:
+    """Whether joules of the two mean the same: those of counters do, and those of a model only among themselves.
+
+    What is missing says nothing about the rest of a sum, and is taken for a counter's or a model's.
+    """
+    if Provenance.REPORTED in (first, second):
+        return first is second
+    return first is second or Provenance.ESTIMATED not in (first, second) or Provenance.MISSING in (first, second)
+
+
+@dataclass(frozen=True, slots=True)
+class DomainEnergy:
+    """Energy of one domain over one window, or over several.
+
+    Attributes:
+        energy_j: Joules, ≥ 0.
+        uncertainty_j: Half-width in joules; for an estimate, the distance to the upper end of its interval.
+        provenance: Source of the figure.
+        edge_j: The part of `uncertainty_j` that stems from how late the readings at the edges may have been. What one
+            window gains by it, the window beside it loses.
+        opening_j: What the opening alone may have to do with it, however short the window is; it may exceed `edge_j`.
+        closing_j: The same of the close.
+    """
+
+    energy_j: float
+    uncertainty_j: float
+    provenance: Provenance
+    edge_j: float = 0.0
+    opening_j: float = 0.0
+    closing_j: float = 0.0
+
+    @property
+    def common_j(self) -> float:
+        """The rest of the uncertainty: the source's own error, which is the same in all windows, and what was lost."""
+        return max(0.0, self.uncertainty_j - self.edge_j)
+
+    def __add__(self, other: DomainEnergy) -> DomainEnergy:
+        return total((self, other))
+
+    def then(self, other: DomainEnergy) -> DomainEnergy:
+        """This window and the one that opens with the very reading that closed it: the edge between them cancels."""
+        edge_j = min(self.opening_j + other.closing_j, self.edge_j + other.edge_j)
+        return DomainEnergy(
+            self.energy_j + other.energy_j,
+            self.common_j + other.common_j + edge_j,
+            weakest((self.provenance, other.provenance)),
+            edge_j,
+            self.opening_j,
+            other.closing_j,
+        )
+
+    def times(self, factor: float) -> DomainEnergy:
+        """So many times this energy, with its error so many times: power over a second becomes energy."""
+        return DomainEnergy(
+            factor * self.energy_j,
+            factor * self.uncertainty_j,
+            self.provenance,
+            factor * self.edge_j,
+            factor * self.opening_j,
+            factor * self.closing_j,
+        )
+
+
+def figure_of(energy_j: float, uncertainty_j: float, provenance: Provenance, edge_j: float) -> DomainEnergy:
+    """A figure of which no more is kept than this: each edge is taken for a half of `edge_j`."""
+    return DomainEnergy(energy_j, uncertainty_j, provenance, edge_j, edge_j / 2, edge_j / 2)
+
+
+def total(parts: Sequence[DomainEnergy]) -> DomainEnergy:
+    """The energy of several windows one after the other, summed without rounding errors piling up.
+
+    A source that reads too high does so in every window, so that part adds up. How late a reading was at an edge is
+    independent from edge to edge: that part adds in quadrature, but never to less than the one window over all of them
+    has. Windows known to share their edges are joined by `then`, which is tighter.
+    """
+    if not parts:
+        return DomainEnergy(0.0, 0.0, Provenance.MISSING)
+    outer_j = parts[0].opening_j + parts[-1].closing_j
+    edges_j = [part.edge_j for part in parts]
+    edge_j = min(math.fsum(edges_j), max(math.hypot(*edges_j), outer_j))
+    return DomainEnergy(
+        math.fsum(part.energy_j for part in parts),
+        math.fsum(part.common_j for part in parts) + edge_j,
+        weakest(part.provenance for part in parts),
+        edge_j,
+        parts[0].opening_j,
+        parts[-1].closing_j,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """Energy over one window: every domain that does not cover another, and what went unseen.
+
+    Attributes:
+        domains: Energy by domain, e.g. `{"gpu:0": …, "cpu:0": …}`.
+        gaps: What could not be read, one sentence each.
+    """
+
+    domains: Mapping[str, DomainEnergy] = field(default_factory=dict)
+    gaps: tuple[str, ...] = ()
+
+    @property
+    def energy_j(self) -> float:
+        """Joules of all domains together."""
+        return math.fsum(part.energy_j for part in self.domains.values())
+
+    @property
+    def by_domain(self) -> dict[str, float]:
+        """Joules by domain."""
+        return {name: part.energy_j for name, part in self.domains.items()}
+
+    @property
+    def uncertainty_j(self) -> float:
+        """Half-width in joules; the domains' own are added, since one host's sources may err together."""
+        return math.fsum(part.uncertainty_j for part in self.domains.values())
+
+    @property
+    def together(self) -> DomainEnergy:
+        """All domains as one figure."""
+        parts = self.domains.values()
+        return DomainEnergy(
+            self.energy_j,
+            self.uncertainty_j,
+            self.provenance,
+            math.fsum(part.edge_j for part in parts),
+            math.fsum(part.opening_j for part in parts),
+            math.fsum(part.closing_j for part in parts),
+        )
+
+    @property
+    def provenance(self) -> Provenance:
+        """That of the weakest domain."""
+        return weakest(part.provenance for part in self.domains.values())
+
+    def __add__(self, other: Energy) -> Energy:
+        return self._with(other, DomainEnergy.__add__)
+
+    def then(self, other: Energy) -> Energy:
+        """This window and the one that opens with the very reading that closed it, as one window."""
+        return self._with(other, DomainEnergy.then)
+
+    def _with(self, other: Energy, add: Callable[[DomainEnergy, DomainEnergy], DomainEnergy]) -> Energy:
+        domains = dict(self.domains)
+        for name, part in other.domains.items():
+            domains[name] = add(domains[name], part) if name in domains else part
+        return Energy(domains, self.gaps + other.gaps)
+
+
+def reported(energy_j: float, uncertainty_j: float = 0.0) -> Energy:
+    """Energy that the caller's training function brought along."""
+    return Energy({"reported": DomainEnergy(energy_j, uncertainty_j, Provenance.REPORTED)})
+
+
+def format_energy(energy_j: float) -> str:
+    """Joules for a reader, three significant digits: `0.42 J`, `812 J`, `4.31 kJ`, `1.20 MJ`."""
+    if not math.isfinite(energy_j):
+        return f"{energy_j} J"
+    for scale, unit in ((1e6, "MJ"), (1e3, "kJ")):
+        if abs(energy_j) >= 0.9995 * scale:
+            return f"{_three_digits(energy_j / scale)} {unit}"
+    return f"{_three_digits(energy_j)} J"
+
+
+def format_figure(energy_j: float, uncertainty_j: float, provenance: Provenance) -> str:
+    """Joules with their half-width; an estimate's interval is the same factor everywhere, and is told once."""
+    if uncertainty_j <= 0 or provenance is Provenance.ESTIMATED:
+        return format_energy(energy_j)
+    return f"{format_energy(energy_j)} ± {format_energy(uncertainty_j)}"
+
+
+def format_kwh(energy_j: float) -> str:
+    """Joules as kWh for a reader, three significant digits."""
+    return f"{energy_j / J_PER_KWH:.3g} kWh"
+
+
+def _three_digits(value: float) -> str:
+    decimals = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
+    return f"{value:.{decimals}f}"

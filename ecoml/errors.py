@@ -1,0 +1,74 @@
+"""Everything ecoml raises on purpose.
+
+    EcomlError
+    ├── UsageError            the caller's mistake: one line that says what, where and the way out (exit code 2)
+    │   ├── SpaceError        a search space that cannot be used
+    │   ├── DataError         a data set that cannot be used
+    │   ├── RunFolderError    a run folder that is missing, foreign, newer, or already there
+    │   ├── RunLockedError    a run folder that another process is writing
+    │   ├── BudgetError       a budget that is not a positive number, or too small for one trial
+    │   └── MeterError        no energy source of the kind that was required
+    └── SearchFailed          the search could not go on, although it was asked for properly (exit code 1)
+        ├── TrainingError     the training function did something no search can learn from
+        └── StorageError      the run folder cannot be written any more
+
+`BudgetExhausted` is not an error but a signal: an executor's `look()` raises it when the joules are spent.
+"""
+
+from __future__ import annotations
+
+
+class EcomlError(Exception):
+    """Base of all errors raised on purpose.
+
+    Attributes:
+        spent_j: Joules that were spent before the error, 0.0 where nothing had run.
+    """
+
+    def __init__(self, message: str, *, spent_j: float = 0.0) -> None:
+        super().__init__(message)
+        self.spent_j = spent_j
+
+
+class UsageError(EcomlError):
+    """The caller's mistake."""
+
+
+class SpaceError(UsageError):
+    """A search space that cannot be used."""
+
+
+class DataError(UsageError):
+    """A data set that cannot be used."""
+
+
+class RunFolderError(UsageError):
+    """A run folder that is missing, foreign, newer, or already there."""
+
+
+class RunLockedError(UsageError):
+    """A run folder that another process is writing."""
+
+
+class BudgetError(UsageError):
+    """A budget that is not a positive number, or too small for one trial."""
+
+
+class MeterError(UsageError):
+    """No energy source of the kind that was required."""
+
+
+class SearchFailed(EcomlError):  # noqa: N818 - it names what happened, not a mistake
+    """The search could not go on."""
+
+
+class TrainingError(SearchFailed):
+    """The training function did something no search can learn from."""
+
+
+class StorageError(SearchFailed):
+    """The run folder cannot be written any more (a full disk)."""
+
+
+class BudgetExhausted(Exception):  # noqa: N818 - a signal between ledger and executor, not an error
+    """The energy budget is spent; raised by `Account.look` between two batches."""

@@ -1,0 +1,69 @@
+"""The data sets that can be named, and the places where they are looked for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ecoml.errors import DataError, UsageError
+from ecoml.space import Choice, Space
+
+NAMED = {
+    "digits": "1,797 grey images of handwritten digits, 8×8, 10 classes; comes with scikit-learn",
+    "fashion-mnist": "70,000 grey images of clothes, 28×28, 10 classes; 30 MB to download",
+    "mnist": "70,000 grey images of handwritten digits, 28×28, 10 classes; 12 MB to download",
+    "cifar10": "60,000 colour images, 32×32, 10 classes; 170 MB to download",
+    "cifar100": "60,000 colour images, 32×32, 100 classes; 170 MB to download",
+    "svhn": "99,289 colour images of house numbers, 32×32, 10 classes; 240 MB to download, needs scipy",
+}
+"""Name → what it is."""
+
+_HANDED = ("digits", "mnist", "svhn")
+"""Data whose mirror images belong to no class, or to another one."""
+
+
+def available_data() -> list[tuple[str, str]]:
+    """Name and description of every data set that can be named, and of the two formats of one's own data."""
+    return [
+        *NAMED.items(),
+        ("DIR", "a folder of images by class: DIR/CLASS/*.png, or DIR/train/CLASS/… with DIR/test and DIR/val"),
+        ("FILE.npz", "numpy arrays x (N×H×W, N×H×W×C or N×C×H×W) and y (N), if wished x_test and y_test"),
+    ]
+
+
+def cache_dir() -> Path:
+    """Where downloads go unless the caller says otherwise: `ecoml` in the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ecoml"
+
+
+def places(name: str, data_dir: Path | None) -> list[Path]:
+    """Folders where the files of a named data set may lie already, first choice first.
+
+    Without `data_dir`, what the system's packages installed is looked at too (Debian's `dataset-fashion-mnist` puts
+    its files into `datasets/fashion-mnist` of a shared data folder).
+    """
+    if data_dir is not None:
+        return [data_dir]
+    shared = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
+    return [cache_dir(), *(Path(folder) / "datasets" / name for folder in shared.split(":") if folder)]
+
+
+def refuse_mirroring(data: str, space: Space) -> None:
+    """Refuse a space that mirrors images where that makes them wrong.
+
+    Raises:
+        UsageError: It does.
+    """
+    flip = space.parameters.get("flip", "no")
+    values = flip.options if isinstance(flip, Choice) else (flip,)
+    if data in _HANDED and "yes" in values:
+        raise UsageError(f"flip = 'yes', but a mirrored image of {data} shows something else; take it out of the space")
+
+
+def unknown(data: str) -> DataError:
+    """The error for data that is neither a known name nor there."""
+    import difflib
+
+    close = difflib.get_close_matches(Path(data).name.lower(), NAMED, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known names are {', '.join(NAMED)}"
+    return DataError(f"data {data!r}: no data set of this name, no such folder and no such file; {hint}")

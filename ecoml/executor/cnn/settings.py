@@ -1,0 +1,224 @@
+"""Settings: a configuration with every default filled in and every value checked."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from ecoml.errors import UsageError
+from ecoml.space import Choice, Float, Int, Parameter, Space, Value
+from ecoml.trial import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one training is told. Every field is a key of a configuration; a missing key takes the default here.
+
+    Attributes:
+        width: Channels of the first stage.
+        depth: Convolution blocks.
+        growth: Factor from one stage's channels to the next.
+        kernel: Side of the convolutions in pixels, odd.
+        block: `plain` (convolution, batch norm, activation), `residual` (two of them around a skip connection) or
+            `separable` (depthwise and pointwise convolution).
+        activation: `relu`, `gelu`, `silu` or `none`.
+        head: `pool` (global average) or `flatten`.
+        linear_layers: Linear layers after the head, the classifier included.
+        dropout: Share of features dropped before each linear layer.
+        optimizer: `sgd` (with Nesterov momentum), `adam` or `adamw`.
+        learning_rate: Its highest value; adam and adamw like a hundredth of what suits sgd.
+        schedule: `constant`, `cosine` (falling), `triangle` (rising over the first quarter, then falling) or `averaged`
+            (constant after a short rise, with a running average of the weights as the network of each epoch).
+        weight_decay: Of convolution and linear weights.
+        momentum: For sgd.
+        beta1: For adam and adamw.
+        beta2: For adam and adamw.
+        epsilon: For adam and adamw.
+        batch_size: Images a step, at most; an epoch is divided evenly.
+        label_smoothing: Probability given to all classes alike.
+        epochs: Passes over the training images; each ends in a measurement.
+        start_resolution: Share of the images' sides that the first epoch sees; it rises to 1 by the middle of the
+            training. Only where the head is `pool`, which takes images of any size, and the images have 16 pixels or
+            more; a model of the caller's own sees the full resolution unless this is given.
+        skip_easy: Share of the images with a loss below the mean that an epoch leaves out, others the next time; those
+            that stay count for them. Not in the first epoch, nor in the last eighth of the training.
+        shift: Pixels by which an image is moved at most, up, down and sideways.
+        flip: `yes` mirrors every other image, left to right.
+        cutout: Side in pixels of a square that is blotted out of each image.
+    """
+
+    width: int = 16
+    depth: int = 3
+    growth: float = 2.0
+    kernel: int = 3
+    block: str = "plain"
+    activation: str = "relu"
+    head: str = "pool"
+    linear_layers: int = 1
+    dropout: float = 0.0
+    optimizer: str = "sgd"
+    learning_rate: float = 0.2
+    schedule: str = "averaged"
+    weight_decay: float = 5e-4
+    momentum: float = 0.9
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    batch_size: int = 128
+    label_smoothing: float = 0.05
+    epochs: int = 10
+    start_resolution: float = 0.7
+    skip_easy: float = 0.5
+    shift: int = 0
+    flip: str = "no"
+    cutout: int = 0
+
+    @classmethod
+    def of(cls, config: Config, *, own_model: bool = False) -> Settings:
+        """The settings that a configuration asks for.
+
+        Args:
+            config: Its keys and values.
+            own_model: Whether the caller's own function builds the network: then the network's keys, and unknown ones,
+                are that function's, and only those of the recipe are read.
+
+        Raises:
+            UsageError: An unknown key or a value that cannot be used; the line names the key.
+        """
+        if own_model:
+            known = {key: value for key, value in config.items() if key in _CHECKS and key not in _OF_THE_NETWORK}
+            config = {"start_resolution": 1.0, **known}
+        unknown = [key for key in config if key not in _CHECKS]
+        if unknown:
+            raise UsageError(_about_unknown(str(unknown[0])))
+        values: dict[str, Any] = {key: _CHECKS[key].checked(key, value) for key, value in config.items()}
+        return cls(**values)
+
+
+class _Whole(NamedTuple):
+    low: int
+    high: int
+    odd: bool = False
+
+    def checked(self, key: str, value: Any) -> int:
+        whole = isinstance(value, numbers.Real) and not isinstance(value, bool) and float(value).is_integer()
+        if not whole or not self.low <= value <= self.high or (self.odd and int(value) % 2 == 0):
+            kind = "an odd whole number" if self.odd else "a whole number"
+            raise _bad(key, value, f"{kind} from {self.low} to {self.high}")
+        return int(value)
+
+
+class _Real(NamedTuple):
+    low: float
+    high: float
+    open_low: bool = False
+    open_high: bool = False
+
+    def checked(self, key: str, value: Any) -> float:
+        real = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+        if real and self.low <= value <= self.high:
+            at_open_end = (self.open_low and value == self.low) or (self.open_high and value == self.high)
+            if not at_open_end:
+                return float(value)
+        low = f"above {self.low:g}" if self.open_low else f"at least {self.low:g}"
+        high = "" if math.isinf(self.high) else f" and {'below' if self.open_high else 'at most'} {self.high:g}"
+        raise _bad(key, value, f"a number {low}{high}")
+
+
+class _OneOf(NamedTuple):
+    options: tuple[str, ...]
+
+    def checked(self, key: str, value: Any) -> str:
+        if not isinstance(value, str) or value not in self.options:
+            raise _bad(key, value, "one of " + ", ".join(self.options))
+        return str(value)
+
+
+_CHECKS: Mapping[str, _Whole | _Real | _OneOf] = {
+    "width": _Whole(1, 65_536),
+    "depth": _Whole(1, 1_000),
+    "growth": _Real(0.1, 10.0),
+    "kernel": _Whole(1, 31, odd=True),
+    "block": _OneOf(("plain", "residual", "separable")),
+    "activation": _OneOf(("relu", "gelu", "silu", "none")),
+    "head": _OneOf(("pool", "flatten")),
+    "linear_layers": _Whole(1, 100),
+    "dropout": _Real(0.0, 0.9),
+    "optimizer": _OneOf(("sgd", "adam", "adamw")),
+    "learning_rate": _Real(0.0, math.inf, open_low=True),
+    "schedule": _OneOf(("constant", "cosine", "triangle", "averaged")),
+    "weight_decay": _Real(0.0, math.inf),
+    "momentum": _Real(0.0, 1.0, open_high=True),
+    "beta1": _Real(0.0, 1.0, open_high=True),
+    "beta2": _Real(0.0, 1.0, open_high=True),
+    "epsilon": _Real(0.0, math.inf, open_low=True),
+    "batch_size": _Whole(2, 10_000_000),
+    "label_smoothing": _Real(0.0, 1.0, open_high=True),
+    "epochs": _Whole(1, 1_000_000),
+    "start_resolution": _Real(0.25, 1.0),
+    "skip_easy": _Real(0.0, 0.9),
+    "shift": _Whole(0, 64),
+    "flip": _OneOf(("no", "yes")),
+    "cutout": _Whole(0, 1_000),
+}
+
+_OF_THE_NETWORK = frozenset(
+    ("width", "depth", "growth", "kernel", "block", "activation", "head", "linear_layers", "dropout")
+)
+
+DEFAULTS: Mapping[str, Any] = MappingProxyType(asdict(Settings()))
+"""Every key of a configuration and the value it has where it is not given."""
+
+
+def validate_config(config: Config) -> None:
+    """Check a configuration without training it.
+
+    Raises:
+        UsageError: An unknown key or a value that cannot be used; the line names the key.
+    """
+    Settings.of(config)
+
+
+def validate_space(space: Space, *, own_model: bool = False) -> None:
+    """Check that every configuration of a space can be trained.
+
+    Args:
+        space: The space.
+        own_model: As in `Settings.of`.
+
+    Raises:
+        UsageError: An unknown parameter, or one with values that cannot be used; the line names it.
+    """
+    for key, parameter in space.parameters.items():
+        for value in _extremes(parameter):
+            try:
+                Settings.of({key: value}, own_model=own_model)
+            except UsageError as error:
+                raise UsageError(f"search space {space.name}: {error}" if space.name else str(error)) from None
+
+
+def _extremes(parameter: Parameter | Value) -> Iterable[Value]:
+    """Values which, where all of them can be used, stand for all that a parameter may take."""
+    if isinstance(parameter, Choice):
+        return parameter.options
+    if isinstance(parameter, Float):
+        return parameter.low, parameter.high
+    if isinstance(parameter, Int):  # one more than the lowest: of odd numbers alone no range is made
+        return parameter.low, min(parameter.low + 1, parameter.high), parameter.high
+    return (parameter,)
+
+
+def _bad(key: str, value: Any, wanted: str) -> UsageError:
+    return UsageError(f"the CNN training cannot use {key} = {value!r}; it takes {wanted}")
+
+
+def _about_unknown(key: str) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(key, _CHECKS, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else "its parameters are " + ", ".join(_CHECKS)
+    return f"the CNN training has no parameter {key!r}; {hint}"

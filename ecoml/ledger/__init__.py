@@ -1,0 +1,5 @@
+"""The ledger: what was spent, on what, what is reserved, what is left; on disk, with one writer."""
+
+from ecoml.ledger.ledger import Ledger, Metering, NeedsMeter
+
+__all__ = ["Ledger", "Metering", "NeedsMeter"]

@@ -1,0 +1,297 @@
+"""The account: every joule belongs to exactly one purpose, and none is spent unseen past the budget.
+
+`MeteredAccount` cuts the meter's tape where the purpose changes: each piece belongs to the purpose that ended there,
+so the purposes sum to the host's total by construction. `ReportedAccount` enters what the caller's training brings
+along, opens no meter, and keeps the optimiser's thinking apart.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from ecoml.energy import DomainEnergy, Energy, Provenance, Purpose, reported
+from ecoml.errors import BudgetExhausted, StorageError
+from ecoml.ledger.store import Store
+from ecoml.ledger.tape import Tape
+from ecoml.ledger.watch import Watch
+from ecoml.meter.base import Window
+from ecoml.trial import Measurement
+
+HEARTBEAT_S = 1.0
+"""How often the joules in flight are put on disk: after a kill, no more than this goes unseen."""
+
+LONGEST_BLIND_S = 1.0
+"""However far the budget's end may be, `look` reads the meter at least this often."""
+
+SHORTEST_POWER_S = 0.05
+"""Power over a shorter piece says more about the counter's ticks than about the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a step was charged.
+
+    Attributes:
+        energy: All of it.
+        evaluation_j: The evaluation's part.
+    """
+
+    energy: DomainEnergy
+    evaluation_j: float = 0.0
+
+
+class MeteredAccount:
+    """Charges what a meter reads.
+
+    Args:
+        store: Where the joules are entered.
+        window: What gives them, open since the sitting began.
+        spent_j: Joules of earlier sittings.
+        opened_s: When the window was opened, on `clock`; None: just now.
+        watch: What the heartbeat looks at besides joules.
+        clock: Gives seconds.
+
+    Attributes:
+        limit_j: `look` refuses to go on when this is spent; at most the budget.
+        spent_j: Joules since the search began, earlier sittings included.
+        unwatched_j: The most that was ever spent between two looks: the bound of an overshoot.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        window: Window,
+        *,
+        spent_j: float = 0.0,
+        opened_s: float | None = None,
+        watch: Watch | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limit_j = float("inf")
+        self.spent_j = spent_j
+        self.unwatched_j = 0.0
+        self._store = store
+        self._window = window
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._purpose = Purpose.OVERHEAD
+        self._trial: int | None = None
+        self._tape = Tape()
+        self._sitting = store.next_sitting()
+        self._watch = watch
+        self._looked_at = self._read_at = self._next_read_at = clock()
+        self._looks_blind_s: float | None = None  # longest time between two looks since the last reading
+        self._since_look_j = 0.0
+        self._power_since = self._read_at, spent_j
+        self._peak_power_w = 0.0
+        self._opened_s = self._read_at if opened_s is None else opened_s
+        self._closed = False
+        self._lap()  # what was spent before there was an account: getting ready, over a time it does not know
+        if watch is not None:
+            watch.keep(self._read_at, self._purpose, None)
+        self.unwatched_j = self._since_look_j = self._peak_power_w = 0.0
+        self._power_since = self._read_at, self.spent_j
+        self._heart = threading.Event()
+        self._thread = threading.Thread(target=self._live, name="ecoml-heartbeat", daemon=True)
+        self._thread.start()
+
+    @property
+    def power_w(self) -> float:
+        """The highest power seen over a piece of 50 ms or more."""
+        return self._peak_power_w
+
+    @property
+    def provenance(self) -> Provenance:
+        """That of the open window."""
+        return self._window.provenance
+
+    def look(self) -> None:
+        now = self._clock()
+        self._looks_blind_s = max(self._looks_blind_s or 0.0, now - self._looked_at)
+        self._looked_at = now
+        if now < self._next_read_at:
+            return
+        self._lap()
+        if self.spent_j >= self.limit_j:
+            raise BudgetExhausted
+        # Read again before the rest could be gone, even at four times the highest power seen so far.
+        left_s = (self.limit_j - self.spent_j) / (4 * self._peak_power_w) if self._peak_power_w else 0.0
+        self._next_read_at = now + min(left_s, LONGEST_BLIND_S)
+
+    def enter(self, purpose: Purpose, trial: int | None = None) -> None:
+        with self._lock:
+            self._lap()
+            if purpose in (Purpose.OPTIMISER, Purpose.OVERHEAD) or trial is not None:
+                self._trial = trial
+            self._purpose = purpose
+
+    def charge(self, trial: int, step: int, measurement: Measurement) -> Charge:
+        """Settle a step that gave a measurement."""
+        with self._lock, self._store.transaction():
+            self._lap()
+            charge = Charge(self._tape.step.together, self._tape.evaluation_j)
+            energy, spent_j = charge.energy, self.spent_j
+            filled = Measurement(measurement.accuracy, energy.energy_j, energy.uncertainty_j)
+            self._store.add_measurement(
+                trial, step, filled, energy.provenance, charge.evaluation_j, spent_j, energy.edge_j
+            )
+            self._end_step()
+        return charge
+
+    def charge_only(self, trial: int, energy_j: float | None = None) -> Charge:
+        """Settle a step that gave no accuracy. The joules are the meter's; the arguments are for the other account."""
+        del trial, energy_j
+        with self._lock:
+            self._lap()
+            charge = Charge(self._tape.step.together, self._tape.evaluation_j)
+            self._end_step()
+        return charge
+
+    def settle(self) -> None:
+        """Enter all joules so far, in the middle of a step if need be."""
+        with self._lock:
+            self._lap()
+            self._enter()
+
+    def close(self) -> None:
+        """Enter the rest; what is spent from here on is no longer this search's. May be called twice."""
+        self._stop_heart()
+        if not self._closed:
+            self._beat(last=True)
+        self.settle()
+        self._closed = True
+
+    def abandon(self) -> None:
+        """Stop, and take back all that was entered: the caller brings the energy."""
+        self._stop_heart()
+        self._closed = True
+        self._store.forget_entries()
+
+    def _stop_heart(self) -> None:
+        self._heart.set()
+        self._thread.join()
+
+    def _end_step(self) -> None:
+        """Enter the piece that was just cut and all before it; what comes next is overhead until someone says more."""
+        self._enter()
+        self._tape.end_step()
+        self._purpose, self._trial = Purpose.OVERHEAD, None
+        self._since_look_j = 0.0
+        self._looked_at = self._clock()
+
+    def _enter(self) -> None:
+        with self._store.transaction():
+            self._store.enter(self._tape.pending)
+            self._note_host()
+        self._tape.entered()
+
+    def _note_host(self) -> None:
+        if self._tape.host is not None:
+            self._store.set_host(self._sitting, self._read_at - self._opened_s, self._tape.host)
+
+    def _lap(self) -> None:
+        """Cut the tape here; the piece belongs to the present purpose."""
+        with self._lock:
+            if self._closed:
+                return
+            energy = self._window.lap()
+            now = self._clock()
+            lap_s, self._read_at = now - self._read_at, now
+            lap_j = energy.energy_j
+            self.spent_j += lap_j
+            self._tape.add(self._purpose, self._trial, energy)
+            if self._watch is not None:
+                self._watch.add(energy)
+            since_s, since_j = self._power_since
+            if now - since_s >= SHORTEST_POWER_S:
+                self._peak_power_w = max(self._peak_power_w, (self.spent_j - since_j) / (now - since_s))
+                self._power_since = now, self.spent_j
+            if self._looks_blind_s is None:
+                self._since_look_j += lap_j
+                self.unwatched_j = max(self.unwatched_j, self._since_look_j)
+            else:
+                power_w = lap_j / lap_s if lap_s > 0 else 0.0
+                self.unwatched_j = max(self.unwatched_j, self._since_look_j + min(lap_j, power_w * self._looks_blind_s))
+                self._since_look_j = min(lap_j, power_w * (now - self._looked_at))
+                self._looks_blind_s = None
+
+    def _live(self) -> None:
+        while not self._heart.wait(HEARTBEAT_S):
+            with suppress(StorageError):  # the search itself meets it at its next step, and says so
+                self._beat()
+
+    def _beat(self, *, last: bool = False) -> None:
+        if self._watch is not None:
+            self._watch.observe(self._clock())  # before the lock: asking a driver takes milliseconds
+        with self._lock, self._store.transaction():
+            self._lap()
+            self._store.note_in_flight(self._tape.pending)
+            self._note_host()
+            if self._watch is not None:
+                self._watch.keep(self._read_at, self._purpose, self._trial, last=last)
+
+
+class ReportedAccount:
+    """Charges what the caller's training reports, and nothing else.
+
+    Attributes:
+        limit_j: As in `MeteredAccount`.
+        spent_j: Reported joules since the search began.
+        unwatched_j: The most that one measurement reported.
+        thinking_cpu_s: CPU seconds of the optimiser in this sitting; shown, never charged.
+    """
+
+    def __init__(self, store: Store, *, spent_j: float = 0.0) -> None:
+        self.limit_j = float("inf")
+        self.spent_j = spent_j
+        self.unwatched_j = 0.0
+        self.thinking_cpu_s = 0.0
+        self._store = store
+        self._thinking_since: float | None = None
+
+    @property
+    def provenance(self) -> Provenance:
+        """The caller's."""
+        return Provenance.REPORTED
+
+    def look(self) -> None:
+        if self.spent_j >= self.limit_j:
+            raise BudgetExhausted
+
+    def enter(self, purpose: Purpose, trial: int | None = None) -> None:  # noqa: ARG002 - the account's contract
+        now = time.process_time()
+        if self._thinking_since is not None:
+            self.thinking_cpu_s += now - self._thinking_since
+        self._thinking_since = now if purpose is Purpose.OPTIMISER else None
+
+    def charge(self, trial: int, step: int, measurement: Measurement) -> Charge:
+        assert measurement.energy_j is not None, "the searcher sends only measurements with energy here"
+        energy = reported(measurement.energy_j, measurement.uncertainty_j)
+        self._count(energy)
+        with self._store.transaction():
+            self._store.add_measurement(trial, step, measurement, Provenance.REPORTED, 0.0, self.spent_j)
+            self._store.enter({(Purpose.TRAINING, trial): energy})
+        return Charge(energy.together)
+
+    def charge_only(self, trial: int, energy_j: float | None = None) -> Charge | None:
+        """Charge a step that reported energy but no accuracy one could use; None if it reported none."""
+        if energy_j is None:
+            return None
+        energy = reported(energy_j)
+        self._count(energy)
+        self._store.enter({(Purpose.TRAINING, trial): energy})
+        return Charge(energy.together)
+
+    def _count(self, energy: Energy) -> None:
+        self.spent_j += energy.energy_j
+        self.unwatched_j = max(self.unwatched_j, energy.energy_j)
+
+    def settle(self) -> None:
+        """Every joule is entered as it is reported."""
+
+    def close(self) -> None:
+        """There is no meter to let go of."""

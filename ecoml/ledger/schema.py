@@ -1,0 +1,125 @@
+"""The ledger file's layout, and the way from an older one to it.
+
+A new file is made by the same steps that bring an old one up to date, so there is one layout. Every table that holds
+joules or watts holds their provenance in the same row.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+from ecoml.errors import RunFolderError
+
+_STEPS = (
+    """
+CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE trial (
+    number INTEGER PRIMARY KEY, config TEXT NOT NULL, state TEXT NOT NULL, failure TEXT, traceback TEXT);
+CREATE TABLE measurement (
+    id INTEGER PRIMARY KEY, trial INTEGER NOT NULL REFERENCES trial, step INTEGER NOT NULL, accuracy REAL NOT NULL,
+    energy_j REAL NOT NULL, uncertainty_j REAL NOT NULL, provenance TEXT NOT NULL, evaluation_j REAL NOT NULL,
+    spent_j REAL NOT NULL, at REAL NOT NULL, UNIQUE (trial, step));
+CREATE TABLE entry (
+    id INTEGER PRIMARY KEY, at REAL NOT NULL, purpose TEXT NOT NULL, trial INTEGER REFERENCES trial,
+    domain TEXT NOT NULL, energy_j REAL NOT NULL, uncertainty_j REAL NOT NULL, provenance TEXT NOT NULL);
+CREATE TABLE in_flight (
+    purpose TEXT NOT NULL, trial INTEGER, domain TEXT NOT NULL, energy_j REAL NOT NULL, uncertainty_j REAL NOT NULL,
+    provenance TEXT NOT NULL);
+CREATE TABLE test (trial INTEGER NOT NULL REFERENCES trial, step INTEGER NOT NULL, accuracy REAL NOT NULL,
+    PRIMARY KEY (trial, step)) WITHOUT ROWID;
+CREATE TABLE gap (id INTEGER PRIMARY KEY, at REAL NOT NULL, text TEXT NOT NULL);
+""",
+    """
+ALTER TABLE setting ADD COLUMN provenance TEXT;
+ALTER TABLE measurement ADD COLUMN edge_j REAL NOT NULL DEFAULT 0.0;
+ALTER TABLE entry ADD COLUMN edge_j REAL NOT NULL DEFAULT 0.0;
+ALTER TABLE in_flight ADD COLUMN edge_j REAL NOT NULL DEFAULT 0.0;
+CREATE TABLE host (
+    sitting INTEGER NOT NULL, domain TEXT NOT NULL, seconds REAL NOT NULL, energy_j REAL NOT NULL,
+    uncertainty_j REAL NOT NULL, provenance TEXT NOT NULL, edge_j REAL NOT NULL,
+    PRIMARY KEY (sitting, domain)) WITHOUT ROWID;
+CREATE TABLE idle (
+    domain TEXT PRIMARY KEY, power_w REAL NOT NULL, uncertainty_w REAL NOT NULL, provenance TEXT NOT NULL,
+    edge_w REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE shared (
+    domain TEXT NOT NULL, pid INTEGER NOT NULL, name TEXT NOT NULL, seconds REAL NOT NULL,
+    PRIMARY KEY (domain, pid, name)) WITHOUT ROWID;
+CREATE TABLE power (
+    id INTEGER PRIMARY KEY, at REAL NOT NULL, seconds REAL NOT NULL, purpose TEXT NOT NULL, trial INTEGER,
+    domain TEXT NOT NULL, power_w REAL NOT NULL, uncertainty_w REAL NOT NULL, provenance TEXT NOT NULL,
+    utilisation REAL, temperature_c REAL, clock_mhz REAL);
+""",
+)
+"""Each brings a file from the version before to its own.
+
+`edge_j` is the part of an uncertainty that the edges of the window account for (see `ecoml.energy.total`). `host` is
+what the meter saw in a sitting as one window, whatever it was spent on: at every moment the sum of `entry` and
+`in_flight` is that of `host`. `power` is the trace: mean power over the `seconds` before `at`.
+"""
+
+SCHEMA_VERSION = len(_STEPS)
+
+_REMEDY = "name a folder made by `ecoml search`"
+
+
+def bring_up_to_date(connection: sqlite3.Connection, version: int) -> None:
+    """Bring a file of an older version (0: an empty one) to this one; the caller holds the transaction."""
+    for step in _STEPS[version:]:
+        for statement in step.strip().split(";\n"):
+            connection.execute(statement)
+    if version < SCHEMA_VERSION:
+        connection.execute(
+            "INSERT OR REPLACE INTO setting (key, value) VALUES ('schema', ?)", (json.dumps(SCHEMA_VERSION),)
+        )
+
+
+def version_of(path: Path) -> int:
+    """The version of a ledger file.
+
+    Raises:
+        RunFolderError: It is not there, not a ledger, or one of a newer ecoml.
+    """
+    if not path.is_file():
+        raise RunFolderError(f"{path.parent}: not a run folder (no {path.name} in it); {_REMEDY}")
+    try:
+        connection = _read_only(path)
+        try:
+            row = connection.execute("SELECT value FROM setting WHERE key = 'schema'").fetchone()
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        raise RunFolderError(f"{path}: not an ecoml ledger ({error}); {_REMEDY}") from None
+    if row is None:
+        raise RunFolderError(f"{path}: not an ecoml ledger (it names no schema); {_REMEDY}")
+    version = int(row[0])
+    if version > SCHEMA_VERSION:
+        raise RunFolderError(
+            f"{path.parent}: written by a newer ecoml (ledger version {version}, this one reads {SCHEMA_VERSION});"
+            " upgrade ecoml"
+        )
+    return version
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that sees this version's layout and changes nothing: of an old file it is a copy in memory.
+
+    Raises:
+        RunFolderError: As in `version_of`.
+    """
+    version = version_of(path)
+    connection = _read_only(path)
+    if version == SCHEMA_VERSION:
+        return connection
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        connection.backup(copy)
+    finally:
+        connection.close()
+    bring_up_to_date(copy, version)
+    return copy
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)

@@ -1,0 +1,137 @@
+"""A gauge: the cumulative energy of one domain, and how far its readings can be trusted.
+
+The error of a window on a gauge is modelled as
+
+    half-width = gain · E + (doubt₂ − doubt₁) + undecided + edges
+    edges      = min(P · (lag₁ + lag₂) + 2 · step,  max(E, P_max · Δt − E))
+
+E: joules of the window; gain: the source's own relative error, which is the same in every window and hence adds up over
+windows; doubt: joules that were interpolated or lost so far; undecided: joules of which it is not known yet whether
+they are the domain's at all; lag₁, lag₂: how old what was read at either edge may have been; step: the resolution.
+P: what the domain may draw where the host tells, else the highest mean power it was seen to draw, W; P_max: more than
+it can draw, W; Δt: length of the window.
+
+How old a figure may be is bounded twice: by the time since another value was seen, and by the longest update period.
+A value that outlasts the period was that old when it was first seen, and has grown older since.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from ecoml.energy import DomainEnergy, Provenance
+from ecoml.meter.base import DeviceState, Source
+
+
+class Reading(NamedTuple):
+    """What a gauge says at one instant.
+
+    Attributes:
+        energy_j: Joules since the gauge was opened; never falls.
+        doubt_j: Half-width in joules of what was interpolated or lost so far; never falls.
+        at_s: When it was read.
+        stale_s: How old, at most, the figure is, by what was seen; ∞ before anything was.
+        still_s: How old, at least, it is.
+        period_s: The longest update period, as known by now.
+        power_w: What may have been drawn since the figure was new; ∞ before anything is known.
+        max_power_w: More than the domain can draw.
+        step_j: Resolution of the figure.
+        undecided_j: Joules counted or not counted, of which it is not known yet whether they should be.
+        seen: Number of readings that succeeded so far.
+        failing: Whether nothing can be read at present.
+    """
+
+    energy_j: float
+    doubt_j: float = 0.0
+    at_s: float = 0.0
+    stale_s: float = 0.0
+    still_s: float = 0.0
+    period_s: float = math.inf
+    power_w: float = 0.0
+    max_power_w: float = math.inf
+    step_j: float = 0.0
+    undecided_j: float = 0.0
+    seen: int = 1
+    failing: bool = False
+
+    def lag_s(self, period_s: float) -> float:
+        """How old the figure may have been, given the longest update period."""
+        return min(self.stale_s, period_s if self.still_s <= period_s else self.still_s + period_s)
+
+
+class Gauge(Protocol):
+    """One domain's energy. Only its meter calls it, one call at a time."""
+
+    domain: str
+    provenance: Provenance
+    gain: float
+    """Half-width of the source's own error, as a share of the energy."""
+    poll_s: float | None
+    """Longest time between two readings that loses nothing, in s; None: any."""
+
+    def read(self, now_s: float) -> Reading:
+        """The energy now. A source that fails gives its last energy again; nothing is raised."""
+
+    def wait_s(self, now_s: float) -> float | None:
+        """How long to wait for a reading that it would learn from, in s; None where it has learnt enough."""
+
+    def align(self, clock: Callable[[], float]) -> None:
+        """Wait for the next update of what is read, if that is no more than 2 ms away."""
+
+    def interrupt(self, *, clock: bool) -> None:
+        """The clock was set, or the machine slept, between this reading and the next."""
+
+    def describe(self, source: Source) -> Source:
+        """The source, with what is known by now of its period and its resolution."""
+
+    @property
+    def failure(self) -> str | None:
+        """Why the gauge cannot be read at present, one sentence; None if it can."""
+
+    def news(self) -> list[str]:
+        """What went wrong since the last call and is over, one sentence each."""
+
+    def close(self) -> None:
+        """Free the source. May be called twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found of one kind of hardware.
+
+    Attributes:
+        gauges: What can be read and is counted.
+        sources: All that was looked for.
+        unseen: Domain → why it cannot be read, for what is there, ought to be counted and cannot.
+        devices: Domain → what tells the present state of its device.
+    """
+
+    gauges: list[Gauge]
+    sources: list[Source]
+    unseen: dict[str, str]
+    devices: dict[str, Callable[[], DeviceState]] = field(default_factory=dict)
+
+
+def between(gauge: Gauge, first: Reading, last: Reading) -> DomainEnergy:
+    """Energy of a gauge between two of its readings; `missing` where nothing was read after the first."""
+    energy_j = last.energy_j - first.energy_j
+    common_j = gauge.gain * energy_j + (last.doubt_j - first.doubt_j) + abs(last.undecided_j - first.undecided_j)
+    unseen = last.failing and (last.seen == first.seen or energy_j == 0.0)
+    provenance = Provenance.MISSING if unseen else gauge.provenance
+    if last is first:
+        return DomainEnergy(energy_j, common_j, provenance)
+    seconds = last.at_s - first.at_s
+    possible_j = max(energy_j, last.max_power_w * seconds - energy_j) if seconds > 0 else math.inf
+    # Not cut to what is possible: what was late at the opening of a short lap is still late in the laps joined to it.
+    opening_j, closing_j = _late_j(first, last), _late_j(last, last)
+    edge_j = min(opening_j + closing_j, possible_j)
+    return DomainEnergy(energy_j, common_j + edge_j, provenance, edge_j, opening_j, closing_j)
+
+
+def _late_j(edge: Reading, last: Reading) -> float:
+    """What may be wrong at an edge, as is known at the last reading."""
+    lag_s = edge.lag_s(last.period_s)
+    return (last.power_w * lag_s if lag_s > 0 else 0.0) + last.step_j

@@ -1,0 +1,261 @@
+"""The host's meter: its gauges read together, and one thread where hardware counters need it.
+
+A meter belongs to the process that opened it. In a forked child there is no polling thread, and a lock may have been
+held at the fork: there the meter stands still at its last reading, says so in `gaps`, and the child opens its own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Self
+
+from ecoml.energy import DomainEnergy, Energy, Provenance, weakest
+from ecoml.meter.base import DeviceState, Source
+from ecoml.meter.clock import MeterClock
+from ecoml.meter.estimate import Estimate
+from ecoml.meter.gauge import Gauge, Reading, between
+from ecoml.meter.neighbours import Neighbours
+from ecoml.meter.window import HostWindow, Snapshot
+
+_GAPS_KEPT = 1000
+_POWER_S = 1.0  # power is a mean over about this
+_HISTORY_S = 0.1  # snapshots closer together are not kept for it
+_WATCH_S = 0.5  # so often a counter is read although nobody asks, to see whether it goes on
+
+
+class HostMeter:
+    """Cumulative joules of this host; fulfils `ecoml.meter.base.Meter`. Any thread may use it.
+
+    Args:
+        gauges: What is counted; no two cover each other.
+        sources: All that was looked for.
+        unseen: Domain → why it cannot be read, one sentence; such a domain is `missing` in every window.
+        clock: The meter's time.
+        devices: Domain → what tells the present state of its device.
+        neighbours: Who else meters this host; None: nobody can.
+        watch: Whether a thread reads counters also when no wrap is near: to learn their periods, and to see them stop.
+        on_close: Called once, after the gauges were closed.
+    """
+
+    def __init__(
+        self,
+        gauges: Sequence[Gauge],
+        sources: Iterable[Source],
+        unseen: Mapping[str, str],
+        clock: MeterClock,
+        *,
+        devices: Mapping[str, Callable[[], DeviceState]] | None = None,
+        neighbours: Neighbours | None = None,
+        watch: bool = False,
+        on_close: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._gauges = tuple(gauges)
+        self._sources = tuple(sources)
+        self._unseen = dict(unseen)
+        self._clock = clock
+        self._devices = dict(devices or {})
+        self._neighbours = neighbours
+        # Runs when the meter is closed, or has been forgotten; not at exit, where the system frees all.
+        self._free = weakref.finalize(self, _free, self._gauges, neighbours, on_close)
+        self._free.atexit = False
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._closed = False
+        self._gaps: deque[str] = deque(maxlen=_GAPS_KEPT)
+        self._gap_count = 0
+        self._history: deque[Snapshot] = deque()
+        self._last = Snapshot(0.0, (), 0, ())
+        self.snapshot()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._learns = watch
+        waits_s = [gauge.poll_s for gauge in self._gauges if gauge.poll_s is not None] + [_WATCH_S] * watch
+        self._poll_s = min(waits_s, default=None)
+        if self._poll_s is not None:
+            arguments = (weakref.ref(self), self._stop, self._poll_s)
+            self._thread = threading.Thread(target=_poll, args=arguments, name="ecoml-meter", daemon=True)
+            self._thread.start()
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """All that was looked for, found or not, with what is known of each by now."""
+        gauges = {gauge.domain: gauge for gauge in self._gauges}
+        with self._lock:
+            return tuple(gauges[source.domain].describe(source) if source.used else source for source in self._sources)
+
+    @property
+    def provenance(self) -> Provenance:
+        """What a window opened now would be worth: that of the weakest domain."""
+        kinds = [Provenance.MISSING if gauge.failure else gauge.provenance for gauge in self._gauges]
+        return weakest(kinds + [Provenance.MISSING] * len(self._unseen))
+
+    @property
+    def neighbours(self) -> tuple[int, ...]:
+        """Processes that meter this host with ecoml at present, this one left out."""
+        if self._neighbours is None:
+            return ()
+        self.snapshot()
+        return self._neighbours.pids
+
+    def read(self) -> dict[str, float]:
+        """Joules by domain since the meter was opened.
+
+        A domain that cannot be read for now keeps its last value; one that never could be read is not in it.
+        """
+        readings = self.snapshot().readings
+        return {gauge.domain: reading.energy_j for gauge, reading in zip(self._gauges, readings, strict=True)}
+
+    def power_w(self) -> dict[str, float]:
+        """Mean power by domain over about the last second; a domain of which it cannot be told is left out."""
+        last = self.snapshot()
+        with self._lock:
+            first = self._history[0]
+        seconds = last.at_s - first.at_s
+        triples = zip(self._gauges, first.readings, last.readings, strict=True)
+        return {
+            gauge.domain: (now.energy_j - then.energy_j) / seconds
+            for gauge, then, now in triples
+            if seconds > 0 and not now.failing and now.seen > then.seen
+        }
+
+    def observe(self) -> dict[str, DeviceState]:
+        """What each metered device does at present, by domain. Raises nothing."""
+        return {domain: state() for domain, state in self._devices.items()} if not self._closed else {}
+
+    @property
+    def idle(self) -> dict[str, DomainEnergy]:
+        """Joules of an idle second by domain, of those whose model knows; counters have to be watched."""
+        return {gauge.domain: gauge.idle for gauge in self._gauges if isinstance(gauge, Estimate)}
+
+    def window(self) -> HostWindow:
+        """A window that opens now; any number may be open at once, and an open one costs nothing."""
+        return HostWindow(self)
+
+    def close(self) -> None:
+        """Stop the polling thread and free the sources. Afterwards the meter stands still. May be called twice."""
+        if os.getpid() != self._pid:
+            return
+        self._stop.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        self.snapshot()
+        with self._lock:
+            self._closed = True
+            self._free()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def snapshot(self, *, aligned: bool = False) -> Snapshot:
+        """All gauges now; for windows. `aligned`: each of them as soon as it is new, if that is within 2 ms."""
+        if os.getpid() != self._pid:
+            return replace(self._last, failures=("the meter stands still in a forked process: open one there",))
+        with self._lock:
+            if not self._closed:
+                now_s = self._now_s()
+                if self._neighbours is not None:
+                    self._neighbours.check()
+                if aligned and self._learns:
+                    readings = tuple([self._read_when_new(gauge) for gauge in self._gauges])
+                else:
+                    readings = tuple([gauge.read(now_s) for gauge in self._gauges])
+                present = tuple(self._take_news())
+                self._last = Snapshot(now_s, readings, self._gap_count, present)
+                self._remember(self._last)
+            return self._last
+
+    def between(self, first: Snapshot, last: Snapshot) -> Energy:
+        """The energy between two snapshots; for windows."""
+        domains = {
+            gauge.domain: between(gauge, *pair)
+            for gauge, *pair in zip(self._gauges, first.readings, last.readings, strict=True)
+        }
+        domains |= {domain: DomainEnergy(0.0, 0.0, Provenance.MISSING) for domain in self._unseen}
+        gaps: list[str] = []
+        if last.gaps > first.gaps:
+            with self._lock:
+                forgotten = self._gap_count - len(self._gaps)
+                recorded = list(self._gaps)
+            gaps = recorded[max(0, first.gaps - forgotten) : max(0, last.gaps - forgotten)]
+        return Energy(domains, tuple(dict.fromkeys([*self._unseen.values(), *gaps, *last.failures])))
+
+    def tend(self) -> float:
+        """Read what is due, for the polling thread; gives the seconds to the next time."""
+        assert self._poll_s is not None
+        with self._lock:
+            due_s = self._last.at_s + self._poll_s - self._now_s()
+        if due_s <= 0 or not self._learns:
+            self.snapshot()
+            due_s = self._poll_s
+        waits_s = [due_s]
+        if self._learns:
+            with self._lock:
+                if not self._closed:
+                    for gauge in self._gauges:
+                        now_s = self._now_s()
+                        wait_s = gauge.wait_s(now_s)
+                        if wait_s is not None:
+                            gauge.read(now_s)
+                            waits_s.append(wait_s)
+        return min(waits_s)
+
+    def _read_when_new(self, gauge: Gauge) -> Reading:
+        gauge.align(self._now_s)
+        return gauge.read(self._now_s())
+
+    def _now_s(self) -> float:
+        now_s, interruption = self._clock()
+        if interruption is not None:
+            self._gaps.append(interruption.sentence)
+            self._gap_count += 1
+            for gauge in self._gauges:
+                gauge.interrupt(clock=interruption.clock)
+        return now_s
+
+    def _take_news(self) -> list[str]:
+        """Enter what is over among the gaps; gives what is still going on."""
+        present: list[str] = []
+        for gauge in self._gauges:
+            news = gauge.news()
+            self._gaps.extend(news)
+            self._gap_count += len(news)
+            if gauge.failure is not None:
+                present.append(gauge.failure)
+        if self._neighbours is not None:
+            news = self._neighbours.news()
+            self._gaps.extend(news)
+            self._gap_count += len(news)
+            present += self._neighbours.sentences()
+        return present
+
+    def _remember(self, snapshot: Snapshot) -> None:
+        history = self._history
+        if not history or snapshot.at_s >= history[-1].at_s + _HISTORY_S:
+            history.append(snapshot)
+        while len(history) > 1 and history[1].at_s <= snapshot.at_s - _POWER_S:
+            history.popleft()
+
+
+def _free(gauges: Sequence[Gauge], neighbours: Neighbours | None, on_close: Callable[[], None]) -> None:
+    for gauge in gauges:
+        gauge.close()
+    if neighbours is not None:
+        neighbours.close()
+    on_close()
+
+
+def _poll(meter: weakref.ref[HostMeter], stop: threading.Event, wait_s: float) -> None:
+    while not stop.wait(wait_s):
+        alive = meter()
+        if alive is None:
+            return
+        wait_s = alive.tend()
+        del alive

@@ -1,0 +1,157 @@
+"""RAPL zones as Linux shows them under `sys/class/powercap`.
+
+A package is a zone (`intel-rapl:0`, named `package-0` or `package-0-die-1`); its memory is a zone within it
+(`intel-rapl:0:0`, named `dram`). `intel-rapl-mmio:*` are the same counters by another way in. AMD's zones bear the same
+names. A zone may stand as a directory, as a link, or only within its parent.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_CONTROLS = ("intel-rapl", "intel-rapl-mmio")  # where both show a counter, the first is read
+_MARGIN = 1.25  # how far short peaks go past a limit that is meant for them
+_LONG_TERM_MARGIN = 3.0
+_PACKAGE = re.compile(r"package-(\d+)(?:-die-(\d+))?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """One RAPL counter.
+
+    Attributes:
+        path: Its directory.
+        kind: `package`, `dram` or `psys`.
+        package: Number of the package it belongs to; 0 for psys.
+        die: Number of the die within the package; None where the package is one zone.
+        modulus_j: What the counter wraps at; None where the kernel does not say.
+        limit_w: More than the host allows it to draw; None where the kernel does not say.
+    """
+
+    path: Path
+    kind: str
+    package: int
+    die: int | None
+    modulus_j: float | None
+    limit_w: float | None
+
+    @property
+    def energy_file(self) -> Path:
+        """The file with the counter, in µJ."""
+        return self.path / "energy_uj"
+
+
+@dataclass(frozen=True, slots=True)
+class Zones:
+    """What powercap shows: zones to read, and zones that repeat them."""
+
+    zones: tuple[Zone, ...]
+    repeated: tuple[Zone, ...]
+
+    def of(self, kind: str) -> list[Zone]:
+        """The zones to read of one kind, in the order of packages and dies."""
+        return sorted((zone for zone in self.zones if zone.kind == kind), key=lambda z: (z.package, z.die or 0))
+
+
+def find_zones(root: Path) -> Zones:
+    """All package, DRAM and psys zones below a root. Nothing there, or nothing readable, gives none."""
+    folder = root / "sys/class/powercap"
+    zones: dict[tuple[str, int, int | None], Zone] = {}
+    repeated: list[Zone] = []
+    for control in _CONTROLS:
+        for path in _matching([folder / control, folder], rf"{control}:\d+"):
+            for zone in _zones_at(path, folder):
+                key = (zone.kind, zone.package, zone.die)
+                if zones.setdefault(key, zone) is not zone:
+                    repeated.append(zone)
+    return Zones(tuple(zones.values()), tuple(repeated))
+
+
+class EnergyFile:
+    """A powercap counter on a kept descriptor: a read costs under a microsecond of system time.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __call__(self) -> float:
+        """The raw counter in joules.
+
+        Raises:
+            OSError: It cannot be read.
+            ValueError: What it reads is no number.
+        """
+        raw = os.pread(self._descriptor, 32, 0)
+        if not raw.strip():
+            raise OSError(errno.ENODATA, os.strerror(errno.ENODATA))
+        if not raw.strip().isdigit():
+            raise ValueError(f"it reads {raw[:16].decode(errors='backslashreplace').strip()!r}, which is no number")
+        return int(raw) * 1e-6
+
+    def close(self) -> None:
+        """Close the descriptor; once."""
+        os.close(self._descriptor)
+
+
+def _zones_at(path: Path, folder: Path) -> list[Zone]:
+    name = _line(path / "name") or ""
+    if name == "psys":
+        return [_zone(path, "psys", 0, None)]
+    match = _PACKAGE.match(name)
+    if match is None:
+        return []
+    package, die = int(match[1]), None if match[2] is None else int(match[2])
+    found = [_zone(path, "package", package, die)]
+    for part in _matching([path, folder], rf"{re.escape(path.name)}:\d+"):
+        if _line(part / "name") == "dram":
+            found.append(_zone(part, "dram", package, die))  # noqa: PERF401 - clearer as a loop
+    return found
+
+
+def _zone(path: Path, kind: str, package: int, die: int | None) -> Zone:
+    return Zone(path, kind, package, die, _modulus_j(path), _limit_w(path))
+
+
+def _matching(folders: list[Path], pattern: str) -> list[Path]:
+    found: dict[str, Path] = {}
+    for folder in folders:
+        try:
+            names = os.listdir(folder)  # noqa: PTH208 - names are what is matched
+        except OSError:
+            continue
+        for name in names:
+            if re.fullmatch(pattern, name):
+                found.setdefault(name, folder / name)
+    return [found[name] for name in sorted(found, key=lambda name: [int(n) for n in re.findall(r"\d+", name)])]
+
+
+def _line(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return None
+
+
+def _modulus_j(path: Path) -> float | None:
+    line = _line(path / "max_energy_range_uj")
+    # The file gives the highest value in whole µJ; the step on to zero is one unit of the hardware (15–61 µJ): nothing.
+    return int(line) * 1e-6 if line is not None and line.isdigit() and int(line) > 0 else None
+
+
+def _limit_w(path: Path) -> float | None:
+    """More than a zone may draw, by its power limits. Boost goes past a limit that is meant as a mean over seconds."""
+    limits_w: dict[str, float] = {}
+    for number in range(3):
+        line = _line(path / f"constraint_{number}_power_limit_uw")
+        name = _line(path / f"constraint_{number}_name") or "long_term"
+        if line is not None and line.isdigit() and int(line) > 0:
+            limits_w[name] = int(line) * 1e-6
+    margins = {"long_term": _LONG_TERM_MARGIN}
+    return max((limit_w * margins.get(name, _MARGIN) for name, limit_w in limits_w.items()), default=None)

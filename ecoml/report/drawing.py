@@ -1,0 +1,154 @@
+"""What all charts share: styles, axes, layers. Altair descriptions serve the page and the static figures alike. No I/O.
+
+A record is a dict of JSON values. Energies are joules, accuracies shares in [0, 1]; whoever makes the
+records leaves out what is not finite, and energies that are not positive where the axis is logarithmic.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+Record = Mapping[str, Any]
+
+Drawing = alt.LayerChart | alt.FacetChart
+"""What altair says that layers add up to; none of these charts is faceted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Colours, font and size of a chart.
+
+    Attributes:
+        ink: Text.
+        muted: Axis labels, secondary marks.
+        faint: Points and lines in the background.
+        rule: Grid lines.
+        paper: Behind marks that are drawn over lines.
+        accent: What the chart is about.
+        signal: The one thing to look at.
+        series: One colour a strategy, told apart by colour-blind readers too.
+        font: Font family.
+        width: Pixels, or `container` to fill the page.
+        background: Behind everything; None for transparent.
+    """
+
+    ink: str
+    muted: str
+    faint: str
+    rule: str
+    paper: str
+    accent: str
+    signal: str
+    series: tuple[str, ...]
+    font: str
+    width: int | str
+    background: str | None
+
+
+PAGE = Style(
+    ink="var(--ink)",
+    muted="var(--muted)",
+    faint="var(--faint)",
+    rule="var(--rule)",
+    paper="var(--paper)",
+    accent="var(--accent)",
+    signal="var(--signal)",
+    series=tuple(f"var(--series-{index})" for index in range(1, 8)),
+    font="system-ui, sans-serif",
+    width="container",
+    background=None,
+)
+"""For the page: its style sheet gives the variables a value in light and in dark."""
+
+PRINT = Style(
+    ink="#1c1e21",
+    muted="#5c6269",
+    faint="#b3b8be",
+    rule="#e4e6e9",
+    paper="#ffffff",
+    accent="#0b6aa8",
+    signal="#c8500a",
+    series=("#0b6aa8", "#c8500a", "#00805d", "#a0568c", "#a87400", "#3d8fc4", "#6b7178"),
+    font="Helvetica, Arial, sans-serif",
+    width=560,
+    background="white",
+)
+"""For static figures."""
+
+SI_LABELS = "abs(datum.value) < 1 ? format(datum.value, '.2~g') : format(datum.value, '~s')"
+"""Each label with its own prefix: 0.5, 200, 1k."""
+
+
+def layer_of(records: Sequence[Record]) -> alt.Chart:
+    return alt.Chart(alt.InlineData(values=[dict(record) for record in records]))
+
+
+def log_x(records: Sequence[Record], title: str) -> alt.X:
+    energies_j = [record["energy_j"] for record in records] or [1.0]
+    domain = [min(energies_j) / 1.25, max(energies_j) * 1.25]
+    return alt.X(
+        "energy_j:Q",
+        title=title,
+        scale=alt.Scale(type="log", domain=domain, nice=False),
+        axis=alt.Axis(labelExpr=SI_LABELS, values=_log_ticks(*domain), labelOverlap=True),
+    )
+
+
+def search_x(horizon_j: float, source: str) -> alt.X:
+    return alt.X(
+        "energy_j:Q",
+        title=f"Energy spent by the whole search, J ({source})",
+        scale=alt.Scale(domain=[0, horizon_j or 1.0], nice=False),
+        axis=alt.Axis(labelExpr=SI_LABELS, tickCount=6, labelOverlap=True),
+    )
+
+
+def accuracy_y(records: Sequence[Record], title: str = "Validation accuracy", form: str = ".1~%") -> alt.Y:
+    accuracies = [record["accuracy"] for record in records] or [0.0, 1.0]
+    margin = max(0.06 * (max(accuracies) - min(accuracies)), 0.004)
+    return alt.Y(
+        "accuracy:Q",
+        title=title,
+        scale=alt.Scale(domain=[max(0.0, min(accuracies) - margin), max(accuracies) + margin], nice=False),
+        axis=alt.Axis(format=form, tickCount=6),
+    )
+
+
+def finish(layers: Sequence[alt.Chart], style: Style, height: int) -> Drawing:
+    chart = alt.layer(*layers).properties(width=style.width, height=height)
+    config: dict[str, Any] = {
+        "font": style.font,
+        "view": {"stroke": None},
+        "axis": {
+            "domainColor": style.rule,
+            "gridColor": style.rule,
+            "tickColor": style.rule,
+            "labelColor": style.muted,
+            "titleColor": style.muted,
+            "labelFontSize": 11,
+            "titleFontSize": 11.5,
+            "titleFontWeight": "normal",
+            "titlePadding": 10,
+            "labelPadding": 5,
+        },
+        "axisX": {"grid": False},
+        "legend": {"labelColor": style.ink, "labelFontSize": 12, "titleColor": style.muted},
+        "text": {"font": style.font, "fontSize": 11},
+        "background": style.background or "transparent",
+        "padding": 6 if style.background else 2,
+    }
+    return chart.properties(config=alt.Config(**config))
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """1, 2, 5, 10, … between two energies; only powers of ten over more than three decades."""
+    mantissas = (1, 2, 5) if high / low <= 1000 else (1,)
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [
+        tick for exponent in exponents for mantissa in mantissas if low <= (tick := mantissa * 10.0**exponent) <= high
+    ]

@@ -1,0 +1,81 @@
+"""What each further joule of a search bought, and from where on it bought less than the average.
+
+    Notation
+        (s_i, a_i)  joules that the search had spent, and the best accuracy so far, at each improvement; then at its end
+        hull        the upper concave hull of these points: the best accuracy that could be had on the way to any later
+                    point. Along it the gain per joule falls from stretch to stretch.
+
+The *point of diminishing returns* is where that gain first falls below the average of the whole search. It is also the
+point of the hull that lies farthest above the straight line from the first measurement to the end, the "knee" of
+Satopää et al. (2011) without its smoothing and its sensitivity parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ecoml.energy import J_PER_KWH
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A piece of the hull.
+
+    Attributes:
+        from_j: Joules spent at its beginning.
+        to_j: Joules spent at its end.
+        from_accuracy: Best accuracy at its beginning.
+        to_accuracy: Best accuracy at its end.
+    """
+
+    from_j: float
+    to_j: float
+    from_accuracy: float
+    to_accuracy: float
+
+    @property
+    def points_per_kwh(self) -> float:
+        """Percentage points of accuracy per kWh."""
+        return 100 * (self.to_accuracy - self.from_accuracy) / (self.to_j - self.from_j) * J_PER_KWH
+
+
+def stretches(steps: Sequence[tuple[float, float]], end_j: float) -> list[Stretch]:
+    """The hull's pieces, from the first measurement to the end of the search.
+
+    Args:
+        steps: (joules spent, best accuracy so far) at each improvement, in order.
+        end_j: What the whole search spent, at least the last of these.
+    """
+    if not steps:
+        return []
+    hull: list[tuple[float, float]] = []
+    for point in [*steps, (end_j, steps[-1][1])]:
+        if hull and point[0] <= hull[-1][0]:
+            if point[1] <= hull[-1][1]:
+                continue
+            hull.pop()
+        while len(hull) > 1 and _rises(hull[-2], hull[-1], point):
+            hull.pop()
+        hull.append(point)
+    return [Stretch(a[0], b[0], a[1], b[1]) for a, b in pairwise(hull)]
+
+
+def diminishing_from(pieces: Sequence[Stretch]) -> Stretch | None:
+    """The first stretch that gains less per joule than the whole does; None if the search gained nothing, or if it
+    gained evenly to its end."""
+    if not pieces or pieces[-1].to_accuracy <= pieces[0].from_accuracy:
+        return None
+    whole = overall(pieces)
+    return next((piece for piece in pieces if piece.points_per_kwh < whole.points_per_kwh * (1 - 1e-9)), None)
+
+
+def overall(pieces: Sequence[Stretch]) -> Stretch:
+    """From the beginning of the first to the end of the last."""
+    return Stretch(pieces[0].from_j, pieces[-1].to_j, pieces[0].from_accuracy, pieces[-1].to_accuracy)
+
+
+def _rises(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
+    """Whether b lies on or below the line from a to c."""
+    return (b[1] - a[1]) * (c[0] - a[0]) <= (c[1] - a[1]) * (b[0] - a[0])

@@ -1,0 +1,9 @@
+"""The search space: what may be tried, and its map to and from the unit cube."""
+
+from __future__ import annotations
+
+from ecoml.space.files import available_spaces, load_space
+from ecoml.space.parameters import Choice, Float, Int, Parameter, Value
+from ecoml.space.space import Space
+
+__all__ = ["Choice", "Float", "Int", "Parameter", "Space", "Value", "available_spaces", "load_space"]

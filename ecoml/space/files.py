@@ -1,0 +1,53 @@
+"""Spaces as TOML files: those that come with ecoml, found by name, and the user's own, found by path."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+from ecoml.errors import SpaceError
+from ecoml.shipped import shipped
+from ecoml.space.space import Space
+
+
+def available_spaces() -> tuple[str, ...]:
+    """Names of the spaces that come with ecoml, sorted."""
+    return tuple(sorted(path.stem for path in shipped("search_spaces").glob("*.toml")))
+
+
+def load_space(name_or_path: str | os.PathLike[str]) -> Space:
+    """The space of that name, or in that TOML file.
+
+    Args:
+        name_or_path: One of `available_spaces()`, or a path; a string that is such a name is never read as a path.
+
+    Raises:
+        SpaceError: There is no such space or file, or the file does not describe a space.
+    """
+    names = available_spaces()
+    if name_or_path in names:
+        path = shipped("search_spaces") / f"{name_or_path}.toml"
+    else:
+        path = Path(name_or_path)
+        if name_or_path == path.name and path.suffix != ".toml" and not path.is_file():
+            raise SpaceError(
+                f"there is no search space {name_or_path!r}; known are {', '.join(names)}, "
+                "and the path of a .toml file works too"
+            )
+    return Space.from_dict({"name": path.stem, **_read(path)}, where=os.fspath(path))
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))  # -sig: some editors begin a file with a mark
+    except FileNotFoundError:
+        raise SpaceError(f"{path}: there is no such file; known spaces are {', '.join(available_spaces())}") from None
+    except IsADirectoryError:
+        raise SpaceError(f"{path}: this is a folder; name a .toml file in it") from None
+    except OSError as error:
+        raise SpaceError(f"{path}: it cannot be read ({error.strerror}); check its permissions") from None
+    except UnicodeDecodeError as error:
+        raise SpaceError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SpaceError(f"{path}: not TOML: {error}; correct the file there") from None

@@ -1,0 +1,316 @@
+"""The parameters of a search space: `Float`, `Int` and `Choice`.
+
+Each maps its values to u ∈ [0, 1] and back. `encode` is the right inverse of `decode`: whatever value v `decode` made,
+`decode(encode(v)) == v`, bit for bit, and `encode(decode(encode(v))) == encode(v)` for every value in range.
+
+- Float keeps ten digits, so that a value survives the way through u, and reads well: ten significant digits on a log
+  scale, decimals down to a billionth of the range on a linear one. The two bounds are kept as they are.
+- Int and Choice divide [0, 1] into one bin a value, encoded at the bin's centre. The bins are of equal width, save in a
+  log Int, where the bin of v has the width of log(v + ½) − log(v − ½).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ecoml.errors import SpaceError
+
+Value = str | int | float | bool
+"""What a parameter may be set to; every one of them can be written in TOML."""
+
+_MOST_VALUES = 2**40  # above it, neighbouring bins can no longer be told apart in a float
+
+
+@dataclass(frozen=True)
+class Float:
+    """A real number in [low, high].
+
+    Attributes:
+        low: Lower bound, included.
+        high: Upper bound, included.
+        log: Whether equal steps of u are equal factors of the value rather than equal differences.
+        when: Parent's name → the values of it with which this parameter exists; all must hold. None: always.
+
+    Raises:
+        SpaceError: The bounds or the condition cannot be used.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    when: Mapping[str, Any] | None = field(default=None, hash=False)
+    _origin: float = field(init=False, repr=False, compare=False)
+    _span: float = field(init=False, repr=False, compare=False)
+    _decimals: int = field(init=False, repr=False, compare=False)
+    _lowest_cell: float = field(init=False, repr=False, compare=False)
+    _highest_cell: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        low, high = (_finite(bound, end, "Float") for end, bound in (("low", self.low), ("high", self.high)))
+        _check_order("Float", low, high, self.log)
+        origin, span = (math.log(low), math.log(high) - math.log(low)) if self.log else (low, high - low)
+        if not 0.0 < span < math.inf:
+            raise SpaceError(f"Float: a float cannot resolve the range from {low!r} to {high!r}; choose other bounds")
+        _assign(self, low=low, high=high, when=_conditions(self.when), _origin=origin, _span=span)
+        # Sums of numbers up to the largest bound are good to 15 digits: no decimal finer than its 13th is kept.
+        largest = max(abs(low), abs(high))
+        _assign(self, _decimals=-max(math.floor(math.log10(span)) - 9, math.floor(math.log10(largest)) - 13))
+        _assign(self, _lowest_cell=self._round(low), _highest_cell=self._round(high))
+
+    @property
+    def count(self) -> None:
+        """None: infinitely many values."""
+        return
+
+    def decode(self, u: float) -> float:
+        """The value at u; u outside [0, 1] counts as the nearer bound."""
+        if u <= 0.0:
+            return self.low
+        if u >= 1.0:
+            return self.high
+        x = self._origin + u * self._span
+        return self._snap(math.exp(x) if self.log else x)
+
+    def encode(self, value: Any) -> float:
+        """The u of a value. Raises ValueError or TypeError for a value out of range."""
+        if not self.low < value < self.high:
+            if value == self.low:
+                return 0.0
+            if value == self.high:
+                return 1.0
+            raise ValueError(value)
+        value = self._snap(float(value))
+        return ((math.log(value) if self.log else value) - self._origin) / self._span
+
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with a value and what would be right; None for a good one."""
+        if not fits(value, float):
+            return f"is of type {type(value).__name__}; give a float in [{self.low!r}, {self.high!r}]"
+        if not self.low <= value <= self.high:
+            return f"is out of range; give a float in [{self.low!r}, {self.high!r}]"
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The table of this parameter in a TOML file."""
+        return {"type": "float", **_range_table(self)}
+
+    def _round(self, x: float) -> float:
+        return float(f"{x:.10g}") if self.log else round(x, self._decimals) + 0.0  # + 0.0 turns −0.0 into 0.0
+
+    def _snap(self, x: float) -> float:
+        rounded = self._round(x)
+        if rounded <= self._lowest_cell:
+            return self.low
+        if rounded >= self._highest_cell:
+            return self.high
+        return rounded
+
+
+@dataclass(frozen=True)
+class Int:
+    """A whole number in [low, high].
+
+    Attributes:
+        low: Lower bound, included.
+        high: Upper bound, included.
+        log: Whether a bin is as wide as its value's share of the logarithm, so that small values get more room.
+        when: Parent's name → the values of it with which this parameter exists; all must hold. None: always.
+
+    Raises:
+        SpaceError: The bounds or the condition cannot be used.
+    """
+
+    low: int
+    high: int
+    log: bool = False
+    when: Mapping[str, Any] | None = field(default=None, hash=False)
+    _origin: float = field(init=False, repr=False, compare=False)
+    _span: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for end, bound in (("low", self.low), ("high", self.high)):
+            if not fits(bound, int):
+                raise SpaceError(f"Int: {end} = {bound!r} is not a whole number; give an int, or use Float")
+        _check_order("Int", self.low, self.high, self.log)
+        if self.high - self.low >= _MOST_VALUES:
+            raise SpaceError(f"Int: {self.low} to {self.high} is more than 2^40 values; use Float, or a narrower range")
+        _assign(self, when=_conditions(self.when), _origin=0.0, _span=float(self.count))
+        if self.log:
+            origin = math.log(self.low - 0.5)
+            _assign(self, _origin=origin, _span=math.log(self.high + 0.5) - origin)
+
+    @property
+    def count(self) -> int:
+        """Number of values."""
+        return self.high - self.low + 1
+
+    def decode(self, u: float) -> int:
+        """The value whose bin holds u; u outside [0, 1] counts as the nearer bound."""
+        u = min(max(u, 0.0), 1.0)
+        value = (
+            math.floor(math.exp(self._origin + u * self._span) + 0.5) if self.log else self.low + int(u * self._span)
+        )
+        return min(max(value, self.low), self.high)
+
+    def encode(self, value: Any) -> float:
+        """The centre of a value's bin. Raises ValueError for anything that is no int in range."""
+        if type(value) is not int or not self.low <= value <= self.high:
+            raise ValueError(value)
+        if self.log:
+            return ((math.log(value - 0.5) + math.log(value + 0.5)) / 2 - self._origin) / self._span
+        return (value - self.low + 0.5) / self._span
+
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with a value and what would be right; None for a good one."""
+        if not fits(value, int):
+            return f"is of type {type(value).__name__}; give an int in [{self.low}, {self.high}]"
+        if not self.low <= value <= self.high:
+            return f"is out of range; give an int in [{self.low}, {self.high}]"
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The table of this parameter in a TOML file."""
+        return {"type": "int", **_range_table(self)}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several options, without an order among them.
+
+    Attributes:
+        options: The options, all str, all int, all float or all bool; kept as a tuple.
+        when: Parent's name → the values of it with which this parameter exists; all must hold. None: always.
+
+    Raises:
+        SpaceError: The options or the condition cannot be used.
+    """
+
+    options: Sequence[Value]
+    when: Mapping[str, Any] | None = field(default=None, hash=False)
+    _index: dict[Value, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.options, str) or not isinstance(self.options, Sequence):
+            raise SpaceError(f"Choice: options = {self.options!r} is not a list; write [{self.options!r}, …]")
+        if not self.options:
+            raise SpaceError("Choice: there is no option; list at least one")
+        options = tuple(plain(option, f"Choice: the option {option!r}") for option in self.options)
+        kinds = sorted({type(option).__name__ for option in options})
+        if len(kinds) > 1:
+            remedy = "write the whole numbers with a point, as 1.0" if kinds == ["float", "int"] else "use one type"
+            raise SpaceError(f"Choice: the options {list(options)!r} mix {' and '.join(kinds)}; {remedy}")
+        index = {option: number for number, option in enumerate(options)}
+        if len(index) < len(options):
+            repeated = next(option for option in index if options.count(option) > 1)
+            raise SpaceError(f"Choice: the option {repeated!r} stands there twice; list it once")
+        _assign(self, options=options, when=_conditions(self.when), _index=index)
+
+    @property
+    def count(self) -> int:
+        """Number of options."""
+        return len(self.options)
+
+    def decode(self, u: float) -> Value:
+        """The option whose bin holds u; u outside [0, 1] counts as the nearer end."""
+        number = int(min(max(u, 0.0), 1.0) * len(self.options))
+        return self.options[min(number, len(self.options) - 1)]
+
+    def encode(self, value: Any) -> float:
+        """The centre of an option's bin. Raises KeyError or TypeError for a value that is no option."""
+        return (self._index[value] + 0.5) / len(self.options)
+
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with a value and what would be right; None for a good one."""
+        if not fits(value, type(self.options[0])) or value not in self._index:
+            return f"is not an option; choose from {', '.join(map(repr, self.options))}"
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The table of this parameter in a TOML file."""
+        return {"type": "choice", "options": list(self.options), **_when_table(self)}
+
+
+Parameter = Float | Int | Choice
+
+
+def fits(value: Any, kind: type) -> bool:
+    """Whether a value is of a kind; an int fits a float, a bool only a bool."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def plain(value: Any, what: str) -> Value:
+    """A fixed value or an option as str, int, float or bool itself, no subclass (of numpy, or an enum) of it.
+
+    Raises:
+        SpaceError: It is none of these; `what` heads the message.
+    """
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if not isinstance(value, float):
+        raise SpaceError(f"{what} is of type {type(value).__name__}; give a str, int, float or bool")
+    if not math.isfinite(value):
+        raise SpaceError(f"{what} is not finite; give a finite number")
+    return float(value)
+
+
+def _finite(bound: Any, end: str, kind: str) -> float:
+    if not fits(bound, float):
+        raise SpaceError(f"{kind}: {end} = {bound!r} is not a number; give a float")
+    try:
+        number = float(bound) + 0.0
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise SpaceError(f"{kind}: {end} = {bound!r} is not finite; give a finite bound")
+    return number
+
+
+def _check_order(kind: str, low: float, high: float, log: Any) -> None:
+    if not isinstance(log, bool):
+        raise SpaceError(f"{kind}: log = {log!r} is neither true nor false; give one of them")
+    if low > high:
+        raise SpaceError(f"{kind}: low = {low!r} is above high = {high!r}; swap them")
+    if low == high:
+        raise SpaceError(f"{kind}: low = high = {low!r}; give the fixed value {low!r} instead")
+    if log and low <= 0:
+        raise SpaceError(f"{kind}: a log scale needs low > 0, not {low!r}; raise low, or leave out log")
+
+
+def _conditions(when: Any) -> dict[str, tuple[Value, ...]] | None:
+    """A condition as parent → tuple of values, where a user may give a single value too."""
+    if when is None:
+        return None
+    if not isinstance(when, Mapping):
+        raise SpaceError(
+            f"when = {when!r} is not a table; write the parent's name and its values, as {{name: [value]}}"
+        )
+    conditions: dict[str, tuple[Value, ...]] = {}
+    for parent, given in when.items():
+        values = (given,) if isinstance(given, str) or not isinstance(given, Sequence) else tuple(given)
+        if not values:
+            raise SpaceError(f"when: {parent} has no value, so the condition never holds; list at least one")
+        conditions[parent] = tuple(plain(value, f"when: {parent} = {value!r}") for value in values)
+    return conditions or None
+
+
+def _range_table(parameter: Float | Int) -> dict[str, Any]:
+    log = {"log": True} if parameter.log else {}
+    return {"low": parameter.low, "high": parameter.high, **log, **_when_table(parameter)}
+
+
+def _when_table(parameter: Parameter) -> dict[str, Any]:
+    return {"when": {parent: list(values) for parent, values in parameter.when.items()}} if parameter.when else {}
+
+
+def _assign(parameter: Parameter, **fields: Any) -> None:
+    for name, value in fields.items():
+        object.__setattr__(parameter, name, value)

@@ -1,0 +1,147 @@
+"""The TOML form of a space, checked with pydantic.
+
+    name = "…"                        # optional
+    description = "…"                 # optional
+    [parameters.NAME]
+    type = "float"                    # or "int": with low, high, and log if wanted
+    low = 1e-4                        # "choice": with options
+    high = 1e-1                       # "fixed": with value, for a fixed one that is to stand among the others
+    log = true
+    when = { PARENT = ["value"] }     # optional, with any type but "fixed"
+    [fixed]
+    NAME = 10
+
+The order of the tables is the order of the parameters; those under [fixed] come last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ecoml.errors import SpaceError
+from ecoml.space.parameters import Choice, Float, Int, Parameter, Value
+from ecoml.space.space import Space
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Float(_Table):
+    type: Literal["float"]
+    low: float
+    high: float
+    log: bool = False
+    when: dict[str, Any] | None = None
+
+    def build(self) -> Parameter:
+        return Float(self.low, self.high, self.log, self.when)
+
+
+class _Int(_Table):
+    type: Literal["int"]
+    low: int
+    high: int
+    log: bool = False
+    when: dict[str, Any] | None = None
+
+    def build(self) -> Parameter:
+        return Int(self.low, self.high, self.log, self.when)
+
+
+class _Choice(_Table):
+    type: Literal["choice"]
+    options: list[Any]
+    when: dict[str, Any] | None = None
+
+    def build(self) -> Parameter:
+        return Choice(self.options, self.when)
+
+
+class _Fixed(_Table):
+    type: Literal["fixed"]
+    value: Any
+
+    def build(self) -> Value:
+        return self.value  # type: ignore[no-any-return]  # Space checks it, as it does those under [fixed]
+
+
+class _File(_Table):
+    name: str = ""
+    description: str = ""
+    parameters: dict[str, Annotated[_Float | _Int | _Choice | _Fixed, Field(discriminator="type")]] = {}
+    fixed: dict[str, Any] = {}
+
+
+_TYPES: dict[str, type[_Table]] = {"float": _Float, "int": _Int, "choice": _Choice, "fixed": _Fixed}
+
+
+def parse(tables: Mapping[str, Any], where: str) -> Space:
+    """The space described by the tables of a TOML file.
+
+    Raises:
+        SpaceError: They do not describe one. One line: `where`, the key, the remedy, and how many errors follow.
+    """
+    try:
+        file = _File.model_validate(dict(tables))
+    except ValidationError as error:
+        raise _first_of([_explain(problem) for problem in error.errors()], where) from None
+    parameters: dict[str, Parameter | Value] = {}
+    problems: list[str] = []
+    for key, table in file.parameters.items():
+        try:
+            parameters[key] = table.build()
+        except SpaceError as error:
+            problems.append(f"parameters.{key}: {error}")
+    problems += [
+        f"{key}: it stands under [parameters] and under [fixed]; keep one"
+        for key in file.fixed
+        if key in file.parameters
+    ]
+    if problems:
+        raise _first_of(problems, where)
+    try:
+        return Space(parameters | file.fixed, name=file.name, description=file.description)
+    except SpaceError as error:
+        raise SpaceError(f"{where}: {error}") from None
+
+
+def _first_of(problems: list[str], where: str) -> SpaceError:
+    more = len(problems) - 1
+    return SpaceError(
+        f"{where}: {problems[0]}" + (f" (and {more} more {'error' if more == 1 else 'errors'})" if more else "")
+    )
+
+
+_EXPECTED = {
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "string_type": "a string in quotes",
+    "list_type": "a list in square brackets",
+    "dict_type": "a table",
+}
+
+
+def _explain(problem: Any) -> str:
+    """A pydantic error in our words."""
+    kind, given, place = problem["type"], problem["input"], [str(part) for part in problem["loc"]]
+    # Inside a parameter the third part of the place is the type that pydantic went by, which is no key of the file.
+    table = _TYPES[place.pop(2)] if place[0] == "parameters" and len(place) > 2 else _File
+    key = ".".join(place)
+    if kind == "missing":
+        return f"{key}: missing; add a line {place[-1]} = …"
+    if kind == "extra_forbidden":
+        return f"{key}: there is no such key; known are {', '.join(table.model_fields)}"
+    if kind == "union_tag_not_found":
+        return f"{key}.type: missing; choose from {', '.join(_TYPES)}"
+    if kind == "union_tag_invalid":
+        return f"{key}.type = {given['type']!r}: there is no such type; choose from {', '.join(_TYPES)}"
+    if kind == "model_attributes_type":
+        return f"{key} = {given!r}: not a table; write [{key}] with its type, or move the value to [fixed]"
+    if kind in _EXPECTED:
+        return f"{key} = {given!r}: not {_EXPECTED[kind]}; give one"
+    return f"{key} = {given!r}: {problem['msg']}"

@@ -1,0 +1,125 @@
+"""The contract of a search strategy.
+
+A strategy decides; it knows nothing of training, meters or budgets. The searcher's loop is:
+
+    decision = strategy.ask()
+    Start(config)     → a new trial is started and advanced by `steps` measurements (None: to its end)
+    Continue(number)  → a suspended trial is advanced by `steps` measurements (None: to its end)
+    End(reason)       → the search is over
+    strategy.tell(trial)   after every measurement, and whenever a trial's state changes
+
+After a crash a fresh strategy is told every stored trial once, in order of their numbers, before it is asked again.
+Same seed and same tells give the same decisions, in another process too: draw random numbers from (seed, number of
+trials told), never from a generator that remembers more than that.
+
+Two methods are optional, and are called before all others, after a crash too: `pursue(goal)` says what the search is
+for, `learn(trials)` gives the trials of another run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from ecoml.trial import Config, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start a new trial and advance it by `steps` measurements, None: to its end."""
+
+    config: Config
+    steps: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Advance a suspended trial by `steps` measurements, None: to its end."""
+
+    number: int
+    steps: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Nothing is left that would be worth its energy; `reason` completes "the search ended: …"."""
+
+    reason: str
+
+
+Decision = Start | Continue | End
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """What proposes configurations."""
+
+    def ask(self) -> Decision:
+        """The next thing to do."""
+
+    def tell(self, trial: Trial) -> None:
+        """What has become of a trial. Called again with the same `trial.number` whenever it has changed."""
+
+
+def any_config(config: Config) -> bool:  # noqa: ARG001 - the predicate that allows everything
+    """Whether a configuration may be started where nothing is forbidden: it may."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a search is for, beyond the best for its budget.
+
+    Attributes:
+        target_accuracy: The search ends when a measurement reaches it; None: no such end.
+        spend_all: Go on to the end of the budget, however little is to be expected of the rest.
+        max_energy_j: A training is stopped before it takes more joules than this, and what took more does not count.
+        feasible: Whether a configuration may be started. Fast, and always the same for the same configuration.
+    """
+
+    target_accuracy: float | None = None
+    spend_all: bool = False
+    max_energy_j: float | None = None
+    feasible: Callable[[Config], bool] = any_config
+
+
+@runtime_checkable
+class Pursues(Protocol):
+    """A strategy that wants to know what the search is for."""
+
+    def pursue(self, goal: Goal) -> None:
+        """Called once, before anything else. It proposes no configuration that is not feasible from here on.
+
+        Without this method a strategy is asked again until it proposes a feasible one. That suits those that walk down
+        a list, and not those whose decisions depend on how often they were asked: a resumed search would differ.
+        """
+
+
+@runtime_checkable
+class Learns(Protocol):
+    """A strategy that can use what another run found out."""
+
+    def learn(self, trials: Sequence[Trial]) -> None:
+        """Called once, before anything is told: the trials of an earlier run on the same parameters.
+
+        All have ended. They are numbered from -len(trials) to -1 and are no trials of this search: they cannot be
+        continued, they are on no front of this search, and their configurations may be proposed again.
+        """
+
+
+_PATIENCE = 10_000
+_REPEATS = 10  # of the same proposal in a row: who decides from what was told alone will never propose another
+
+
+def ask_feasible(strategy: Strategy, feasible: Callable[[Config], bool]) -> Decision:
+    """The strategy's next decision that starts nothing infeasible, asked for as often as it takes; `End` in the end."""
+    last, repeats = None, 0
+    for _ in range(_PATIENCE):
+        decision = strategy.ask()
+        if not isinstance(decision, Start) or feasible(decision.config):
+            return decision
+        last, repeats = decision, repeats + 1 if decision == last else 0
+        if repeats == _REPEATS:
+            break
+    return End("no further feasible configuration was proposed")

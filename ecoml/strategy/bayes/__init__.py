@@ -1,0 +1,287 @@
+"""Multi-objective Bayesian optimisation of accuracy and energy, by freeze and thaw.
+
+A decision is to start a configuration, to go on with a suspended one, or to end. New configurations are trained for a
+few steps first (a screening). From then on a surrogate of all learning curves (`evidence.py`, `surrogate.py`) predicts
+where a training would end, a model of energy what that would take (`energy_model.py`), and the candidate that promises
+the most hypervolume for each joule (`value.py`) is trained a little further: a suspended trial by a third of its steps,
+a new configuration from a pool (`candidates.py`) by a screening. What looked good and is not is thereby left after few
+joules, and what looked bad and is not is come back to.
+
+A decision is a function of the seed and of the trials told.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecoml.energy import format_energy
+from ecoml.errors import UsageError
+from ecoml.space import Space
+from ecoml.strategy.base import Continue, Decision, End, Goal, Start
+from ecoml.strategy.bayes.energy_model import EnergyModel
+from ecoml.strategy.bayes.evidence import Evidence, evidence_of, milestones, twins
+from ecoml.strategy.bayes.pace import Pace
+from ecoml.strategy.candidates import Candidates, Pool
+from ecoml.strategy.lattice import Key, key
+from ecoml.strategy.pareto import front_indices
+from ecoml.strategy.random import RandomSearch
+from ecoml.trial import Config, Trial, TrialState
+
+if TYPE_CHECKING:
+    from ecoml.strategy.bayes.surrogate import Observations, Surrogate
+
+__all__ = ["Bayes"]
+
+_POOL = 256
+_LISTED = 512  # a space with no more configurations than that is looked at in full
+_INCUMBENTS = 4  # trials around which candidates are drawn
+_OBSERVATIONS = 240  # at most that the surrogate is conditioned on, since its cost grows with their cube
+_LEARNT_FROM = 72  # at most that its hyperparameters are fitted to
+_REFIT = 1.2  # and anew whenever the trials have become more by this factor
+_COST_WEIGHT = 0.5
+_LAST = 3.0  # R of `value.py`
+_MARGIN = 0.1  # in standard deviations of accuracies: by less than this nothing is improved, or copies of the best win
+_NEAR = 0.03  # of the cube's diagonal: nearer than that to a configuration that was tried none is started
+_WORTH = 0.05  # percentage points of accuracy, over the front, for as much energy again: with less the search ends
+_PATIENCE = 10_000  # points of the initial design that may be infeasible in a row
+_SEEN_ENOUGH = 4  # times the initial configurations must have been tried before that
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What may be gone on with: q new configurations and suspended trials, a row each.
+
+    Attributes:
+        x: Features (q, D).
+        owner: Index of the trial in the evidence (q,); −1: a new configuration.
+        done: Steps it has done (q,).
+        step_j: Joules of a step (q,).
+    """
+
+    x: Array
+    owner: Indices
+    done: Array
+    step_j: Array
+
+
+class Bayes:
+    """Goes on with what promises the most hypervolume of accuracy and log energy for each joule.
+
+    Args:
+        space: What to search.
+        seed: ≥ 0; same seed and same trials, same decisions.
+        initial: Configurations that are started before the first that is reasoned; None: 4 to 8, by the dimension.
+
+    Raises:
+        UsageError: Fewer than two initial configurations.
+    """
+
+    def __init__(self, space: Space, seed: int, initial: int | None = None) -> None:
+        if initial is not None and initial < 2:
+            raise UsageError(f"a Bayesian search needs at least 2 initial proposals, not {initial}")
+        self._space = space
+        self._seed = seed
+        self._initial = initial or min(max(space.dimension + 1, 4), 8)
+        self._design = RandomSearch(space, seed, "sobol")
+        self._candidates = Candidates(space, _LISTED)
+        self._goal = Goal()
+        self._learnt: tuple[Trial, ...] = ()
+        self._trials: dict[int, Trial] = {}
+        self._places: dict[int, Pool] = {}  # where in the space each trial lies, encoded once
+        self._asked: dict[Key, Config] = {}  # proposals of which nothing has been told yet
+        self._fitted: tuple[bytes, Array] | None = None  # hyperparameters, and what they were learnt from
+
+    def tell(self, trial: Trial) -> None:
+        """Remember the trial as it is now."""
+        self._design.tell(trial)
+        self._trials[trial.number] = trial
+        self._place(trial)
+        self._asked.pop(key(trial.config), None)
+
+    def pursue(self, goal: Goal) -> None:
+        """With a target only that accuracy counts: decisions are for the most probable way there per joule."""
+        self._goal = goal
+
+    def learn(self, trials: Sequence[Trial]) -> None:
+        """The trials of an earlier run are evidence like this run's own, and the best of them are tried again."""
+        self._learnt = tuple(trials)
+        for trial in trials:
+            self._place(trial)
+
+    def ask(self) -> Decision:
+        """What to do next; `End` when nothing is left that would be worth its energy."""
+        trials = [self._trials[number] for number in sorted(self._trials)]
+        known = self._u(trials)
+        repeats, apart = twins(trials, known)
+        distinct = [trial for trial in trials if trial.number not in repeats]
+        evidence = evidence_of([*self._learnt, *distinct], milestones(1.5, 10_000), _OBSERVATIONS)
+        pace = Pace(evidence)
+        for trial in distinct:
+            if trial.state is TrialState.SUSPENDED and trial.step < pace.screening:
+                return Continue(trial.number, pace.screening - trial.step)
+        if evidence is None or len(self._learnt) + len(trials) + len(self._asked) < self._initial:
+            config = self._first()
+            return self._rest() if config is None else self._started(config, pace.first())
+        return self._best(evidence, distinct, known, apart, pace)
+
+    def _place(self, trial: Trial) -> None:
+        if trial.number not in self._places:
+            self._places[trial.number] = self._candidates.pool([trial.config])
+
+    def _u(self, trials: Sequence[Trial]) -> Array:
+        """Their points of the unit cube (len(trials), d)."""
+        places = [self._places[trial.number].u for trial in trials]
+        return np.concatenate(places) if places else np.empty((0, self._space.dimension))
+
+    def _x(self, trials: Sequence[Trial]) -> Array:
+        """Their features (len(trials), D), one trial at least."""
+        return np.concatenate([self._places[trial.number].x for trial in trials])
+
+    def _first(self) -> Config | None:
+        """The next feasible configuration of the initial design."""
+        for _ in range(_PATIENCE):
+            config = self._design.peek()
+            if config is None or self._goal.feasible(config):
+                return config
+            self._design.leave_out(config)
+        return None
+
+    def _started(self, config: Config, steps: int) -> Start:
+        self._design.leave_out(config)
+        self._asked[key(config)] = config
+        return Start(config, steps)
+
+    def _rest(self) -> Decision:
+        """With nothing new left: what is suspended is trained to its end."""
+        suspended = (trial for trial in self._trials.values() if trial.state is TrialState.SUSPENDED)
+        trial = next(suspended, None)
+        return End("every configuration has been tried") if trial is None else Continue(trial.number)
+
+    def _best(self, evidence: Evidence, trials: Sequence[Trial], known: Array, apart: float, pace: Pace) -> Decision:
+        """The candidate worth most per joule."""
+        from ecoml.strategy.bayes.surrogate import Surrogate  # imports scipy, hence not before it is needed
+
+        tried = self._x(evidence.trials)
+        measured = evidence.trials[: evidence.measured]
+        surrogate = Surrogate(self._hyperparameters(trials), _observations(tried, evidence))
+        known_j = np.array([trial.curve[-1].energy_j / trial.step for trial in measured])
+        energy = EnergyModel(tried[: len(measured)], known_j)
+
+        ends, _ = surrogate(tried, np.arange(len(tried)), np.full(len(tried), math.log(evidence.horizon)))
+        top = np.argsort(-ends[: len(measured)], kind="stable")[:_INCUMBENTS]
+        best = [measured[i] for i in top]
+        new = self._new(self._u(best), known, apart, [trial.config for trial in best if trial.number < 0])
+        thawed = [i for i, trial in enumerate(measured) if _can_go_on(trial, evidence.horizon)]
+        candidates = _Options(
+            np.concatenate([new.x, tried[thawed]]),
+            np.r_[np.full(len(new.x), -1), thawed].astype(int),
+            np.r_[np.zeros(len(new.x)), [measured[i].step for i in thawed]],
+            np.r_[energy(new.x), known_j[thawed]],
+        )
+        if not len(candidates.x):
+            config = self._first()
+            return self._rest() if config is None else self._started(config, pace.first())
+        score, reason = self._scores(candidates, surrogate, evidence)
+        if reason and len(trials) >= _SEEN_ENOUGH * self._initial:
+            return End(reason)
+        choice = int(np.argmax(score))
+        if choice < len(new.x):
+            return self._started(new.configs[choice], pace.first(candidates.step_j[choice]))
+        trial = measured[thawed[choice - len(new.x)]]
+        return Continue(trial.number, pace.further(trial.step, candidates.step_j[choice]))
+
+    def _new(self, centres: Array, known: Array, apart: float, again: list[Config]) -> Pool:
+        """Configurations that may be started: a pool, and the best ones of an earlier run."""
+        seen = set(self._design.seen) | set(self._asked)
+        apart = max(apart, _NEAR * math.sqrt(self._space.dimension))
+        pool = self._candidates.spread(centres, known, seen, _POOL, apart, self._seed_now())
+        pool += self._candidates.pool([config for config in again if key(config) not in seen])
+        return pool.take(np.flatnonzero([self._goal.feasible(config) for config in pool.configs]))
+
+    def _scores(self, candidates: _Options, surrogate: Surrogate, evidence: Evidence) -> tuple[Array, str]:
+        """What each candidate is worth per joule, as a logarithm, and why the search should end, if it should."""
+        from ecoml.strategy.bayes.value import log_improvement, log_probability
+
+        steps = np.full(len(candidates.x), float(evidence.horizon))
+        if (most_j := self._goal.max_energy_j) is not None:
+            steps = np.clip(np.floor(most_j / candidates.step_j), candidates.done + 1, steps)
+        mean, deviation = surrogate(candidates.x, candidates.owner, np.log(steps))
+        log_to_go_j = np.log(candidates.step_j * (steps - candidates.done))
+        if self._goal.target_accuracy is not None:
+            target = (self._goal.target_accuracy - evidence.centre) / evidence.spread
+            return log_probability(mean, deviation, target) - log_to_go_j, ""
+        front = _front(evidence)
+        improvement = log_improvement(mean - _MARGIN, deviation, np.log(candidates.step_j * steps), front, _LAST)
+        score = improvement - _COST_WEIGHT * log_to_go_j
+        if self._goal.spend_all or evidence.length is None:
+            return score, ""
+        spent_j = sum(trial.energy_j for trial in self._trials.values())
+        points = 100.0 * evidence.spread / (np.ptp(front[:, 0]) + _LAST)
+        promise = points * spent_j * math.exp(float((improvement - log_to_go_j).max()))
+        if promise >= _WORTH:
+            return score, ""
+        return score, (
+            f"as much energy again ({format_energy(spent_j)}) promises {promise:.2g} percentage points of accuracy on "
+            f"average over the front, and less than {_WORTH:g} is not worth it"
+        )
+
+    def _hyperparameters(self, trials: Sequence[Trial]) -> Array:
+        """Those of the surrogate, learnt from the first so many trials, and few points of each curve.
+
+        What they are learnt from changes only now and then, and does not depend on when it was asked for: a search that
+        was interrupted finds the same ones.
+        """
+        count, least = self._initial, self._initial
+        while (count := max(count + 1, math.floor(count * _REFIT))) <= len(trials):
+            least = count
+        evidence = evidence_of([*self._learnt, *trials[:least]], milestones(3.0, 10_000), _LEARNT_FROM)
+        evidence = evidence or evidence_of(trials, milestones(3.0, 10_000), _LEARNT_FROM)
+        assert evidence is not None, "there is evidence, or there would be no surrogate"
+        from ecoml.strategy.bayes.surrogate import fit
+
+        data = _observations(self._x(evidence.trials), evidence)
+        learnt_from = data.x.tobytes() + data.tau.tobytes() + data.y.tobytes()
+        if self._fitted is None or self._fitted[0] != learnt_from:
+            self._fitted = learnt_from, fit(data)
+        return self._fitted[1]
+
+    def _seed_now(self) -> int:
+        told = sum(1 + trial.step for trial in self._trials.values()) + len(self._asked)
+        return int(np.random.SeedSequence([self._seed, told]).generate_state(1)[0])
+
+
+def _can_go_on(trial: Trial, horizon: int) -> bool:
+    return trial.state is TrialState.SUSPENDED and trial.step < horizon
+
+
+def _observations(x: Array, evidence: Evidence) -> Observations:
+    from ecoml.strategy.bayes.surrogate import Observations
+
+    return Observations(x, evidence.owner, np.log(evidence.step), evidence.y)
+
+
+def _front(evidence: Evidence) -> Array:
+    """Log energies and scaled accuracies of the front of all points, both ascending.
+
+    As long as this run has no point of its own, the worst and dearest of the earlier run stands for its front.
+    """
+    measured = evidence.trials[: evidence.measured]
+    points = [point for trial in measured if trial.number >= 0 for point in trial.curve if point.energy_j > 0]
+    if not points:
+        ends = [trial.curve[-1] for trial in measured]
+        dearest_j, worst = max(point.energy_j for point in ends), min(point.accuracy for point in ends)
+        return np.array([[math.log(dearest_j), (worst - evidence.centre) / evidence.spread]])
+    accuracy = np.array([point.accuracy for point in points])
+    log_energy = np.log([point.energy_j for point in points])
+    front = front_indices(accuracy, log_energy)
+    front = front[np.argsort(log_energy[front], kind="stable")]
+    return np.column_stack([log_energy[front], (accuracy[front] - evidence.centre) / evidence.spread])

@@ -1,0 +1,158 @@
+"""What the trials say, as the surrogate sees it: one row for each point of each learning curve.
+
+    Notation
+        m distinct configurations, n observations (rows), each of one configuration at one step
+        y   (n,)  accuracies, floored, centred and scaled: nothing depends on a benchmark's range
+
+A curve is thinned to points at steps that grow by a constant factor, since neighbouring points say the same. A trial
+whose curve repeats another's to the last digit is its twin: what trains it maps several configurations to one (a table
+that is looked up, a parameter that is rounded). A twin tells nothing and is not gone on with, and how far twins lie
+apart tells how close to a known configuration nothing new is to be found.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecoml.trial import Trial, TrialState
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+_REACH = 3.0
+"""Accuracies further below the median than this many times the way from there to the best count as that far below: how
+badly a training went is of no use, and one that stayed at chance would squeeze all good ones together."""
+
+_TWIN_STEPS = 2  # a coincidence over so many points of a curve that moves is none
+_COMPARED = 50  # trials with the same first point that each is compared with: of a constant there may be thousands
+_TWIN_SHARE = 1.0  # of the median distance between twins; nearer than that to what is known is not looked
+_TWIN_MOST = 0.3  # that distance is at most this share of the cube's diagonal
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known by now.
+
+    Attributes:
+        trials: Trials with a usable point that are no twins, then the failed ones; m in all.
+        measured: How many of them are not failed.
+        owner: Index into `trials` of each observation (n,).
+        step: Its step (n,), from 1.
+        y: Its accuracy, scaled (n,).
+        centre: What was subtracted from accuracies.
+        spread: What they were divided by.
+        length: Steps of a whole training, None as long as none has come to its end.
+    """
+
+    trials: tuple[Trial, ...]
+    measured: int
+    owner: Indices
+    step: Indices
+    y: Array
+    centre: float
+    spread: float
+    length: int | None
+
+    @property
+    def horizon(self) -> int:
+        """The step up to which the future is judged: a training's end, or twice as far as any has come."""
+        return self.length or 2 * max(trial.step for trial in self.trials[: self.measured])
+
+
+def is_usable(trial: Trial) -> bool:
+    """Whether a trial has points that can be learnt from."""
+    return bool(trial.curve) and trial.state is not TrialState.FAILED and trial.curve[-1].energy_j > 0
+
+
+def evidence_of(trials: Sequence[Trial], milestones: Sequence[int], most: int) -> Evidence | None:
+    """What trials (no twins among them) say; None as long as none has a usable point.
+
+    Args:
+        trials: In the order of their numbers.
+        milestones: Steps at which curves are looked at, ascending; the last point of each is always looked at.
+        most: Observations at most, about: beyond, the worse curves are thinned to their last point, then left out.
+    """
+    measured = [trial for trial in trials if is_usable(trial)]
+    if not measured:
+        return None
+    failed = [trial for trial in trials if trial.state is TrialState.FAILED]
+    peaks = np.array([max(point.accuracy for point in trial.curve) for trial in measured])
+    best, median = float(peaks.max()), float(np.median(peaks))
+    floor = median - _REACH * (best - median)
+    length = max((trial.step for trial in measured if trial.state is TrialState.FINISHED), default=None)
+
+    order = np.argsort(-peaks, kind="stable")
+    steps: dict[int, list[int]] = {}
+    room = most
+    for rank, i in enumerate(order):
+        trial = measured[i]
+        taken = [step for step in milestones if step < trial.step] + [trial.step]
+        if len(taken) + len(order) - rank - 1 > room:
+            taken = taken[-1:]
+        if room > 0:
+            steps[int(i)] = taken
+            room -= len(taken)
+    kept = sorted(steps)
+    measured = [measured[i] for i in kept]
+    observed = [(row, step) for row, i in enumerate(kept) for step in steps[i]]
+    values = [max(measured[row].curve[step - 1].accuracy, floor) for row, step in observed]
+    far = length or max(trial.step for trial in measured)
+    failed = failed[: max(1, most // 4)]
+    observed += [(len(measured) + row, far) for row in range(len(failed))]
+    values += [min(values)] * len(failed)  # a failure is as bad as the worst; its joules say nothing about energy
+    y = np.array(values)
+    centre, spread = float(y.mean()), float(y.std())
+    spread = spread if spread > 1e-12 else 1.0
+    owner, step = np.array(observed, dtype=np.intp).T
+    return Evidence((*measured, *failed), len(measured), owner, step, (y - centre) / spread, centre, spread, length)
+
+
+def milestones(factor: float, until: int) -> list[int]:
+    """Steps 1, … that grow by about `factor`, up to `until`."""
+    found, at = [1], 1.0
+    while True:
+        at = max(at * factor, found[-1] + 1.0)
+        if round(at) > until:
+            return found
+        found.append(round(at))
+
+
+def twins(trials: Sequence[Trial], u: Array) -> tuple[set[int], float]:
+    """Numbers of the trials that repeat another with a longer (or earlier) curve, and how far apart trials must lie.
+
+    Args:
+        trials: All of them, in order.
+        u: Their points of the unit cube (len(trials), d).
+    """
+    repeats: set[int] = set()
+    distances: list[float] = []
+    alike: dict[tuple[float, float], list[int]] = {}  # by their first points
+    for i, trial in enumerate(trials):
+        if not is_usable(trial):
+            continue
+        others = alike.setdefault((trial.curve[0].accuracy, trial.curve[0].energy_j), [])
+        for j in others[:_COMPARED]:
+            other = trials[j]
+            if other.number not in repeats and _same(trial, other):
+                repeats.add(trial.number if trial.step <= other.step else other.number)
+                distances.append(float(np.linalg.norm(u[i] - u[j])))
+                break
+        others.append(i)
+    if not distances:
+        return repeats, 0.0
+    return repeats, min(_TWIN_SHARE * float(np.median(distances)), _TWIN_MOST * math.sqrt(u.shape[1]))
+
+
+def _same(one: Trial, other: Trial) -> bool:
+    common = min(one.step, other.step)
+    pairs = list(zip(one.curve[:common], other.curve[:common], strict=True))
+    if any(a.accuracy != b.accuracy or a.energy_j != b.energy_j for a, b in pairs):
+        return False
+    if one.state is TrialState.FINISHED and other.state is TrialState.FINISHED:
+        return one.step == other.step
+    return common >= _TWIN_STEPS and len({a.accuracy for a, _ in pairs}) > 1

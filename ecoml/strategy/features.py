@@ -1,0 +1,60 @@
+"""What the surrogate sees of a configuration.
+
+    Notation: U is n×d in the unit cube (`Space.encode`), X is n×D, D ≥ d, all of it in [0, 1].
+
+A Float or an Int is its own coordinate. A Choice of k > 2 options is k columns, 1 for the option taken and 0 for the
+others, so that no two options are nearer than others; of two options one column says it all. Conditional parameters sit
+at ½ while inactive; one column for each distinct condition says whether it holds, unless a Choice's column does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecoml.space import Choice, Int, Space
+from ecoml.trial import Config
+
+Array = NDArray[np.float64]
+
+
+class Features:
+    """Maps configurations of a space to rows X."""
+
+    def __init__(self, space: Space) -> None:
+        self._choices = {column: _columns(p) for column, p in enumerate(space.free.values()) if isinstance(p, Choice)}
+        self._numeric = [column for column in range(space.dimension) if column not in self._choices]
+        conditions = [p.when for p in space.free.values() if p.when and _needs_column(space, p.when)]
+        self._conditions = [when for i, when in enumerate(conditions) if when not in conditions[:i]]
+
+    def __call__(self, configs: Iterable[Config], u: Array) -> Array:
+        """Rows (n, D) of n configurations, whose points of the unit cube are u (n, d)."""
+        parts = [u[:, self._numeric]]
+        for column, levels in self._choices.items():
+            parts.append((np.abs(u[:, column, None] - levels) < 1e-9).astype(float))
+        if self._conditions:
+            held = [[_holds(when, config) for when in self._conditions] for config in configs]
+            parts.append(np.array(held, dtype=float).reshape(len(u), len(self._conditions)))
+        return np.concatenate(parts, axis=1)
+
+
+def _columns(choice: Choice) -> Array:
+    """The coordinates of the options that have a column of their own."""
+    u = np.array([choice.encode(option) for option in choice.options])
+    return u if len(u) > 2 else u[1:]
+
+
+def _needs_column(space: Space, when: Mapping[str, Any]) -> bool:
+    """Whether a condition says something that no column of a Choice does."""
+    if len(when) > 1:
+        return True
+    ((parent, values),) = when.items()
+    on = space.parameters[parent]
+    return isinstance(on, Int) or (isinstance(on, Choice) and len(on.options) > 2 and len(values) > 1)
+
+
+def _holds(when: Mapping[str, Any], config: Config) -> bool:
+    return all(parent in config and config[parent] in values for parent, values in when.items())

@@ -1,0 +1,36 @@
+"""The surrogate: two independent Gaussian processes over the features of configurations.
+
+    Notation
+        X   n×D   features in [0, 1] (`features.py`)
+        Y   n×2   accuracy and −log energy, standardised (`objectives.py`)
+
+Each column of Y has its own constant mean, noise, and squared exponential kernel with a lengthscale per feature. The
+priors are BoTorch's, a log-normal one on lengthscales whose location grows with log √D: Hvarfner, Hellsten, Nardi,
+Vanilla Bayesian Optimization Performs Great in High Dimensions (ICML 2024), eq. 7.
+
+A model of whole learning curves can take this one's place: all that the acquisition function asks of it is BoTorch's
+`posterior(X)` with two outputs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ecoml.strategy.nehvi.quiet import ExactMarginalLogLikelihood, SingleTaskGP, fit_gpytorch_mll_scipy
+
+Array = NDArray[np.float64]
+
+_ITERATIONS = 30
+"""Of L-BFGS. More of them make each proposal dearer, and reached targets no sooner on replayed learning curves."""
+
+
+def fit(x: Array, y: Array) -> Any:
+    """A BoTorch model with the maximum a posteriori hyperparameters for X (n, D) and Y (n, 2); n ≥ 1."""
+    model = SingleTaskGP(torch.from_numpy(x), torch.from_numpy(y), outcome_transform=None)
+    likelihood = ExactMarginalLogLikelihood(model.likelihood, model)
+    fit_gpytorch_mll_scipy(likelihood, options={"maxiter": _ITERATIONS})
+    return model.eval()

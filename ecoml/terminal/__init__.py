@@ -1,0 +1,1 @@
+"""What people see in a terminal: a running search, and what came of it."""

@@ -1,0 +1,1 @@
+"""What any strategy, executor or meter must pass, ours and those of others; and simulated hosts to meter."""

@@ -1,0 +1,94 @@
+"""A simulated energy counter: what hardware shows, and the truth behind it.
+
+It ticks as hardware does: what is read is the energy up to the last update, in the hardware's steps. It can wrap, be
+reset, stop, and fail in every way that hardware and permissions fail.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+Power = float | Callable[[float], float]
+"""Watts, or watts as a function of the clock's seconds."""
+
+RAPL_STEP_J = 2.0**-14
+"""What most RAPL counters count in: 61 µJ."""
+
+_STEP_S = 0.05  # a power that changes is taken as constant over this
+
+
+class SimulatedCounter:
+    """One energy counter and the truth behind it.
+
+    Args:
+        power_w: What the domain draws; may be set at any time.
+        period_s: Time between two updates.
+        start_j: Raw value at the start.
+        modulus_j: What it wraps at; None: never.
+        phase_s: When, after the clock's zero, the first update comes.
+        step_j: What it counts in.
+
+    Attributes:
+        true_j: Joules drawn since the start.
+        now_w: Power drawn last.
+        failing: Whether it cannot be read.
+        garbage: What is read instead of a number, where it is failing; None: an error.
+        stuck: Whether it has stopped, and shows what it showed.
+    """
+
+    def __init__(
+        self,
+        power_w: Power,
+        period_s: float,
+        start_j: float,
+        modulus_j: float | None = None,
+        phase_s: float = 0.0,
+        step_j: float = 0.0,
+    ) -> None:
+        self.power_w = power_w
+        self.period_s = period_s
+        self.modulus_j = modulus_j
+        self.true_j = 0.0
+        self.failing = False
+        self.garbage: str | None = None
+        self.stuck = False
+        self.step_j = step_j
+        self.now_w = 0.0
+        self._phase_s = phase_s
+        self._start_j = start_j
+        self._ticked_j = 0.0
+
+    @property
+    def raw_j(self) -> float:
+        """What the hardware shows."""
+        raw_j = self._start_j + self._ticked_j
+        if self.step_j:
+            raw_j = math.floor(raw_j / self.step_j) * self.step_j
+        return raw_j if self.modulus_j is None else raw_j % self.modulus_j
+
+    def reset(self) -> None:
+        """Set the raw value to zero; the truth goes on."""
+        self._start_j = -self._ticked_j
+
+    def lose(self) -> None:
+        """Go on after having been stuck, without what was drawn meanwhile."""
+        self._start_j -= self.true_j - self._ticked_j
+        self._ticked_j = self.true_j
+        self.stuck = False
+
+    def advance(self, start_s: float, end_s: float) -> None:
+        """Draw power from one instant to the next."""
+        steps = max(1, math.ceil((end_s - start_s) / _STEP_S)) if callable(self.power_w) else 1
+        for step in range(steps):
+            self._draw(
+                start_s + (end_s - start_s) * step / steps,
+                start_s + (end_s - start_s) * (step + 1) / steps,
+            )
+
+    def _draw(self, start_s: float, end_s: float) -> None:
+        self.now_w = self.power_w((start_s + end_s) / 2) if callable(self.power_w) else self.power_w
+        tick_s = self._phase_s + math.floor((end_s - self._phase_s) / self.period_s + 1e-9) * self.period_s
+        if tick_s >= start_s and not self.stuck:
+            self._ticked_j = self.true_j + self.now_w * (min(tick_s, end_s) - start_s)
+        self.true_j += self.now_w * (end_s - start_s)

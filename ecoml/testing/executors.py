@@ -1,0 +1,151 @@
+"""What any executor must do, as checks to call from a test.
+
+    @pytest.mark.parametrize("check", EXECUTOR_CHECKS, ids=lambda check: check.__name__)
+    def test_mine(check):
+        check(MyExecutor, space, config)
+
+Each takes a function that makes an executor, a space it can train, and a configuration that gives at least three
+measurements in a few seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ecoml.energy import Purpose
+from ecoml.errors import BudgetExhausted
+from ecoml.executor.base import Executor, Run
+from ecoml.space import Space
+from ecoml.trial import Config, Measurement, Trial
+
+
+class RecordingAccount:
+    """An account that remembers what an executor did with it, and whose budget ends after some looks.
+
+    Attributes:
+        looks: How often the budget was looked at.
+        purposes: What was entered, in order.
+    """
+
+    def __init__(self, looks_allowed: int | None = None) -> None:
+        self.looks = 0
+        self.purposes: list[Purpose] = []
+        self._allowed = looks_allowed
+
+    def look(self) -> None:
+        """Count, and raise `BudgetExhausted` once the looks are used up."""
+        self.looks += 1
+        if self._allowed is not None and self.looks > self._allowed:
+            raise BudgetExhausted
+
+    def enter(self, purpose: Purpose) -> None:
+        """Remember the purpose."""
+        self.purposes.append(purpose)
+
+
+def _prepared(create: Callable[[], Executor], space: Space) -> Executor:
+    executor = create()
+    executor.prepare(space)
+    return executor
+
+
+def _accuracies(run: Run, count: int) -> list[float]:
+    measurements = [next(run) for _ in range(count)]
+    assert all(isinstance(measurement, Measurement) for measurement in measurements)
+    return [measurement.accuracy for measurement in measurements]
+
+
+def check_measurements_are_accuracies(create: Callable[[], Executor], space: Space, config: Config) -> None:
+    """A run yields measurements with accuracies in [0, 1]."""
+    run = _prepared(create, space).start(Trial(0, config), RecordingAccount())
+    assert all(0 <= accuracy <= 1 for accuracy in _accuracies(run, 3))
+    run.close()
+
+
+def check_a_run_may_be_closed_at_any_time(create: Callable[[], Executor], space: Space, config: Config) -> None:
+    """Before its first step, in the middle, and twice."""
+    executor = _prepared(create, space)
+    for steps in (0, 1):
+        run = executor.start(Trial(steps, config), RecordingAccount())
+        _accuracies(run, steps)
+        run.close()
+        run.close()
+
+
+def check_suspending_changes_nothing(create: Callable[[], Executor], space: Space, config: Config) -> None:
+    """Runs that take turns give the curves that they give one after the other."""
+    whole = _prepared(create, space)
+    expected = []
+    for number in (0, 1):
+        run = whole.start(Trial(number, config), RecordingAccount())
+        expected.append(_accuracies(run, 3))
+        run.close()
+    taking_turns = _prepared(create, space)
+    runs = [taking_turns.start(Trial(number, config), RecordingAccount()) for number in (0, 1)]
+    found: list[list[float]] = [[], []]
+    for _ in range(3):
+        for run, curve in zip(runs, found, strict=True):
+            curve += _accuracies(run, 1)
+    for run in runs:
+        run.close()
+    assert found == expected
+
+
+def check_closing_a_run_leaves_others_alone(create: Callable[[], Executor], space: Space, config: Config) -> None:
+    """A run that was left goes on as if the one that was closed meanwhile had never been."""
+    executor = _prepared(create, space)
+    alone = executor.start(Trial(0, config), RecordingAccount())
+    expected = _accuracies(alone, 3)
+    alone.close()
+    left = executor.start(Trial(0, config), RecordingAccount())
+    found = _accuracies(left, 1)
+    for steps in (0, 1):
+        other = executor.start(Trial(1, config), RecordingAccount())
+        _accuracies(other, steps)
+        other.close()
+        found += _accuracies(left, 1)
+    left.close()
+    assert found == expected
+
+
+def check_the_budget_ends_a_run(create: Callable[[], Executor], space: Space, config: Config) -> None:
+    """An executor that looks at the budget lets `BudgetExhausted` pass, at once."""
+    executor = _prepared(create, space)
+    account = RecordingAccount()
+    run = executor.start(Trial(0, config), account)
+    _accuracies(run, 1)
+    run.close()
+    if not account.looks:
+        return  # as a user's function does not
+    allowed = account.looks // 2
+    cut = RecordingAccount(allowed)
+    run = executor.start(Trial(0, config), cut)
+    try:
+        next(run)
+    except BudgetExhausted:
+        assert cut.looks == allowed + 1
+    else:
+        raise AssertionError("the run went on although the budget was spent")
+    run.close()
+
+
+def check_a_description_is_plain(create: Callable[[], Executor], space: Space, config: Config) -> None:
+    """`describe` names a kind, and can be kept as TOML."""
+    import tomllib
+
+    import tomli_w
+
+    del config
+    described = dict(_prepared(create, space).describe())
+    assert isinstance(described["kind"], str)
+    assert tomllib.loads(tomli_w.dumps(described)) == described
+
+
+EXECUTOR_CHECKS = (
+    check_measurements_are_accuracies,
+    check_a_run_may_be_closed_at_any_time,
+    check_suspending_changes_nothing,
+    check_closing_a_run_leaves_others_alone,
+    check_the_budget_ends_a_run,
+    check_a_description_is_plain,
+)

@@ -1,0 +1,48 @@
+"""A fake NVML over simulated counters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+
+def fake_nvml(gpus: list[SimpleNamespace]) -> SimpleNamespace:
+    """What has the functions of the module `pynvml` that ecoml uses, for GPUs as `SimulatedHost.add_gpu` makes them."""
+
+    def value(gpu: SimpleNamespace, known: bool, figure: float) -> int:
+        if gpu.counter.failing:
+            raise RuntimeError("GPU is lost")
+        if not known:
+            raise RuntimeError("Not Supported")
+        return int(figure)
+
+    def told(key: str) -> Callable[..., Any]:
+        return lambda gpu, *_: value(gpu, key in gpu.state, gpu.state.get(key, 0))
+
+    def share(gpu: SimpleNamespace) -> SimpleNamespace:
+        return SimpleNamespace(gpu=value(gpu, "utilisation" in gpu.state, 100 * gpu.state.get("utilisation", 0)))
+
+    def field_values(gpu: SimpleNamespace, fields: list[tuple[int, int]]) -> list[SimpleNamespace]:
+        return [SimpleNamespace(nvmlReturn=0 if gpu.module or scope == 0 else 3) for _, scope in fields]
+
+    return SimpleNamespace(
+        nvmlInit=lambda: None,
+        nvmlShutdown=lambda: None,
+        nvmlDeviceGetCount=lambda: len(gpus),
+        nvmlDeviceGetHandleByIndex=lambda index: gpus[index],
+        nvmlDeviceGetIndex=gpus.index,
+        nvmlDeviceGetName=lambda gpu: gpu.name,
+        nvmlDeviceGetUUID=lambda gpu: gpu.uuid,
+        nvmlDeviceGetTotalEnergyConsumption=lambda gpu: value(gpu, gpu.counts, gpu.counter.raw_j * 1e3 + 1e-3),
+        nvmlDeviceGetPowerUsage=lambda gpu: value(gpu, gpu.shows_power, gpu.counter.now_w * 1e3),
+        nvmlDeviceGetEnforcedPowerLimit=lambda gpu: value(gpu, gpu.limit_w is not None, (gpu.limit_w or 0) * 1e3),
+        nvmlDeviceGetFieldValues=field_values,
+        nvmlDeviceGetUtilizationRates=share,
+        nvmlDeviceGetTemperature=told("temperature_c"),
+        nvmlDeviceGetClockInfo=told("clock_mhz"),
+        nvmlDeviceGetMemoryInfo=lambda gpu: SimpleNamespace(used=told("memory_used_b")(gpu)),
+        nvmlDeviceGetComputeRunningProcesses=lambda gpu: [
+            SimpleNamespace(pid=pid, usedGpuMemory=memory_b) for pid, memory_b in gpu.processes.items()
+        ],
+    )

@@ -1,0 +1,165 @@
+"""A user's mistake: one line that says what, where and the way out; exit code 2; the disk as it was."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+BUDGET = ("--budget-kwh", "1")
+
+
+def snapshot(folder):
+    return {path: path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+
+
+def refused(ecoml, tmp_path, *arguments):
+    """The one line with which a call is refused."""
+    before = snapshot(tmp_path)
+    done = ecoml(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("ecoml: ")
+    assert snapshot(tmp_path) == before
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "--budget-kwh"),
+        (("--budget-kwh", "0"), "positive"),
+        (("--budget-kwh", "-1"), "positive"),
+        (("--budget-kwh", "nan"), "positive"),
+        (("--budget-kwh", "much"), "--budget-kwh"),
+        (("--budget-kwh", "1e-9"), "too small for one trial"),
+        ((*BUDGET, "--space", "nope"), "known are cnn, cnn-small"),
+        ((*BUDGET, "--space", "nope.toml"), "no such file"),
+        ((*BUDGET, "--strategy", "nope"), "use one of bayes"),
+        ((*BUDGET, "--data", "nope"), "known names are digits"),
+        ((*BUDGET, "--nope", "1"), "No such option: --nope"),
+        ((*BUDGET, "--device", "warp"), "warp"),
+        ((*BUDGET, "--seed", "-1"), "seed"),
+        ((*BUDGET, "--target-accuracy", "91"), "such as 0.95"),
+        ((*BUDGET, "--max-trials", "0"), "at least 1"),
+        ((*BUDGET, "--grid-intensity", "0"), "give grams of CO2e per kWh"),
+        ((*BUDGET, "--max-parameters", "0"), "from 1 on"),
+        ((*BUDGET, "--max-energy-per-training", "-1"), "positive, finite"),
+        ((*BUDGET, "--warm-start", "nope"), "nope: no such folder"),
+        ((*BUDGET, "--data", "fashion-mnist", "--data-dir", ".", "--no-download"), "fashion-mnist"),
+    ],
+)
+def test_a_wrong_option(ecoml, tmp_path, arguments, said):
+    assert said in refused(ecoml, tmp_path, "search", *arguments)
+
+
+RATE = '[parameters.learning_rate]\ntype = "float"\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (RATE + 'low = "a"\nhigh = 1\n', "parameters.learning_rate.low = 'a'"),
+        (RATE + "low = 1\nhigh = 0.5\n", "swap them"),
+        (RATE + "low = 0\nhigh = 0.5\nlog = true\n", "raise low, or leave out log"),
+        ('[parameters.block]\ntype = "choice"\noptions = []\n', "list at least one"),
+        (RATE + "low = 0.1\nhigh = 0.5\nlogg = true\n", "known are type, low, high, log, when"),
+        (RATE.replace("rate", "rat") + "low = 0.1\nhigh = 0.5\n", "did you mean 'learning_rate'"),
+        (RATE.replace("]", ""), "not TOML"),
+        ("", "parameter"),
+    ],
+)
+def test_a_broken_space(ecoml, tmp_path, content, said):
+    path = tmp_path / "mine.toml"
+    path.write_text(content)
+    line = refused(ecoml, tmp_path, "search", *BUDGET, "--space", path)
+    assert said in line
+    assert "mine" in line
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        ("missing", "no such folder"),
+        ("empty", "no images by class"),
+        ("one class", "at least two"),
+        ("broken image", "9.png: cannot be read as an image"),
+    ],
+)
+def test_a_data_folder_that_cannot_be_used(ecoml, tmp_path, images, trouble, said):
+    if trouble in ("missing", "empty"):
+        shutil.rmtree(images)
+    if trouble == "empty":
+        images.mkdir()
+    if trouble == "one class":
+        shutil.rmtree(images / "dark")
+    if trouble == "broken image":
+        (images / "dark" / "9.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
+    assert said in refused(ecoml, tmp_path, "search", *BUDGET, "--data", images)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"x": np.zeros((20, 3)), "y": np.zeros(20, int)}, "shape"),
+        ({"x": np.zeros((20, 8, 8)), "y": np.zeros(19, int)}, "as many"),
+        ({"x": np.array([{}] * 20, dtype=object), "y": np.zeros(20, int)}, "Python objects"),
+        ({"x": np.zeros((20, 8, 8))}, "y"),
+    ],
+)
+def test_an_npz_that_cannot_be_used(ecoml, tmp_path, arrays, said):
+    np.savez(tmp_path / "mine.npz", **arrays)
+    line = refused(ecoml, tmp_path, "search", *BUDGET, "--data", tmp_path / "mine.npz")
+    assert "mine.npz" in line
+    assert said in line
+
+
+def test_an_output_folder_that_is_there(ecoml, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("years of work")
+    assert "choose another --out" in refused(ecoml, tmp_path, "search", *BUDGET, "--out", tmp_path / "out")
+
+
+@pytest.mark.parametrize("command", ["resume", "report", "watch"])
+def test_a_folder_that_is_no_run(ecoml, tmp_path, command):
+    assert "no such folder" in refused(ecoml, tmp_path, command, tmp_path / "nowhere")
+    (tmp_path / "there").mkdir()
+    assert "not a run folder" in refused(ecoml, tmp_path, command, tmp_path / "there")
+    (tmp_path / "there" / "run.toml").write_text("format = 999\n")
+    assert "newer ecoml" in refused(ecoml, tmp_path, command, tmp_path / "there")
+    (tmp_path / "there" / "run.toml").write_text("format = ")
+    assert "run.toml" in refused(ecoml, tmp_path, command, tmp_path / "there")
+
+
+def test_an_estimate_where_a_measurement_is_required(ecoml, tmp_path):
+    from ecoml.energy import Provenance
+    from ecoml.meter import open_meter
+
+    meter = open_meter()
+    provenance = meter.provenance
+    meter.close()
+    if provenance is Provenance.MEASURED:
+        pytest.skip("this host measures its energy")
+    line = refused(ecoml, tmp_path, "search", *BUDGET, "--require-measured")
+    assert "a measured energy is required" in line
+
+
+@pytest.mark.parametrize("arguments", [(), ("nowhere",), ("nowhere.csv",)])
+def test_nothing_to_compare(ecoml, tmp_path, arguments):
+    refused(ecoml, tmp_path, "compare", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--target", "91", "such as 0.95"),
+        ("--reference", "nope", "'nope' is not among the strategies; use one of random"),
+        ("--grid-intensity", "-3", "give grams of CO2e per kWh"),
+    ],
+)
+def test_a_comparison_that_makes_no_sense(ecoml, tmp_path, option, value, said):
+    table = tmp_path / "table.csv"
+    table.write_text("problem,strategy,seed,trial,energy_j,accuracy\np,random,0,0,10,0.5\n")
+    assert said in refused(ecoml, tmp_path, "compare", table, option, value)

@@ -1,0 +1,213 @@
+"""The main job end to end, through the command line, on real data."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from ecoml import CnnTraining, load_model
+from ecoml.result import Result
+
+
+def truth(folder):
+    """What the database itself says, read without ecoml."""
+    with sqlite3.connect(folder / "ledger.sqlite") as db:
+        entries = db.execute("SELECT purpose, SUM(energy_j) FROM entry GROUP BY purpose").fetchall()
+        points = db.execute("SELECT trial, step, accuracy, energy_j FROM measurement ORDER BY id").fetchall()
+        trials = db.execute("SELECT COUNT(*) FROM trial").fetchone()[0]
+    db.close()
+    cumulative: dict[int, float] = {}
+    curve = []
+    for trial, step, accuracy, energy_j in points:
+        cumulative[trial] = cumulative.get(trial, 0.0) + energy_j
+        curve.append((trial, step, accuracy, cumulative[trial]))
+    front = [
+        (t, s) for t, s, a, e in curve if not any(a2 >= a and e2 <= e and (a2, e2) != (a, e) for _, _, a2, e2 in curve)
+    ]
+    return dict(entries), trials, front
+
+
+def check(done, folder, budget_j):
+    """What must hold of every search that ended well."""
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    by_purpose, trials, front = truth(folder)
+    energy = told["energy"]
+    assert energy["total_j"] <= budget_j + energy["overshoot_bound_j"]
+    assert sum(energy["by_purpose_j"].values()) == pytest.approx(energy["total_j"])
+    assert {p: e for p, e in energy["by_purpose_j"].items() if e} == pytest.approx(by_purpose)
+    assert len(told["trials"]) == trials
+    assert sorted((t["trial"], t["step"]) for t in told["front"]) == sorted(front)
+    assert told["recommended"]["accuracy"] >= max(t["accuracy"] for t in told["front"]) - 0.0101
+    page = (folder / "report.html").read_text()
+    assert f"{100 * told['recommended']['accuracy']:.1f} %" in page
+    assert energy["provenance"] in page
+    return told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["bayes", "random", "grid"])
+def test_fashion_mnist_from_a_folder(ecoml, tmp_path, fashion_mnist, tiny_space, strategy):
+    folder = tmp_path / "run"
+    done = ecoml(
+        *("search", "--budget-kwh", 0.00005, "--data", "fashion-mnist", "--data-dir", fashion_mnist, "--no-download"),
+        *("--space", tiny_space, "--strategy", strategy, "--out", folder, "--json"),
+    )
+    told = check(done, folder, 180)
+    assert told["recommended"]["accuracy"] > 0.7
+    assert told["recommended"]["test_accuracy"] == pytest.approx(told["recommended"]["accuracy"], abs=0.05)
+
+
+@pytest.mark.slow
+def test_digits_by_default_and_what_can_be_done_with_the_run(ecoml, tmp_path):
+    folder = tmp_path / "run"
+    done = ecoml("search", "--budget-kwh", 0.00003, "--out", folder, "--json", "--seed", 3)
+    told = check(done, folder, 108)
+    assert told["recommended"]["accuracy"] > 0.9
+    best = told["recommended"]
+    network = load_model(folder, best["trial"], step=best["step"])
+    with torch.inference_mode():
+        assert network(torch.rand(2, 1, 8, 8)).shape == (2, 10)
+    assert set(told["front"][0]) >= {"accuracy", "energy_j", "provenance", "test_accuracy"}
+
+    refused = ecoml("resume", folder)
+    if refused.returncode == 2:  # the rest of the budget would not even start a process
+        assert "--add-kwh" in refused.stderr
+    again = ecoml("resume", folder, "--add-kwh", 0.00002, "--json")
+    more = check(again, folder, 108 + 72)
+    assert more["trials"][: len(told["trials"]) - 1] == told["trials"][:-1]
+    assert more["energy"]["total_j"] > told["energy"]["total_j"]
+
+    shown = ecoml("report", folder, "--grid-intensity", 250)
+    assert shown.returncode == 0
+    assert "at 250 g/kWh, as given" in (folder / "report.html").read_text()
+    watched = ecoml("watch", folder)
+    assert watched.returncode == 0, watched.stderr
+    assert f"trial {more['recommended']['trial']} after" in watched.stdout
+    assert {path.suffix for path in (folder / "figures").iterdir()} == {".png", ".svg", ".pdf"}
+
+
+@pytest.mark.slow
+def test_a_folder_of_images_of_mixed_sizes(ecoml, tmp_path, images, tiny_space):
+    folder = tmp_path / "run"
+    done = ecoml(
+        *("search", "--budget-kwh", 0.0001, "--data", images, "--space", tiny_space, "--strategy", "random"),
+        *("--max-trials", 3, "--target-accuracy", 0.99, "--out", folder, "--json"),
+    )
+    told = check(done, folder, 360)
+    assert told["recommended"]["accuracy"] > 0.9
+
+
+@pytest.mark.slow
+def test_limits_and_a_warm_start(ecoml, tmp_path, images, tiny_space):
+    what = ("--data", images, "--space", tiny_space, "--strategy", "random", "--json")
+    limits = ("--max-parameters", 700, "--max-energy-per-training", 1.2e-6)
+    done = ecoml("search", "--budget-kwh", 0.0001, *what, *limits, "--max-trials", 3, "--out", tmp_path / "first")
+    told = json.loads(done.stdout)
+    assert len(told["trials"]) == 3
+    training = CnnTraining(images)
+    assert all(training.parameters(trial["config"]) <= 700 for trial in told["trials"])
+    assert all(trial["energy_j"] <= 1.2e-6 * 3.6e6 for trial in told["front"])
+    assert told["goal"]["max_parameters"] == 700
+
+    more = ecoml("search", "--budget-kwh", 0.0001, *what, "--max-trials", 1, "--warm-start", tmp_path / "first")
+    assert json.loads(more.stdout)["warm_start"]["trials"] == 3
+    assert "learns nothing" in more.stderr
+
+    none = ecoml("search", "--budget-kwh", 0.0001, *what, "--max-parameters", 10, "--out", tmp_path / "none")
+    assert none.returncode == 2
+    assert "the smallest of those proposed has" in none.stderr.splitlines()[-1]
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.slow
+def test_same_seed_same_proposals_in_another_process(ecoml, tmp_path, images, tiny_space):
+    configs = []
+    for run in ("a", "b"):
+        done = ecoml(
+            *("search", "--budget-kwh", 0.0001, "--data", images, "--space", tiny_space, "--strategy", "random"),
+            *("--max-trials", 3, "--out", tmp_path / run, "--json"),
+        )
+        told = json.loads(done.stdout)
+        configs.append([(trial["config"], trial["accuracy"]) for trial in told["trials"]])
+    assert configs[0] == configs[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_stopped_in_the_middle_and_resumed(ecoml, tmp_path, number):
+    folder = tmp_path / "run"
+    arguments = ["search", "--budget-kwh", "0.01", "--strategy", "sobol", "--out", str(folder)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ecoml", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not folder.exists() or len(Result.load(folder).progress) < 15:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.kill(process.pid, number)
+    out, err = process.communicate(timeout=60)
+    before = Result.load(folder)
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert f"ecoml resume {folder}" in err
+        assert "Traceback" not in err
+        assert "Recommended" in out
+    with sqlite3.connect(folder / "ledger.sqlite") as db:  # a budget that is soon spent
+        db.execute("UPDATE setting SET value = ? WHERE key = 'budget_j'", (str(before.energy.total_j + 60),))
+    db.close()
+    told = check(ecoml("resume", folder, "--json"), folder, before.energy.total_j + 60)
+    after = Result.load(folder)
+    assert after.progress[: len(before.progress)] == before.progress
+    assert told["energy"]["total_j"] > before.energy.total_j
+    assert after.trials[0] == before.trials[0]
+
+
+def test_stopped_before_anything_has_begun(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED_WHILE_GETTING_READY, "search", "--budget-kwh", "1", "--out", "run"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "ecoml: interrupted before anything had begun\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+INTERRUPTED_WHILE_GETTING_READY = """
+from ecoml import CnnTraining
+from ecoml.cli import main
+
+def interrupted(self, space=None):
+    raise KeyboardInterrupt
+
+CnnTraining.prepare = interrupted
+main()
+"""
+
+
+def test_what_can_be_named_is_listed(ecoml):
+    for command, name in (("spaces", "paper-3"), ("strategies", "bayes"), ("data", "fashion-mnist"), ("meters", "cpu")):
+        done = ecoml(command)
+        assert done.returncode == 0, done.stderr
+        assert name in done.stdout
+        rows = json.loads(ecoml(command, "--json").stdout)
+        assert any(name in str(row.values()) for row in rows)
+
+
+def test_help_names_every_command(ecoml):
+    done = ecoml("--help")
+    for command in ("search", "resume", "compare", "report", "watch", "meters", "spaces", "strategies", "data"):
+        assert f"\n  {command} " in done.stdout
+        assert ecoml(command, "--help").returncode == 0

@@ -1,0 +1,63 @@
+"""What the tests of the training share: accounts that write down, and trainings without a worker around them."""
+
+from __future__ import annotations
+
+import math
+
+from ecoml.energy import Purpose
+from ecoml.errors import BudgetExhausted
+from ecoml.executor.cnn import data, device
+from ecoml.executor.cnn.loop import Training
+from ecoml.executor.cnn.workload import Workload
+from ecoml.trial import Trial
+
+
+class Book:
+    """Writes down what a run tells its account; refuses the look with the given number."""
+
+    def __init__(self, refused: float = math.inf) -> None:
+        self.entries: list[str] = []
+        self.looks = 0
+        self.refused = refused
+
+    def look(self) -> None:
+        self.looks += 1
+        if self.looks == self.refused:
+            raise BudgetExhausted
+        if self.entries[-1] != "look":
+            self.entries.append("look")
+
+    def enter(self, purpose: Purpose) -> None:
+        if self.entries[-1:] != [purpose.value]:
+            self.entries.append(purpose.value)
+
+
+def problem(name="digits", seed=0):
+    """Data on the CPU, for trainings in this very process."""
+    workload = Workload(name, None, False, "cpu", seed, 1, True, 0.2, False)
+    return device.problem_of(data.load(name), workload)
+
+
+def training(of, config, number=0, book=None, build=None):
+    """A training in this very process."""
+    return Training(of, number, config, book or Book(), build)
+
+
+def start(executor, config, number=0, book=None):
+    """A run of an executor."""
+    return executor.start(Trial(number, config), book or Book())
+
+
+def rest(run):
+    """The accuracies of a run's remaining epochs."""
+    accuracies = []
+    while True:
+        try:
+            accuracies.append(next(run).accuracy)
+        except StopIteration:
+            return accuracies
+
+
+def advanced(of):
+    """The accuracies of a training's remaining epochs."""
+    return list(iter(of.advance, None))

@@ -1,0 +1,51 @@
+"""What several test files need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+from fake_meter import FakeMeter
+
+import ecoml
+
+# A busy machine is not a failure: properties are about what is computed, not how fast.
+hypothesis.settings.register_profile("ecoml", deadline=None)
+hypothesis.settings.load_profile("ecoml")
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever else meters this host, or has set constants of the estimate, is no part of a test."""
+    folder = tmp_path_factory.mktemp("alone")
+    monkeypatch.setattr("ecoml.meter.neighbours._FOLDERS", [folder / "locks"])
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
+
+
+@pytest.fixture
+def meter() -> FakeMeter:
+    return FakeMeter()
+
+
+@pytest.fixture
+def space() -> ecoml.Space:
+    return ecoml.Space(
+        {
+            "learning_rate": ecoml.Float(1e-4, 1e-1, log=True),
+            "width": ecoml.Int(8, 64, log=True),
+            "activation": ecoml.Choice(["relu", "gelu"]),
+        }
+    )
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def quick(run_folder: Path) -> dict[str, Any]:
+    """Arguments that most searches in tests share."""
+    return {"strategy": "random", "directory": run_folder, "progress": False}

@@ -1,0 +1,86 @@
+"""A meter that shows what a test has spent."""
+
+from __future__ import annotations
+
+import time
+from typing import Self
+
+from ecoml.energy import DomainEnergy, Energy, Provenance
+from ecoml.meter.base import DeviceState, Source
+
+
+class FakeWindow:
+    """A window of `FakeMeter`."""
+
+    def __init__(self, meter: FakeMeter) -> None:
+        self._meter = meter
+        self._opened_j = self._lap_j = meter.spent_j
+
+    def __enter__(self) -> Self:
+        self._opened_j = self._lap_j = self._meter.spent_j
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        pass
+
+    def lap(self) -> Energy:
+        now_j = self._meter.now_j()
+        lap_j, self._lap_j = now_j - self._lap_j, now_j
+        return Energy({"cpu:0": DomainEnergy(lap_j, 0.0, self._meter.provenance)})
+
+    @property
+    def energy_j(self) -> float:
+        return self._meter.now_j() - self._opened_j
+
+    @property
+    def by_domain(self) -> dict[str, float]:
+        return {"cpu:0": self.energy_j}
+
+    @property
+    def uncertainty_j(self) -> float:
+        return 0.0
+
+    @property
+    def provenance(self) -> Provenance:
+        return self._meter.provenance
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        return ()
+
+
+class FakeMeter:
+    """A meter that shows what a test has spent, plus `power_w` times the time that passes."""
+
+    sources: tuple[Source, ...] = ()
+
+    def __init__(self, provenance: Provenance = Provenance.MEASURED, power_w: float = 0.0) -> None:
+        self.provenance = provenance
+        self.spent_j = 0.0
+        self._power_w = power_w
+        self._since = time.monotonic()
+
+    def spend(self, energy_j: float) -> None:
+        self.spent_j += energy_j
+
+    def now_j(self) -> float:
+        return self.spent_j + self._power_w * (time.monotonic() - self._since)
+
+    def read(self) -> dict[str, float]:
+        return {"cpu:0": self.now_j()}
+
+    def power_w(self) -> dict[str, float]:
+        return {"cpu:0": self._power_w}
+
+    def observe(self) -> dict[str, DeviceState]:
+        return {}
+
+    @property
+    def neighbours(self) -> tuple[int, ...]:
+        return ()
+
+    def window(self) -> FakeWindow:
+        return FakeWindow(self)
+
+    def close(self) -> None:
+        pass

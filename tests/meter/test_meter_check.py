@@ -1,0 +1,237 @@
+"""The probe behind `ecoml meters --check`, and the calibration, on simulated hosts."""
+
+import json
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from ecoml.energy import Provenance
+from ecoml.errors import MeterError
+from ecoml.meter import check, load, open_meter
+from ecoml.meter.calibrate import calibrate
+from ecoml.meter.check import Probe, board_powers
+from ecoml.meter.constants import load_constants, save_constants
+from ecoml.testing.meters import SimulatedHost
+
+
+@pytest.fixture(autouse=True)
+def short_look(monkeypatch):
+    monkeypatch.setattr(check, "LOOK_S", 0.5)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.fixture
+def host(tmp_path):
+    return SimulatedHost(tmp_path)
+
+
+def probe(host, busy):
+    """Probe a host on which `busy` maps counters to their power under load."""
+
+    @contextmanager
+    def loaded():
+        rest = {counter: counter.power_w for counter in busy}
+        began_s = host.now_s
+        for counter, power_w in busy.items():
+            counter.power_w = power_w
+        yield lambda: 2.0 * (host.now_s - began_s)
+        for counter, power_w in rest.items():
+            counter.power_w = power_w
+
+    with open_meter(root=host.root, nvml=host.nvml, clock=host.clock) as meter:
+        boards_w = board_powers(meter, host.nvml)
+        return Probe(meter, cpus=2, load=loaded, boards_w=boards_w, clock=host.clock, sleep=host.advance).run()
+
+
+def finding_of(found, domain):
+    (finding,) = [finding for finding in found.findings if finding.domain == domain]
+    return finding
+
+
+def test_a_host_where_all_agrees(host):
+    package, gpu = host.add_package(50.0, dram_w=5.0, phase_s=3e-4), host.add_gpu(60.0, phase_s=0.0131)
+    start_s = host.now_s
+    found = probe(host, {package: 200.0, gpu: 500.0})
+    assert [finding.domain for finding in found.findings] == ["gpu:0", "cpu:0", "dram:0"]
+    assert found.agrees
+    cpu, board = finding_of(found, "cpu:0"), finding_of(found, "gpu:0")
+    assert cpu.period_s == pytest.approx(1e-3, rel=0.05)
+    assert board.period_s == pytest.approx(gpu.period_s, rel=0.05)
+    assert not cpu.period_is_bound
+    assert 61e-6 <= cpu.step_j <= 50.1e-3
+    assert cpu.rest_w == pytest.approx(50.0, rel=0.01)
+    assert cpu.rest_noise_w < 0.5
+    assert cpu.load_w == pytest.approx(200.0, rel=0.01)
+    (linear,) = cpu.comparisons
+    assert linear.found == pytest.approx(1200.0, rel=0.01)
+    _, power = board.comparisons
+    assert (power.found, power.against) == pytest.approx((3000.0, 3000.0), rel=0.03)
+    assert "no second source" in cpu.unchecked
+    assert found.spent.energy_j == pytest.approx(
+        package.true_j + gpu.true_j + host.dram[0].true_j, abs=found.spent.uncertainty_j
+    )
+    assert found.elapsed_s == pytest.approx(host.now_s - start_s)
+    assert found.elapsed_s < 30
+
+
+def test_a_counter_that_is_off_by_two_does_not_agree_with_its_power(host):
+    package, gpu = host.add_package(50.0), host.add_gpu(60.0, phase_s=0.0131)
+    told_mj = host.nvml.nvmlDeviceGetTotalEnergyConsumption
+    host.nvml.nvmlDeviceGetTotalEnergyConsumption = lambda handle: 2 * told_mj(handle)
+    found = probe(host, {package: 200.0, gpu: 500.0})
+    assert not found.agrees
+    linear, power = finding_of(found, "gpu:0").comparisons
+    assert linear.agrees
+    assert not power.agrees
+    assert power.found == pytest.approx(2 * power.against, rel=0.05)
+    assert finding_of(found, "cpu:0").agrees
+
+
+def test_a_counter_that_does_not_rise_in_proportion_is_found(host):
+    package = host.add_package(50.0)
+    found = probe(host, {package: lambda t: 200.0 if t < host_second_window(host) else 140.0})
+    (linear,) = finding_of(found, "cpu:0").comparisons
+    assert not linear.agrees
+
+
+def host_second_window(host, began={}):  # noqa: B006 - the first call's time is what is kept
+    return began.setdefault(id(host), host.now_s + check.SETTLE_S + check.LOAD_S)
+
+
+@pytest.mark.parametrize("trouble", ["stuck", "lost"])
+def test_a_counter_that_stands_still_is_named(host, trouble):
+    package, gpu = host.add_package(50.0), host.add_gpu(60.0, phase_s=0.0131)
+    if trouble == "stuck":
+        host.nvml.nvmlDeviceGetTotalEnergyConsumption = lambda handle: 5_000_000
+        found = probe(host, {package: 200.0, gpu: 500.0})
+    else:
+        told_mj = host.nvml.nvmlDeviceGetTotalEnergyConsumption
+
+        def lost_under_load(handle):
+            if package.power_w == 200.0:
+                raise RuntimeError("GPU is lost")
+            return told_mj(handle)
+
+        host.nvml.nvmlDeviceGetTotalEnergyConsumption = lost_under_load
+        found = probe(host, {package: 200.0, gpu: 500.0})
+    board = finding_of(found, "gpu:0")
+    assert not found.agrees
+    assert any("stands still or cannot be read" in fault for fault in board.faults)
+    assert any("gpu:0" in gap for gap in found.spent.gaps)
+    assert finding_of(found, "cpu:0").agrees
+
+
+def test_what_can_be_checked_of_an_estimate(host, monkeypatch):
+    monkeypatch.setattr(check, "LOOK_S", 0.02)  # there are no updates to see
+    host.add_process(0.0)
+    found = probe(host, {host._busy: 2.0})
+    finding = finding_of(found, "cpu")
+    assert found.agrees
+    assert finding.provenance is Provenance.ESTIMATED
+    assert finding.period_s is None
+    (per_second,) = finding.comparisons
+    assert per_second.found == pytest.approx(3.5 - 0.75, rel=0.05)
+    assert "no counter beside it" in finding.unchecked
+
+
+def test_an_estimate_that_does_not_see_the_load_is_found(host, monkeypatch):
+    monkeypatch.setattr(check, "LOOK_S", 0.02)  # there are no updates to see
+    host.add_process(0.0)
+    found = probe(host, {})
+    assert not found.agrees
+    assert "no joules above rest" in finding_of(found, "cpu").faults[0]
+
+
+def test_findings_are_plain_json_with_their_provenance(host):
+    package = host.add_package(50.0)
+    told = json.loads(json.dumps(probe(host, {package: 200.0}).to_dict()))
+    assert told["spent_provenance"] == "measured"
+    assert [finding["provenance"] for finding in told["findings"]] == ["measured"]
+    assert told["findings"][0]["comparisons"][0]["agrees"] is True
+
+
+def test_the_load_counts_its_own_cpu_seconds_and_ends():
+    before = threading.active_count()
+    started_s = time.process_time()
+    with load.busy_cpus(2) as cpu_s:
+        time.sleep(0.3)
+        used_s = cpu_s()
+    assert threading.active_count() == before
+    assert 0.02 < used_s <= time.process_time() - started_s + 0.02
+
+
+def calibrated(host, power_w, cpus=4):
+    """Calibrate a host whose package draws `power_w(busy CPUs)`."""
+    (package,) = host.packages
+
+    @contextmanager
+    def busy(threads):
+        package.power_w = power_w(threads)
+        began_s = host.now_s
+        yield lambda: threads * (host.now_s - began_s)
+        package.power_w = power_w(0)
+
+    with open_meter(root=host.root, clock=host.clock) as meter:
+        return calibrate(meter, cpus=cpus, threads=cpus, load=busy, clock=host.clock, sleep=host.advance)
+
+
+def test_known_watts_are_recovered(host):
+    host.packages = [host.add_package(40.0, dram_w=4.0)]
+    found = calibrated(host, lambda busy: 40.0 + 15.0 * busy)
+    idle_w, busy_w = 44.0 / 4, 44.0 / 4 + 15.0
+    assert found.domains == ("cpu:0", "dram:0")
+    assert found.constants.idle_w_per_cpu == pytest.approx(idle_w, abs=found.idle_uncertainty_w)
+    assert found.constants.busy_w_per_cpu == pytest.approx(busy_w, abs=found.busy_uncertainty_w)
+    assert found.constants.idle_w_per_cpu == pytest.approx(idle_w, rel=0.01)
+    assert found.constants.busy_w_per_cpu == pytest.approx(busy_w, rel=0.01)
+    assert found.idle_uncertainty_w < 0.2 * idle_w
+    assert found.busy_uncertainty_w < 0.2 * busy_w
+    assert found.residual < 0.01
+    assert [point.threads for point in found.points] == [0, 1, 2, 3, 4]
+    assert "cpu:0" in found.constants.calibrated
+
+
+def test_a_bent_line_shows_in_residual_and_uncertainty(host):
+    host.packages = [host.add_package(40.0)]
+    found = calibrated(host, lambda busy: 40.0 + 30.0 * min(busy, 2))
+    assert found.residual > 0.05
+    assert found.busy_uncertainty_w > 5.0
+
+
+def test_power_that_falls_with_load_is_refused(host):
+    host.packages = [host.add_package(40.0)]
+    with pytest.raises(MeterError, match="no watts of a processor"):
+        calibrated(host, lambda busy: 40.0 - 5.0 * busy)
+
+
+def test_a_counter_that_fails_meanwhile_calibrates_nothing(host):
+    host.packages = [package] = [host.add_package(40.0)]
+
+    def power_w(busy):
+        package.failing = busy == 2
+        return 40.0 + busy
+
+    with pytest.raises(MeterError, match="failed meanwhile"):
+        calibrated(host, power_w)
+
+
+def test_without_a_counter_there_is_nothing_to_calibrate_against(host):
+    host.add_process(1.0)
+    host.add_gpu(300.0)
+    with (
+        open_meter(root=host.root, nvml=host.nvml, clock=host.clock) as meter,
+        pytest.raises(MeterError, match="needs a counter of the processor"),
+    ):
+        calibrate(meter, cpus=2, threads=2, clock=host.clock, sleep=host.advance)
+
+
+def test_what_was_found_is_what_the_estimate_then_uses(host, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    host.packages = [host.add_package(40.0)]
+    found = calibrated(host, lambda busy: 40.0 + 15.0 * busy)
+    path = save_constants(found.constants)
+    assert load_constants() == found.constants
+    path.unlink()
+    assert load_constants().idle_w_per_cpu == 0.75

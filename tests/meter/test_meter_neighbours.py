@@ -1,0 +1,139 @@
+"""Several processes that meter one host: known, named, and none claims what another claims."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ecoml.meter import neighbours, open_meter
+from ecoml.meter.gauge import between
+from ecoml.meter.neighbours import Neighbours, Shared
+from ecoml.testing.hosts import SimulatedHost
+
+OTHER = """
+import sys, time, pathlib
+from ecoml.meter import neighbours
+neighbours._FOLDERS = [pathlib.Path(sys.argv[1])]
+kept = neighbours.Neighbours(sys.argv[2].split(","))
+print("here", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(neighbours, "_FOLDERS", [tmp_path / "locks"])
+    monkeypatch.setattr(neighbours, "_CHECK_S", 0.0)
+    return tmp_path / "locks"
+
+
+@pytest.fixture
+def start(folder):
+    started = []
+
+    def start(domains):
+        child = subprocess.Popen([sys.executable, "-c", OTHER, str(folder), domains], stdout=subprocess.PIPE, text=True)
+        started.append(child)
+        assert child.stdout is not None
+        assert child.stdout.readline() == "here\n"
+        return child
+
+    yield start
+    for child in started:
+        child.kill()
+        child.communicate()
+
+
+def gone(look, pid):
+    end_s = time.monotonic() + 10.0
+    while pid in look() and time.monotonic() < end_s:
+        time.sleep(0.01)
+    return pid not in look()
+
+
+def test_a_neighbour_is_seen_until_it_is_killed(start):
+    with open_meter() as meter:
+        assert not meter.neighbours
+        other = start(",".join(meter.read()))
+        assert meter.neighbours == (other.pid,)
+        window = meter.window()
+        assert any(f"shared with the ecoml process {other.pid}" in gap for gap in window.gaps)
+        assert any("half is claimed here" in gap for gap in window.gaps)
+        other.kill()
+        assert gone(lambda: meter.neighbours, other.pid)
+        assert any(f"with the ecoml process {other.pid}: half is claimed" in gap for gap in window.gaps)
+        assert meter.window().gaps == ()
+
+
+def test_who_meters_other_domains_is_no_neighbour(start):
+    with open_meter() as meter:
+        start("gpu:77")
+        assert meter.neighbours == ()
+
+
+def test_a_counter_of_the_whole_host_is_claimed_once_between_two(start, tmp_path):
+    host = SimulatedHost(tmp_path / "host")
+    (tmp_path / "host").mkdir()
+    package = host.add_package(100.0)
+    ours = Neighbours(["cpu:0"])
+    with open_meter(root=host.root, clock=host.clock) as inner:
+        gauge = Shared(inner._gauges[0], ours)
+        readings = [gauge.read(host.now_s)]
+
+        def step():
+            host.advance(10.0)
+            ours.check()
+            readings.append(gauge.read(host.now_s))
+            return between(gauge, readings[-2], readings[-1])
+
+        alone = step()
+        assert alone.energy_j == pytest.approx(1000.0, abs=1.0)
+        assert alone.uncertainty_j < 50.0
+        other = start("cpu:0,dram:0")
+        shared = step()
+        assert shared.energy_j == pytest.approx(500.0, abs=1.0)
+        assert 500.0 <= shared.uncertainty_j < 550.0
+        other.kill()
+
+        def present():
+            ours.check()
+            return ours.pids
+
+        assert gone(present, other.pid)
+        assert step().energy_j == pytest.approx(500.0, abs=1.0), "it was still there for a part of this"
+        again = step()
+        assert again.energy_j == pytest.approx(1000.0, abs=1.0)
+        assert between(gauge, readings[0], readings[-1]).energy_j == pytest.approx(package.true_j - 1000.0, abs=2.0)
+    ours.close()
+
+
+def test_meters_of_one_process_are_one(folder):
+    with open_meter() as first, open_meter() as second:
+        assert first.neighbours == second.neighbours == ()
+        assert len(list(folder.iterdir())) == 1
+    assert list(folder.iterdir()) == []
+
+
+def test_a_meter_that_is_only_looked_at_lets_others_be(folder):
+    with open_meter(claims=False):
+        assert not folder.exists()
+
+
+def test_what_a_killed_process_left_behind_is_cleared_away(start, folder):
+    other = start("cpu")
+    other.kill()
+    other.wait()
+    left = folder / str(other.pid)
+    assert left.exists()
+    with open_meter() as meter:
+        assert gone(lambda: meter.neighbours, other.pid)
+        assert not left.exists()
+
+
+def test_a_host_where_no_folder_can_be_written_is_metered_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(neighbours, "_FOLDERS", [tmp_path / "file" / "folder"])
+    (tmp_path / "file").touch()
+    with open_meter() as meter:
+        assert meter.neighbours == ()
+        assert meter.read()["cpu"] >= 0

@@ -1,0 +1,85 @@
+"""Run folders and searches as the tests want them, written through the ledger and without any training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ecoml.energy import DomainEnergy, Energy, Provenance, Purpose
+from ecoml.ledger.folder import RunFolder
+from ecoml.ledger.store import Store
+from ecoml.trial import Measurement, Trial, TrialState
+
+
+@dataclass(frozen=True)
+class Course:
+    """What happened to one trial: (accuracy, joules of the step) at each measurement."""
+
+    steps: Sequence[tuple[float, float]]
+    config: dict[str, Any] = field(default_factory=lambda: {"learning_rate": 0.01, "width": 16})
+    state: TrialState = TrialState.FINISHED
+    failure: str | None = None
+    tail_j: float = 0.0
+    test: float | None = None
+
+
+def write_run(
+    path: Path,
+    courses: Sequence[Course],
+    *,
+    problem: str = "digits",
+    strategy: str = "random",
+    seed: int = 0,
+    budget_j: float = 1000.0,
+    optimiser_j: float = 0.0,
+    overhead_j: float = 0.0,
+    provenance: Provenance = Provenance.ESTIMATED,
+    domain: str = "cpu",
+    uncertainty: float = 0.0,
+    ended: str = "the budget is spent",
+    gaps: Sequence[str] = (),
+    kind: str = "cnn",
+    thinking_cpu_s: float = 0.0,
+) -> Path:
+    """A run folder in which the trials were trained one after the other."""
+
+    def energy(energy_j: float) -> Energy:
+        return Energy({domain: DomainEnergy(energy_j, uncertainty * energy_j, provenance)})
+
+    folder = RunFolder.create(
+        path,
+        {
+            "run": {"problem": problem, "strategy": strategy, "seed": seed, "budget_j": budget_j},
+            "executor": {"kind": kind, "data": problem},
+        },
+    )
+    store = Store(folder.ledger, create=False)
+    with store.transaction():
+        store.set("budget_j", budget_j)
+        store.set("ended", ended)
+        store.set("overshoot_bound_j", 0.25)
+        store.set("thinking_cpu_s", thinking_cpu_s)
+        spent_j = optimiser_j
+        store.enter({(Purpose.OPTIMISER, None): energy(optimiser_j)} if optimiser_j else {})
+        for number, course in enumerate(courses):
+            trial = Trial(number, course.config, course.state, failure=course.failure)
+            store.add_trial(trial)
+            for step, (accuracy, step_j) in enumerate(course.steps, start=1):
+                spent_j += step_j
+                measurement = Measurement(accuracy, step_j, uncertainty * step_j)
+                store.add_measurement(number, step, measurement, provenance, 0.0, spent_j)
+                store.enter({(Purpose.TRAINING, number): energy(step_j)})
+            if course.tail_j:
+                store.enter({(Purpose.TRAINING, number): energy(course.tail_j)})
+                spent_j += course.tail_j
+            store.set_state(trial)
+            if course.test is not None:
+                store.add_test(number, len(course.steps), course.test)
+        store.enter({(Purpose.OVERHEAD, None): energy(overhead_j)} if overhead_j else {})
+        for gap in gaps:
+            store.add_gap(gap)
+    store.close()
+    folder.close()
+    return path

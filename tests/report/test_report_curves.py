@@ -1,0 +1,137 @@
+"""Kaplan-Meier against scipy, bands against what they must hold, hypervolume by hand and cell by cell."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import CensoredData, ecdf
+
+from ecoml.ledger.snapshot import Progress
+from ecoml.report.curves import held, median_band, reached
+from ecoml.report.hypervolumes import Frame
+from ecoml.report.statistics import best_so_far
+
+seeds = st.lists(st.tuples(st.floats(0.1, 100.0), st.booleans(), st.floats(0.0, 50.0)), min_size=1, max_size=12)
+
+
+def censored(rows):
+    """Energies to target and horizons: a hit lies before its horizon, a miss beyond it."""
+    energies_j = [at_j if hit else math.inf for at_j, hit, _ in rows]
+    horizons_j = [at_j + more_j if hit else at_j for at_j, hit, more_j in rows]
+    return energies_j, horizons_j
+
+
+@given(seeds)
+def test_the_energy_to_target_curve_is_scipys_kaplan_meier(rows):
+    energies_j, horizons_j = censored(rows)
+    curve = reached(energies_j, horizons_j)
+    until_j = np.minimum(energies_j, horizons_j)
+    expected = ecdf(CensoredData.right_censored(until_j, np.isinf(energies_j))).sf
+    at_j = curve.energies_j
+    assert at_j.tolist() == sorted({e for e in energies_j if math.isfinite(e)})
+    assert curve.share == pytest.approx(1 - expected.evaluate(at_j))
+    assert curve.ends_j == max(until_j)
+
+
+def test_without_censoring_before_a_hit_it_is_the_share_of_all_seeds():
+    curve = reached([1.0, 3.0, 3.0, math.inf], [9.0] * 4)
+    assert curve.share.tolist() == pytest.approx([0.25, 0.75])
+    assert curve.low is None
+
+
+def test_a_search_that_was_cut_off_early_counts_for_as_long_as_it_ran():
+    # Three seeds: one hits at 1, one is cut off at 2, one hits at 3. Of those still watched at 3 all hit.
+    assert reached([1.0, math.inf, 3.0], [9.0, 2.0, 9.0]).share.tolist() == pytest.approx([1 / 3, 1.0])
+
+
+@given(seeds.filter(lambda rows: len(rows) >= 5))
+def test_a_band_holds_its_curve(rows):
+    curve = reached(*censored(rows))
+    assert curve.low is not None
+    assert curve.high is not None
+    assert (curve.low <= curve.share + 1e-9).all()
+    assert (curve.share <= curve.high + 1e-9).all()
+    assert (np.diff(curve.share) >= -1e-12).all()
+
+
+def test_a_band_covers_the_true_share_about_as_often_as_it_says():
+    rng = np.random.default_rng(5)
+    hits = 0
+    for trial in range(100):
+        energies_j = rng.exponential(10.0, 20)
+        curve = reached(np.where(energies_j <= 30, energies_j, math.inf).tolist(), [30.0] * 20, seed=trial)
+        assert curve.low is not None
+        assert curve.high is not None
+        index = np.searchsorted(curve.energies_j, 10.0, side="right") - 1
+        hits += curve.low[index] <= 1 - math.exp(-1) <= curve.high[index]
+    assert hits >= 87  # 95 % asked for, of shares in steps of a twentieth
+
+
+def test_all_missed_is_a_curve_without_a_step():
+    curve = reached([math.inf] * 5, [7.0] * 5)
+    assert curve.energies_j.size == 0
+    assert curve.ends_j == 7.0
+
+
+def test_a_median_begins_where_every_search_has_a_measurement_and_holds_the_last():
+    curves = [best_so_far([1, 3], [0.2, 0.6]), best_so_far([2], [0.4])]
+    values = held(curves, [1, 2, 3, 99])
+    band = median_band(values)
+    assert np.isnan(band.middle[0])
+    assert band.low[1:].tolist() == [0.2, 0.4, 0.4]
+    assert band.middle[1:].tolist() == pytest.approx([0.3, 0.5, 0.5])
+    assert band.high[1:].tolist() == [0.4, 0.6, 0.6]
+    assert not band.bootstrap
+    assert median_band(held([], [1.0])).middle.shape == (1,)
+
+
+def test_the_band_of_five_seeds_is_a_bootstrap_interval_of_the_median():
+    values = np.random.default_rng(0).normal(size=(9, 130))
+    band = median_band(values)
+    assert band.bootstrap
+    assert (band.low <= band.middle).all()
+    assert (band.middle <= band.high).all()
+    assert (values.min(axis=0) <= band.low).all()
+    assert (band.high - band.low).mean() < (values.max(axis=0) - values.min(axis=0)).mean()
+
+
+def progress(*points):
+    return [
+        Progress(number, 1, accuracy, energy_j, spent_j) for number, (accuracy, energy_j, spent_j) in enumerate(points)
+    ]
+
+
+def test_hypervolume_by_hand():
+    frame = Frame(1.0, 100.0)
+    spent_j, shares = frame.course(
+        progress((0.5, 10.0, 10.0), (0.4, 20.0, 30.0), (0.9, 100.0, 130.0), (1.0, 1.0, 131.0))
+    )
+    assert spent_j == [10.0, 130.0, 131.0]
+    assert shares == pytest.approx([0.5 * 0.5, 0.5 * 0.5, 1.0])
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 1.0), st.floats(1.0, 99.0)), min_size=2, max_size=12))
+def test_hypervolume_is_the_area_of_all_cells_that_some_point_dominates(points):
+    frame = Frame.around(progress(*((a, e, 0.0) for a, e in points)))
+    if frame is None:
+        assert len({e for _, e in points}) == 1
+        return
+    _, shares = frame.course(progress(*((a, e, float(i)) for i, (a, e) in enumerate(points))))
+    heights = sorted({0.0, *(a for a, _ in points)})
+    widths = sorted({math.log(frame.high_j), *(math.log(e) for _, e in points)})
+    area = math.fsum(
+        (top - bottom) * (right - left)
+        for bottom, top in pairwise(heights)
+        for left, right in pairwise(widths)
+        if any(a >= top and math.log(e) <= left for a, e in points)
+    )
+    assert shares[-1] == pytest.approx(area / math.log(frame.high_j / frame.low_j), abs=1e-9)
+    assert shares == sorted(shares)
+
+
+def test_no_frame_without_two_energies():
+    assert Frame.around(progress((0.5, 10.0, 10.0), (0.6, 10.0, 20.0))) is None
+    assert Frame.around(progress((math.nan, 1.0, 1.0), (0.5, 2.0, 3.0))) is None

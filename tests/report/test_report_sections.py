@@ -1,0 +1,185 @@
+"""What the sections of a run's page compute: returns, importance, what was left unfinished, the outside."""
+
+import math
+import random
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from report.run_folders import Course
+
+from ecoml.energy import J_PER_KWH, Provenance
+from ecoml.errors import UsageError
+from ecoml.report.curves_section import left_by_choice, saved_on, taken_up_again
+from ecoml.report.footprint import check_grid_intensity, co2e_g, footprint_sentence, format_co2e
+from ecoml.report.importance import Importance, Untold, importances
+from ecoml.report.page import page
+from ecoml.report.returns import Stretch, diminishing_from, overall, stretches
+from ecoml.result import Result
+from ecoml.trial import Point, Trial, TrialState
+
+
+def curve(*points):
+    return [Point(step, a, e, 0.0, Provenance.ESTIMATED) for step, (a, e) in enumerate(points, start=1)]
+
+
+def test_returns_by_hand():
+    pieces = stretches([(10.0, 0.5), (20.0, 0.8), (30.0, 0.85), (40.0, 0.9)], 100.0)
+    assert pieces == [
+        Stretch(10.0, 20.0, 0.5, 0.8),
+        Stretch(20.0, 40.0, 0.8, 0.9),
+        Stretch(40.0, 100.0, 0.9, 0.9),
+    ]
+    assert pieces[0].points_per_kwh == pytest.approx(30 / 10 * J_PER_KWH)
+    knee = diminishing_from(pieces)  # on average 0.4 points a joule; the last stretch gains nothing
+    assert knee is not None
+    assert knee.from_j == 40.0
+
+
+steps = st.lists(st.tuples(st.floats(0.1, 50.0), st.floats(0.001, 0.1)), min_size=1, max_size=9)
+
+
+@given(steps, st.floats(0.0, 100.0))
+def test_the_gain_falls_from_stretch_to_stretch_and_the_knee_lies_farthest_from_the_chord(rows, rest_j):
+    points, spent_j, accuracy = [], 0.0, 0.0
+    for more_j, gain in rows:
+        spent_j, accuracy = spent_j + more_j, accuracy + gain
+        points.append((spent_j, accuracy))
+    pieces = stretches(points, spent_j + rest_j)
+    gains = [piece.points_per_kwh for piece in pieces]
+    assert all(later <= earlier * (1 + 1e-6) for earlier, later in pairwise(gains))
+    knee = diminishing_from(pieces)
+    if knee is None:
+        return
+    whole = overall(pieces)
+    slope = (whole.to_accuracy - whole.from_accuracy) / (whole.to_j - whole.from_j)
+
+    def above(at_j, at):
+        return at - whole.from_accuracy - slope * (at_j - whole.from_j)
+
+    highest = max(above(*point) for point in points)
+    assert above(knee.from_j, knee.from_accuracy) == pytest.approx(highest, abs=1e-6)
+
+
+def test_no_gain_has_no_knee():
+    assert diminishing_from(stretches([(10.0, 0.5)], 90.0)) is None
+    assert stretches([], 9.0) == []
+
+
+def made(count, accuracy, energy_j, **fixed):
+    rng = random.Random(0)
+    trials = []
+    for number in range(count):
+        config = {
+            "width": rng.randint(4, 32),
+            "learning_rate": 10 ** rng.uniform(-3, 0),
+            "block": rng.choice(["plain", "residual"]),
+            "noise": rng.random(),
+            **fixed,
+        }
+        if rng.random() < 0.5:
+            config["momentum"] = rng.random()
+        point = Point(1, accuracy(config), energy_j(config), 0.0, Provenance.ESTIMATED)
+        trials.append(Trial(number, config, TrialState.FINISHED, [point]))
+    return trials
+
+
+def test_importance_finds_what_decides_and_nothing_else():
+    trials = made(
+        150,
+        lambda c: 0.9 - 0.2 * abs(math.log10(c["learning_rate"]) + 1.5) + (0.1 if c["block"] == "residual" else 0.0),
+        lambda c: c["width"] ** 1.5 * (2.0 if "momentum" in c else 1.0),
+        epochs=12,
+    )
+    accuracy, energy = importances(trials, "epochs trained")
+    assert isinstance(accuracy, Importance)
+    assert isinstance(energy, Importance)
+    assert list(accuracy.shares)[:2] == ["learning_rate", "block"]
+    assert list(energy.shares)[:2] == ["width", "momentum"]
+    assert accuracy.explained > 0.8
+    assert energy.explained > 0.8
+    assert accuracy.shares["noise"] < 0.02
+    assert "epochs" not in accuracy.shares
+    # By hand: 0.04 · 1.5²/12 = 0.0075 of variance from the learning rate, 0.1²/4 = 0.0025 from the block.
+    assert accuracy.shares["learning_rate"] == pytest.approx(0.75, abs=0.12)
+    assert accuracy.shares["block"] == pytest.approx(0.25, abs=0.08)
+
+
+def test_importance_that_cannot_be_told_is_said_to_be():
+    few, same = importances(made(19, lambda c: c["noise"], lambda c: 1.0 + c["noise"]), "epochs trained")
+    assert few == same == Untold("19 measured trials are too few for 5 parameters: 20 are needed")
+    rng = random.Random(1)
+    noise, same = importances(made(60, lambda c: rng.random(), lambda c: 3.0), "epochs trained")
+    assert isinstance(noise, Untold)
+    assert "do not explain it" in noise.why
+    assert same == Untold("all trials have the same")
+    alike = [Trial(i, {"a": 1}, TrialState.FINISHED, curve((0.5, 1.0))) for i in range(30)]
+    assert importances(alike, "epochs trained")[0] == Untold("no parameter differs between the trials")
+
+
+def test_what_was_saved_is_told_only_where_the_full_length_is_known():
+    frozen = Trial(0, {"epochs": 12}, TrialState.STOPPED, curve((0.1, 2.0), (0.2, 6.0)), failure="the search ended")
+    saved = saved_on([frozen])
+    assert saved is not None
+    assert (saved.energy_j, saved.low_j, saved.high_j) == (30.0, 20.0, 40.0)
+    assert saved_on([frozen, Trial(1, {}, TrialState.SUSPENDED, curve((0.1, 2.0)))]) is None
+    assert saved_on([]) is None
+
+
+def test_only_what_the_strategy_chose_to_leave_counts_as_left():
+    def ended(state, why=None):
+        return Trial(0, {}, state, curve((0.1, 2.0)), failure=why)
+
+    chosen = [
+        ended(TrialState.SUSPENDED),
+        ended(TrialState.STOPPED, "the search ended"),
+        ended(TrialState.STOPPED, "no use"),
+    ]
+    forced = [
+        ended(TrialState.FINISHED),
+        ended(TrialState.FAILED, "boom"),
+        *(ended(TrialState.STOPPED, why) for why in ("the budget ended", "the target was reached", "interrupted")),
+    ]
+    assert left_by_choice([*chosen, *forced]) == chosen
+    assert taken_up_again([0, 0, 1, 2, 1, 1, 0, 3]) == 2
+    assert taken_up_again([]) == 0
+
+
+def test_the_page_tells_of_trials_that_were_left(make_run):
+    epochs = {"learning_rate": 0.1, "epochs": 10}
+    courses = [
+        Course([(0.6, 10.0), (0.8, 10.0)], epochs, TrialState.STOPPED, "the search ended"),
+        Course([(0.7, 40.0)], epochs | {"learning_rate": 0.2}),
+    ]
+    shown = page(Result.load(make_run(courses)))
+    assert "1 trial was left before the end, after 20.0 J (estimated)." in shown
+    assert (
+        "would have taken about 80.0 J more (between 80.0 J and 80.0 J): estimated from what their own epochs" in shown
+    )
+    assert "suspended, and not taken up again" in shown
+
+
+def test_co2e_only_for_an_intensity_that_was_given(make_run):
+    folder = make_run([Course([(0.6, 3.6e6)])], budget_j=1e7, uncertainty=1.0)
+    silent, told = page(Result.load(folder)), page(Result.load(folder), 250.0)
+    assert "no grid intensity was given" in silent
+    assert "250 g at 250 g/kWh, as given; between 125 g and 500 g" in told
+    assert co2e_g(1.8e6, 400) == 200.0
+    assert (
+        footprint_sentence(3.6e6, Provenance.MEASURED, 100.0)
+        == "1 kWh (measured), or 100 g CO2e at 100 g/kWh, as given."
+    )
+    assert [format_co2e(grams) for grams in (1234.0, 12.345, 0.01234, 0.0)] == [
+        "1.23 kg",
+        "12.3 g",
+        "12.3 mg",
+        "0.00 mg",
+    ]
+
+
+@pytest.mark.parametrize("g_per_kwh", [0.0, -1.0, math.nan, math.inf, 1e6])
+def test_an_intensity_that_no_grid_has_is_refused(g_per_kwh):
+    with pytest.raises(UsageError, match="give grams of CO2e per kWh"):
+        check_grid_intensity(g_per_kwh)
+    check_grid_intensity(None)

@@ -1,0 +1,198 @@
+"""The budget, and what is charged to it."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import pytest
+from fake_meter import FakeMeter
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from searcher.scripts import CONFIG, Script, curve
+
+import ecoml
+from ecoml.energy import Provenance
+from ecoml.errors import BudgetError, MeterError, TrainingError
+from ecoml.trial import TrialState
+
+
+@pytest.mark.parametrize("budget", [0, -1, math.nan, math.inf, True, "2"])
+def test_a_budget_is_a_positive_number(space, quick, budget):
+    with pytest.raises(BudgetError):
+        ecoml.Searcher(space, curve([0.5]), budget_kwh=budget, **quick)
+
+
+def test_a_budget_is_given_once(space, quick):
+    with pytest.raises(BudgetError):
+        ecoml.Searcher(space, curve([0.5]), **quick)
+    with pytest.raises(BudgetError):
+        ecoml.Searcher(space, curve([0.5]), budget_kwh=1, budget_j=1, **quick)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    budget_j=st.floats(1, 1e4), steps_j=st.lists(st.floats(0.01, 1e3), min_size=1, max_size=30), seed=st.integers(0, 99)
+)
+def test_reported_joules_are_charged_exactly_and_overshoot_by_one_yield_at_most(
+    space, tmp_path_factory, budget_j, steps_j, seed
+):
+    def train(config):
+        for energy_j in steps_j:
+            yield ecoml.Measurement(accuracy=0.5, energy_j=energy_j)
+
+    directory = tmp_path_factory.mktemp("run") / "r"
+    result = ecoml.Searcher(
+        space,
+        train,
+        budget_j=budget_j,
+        strategy="random",
+        seed=seed,
+        directory=directory,
+        max_trials=20,
+        progress=False,
+    ).run()
+    yielded = [step_j for trial in result.trials for step_j in steps_j[: trial.step]]
+    assert result.energy.total_j == pytest.approx(math.fsum(yielded), rel=1e-12)
+    assert result.energy.total_j <= budget_j + result.energy.overshoot_bound_j
+    assert result.energy.overshoot_bound_j == pytest.approx(max(yielded))
+    assert result.energy.provenance is Provenance.REPORTED
+
+
+def test_reported_energy_opens_no_meter(space, quick, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("a meter was opened")
+
+    monkeypatch.setattr("ecoml.meter.open_meter", refuse)
+    result = ecoml.Searcher(space, curve([0.5, 0.6]), budget_j=100, **quick).run()
+    assert result.energy.by_purpose == {"training": 100, "evaluation": 0, "optimiser": 0, "overhead": 0}
+
+
+def test_a_budget_in_small_units_is_not_taken_by_a_meter_opened_in_vain(space, quick, meter):
+    def train(config):
+        meter.spend(1000)
+        yield from [ecoml.Measurement(0.5, 1e-3)]
+
+    result = ecoml.Searcher(space, train, budget_j=1e-2, meter=meter, **quick).run()
+    assert result.energy.total_j == pytest.approx(1e-2)
+
+
+def test_a_meter_opened_in_vain_leaves_no_joules(space, quick, meter):
+    measurements = [ecoml.Measurement(0.5, 10.0)]
+
+    def train(config):  # its code does not show that it brings energy
+        meter.spend(3)
+        yield from measurements
+
+    result = ecoml.Searcher(space, train, budget_j=50, meter=meter, **quick).run()
+    assert result.energy.total_j == 50
+    assert result.energy.by_domain == {"reported": 50}
+
+
+def test_a_first_measurement_without_the_promised_energy_is_repeated_under_a_meter(space, quick, meter):
+    energies = iter([None, None, None])
+
+    def train(config):
+        meter.spend(4)
+        yield ecoml.Measurement(0.5, energy_j=next(energies))
+
+    result = ecoml.Searcher(space, train, budget_j=100, meter=meter, max_trials=2, **quick).run()
+    assert result.energy.by_purpose["training"] == 8
+    assert "without a meter" in result.energy.gaps[0]
+
+
+def test_energy_is_brought_always_or_never(space, quick):
+    def train(config):
+        yield ecoml.Measurement(0.5, energy_j=1.0)
+        yield 0.6
+
+    searcher = ecoml.Searcher(space, train, budget_j=100, **quick)
+    with pytest.raises(TrainingError, match="always or never"):
+        searcher.run()
+
+
+def test_metered_purposes_sum_to_the_meter(space, quick, meter):
+    def train(config):
+        for accuracy in (0.5, 0.6):
+            meter.spend(7)
+            yield accuracy
+
+    class Thinker(Script):
+        def ask(self):
+            meter.spend(2)
+            return super().ask()
+
+    strategy = Thinker([ecoml.Start(CONFIG)] * 3)
+    quick["strategy"] = strategy
+    result = ecoml.Searcher(space, train, budget_j=1000, meter=meter, **quick).run()
+    assert result.energy.by_purpose == {"training": 42, "evaluation": 0, "optimiser": 8, "overhead": 0}
+    assert result.energy.total_j == meter.spent_j
+    assert sum(trial.energy_j for trial in result.trials) == 42
+    assert result.progress[-1].spent_j == 48
+
+
+def test_a_step_that_does_not_fit_is_not_started(space, quick, meter):
+    def train(config):
+        for _ in range(10):
+            meter.spend(30)
+            yield 0.5
+
+    result = ecoml.Searcher(space, train, budget_j=100, meter=meter, **quick).run()
+    assert result.energy.total_j == 90
+    assert "a further step takes about 30.0 J" in result.ended
+
+
+def test_the_executor_is_cut_between_two_batches(space, quick, meter):
+    class Batches:
+        def prepare(self, space):
+            pass
+
+        def describe(self):
+            return {"kind": "batches"}
+
+        def start(self, trial, account):
+            def run():
+                while True:
+                    for _ in range(100):
+                        account.look()
+                        meter.spend(1)
+                        time.sleep(0.001)
+                    yield ecoml.Measurement(0.5)
+
+            return run()
+
+    result = ecoml.Searcher(space, Batches(), budget_j=250, meter=meter, **quick).run()
+    assert result.energy.total_j <= 250 + result.energy.overshoot_bound_j
+    assert result.energy.total_j == pytest.approx(200, abs=55)  # the forecast of a third epoch does not fit
+    assert result.trials[-1].state is TrialState.STOPPED
+
+
+def test_a_budget_for_less_than_one_measurement_is_refused_and_leaves_nothing(space, quick, run_folder, meter):
+    class Greedy:
+        def prepare(self, space):
+            meter.spend(1)
+
+        def describe(self):
+            return {"kind": "greedy"}
+
+        def start(self, trial, account):
+            def run():
+                for _ in range(1000):
+                    meter.spend(1)
+                    account.look()
+                    time.sleep(0.001)
+                yield ecoml.Measurement(0.5)
+
+            return run()
+
+    with pytest.raises(BudgetError, match="too small for one trial") as raised:
+        ecoml.Searcher(space, Greedy(), budget_j=20, meter=meter, **quick).run()
+    assert raised.value.spent_j > 0
+    assert not run_folder.exists()
+
+
+def test_an_estimate_is_refused_where_a_measurement_is_required(space, quick, run_folder):
+    meter = FakeMeter(Provenance.ESTIMATED)
+    with pytest.raises(MeterError, match="ecoml meters"):
+        ecoml.Searcher(space, lambda config: 0.5, budget_j=9, meter=meter, require_measured=True, **quick).run()
+    assert not run_folder.exists()

@@ -1,0 +1,128 @@
+"""When a search ends, what comes of it, and going on with it."""
+
+from __future__ import annotations
+
+import pytest
+from fake_meter import FakeMeter
+from searcher.scripts import CONFIG, Script, curve
+
+import ecoml
+from ecoml.energy import Provenance
+from ecoml.errors import BudgetError, MeterError, RunFolderError, RunLockedError
+from ecoml.result import Result
+
+
+def test_it_ends_at_the_target(space, quick):
+    result = ecoml.Searcher(space, curve([0.5, 0.8, 0.95, 0.99]), budget_j=1e4, target_accuracy=0.9, **quick).run()
+    assert len(result.progress) == 3
+    assert "target" in result.ended
+
+
+def test_the_front_holds_the_points_that_none_beats(space, quick):
+    def train(config):
+        if config["width"] == 8:
+            yield ecoml.Measurement(0.80, energy_j=5)
+            yield ecoml.Measurement(0.95, energy_j=5)
+            yield ecoml.Measurement(0.94, energy_j=5)  # dearer and worse than the step before
+        else:
+            yield ecoml.Measurement(0.70, energy_j=6)
+            yield ecoml.Measurement(0.955, energy_j=34)
+
+    quick["strategy"] = Script([ecoml.Start({**CONFIG, "width": width}) for width in (8, 32)])
+    result = ecoml.Searcher(space, train, budget_j=1e4, **quick).run()
+    front = [(trial.number, trial.step, trial.accuracy, trial.energy_j) for trial in result.front]
+    assert front == [(0, 1, 0.80, 5), (0, 2, 0.95, 10), (1, 2, 0.955, 40)]
+    assert result.recommended is not None
+    assert (result.recommended.number, result.recommended.step) == (0, 2)
+
+
+def test_the_result_is_what_the_folder_says(space, quick, run_folder):
+    result = ecoml.Searcher(space, curve([0.5, 0.6, 0.7]), budget_j=100, **quick).run()
+    again = Result.load(run_folder)
+    assert again == result
+    assert again.settings["run"]["seed"] == 0
+
+
+def test_searchers_do_not_share_a_folder(space, quick, run_folder):
+    first = ecoml.Searcher(space, None, budget_j=10, **quick)
+    first.ask()
+    with pytest.raises(RunLockedError, match="another process"):
+        ecoml.Searcher.resume(run_folder)
+    first.close()
+    with pytest.raises(RunFolderError, match="already there"):
+        ecoml.Searcher(space, None, budget_j=10, **quick)
+
+
+def test_a_spent_budget_wants_a_larger_one(space, quick, run_folder):
+    ecoml.Searcher(space, curve([0.5]), budget_j=95, **{**quick, "seed": 3}).run()
+    with pytest.raises(BudgetError, match="larger"):
+        ecoml.Searcher.resume(run_folder, curve([0.5]), budget_j=80)
+    result = ecoml.Searcher.resume(run_folder, curve([0.5]), budget_j=200, progress=False).run()
+    assert result.energy.total_j == 200
+    whole = ecoml.Searcher(space, curve([0.5]), budget_j=200, strategy="random", seed=3,
+                           directory=run_folder.parent / "whole", progress=False).run()  # fmt: skip
+    assert [t.config for t in result.trials] == [t.config for t in whole.trials]
+
+
+def test_resuming_keeps_a_strategy_file(space, quick, run_folder, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('strategy = "grid"\n[settings]\nlevels = 2\norder = "sequential"\n')
+    ecoml.Searcher(space, curve([0.5]), budget_j=30, **{**quick, "strategy": file}).run()
+    file.unlink()
+    result = ecoml.Searcher.resume(run_folder, curve([0.5]), budget_j=1000, progress=False).run()
+    assert len(result.trials) == len({tuple(t.config.values()) for t in result.trials}) == 8
+
+
+def test_resuming_metered_joules_goes_on_from_the_sum(space, quick, run_folder):
+    def train(config):
+        meter.spend(10)
+        yield 0.5
+
+    meter = FakeMeter()
+    ecoml.Searcher(space, train, budget_j=35, meter=meter, **quick).run()
+    meter = FakeMeter()  # a meter counts from its opening
+    result = ecoml.Searcher.resume(run_folder, train, budget_j=65, meter=meter, progress=False).run()
+    assert result.energy.total_j == 60
+    assert [p.spent_j for p in result.progress] == [10, 20, 30, 40, 50, 60]
+
+
+def test_measured_and_estimated_joules_are_not_mixed_in_one_run(space, quick, run_folder):
+    def train(config):
+        meter.spend(10)
+        yield 0.5
+
+    meter = FakeMeter(Provenance.MEASURED)
+    ecoml.Searcher(space, train, budget_j=35, meter=meter, **quick).run()
+    meter = FakeMeter(Provenance.ESTIMATED)
+    with pytest.raises(MeterError, match="was measured so far and would be estimated here"):
+        ecoml.Searcher.resume(run_folder, train, budget_j=65, meter=meter, progress=False).run()
+    assert Result.load(run_folder).energy.total_j == 30
+
+
+def test_a_model_that_cannot_be_tested_is_named_and_loses_nothing(space, quick, meter):
+    class Untestable:
+        test_cost = 0.5
+
+        def prepare(self, space):
+            pass
+
+        def describe(self):
+            return {"kind": "untestable"}
+
+        def start(self, trial, account):
+            def run():
+                meter.spend(5)
+                yield ecoml.Measurement(0.5)
+
+            return run()
+
+        def save(self, run, trial, path):
+            path.write_bytes(b"weights")
+
+        def test(self, path):
+            raise MemoryError("no room for the test set")
+
+    result = ecoml.Searcher(space, Untestable(), budget_j=100, max_trials=1, meter=meter, **quick).run()
+    assert result.recommended is not None
+    assert result.recommended.test_accuracy is None
+    assert "no room for the test set" in result.energy.gaps[0]

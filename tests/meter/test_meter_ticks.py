@@ -51,18 +51,23 @@ def test_the_thread_learns_a_period_that_differs_from_the_assumed_one_and_then_r
         def source():
             return next(source for source in meter.sources if source.domain == "gpu:0")
 
-        end_s = time.monotonic() + 5.0
+        end_s = time.monotonic() + 30.0
         while not source().period_measured and time.monotonic() < end_s:
             time.sleep(0.05)
         assert source().period_measured
         assert 0.019 <= source().period_s <= 0.03
-        reads = gpu.reads
+        reads, start_s = gpu.reads, time.monotonic()
         time.sleep(1.2)
-        assert 1 <= gpu.reads - reads <= 4, "two readings a second are enough from then on"
-        with meter.window() as window:
-            time.sleep(0.3)
+        most = 2 + 2 * (time.monotonic() - start_s)
+        assert 1 <= gpu.reads - reads <= most, "two readings a second are enough from then on"
+        start_s = time.monotonic()
+        window = meter.window()
+        least_s = -time.monotonic()
+        time.sleep(0.3)
+        least_s += time.monotonic()
         part = window.energy().domains["gpu:0"]
-        assert abs(part.energy_j - 0.3 * 200.0) <= part.uncertainty_j + 0.02 * 200.0
+        most_s = time.monotonic() - start_s
+        assert least_s * 200.0 - part.uncertainty_j <= part.energy_j <= most_s * 200.0 + part.uncertainty_j
         assert part.uncertainty_j < 0.5 * part.energy_j
         assert {thread.name for thread in set(threading.enumerate()) - threads} == {"ecoml-meter"}
     assert set(threading.enumerate()) <= threads
@@ -140,8 +145,8 @@ def test_a_counter_that_has_stopped_holds_no_window_up():
     meter, _ = meter_on(steps)
     stopped_j = steps.raw_j()
     meter._gauges[0]._sense = lambda: stopped_j
-    start_s = time.perf_counter()
+    first_s = steps.now_s
     with meter.window():
         pass
-    assert time.perf_counter() - start_s < 0.5
+    assert steps.now_s - first_s < 0.5
     meter.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 from ecoml.errors import SearchFailed, UsageError
 from ecoml.executor.base import Executor
 from ecoml.report.comparison import Comparison, check_target, compare_searches
-from ecoml.report.comparison_plan import PLAN_FILE, Cell, plan_comparison
+from ecoml.report.comparison_plan import PLAN_FILE, Cell, ComparisonPlan, plan_comparison
 from ecoml.report.searches import Search, read_csv, search_of
 from ecoml.result import Result
 from ecoml.space import Space
@@ -53,8 +53,18 @@ def run_comparison(
         raise UsageError(f"the reference {reference!r} is not among the strategies; use one of {known}")
     for target in targets:
         check_target(target)
+    run_plan(plan, run_cell or searches_with(space, executor, plan.budget_j), say)
+    return compare_searches(_searches_below(plan.out), targets=targets, reference=reference)
+
+
+def run_plan(plan: ComparisonPlan, run_cell: Callable[[Cell], None], say: Callable[[str], None]) -> None:
+    """Run what is not yet run of a plan, search by search; the same call goes on after a stop.
+
+    Raises:
+        RunFolderError: The plan's folder holds something else.
+        KeyboardInterrupt: After all that was measured is safe.
+    """
     plan.keep()
-    run = run_cell or _search_with(space, executor, plan.budget_j)
     cells = plan.cells
     say(plan.in_words(plan.total_j - sum(_used_j(cell, plan.budget_j) for cell in cells)))
     for number, cell in enumerate(cells, start=1):
@@ -64,12 +74,11 @@ def run_comparison(
             continue
         say(line)
         try:
-            run(cell)
+            run_cell(cell)
         except SearchFailed as error:
             if not _finished(cell.directory):
                 raise
             say(f"{line}: {error}")
-    return compare_searches(_searches_below(plan.out), targets=targets, reference=reference)
 
 
 def gather(inputs: Sequence[str | Path], *, targets: Sequence[float] = (), reference: str | None = None) -> Comparison:
@@ -117,7 +126,9 @@ def _searches_below(out: Path) -> list[Search]:
     ]
 
 
-def _search_with(space: Space, executor: Executor, budget_j: float) -> Callable[[Cell], None]:
+def searches_with(space: Space, executor: Executor, budget_j: float) -> Callable[[Cell], None]:
+    """What runs a cell to its end with a `Searcher`, or goes on with it."""
+
     def run(cell: Cell) -> None:
         from ecoml.searcher import Searcher
 

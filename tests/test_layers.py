@@ -22,6 +22,7 @@ LAYERS = [
     {"terminal"},
     {"searcher"},
     {"report"},
+    {"profile", "paper"},
     {"testing"},
     {"cli"},
     {"__main__"},

@@ -153,7 +153,7 @@ def _repeated(task: Task, count: int, finish: Callable[[], None]) -> Callable[[]
 
 
 def _count(task: Task, block_s: float, finish: Callable[[], None]) -> int:
-    """How many executions last long enough; found by doubling, which warms the task up as well."""
+    """How many executions last long enough; looking for it warms the task up as well."""
     count = 1
     while True:
         start_s = time.perf_counter()
@@ -161,4 +161,5 @@ def _count(task: Task, block_s: float, finish: Callable[[], None]) -> int:
         lasted_s = time.perf_counter() - start_s
         if lasted_s >= block_s or count >= _MOST:
             return count
-        count = min(_MOST, max(2 * count, math.ceil(1.2 * count * block_s / max(lasted_s, 1e-9))) if lasted_s > block_s / 20 else 10 * count)
+        growth = 1.2 * block_s / lasted_s if lasted_s > 0 else 10.0
+        count = min(_MOST, math.ceil(count * min(max(growth, 2.0), 10.0)))

@@ -133,7 +133,9 @@ def joules(figure: Figure) -> str:
     scale, unit = next(
         ((s, u) for s, u in ((1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ")) if abs(figure.energy_j) >= s), (1e-9, "nJ")
     )
-    return f"{figure.energy_j / scale:.3g} ± {figure.uncertainty_j / scale:.2g} {unit}"
+    value, width = figure.energy_j / scale, figure.uncertainty_j / scale
+    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:.{decimals}f} ± {width:.{decimals}f} {unit}"
 
 
 def _layer(layer: LayerCost, profile: Profile) -> tuple[str, ...]:

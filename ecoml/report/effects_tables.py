@@ -64,10 +64,12 @@ def effects_sentences(effects: Effects) -> Iterator[str]:
     """What it amounts to."""
     factor, cheap, dear = effects.extremes
     (low_j, low), (high_j, high) = effects.mean_at(factor, cheap), effects.mean_at(factor, dear)
+    lost = 100 * (high - low)
     yield (
         f"E+ ({factor.name} = {dear}) takes {format_energy(high_j)} a training at {percent(high)} mean accuracy, E−"
         f" ({factor.name} = {cheap}) {format_energy(low_j)} at {percent(low)} ({effects.provenance}):"
-        f" {percent(1 - low_j / high_j, 0)} less energy for {100 * (high - low):.2f} points."
+        f" {percent(1 - low_j / high_j, 0)} less energy, and {abs(lost):.2f} points"
+        f" {'less' if lost >= 0 else 'more'} accuracy."
     )
     odd = [cell for cell in effects.cells if cell.shapiro_p is not None and cell.shapiro_p < SIGNIFICANT]
     tested = [cell for cell in effects.cells if cell.shapiro_p is not None]

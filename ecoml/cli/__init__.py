@@ -43,6 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+
 @app.callback(invoke_without_command=True)
 def _ecoml(
     context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False

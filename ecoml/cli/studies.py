@@ -24,9 +24,7 @@ AsPublished = Annotated[
     bool, typer.Option("--as-published", help="Keep the study's faults (docs/paper.md lists them) to compare with it.")
 ]
 
-paper = typer.Typer(
-    help="Run the experiments of arXiv 2303.13972 again.", rich_markup_mode=None, no_args_is_help=True
-)
+paper = typer.Typer(help="Run the experiments of arXiv 2303.13972 again.", rich_markup_mode=None, no_args_is_help=True)
 
 
 def effects(
@@ -123,7 +121,7 @@ def profile(
     say(f"profiling {subject.name}: {len(images)} images of {'×'.join(map(str, subject.shape))} on {where}")
     with open_meter(gpus=[where.index or 0] if where.type == "cuda" else []) as meter:
         found = profile_step(
-            subject.network.body, images, subject.classes, gauge_of(meter), settings=subject.settings, blocks=blocks
+            subject.body, images, subject.classes, gauge_of(meter), settings=subject.settings, blocks=blocks
         )
     path = write_profile(found, out or Path("runs") / "profile")
     if as_json:
@@ -208,7 +206,9 @@ def rq2(
     from ecoml.paper.rq2 import beside_published, run_rq2
 
     folder = out or _folder("rq2", scale, as_published)
-    study = _study(folder.with_name(f"{folder.name}-data"), scale, data, data_dir, download, device, threads, as_published)
+    study = _study(
+        folder.with_name(f"{folder.name}-data"), scale, data, data_dir, download, device, threads, as_published
+    )
     found = run_rq2(study, folder, budget_j=_budget_j(budget_kwh, scale))
     if not as_json:
         _print_tables(beside_published(study, found))

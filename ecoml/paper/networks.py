@@ -13,6 +13,7 @@ No width is below C. There is nothing between two linear layers, so the dense ne
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ecoml.errors import UsageError
@@ -54,5 +55,5 @@ def build(config: Mapping[str, Any]) -> nn.Module:
         width = pixels - (index + 1) * pixels / count if family == "DenseLinear" else pixels / 2 ** (index + 1)
         widths.append(max(int(width), channels))
     widths.append(int(config.get("classes", 10)))
-    layers += [nn.Linear(before, after) for before, after in zip(widths, widths[1:], strict=False)]
+    layers += [nn.Linear(before, after) for before, after in pairwise(widths)]
     return nn.Sequential(*layers)

@@ -34,9 +34,7 @@ class PublishedTraining:
 
     step_name = "training"
 
-    def __init__(
-        self, data: str, *, data_dir: str | Path | None = None, device: str = "cpu", threads: int = 1
-    ) -> None:
+    def __init__(self, data: str, *, data_dir: str | Path | None = None, device: str = "cpu", threads: int = 1) -> None:
         self.data = data
         self.data_dir = data_dir
         self.device = device
@@ -86,7 +84,7 @@ class PublishedTraining:
             eps=config.get("epsilon", 1e-8),
             weight_decay=config.get("weight_decay", 0.0),
         )
-        batches = torch.arange(len(labels), device=images.device).split(int(config["batch_size"]))
+        batches = torch.split(torch.arange(len(labels), device=images.device), int(config["batch_size"]))
         for _ in range(int(config["epochs"])):
             network.train()
             for batch in batches:
@@ -101,8 +99,8 @@ class PublishedTraining:
         account.enter(Purpose.EVALUATION)
         with torch.no_grad():
             right = sum(
-                int((network(part).argmax(1) == wanted).sum())
-                for part, wanted in zip(test_images.split(2000), test_labels.split(2000), strict=True)
+                int((network(part).argmax(1) == wanted).sum().item())
+                for part, wanted in zip(torch.split(test_images, 2000), torch.split(test_labels, 2000), strict=True)
             )
         return right / len(test_labels)
 

@@ -62,8 +62,9 @@ def in_rounds(result: Result, strategy: str, problem: str, times: int, *, as_pub
     """
     rounds = tuple(of for of in rounds_of(result.trials, times) if of.complete(times))
     by_trial = {entry.trial: entry.spent_j for entry in result.progress}  # of its last measurement
-    progress, spent_j = [], 0.0
-    kept = []
+    progress: list[Progress] = []
+    kept: list[Round] = []
+    spent_j = 0.0
     for of in rounds:
         accuracies = of.accuracies(count_failures=not as_published)
         energies_j = of.energies_j(count_failures=not as_published)

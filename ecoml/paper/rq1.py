@@ -141,7 +141,7 @@ def _strategies(study: Study, folder: Path) -> dict[str, Path | str]:
     size = study.scale
     repeat = {"times": size.times, "rounds": size.rounds, "count_failures": not study.as_published}
     grid = {"levels": 5, "endpoints": "lower", "order": "random", "subset": size.rounds}
-    tables = {
+    tables: dict[str, dict[str, object]] = {
         "random": {"strategy": "random"},
         "grid": {"strategy": "grid", "settings": grid},
         "bo": {"strategy": "paper-bo", "settings": {"inputs": "unscaled" if study.as_published else "scaled"}},

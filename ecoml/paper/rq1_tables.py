@@ -34,8 +34,8 @@ def table_iii(result: Rq1) -> TextTable:
             )
         )
     header = ("Network", "Parameters", "Strategy", "Published (round)", "Here (round)", "Plateau from round")
-    header += ("Energy to plateau", "Energy of the search", "Energy a training")
-    return TextTable(f"Table III: best accuracy. {about(result)}", header, tuple(rows), names=3)
+    about_search = ("Energy to plateau", "Energy of the search", "Energy a training")
+    return TextTable(f"Table III: best accuracy. {about(result)}", (*header, *about_search), tuple(rows), names=3)
 
 
 def about(result: Rq1) -> str:

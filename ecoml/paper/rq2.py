@@ -54,8 +54,21 @@ def beside_published(study: Study, effects: Effects) -> TextTable:
                 " → ".join(means),
             )
         )
-    header = ("Factor", "Level", "Energy, published", "Here", "H, published", "Here", "η², published", "Here", "Mean energy")
+    header = (
+        "Factor",
+        "Level",
+        "Energy, published",
+        "Here",
+        "H, published",
+        "Here",
+        "η², published",
+        "Here",
+        "Mean energy",
+    )
     size = study.scale.in_words(rounds=False)
     told = f"; the size differs: {size}" if size else "; the size is the study's"
-    caption = f"RQ2 beside the published figures ({study.name}, {effects.provenance}{told}). H grows with the size, η² does not"
+    caption = (
+        f"RQ2 beside the published figures ({study.name}, {effects.provenance}{told})."
+        " H grows with the size, η² does not"
+    )
     return TextTable(caption, header, tuple(rows), names=2)

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 _KINDS: tuple[tuple[type[nn.Module] | tuple[type[nn.Module], ...], str], ...] = (
@@ -59,7 +58,16 @@ def layers_of(network: nn.Module, images: Tensor) -> list[Layer]:
         seen[name] = seen.get(name, 0) + 1
         label = name if seen[name] == 1 else f"{name} #{seen[name]}"
         taken = given[0].detach().clone().requires_grad_(given[0].requires_grad)
-        found.append(Layer(label, kind_of(module), module, taken, flop_of(module, given[0], output), _moved(module, given[0], output)))
+        found.append(
+            Layer(
+                label,
+                kind_of(module),
+                module,
+                taken,
+                flop_of(module, given[0], output),
+                _moved(module, given[0], output),
+            )
+        )
 
     hooks = [module.register_forward_hook(note) for module in names]
     try:

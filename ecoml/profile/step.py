@@ -166,9 +166,7 @@ def profile_step(
     )
     threads = f"{torch.get_num_threads()} thread{'s' if torch.get_num_threads() > 1 else ''}"
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {threads}"
-    return Profile(
-        costs, found["loss"], found["optimiser"], found["step"], len(images), gauge.provenance, where
-    )
+    return Profile(costs, found["loss"], found["optimiser"], found["step"], len(images), gauge.provenance, where)
 
 
 def _precision(device: torch.device) -> Callable[[], contextlib.AbstractContextManager[Any]]:
@@ -198,7 +196,7 @@ def _backward(layer: Layer, precision: Callable[[], contextlib.AbstractContextMa
 
 
 def _loss(logits: Tensor, labels: Tensor) -> Task:
-    given = logits.detach().requires_grad_(True)  # noqa: FBT003 - torch's own
+    given = logits.detach().requires_grad_(True)
 
     def run() -> None:
         torch.autograd.grad((cross_entropy(given.float(), labels),), (given,))

@@ -33,14 +33,14 @@ class Subject:
 
     Attributes:
         name: For people.
-        network: From images N×C×H×W to logits N×classes.
+        body: From images N×C×H×W to logits N×classes.
         shape: C, H, W.
         classes: How many.
         settings: The recipe; its optimiser and batch size are those of the step.
     """
 
     name: str
-    network: nn.Module
+    body: nn.Module
     shape: Shape
     classes: int
     settings: Settings
@@ -76,9 +76,7 @@ def find_subject(
     return _subject(f"the middle of the space {target}", config, shape, classes, None)
 
 
-def _of_run(
-    run: Path, number: int | None, changes: Sequence[str], shape: Shape | None, classes: int | None
-) -> Subject:
+def _of_run(run: Path, number: int | None, changes: Sequence[str], shape: Shape | None, classes: int | None) -> Subject:
     from ecoml.executor.cnn import CnnTraining
     from ecoml.executor.create import create_executor
 
@@ -121,7 +119,8 @@ def _subject(
 
         if not isinstance(body, nn.Module):
             raise UsageError(f"{name}: gave a {type(body).__name__}; it must give a torch.nn.Module")
-    return Subject(name, Network(settings, shape, [str(n) for n in range(classes)], body), shape, classes, settings)
+    network = Network(settings, shape, [str(number) for number in range(classes)], body)
+    return Subject(name, network.get_submodule("body"), shape, classes, settings)
 
 
 def _function(module: str, name: str) -> Callable[..., nn.Module]:

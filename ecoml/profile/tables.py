@@ -33,8 +33,8 @@ def layers_table(profile: Profile) -> TextTable:
     header = ("Layer", "Kind", "Forward", "Backward", "Energy", "Share", "Time", "FLOP", "Bytes")
     source = _SOURCES.get(profile.provenance, "")
     caption = (
-        f"One training step of {profile.batch} images on {profile.device}: {profile.provenance} ({source}); ± is 95 %, for"
-        " comparing layers. FLOP and bytes are those of the forward pass"
+        f"One training step of {profile.batch} images on {profile.device}: {profile.provenance} ({source}); ± is 95 %,"
+        " for comparing layers. FLOP and bytes are those of the forward pass"
     )
     return TextTable(caption, header, tuple(rows), names=2)
 
@@ -113,7 +113,7 @@ def profile_chart(profile: Profile, style: Style) -> Drawing:
         for layer in profile.layers
         for order, (name, figure) in enumerate((("forward", layer.forward), ("backward", layer.backward)))
     ]
-    names = list(dict.fromkeys(record["layer"] for record in records))
+    names = list(dict.fromkeys(str(record["layer"]) for record in records))
     for name, figure in (("loss", profile.loss), ("optimiser", profile.optimiser)):
         records.append({"layer": name, "pass": "backward", "energy_j": figure.energy_j, "order": 1})
         names.append(name)

@@ -178,7 +178,9 @@ def effects_of(trials: Sequence[Trial], factors: Sequence[str] = ()) -> Effects:
         raise UsageError(f"{len(ended)} trainings came to their end; effects need more than that, see `ecoml effects`")
     names = list(factors) or _few_levels(ended)
     if not names:
-        raise UsageError("no parameter has a few levels only; name the factors, e.g. --factor depth, or run a factorial")
+        raise UsageError(
+            "no parameter has a few levels only; name the factors, e.g. --factor depth, or run a factorial"
+        )
     known = sorted({name for trial in ended for name in trial.config})
     for name in names:
         if name not in known:

@@ -30,8 +30,10 @@ def interaction_chart(effects: Effects, style: Style) -> Drawing:
         }
         for cell in effects.cells
     ]
-    names = list(dict.fromkeys(record["others"] for record in records))
-    x = alt.X("level:N", title=decisive.name, sort=[str(level) for level in decisive.levels], axis=alt.Axis(labelAngle=0))
+    names = list(dict.fromkeys(str(record["others"]) for record in records))
+    x = alt.X(
+        "level:N", title=decisive.name, sort=[str(level) for level in decisive.levels], axis=alt.Axis(labelAngle=0)
+    )
     y = alt.Y("energy_j:Q", title=f"Mean energy of a training, J ({effects.provenance})", scale=alt.Scale(zero=True))
     colour = alt.Color(
         "others:N",

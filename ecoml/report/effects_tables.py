@@ -22,11 +22,22 @@ def factors_table(effects: Effects) -> TextTable:
         for number, change in enumerate(c for c in factor.changes if c.before == factor.levels[0]):
             tested = (*_test(factor.energy), _test(factor.accuracy)[2]) if number == 0 else ("", "", "", "")
             rows.append((factor.name, f"{change.before} → {change.after}", *_change(change), *tested))
-    header = ("Factor", "Level", "Energy", "95 % interval", "Accuracy", "p (Holm)", "H", "p of H", "η² energy", "η² accuracy")
+    header = (
+        "Factor",
+        "Level",
+        "Energy",
+        "95 % interval",
+        "Accuracy",
+        "p (Holm)",
+        "H",
+        "p of H",
+        "η² energy",
+        "η² accuracy",
+    )
     paired = f"{effects.draws} draws of the other parameters are shared" if effects.draws else "no draws are shared"
     caption = (
-        f"Factors: change of the mean over {len(effects.trainings)} trainings from the first level ({effects.provenance};"
-        f" {paired}); H of Kruskal and Wallis, and η² with k = the factor's levels"
+        f"Factors: change of the mean over {len(effects.trainings)} trainings from the first level"
+        f" ({effects.provenance}; {paired}); H of Kruskal and Wallis, and η² with k = the factor's levels"
     )
     return TextTable(caption, header, tuple(rows), names=2)
 
@@ -73,7 +84,10 @@ def effects_sentences(effects: Effects) -> Iterator[str]:
     )
     odd = [cell for cell in effects.cells if cell.shapiro_p is not None and cell.shapiro_p < SIGNIFICANT]
     tested = [cell for cell in effects.cells if cell.shapiro_p is not None]
-    yield f"Normality of the energies is rejected in {len(odd)} of {len(tested)} cells (Shapiro and Wilk, p < {SIGNIFICANT:g})."
+    yield (
+        f"Normality of the energies is rejected in {len(odd)} of {len(tested)} cells"
+        f" (Shapiro and Wilk, p < {SIGNIFICANT:g})."
+    )
     differ = sum(change.p < SIGNIFICANT for change in effects.post_hoc)
     yield f"Of {len(effects.post_hoc)} pairs of cells {differ} differ in energy after Holm."
     if effects.failed:
@@ -94,7 +108,9 @@ def effects_dict(effects: Effects) -> dict[str, Any]:
         "extremes": {
             "factor": factor.name,
             **{
-                sign: dict(zip(("level", "energy_j", "accuracy"), (level, *effects.mean_at(factor, level)), strict=True))
+                sign: dict(
+                    zip(("level", "energy_j", "accuracy"), (level, *effects.mean_at(factor, level)), strict=True)
+                )
                 for sign, level in (("cheapest", cheap), ("dearest", dear))
             },
         },

@@ -1,7 +1,7 @@
 """What accuracy costs within one run: half the energy for how many points, the cheapest within one point and two.
 
-All of it is about trainings, not about the search: the front's points, each a training that was cut there. E+ and E− are
-the dearer and the cheaper half of all trainings, as a study of a factor would have them (`ecoml.report.effects`).
+All of it is about trainings, not about the search: the front's points, each a training that was cut there. E+ and E−
+are the dearer and the cheaper half of all trainings, as a study of a factor would have them (`ecoml.report.effects`).
 """
 
 from __future__ import annotations
@@ -118,8 +118,9 @@ def advice(tradeoff: Tradeoff) -> Iterator[str]:
     else:
         half = tradeoff.half
         yield (
-            f"Half the energy costs {100 * half.lost:.2f} points: {tradeoff.which(half)} reaches {_percent(half.accuracy)} for"
-            f" {format_energy(half.energy_j)}."
+            f"Half the energy costs {100 * half.lost:.2f} points: {tradeoff.which(half)} reaches"
+            f" {_percent(half.accuracy)}"
+            f" for {format_energy(half.energy_j)}."
         )
     if tradeoff.cheaper is not None and tradeoff.dearer is not None:
         yield (

@@ -1,7 +1,7 @@
 """Repetitions: every configuration is trained several times, each time as a trial of its own, and told as one round.
 
-The strategy inside sees one trial a round, with the mean accuracy and the mean energy of its repetitions. All of them are
-stored as ordinary trials; their numbers give them initial weights and an order of images of their own.
+The strategy inside sees one trial a round, with the mean accuracy and the mean energy of its repetitions. All of them
+are stored as ordinary trials; their numbers give them initial weights and an order of images of their own.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Round:
 
     @property
     def counted(self) -> list[Trial]:
-        """Those that ended by themselves, well or not: what was cut off (by an interruption, a limit) is not counted."""
+        """Those that ended by themselves, well or not: what was cut off (an interruption, a limit) is not counted."""
         return [trial for trial in self.trials if trial.state in (TrialState.FINISHED, TrialState.FAILED)]
 
     def complete(self, times: int) -> bool:
         """Whether it needs no further repetition. Cut off twice as often as wanted, it is left as it is."""
-        return len(self.counted) >= times or len(self.trials) >= 2 * times and all(t.state.ended for t in self.trials)
+        return len(self.counted) >= times or (len(self.trials) >= 2 * times and all(t.state.ended for t in self.trials))
 
     def accuracies(self, *, count_failures: bool) -> list[float]:
         """Final accuracy of each repetition that counts; a failed one has 0, or is left out."""
@@ -67,7 +67,9 @@ class Repeated:
         count_failures: Whether a failed repetition counts as accuracy 0; otherwise it is left out of the mean.
     """
 
-    def __init__(self, strategy: Strategy, times: int, rounds: int | None = None, *, count_failures: bool = True) -> None:
+    def __init__(
+        self, strategy: Strategy, times: int, rounds: int | None = None, *, count_failures: bool = True
+    ) -> None:
         self._strategy = strategy
         self._times = times
         self._most = rounds

@@ -3,9 +3,9 @@
 Notation
 b   blocks of each task; in each turn every task has one, so that a machine that changes changes for all of them
 n   executions a block, such that it lasts at least `block_s`
-figure = mean of joules / n ± t·s/√b over blocks (95 %, Student), plus how late a counter may be at their edges
+figure = mean of a block's joules / n ± t·s/√b (95 %, Student), and how late a counter may be at its edges
 
-figure = mean of joules / n over blocks, ± t·s/√b (95 %, Student) and how late a counter may be at their edges
+The uncertainty is that of comparing tasks with each other. What the source itself is wrong by (a counter's gain, the
 factor of two of an estimate) is the same for all of them, and is told once. On an estimate joules are CPU seconds of
 this process × the stated power of a busy CPU: other processes, and waiting, do not count.
 """

@@ -26,7 +26,7 @@ GREY = {"channels": 1, "side": 28}
 def widths(config):
     return [
         (layer.out_channels if isinstance(layer, torch.nn.Conv2d) else layer.out_features)
-        for layer in build({**GREY, **config})
+        for layer in build({**GREY, **config}).children()
         if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear)
     ]
 
@@ -36,7 +36,7 @@ def test_the_families_have_the_studys_widths():
     assert widths({"network": "DenseLinear"}) == [522, 261, 10]
     assert widths({"network": "SimpleCNN"}) == [3, 9, 392, 196, 10]
     assert widths({"conv": 4, "linear": 7}) == [3, 9, 27, 81, 392, 196, 98, 49, 24, 12, 10]
-    kinds = [type(layer).__name__ for layer in build({**GREY, "conv": 1, "relu": "no", "linear": 1})]
+    kinds = [type(layer).__name__ for layer in build({**GREY, "conv": 1, "relu": "no", "linear": 1}).children()]
     assert kinds == ["Conv2d", "BatchNorm2d", "MaxPool2d", "Flatten", "Linear"]
     for config in ({"network": "ResNet"}, {"side": 8, "conv": 4}):
         with pytest.raises(UsageError):
@@ -54,7 +54,7 @@ def test_a_run_can_be_taken_up_by_ecoml_resume_as_its_networks_come_with_ecoml(t
     executor = create_executor(study.executor.describe(), tmp_path)
     assert executor is not None
     assert executor.describe() == study.executor.describe()
-    assert executor.model is build
+    assert getattr(executor, "model", None) is build
 
 
 def test_as_published_the_joules_are_those_of_one_training_a_round(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from run_folders import Course, write_run
+from report.run_folders import Course, write_run
 from scipy.stats import kruskal
 
 from ecoml.energy import Provenance
@@ -26,7 +26,7 @@ def trial(number, config, energy_j, accuracy=0.5, state=TrialState.FINISHED):
 def factorial(energy_j, draws=12):
     """conv doubles the energy, relu adds nothing, and each draw is as dear as it is."""
     rng = np.random.default_rng(0)
-    trials = []
+    trials: list[Trial] = []
     for draw in range(draws):
         dear = rng.uniform(0.8, 1.2)
         for conv in (1, 4):
@@ -48,6 +48,7 @@ def test_a_known_effect_is_found_and_no_other():
     conv, relu = effects.factors
     (change,) = conv.changes
     assert change.energy == pytest.approx(1.0, abs=0.02)
+    assert change.interval is not None
     assert change.interval[0] < 1.0 < change.interval[1]
     assert change.interval[1] - change.interval[0] < 0.05, "the same draws in both: their own cost drops out"
     assert change.accuracy == pytest.approx(0.01)
@@ -55,6 +56,8 @@ def test_a_known_effect_is_found_and_no_other():
     assert change.pairs == effects.draws == 12
     assert relu.changes[0].energy == pytest.approx(0.0, abs=0.01)
     assert relu.changes[0].p > 0.05
+    assert conv.energy is not None
+    assert relu.energy is not None
     assert conv.energy.eta2 > 0.7 > 0.1 > relu.energy.eta2
     assert conv.accuracy is not None
     assert (effects.extremes[0].name, *effects.extremes[1:]) == ("conv", 1, 4)
@@ -64,6 +67,7 @@ def test_h_is_that_of_scipy_and_eta_squared_has_the_factors_own_k():
     trials = factorial(doubled)
     factor = effects_of(trials, ["conv"]).factors[0]
     groups = [[t.energy_j for t in trials if t.config["conv"] == level] for level in (1, 4)]
+    assert factor.energy is not None
     assert factor.energy.h == pytest.approx(kruskal(*groups).statistic)
     assert factor.energy.eta2 == pytest.approx((factor.energy.h - 1) / (len(trials) - 2))
 
@@ -110,6 +114,8 @@ def test_normality_is_rejected_where_energies_are_not_normal():
     even = [trial(n, {"conv": 1}, float(e)) for n, e in enumerate(np.random.default_rng(1).normal(100, 5, 40))]
     skewed = [trial(n, {"conv": 4}, float(e)) for n, e in enumerate(np.random.default_rng(1).pareto(1.5, 40) + 1)]
     one, four = effects_of(even + skewed, ["conv"]).cells
+    assert one.shapiro_p is not None
+    assert four.shapiro_p is not None
     assert one.shapiro_p > 0.05 > four.shapiro_p
     assert one.energy_cv == pytest.approx(0.05, abs=0.015)
 

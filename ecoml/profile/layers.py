@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 _KINDS: tuple[tuple[type[nn.Module] | tuple[type[nn.Module], ...], str], ...] = (
@@ -29,6 +31,7 @@ class Layer:
         kind: What it is, in a word.
         module: The module itself.
         given: What it was called with; it requires a gradient where the network's backward pass gives it one.
+        gradients: What the backward pass gave it, in the very layout (one tensor); empty if it gave nothing.
         flop: FLOP of its forward pass, two for each multiplication of a convolution or linear layer, one for each
             element of an activation, four of a batch norm, and the pixels of a pooling window; 0 where not known.
         moved_b: Bytes that a forward pass reads and writes at least: input, weights, output.
@@ -38,14 +41,20 @@ class Layer:
     kind: str
     module: nn.Module
     given: Tensor
+    gradients: list[Tensor]
     flop: int
     moved_b: int
 
 
-def layers_of(network: nn.Module, images: Tensor) -> list[Layer]:
-    """Every call of a leaf module in a forward pass, in order.
+def layers_of(network: nn.Module, images: Tensor, loss_of: Callable[[Tensor], Tensor]) -> list[Layer]:
+    """Every call of a leaf module in a forward pass, in order, with what the backward pass gives it.
 
     Modules that take or give anything but one tensor are left out: what they cost stays in the whole.
+
+    Args:
+        network: None of its modules overwrites what it is given.
+        images: What it is called with.
+        loss_of: The loss of its logits.
     """
     found: list[Layer] = []
     seen: dict[str, int] = {}
@@ -58,20 +67,16 @@ def layers_of(network: nn.Module, images: Tensor) -> list[Layer]:
         seen[name] = seen.get(name, 0) + 1
         label = name if seen[name] == 1 else f"{name} #{seen[name]}"
         taken = given[0].detach().clone().requires_grad_(given[0].requires_grad)
-        found.append(
-            Layer(
-                label,
-                kind_of(module),
-                module,
-                taken,
-                flop_of(module, given[0], output),
-                _moved(module, given[0], output),
-            )
-        )
+        gradients: list[Tensor] = []
+        if output.requires_grad:
+            hook: Any = output.register_hook  # torch gives it no types
+            hook(lambda gradient: gradients.append(gradient.detach().clone()))
+        arithmetic = flop_of(module, given[0], output), _moved(module, given[0], output)
+        found.append(Layer(label, kind_of(module), module, taken, gradients, *arithmetic))
 
     hooks = [module.register_forward_hook(note) for module in names]
     try:
-        network(images)
+        torch.autograd.backward((loss_of(network(images)),))
     finally:
         for hook in hooks:
             hook.remove()

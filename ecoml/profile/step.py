@@ -129,6 +129,7 @@ def profile_step(
     device = images.device
     # The settings' learning rate is never set, so that weights stay what they are however often they are updated.
     network = without_inplace(copy.deepcopy(network)).to(device).train()
+    images = images.contiguous(memory_format=torch.channels_last)  # as in the training
     labels = torch.arange(len(images), device=device) % classes
     precision = _precision(device)
     optimiser = Optimiser(settings or Settings(), network)
@@ -145,7 +146,7 @@ def profile_step(
 
     step()  # it leaves gradients behind, for the optimiser alone
     with precision():
-        layers = layers_of(network, images)
+        layers = layers_of(network, images, lambda logits: cross_entropy(logits.float(), labels))
     tasks: dict[str, Task] = {"step": step, "optimiser": optimiser.step, "loss": _loss(forward(), labels)}
     for index, layer in enumerate(layers):
         tasks[f"forward {index}"] = _forward(layer, precision)
@@ -189,10 +190,9 @@ def _backward(layer: Layer, precision: Callable[[], contextlib.AbstractContextMa
         output = layer.module(layer.given)
     weights = [weight for weight in layer.module.parameters() if weight.requires_grad]
     wanted = [layer.given, *weights] if layer.given.requires_grad else weights
-    if not wanted or not output.requires_grad:
+    if not wanted or not layer.gradients:
         return None
-    gradient = torch.randn_like(output)
-    return lambda: torch.autograd.grad((output,), wanted, (gradient,), retain_graph=True)
+    return lambda: torch.autograd.grad((output,), wanted, (layer.gradients[0],), retain_graph=True)
 
 
 def _loss(logits: Tensor, labels: Tensor) -> Task:

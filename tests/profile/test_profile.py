@@ -101,7 +101,7 @@ def test_flop_and_bytes_by_hand():
     network = nn.Sequential(
         nn.Conv2d(2, 3, 3, padding=1), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 5)
     )
-    found = {layer.kind: layer for layer in layers_of(network, torch.rand(7, 2, 4, 4))}
+    found = {layer.kind: layer for layer in layers_of(network, torch.rand(7, 2, 4, 4), torch.sum)}
     assert found["convolution"].flop == 2 * 7 * 3 * 16 * 2 * 9
     assert found["linear"].flop == 2 * 7 * 12 * 5
     assert found["ReLU"].flop == 7 * 3 * 16
@@ -110,12 +110,13 @@ def test_flop_and_bytes_by_hand():
     assert found["linear"].moved_b == 4 * (7 * 12 + 7 * 5 + 12 * 5 + 5)
     assert not found["convolution"].given.requires_grad
     assert found["linear"].given.requires_grad
+    assert [tuple(gradient.shape) for gradient in found["linear"].gradients] == [(7, 5)]
 
 
 def test_a_layer_that_is_called_twice_is_there_twice():
     shared = nn.ReLU()
     network = nn.Sequential(nn.Linear(4, 4), shared, nn.Linear(4, 4), shared)
-    assert [layer.name for layer in layers_of(network, torch.rand(2, 4))] == ["0", "1", "2", "1 #2"]
+    assert [layer.name for layer in layers_of(network, torch.rand(2, 4), torch.sum)] == ["0", "1", "2", "1 #2"]
 
 
 def test_uncertainty_is_that_of_the_blocks():

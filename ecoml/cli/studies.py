@@ -47,11 +47,12 @@ def effects(
 
     folder = Path(target)
     if (folder / "run.toml").is_file():
+        from ecoml.report.effects_run import factors_of
         from ecoml.report.tradeoff import advice, tradeoff_of
         from ecoml.result import Result
 
         result = Result.load(folder)
-        _show_effects(effects_of(result.trials, factor or ()), folder, as_json)
+        _show_effects(effects_of(result.trials, factor or factors_of(folder)), folder, as_json)
         if not as_json and (tradeoff := tradeoff_of(result)) is not None:
             print("\n".join(advice(tradeoff)))
         return

@@ -168,7 +168,8 @@ def effects_of(trials: Sequence[Trial], factors: Sequence[str] = ()) -> Effects:
 
     Args:
         trials: All trials of a run.
-        factors: Names of parameters; none: those with 2 to `MOST_LEVELS` distinct values, numbers and options alike.
+        factors: Names of parameters; none: options and whole numbers with 2 to `MOST_LEVELS` distinct
+            values.
 
     Raises:
         UsageError: There is no such parameter, it does not vary, or too little was trained.
@@ -299,7 +300,8 @@ def _training(trial: Trial, names: Sequence[str]) -> Training:
 def _few_levels(trials: Sequence[Trial]) -> list[str]:
     names = dict.fromkeys(name for trial in trials for name in trial.config)
     counts = {name: len({trial.config.get(name) for trial in trials}) for name in names}
-    return [name for name, count in counts.items() if 2 <= count <= min(MOST_LEVELS, len(trials) // 2)]
+    real = {name for name in names if any(isinstance(trial.config.get(name), float) for trial in trials)}
+    return [name for name, n in counts.items() if 2 <= n <= min(MOST_LEVELS, len(trials) // 2) and name not in real]
 
 
 def _grouped(trainings: Sequence[Training], by: Any) -> dict[Any, list[Training]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -73,6 +74,13 @@ def run_factorial(
                 progress=progress,
             ).run()
     return effects_of(Result.load(out).trials, factors)
+
+
+def factors_of(run: Path) -> list[str]:
+    """The factors of a run folder's factorial; none if it is another run."""
+    kept = run / STRATEGY_FILE
+    content = tomllib.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    return list(content["settings"]["factors"]) if content.get("strategy") == "factorial" else []
 
 
 def _finished(out: Path) -> bool:

@@ -12,7 +12,7 @@ from ecoml.errors import RunFolderError, UsageError
 from ecoml.executor.function import FunctionExecutor
 from ecoml.report.effects import effects_of, eta_squared
 from ecoml.report.effects_files import write_effects
-from ecoml.report.effects_run import run_factorial
+from ecoml.report.effects_run import factors_of, run_factorial
 from ecoml.report.effects_tables import cells_table, effects_dict, effects_sentences, factors_table, post_hoc_table
 from ecoml.result import Result
 from ecoml.space import Choice, Float, Space
@@ -160,6 +160,7 @@ def test_a_factorial_is_run_told_and_gone_on_with(tmp_path):
     assert effects.draws == 5
     assert effects.factors[0].changes[0].energy == pytest.approx(1.0)
     assert run().factors[0] == effects.factors[0]
+    assert factors_of(tmp_path / "run") == ["conv", "relu"]
     assert len(made) == 40, "what is done is not done again"
     with pytest.raises(RunFolderError, match="holds another run"):
         run(draws=6)

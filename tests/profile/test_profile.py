@@ -6,12 +6,14 @@ import json
 
 import pytest
 import torch
+from fake_meter import FakeMeter
 from torch import nn
 
 from ecoml.energy import Provenance
 from ecoml.errors import UsageError
+from ecoml.meter import Source
 from ecoml.profile.layers import layers_of
-from ecoml.profile.measure import CpuGauge, measure
+from ecoml.profile.measure import CpuGauge, gauge_of, measure
 from ecoml.profile.step import profile_step
 from ecoml.profile.subject import find_subject
 from ecoml.profile.tables import kinds_table, layers_table, verdict, write_profile
@@ -148,6 +150,17 @@ def test_on_an_estimate_joules_are_cpu_seconds():
     seconds = iter([1.0, 3.0])
     joules, edge_j, _ = CpuGauge(3.5, lambda: next(seconds)).block(lambda: None)
     assert (joules, edge_j) == (7.0, 0.0)
+
+
+def test_under_a_counter_joules_are_its_own_and_blocks_outlast_its_updates(meter):
+    source = Source("counter", "cpu:0", Provenance.MEASURED, True, True, "everything", period_s=0.02)
+    meter.sources = (source,)
+    gauge = gauge_of(meter)
+    assert gauge.provenance is Provenance.MEASURED
+    assert gauge.block_s == pytest.approx(1.0)
+    joules, _, _ = gauge.block(lambda: meter.spend(3.0))
+    assert joules == 3.0
+    assert gauge_of(FakeMeter(Provenance.ESTIMATED)).provenance is Provenance.ESTIMATED
 
 
 def test_files_and_kinds(tmp_path):

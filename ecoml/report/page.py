@@ -20,6 +20,7 @@ from ecoml.report.progress_section import progress_drawing, progress_section
 from ecoml.report.trials_section import trials_section
 from ecoml.report.wording import steps_of
 from ecoml.result import WITHIN, Result
+from ecoml.terminal.goal import asked_for
 from ecoml.trial import Trial
 
 
@@ -103,7 +104,8 @@ def _header(result: Result) -> Html:
     ended = f"The search ended: {result.ended}." if result.ended else "The search is still going on, or was cut off."
     created = str(result.settings.get("created", ""))[:10]
     overline = " · ".join(filter(None, [result.problem, result.strategy, f"seed {result.seed}", created]))
-    parts = [element("p", overline, "overline"), element("h1", f"{headline(result)}."), element("p", ended)]
+    asked = [element("p", f"{line}.", "note") for line in asked_for(result)]
+    parts = [element("p", overline, "overline"), element("h1", f"{headline(result)}."), element("p", ended), *asked]
     return element("header", join(parts))
 
 

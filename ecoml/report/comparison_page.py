@@ -167,8 +167,8 @@ def _frame(problem: Problem) -> str:
     return (
         f"It is counted from the reference point (accuracy 0, {format_energy(problem.frame.high_j)} a training) to the"
         f" ideal point (accuracy 1, {format_energy(problem.frame.low_j)}; {problem.provenance}), with energy on a"
-        " logarithmic scale; both are the same for all searches here, and are the dearest and the cheapest training among"
-        " them."
+        " logarithmic scale; both are the same for all searches here, and are the dearest and the cheapest training"
+        " among them."
     )
 
 

@@ -14,7 +14,7 @@ from ecoml.result import Result
 from ecoml.trial import Trial, TrialState
 
 FORCED = ("the budget ended", "the target was reached", "interrupted")
-"""Why a trial was stopped that the strategy would have gone on with; everything else was its choice."""
+"""Why a trial was stopped that would have gone on; everything else was the choice of the strategy or of a limit."""
 
 
 def curves_section(result: Result) -> Html | None:
@@ -54,7 +54,7 @@ class Saved:
 
 
 def left_by_choice(trials: Sequence[Trial]) -> list[Trial]:
-    """Trials that the strategy left before their end and never took up again."""
+    """Trials that the strategy, or a limit, left before their end, and that were never taken up again."""
     return [
         trial
         for trial in trials

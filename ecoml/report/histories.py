@@ -8,6 +8,12 @@ from itertools import groupby
 
 from ecoml.trial import Trial, TrialState
 
+_TOO_DEAR = {
+    "a further step would exceed": "a further step would exceed what a training may take",
+    "it took": "it took more than a training may take",
+}
+"""How the reasons of `--max-energy-per-training` begin, without the joules that differ from trial to trial."""
+
 
 def visits(order: Sequence[int]) -> Counter[int]:
     """How many times each trial was trained, with others in between.
@@ -23,7 +29,9 @@ def ending(trial: Trial) -> str:
     if trial.state is TrialState.STOPPED:
         if trial.failure == "the search ended":
             return "suspended, and not taken up again"
-        return f"stopped: {trial.failure}" if trial.failure else "stopped by the strategy"
+        reasons = (short for begins, short in _TOO_DEAR.items() if (trial.failure or "").startswith(begins))
+        reason = next(reasons, trial.failure)
+        return f"stopped: {reason}" if reason else "stopped by the strategy"
     return trial.state.value
 
 

@@ -141,7 +141,7 @@ def _returns(pieces: list[Stretch], source: Provenance) -> Html:
 def _gain(piece: Stretch) -> str:
     """Percentage points per kWh: `2.26 M points`."""
     gain = piece.points_per_kwh
-    for scale, prefix in ((1e6, " M"), (1e3, " k")):
+    for scale, prefix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if gain >= 0.9995 * scale:
             return f"{_three(gain / scale)}{prefix} points"
     return f"{_three(gain)} points" if gain else "0 points"

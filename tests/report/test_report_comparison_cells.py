@@ -1,6 +1,7 @@
 """Comparisons run cell by cell: order, going on after a stop, and what is refused."""
 
 import math
+from typing import Any
 
 import pytest
 from report.run_folders import Course, courses, write_run
@@ -36,7 +37,8 @@ def folder(tmp_path):
 
 def start(folder, tmp_path, run_cell, *, space=SPACE, executor=None, budget_j=100.0, limits=None, **changes):
     said: list[str] = []
-    task = Task(space, executor or Trainer(), budget_j, **(limits or {}))
+    trainer: Any = executor or Trainer()
+    task = Task(space, trainer, budget_j, **(limits or {}))
     arguments = {"seeds": 2, "out": tmp_path / "out", "say": said.append, "run_cell": run_cell, **changes}
     return run_comparison(folder, task, **arguments), said
 

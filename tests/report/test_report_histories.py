@@ -19,6 +19,18 @@ def test_a_visit_ends_when_another_trial_is_trained():
         (TrialState.STOPPED, "the budget ended", 3, "thawed twice, stopped: the budget ended"),
         (TrialState.STOPPED, "the search ended", 1, "suspended, and not taken up again"),
         (TrialState.STOPPED, "the search ended", 2, "thawed once, then left"),
+        (
+            TrialState.STOPPED,
+            "a further step would exceed the 1.80 J that a training may take: it took 1.50 J (estimated)",
+            1,
+            "stopped: a further step would exceed what a training may take",
+        ),
+        (
+            TrialState.STOPPED,
+            "it took 1.81 J (estimated), more than the 1.80 J that a training may take",
+            1,
+            "stopped: it took more than a training may take",
+        ),
         (TrialState.STOPPED, None, 1, "stopped by the strategy"),
         (TrialState.FAILED, "boom", 0, "failed"),
     ],

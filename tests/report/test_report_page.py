@@ -275,14 +275,14 @@ def test_the_head_tells_what_was_asked_for(make_run):
 
 def test_the_table_of_trials_tells_how_each_went(make_run):
     left = Course([(0.5, 1.0)], state=TrialState.STOPPED, failure="the search ended")
-    dear = Course([(0.5, 1.0)], state=TrialState.STOPPED, failure="it took too much")
+    dear = Course([(0.5, 1.0)], state=TrialState.STOPPED, failure="the budget ended")
     told = words(write_report(make_run([GOOD, left, dear, FAILED])))
     table = told[told.index("All 4 trials") :]
-    for how in ("finished", "suspended, and not taken up again", "stopped: it took too much", "failed"):
+    for how in ("finished", "suspended, and not taken up again", "stopped: the budget ended", "failed"):
         assert table.count(how) == 1
     assert table.count("<NaN> & gone") == 1
 
 
 def test_a_gain_has_three_figures_and_no_loose_point():
-    gains = [_gain(Stretch(0.0, 3.6e6, 0.0, points / 100)) for points in (2.257, 22.57, 150.2, 1.502e5, 0.0)]
-    assert gains == ["2.26 points", "22.6 points", "150 points", "150 k points", "0 points"]
+    gains = [_gain(Stretch(0.0, 3.6e6, 0.0, points / 100)) for points in (2.257, 22.57, 150.2, 1.502e5, 1.47e9, 0.0)]
+    assert gains == ["2.26 points", "22.6 points", "150 points", "150 k points", "1.47 G points", "0 points"]

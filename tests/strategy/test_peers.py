@@ -1,6 +1,7 @@
 """Peers: what is theirs arrives as they would see it, and what is missing is said."""
 
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,8 @@ def test_a_comparison_leaves_out_what_is_not_installed_and_says_so(tmp_path):
     for name in ("random", "optuna"):
         (tmp_path / f"{name}.toml").write_text(f'strategy = "{name}"\n')
     said: list[str] = []
-    task = Task(LINE, Problem(), budget_j=1.0)
+    problem: Any = Problem()
+    task = Task(LINE, problem, budget_j=1.0)
     plan = plan_comparison(tmp_path, task, seeds=1, out=tmp_path / "out", say=said.append)
     assert set(plan.strategies) == {"random", "bayes"}
     assert len(said) == 1

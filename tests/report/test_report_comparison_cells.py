@@ -12,6 +12,7 @@ from ecoml.errors import RunFolderError, SearchFailed, UsageError
 from ecoml.executor.function import FunctionExecutor
 from ecoml.report import Task, gather, run_comparison, write_comparison
 from ecoml.report.comparison_notes import notes
+from ecoml.report.histories import ending
 
 SPACE = ecoml.Space({"width": ecoml.Int(4, 64)})
 
@@ -210,7 +211,9 @@ def test_limits_hold_in_every_search_and_are_said_before(folder, tmp_path):
     assert all(run.settings["run"]["max_energy_per_training_j"] == 20.0 for run in runs)
     assert all(run.settings["run"]["spend_all"] for run in runs)
     assert all(trial.energy_j <= 20.0 for run in runs for trial in run.front)
-    assert any("that a training may take" in (trial.failure or "") for run in runs for trial in run.trials)
+    endings = {ending(trial) for run in runs for trial in run.trials}
+    assert "stopped: a further step would exceed what a training may take" in endings
+    assert "stopped: it took more than a training may take" in endings
     assert comparison.problems[0].provenance is Provenance.REPORTED
 
 

@@ -110,8 +110,9 @@ def _past(glance: Glance, current: Trial) -> Text:
     told = []
     for number in recent:
         trial = glance.trials[number]
+        why = f" ({trial.failure})" if trial.failure else ""
         told.append(
-            f"{number} {doing(trial, glance.order)} {percent(trial.accuracy)}, {steps(trial, glance.step_name)}"
+            f"{number} {doing(trial, glance.order)}{why} {percent(trial.accuracy)}, {steps(trial, glance.step_name)}"
         )
     return Text("; ".join(told), style="dim")
 

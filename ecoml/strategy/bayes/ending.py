@@ -48,5 +48,6 @@ def reason_to_end(trials: Sequence[Trial], front: NDArray[np.float64], rate: flo
 def rise_of_best(trials: Sequence[Trial]) -> float:
     """By how much as many trials again would raise the best accuracy, if they were like these."""
     peaks = sorted((max(point.accuracy for point in trial.curve) for trial in trials if trial.curve), reverse=True)
-    *best, following = peaks[: _TAIL + 1]
-    return math.log(2) * (sum(best) / len(best) - following) if best else math.inf
+    if len(peaks) <= _TAIL:
+        return math.inf
+    return math.log(2) * (sum(peaks[:_TAIL]) / _TAIL - peaks[_TAIL])

@@ -18,6 +18,15 @@ Data = Annotated[
 DataDir = Annotated[Path | None, typer.Option(help="Where named data sets lie, or are downloaded to.")]
 Download = Annotated[bool, typer.Option(help="Whether a named data set may be downloaded.")]
 SpaceName = Annotated[str, typer.Option(help="A search space by name (see `ecoml spaces`), or a TOML file.")]
+MaxParameters = Annotated[
+    int | None, typer.Option(metavar="N", help="Train no network with more parameters than that.")
+]
+MaxEnergyPerTraining = Annotated[
+    float | None, typer.Option(metavar="KWH", help="Stop a training before it takes more, in kWh.")
+]
+SpendAll = Annotated[
+    bool, typer.Option("--spend-all", help="Go on to the end of the budget, even where little is to be gained.")
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; by default a GPU if there is one.")]
 Threads = Annotated[
     int | None, typer.Option(help="CPU threads. [default: one for small networks, all cores for others]")

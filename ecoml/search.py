@@ -223,7 +223,11 @@ class Search:
         if self._counts(point):
             self._reached |= self._is_target(point.accuracy)
             if self._front.add(point.accuracy, point.energy_j):
-                self._keep_model(trial)
+                try:
+                    self._keep_model(trial)
+                except (ChildProcessError, TimeoutError) as error:  # what held the weights is gone, and they with it
+                    self.fail(trial, _in_one_line(error))
+                    return False
                 self._keep_back()
         self._tell(trial)
         if why := self._too_dear(trial):
@@ -320,6 +324,8 @@ class Search:
             path = model_path(self.ledger.path, trial)
             try:
                 self._executor.save(self._runs[trial.number], trial, path)
+            except (ChildProcessError, TimeoutError):
+                raise
             except OSError as error:
                 raise StorageError(
                     f"{path}: {error.strerror or error}; what was measured before is safe: make room, then go on with"

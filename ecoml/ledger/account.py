@@ -124,10 +124,11 @@ class MeteredAccount:
 
     def enter(self, purpose: Purpose, trial: int | None = None) -> None:
         with self._lock:
-            self._lap()
-            if purpose in (Purpose.OPTIMISER, Purpose.OVERHEAD) or trial is not None:
-                self._trial = trial
-            self._purpose = purpose
+            if purpose in (Purpose.TRAINING, Purpose.EVALUATION) and trial is None:
+                trial = self._trial
+            if (purpose, trial) != (self._purpose, self._trial):
+                self._lap()
+                self._purpose, self._trial = purpose, trial
 
     def charge(self, trial: int, step: int, measurement: Measurement) -> Charge:
         """Settle a step that gave a measurement."""

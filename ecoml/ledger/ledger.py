@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ from ecoml.trial import Measurement, Trial, next_point
 CLOSING_SHARE = 0.25
 """At most this share of the budget is kept back for testing the front and closing down."""
 
+NOTED_EVERY_S = 1.0
+"""So often, at most, what is reserved is put on disk while the search goes on."""
 
 ROUNDING = 1e-9
 """Ten steps of a tenth of the budget fit into it, although their sum in floating point may not."""
@@ -82,6 +86,7 @@ class Ledger:
         self.reserved_j = 0.0
         self.unmeasured: tuple[str, ...] = ()
         self._closed = False
+        self._noted_s = -math.inf
         self._folder = folder
         self._store = store
         self._open_metering = open_metering
@@ -163,8 +168,7 @@ class Ledger:
             return False
         self._tried = True
         self.reserved_j = forecast_j
-        with self._store.transaction():
-            self._store.set("reserved_j", forecast_j, self.provenance)
+        if time.monotonic() - self._noted_s >= NOTED_EVERY_S:
             self._note_bounds()
         return True
 
@@ -224,7 +228,7 @@ class Ledger:
         self._account.close()
         with self._store.transaction():
             self._store.set("ended", reason)
-            self._store.set("reserved_j", 0.0, self.provenance)
+            self.reserved_j = 0.0
             self._note_bounds()
 
     @property
@@ -260,10 +264,14 @@ class Ledger:
         return account
 
     def _note_bounds(self) -> None:
-        self._store.set("overshoot_bound_j", self.overshoot_bound_j, self.provenance)
-        self._store.set("closing_j", self.closing_j, self.provenance)
-        if isinstance(self._account, ReportedAccount):
-            self._store.set("thinking_cpu_s", self._thinking_before_s + self._account.thinking_cpu_s)
+        """Put on disk what is reserved and what an overshoot is bounded by: for people, so not at every step."""
+        self._noted_s = time.monotonic()
+        with self._store.transaction():
+            self._store.set("reserved_j", self.reserved_j, self.provenance)
+            self._store.set("overshoot_bound_j", self.overshoot_bound_j, self.provenance)
+            self._store.set("closing_j", self.closing_j, self.provenance)
+            if isinstance(self._account, ReportedAccount):
+                self._store.set("thinking_cpu_s", self._thinking_before_s + self._account.thinking_cpu_s)
 
     def _settle_source(self, trial: Trial, brings_energy: bool) -> None:
         if brings_energy == (not self.metered):

@@ -6,7 +6,7 @@ long as one likes, advanced again, and closed. A suspended run is a frozen trial
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -84,6 +84,30 @@ class OnGpus(Protocol):
 
     def gpus(self) -> Collection[int]:
         """CUDA's numbers of them, in this process; none if it trains on the CPU. Known before `prepare`."""
+
+
+class Part(Protocol):
+    """One device of an executor; one trial at a time is trained on it. Its methods are called by any thread."""
+
+    gpu: int
+    """CUDA's number of it, in this process."""
+
+    def start(self, trial: Trial, account: Account) -> Run:
+        """A run of `trial.config` on this device, not yet advanced."""
+
+    def leave(self, run: Run) -> None:
+        """A run on this device is suspended: bring it to where any part can go on with it."""
+
+    def take_over(self, run: Run, account: Account) -> None:
+        """Go on with a run on this device, on whichever it was left."""
+
+
+@runtime_checkable
+class Divided(Protocol):
+    """An executor that may train on several GPUs at once, a trial on each."""
+
+    def parts(self) -> Sequence[Part]:
+        """One for each GPU, once `prepare` was called; none if it trains one trial at a time."""
 
 
 @runtime_checkable

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from ecoml.energy import Provenance, Purpose
 from ecoml.errors import StorageError, TrainingError
-from ecoml.ledger.account import MeteredAccount, ReportedAccount
+from ecoml.ledger.account import MeteredAccount
 from ecoml.ledger.folder import RunFolder
-from ecoml.ledger.idle import Idle
+from ecoml.ledger.lane import Lane
+from ecoml.ledger.metering import Metering
+from ecoml.ledger.reported import ReportedAccount
 from ecoml.ledger.store import Snapshot, Store
 from ecoml.ledger.watch import Watch
-from ecoml.meter.base import Meter, Window
 from ecoml.meter.required import what_is_unmeasured
 from ecoml.trial import Measurement, Trial, next_point
 
@@ -34,23 +34,6 @@ class NeedsMeter(Exception):  # noqa: N818 - a signal to the searcher, not an er
     """The first measurement brought no energy, although no meter was opened."""
 
 
-@dataclass(frozen=True, slots=True)
-class Metering:
-    """What a sitting's joules are read from.
-
-    Attributes:
-        meter: The host's one meter.
-        window: Its window over the sitting.
-        opened_s: When that was opened, on `time.monotonic`.
-        idle: What the host draws when nothing is done.
-    """
-
-    meter: Meter
-    window: Window
-    opened_s: float
-    idle: Idle
-
-
 class Ledger:
     """What was spent, on what, what is reserved, what is left. One writer.
 
@@ -65,7 +48,6 @@ class Ledger:
 
     Attributes:
         budget_j: The ceiling on everything.
-        reserved_j: Forecast of the step that is under way.
         closing_j: Kept back for testing the front and closing down.
         unmeasured: What keeps the energy from being measured, one sentence with its remedy each.
     """
@@ -83,7 +65,7 @@ class Ledger:
         if store.recover():
             store.add_gap("the process was killed in a step: its joules since the last heartbeat went unseen")
         self.budget_j = budget_j
-        self.reserved_j = 0.0
+        self._reserved_j: dict[int | None, float] = {}  # by lane
         self.unmeasured: tuple[str, ...] = ()
         self._closed = False
         self._noted_s = -math.inf
@@ -126,6 +108,11 @@ class Ledger:
         return self._account.spent_j
 
     @property
+    def host_j(self) -> float:
+        """Joules spent so far outside of lanes."""
+        return self._account.spent_j - self._account.lanes_j
+
+    @property
     def provenance(self) -> Provenance:
         """What the present figures are worth."""
         return self._account.provenance
@@ -152,25 +139,42 @@ class Ledger:
         if not (self._provisional and not self.metered):
             self._account.look()
 
+    def open_lanes(self, domains: Sequence[str]) -> None:
+        """From here on several trials run at once, each on the device of one of these domains."""
+        self._account.open_lanes(domains)
+
+    def lane(self, number: int) -> Lane:
+        """What the training in a lane sees of this ledger."""
+        return Lane(lambda: self._account, number)
+
     def enter(self, purpose: Purpose, trial: int | None = None) -> None:
         """From here on joules count as `purpose`, for `trial`."""
         self._account.enter(purpose, trial)
 
-    def can_afford(self, forecast_j: float) -> bool:
-        """Whether a step of `forecast_j` fits. The very first step of a search is always tried."""
-        return not self._tried or (
-            self.left_j > ROUNDING * self.budget_j and forecast_j <= self.left_j * (1 + ROUNDING)
-        )
+    @property
+    def reserved_j(self) -> float:
+        """Forecasts of the steps that are under way."""
+        return math.fsum(self._reserved_j.values())
 
-    def reserve(self, forecast_j: float) -> bool:
+    def can_afford(self, forecast_j: float, lane: int | None = None) -> bool:
+        """Whether a step of `forecast_j` fits beside those in other lanes. A search's very first is always tried."""
+        held_j = math.fsum(j for other, j in self._reserved_j.items() if other is not None and other != lane)
+        left_j = self.left_j - held_j
+        return not self._tried or (left_j > ROUNDING * self.budget_j and forecast_j <= left_j * (1 + ROUNDING))
+
+    def reserve(self, forecast_j: float, lane: int | None = None) -> bool:
         """Set joules aside for a step; False, and nothing is set aside, if they are not there."""
-        if not self.can_afford(forecast_j):
+        if not self.can_afford(forecast_j, lane):
             return False
         self._tried = True
-        self.reserved_j = forecast_j
+        self._reserved_j[lane] = forecast_j
         if time.monotonic() - self._noted_s >= NOTED_EVERY_S:
             self._note_bounds()
         return True
+
+    def release(self, lane: int) -> None:
+        """Nothing is under way in a lane."""
+        self._reserved_j.pop(lane, None)
 
     def attach(self) -> None:
         """Begin to meter a search whose first measurement brought no energy."""
@@ -228,7 +232,7 @@ class Ledger:
         self._account.close()
         with self._store.transaction():
             self._store.set("ended", reason)
-            self.reserved_j = 0.0
+            self._reserved_j.clear()
             self._note_bounds()
 
     @property

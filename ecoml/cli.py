@@ -38,6 +38,15 @@ Data = Annotated[
 DataDir = Annotated[Path | None, typer.Option(help="Where named data sets lie, or are downloaded to.")]
 Download = Annotated[bool, typer.Option(help="Whether a named data set may be downloaded.")]
 SpaceName = Annotated[str, typer.Option(help="A search space by name (see `ecoml spaces`), or a TOML file.")]
+MaxParameters = Annotated[
+    int | None, typer.Option(metavar="N", help="Train no network with more parameters than that.")
+]
+MaxEnergyPerTraining = Annotated[
+    float | None, typer.Option(metavar="KWH", help="Stop a training before it takes more, in kWh.")
+]
+SpendAll = Annotated[
+    bool, typer.Option("--spend-all", help="Go on to the end of the budget, even where little is to be gained.")
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; by default a GPU if there is one.")]
 Threads = Annotated[
     int | None, typer.Option(help="CPU threads. [default: one for small networks, all cores for others]")
@@ -79,15 +88,9 @@ def search(
         float | None, typer.Option(help="End when this validation accuracy is reached, e.g. 0.97.")
     ] = None,
     max_trials: Annotated[int | None, typer.Option(help="End after so many trials.")] = None,
-    max_parameters: Annotated[
-        int | None, typer.Option(metavar="N", help="Train no network with more parameters than that.")
-    ] = None,
-    max_energy_per_training: Annotated[
-        float | None, typer.Option(metavar="KWH", help="Stop a training before it takes more, in kWh.")
-    ] = None,
-    spend_all: Annotated[
-        bool, typer.Option("--spend-all", help="Go on to the end of the budget, even where little is to be gained.")
-    ] = False,
+    max_parameters: MaxParameters = None,
+    max_energy_per_training: MaxEnergyPerTraining = None,
+    spend_all: SpendAll = False,
     warm_start: Annotated[
         Path | None, typer.Option(metavar="DIR", help="An earlier run, to learn from; its energy is not charged again.")
     ] = None,
@@ -186,6 +189,9 @@ def compare(
     reference: Annotated[
         str | None, typer.Option(help="The strategy to measure against. [default: random, else the first baseline]")
     ] = None,
+    max_parameters: MaxParameters = None,
+    max_energy_per_training: MaxEnergyPerTraining = None,
+    spend_all: SpendAll = False,
     device: Device = None,
     threads: Threads = None,
     deterministic: Deterministic = False,
@@ -196,13 +202,14 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Which strategy needs the least energy?"""
-    from ecoml.report import gather, run_comparison, write_comparison
+    from ecoml.report import Task, gather, run_comparison, write_comparison
     from ecoml.report.footprint import check_grid_intensity
 
     check_grid_intensity(grid_intensity)
     targets = target or []
     first = inputs[0]
     if len(inputs) == 1 and _names_strategies(first):
+        from ecoml.energy import J_PER_KWH
         from ecoml.executor.cnn import CnnTraining
         from ecoml.ledger.budget import budget_in_joules
         from ecoml.space import load_space
@@ -218,13 +225,19 @@ def compare(
             threads=threads,
             deterministic=deterministic,
         )
+        task = Task(
+            load_space(space),
+            training,
+            budget_j,
+            max_parameters=max_parameters,
+            max_energy_per_training_j=None if max_energy_per_training is None else max_energy_per_training * J_PER_KWH,
+            spend_all=spend_all,
+        )
         folder = out or Path("runs") / f"compare-{training.problem}-{Path(space).stem}"
         try:
             comparison = run_comparison(
                 first,
-                space=load_space(space),
-                executor=training,
-                budget_j=budget_j,
+                task,
                 seeds=seeds,
                 out=folder,
                 targets=targets,
@@ -235,6 +248,8 @@ def compare(
             _say(f"interrupted; everything so far is kept in {folder}, and the same command goes on with it")
             raise typer.Exit(130) from None
     else:
+        if max_parameters is not None or max_energy_per_training is not None or spend_all:
+            raise UsageError("limits are for searches that are still to be run: name strategy files, or leave them out")
         comparison = gather(inputs, targets=targets, reference=reference)
         folder = out or Path("runs") / "compare"
     page = write_comparison(comparison, folder, grid_intensity=grid_intensity)

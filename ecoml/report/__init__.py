@@ -7,11 +7,13 @@ from ecoml.report.comparison import Comparison
 from ecoml.report.comparison_files import write_comparison
 from ecoml.report.comparison_plan import Cell, ComparisonPlan, plan_comparison
 from ecoml.report.page import write_report
+from ecoml.report.task import Task
 
 __all__ = [
     "Cell",
     "Comparison",
     "ComparisonPlan",
+    "Task",
     "gather",
     "plan_comparison",
     "run_comparison",

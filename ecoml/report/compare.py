@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import shutil
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ecoml.errors import SearchFailed, UsageError
 from ecoml.executor.base import Executor
 from ecoml.report.comparison import Comparison, check_target, compare_searches
-from ecoml.report.comparison_plan import PLAN_FILE, Cell, plan_comparison
+from ecoml.report.comparison_plan import PLAN_FILE, Cell, ComparisonPlan, plan_comparison
 from ecoml.report.searches import Search, read_csv, search_of
+from ecoml.report.task import Task
 from ecoml.result import Result
 from ecoml.space import Space
 
 
 def run_comparison(
     strategies: str | Path,
+    task: Task,
     *,
-    space: Space,
-    executor: Executor,
-    budget_j: float,
     seeds: int,
     out: str | Path,
     targets: Sequence[float] = (),
@@ -33,9 +33,7 @@ def run_comparison(
 
     Args:
         strategies: A folder of strategy files, or one such file; `bayes` is added.
-        space: What to search.
-        executor: What trains; the same for all cells.
-        budget_j: Joules of each search.
+        task: What every search is given.
         seeds: How many, from 0 on.
         out: The comparison's folder.
         targets: Accuracies to reach, the main one first; none: the reference's best of the median seed.
@@ -47,14 +45,24 @@ def run_comparison(
         UsageError: As in `plan_comparison` and `compare_searches`, or the folder holds something else.
         KeyboardInterrupt: After all that was measured is safe.
     """
-    plan = plan_comparison(strategies, space=space, executor=executor, budget_j=budget_j, seeds=seeds, out=out, say=say)
+    plan = plan_comparison(strategies, task, seeds=seeds, out=out, say=say)
     if reference is not None and reference not in plan.strategies:
         known = ", ".join(plan.strategies)
         raise UsageError(f"the reference {reference!r} is not among the strategies; use one of {known}")
     for target in targets:
         check_target(target)
+    run_plan(plan, run_cell or searches_with(task.space, task.executor, task.budget_j, task.limits), say)
+    return compare_searches(_searches_below(plan.out), targets=targets, reference=reference)
+
+
+def run_plan(plan: ComparisonPlan, run_cell: Callable[[Cell], None], say: Callable[[str], None]) -> None:
+    """Run what is not yet run of a plan, search by search; the same call goes on after a stop.
+
+    Raises:
+        RunFolderError: The plan's folder holds something else.
+        KeyboardInterrupt: After all that was measured is safe.
+    """
     plan.keep()
-    run = run_cell or _search_with(space, executor, plan.budget_j)
     cells = plan.cells
     say(plan.in_words(plan.total_j - sum(_used_j(cell, plan.budget_j) for cell in cells)))
     for number, cell in enumerate(cells, start=1):
@@ -64,12 +72,11 @@ def run_comparison(
             continue
         say(line)
         try:
-            run(cell)
+            run_cell(cell)
         except SearchFailed as error:
             if not _finished(cell.directory):
                 raise
             say(f"{line}: {error}")
-    return compare_searches(_searches_below(plan.out), targets=targets, reference=reference)
 
 
 def gather(inputs: Sequence[str | Path], *, targets: Sequence[float] = (), reference: str | None = None) -> Comparison:
@@ -117,7 +124,11 @@ def _searches_below(out: Path) -> list[Search]:
     ]
 
 
-def _search_with(space: Space, executor: Executor, budget_j: float) -> Callable[[Cell], None]:
+def searches_with(
+    space: Space, executor: Executor, budget_j: float, limits: Mapping[str, Any] | None = None
+) -> Callable[[Cell], None]:
+    """What runs a cell to its end with a `Searcher`, or goes on with it."""
+
     def run(cell: Cell) -> None:
         from ecoml.searcher import Searcher
 
@@ -135,6 +146,7 @@ def _search_with(space: Space, executor: Executor, budget_j: float) -> Callable[
             seed=cell.seed,
             directory=cell.directory,
             progress=False,
+            **(limits or {}),
         ).run()
 
     return run

@@ -14,7 +14,7 @@ from ecoml.report.comparison_tables import ratio_words
 from ecoml.report.curves import Reached, held, median_band, reached
 from ecoml.report.document import percent
 from ecoml.report.records import thin
-from ecoml.report.standings import Problem
+from ecoml.report.standings import Problem, Standing
 from ecoml.report.statistics import best_so_far
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def reached_drawing(comparison: Comparison, problem: Problem, style: Style) -> D
     records: list[dict[str, Any]] = []
     for standing in problem.standings:
         curve = reached(standing.energies_j, standing.horizons_j)
-        records += _steps(standing.strategy, curve, len(standing.seeds), max(standing.horizons_j))
+        records += _steps(problem, standing, curve)
     return reached_chart(
         records,
         _colours(comparison, [standing.strategy for standing in problem.standings]),
@@ -63,17 +63,18 @@ def reached_drawing(comparison: Comparison, problem: Problem, style: Style) -> D
     )
 
 
-def _steps(strategy: str, curve: Reached, seeds: int, horizon_j: float) -> list[dict[str, Any]]:
+def _steps(problem: Problem, standing: Standing, curve: Reached) -> list[dict[str, Any]]:
+    strategy, seeds, source = standing.strategy, len(standing.seeds), problem.quality[standing.strategy].provenance
     records: list[dict[str, Any]] = [{"strategy": strategy, "energy_j": 0.0, "share": 0.0}]
     for index, (energy_j, share) in enumerate(zip(curve.energies_j.tolist(), curve.share.tolist(), strict=True)):
         step = {"strategy": strategy, "energy_j": energy_j, "share": share}
-        step |= {"seeds": f"{share:.0%} of {seeds}", "energy": format_energy(energy_j)}
+        step |= {"seeds": f"{share:.0%} of {seeds}", "energy": f"{format_energy(energy_j)} ({source})"}
         if curve.low is not None and curve.high is not None:
             step |= {"low": float(curve.low[index]), "high": float(curve.high[index])}
         records.append(step)
     # The last step goes on for as long as some search was looked at; where all have got there, to the end.
     end = {key: value for key, value in records[-1].items() if key not in ("seeds", "energy")}
-    ends_j = horizon_j if end["share"] >= 1 else curve.ends_j
+    ends_j = max(standing.horizons_j) if end["share"] >= 1 else curve.ends_j
     return [*records, {**end, "energy_j": max(ends_j, float(end["energy_j"]))}]
 
 

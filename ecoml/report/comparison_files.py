@@ -13,6 +13,7 @@ from ecoml.report.comparison_drawings import accuracy_drawing, hypervolume_drawi
 from ecoml.report.comparison_json import comparison_dict
 from ecoml.report.comparison_page import comparison_page
 from ecoml.report.searches import can_write_parquet, write_csv, write_parquet
+from ecoml.report.writing import writing
 
 if TYPE_CHECKING:
     from ecoml.report.drawing import Drawing, Style
@@ -30,22 +31,26 @@ def write_comparison(comparison: Comparison, out: str | Path, *, grid_intensity:
 
     Returns:
         The page's path.
+
+    Raises:
+        UsageError: The folder cannot be written.
     """
     from ecoml.report.drawing import PRINT
     from ecoml.report.figures import save_figure
 
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    numbers = json.dumps(comparison_dict(comparison), indent=2, allow_nan=False, ensure_ascii=False)
-    (folder / "compare.json").write_text(numbers + "\n", encoding="utf-8")
-    searches = [search for problem in comparison.problems for search in problem.searches]
-    write_csv(searches, folder / "compare.csv")
-    if can_write_parquet():
-        write_parquet(searches, folder / "compare.parquet")
-    for name, drawing in _figures(comparison, PRINT):
-        save_figure(drawing, folder / "figures" / name)
-    page = folder / "compare.html"
-    page.write_text(comparison_page(comparison, grid_intensity=grid_intensity), encoding="utf-8")
+    with writing(folder, "choose another --out, or make room"):
+        folder.mkdir(parents=True, exist_ok=True)
+        numbers = json.dumps(comparison_dict(comparison), indent=2, allow_nan=False, ensure_ascii=False)
+        (folder / "compare.json").write_text(numbers + "\n", encoding="utf-8")
+        searches = [search for problem in comparison.problems for search in problem.searches]
+        write_csv(searches, folder / "compare.csv")
+        if can_write_parquet():
+            write_parquet(searches, folder / "compare.parquet")
+        for name, drawing in _figures(comparison, PRINT):
+            save_figure(drawing, folder / "figures" / name)
+        page = folder / "compare.html"
+        page.write_text(comparison_page(comparison, grid_intensity=grid_intensity), encoding="utf-8")
     return page
 
 

@@ -37,12 +37,19 @@ def _problem(problem: Problem, further: Iterable[float]) -> dict[str, Any]:
             "ideal_point": {"accuracy": 1.0, "energy_j": problem.frame.low_j},
             "energy_scale": "log",
             "budget_j": problem.common_j,
+            "provenance": problem.provenance.value,
         },
         "strategies": [
             {**_standing(standing), **_quality(problem.quality[standing.strategy])} for standing in problem.standings
         ],
         "further_targets": [
-            {"target": target, "strategies": [_standing(standing) for standing in problem.at(target)]}
+            {
+                "target": target,
+                "strategies": [
+                    {**_standing(standing), "provenance": problem.quality[standing.strategy].provenance.value}
+                    for standing in problem.at(target)
+                ],
+            }
             for target in further
         ],
     }

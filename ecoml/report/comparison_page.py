@@ -166,8 +166,9 @@ def _frame(problem: Problem) -> str:
     assert problem.frame is not None
     return (
         f"It is counted from the reference point (accuracy 0, {format_energy(problem.frame.high_j)} a training) to the"
-        f" ideal point (accuracy 1, {format_energy(problem.frame.low_j)}), with energy on a logarithmic scale; both are"
-        " the same for all searches here, and are the dearest and the cheapest training among them."
+        f" ideal point (accuracy 1, {format_energy(problem.frame.low_j)}; {problem.provenance}), with energy on a"
+        " logarithmic scale; both are the same for all searches here, and are the dearest and the cheapest training"
+        " among them."
     )
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ecoml.energy import format_energy, format_kwh
 from ecoml.errors import RunFolderError, UsageError
-from ecoml.executor.base import Executor
+from ecoml.report.task import Task
 from ecoml.space import Space
+from ecoml.terminal.goal import limits_in_words
 
 PLAN_FILE = "compare.toml"
 
@@ -51,6 +52,7 @@ class ComparisonPlan:
         budget_j: Of each search.
         space: What is searched.
         problem: What the executor says of itself.
+        limits: Those of each search, as `Task.limits` has them.
     """
 
     out: Path
@@ -59,6 +61,7 @@ class ComparisonPlan:
     budget_j: float
     space: Space
     problem: Mapping[str, Any]
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def cells(self) -> list[Cell]:
@@ -93,6 +96,7 @@ class ComparisonPlan:
             f"{len(self.strategies)} strategies ({', '.join(self.strategies)}) × {self.seeds}"
             f" {'seed' if self.seeds == 1 else 'seeds'} on {problem}: {count} searches of"
             f" {format_energy(self.budget_j)} each, at most {all_j} in all{before}"
+            + "".join(f". {line}" for line in limits_in_words(self.limits))
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -105,6 +109,7 @@ class ComparisonPlan:
             "space": self.space.to_dict(),
             # The search sets the executor's own seed, cell by cell.
             "executor": {key: value for key, value in self.problem.items() if key != "seed" and value is not None},
+            **({"limits": dict(self.limits)} if self.limits else {}),
         }
 
     def keep(self) -> None:
@@ -138,10 +143,8 @@ class ComparisonPlan:
 
 def plan_comparison(
     strategies: str | Path,
+    task: Task,
     *,
-    space: Space,
-    executor: Executor,
-    budget_j: float,
     seeds: int,
     out: str | Path,
     say: Callable[[str], None] = lambda _line: None,
@@ -152,23 +155,19 @@ def plan_comparison(
 
     Args:
         strategies: A folder of strategy files, or one such file.
-        space: What to search.
-        executor: What trains.
-        budget_j: Joules of each search.
+        task: What every search is given.
         seeds: How many, from 0 on.
         out: The comparison's folder.
         say: Is told of what is left out, a line each.
 
     Raises:
-        UsageError: No strategy there, a file that cannot be used, no seed, or no budget.
+        UsageError: No strategy there, a file that cannot be used, or no seed.
     """
     from ecoml.strategy.files import read_strategy
     from ecoml.strategy.peers import missing, require
 
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
         raise UsageError(f"the number of seeds is {seeds!r}; give 1 or more, 5 to conclude anything")
-    if not 0 < budget_j < float("inf"):
-        raise UsageError(f"the energy budget is {budget_j} J; give a positive, finite number")
     folder = Path(strategies)
     files = sorted(folder.glob("*.toml")) if folder.is_dir() else [folder]
     if not files:
@@ -187,7 +186,8 @@ def plan_comparison(
         if _DEFAULT in named:
             raise UsageError(f"{named[_DEFAULT]}: a file of this name must hold the strategy {_DEFAULT}; rename it")
         named[_DEFAULT] = _DEFAULT
-    return ComparisonPlan(Path(out), named, seeds, float(budget_j), space, dict(executor.describe()))
+    problem = dict(task.executor.describe())
+    return ComparisonPlan(Path(out), named, seeds, float(task.budget_j), task.space, problem, task.limits)
 
 
 def _content(file: Path | str) -> dict[str, Any]:
@@ -203,5 +203,5 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
         return f"of {format_energy(before['budget_j'])} a search, not {format_energy(now['budget_j'])}"
     if before.get("seeds") != now["seeds"]:
         return f"with {before.get('seeds')} seeds, not {now['seeds']}"
-    changed = [key for key in now if before.get(key) != now[key]]
-    return f"its {changed[0]} {'are' if changed[0].endswith('s') else 'is'} different" if changed else "it says more"
+    changed = [key for key in {**now, **before} if before.get(key) != now.get(key)]
+    return f"its {changed[0]} {'are' if changed[0].endswith('s') else 'is'} different"

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from ecoml.energy import format_energy
 from ecoml.report.document import Cell, Html, chart, element, percent, section, table
+from ecoml.report.histories import ending, visits
 from ecoml.report.records import curve_records
 from ecoml.report.wording import source_of
 from ecoml.result import Result
 from ecoml.trial import Trial, TrialState
 
 FORCED = ("the budget ended", "the target was reached", "interrupted")
-"""Why a trial was stopped that the strategy would have gone on with; everything else was its choice."""
+"""Why a trial was stopped that would have gone on; everything else was the choice of the strategy or of a limit."""
 
 
 def curves_section(result: Result) -> Html | None:
@@ -55,7 +54,7 @@ class Saved:
 
 
 def left_by_choice(trials: Sequence[Trial]) -> list[Trial]:
-    """Trials that the strategy left before their end and never took up again."""
+    """Trials that the strategy, or a limit, left before their end, and that were never taken up again."""
     return [
         trial
         for trial in trials
@@ -84,14 +83,13 @@ def taken_up_again(order: Sequence[int]) -> int:
     Args:
         order: The trial of every measurement, in order.
     """
-    visits = [number for number, _ in groupby(order)]
-    return sum(count > 1 for count in Counter(visits).values())
+    return sum(count > 1 for count in visits(order).values())
 
 
 def _endings(result: Result) -> Html:
     kinds: dict[str, list[Trial]] = {}
     for trial in result.trials:
-        kinds.setdefault(_ending(trial), []).append(trial)
+        kinds.setdefault(ending(trial), []).append(trial)
     rows: list[list[Cell]] = []
     total_j = sum(trial.energy_j for trial in result.trials)
     for kind, trials in kinds.items():
@@ -101,14 +99,6 @@ def _endings(result: Result) -> Html:
         rows.append([kind, str(len(trials)), str(steps), format_energy(spent_j), share, result.energy.provenance.value])
     header = ["How it ended", "Trials", f"{result.step_name.capitalize()}s", "Energy", "Share", "Source"]
     return table(header, rows, caption="How the trials ended", numeric=(1, 2, 3, 4))
-
-
-def _ending(trial: Trial) -> str:
-    if trial.state is TrialState.STOPPED:
-        if trial.failure == "the search ended":
-            return "suspended, and not taken up again"
-        return f"stopped: {trial.failure}" if trial.failure else "stopped by the strategy"
-    return trial.state.value
 
 
 def _choices(result: Result) -> list[Html]:

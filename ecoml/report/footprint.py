@@ -55,7 +55,7 @@ def outside_section(account: EnergyAccount, g_per_kwh: float | None) -> Html:
     total_j = account.total_j
     rows = [("Energy", f"{format_kwh(total_j)}, {account.provenance}{_range(account, format_kwh)}")]
     if g_per_kwh is None:
-        how = "give `--grid-intensity` in g/kWh to `ecoml report`: it differs twentyfold from grid to grid"
+        how = "give --grid-intensity, in g/kWh, to ecoml report: it differs twentyfold from grid to grid"
         rows.append(("CO2e", f"not told, as no grid intensity was given; {how}"))
     else:
         grams = co2e_g(total_j, g_per_kwh)

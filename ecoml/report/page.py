@@ -19,7 +19,9 @@ from ecoml.report.power_section import power_section
 from ecoml.report.progress_section import progress_drawing, progress_section
 from ecoml.report.trials_section import trials_section
 from ecoml.report.wording import steps_of
+from ecoml.report.writing import writing
 from ecoml.result import WITHIN, Result
+from ecoml.terminal.goal import asked_for
 from ecoml.trial import Trial
 
 
@@ -36,16 +38,18 @@ def write_report(directory: str | Path, *, figures: bool = False, grid_intensity
 
     Raises:
         RunFolderError: Not a run folder, or a newer one.
-        UsageError: No intensity of any grid.
+        UsageError: No intensity of any grid, or the folder cannot be written.
     """
     check_grid_intensity(grid_intensity)
     result = Result.load(directory)
     path = result.directory / "report.html"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(page(result, grid_intensity), encoding="utf-8")
-    temporary.replace(path)
-    if figures:
-        write_figures(result, result.directory / "figures")
+    content = page(result, grid_intensity)
+    with writing(result.directory, "make it writable, or copy the run folder and name the copy"):
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(content, encoding="utf-8")
+        temporary.replace(path)
+        if figures:
+            write_figures(result, result.directory / "figures")
     return path
 
 
@@ -103,7 +107,8 @@ def _header(result: Result) -> Html:
     ended = f"The search ended: {result.ended}." if result.ended else "The search is still going on, or was cut off."
     created = str(result.settings.get("created", ""))[:10]
     overline = " · ".join(filter(None, [result.problem, result.strategy, f"seed {result.seed}", created]))
-    parts = [element("p", overline, "overline"), element("h1", f"{headline(result)}."), element("p", ended)]
+    asked = [element("p", f"{line}.", "note") for line in asked_for(result)]
+    parts = [element("p", overline, "overline"), element("h1", f"{headline(result)}."), element("p", ended), *asked]
     return element("header", join(parts))
 
 

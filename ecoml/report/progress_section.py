@@ -141,10 +141,15 @@ def _returns(pieces: list[Stretch], source: Provenance) -> Html:
 def _gain(piece: Stretch) -> str:
     """Percentage points per kWh: `2.26 M points`."""
     gain = piece.points_per_kwh
-    for scale, prefix in ((1e6, " M"), (1e3, " k")):
+    for scale, prefix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if gain >= 0.9995 * scale:
-            return f"{gain / scale:#.3g}{prefix} points"
-    return f"{gain:#.3g} points" if gain else "0 points"
+            return f"{_three(gain / scale)}{prefix} points"
+    return f"{_three(gain)} points" if gain else "0 points"
+
+
+def _three(value: float) -> str:
+    """Three significant figures: `2.26`, `150`."""
+    return f"{value:#.3g}".removesuffix(".")
 
 
 def _points(share: float) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ecoml.energy import format_energy, format_figure
 from ecoml.report.document import percent
+from ecoml.report.histories import history, visits
 from ecoml.result import Result
 from ecoml.trial import Point, Trial
 
@@ -32,6 +33,7 @@ POINT_TIPS = {
     "share": "validation accuracy",
     "test": "test accuracy",
     "energy": "energy",
+    "how": "how it went",
     "config": "config",
 }
 """Tooltip of a point: field → title."""
@@ -80,14 +82,15 @@ def config_text(config: Mapping[str, object], names: Collection[str]) -> str:
 def point_records(result: Result) -> Thinned:
     """Every point of every learning curve."""
     points = [(trial, point) for trial in result.trials for point in trial.curve if drawable(point)]
-    shown, names = thin(points, MOST_POINTS), varying(result.trials)
-    return Thinned([_point_record(trial, point, names) for trial, point in shown], len(shown), len(points))
+    shown, names, how = thin(points, MOST_POINTS), varying(result.trials), _histories(result)
+    records = [_point_record(trial, point, names, how) for trial, point in shown]
+    return Thinned(records, len(shown), len(points))
 
 
 def front_records(result: Result) -> list[Record]:
     """The front, cheapest first."""
-    names = varying(result.trials)
-    return [_point_record(trial, trial.curve[-1], names) for trial in result.front if drawable(trial.curve[-1])]
+    names, how = varying(result.trials), _histories(result)
+    return [_point_record(trial, trial.curve[-1], names, how) for trial in result.front if drawable(trial.curve[-1])]
 
 
 def curve_records(result: Result) -> Thinned:
@@ -145,7 +148,13 @@ def drawable(point: Point) -> bool:
     return math.isfinite(point.accuracy) and math.isfinite(point.energy_j) and point.energy_j > 0
 
 
-def _point_record(trial: Trial, point: Point, names: Collection[str]) -> Record:
+def _histories(result: Result) -> dict[int, str]:
+    """How each trial went. The front holds trials cut short, which do not know."""
+    times = visits([entry.trial for entry in result.progress])
+    return {trial.number: history(trial, times[trial.number]) for trial in result.trials}
+
+
+def _point_record(trial: Trial, point: Point, names: Collection[str], how: Mapping[int, str]) -> Record:
     return {
         "trial": trial.number,
         "step": point.step,
@@ -154,6 +163,7 @@ def _point_record(trial: Trial, point: Point, names: Collection[str]) -> Record:
         "share": percent(point.accuracy),
         "test": "–" if trial.test_accuracy is None else percent(trial.test_accuracy),
         "energy": _energy(point),
+        "how": how[trial.number],
         "config": config_text(trial.config, names),
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ecoml.energy import Provenance, format_energy, format_figure, format_kwh
-from ecoml.ledger.warm_start import about_warm_start
 from ecoml.result import EnergyAccount, Result
+from ecoml.terminal.goal import asked_for
 from ecoml.terminal.words import MEANING, config_line, percent, steps
 
 PLAIN_WIDTH = 160
@@ -63,7 +63,7 @@ def print_result(result: Result, report: Path | None = None) -> None:
         )
     out.print(Text.assemble(("\nEnded: ", "bold"), result.ended))
     out.print(_unspent(result.energy))
-    for line in _asked_for(result):
+    for line in asked_for(result):
         out.print(line, markup=False)
     failed = sum(trial.state == "failed" for trial in result.trials)
     out.print(f"{len(result.trials)} trials, {failed} of them failed; run folder: {result.directory}", markup=False)
@@ -74,18 +74,6 @@ def print_result(result: Result, report: Path | None = None) -> None:
 def _unspent(energy: EnergyAccount) -> str:
     share = energy.left_j / energy.budget_j
     return f"Left unspent: {format_energy(energy.left_j)} ({energy.provenance}), {share:.1%} of the budget"
-
-
-def _asked_for(result: Result) -> Iterator[str]:
-    """Limits and warm start, a line each."""
-    run, most_j = result.settings["run"], result.max_energy_per_training_j
-    limits = [f"{run['max_parameters']:,} parameters a network"] if "max_parameters" in run else []
-    limits += [f"{format_energy(most_j)} a training"] if most_j is not None else []
-    if limits:
-        yield f"Limits: at most {' and '.join(limits)}"
-    if (warm_start := result.settings.get("warm_start")) is not None:
-        about = about_warm_start(warm_start, result.strategy)
-        yield f"{about[0].upper()}{about[1:]}; its energy ({warm_start['provenance']}) is not charged again"
 
 
 def _front(result: Result) -> Table:

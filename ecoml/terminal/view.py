@@ -90,7 +90,8 @@ def _now(glance: Glance, trial: Trial) -> Text:
     return Text.assemble(
         (f"trial {trial.number} ", "bold"),
         (f"{what}{why}", colour),
-        f", {_length(trial, glance.step_name)}  {percent(trial.accuracy)}  {format_energy(trial.energy_j)}  ",
+        f", {_length(trial, glance.step_name)}  {percent(trial.accuracy)}"
+        f"  {format_energy(trial.energy_j)} ({glance.provenance})  ",
         (sparkline(trial), "cyan"),
     )
 
@@ -109,8 +110,9 @@ def _past(glance: Glance, current: Trial) -> Text:
     told = []
     for number in recent:
         trial = glance.trials[number]
+        why = f" ({trial.failure})" if trial.failure else ""
         told.append(
-            f"{number} {doing(trial, glance.order)} {percent(trial.accuracy)}, {steps(trial, glance.step_name)}"
+            f"{number} {doing(trial, glance.order)}{why} {percent(trial.accuracy)}, {steps(trial, glance.step_name)}"
         )
     return Text("; ".join(told), style="dim")
 
@@ -132,10 +134,10 @@ def _best(glance: Glance, best: Trial) -> Text:
 def _ahead(glance: Glance) -> str:
     if glance.trial_j is None:
         return "too early to tell"
-    more = glance.left_j / glance.trial_j
+    more, each = glance.left_j / glance.trial_j, f"{format_energy(glance.trial_j)} ({glance.provenance})"
     if more < 1:
-        return f"perhaps no further trial: one took {format_energy(glance.trial_j)} so far, everything included"
-    return f"about {more:.0f} more trials, at {format_energy(glance.trial_j)} each so far, everything included"
+        return f"perhaps no further trial: one took {each} so far, everything included"
+    return f"about {more:.0f} more trials, at {each} each so far, everything included"
 
 
 def _front(glance: Glance, best: Trial | None) -> Table:

@@ -1,4 +1,4 @@
-"""Run folders and searches as the tests want them, written through the ledger and without any training."""
+"""Run folders, and rows of tidy CSV files, written without any training, as the tests want them."""
 
 from __future__ import annotations
 
@@ -83,3 +83,14 @@ def write_run(
     store.close()
     folder.close()
     return path
+
+
+HEAD = "problem,strategy,seed,trial,energy_j,accuracy\n"
+
+
+def courses(energy_j, *accuracies):
+    return [Course([(accuracy, energy_j)]) for accuracy in accuracies]
+
+
+def rows_of(problem: str, strategy: str, seeds: int, energy_j: float, accuracy: float = 0.9) -> str:
+    return "".join(f"{problem},{strategy},{seed},0,{energy_j + seed},{accuracy}\n" for seed in range(seeds))

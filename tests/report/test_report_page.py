@@ -3,16 +3,20 @@
 import json
 import re
 import struct
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import tomli_w
 from report.run_folders import Course
 
 from ecoml.energy import Provenance, format_energy
-from ecoml.errors import RunFolderError
+from ecoml.errors import RunFolderError, UsageError
 from ecoml.models import model_path
 from ecoml.report import write_report
+from ecoml.report.progress_section import _gain
+from ecoml.report.returns import Stretch
 from ecoml.result import Result
 from ecoml.trial import TrialState
 
@@ -229,3 +233,56 @@ def test_no_figures_without_a_measurement(make_run):
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(RunFolderError, match="no such folder"):
         write_report(tmp_path / "nowhere")
+
+
+def test_a_page_that_cannot_be_written_is_one_line(make_run):
+    run = make_run([GOOD])
+    (run / "report.html").mkdir()
+    with pytest.raises(UsageError, match=r"cannot be written .*make it writable"):
+        write_report(run)
+
+
+def test_the_head_tells_what_was_asked_for(make_run):
+    run = make_run([GOOD])
+    assert not any(word in words(write_report(run)) for word in ("Target:", "Limits:", "Warm start"))
+    path = run / "run.toml"
+    settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    settings["run"] |= {
+        "target_accuracy": 0.95,
+        "max_parameters": 20_000,
+        "max_energy_per_training_j": 3.6,
+        "spend_all": True,
+    }
+    settings["warm_start"] = {
+        "run": "runs/old",
+        "problem": "digits",
+        "trials": 7,
+        "left_out": 2,
+        "provenance": "measured",
+        "learnt": True,
+    }
+    path.write_text(tomli_w.dumps(settings), encoding="utf-8")
+    (head,) = re.findall("<header>(.*?)</header>", write_report(run).read_text(encoding="utf-8"), re.DOTALL)
+    for told in (
+        "Target: 95.00 % validation accuracy, where the search ends.",
+        "Limits: at most 20,000 parameters a network and 3.60 J a training.",
+        "Told to spend all of the budget, however little is to be gained.",
+        "Warm start from 7 trials of runs/old on digits (2 more lie outside this space); its energy (measured) is not"
+        " charged again.",
+    ):
+        assert told in head
+
+
+def test_the_table_of_trials_tells_how_each_went(make_run):
+    left = Course([(0.5, 1.0)], state=TrialState.STOPPED, failure="the search ended")
+    dear = Course([(0.5, 1.0)], state=TrialState.STOPPED, failure="the budget ended")
+    told = words(write_report(make_run([GOOD, left, dear, FAILED])))
+    table = told[told.index("All 4 trials") :]
+    for how in ("finished", "suspended, and not taken up again", "stopped: the budget ended", "failed"):
+        assert table.count(how) == 1
+    assert table.count("<NaN> & gone") == 1
+
+
+def test_a_gain_has_three_figures_and_no_loose_point():
+    gains = [_gain(Stretch(0.0, 3.6e6, 0.0, points / 100)) for points in (2.257, 22.57, 150.2, 1.502e5, 1.47e9, 0.0)]
+    assert gains == ["2.26 points", "22.6 points", "150 points", "150 k points", "1.47 G points", "0 points"]

@@ -195,7 +195,7 @@ def test_one_categorical_parameter_is_tried_completely():
 def test_a_trial_that_repeats_another_is_not_gone_on_with():
     def table(config, step):  # looked up by the first digit alone
         cell = int(10 * config["x"]) / 10
-        return 0.3 + 0.5 * cell * (1 - 0.8**step), 1.0 + cell
+        return 0.3 + 0.5 * (cell + 0.1) * (1 - 0.8**step), 1.0 + cell
 
     search = Search(Bayes(Space({"x": Float(0.0, 1.0)}), 0), table)
     search.run(decisions=60)

@@ -1,12 +1,14 @@
 """Peers: what is theirs arrives as they would see it, and what is missing is said."""
 
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ecoml.errors import UsageError
 from ecoml.report.comparison_plan import plan_comparison
+from ecoml.report.task import Task
 from ecoml.space import Choice, Float, Int, Space
 from ecoml.strategy import Start, available_strategies, create_strategy
 from ecoml.strategy.peers.optuna_study import OptunaSearch
@@ -39,14 +41,15 @@ def test_a_comparison_leaves_out_what_is_not_installed_and_says_so(tmp_path):
     for name in ("random", "optuna"):
         (tmp_path / f"{name}.toml").write_text(f'strategy = "{name}"\n')
     said: list[str] = []
-    given = {"space": LINE, "executor": Problem(), "budget_j": 1.0, "seeds": 1, "out": tmp_path / "out"}
-    plan = plan_comparison(tmp_path, **given, say=said.append)
+    problem: Any = Problem()
+    task = Task(LINE, problem, budget_j=1.0)
+    plan = plan_comparison(tmp_path, task, seeds=1, out=tmp_path / "out", say=said.append)
     assert set(plan.strategies) == {"random", "bayes"}
     assert len(said) == 1
     assert "optuna" in said[0]
     assert "pip install" in said[0]
     with pytest.raises(UsageError, match="not installed"):
-        plan_comparison(tmp_path / "optuna.toml", **given)
+        plan_comparison(tmp_path / "optuna.toml", task, seeds=1, out=tmp_path / "out")
 
 
 def test_a_pruner_goes_with_one_objective(tmp_path):

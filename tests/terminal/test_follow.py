@@ -86,8 +86,10 @@ def test_in_a_terminal_that_is_resized_it_goes_on_and_ctrl_c_ends_only_the_watch
     folder = RunFolder.open(path)
     child, screen = pty.fork()
     if child == 0:
-        # Not the environment of C: readline, which pytest loads, puts COLUMNS there, and they would never change.
-        environment = {**os.environ, "TERM": "xterm-256color"}
+        # Without COLUMNS, which would never change: readline, which pytest loads, puts it into the environment of C,
+        # and the worker processes of pytest find it in theirs.
+        environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
+        environment["TERM"] = "xterm-256color"
         os.execve(sys.executable, [sys.executable, "-m", "ecoml", "watch", str(path)], environment)  # noqa: S606
     seen = ""
 

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ecoml.energy import format_energy
 from ecoml.errors import UsageError
 from ecoml.space import Space
 from ecoml.strategy.base import Continue, Decision, End, Goal, Start
+from ecoml.strategy.bayes.ending import reason_to_end
 from ecoml.strategy.bayes.energy_model import EnergyModel
 from ecoml.strategy.bayes.evidence import Evidence, evidence_of, milestones, twins
 from ecoml.strategy.bayes.pace import Pace
@@ -49,9 +49,7 @@ _COST_WEIGHT = 0.5
 _LAST = 3.0  # R of `value.py`
 _MARGIN = 0.1  # in standard deviations of accuracies: by less than this nothing is improved, or copies of the best win
 _NEAR = 0.03  # of the cube's diagonal: nearer than that to a configuration that was tried none is started
-_WORTH = 0.05  # percentage points of accuracy, over the front, for as much energy again: with less the search ends
 _PATIENCE = 10_000  # points of the initial design that may be infeasible in a row
-_SEEN_ENOUGH = 4  # times the initial configurations must have been tried before that
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -192,7 +190,7 @@ class Bayes:
             config = self._first()
             return self._rest() if config is None else self._started(config, pace.first())
         score, reason = self._scores(candidates, surrogate, evidence)
-        if reason and len(trials) >= _SEEN_ENOUGH * self._initial:
+        if reason:
             return End(reason)
         choice = int(np.argmax(score))
         if choice < len(new.x):
@@ -218,22 +216,16 @@ class Bayes:
         mean, deviation = surrogate(candidates.x, candidates.owner, np.log(steps))
         log_to_go_j = np.log(candidates.step_j * (steps - candidates.done))
         if self._goal.target_accuracy is not None:
-            target = (self._goal.target_accuracy - evidence.centre) / evidence.spread
+            target = float(evidence.scaled(np.array(self._goal.target_accuracy)))
             return log_probability(mean, deviation, target) - log_to_go_j, ""
         front = _front(evidence)
         improvement = log_improvement(mean - _MARGIN, deviation, np.log(candidates.step_j * steps), front, _LAST)
         score = improvement - _COST_WEIGHT * log_to_go_j
         if self._goal.spend_all or evidence.length is None:
             return score, ""
-        spent_j = sum(trial.energy_j for trial in self._trials.values())
-        points = 100.0 * evidence.spread / (np.ptp(front[:, 0]) + _LAST)
-        promise = points * spent_j * math.exp(float((improvement - log_to_go_j).max()))
-        if promise >= _WORTH:
-            return score, ""
-        return score, (
-            f"as much energy again ({format_energy(spent_j)}) promises {promise:.2g} percentage points of accuracy on "
-            f"average over the front, and less than {_WORTH:g} is not worth it"
-        )
+        rate = math.exp(float((improvement - log_to_go_j).max())) * evidence.bend
+        whole_j = float(np.mean(candidates.step_j)) * evidence.length
+        return score, reason_to_end(list(self._trials.values()), front, rate, whole_j, _LAST)
 
     def _hyperparameters(self, trials: Sequence[Trial]) -> Array:
         """Those of the surrogate, learnt from the first so many trials, and few points of each curve.
@@ -280,9 +272,9 @@ def _front(evidence: Evidence) -> Array:
     if not points:
         ends = [trial.curve[-1] for trial in measured]
         dearest_j, worst = max(point.energy_j for point in ends), min(point.accuracy for point in ends)
-        return np.array([[math.log(dearest_j), (worst - evidence.centre) / evidence.spread]])
+        return np.array([[math.log(dearest_j), float(evidence.scaled(np.array(worst)))]])
     accuracy = np.array([point.accuracy for point in points])
     log_energy = np.log([point.energy_j for point in points])
     front = front_indices(accuracy, log_energy)
     front = front[np.argsort(log_energy[front], kind="stable")]
-    return np.column_stack([log_energy[front], (accuracy[front] - evidence.centre) / evidence.spread])
+    return np.column_stack([log_energy[front], evidence.scaled(accuracy[front])])

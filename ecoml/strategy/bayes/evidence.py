@@ -2,7 +2,10 @@
 
     Notation
         m distinct configurations, n observations (rows), each of one configuration at one step
-        y   (n,)  accuracies, floored, centred and scaled: nothing depends on a benchmark's range
+        y   (n,)  accuracies, bent, centred and scaled: nothing depends on a benchmark's range
+
+Bent: arsinh of their distance from the best, in units of the median trial's. Around the best that is a line; how badly
+a training went, far below, counts less and less, or one that stayed at chance would squeeze all good ones together.
 
 A curve is thinned to points at steps that grow by a constant factor, since neighbouring points say the same. A trial
 whose curve repeats another's to the last digit is its twin: what trains it maps several configurations to one (a table
@@ -24,9 +27,7 @@ from ecoml.trial import Trial, TrialState
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-_REACH = 3.0
-"""Accuracies further below the median than this many times the way from there to the best count as that far below: how
-badly a training went is of no use, and one that stayed at chance would squeeze all good ones together."""
+_FAILED = 1.0  # a failure is worse than the worst by this much, once bent; its joules say nothing about energy
 
 _TWIN_STEPS = 2  # a coincidence over so many points of a curve that moves is none
 _COMPARED = 50  # trials with the same first point that each is compared with: of a constant there may be thousands
@@ -44,8 +45,10 @@ class Evidence:
         owner: Index into `trials` of each observation (n,).
         step: Its step (n,), from 1.
         y: Its accuracy, scaled (n,).
-        centre: What was subtracted from accuracies.
-        spread: What they were divided by.
+        best: The best accuracy.
+        unit: The median trial's distance from it: accuracies are bent as arsinh((accuracy − best) / unit).
+        centre: What was subtracted from them then.
+        spread: What they were divided by then.
         length: Steps of a whole training, None as long as none has come to its end.
     """
 
@@ -54,9 +57,20 @@ class Evidence:
     owner: Indices
     step: Indices
     y: Array
+    best: float
+    unit: float
     centre: float
     spread: float
     length: int | None
+
+    def scaled(self, accuracy: Array) -> Array:
+        """Accuracies as the surrogate sees them."""
+        return np.asarray((np.arcsinh((accuracy - self.best) / self.unit) - self.centre) / self.spread)
+
+    @property
+    def bend(self) -> float:
+        """Accuracy that a unit of y is worth near the best."""
+        return self.unit * self.spread
 
     @property
     def horizon(self) -> int:
@@ -83,7 +97,6 @@ def evidence_of(trials: Sequence[Trial], milestones: Sequence[int], most: int) -
     failed = [trial for trial in trials if trial.state is TrialState.FAILED]
     peaks = np.array([max(point.accuracy for point in trial.curve) for trial in measured])
     best, median = float(peaks.max()), float(np.median(peaks))
-    floor = median - _REACH * (best - median)
     length = max((trial.step for trial in measured if trial.state is TrialState.FINISHED), default=None)
 
     order = np.argsort(-peaks, kind="stable")
@@ -100,16 +113,18 @@ def evidence_of(trials: Sequence[Trial], milestones: Sequence[int], most: int) -
     kept = sorted(steps)
     measured = [measured[i] for i in kept]
     observed = [(row, step) for row, i in enumerate(kept) for step in steps[i]]
-    values = [max(measured[row].curve[step - 1].accuracy, floor) for row, step in observed]
+    values = [measured[row].curve[step - 1].accuracy for row, step in observed]
     far = length or max(trial.step for trial in measured)
     failed = failed[: max(1, most // 4)]
     observed += [(len(measured) + row, far) for row in range(len(failed))]
-    values += [min(values)] * len(failed)  # a failure is as bad as the worst; its joules say nothing about energy
-    y = np.array(values)
+    unit = best - median if best - median > 1e-12 else 1.0
+    y = np.arcsinh((np.array(values) - best) / unit)
+    y = np.r_[y, np.full(len(failed), y.min() - _FAILED)]
     centre, spread = float(y.mean()), float(y.std())
     spread = spread if spread > 1e-12 else 1.0
     owner, step = np.array(observed, dtype=np.intp).T
-    return Evidence((*measured, *failed), len(measured), owner, step, (y - centre) / spread, centre, spread, length)
+    y = (y - centre) / spread
+    return Evidence((*measured, *failed), len(measured), owner, step, y, best, unit, centre, spread, length)
 
 
 def milestones(factor: float, until: int) -> list[int]:

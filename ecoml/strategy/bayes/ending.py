@@ -1,0 +1,53 @@
+"""When a search has spent enough: as much energy again as it has spent promises too little.
+
+Two forecasts must agree on that. One is the surrogate's: what the best candidate promises for each joule. The other
+knows nothing of a surrogate, which may be too sure of itself: by how much the best accuracy rises if as many trials
+again are like those so far. Of exponential tails the expected maximum grows by ln 2 times their scale when the sample
+doubles, and the mean excess of the best over the next estimates that scale.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecoml.energy import format_energy
+from ecoml.trial import Trial
+
+_WORTH = 0.05  # percentage points of accuracy, on average over the front
+_LEAST = 10.0  # whole trainings, of which the energy must have been spent
+_TAIL = 4  # best trials, whose mean excess over the next is looked at
+
+
+def reason_to_end(trials: Sequence[Trial], front: NDArray[np.float64], rate: float, whole_j: float, last: float) -> str:
+    """Why a search should end; empty: it should go on.
+
+    Args:
+        trials: All of this run.
+        front: (k, 2), log energies ascending in the first column.
+        rate: Hypervolume of accuracy and log energy that the best candidate promises for each joule.
+        whole_j: Joules of a whole training, on average.
+        last: How far the front counts beyond its dearest point, in log energy.
+    """
+    spent_j = sum(trial.energy_j for trial in trials)
+    if spent_j < _LEAST * whole_j:
+        return ""
+    length = float(np.ptp(front[:, 0])) + last
+    promise = 100.0 * max(spent_j * rate, last * rise_of_best(trials)) / length
+    if promise >= _WORTH:
+        return ""
+    return (
+        f"as much energy again ({format_energy(spent_j)}) promises {promise:.2g} percentage points of accuracy on "
+        f"average over the front, and less than {_WORTH:g} is not worth it"
+    )
+
+
+def rise_of_best(trials: Sequence[Trial]) -> float:
+    """By how much as many trials again would raise the best accuracy, if they were like these."""
+    peaks = sorted((max(point.accuracy for point in trial.curve) for trial in trials if trial.curve), reverse=True)
+    if len(peaks) <= _TAIL:
+        return math.inf
+    return math.log(2) * (sum(peaks[:_TAIL]) / _TAIL - peaks[_TAIL])

@@ -1,0 +1,44 @@
+"""When a search has spent enough."""
+
+import math
+
+import numpy as np
+import pytest
+
+from ecoml.energy import Provenance
+from ecoml.strategy.bayes.ending import reason_to_end, rise_of_best
+from ecoml.trial import Point, Trial, TrialState
+
+FRONT = np.array([[0.0, -1.0], [3.0, 0.0]])
+
+
+def trials_of(accuracies, energy_j=10.0):
+    return [
+        Trial(number, {"x": number}, TrialState.FINISHED, [Point(1, accuracy, energy_j, 0.0, Provenance.REPORTED)])
+        for number, accuracy in enumerate(accuracies)
+    ]
+
+
+def test_the_best_of_twice_as_many_exponential_draws_is_foreseen():
+    rng = np.random.default_rng(0)
+    draws = 0.5 + 0.01 * rng.exponential(size=(2000, 128))
+    foreseen = [rise_of_best(trials_of(row[:64])) for row in draws[:300]]
+    assert np.mean(foreseen) == pytest.approx(np.mean(draws.max(1) - draws[:, :64].max(1)), rel=0.15)
+
+
+@pytest.mark.parametrize("accuracies", [[], [0.5] * 4])
+def test_of_hardly_anything_nothing_is_foreseen(accuracies):
+    assert rise_of_best(trials_of(accuracies)) == math.inf
+
+
+def test_equal_bests_promise_no_rise():
+    assert rise_of_best(trials_of([0.9] * 5 + [0.1] * 20)) == 0.0
+
+
+def test_a_search_ends_when_both_forecasts_are_low_and_enough_was_spent():
+    saturated = trials_of([0.9] * 5 + [0.5] * 25)  # 300 J
+    assert "promises 0.0055 percentage points" in reason_to_end(saturated, FRONT, 1.1e-6, 20.0, 3.0)
+    assert reason_to_end(saturated, FRONT, 1.1e-6, 31.0, 3.0) == "", "ten whole trainings have not been spent yet"
+    assert reason_to_end(saturated, FRONT, 1.1e-5, 20.0, 3.0) == "", "the surrogate sees something"
+    rising = trials_of([0.91, 0.905, 0.903, 0.902, 0.9] + [0.5] * 25)
+    assert reason_to_end(rising, FRONT, 0.0, 20.0, 3.0) == "", "the best are still far apart"

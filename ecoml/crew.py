@@ -21,6 +21,11 @@ from ecoml.search import Search
 from ecoml.strategy import Continue
 from ecoml.trial import Measurement, Trial, TrialState
 
+SIDE_BY_SIDE = (
+    "trials ran side by side, each on a GPU of its own: what they shared (processor, memory) is divided equally among"
+    " them, and how it was really divided is part of their uncertainty"
+)
+
 
 @dataclass(slots=True)
 class _Task:
@@ -49,6 +54,7 @@ class Crew:
         self._tasks: dict[int, _Task] = {}
         self._next: tuple[Trial, int | None] | None = None  # decided, and waiting for room in the budget
         search.ledger.open_lanes(domains)
+        search.ledger.note(SIDE_BY_SIDE)
 
     def run(self) -> str:
         """Search until something ends it; why it ended."""

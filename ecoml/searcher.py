@@ -309,14 +309,14 @@ class Searcher:
             return self._search
         metered = not self._brings_energy()
         metering = self._open_metering() if metered else None
+        if isinstance(self._executor, Divided) and metering is not None and len(gpus := self._executor.gpus()) > 1:
+            from ecoml.meter.ordinals import domains_of
+
+            self._domains = domains_of(gpus, metering.meter.sources)
         if self._executor is not None:
             self._executor.prepare(self.plan.space)
         if isinstance(self._executor, Divided) and len(parts := self._executor.parts()) > 1:
-            from ecoml.meter.ordinals import domains_of
-
             self._parts = parts
-            if metering is not None:
-                self._domains = domains_of([part.gpu for part in parts], metering.meter.sources)
         may_bring_energy = self._executor is None or isinstance(self._executor, FunctionExecutor)
         if metering is not None and not may_bring_energy and self.plan.warm_start is not None:
             self.plan.warm_start.refuse_mixture(metering.meter.provenance)

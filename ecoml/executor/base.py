@@ -87,10 +87,10 @@ class OnGpus(Protocol):
 
 
 class Part(Protocol):
-    """One device of an executor; one trial at a time is trained on it. Its methods are called by any thread."""
+    """One GPU of an executor; one trial at a time is trained on it.
 
-    gpu: int
-    """CUDA's number of it, in this process."""
+    All of this is called by one thread; the runs of different parts are advanced by threads of their own at once.
+    """
 
     def start(self, trial: Trial, account: Account) -> Run:
         """A run of `trial.config` on this device, not yet advanced."""
@@ -106,8 +106,14 @@ class Part(Protocol):
 class Divided(Protocol):
     """An executor that may train on several GPUs at once, a trial on each."""
 
+    def gpus(self) -> Sequence[int]:
+        """As in `OnGpus`."""
+
     def parts(self) -> Sequence[Part]:
-        """One for each GPU, once `prepare` was called; none if it trains one trial at a time."""
+        """One for each of `gpus()`, in their order, once `prepare` was called; none if one trial is trained at a time.
+
+        Their runs look at the account they were started with, or taken over with last.
+        """
 
 
 @runtime_checkable

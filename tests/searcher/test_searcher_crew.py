@@ -64,6 +64,7 @@ def test_each_trial_has_its_own_gpus_joules_and_a_share_of_the_rest(rig, run_fol
     assert found[long].energy_j == pytest.approx(
         long_s * GPU_W[long] + both_s * CPU_W / 2 + (long_s - both_s) * CPU_W, rel=0.01
     )
+    assert any("divided equally" in gap for gap in result.energy.gaps)
     shared_j = short_s * CPU_W / 2
     assert found[short].uncertainty_j >= shared_j, "all of the shared part may be the other trial's"
     own_j = found[short].uncertainty_j - found[short].edge_j

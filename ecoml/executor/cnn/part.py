@@ -22,7 +22,6 @@ class CnnPart:
     """
 
     def __init__(self, workload: Workload, device: str, patience_s: float) -> None:
-        self.gpu = gpu_of(device)
         self.workload = replace(workload, device=device)
         self.worker = shared_worker(device)
         self._patience_s = patience_s

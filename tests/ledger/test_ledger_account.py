@@ -141,7 +141,8 @@ def test_the_heartbeat_puts_a_long_step_on_disk(opened, meter, monkeypatch):
     assert store.snapshot().spent_j == 0
 
 
-def test_staying_with_a_purpose_reads_no_meter(opened, meter):
+def test_staying_with_a_purpose_reads_no_meter(opened, meter, monkeypatch):
+    monkeypatch.setattr(account_module, "HEARTBEAT_S", 1e3)
     account, _ = opened(meter)
     account.enter(Purpose.TRAINING, 0)
     before_j = account.spent_j

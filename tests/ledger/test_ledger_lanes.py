@@ -48,6 +48,14 @@ def test_thinking_takes_its_share_while_it_lasts():
     assert divided[Purpose.OPTIMISER, None].by_domain == {"cpu:0": 1.0}
 
 
+def test_the_trace_has_each_devices_own_trial():
+    lanes = Lanes(["gpu:0", "gpu:1"])
+    lanes.busy = {0: (TRAINING, 7), 1: (EVALUATION, 8)}
+    assert lanes.of_domain("gpu:0") == (TRAINING, 7)
+    assert lanes.of_domain("gpu:1") == (EVALUATION, 8)
+    assert lanes.of_domain("cpu:0") == (Purpose.OVERHEAD, None), "nobody's own"
+
+
 @given(
     st.dictionaries(st.sampled_from(["gpu:0", "gpu:1", "gpu:2", "cpu:0", "dram:0"]), st.floats(0, 1e6), min_size=1),
     st.dictionaries(st.integers(0, 2), st.tuples(st.sampled_from([TRAINING, EVALUATION]), st.integers(0, 9))),

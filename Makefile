@@ -1,6 +1,7 @@
 # make demo   set up, then search the embedded digits under a small energy budget
 # make test   set up, then run the tests (test-fast: without the slow ones)
 # make tutorial   the runs of docs/tutorial.md, on FashionMNIST
+# make paper  reduced runs of the experiments of arXiv 2303.13972, for docs/paper.md (about ten minutes; a second call goes on)
 # make lint   ruff, format check, strict types
 
 PYTHON ?= python3
@@ -10,7 +11,9 @@ DEMO_BUDGET_KWH ?= 0.0002
 FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 TUTORIAL := --data fashion-mnist --data-dir $(FASHION_MNIST) --space docs/tutorial/space.toml
 
-.PHONY: demo tutorial test test-fast lint format clean
+PAPER := --scale reduced --data fashion-mnist --data-dir /usr/share/datasets/fashion-mnist --device cpu --threads 1
+
+.PHONY: demo tutorial paper test test-fast lint format clean
 
 demo: $(VENV)/installed
 	rm -rf runs/demo
@@ -24,6 +27,14 @@ tutorial: $(VENV)/installed
 	    --target 0.8 --target 0.85 --out runs/tutorial-compare
 	cp runs/tutorial/figures/front.png docs/figures/tutorial-front.png
 	cp runs/tutorial-compare/figures/energy-to-target.png docs/figures/tutorial-energy-to-target.png
+
+paper: $(VENV)/installed
+	$(BIN)/ecoml paper rq1 $(PAPER) --out runs/paper-rq1
+	$(BIN)/ecoml paper rq2 $(PAPER) --out runs/paper-rq2
+	$(BIN)/ecoml profile ecoml.paper.networks:build --batch 512 --device cpu --out runs/paper-profile
+	cp runs/paper-rq1/figures/rounds-simplecnn-3hp.png docs/figures/paper-rounds.png
+	cp runs/paper-rq2/figures/interaction.png docs/figures/paper-interaction.png
+	cp runs/paper-profile/profile.png docs/figures/paper-profile.png
 
 test: $(VENV)/installed
 	$(BIN)/pytest

@@ -23,6 +23,7 @@ LAYERS = [
     {"terminal"},
     {"searcher"},
     {"report"},
+    {"profile", "paper"},
     {"testing"},
     {"cli"},
     {"__main__"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,10 @@ def create_executor(description: Mapping[str, Any], run: Path) -> Executor | Non
     kind = options.pop("kind", None)
     if kind == "ask-and-tell":
         return None
-    if kind == "cnn" and "model" not in options:
+    module, _, name = str(options.get("model", "")).partition(":")
+    if kind == "cnn" and module.startswith("ecoml."):  # a function that comes with ecoml is found again by its name
+        options["model"] = getattr(import_module(module), name)
+    if kind == "cnn" and not isinstance(options.get("model"), str):
         from ecoml.executor.cnn import CnnTraining
 
         try:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ecoml.report.document import Cell, Figure, Html, chart, element, percent, section, table
 from ecoml.report.records import POINT_TIPS, config_text, front_records, point_records, varying
+from ecoml.report.tradeoff import advice, tradeoff_of
 from ecoml.report.wording import left_out, plus_minus, source_of, steps_title
 from ecoml.result import Result
 from ecoml.trial import Trial
@@ -35,7 +36,9 @@ def front_section(result: Result) -> Html | None:
         walk=drawn,
         tips=POINT_TIPS,
     )
-    return section("front", "Accuracy and energy", drawing, _front_table(result))
+    tradeoff = tradeoff_of(result)
+    told = element("p", " ".join(advice(tradeoff))) if tradeoff is not None else None
+    return section("front", "Accuracy and energy", told, drawing, _front_table(result))
 
 
 def front_drawing(result: Result, style: Style) -> Drawing:

@@ -4,6 +4,9 @@ strategy = "grid"
 description = "5 levels a parameter"
 [settings]
 levels = 5
+[repeat]        # optional: train every configuration several times, and end after so many of them
+times = 8
+rounds = 64
 """
 
 from __future__ import annotations
@@ -19,9 +22,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ecoml.errors import UsageError
 from ecoml.space import Space
 from ecoml.strategy.base import Strategy
+from ecoml.strategy.factorial import Factorial
 from ecoml.strategy.grid import Endpoints, GridSearch, Order
 from ecoml.strategy.halving import Halving
 from ecoml.strategy.random import RandomSearch, Sampler
+from ecoml.strategy.repeated import Repeated
 from ecoml.strategy.top_k import TopK
 
 
@@ -127,14 +132,34 @@ class _TopK(_Strict):
         return TopK(space, seed, **self.settings.model_dump())
 
 
+class _FactorialSettings(_Strict):
+    factors: list[str] = Field(min_length=1)
+    draws: int = Field(default=24, ge=1)
+    times: int = Field(default=1, ge=1)
+
+
+class _Factorial(_Strict):
+    strategy: Literal["factorial"]
+    description: str = ""
+    settings: _FactorialSettings
+
+    def create(self, space: Space, seed: int) -> Strategy:
+        return Factorial(space, seed, **self.settings.model_dump())
+
+
+class _PaperSettings(_Strict):
+    inputs: Literal["unscaled", "scaled"] = "unscaled"
+
+
 class _Paper(_Strict):
     strategy: Literal["paper-bo"]
     description: str = ""
+    settings: _PaperSettings = _PaperSettings()
 
     def create(self, space: Space, seed: int) -> Strategy:
         from ecoml.strategy.peers.paper_search import PaperSearch
 
-        return PaperSearch(space, seed)
+        return PaperSearch(space, seed, **self.settings.model_dump())
 
 
 class _OptunaSettings(_Strict):
@@ -159,8 +184,15 @@ class _Optuna(_Strict):
         return OptunaSearch(space, seed, **self.settings.model_dump())
 
 
-_KINDS: Mapping[str, type[_Random | _Grid | _Bayes | _Nehvi | _Halving | _TopK | _Paper | _Optuna]] = {
+class _Repeat(_Strict):
+    times: int = Field(ge=1)
+    rounds: int | None = Field(default=None, ge=1)
+    count_failures: bool = True
+
+
+_KINDS: Mapping[str, type[_Random | _Grid | _Bayes | _Factorial | _Nehvi | _Halving | _TopK | _Paper | _Optuna]] = {
     "bayes": _Bayes,
+    "factorial": _Factorial,
     "grid": _Grid,
     "mo-asha": _Halving,
     "nehvi": _Nehvi,
@@ -185,11 +217,18 @@ def read_strategy(path: Path) -> StrategyFile:
         raise UsageError(f"{path}: the key `strategy` is missing; it is one of {known}")
     if not isinstance(kind, str) or kind not in _KINDS:
         raise UsageError(f"{path}: strategy = {kind!r} is not known; use one of {known}")
+    repeated = data.pop("repeat", None)
     try:
         spec = _KINDS[kind].model_validate(data)
+        repeat = None if repeated is None else _Repeat.model_validate(repeated)
     except ValidationError as error:
         raise UsageError(f"{path}: {_first(error)}") from None
-    return StrategyFile(spec.description, spec.create, _PACKAGES.get(kind))
+
+    def create(space: Space, seed: int) -> Strategy:
+        strategy = spec.create(space, seed)
+        return strategy if repeat is None else Repeated(strategy, **repeat.model_dump())
+
+    return StrategyFile(spec.description, create, _PACKAGES.get(kind))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

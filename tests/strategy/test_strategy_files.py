@@ -47,11 +47,14 @@ def test_a_file_of_ones_own(tmp_path):
         ('strategy = "grid"\n[settings]\nlevels = 1\nsubset = 0\n', ["settings.levels", "1 more"]),
         ('strategy = "random"\n[settings]\nsampler = "halton"\n', ["settings.sampler", "'uniform' or 'sobol'"]),
         ('strategy = "bayes"\n[settings]\ninitial = 0\n', ["settings.initial", "0"]),
-        ('strategy = "magic"\n', ["'magic'", "bayes, grid, mo-asha, nehvi, optuna, paper-bo, random, top-k"]),
-        ("strategy = 3\n", ["3", "bayes, grid, mo-asha, nehvi, optuna, paper-bo, random, top-k"]),
+        (
+            'strategy = "magic"\n',
+            ["'magic'", "bayes, factorial, grid, mo-asha, nehvi, optuna, paper-bo, random, top-k"],
+        ),
+        ("strategy = 3\n", ["3", "bayes, factorial, grid, mo-asha, nehvi, optuna, paper-bo, random, top-k"]),
         (
             'description = "x"\n',
-            ["`strategy` is missing", "bayes, grid, mo-asha, nehvi, optuna, paper-bo, random, top-k"],
+            ["`strategy` is missing", "bayes, factorial, grid, mo-asha, nehvi, optuna, paper-bo, random, top-k"],
         ),
         ("strategy = \n", ["not valid TOML", "line 1"]),
     ],

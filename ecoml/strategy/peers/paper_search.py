@@ -1,7 +1,8 @@
 """The Bayesian search of arXiv 2303.13972 (Yarally et al., 2023), for the record: as it was described, its faults kept.
 
 A Gaussian process of fixed length scale 1 (scikit-learn's default then) on the values of the parameters as they are,
-unscaled, so that a parameter with a small range makes no difference to its kernel; one random first point; then of
+unscaled, so that a parameter with a small range makes no difference to its kernel (`inputs = "scaled"` takes them from
+the unit cube instead); one random first point; then of
 10,000 random candidates the one with the largest probability of improvement on the best accuracy. Whole trainings, one
 objective, no budget.
 
@@ -12,7 +13,7 @@ its option, a parameter that does not exist as 0; the paper had neither.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +33,13 @@ class PaperSearch:
     Args:
         space: What to search.
         seed: ≥ 0; same seed and same trials, same proposals.
+        inputs: `unscaled` as published, or `scaled` to the unit cube.
     """
 
-    def __init__(self, space: Space, seed: int) -> None:
+    def __init__(self, space: Space, seed: int, inputs: Literal["unscaled", "scaled"] = "unscaled") -> None:
         self._space = space
         self._seed = seed
+        self._scaled = inputs == "scaled"
         self._design = RandomSearch(space, seed)
         self._trials: dict[int, Trial] = {}
         self._asked = 0  # proposals since the last new trial was told
@@ -78,7 +81,9 @@ class PaperSearch:
         return candidates[int(np.argmax(probability))]
 
     def _values(self, configs: Sequence[Config]) -> NDArray[np.float64]:
-        """Rows (n, d): the values as they are."""
+        """Rows (n, d): the values as they are, or the points of the unit cube."""
+        if self._scaled:
+            return np.array([self._space.encode(config) for config in configs])
         return np.array([[self._value(config, name) for name in self._space.names] for config in configs])
 
     def _value(self, config: Config, name: str) -> float:

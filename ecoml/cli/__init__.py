@@ -14,6 +14,24 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from ecoml.cli import studies
+from ecoml.cli.options import (
+    Budget,
+    Data,
+    DataDir,
+    Deterministic,
+    Device,
+    Download,
+    GridIntensity,
+    Json,
+    MaxEnergyPerTraining,
+    MaxParameters,
+    RunFolder,
+    SpaceName,
+    SpendAll,
+    Threads,
+    say,
+)
 from ecoml.errors import EcomlError, UsageError
 
 if TYPE_CHECKING:
@@ -27,44 +45,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-Budget = Annotated[
-    float | None, typer.Option("--budget-kwh", metavar="KWH", help="Ceiling on the energy of everything, in kWh.")
-]
-Data = Annotated[
-    str,
-    typer.Option(help="A data set by name (see `ecoml data`), a folder of images by class, or an .npz of x and y."),
-]
-DataDir = Annotated[Path | None, typer.Option(help="Where named data sets lie, or are downloaded to.")]
-Download = Annotated[bool, typer.Option(help="Whether a named data set may be downloaded.")]
-SpaceName = Annotated[str, typer.Option(help="A search space by name (see `ecoml spaces`), or a TOML file.")]
-MaxParameters = Annotated[
-    int | None, typer.Option(metavar="N", help="Train no network with more parameters than that.")
-]
-MaxEnergyPerTraining = Annotated[
-    float | None, typer.Option(metavar="KWH", help="Stop a training before it takes more, in kWh.")
-]
-SpendAll = Annotated[
-    bool, typer.Option("--spend-all", help="Go on to the end of the budget, even where little is to be gained.")
-]
-Device = Annotated[
-    str | None,
-    typer.Option(
-        help="cpu, cuda, cuda:1, …; by default a GPU if there is one. cuda:0,cuda:1 trains a trial on each at once."
-    ),
-]
-Threads = Annotated[
-    int | None, typer.Option(help="CPU threads. [default: one for small networks, all cores for others]")
-]
-Deterministic = Annotated[
-    bool, typer.Option("--deterministic", help="The same curves on another day and another host of the same kind.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to standard error.")]
-GridIntensity = Annotated[
-    float | None,
-    typer.Option(metavar="G", help="Your grid's grams of CO2e per kWh; without it nothing is said of CO2e."),
-]
-RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -250,7 +230,7 @@ def compare(
                 say=lambda line: print(line, file=sys.stderr, flush=True),
             )
         except KeyboardInterrupt:
-            _say(f"interrupted; everything so far is kept in {folder}, and the same command goes on with it")
+            say(f"interrupted; everything so far is kept in {folder}, and the same command goes on with it")
             raise typer.Exit(130) from None
     else:
         if max_parameters is not None or max_energy_per_training is not None or spend_all:
@@ -334,7 +314,7 @@ def _check(meter: Meter, as_json: bool) -> None:
     from ecoml.meter.cpu_time import usable_cpus
     from ecoml.terminal.meters import print_check
 
-    found = Probe(meter, cpus=max(1, round(usable_cpus())), boards_w=board_powers(meter), say=_say).run()
+    found = Probe(meter, cpus=max(1, round(usable_cpus())), boards_w=board_powers(meter), say=say).run()
     if as_json:
         print(json.dumps(found.to_dict(), indent=2))
     else:
@@ -350,7 +330,7 @@ def _calibrate(meter: Meter, as_json: bool) -> None:
     from ecoml.terminal.meters import print_calibration
 
     threads = max(1, round(usable_cpus()))
-    found = calibrate(meter, cpus=os.cpu_count() or threads, threads=threads, say=_say)
+    found = calibrate(meter, cpus=os.cpu_count() or threads, threads=threads, say=say)
     path = save_constants(found.constants)
     if as_json:
         print(json.dumps({**asdict(found), "file": str(path)}, indent=2))
@@ -387,6 +367,11 @@ def data(as_json: Json = False) -> None:
     _table(("data", "description"), rows, as_json)
 
 
+app.command()(studies.effects)
+app.command()(studies.profile)
+app.add_typer(studies.paper, name="paper")
+
+
 def _names_strategies(path: Path) -> bool:
     """Whether a path is a strategy file or a folder of them, and not something that has been run."""
     if path.is_dir():
@@ -402,7 +387,7 @@ def _run(searcher: Searcher, as_json: bool, grid_intensity: float | None) -> Non
         result = searcher.run()
     except KeyboardInterrupt:
         if not (searcher.directory / "run.toml").is_file():
-            _say("interrupted before anything had begun")
+            say("interrupted before anything had begun")
             raise typer.Exit(130) from None
         result = Result.load(searcher.directory)
         if result.trials:
@@ -419,10 +404,13 @@ def _run(searcher: Searcher, as_json: bool, grid_intensity: float | None) -> Non
 
 def _show(result: Result, as_json: bool, page: Path | None, grid_intensity: float | None) -> None:
     from ecoml.report.footprint import co2e_g, footprint_sentence
+    from ecoml.report.tradeoff import advice, tradeoff_dict, tradeoff_of
 
     energy = result.energy
     if as_json:
+        tradeoff = tradeoff_of(result)
         content = {**result.to_dict(), "report": str(page) if page else None}
+        content["tradeoff"] = None if tradeoff is None else tradeoff_dict(tradeoff)
         if grid_intensity is not None:
             content |= {"grid_g_per_kwh": grid_intensity, "co2e_g": co2e_g(energy.total_j, grid_intensity)}
         print(json.dumps(content, indent=2))
@@ -430,6 +418,8 @@ def _show(result: Result, as_json: bool, page: Path | None, grid_intensity: floa
     from ecoml.terminal.summary import print_result
 
     print_result(result, page)
+    if (tradeoff := tradeoff_of(result)) is not None:
+        print("\nAccuracy for energy: " + "\n  ".join(advice(tradeoff)))
     if grid_intensity is not None:
         print(f"Outside: {footprint_sentence(energy.total_j, energy.provenance, grid_intensity)}")
 
@@ -449,10 +439,10 @@ def main() -> NoReturn:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except EcomlError as error:
-        _say(str(error))
+        say(str(error))
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:
-        _say("interrupted")
+        say("interrupted")
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -462,9 +452,5 @@ def main() -> NoReturn:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
-        _say(f"{' '.join(message().split())} (ecoml --help says what there is)")
+        say(f"{' '.join(message().split())} (ecoml --help says what there is)")
         sys.exit(2)
-
-
-def _say(message: str) -> None:
-    print(f"ecoml: {message}", file=sys.stderr)

@@ -1,0 +1,55 @@
+"""Options that several commands share, and how commands speak."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Budget = Annotated[
+    float | None, typer.Option("--budget-kwh", metavar="KWH", help="Ceiling on the energy of everything, in kWh.")
+]
+Data = Annotated[
+    str,
+    typer.Option(help="A data set by name (see `ecoml data`), a folder of images by class, or an .npz of x and y."),
+]
+DataDir = Annotated[Path | None, typer.Option(help="Where named data sets lie, or are downloaded to.")]
+Download = Annotated[bool, typer.Option(help="Whether a named data set may be downloaded.")]
+SpaceName = Annotated[str, typer.Option(help="A search space by name (see `ecoml spaces`), or a TOML file.")]
+MaxParameters = Annotated[
+    int | None, typer.Option(metavar="N", help="Train no network with more parameters than that.")
+]
+MaxEnergyPerTraining = Annotated[
+    float | None, typer.Option(metavar="KWH", help="Stop a training before it takes more, in kWh.")
+]
+SpendAll = Annotated[
+    bool, typer.Option("--spend-all", help="Go on to the end of the budget, even where little is to be gained.")
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="cpu, cuda, cuda:1, …; by default a GPU if there is one. cuda:0,cuda:1 trains a trial on each at once."
+    ),
+]
+Threads = Annotated[
+    int | None, typer.Option(help="CPU threads. [default: one for small networks, all cores for others]")
+]
+Deterministic = Annotated[
+    bool, typer.Option("--deterministic", help="The same curves on another day and another host of the same kind.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to standard error.")]
+GridIntensity = Annotated[
+    float | None,
+    typer.Option(metavar="G", help="Your grid's grams of CO2e per kWh; without it nothing is said of CO2e."),
+]
+RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")]
+Out = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="The folder of the run; the same folder goes on with it.")
+]
+
+
+def say(message: str) -> None:
+    """A line on standard error."""
+    print(f"ecoml: {message}", file=sys.stderr)

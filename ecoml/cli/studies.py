@@ -1,0 +1,286 @@
+"""Commands that look closer: effects of factors, the inside of a network, and a published study run again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecoml.cli.options import Budget, Data, DataDir, Device, Download, Json, Out, Threads, say
+from ecoml.errors import UsageError
+
+if TYPE_CHECKING:
+    from ecoml.paper.study import Study
+    from ecoml.report.comparison_tables import TextTable
+    from ecoml.report.effects import Effects
+
+Factors = Annotated[list[str] | None, typer.Option("--factor", help="A parameter to look at; give it again for more.")]
+ScaleName = Annotated[
+    str, typer.Option(help="full: that of the study; reduced: minutes on two cores; tiny: to see that all is there.")
+]
+AsPublished = Annotated[
+    bool, typer.Option("--as-published", help="Keep the study's faults (docs/paper.md lists them) to compare with it.")
+]
+
+paper = typer.Typer(help="Run the experiments of arXiv 2303.13972 again.", rich_markup_mode=None, no_args_is_help=True)
+
+
+def effects(
+    target: Annotated[str, typer.Argument(metavar="DIR|SPACE", help="A run folder, or a space to run a factorial on.")],
+    factor: Factors = None,
+    draws: Annotated[int, typer.Option(help="How often the other parameters are drawn; all cells share them.")] = 12,
+    times: Annotated[int, typer.Option(help="Repetitions of each configuration.")] = 1,
+    budget_kwh: Budget = None,
+    data: Data = "digits",
+    data_dir: DataDir = None,
+    download: Download = True,
+    seed: Annotated[int, typer.Option(help="Of the draws, data split and initial weights.")] = 0,
+    device: Device = None,
+    threads: Threads = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """What each factor of a run does to energy and accuracy; runs a full factorial if given a space."""
+    from ecoml.report.effects import effects_of
+
+    folder = Path(target)
+    if (folder / "run.toml").is_file():
+        from ecoml.report.effects_run import factors_of
+        from ecoml.report.tradeoff import advice, tradeoff_of
+        from ecoml.result import Result
+
+        result = Result.load(folder)
+        _show_effects(effects_of(result.trials, factor or factors_of(folder)), folder, as_json)
+        if not as_json and (tradeoff := tradeoff_of(result)) is not None:
+            print("\n".join(advice(tradeoff)))
+        return
+    if not factor:
+        raise UsageError(f"{target}: not a run folder; for a factorial on a space, name its factors: --factor depth")
+    if budget_kwh is None:
+        raise UsageError("how much energy may the factorial take? Give --budget-kwh, e.g. --budget-kwh 0.001")
+    from ecoml.executor.cnn import CnnTraining
+    from ecoml.ledger.budget import budget_in_joules
+    from ecoml.report.effects_run import run_factorial
+    from ecoml.space import load_space
+
+    training = CnnTraining(data, data_dir=data_dir, download=download, device=device, seed=seed, threads=threads)
+    folder = out or Path("runs") / f"effects-{training.problem}-{Path(target).stem}"
+    found = run_factorial(
+        load_space(target),
+        training,
+        factor,
+        out=folder,
+        budget_j=budget_in_joules(budget_kwh, None),
+        draws=draws,
+        times=times,
+        seed=seed,
+    )
+    _show_effects(found, folder, as_json)
+
+
+def profile(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR|SPACE|MODULE:FUNCTION",
+            help="A run folder; a space, whose middle is taken; or a function that builds a module (file.py:build).",
+        ),
+    ],
+    trial: Annotated[int | None, typer.Option(help="Which trial of the run. [default: the recommended one]")] = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the configuration.")
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option("--input", metavar="CxHxW", help="An image. [default: the run's, else 1x28x28]")
+    ] = None,
+    classes: Annotated[int | None, typer.Option(help="How many classes. [default: the run's, else 10]")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images a step. [default: the configuration's batch_size]")] = None,
+    blocks: Annotated[int, typer.Option(min=2, help="How often each part is measured; more is slower and surer.")] = 5,
+    device: Device = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write profile.json and a chart there. [default: runs/profile]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Where the energy of a training step goes, layer by layer."""
+    import torch
+
+    from ecoml.executor.cnn.device import device_of
+    from ecoml.meter import open_meter
+    from ecoml.profile.measure import gauge_of
+    from ecoml.profile.step import profile_step
+    from ecoml.profile.subject import find_subject
+    from ecoml.profile.tables import kinds_table, layers_table, profile_dict, verdict, write_profile
+
+    subject = find_subject(target, trial=trial, changes=change or [], shape=_shape(shape), classes=classes)
+    where = device_of(device)
+    torch.set_num_threads(threads)
+    images = torch.rand(batch or subject.settings.batch_size, *subject.shape, device=where)
+    say(f"profiling {subject.name}: {len(images)} images of {'×'.join(map(str, subject.shape))} on {where}")
+    with open_meter(gpus=[where.index or 0] if where.type == "cuda" else []) as meter:
+        found = profile_step(
+            subject.body, images, subject.classes, gauge_of(meter), settings=subject.settings, blocks=blocks
+        )
+    path = write_profile(found, out or Path("runs") / "profile")
+    if as_json:
+        print(json.dumps(profile_dict(found), indent=2))
+        return
+    _print_tables(layers_table(found), kinds_table(found))
+    print(verdict(found))
+    print(f"Numbers and chart: {path.parent}/")
+
+
+@paper.command()
+def rq1(
+    scale: ScaleName = "reduced",
+    data: Data = "fashion-mnist",
+    data_dir: DataDir = None,
+    download: Download = True,
+    seeds: Annotated[int, typer.Option(min=1, help="Searches of each strategy; the study had one.")] = 1,
+    network: Annotated[
+        list[str] | None, typer.Option(help="DenseLinear, DensePoly or SimpleCNN. [default: all three]")
+    ] = None,
+    parameters: Annotated[list[int] | None, typer.Option(help="3 or 5. [default: both]")] = None,
+    budget_kwh: Budget = None,
+    as_published: AsPublished = False,
+    device: Device = None,
+    threads: Threads = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Grid, random and Bayesian search over Adam's parameters, beside the published table."""
+    from ecoml.paper.networks import FAMILIES
+    from ecoml.paper.rq1 import PARAMETERS, run_rq1
+    from ecoml.paper.rq1_tables import rq1_dict, table_iii
+    from ecoml.report.comparison_notes import notes
+
+    for name in network or []:
+        if name not in FAMILIES:
+            raise UsageError(f"--network {name} is not known; use one of {', '.join(FAMILIES)}")
+    for count in parameters or []:
+        if count not in PARAMETERS:
+            raise UsageError(f"--parameters {count}: the study has 3 and 5")
+    folder = out or _folder("rq1", scale, as_published)
+    study = _study(folder, scale, data, data_dir, download, device, threads, as_published)
+    try:
+        found = run_rq1(
+            study,
+            folder,
+            budget_j=_budget_j(budget_kwh, scale),
+            seeds=seeds,
+            networks=network or FAMILIES,
+            parameters=parameters or PARAMETERS,
+            say=say,
+        )
+    except KeyboardInterrupt:
+        say(f"interrupted; everything so far is kept in {folder}, and the same command goes on with it")
+        raise typer.Exit(130) from None
+    if as_json:
+        print(json.dumps(rq1_dict(found), indent=2))
+        return
+    from ecoml.report.comparison_tables import means_table
+
+    several = len(found.comparison.problems) > 1
+    _print_tables(table_iii(found), *([means_table(found.comparison)] if several else []))
+    for note in notes(found.comparison):
+        print(note)
+    print(f"Page, figures and every repetition: {found.page.parent}/")
+
+
+@paper.command()
+def rq2(
+    scale: ScaleName = "reduced",
+    data: Data = "fashion-mnist",
+    data_dir: DataDir = None,
+    download: Download = True,
+    budget_kwh: Budget = None,
+    as_published: AsPublished = False,
+    device: Device = None,
+    threads: Threads = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """What in a network costs energy: a full factorial, beside the published figures."""
+    from ecoml.paper.rq2 import beside_published, run_rq2
+
+    folder = out or _folder("rq2", scale, as_published)
+    study = _study(
+        folder.with_name(f"{folder.name}-data"), scale, data, data_dir, download, device, threads, as_published
+    )
+    found = run_rq2(study, folder, budget_j=_budget_j(budget_kwh, scale))
+    if not as_json:
+        _print_tables(beside_published(study, found))
+    _show_effects(found, folder, as_json)
+
+
+def _study(
+    folder: Path,
+    scale: str,
+    data: str,
+    data_dir: Path | None,
+    download: bool,
+    device: str | None,
+    threads: int | None,
+    as_published: bool,
+) -> Study:
+    from ecoml.paper.study import open_study
+
+    return open_study(
+        folder,
+        scale,
+        data,
+        data_dir=data_dir,
+        download=download,
+        device=device,
+        threads=threads,
+        as_published=as_published,
+    )
+
+
+def _folder(experiment: str, scale: str, as_published: bool) -> Path:
+    return Path("runs") / f"paper-{experiment}-{scale}{'-as-published' if as_published else ''}"
+
+
+def _budget_j(budget_kwh: float | None, scale: str) -> float:
+    """The ceiling of each search; without one the smaller scales have one that they do not reach."""
+    from ecoml.ledger.budget import budget_in_joules
+
+    if budget_kwh is None and scale == "full":
+        raise UsageError("how much energy may each search take at full size? Give --budget-kwh, e.g. --budget-kwh 0.5")
+    return budget_in_joules(0.01 if budget_kwh is None else budget_kwh, None)
+
+
+def _show_effects(found: Effects, folder: Path, as_json: bool) -> None:
+    from ecoml.report.effects_files import write_effects
+    from ecoml.report.effects_tables import cells_table, effects_dict, effects_sentences, factors_table, post_hoc_table
+
+    path = write_effects(found, folder)
+    if as_json:
+        print(json.dumps(effects_dict(found), indent=2))
+        return
+    _print_tables(factors_table(found), cells_table(found), post_hoc_table(found))
+    for line in effects_sentences(found):
+        print(line)
+    print(f"Numbers: {path}; interaction plot: {folder / 'figures'}/")
+
+
+def _print_tables(*tables: TextTable) -> None:
+    from ecoml.terminal.summary import print_table
+
+    for table in tables:
+        print(table.caption)
+        print_table(table.header, table.rows, numeric=range(table.names, len(table.header)))
+        print()
+
+
+def _shape(text: str | None) -> tuple[int, int, int] | None:
+    if text is None:
+        return None
+    try:
+        channels, height, width = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise UsageError(f"--input {text} is not understood; write channels, height and width as 1x28x28") from None
+    return channels, height, width

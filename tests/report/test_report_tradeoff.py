@@ -1,0 +1,52 @@
+"""What accuracy costs within a run."""
+
+import pytest
+from report.run_folders import Course, write_run
+
+from ecoml.report.page import page
+from ecoml.report.tradeoff import advice, tradeoff_dict, tradeoff_of
+from ecoml.result import Result
+
+
+@pytest.fixture
+def result(tmp_path):
+    courses = [Course([(accuracy, joules)]) for accuracy, joules in ((0.70, 1), (0.885, 4), (0.893, 9), (0.90, 20))]
+    return Result.load(write_run(tmp_path / "run", courses))
+
+
+def test_half_the_energy_and_the_cheapest_within_so_many_points(result):
+    found = tradeoff_of(result)
+    assert found is not None
+    assert found.half is not None
+    assert found.cheaper is not None
+    assert found.dearer is not None
+    assert found.best.energy_j == 20
+    assert (found.within[1].trial, found.within[2].trial) == (2, 1)
+    assert found.within[1].saved == pytest.approx(11 / 20)
+    assert found.half.trial == 2
+    assert found.half.lost == pytest.approx(0.007)
+    assert (found.cheaper.energy_j, found.dearer.energy_j) == (2.5, 14.5)
+    assert [found.cheaper.accuracy, found.dearer.accuracy] == pytest.approx([0.7925, 0.8965])
+
+
+def test_the_advice_is_in_words_with_its_source_and_on_the_page(result):
+    found = tradeoff_of(result)
+    assert found is not None
+    told = " ".join(advice(found))
+    assert (
+        "Within 1 percentage point of it the cheapest is trial 2 after 1 epoch: 89.30 % for 9.00 J, 55% less." in told
+    )
+    assert "Half the energy costs 0.70 points" in told
+    assert "(estimated)" in told
+    assert "Half the energy costs 0.70 points" in page(result)
+    assert tradeoff_dict(found)["provenance"] == "estimated"
+
+
+def test_where_nothing_is_cheaper_it_says_so(tmp_path):
+    result = Result.load(write_run(tmp_path / "run", [Course([(0.9, 5)])]))
+    found = tradeoff_of(result)
+    assert found is not None
+    told = " ".join(advice(found))
+    assert "Within 1 percentage point of it nothing is cheaper." in told
+    assert "No training got by with half of its energy." in told
+    assert tradeoff_of(Result.load(write_run(tmp_path / "empty", []))) is None

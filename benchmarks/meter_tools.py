@@ -8,6 +8,7 @@ Each answer is a line of JSON on the descriptor that standard output was; whatev
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -290,12 +291,19 @@ def _scheduled_s(process: str) -> float:
         return 0.0
 
 
-def _children_s() -> float:
-    """CPU seconds of the processes this one has started."""
+def _children() -> set[str]:
+    """Processes this one has started."""
+    return {child for path in Path("/proc/self/task").glob("*/children") for child in path.read_text().split()}
+
+
+def _processes_s(processes: set[str]) -> float:
+    """CPU seconds of processes."""
     total_s = 0.0
-    for path in Path("/proc/self/task").glob("*/children"):
-        for child in path.read_text().split():
-            total_s += sum(_scheduled_s(f"{child}/task/{task.name}") for task in Path(f"/proc/{child}/task").iterdir())
+    for process in processes:
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            total_s += sum(
+                _scheduled_s(f"{process}/task/{task.name}") for task in Path(f"/proc/{process}/task").iterdir()
+            )
     return total_s
 
 
@@ -316,6 +324,11 @@ def training(make: Callable[[], Tool] | None) -> dict[str, Any]:
     config = {"width": 16, "depth": 3, "batch_size": 128, "learning_rate": 0.1, "epochs": 10_000}
     run = executor.start(Trial(0, config), Free())
     next(run)  # what is paid once, is paid
+    workers = _children()
+
+    def beside() -> float:
+        """CPU seconds of the tool's own threads and processes."""
+        return threads.cpu_s + _processes_s(_children() - workers)
 
     threads = _Threads()
     started_s = time.process_time()
@@ -324,10 +337,10 @@ def training(make: Callable[[], Tool] | None) -> dict[str, Any]:
         tool.begin()
         tool.end()
         time.sleep(3.0)  # processes of its own have started
-    startup_s = time.process_time() - started_s + _children_s()
+    startup_s = time.process_time() - started_s + _processes_s(_children() - workers)
 
-    beside_s, windows_s, windows = threads.cpu_s + _children_s(), 0.0, 0
-    cpu_s, wall_s = time.process_time(), time.monotonic()
+    beside_s, windows_s, windows = beside(), 0.0, 0
+    cpu_s, wall_s = time.process_time() + _processes_s(workers), time.monotonic()
     while time.monotonic() - wall_s < TRAINING_S:
         if tool is not None:
             edge_s = time.thread_time()
@@ -340,8 +353,8 @@ def training(make: Callable[[], Tool] | None) -> dict[str, Any]:
             windows_s += time.thread_time() - edge_s
         windows += 1
     wall_s = time.monotonic() - wall_s
-    beside_s = threads.cpu_s + _children_s() - beside_s
-    cpu_s = time.process_time() - cpu_s
+    beside_s = beside() - beside_s
+    cpu_s = time.process_time() + _processes_s(workers) - cpu_s
     if tool is not None:
         tool.close()
     return {

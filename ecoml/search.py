@@ -46,6 +46,9 @@ class Search:
         step_name: What a step of a curve is, for people.
         size: Which networks are small enough.
         notes: What people should know before it goes on, one sentence each.
+        runs: Of the trials that are under way or suspended, by their numbers.
+        reached: Whether a measurement has reached the target.
+        cut: Why a step ends where `look` lets it go no further.
     """
 
     def __init__(
@@ -68,11 +71,12 @@ class Search:
         self._strategy = strategy
         self._executor = executor
         self._open: set[int] = set()
-        self._runs: dict[int, Run] = {}
+        self.runs: dict[int, Run] = {}
         self._front = Front()
         self._forecast = Forecast()
         self._failed_in_a_row = 0
-        self._reached = False
+        self.reached = False
+        self.cut = "the budget ended"
         self.size = size
         self.notes: list[str] = []
         self._inform()
@@ -97,7 +101,7 @@ class Search:
             for point in trial.curve:
                 if self._counts(point):
                     self._front.add(point.accuracy, point.energy_j)
-                    self._reached |= self._is_target(point.accuracy)
+                    self.reached |= self._is_target(point.accuracy)
             if trial.curve:
                 self._forecast.learn(trial.at(1))
             self._strategy.tell(trial)
@@ -112,12 +116,12 @@ class Search:
         """What to do next, or why the search is over."""
         if reason := self._over():
             return reason
-        before_j = self.ledger.spent_j
+        before_j = self.ledger.host_j
         self.ledger.enter(Purpose.OPTIMISER)
         with self._interruptible:
             decision = ask_feasible(self._strategy, self._may_start)
         self.ledger.enter(Purpose.OVERHEAD)
-        self._forecast.thinking_j = self.ledger.spent_j - before_j
+        self._forecast.thinking_j = self.ledger.host_j - before_j
         match decision:
             case End(reason):
                 return self.size.explain(reason)
@@ -148,42 +152,46 @@ class Search:
         """Advance a trial by `steps` measurements (None: to its end). A reason to end the search, or None."""
         assert self._executor is not None, "only a searcher with a training advances trials"
         self.current = trial
-        if trial.number not in self._runs:
-            self._runs[trial.number] = self._executor.start(trial, self.ledger)
+        if trial.number not in self.runs:
+            self.runs[trial.number] = self._executor.start(trial, self.ledger)
         if trial.state is not TrialState.RUNNING:
             self.change(trial, TrialState.RUNNING)
         taken = 0
         while steps is None or taken < steps:
             if not self.reserve(trial):
-                self.change(trial, TrialState.STOPPED, "the budget ended")
-                return self._spent(self._forecast.step_j(trial))
+                self.change(trial, TrialState.STOPPED, self.cut)
+                return self.spent_on(trial)
             if not self._step(trial):
                 break
             taken += 1
-            if self._reached:
+            if self.reached:
                 self.change(trial, TrialState.STOPPED, "the target was reached")
                 return self._over()
         if not trial.state.ended:
             self.change(trial, TrialState.SUSPENDED)
         return None
 
-    def reserve(self, trial: Trial) -> bool:
+    def reserve(self, trial: Trial, lane: int | None = None) -> bool:
         """Set the forecast of the trial's next step aside; whether it fits."""
-        return self.ledger.reserve(self._forecast.step_j(trial))
+        return self.ledger.reserve(self._forecast.step_j(trial), lane)
 
     def _step(self, trial: Trial) -> bool:
         """One measurement; whether the run can go on."""
         self.ledger.enter(Purpose.TRAINING, trial.number)
+        return self.take(trial, self.runs[trial.number].__next__)
+
+    def take(self, trial: Trial, measure: Callable[[], Measurement]) -> bool:
+        """Record what a step gives, a measurement or an error; whether the run can go on."""
         try:
             with self._interruptible:
-                measurement = next(self._runs[trial.number])
+                measurement = measure()
         except StopIteration:
             self.ledger.charge_without_point(trial)
             self.change(trial, TrialState.FINISHED)
             return False
         except BudgetExhausted:
             self.ledger.charge_without_point(trial)
-            self.change(trial, TrialState.STOPPED, "the budget ended")
+            self.change(trial, TrialState.STOPPED, self.cut)
             return False
         except TrainingError as error:
             self.fail(trial, str(error))
@@ -201,9 +209,9 @@ class Search:
             return self.record(trial, measurement)
         except NeedsMeter:
             self.ledger.attach()
-            self._runs.pop(trial.number).close()
+            self.runs.pop(trial.number).close()
             assert self._executor is not None
-            self._runs[trial.number] = self._executor.start(trial, self.ledger)
+            self.runs[trial.number] = self._executor.start(trial, self.ledger)
             return self._step(trial)
 
     def record(self, trial: Trial, measurement: Measurement) -> bool:
@@ -221,7 +229,7 @@ class Search:
             self.plan.warm_start.refuse_mixture(point.provenance)
         self._forecast.learn(trial)
         if self._counts(point):
-            self._reached |= self._is_target(point.accuracy)
+            self.reached |= self._is_target(point.accuracy)
             if self._front.add(point.accuracy, point.energy_j):
                 try:
                     self._keep_model(trial)
@@ -248,7 +256,7 @@ class Search:
         trial.state, trial.failure = state, why
         if state.ended:
             self._open.discard(trial.number)
-            if (run := self._runs.pop(trial.number, None)) is not None:
+            if (run := self.runs.pop(trial.number, None)) is not None:
                 run.close()
         self.ledger.changed(trial, details)
         self._tell(trial)
@@ -264,12 +272,12 @@ class Search:
 
     def close(self) -> None:
         """Close all runs."""
-        for run in self._runs.values():
+        for run in self.runs.values():
             run.close()
-        self._runs.clear()
+        self.runs.clear()
 
     def _over(self) -> str | None:
-        if self._reached and self.plan.target_accuracy is not None:
+        if self.reached and self.plan.target_accuracy is not None:
             return f"the target accuracy of {self.plan.target_accuracy:.2%} was reached"
         if self._failed_in_a_row >= FAILED_IN_A_ROW:
             last = next(trial.failure for trial in reversed(self.trials) if trial.state is TrialState.FAILED)
@@ -287,6 +295,15 @@ class Search:
             f"{SPENT}: a further step takes about {format_energy(next_j)} ({self.ledger.provenance}), and"
             f" {format_energy(left_j)} are left for it"
         )
+
+    def spent_on(self, trial: Trial) -> str:
+        """That the budget has no room for a further step of a trial."""
+        return self._spent(self._forecast.step_j(trial))
+
+    def wait(self, until: Callable[[], object]) -> None:
+        """Wait where an interruption may come."""
+        with self._interruptible:
+            until()
 
     def _may_start(self, config: Config) -> bool:
         self.plan.space.validate(config)
@@ -323,7 +340,7 @@ class Search:
         if isinstance(self._executor, Tested):
             path = model_path(self.ledger.path, trial)
             try:
-                self._executor.save(self._runs[trial.number], trial, path)
+                self._executor.save(self.runs[trial.number], trial, path)
             except (ChildProcessError, TimeoutError):
                 raise
             except OSError as error:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ecoml.crew import Crew
 from ecoml.energy import Provenance, Purpose, comparable
 from ecoml.errors import EcomlError, MeterError, SearchFailed, StorageError, UsageError
-from ecoml.executor.base import Executor, Floored, OnGpus
+from ecoml.executor.base import Divided, Executor, Floored, OnGpus, Part
 from ecoml.executor.create import create_executor
 from ecoml.executor.function import FunctionExecutor, TrainFunction, brings_energy
 from ecoml.executor.size import Parameters, size_limit
@@ -138,6 +139,8 @@ class Searcher:
         self._search: Search | None = None
         self._interrupts = Interrupts()
         self._asked: set[int] = set()
+        self._parts: Sequence[Part] = ()  # of an executor that trains on several GPUs at once
+        self._domains: Sequence[str] = ()  # of each of them
         if executor is not None and hasattr(executor, "seed"):
             executor.seed = plan.seed
 
@@ -289,8 +292,9 @@ class Searcher:
     ) -> None:
         self.close()
 
-    @staticmethod
-    def _loop(search: Search) -> str:
+    def _loop(self, search: Search) -> str:
+        if self._parts:
+            return Crew(search, self._parts, self._domains).run()
         while True:
             decision = search.decide()
             if isinstance(decision, str):
@@ -305,8 +309,14 @@ class Searcher:
             return self._search
         metered = not self._brings_energy()
         metering = self._open_metering() if metered else None
+        if isinstance(self._executor, Divided) and metering is not None and len(gpus := self._executor.gpus()) > 1:
+            from ecoml.meter.ordinals import domains_of
+
+            self._domains = domains_of(gpus, metering.meter.sources)
         if self._executor is not None:
             self._executor.prepare(self.plan.space)
+        if isinstance(self._executor, Divided) and len(parts := self._executor.parts()) > 1:
+            self._parts = parts
         may_bring_energy = self._executor is None or isinstance(self._executor, FunctionExecutor)
         if metering is not None and not may_bring_energy and self.plan.warm_start is not None:
             self.plan.warm_start.refuse_mixture(metering.meter.provenance)

@@ -19,6 +19,7 @@ LAYERS = [
     {"result", "plan"},
     {"models"},
     {"search"},
+    {"crew"},
     {"terminal"},
     {"searcher"},
     {"report"},

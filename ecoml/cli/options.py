@@ -27,7 +27,12 @@ MaxEnergyPerTraining = Annotated[
 SpendAll = Annotated[
     bool, typer.Option("--spend-all", help="Go on to the end of the budget, even where little is to be gained.")
 ]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; by default a GPU if there is one.")]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="cpu, cuda, cuda:1, …; by default a GPU if there is one. cuda:0,cuda:1 trains a trial on each at once."
+    ),
+]
 Threads = Annotated[
     int | None, typer.Option(help="CPU threads. [default: one for small networks, all cores for others]")
 ]

@@ -6,7 +6,7 @@ long as one likes, advanced again, and closed. A suspended run is a frozen trial
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -84,6 +84,36 @@ class OnGpus(Protocol):
 
     def gpus(self) -> Collection[int]:
         """CUDA's numbers of them, in this process; none if it trains on the CPU. Known before `prepare`."""
+
+
+class Part(Protocol):
+    """One GPU of an executor; one trial at a time is trained on it.
+
+    All of this is called by one thread; the runs of different parts are advanced by threads of their own at once.
+    """
+
+    def start(self, trial: Trial, account: Account) -> Run:
+        """A run of `trial.config` on this device, not yet advanced."""
+
+    def leave(self, run: Run) -> None:
+        """A run on this device is suspended: bring it to where any part can go on with it."""
+
+    def take_over(self, run: Run, account: Account) -> None:
+        """Go on with a run on this device, on whichever it was left."""
+
+
+@runtime_checkable
+class Divided(Protocol):
+    """An executor that may train on several GPUs at once, a trial on each."""
+
+    def gpus(self) -> Sequence[int]:
+        """As in `OnGpus`."""
+
+    def parts(self) -> Sequence[Part]:
+        """One for each of `gpus()`, in their order, once `prepare` was called; none if one trial is trained at a time.
+
+        Their runs look at the account they were started with, or taken over with last.
+        """
 
 
 @runtime_checkable

@@ -1,20 +1,22 @@
 """The account: every joule belongs to exactly one purpose, and none is spent unseen past the budget.
 
 `MeteredAccount` cuts the meter's tape where the purpose changes: each piece belongs to the purpose that ended there,
-so the purposes sum to the host's total by construction. `ReportedAccount` enters what the caller's training brings
-along, opens no meter, and keeps the optimiser's thinking apart.
+so the purposes sum to the host's total by construction. Where several trials run at once (`open_lanes`), a piece is
+divided among them (`lanes.py`). Joules that the caller brings along have an account of their own (`reported.py`).
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
-from ecoml.energy import DomainEnergy, Energy, Provenance, Purpose, reported
+from ecoml.energy import Provenance, Purpose
 from ecoml.errors import BudgetExhausted, StorageError
+from ecoml.ledger.lanes import AT_REST, Lanes
+from ecoml.ledger.reported import Charge
+from ecoml.ledger.sight import Sight
 from ecoml.ledger.store import Store
 from ecoml.ledger.tape import Tape
 from ecoml.ledger.watch import Watch
@@ -29,19 +31,6 @@ LONGEST_BLIND_S = 1.0
 
 SHORTEST_POWER_S = 0.05
 """Power over a shorter piece says more about the counter's ticks than about the host."""
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """What a step was charged.
-
-    Attributes:
-        energy: All of it.
-        evaluation_j: The evaluation's part.
-    """
-
-    energy: DomainEnergy
-    evaluation_j: float = 0.0
 
 
 class MeteredAccount:
@@ -59,6 +48,7 @@ class MeteredAccount:
         limit_j: `look` refuses to go on when this is spent; at most the budget.
         spent_j: Joules since the search began, earlier sittings included.
         unwatched_j: The most that was ever spent between two looks: the bound of an overshoot.
+        lanes_j: What `spent_j` holds of trials in lanes in this sitting.
     """
 
     def __init__(
@@ -74,26 +64,26 @@ class MeteredAccount:
         self.limit_j = float("inf")
         self.spent_j = spent_j
         self.unwatched_j = 0.0
+        self.lanes_j = 0.0
         self._store = store
         self._window = window
         self._clock = clock
         self._lock = threading.RLock()
-        self._purpose = Purpose.OVERHEAD
-        self._trial: int | None = None
+        self._lanes = Lanes()
         self._tape = Tape()
         self._sitting = store.next_sitting()
         self._watch = watch
-        self._looked_at = self._read_at = self._next_read_at = clock()
-        self._looks_blind_s: float | None = None  # longest time between two looks since the last reading
-        self._since_look_j = 0.0
+        self._read_at = self._next_read_at = clock()
+        self._sights: dict[int | None, Sight] = {None: Sight(self._read_at)}  # of each lane; None: there are no lanes
         self._power_since = self._read_at, spent_j
         self._peak_power_w = 0.0
         self._opened_s = self._read_at if opened_s is None else opened_s
         self._closed = False
         self._lap()  # what was spent before there was an account: getting ready, over a time it does not know
         if watch is not None:
-            watch.keep(self._read_at, self._purpose, None)
-        self.unwatched_j = self._since_look_j = self._peak_power_w = 0.0
+            watch.keep(self._read_at, self._lanes)
+        self.unwatched_j = self._peak_power_w = 0.0
+        self._sights = {None: Sight(self._read_at)}
         self._power_since = self._read_at, self.spent_j
         self._heart = threading.Event()
         self._thread = threading.Thread(target=self._live, name="ecoml-heartbeat", daemon=True)
@@ -109,10 +99,17 @@ class MeteredAccount:
         """That of the open window."""
         return self._window.provenance
 
-    def look(self) -> None:
+    def open_lanes(self, domains: Sequence[str]) -> None:
+        """From here on several trials run at once, each on the device of one of these domains."""
+        with self._lock:
+            self._lap()
+            self._lanes = Lanes(domains)
+
+    def look(self, lane: int | None = None) -> None:
         now = self._clock()
-        self._looks_blind_s = max(self._looks_blind_s or 0.0, now - self._looked_at)
-        self._looked_at = now
+        with self._lock:
+            if lane in self._sights:
+                self._sights[lane].look(now)
         if now < self._next_read_at:
             return
         self._lap()
@@ -122,33 +119,43 @@ class MeteredAccount:
         left_s = (self.limit_j - self.spent_j) / (4 * self._peak_power_w) if self._peak_power_w else 0.0
         self._next_read_at = now + min(left_s, LONGEST_BLIND_S)
 
-    def enter(self, purpose: Purpose, trial: int | None = None) -> None:
+    def enter(self, purpose: Purpose, trial: int | None = None, lane: int | None = None) -> None:
         with self._lock:
+            before = self._lanes.host if lane is None else self._lanes.busy.get(lane, AT_REST)
+            if purpose in (Purpose.TRAINING, Purpose.EVALUATION) and trial is None:
+                trial = before[1]
+            if (purpose, trial) == before:
+                return
             self._lap()
-            if purpose in (Purpose.OPTIMISER, Purpose.OVERHEAD) or trial is not None:
-                self._trial = trial
-            self._purpose = purpose
+            if lane is None:
+                self._lanes.host = purpose, trial
+            else:
+                self._lanes.busy[lane] = purpose, trial
+                self._sights.pop(None, None)
+                self._sights.setdefault(lane, Sight(self._read_at))
 
     def charge(self, trial: int, step: int, measurement: Measurement) -> Charge:
         """Settle a step that gave a measurement."""
         with self._lock, self._store.transaction():
             self._lap()
-            charge = Charge(self._tape.step.together, self._tape.evaluation_j)
+            taken = self._tape.step(trial)
+            charge = Charge(taken.energy.together, taken.evaluation_j)
             energy, spent_j = charge.energy, self.spent_j
             filled = Measurement(measurement.accuracy, energy.energy_j, energy.uncertainty_j)
             self._store.add_measurement(
                 trial, step, filled, energy.provenance, charge.evaluation_j, spent_j, energy.edge_j
             )
-            self._end_step()
+            self._end_step(trial)
         return charge
 
     def charge_only(self, trial: int, energy_j: float | None = None) -> Charge:
-        """Settle a step that gave no accuracy. The joules are the meter's; the arguments are for the other account."""
-        del trial, energy_j
+        """Settle a step that gave no accuracy. The joules are the meter's; `energy_j` is for the other account."""
+        del energy_j
         with self._lock:
             self._lap()
-            charge = Charge(self._tape.step.together, self._tape.evaluation_j)
-            self._end_step()
+            taken = self._tape.step(trial)
+            charge = Charge(taken.energy.together, taken.evaluation_j)
+            self._end_step(trial)
         return charge
 
     def settle(self) -> None:
@@ -175,13 +182,18 @@ class MeteredAccount:
         self._heart.set()
         self._thread.join()
 
-    def _end_step(self) -> None:
+    def _end_step(self, trial: int) -> None:
         """Enter the piece that was just cut and all before it; what comes next is overhead until someone says more."""
         self._enter()
-        self._tape.end_step()
-        self._purpose, self._trial = Purpose.OVERHEAD, None
-        self._since_look_j = 0.0
-        self._looked_at = self._clock()
+        self._tape.end_step(trial)
+        lane = self._lanes.of_trial(trial)
+        self._sights.pop(lane, None)
+        if lane is None:
+            self._lanes.host = AT_REST
+        else:
+            del self._lanes.busy[lane]
+        if not self._sights:
+            self._sights[None] = Sight(self._clock())
 
     def _enter(self) -> None:
         with self._store.transaction():
@@ -203,21 +215,17 @@ class MeteredAccount:
             lap_s, self._read_at = now - self._read_at, now
             lap_j = energy.energy_j
             self.spent_j += lap_j
-            self._tape.add(self._purpose, self._trial, energy)
+            divided = self._lanes.divide(energy)
+            self.lanes_j += sum(divided[activity].energy_j for activity in self._lanes.busy.values())
+            self._tape.add(energy, divided)
             if self._watch is not None:
                 self._watch.add(energy)
             since_s, since_j = self._power_since
             if now - since_s >= SHORTEST_POWER_S:
                 self._peak_power_w = max(self._peak_power_w, (self.spent_j - since_j) / (now - since_s))
                 self._power_since = now, self.spent_j
-            if self._looks_blind_s is None:
-                self._since_look_j += lap_j
-                self.unwatched_j = max(self.unwatched_j, self._since_look_j)
-            else:
-                power_w = lap_j / lap_s if lap_s > 0 else 0.0
-                self.unwatched_j = max(self.unwatched_j, self._since_look_j + min(lap_j, power_w * self._looks_blind_s))
-                self._since_look_j = min(lap_j, power_w * (now - self._looked_at))
-                self._looks_blind_s = None
+            for sight in self._sights.values():
+                self.unwatched_j = max(self.unwatched_j, sight.read(now, lap_s, lap_j))
 
     def _live(self) -> None:
         while not self._heart.wait(HEARTBEAT_S):
@@ -232,66 +240,4 @@ class MeteredAccount:
             self._store.note_in_flight(self._tape.pending)
             self._note_host()
             if self._watch is not None:
-                self._watch.keep(self._read_at, self._purpose, self._trial, last=last)
-
-
-class ReportedAccount:
-    """Charges what the caller's training reports, and nothing else.
-
-    Attributes:
-        limit_j: As in `MeteredAccount`.
-        spent_j: Reported joules since the search began.
-        unwatched_j: The most that one measurement reported.
-        thinking_cpu_s: CPU seconds of the optimiser in this sitting; shown, never charged.
-    """
-
-    def __init__(self, store: Store, *, spent_j: float = 0.0) -> None:
-        self.limit_j = float("inf")
-        self.spent_j = spent_j
-        self.unwatched_j = 0.0
-        self.thinking_cpu_s = 0.0
-        self._store = store
-        self._thinking_since: float | None = None
-
-    @property
-    def provenance(self) -> Provenance:
-        """The caller's."""
-        return Provenance.REPORTED
-
-    def look(self) -> None:
-        if self.spent_j >= self.limit_j:
-            raise BudgetExhausted
-
-    def enter(self, purpose: Purpose, trial: int | None = None) -> None:  # noqa: ARG002 - the account's contract
-        now = time.process_time()
-        if self._thinking_since is not None:
-            self.thinking_cpu_s += now - self._thinking_since
-        self._thinking_since = now if purpose is Purpose.OPTIMISER else None
-
-    def charge(self, trial: int, step: int, measurement: Measurement) -> Charge:
-        assert measurement.energy_j is not None, "the searcher sends only measurements with energy here"
-        energy = reported(measurement.energy_j, measurement.uncertainty_j)
-        self._count(energy)
-        with self._store.transaction():
-            self._store.add_measurement(trial, step, measurement, Provenance.REPORTED, 0.0, self.spent_j)
-            self._store.enter({(Purpose.TRAINING, trial): energy})
-        return Charge(energy.together)
-
-    def charge_only(self, trial: int, energy_j: float | None = None) -> Charge | None:
-        """Charge a step that reported energy but no accuracy one could use; None if it reported none."""
-        if energy_j is None:
-            return None
-        energy = reported(energy_j)
-        self._count(energy)
-        self._store.enter({(Purpose.TRAINING, trial): energy})
-        return Charge(energy.together)
-
-    def _count(self, energy: Energy) -> None:
-        self.spent_j += energy.energy_j
-        self.unwatched_j = max(self.unwatched_j, energy.energy_j)
-
-    def settle(self) -> None:
-        """Every joule is entered as it is reported."""
-
-    def close(self) -> None:
-        """There is no meter to let go of."""
+                self._watch.keep(self._read_at, self._lanes, last=last)

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from ecoml.energy import Provenance, Purpose
 from ecoml.errors import StorageError, TrainingError
-from ecoml.ledger.account import MeteredAccount, ReportedAccount
+from ecoml.ledger.account import MeteredAccount
 from ecoml.ledger.folder import RunFolder
-from ecoml.ledger.idle import Idle
+from ecoml.ledger.lane import Lane
+from ecoml.ledger.metering import Metering
+from ecoml.ledger.reported import ReportedAccount
 from ecoml.ledger.store import Snapshot, Store
 from ecoml.ledger.watch import Watch
-from ecoml.meter.base import Meter, Window
 from ecoml.meter.required import what_is_unmeasured
 from ecoml.trial import Measurement, Trial, next_point
 
 CLOSING_SHARE = 0.25
 """At most this share of the budget is kept back for testing the front and closing down."""
 
+NOTED_EVERY_S = 1.0
+"""So often, at most, what is reserved is put on disk while the search goes on."""
 
 ROUNDING = 1e-9
 """Ten steps of a tenth of the budget fit into it, although their sum in floating point may not."""
@@ -28,23 +32,6 @@ ROUNDING = 1e-9
 
 class NeedsMeter(Exception):  # noqa: N818 - a signal to the searcher, not an error
     """The first measurement brought no energy, although no meter was opened."""
-
-
-@dataclass(frozen=True, slots=True)
-class Metering:
-    """What a sitting's joules are read from.
-
-    Attributes:
-        meter: The host's one meter.
-        window: Its window over the sitting.
-        opened_s: When that was opened, on `time.monotonic`.
-        idle: What the host draws when nothing is done.
-    """
-
-    meter: Meter
-    window: Window
-    opened_s: float
-    idle: Idle
 
 
 class Ledger:
@@ -61,7 +48,6 @@ class Ledger:
 
     Attributes:
         budget_j: The ceiling on everything.
-        reserved_j: Forecast of the step that is under way.
         closing_j: Kept back for testing the front and closing down.
         unmeasured: What keeps the energy from being measured, one sentence with its remedy each.
     """
@@ -79,9 +65,10 @@ class Ledger:
         if store.recover():
             store.add_gap("the process was killed in a step: its joules since the last heartbeat went unseen")
         self.budget_j = budget_j
-        self.reserved_j = 0.0
+        self._reserved_j: dict[int | None, float] = {}  # by lane
         self.unmeasured: tuple[str, ...] = ()
         self._closed = False
+        self._noted_s = -math.inf
         self._folder = folder
         self._store = store
         self._open_metering = open_metering
@@ -121,6 +108,11 @@ class Ledger:
         return self._account.spent_j
 
     @property
+    def host_j(self) -> float:
+        """Joules spent so far outside of lanes."""
+        return self._account.spent_j - self._account.lanes_j
+
+    @property
     def provenance(self) -> Provenance:
         """What the present figures are worth."""
         return self._account.provenance
@@ -147,26 +139,42 @@ class Ledger:
         if not (self._provisional and not self.metered):
             self._account.look()
 
+    def open_lanes(self, domains: Sequence[str]) -> None:
+        """From here on several trials run at once, each on the device of one of these domains."""
+        self._account.open_lanes(domains)
+
+    def lane(self, number: int) -> Lane:
+        """What the training in a lane sees of this ledger."""
+        return Lane(lambda: self._account, number)
+
     def enter(self, purpose: Purpose, trial: int | None = None) -> None:
         """From here on joules count as `purpose`, for `trial`."""
         self._account.enter(purpose, trial)
 
-    def can_afford(self, forecast_j: float) -> bool:
-        """Whether a step of `forecast_j` fits. The very first step of a search is always tried."""
-        return not self._tried or (
-            self.left_j > ROUNDING * self.budget_j and forecast_j <= self.left_j * (1 + ROUNDING)
-        )
+    @property
+    def reserved_j(self) -> float:
+        """Forecasts of the steps that are under way."""
+        return math.fsum(self._reserved_j.values())
 
-    def reserve(self, forecast_j: float) -> bool:
+    def can_afford(self, forecast_j: float, lane: int | None = None) -> bool:
+        """Whether a step of `forecast_j` fits beside those in other lanes. A search's very first is always tried."""
+        held_j = math.fsum(j for other, j in self._reserved_j.items() if other is not None and other != lane)
+        left_j = self.left_j - held_j
+        return not self._tried or (left_j > ROUNDING * self.budget_j and forecast_j <= left_j * (1 + ROUNDING))
+
+    def reserve(self, forecast_j: float, lane: int | None = None) -> bool:
         """Set joules aside for a step; False, and nothing is set aside, if they are not there."""
-        if not self.can_afford(forecast_j):
+        if not self.can_afford(forecast_j, lane):
             return False
         self._tried = True
-        self.reserved_j = forecast_j
-        with self._store.transaction():
-            self._store.set("reserved_j", forecast_j, self.provenance)
+        self._reserved_j[lane] = forecast_j
+        if time.monotonic() - self._noted_s >= NOTED_EVERY_S:
             self._note_bounds()
         return True
+
+    def release(self, lane: int) -> None:
+        """Nothing is under way in a lane."""
+        self._reserved_j.pop(lane, None)
 
     def attach(self) -> None:
         """Begin to meter a search whose first measurement brought no energy."""
@@ -224,7 +232,7 @@ class Ledger:
         self._account.close()
         with self._store.transaction():
             self._store.set("ended", reason)
-            self._store.set("reserved_j", 0.0, self.provenance)
+            self._reserved_j.clear()
             self._note_bounds()
 
     @property
@@ -260,10 +268,14 @@ class Ledger:
         return account
 
     def _note_bounds(self) -> None:
-        self._store.set("overshoot_bound_j", self.overshoot_bound_j, self.provenance)
-        self._store.set("closing_j", self.closing_j, self.provenance)
-        if isinstance(self._account, ReportedAccount):
-            self._store.set("thinking_cpu_s", self._thinking_before_s + self._account.thinking_cpu_s)
+        """Put on disk what is reserved and what an overshoot is bounded by: for people, so not at every step."""
+        self._noted_s = time.monotonic()
+        with self._store.transaction():
+            self._store.set("reserved_j", self.reserved_j, self.provenance)
+            self._store.set("overshoot_bound_j", self.overshoot_bound_j, self.provenance)
+            self._store.set("closing_j", self.closing_j, self.provenance)
+            if isinstance(self._account, ReportedAccount):
+                self._store.set("thinking_cpu_s", self._thinking_before_s + self._account.thinking_cpu_s)
 
     def _settle_source(self, trial: Trial, brings_energy: bool) -> None:
         if brings_energy == (not self.metered):

@@ -46,6 +46,7 @@ class Store:
         self.path = path
         self._connection = connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._lock = threading.RLock()
+        self._in_flight = True  # as far as is known of a file that someone else wrote
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")
@@ -65,6 +66,7 @@ class Store:
                 yield
                 self._connection.execute("COMMIT")
             except BaseException as error:
+                self._in_flight = True
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 if isinstance(error, sqlite3.OperationalError):
@@ -131,7 +133,7 @@ class Store:
         """Enter joules for good; they are no longer in flight."""
         at = time.time()
         with self.transaction():
-            self._connection.execute("DELETE FROM in_flight")
+            self._forget_in_flight()
             self._connection.executemany(
                 "INSERT INTO entry (at, purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -144,8 +146,16 @@ class Store:
     def note_in_flight(self, pending: Pending) -> None:
         """Remember what the present step has used so far, in case the process is killed."""
         with self.transaction():
+            self._forget_in_flight()
+            rows = list(_rows(pending))
+            self._connection.executemany("INSERT INTO in_flight VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            self._in_flight = bool(rows)
+
+    def _forget_in_flight(self) -> None:
+        """Most steps are shorter than a heartbeat: then nothing is there, and no page is written for it."""
+        if self._in_flight:
             self._connection.execute("DELETE FROM in_flight")
-            self._connection.executemany("INSERT INTO in_flight VALUES (?, ?, ?, ?, ?, ?, ?)", list(_rows(pending)))
+            self._in_flight = False
 
     def next_sitting(self) -> int:
         """The number of a sitting that begins now."""

@@ -1,16 +1,34 @@
 """The tape: the meter's energy in pieces, cut where the purpose changes, until it is entered.
 
 Pieces that follow one another on the same purpose are one window: the edge between them cancels. So are the pieces of a
-step (training, then evaluation), and all pieces of a sitting, which are what the host took.
+step (training, then evaluation), and all pieces of a sitting, which are what the host took. Where several trials run at
+once, a piece is divided first (`lanes.py`), and each trial's shares follow one another in the same sense.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from ecoml.energy import Energy, Purpose
+from ecoml.ledger.lanes import Activity
 
 _OF_STEP = (Purpose.TRAINING, Purpose.EVALUATION)
 
-Key = tuple[Purpose, int | None]
+
+@dataclass(slots=True)
+class Step:
+    """Training and evaluation of a trial since its last step ended, entered or not.
+
+    Attributes:
+        energy: All of it.
+        evaluation_j: The evaluation's part.
+        goes_on: Whether the next piece begins where the last one ended.
+    """
+
+    energy: Energy
+    evaluation_j: float = 0.0
+    goes_on: bool = True
 
 
 class Tape:
@@ -22,64 +40,61 @@ class Tape:
 
     def __init__(self) -> None:
         self.host: Energy | None = None
-        self._apart: dict[Key, Energy] = {}
-        self._last: tuple[Key, Energy] | None = None
-        self._step: Energy | None = None
-        self._step_goes_on = False
-        self._evaluation_j = 0.0
+        self._apart: dict[Activity, Energy] = {}
+        self._last: dict[Activity, Energy] = {}
+        self._steps: dict[int | None, Step] = {}
         self._told: set[str] = set()
 
-    def add(self, purpose: Purpose, trial: int | None, piece: Energy) -> None:
-        """A piece that begins where the one before ended. A gap that lasts is kept once."""
+    def add(self, piece: Energy, divided: Mapping[Activity, Energy]) -> None:
+        """A piece that begins where the one before ended, and whose it is. A gap that lasts is kept once."""
         bare = Energy(piece.domains)
-        piece = Energy(piece.domains, tuple(gap for gap in piece.gaps if gap not in self._told))
-        self._told.update(piece.gaps)
         self.host = bare if self.host is None else self.host.then(bare)
-        key = purpose, trial
-        if self._last is not None and self._last[0] == key:
-            self._last = key, self._last[1].then(piece)
-        else:
-            self._put_apart()
-            self._last = key, piece
-        if purpose not in _OF_STEP:
-            self._step_goes_on = False
-            return
-        if self._step is None:
-            self._step = bare
-        else:
-            self._step = self._step.then(bare) if self._step_goes_on else self._step + bare
-        self._step_goes_on = True
-        if purpose is Purpose.EVALUATION:
-            self._evaluation_j += piece.energy_j
+        for activity in [activity for activity in self._last if activity not in divided]:
+            self._put_apart(activity)
+        for step in [step for trial, step in self._steps.items() if not _goes_on(trial, divided)]:
+            step.goes_on = False
+        for activity, share in divided.items():
+            new = Energy(share.domains, tuple(gap for gap in share.gaps if gap not in self._told))
+            self._last[activity] = self._last[activity].then(new) if activity in self._last else new
+            self._add_to_step(activity, Energy(share.domains))
+        self._told.update(piece.gaps)
 
     @property
-    def pending(self) -> dict[Key, Energy]:
+    def pending(self) -> dict[Activity, Energy]:
         """What is not entered yet, by purpose and trial."""
         pending = dict(self._apart)
-        if self._last is not None:
-            key, piece = self._last
-            pending[key] = pending.get(key, Energy()) + piece
+        for activity, piece in self._last.items():
+            pending[activity] = pending.get(activity, Energy()) + piece
         return pending
 
-    @property
-    def step(self) -> Energy:
-        """Training and evaluation since the last step ended, entered or not."""
-        return self._step or Energy()
-
-    @property
-    def evaluation_j(self) -> float:
-        """The evaluation's part of the step."""
-        return self._evaluation_j
+    def step(self, trial: int) -> Step:
+        """The step of a trial."""
+        return self._steps.get(trial, Step(Energy()))
 
     def entered(self) -> None:
         """All that was pending is entered."""
-        self._apart, self._last = {}, None
+        self._apart, self._last = {}, {}
 
-    def end_step(self) -> None:
-        """The next piece of training is another step's."""
-        self._step, self._step_goes_on, self._evaluation_j = None, False, 0.0
+    def end_step(self, trial: int) -> None:
+        """The next piece of a trial's training is another step's."""
+        self._steps.pop(trial, None)
 
-    def _put_apart(self) -> None:
-        if self._last is not None:
-            key, piece = self._last
-            self._apart[key] = self._apart.get(key, Energy()) + piece
+    def _put_apart(self, activity: Activity) -> None:
+        self._apart[activity] = self._apart.get(activity, Energy()) + self._last.pop(activity)
+
+    def _add_to_step(self, activity: Activity, bare: Energy) -> None:
+        purpose, trial = activity
+        if purpose not in _OF_STEP:
+            return
+        step = self._steps.get(trial)
+        if step is None:
+            step = self._steps[trial] = Step(bare)
+        else:
+            step.energy = step.energy.then(bare) if step.goes_on else step.energy + bare
+            step.goes_on = True
+        if purpose is Purpose.EVALUATION:
+            step.evaluation_j += bare.energy_j
+
+
+def _goes_on(trial: int | None, divided: Mapping[Activity, Energy]) -> bool:
+    return any((purpose, trial) in divided for purpose in _OF_STEP)

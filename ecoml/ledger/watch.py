@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from ecoml.energy import Energy, Purpose
+from ecoml.energy import Energy
+from ecoml.ledger.lanes import Lanes
 from ecoml.ledger.store import PowerSample, Store
 from ecoml.meter.base import DeviceState, Meter
 
@@ -60,7 +61,7 @@ class Watch:
         if self._trace:
             self._since_sample = piece if self._since_sample is None else self._since_sample.then(piece)
 
-    def keep(self, now_s: float, purpose: Purpose, trial: int | None, *, last: bool = False) -> None:
+    def keep(self, now_s: float, lanes: Lanes, *, last: bool = False) -> None:
         """Put on disk what was seen up to now, and what is going on; at the last time however little it is."""
         for (domain, pid, name), seconds in self._seen.items():
             self._store.add_shared(domain, pid, name, seconds)
@@ -72,6 +73,7 @@ class Watch:
         samples = []
         for domain, part in self._since_sample.domains.items():
             power = part.times(1 / lasted_s)
+            purpose, trial = lanes.of_domain(domain)
             state = self._states.get(domain, DeviceState())
             samples.append(
                 PowerSample(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from ecoml.errors import MeterError
+from ecoml.meter.base import Source
 from ecoml.meter.device import ask
-from ecoml.meter.nvml import gpus_left_by, order_is_certain
+from ecoml.meter.nvml import MODULE, gpus_left_by, order_is_certain
 
 
 def nvml_indices(ordinals: Collection[int], nvml: Any | None = None) -> tuple[int, ...] | None:
@@ -40,3 +42,23 @@ def nvml_indices(ordinals: Collection[int], nvml: Any | None = None) -> tuple[in
         ask(nvml, "nvmlShutdown")
     indices = tuple(index for index in found if isinstance(index, int))
     return indices if len(indices) == len(found) else None
+
+
+def domains_of(ordinals: Sequence[int], sources: Iterable[Source]) -> list[str]:
+    """The domain of each GPU that CUDA numbers so, by which trials that run on them at once are told apart.
+
+    Raises:
+        MeterError: One of them has no domain of its own among the sources used.
+    """
+    used = {source.domain for source in sources if source.used}
+    domains: list[str] = []
+    for ordinal in ordinals:
+        names = [f"{kind}:{index}" for index in nvml_indices((ordinal,)) or () for kind in ("gpu", MODULE)]
+        own = [name for name in names if name in used and name not in domains]
+        if not own:
+            raise MeterError(
+                f"cuda:{ordinal} has no energy counter of its own that can be read here, so the energy of trials on"
+                " several GPUs at once cannot be told apart; name one device, or see `ecoml meters`"
+            )
+        domains += own
+    return domains

@@ -75,14 +75,10 @@ class HostWindow:
                 short = any(part.edge_j > _NOTEWORTHY * part.energy_j for part in parts)
                 self._last = self._meter.snapshot(aligned=True) if short else last
 
-    def lap(self, *, aligned: bool = False) -> Energy:
-        """Energy since the window opened or since the last lap; the next lap starts at this very reading.
-
-        Args:
-            aligned: Whether to wait up to 2 ms for a counter's update, so that a short lap is known well.
-        """
+    def lap(self) -> Energy:
+        """Energy since the window opened or since the last lap; the next lap starts at this very reading."""
         with self._lock:
-            first, self._lapped = self._lapped, self._last or self._meter.snapshot(aligned=aligned)
+            first, self._lapped = self._lapped, self._last or self._meter.snapshot()
             return self._meter.between(first, self._lapped)
 
     def energy(self) -> Energy:

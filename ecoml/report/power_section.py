@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ def power_section(result: Result) -> Html | None:
     )
     caption = (
         "Mean power between two beats of the account, a second apart; the area under a line is the energy that the"
-        f" account holds. Shaded: trials, by turns.{put_together}"
+        f" account holds. Shaded: {_shaded(by_domain)}, by turns.{put_together}"
     )
     return section(
         "power",
@@ -105,6 +105,14 @@ def _bands(timed: Sequence[Timed]) -> list[dict[str, Any]]:
             bands.append({"trial": trial, "start_s": start_s, "end_s": of_trial[-1][0], "dark": len(bands) % 2 == 0})
     longest = sorted(bands, key=lambda band: band["start_s"] - band["end_s"])[:MOST_BANDS]
     return sorted(longest, key=lambda band: band["start_s"])
+
+
+def _shaded(by_domain: Mapping[str, Sequence[Timed]]) -> str:
+    """Which trials the bands are: where several ran side by side, those of the first domain."""
+    (first, timed), *others = by_domain.items()
+    trials = [sample.trial for _, sample in timed]
+    alike = all([sample.trial for _, sample in other] == trials for _, other in others)
+    return "trials" if alike else f"trials on {first}"
 
 
 def _drawing(drawn: dict[str, list[Timed]], bands: Sequence[dict[str, Any]], style: Style) -> Drawing:

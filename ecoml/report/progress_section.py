@@ -32,7 +32,7 @@ def progress_section(result: Result) -> Html | None:
     return section(
         "progress",
         "What the energy bought",
-        element("p", _verdict(pieces, knee)),
+        element("p", _verdict(pieces, knee, result.energy.provenance)),
         chart(
             "progress",
             progress_drawing(result, PAGE),
@@ -66,16 +66,19 @@ def _pieces(result: Result) -> list[Stretch]:
     return stretches(steps, result.energy.total_j)
 
 
-def _verdict(pieces: list[Stretch], knee: Stretch | None) -> str:
+def _verdict(pieces: list[Stretch], knee: Stretch | None, source: Provenance) -> str:
     if not pieces or overall(pieces).to_accuracy <= overall(pieces).from_accuracy:
         return "No measurement was better than the first one: all energy after it bought no accuracy."
     whole = overall(pieces)
     if knee is None:
-        return f"Accuracy rose evenly to the end, by {_gain(whole)} a kWh: more energy may well have bought more of it."
+        return (
+            f"Accuracy rose evenly to the end, by {_gain(whole)} a kWh ({source}): more energy may well have"
+            " bought more of it."
+        )
     after = Stretch(knee.from_j, whole.to_j, knee.from_accuracy, whole.to_accuracy)
     return (
-        f"The point of diminishing returns is {format_energy(knee.from_j)}: by then the search had reached"
-        f" {percent(knee.from_accuracy)}, and each kWh after it bought {_gain(after)} on average, against"
+        f"The point of diminishing returns is {format_energy(knee.from_j)} ({source}): by then the search had"
+        f" reached {percent(knee.from_accuracy)}, and each kWh after it bought {_gain(after)} on average, against"
         f" {_gain(whole)} over the whole search. {percent(1 - knee.from_j / whole.to_j, 0)} of the energy was spent"
         f" beyond it, for {_points(whole.to_accuracy - knee.from_accuracy)}."
     )

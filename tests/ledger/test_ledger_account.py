@@ -139,3 +139,16 @@ def test_the_heartbeat_puts_a_long_step_on_disk(opened, meter, monkeypatch):
         time.sleep(0.01)
     assert store.in_flight_j() == 9
     assert store.snapshot().spent_j == 0
+
+
+def test_staying_with_a_purpose_reads_no_meter(opened, meter, monkeypatch):
+    monkeypatch.setattr(account_module, "HEARTBEAT_S", 1e3)
+    account, _ = opened(meter)
+    account.enter(Purpose.TRAINING, 0)
+    before_j = account.spent_j
+    meter.spend(3)
+    account.enter(Purpose.TRAINING, 0)
+    account.enter(Purpose.TRAINING)
+    assert account.spent_j == before_j
+    account.enter(Purpose.OVERHEAD)
+    assert account.spent_j == before_j + 3

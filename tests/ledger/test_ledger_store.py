@@ -98,3 +98,15 @@ def test_another_database_is_refused(tmp_path):
     connection.close()
     with pytest.raises(RunFolderError, match="not an ecoml ledger"):
         read_snapshot(path)
+
+
+def test_joules_in_flight_survive_an_entry_that_was_taken_back(store, path):
+    store.add_trial(Trial(0, {}))
+    store.note_in_flight({(Purpose.TRAINING, 0): joules(4)})
+    with pytest.raises(RuntimeError), store.transaction():
+        store.enter({(Purpose.TRAINING, 0): joules(6)})
+        raise RuntimeError("the disk is full")
+    assert store.in_flight_j() == 4
+    store.enter({(Purpose.TRAINING, 0): joules(6)})
+    assert store.in_flight_j() == 0
+    assert read_snapshot(path).spent_j == 6

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from ecoml.energy import DomainEnergy, Energy, Provenance, Purpose
+from ecoml.ledger.lanes import Lanes
 from ecoml.ledger.store import Store, read_trace
 from ecoml.ledger.watch import HOST, OBSERVE_S, Watch
 from ecoml.meter.base import DeviceState, Process
@@ -30,6 +31,12 @@ def metering(observed, neighbours=()):
     return SimpleNamespace(observe=observe, neighbours=neighbours, calls=calls)
 
 
+def at(purpose, trial):
+    lanes = Lanes()
+    lanes.host = purpose, trial
+    return lanes
+
+
 def piece(energy_j, edge_j=1.0):
     half = edge_j / 2
     return Energy({"gpu:0": DomainEnergy(energy_j, 0.05 * energy_j + edge_j, Provenance.MEASURED, edge_j, half, half)})
@@ -44,7 +51,7 @@ def test_the_trace_holds_every_joule_and_what_the_device_told(store):
             watch.add(piece(energy_j))
             spent_j += energy_j
         watch.observe(float(beat))
-        watch.keep(float(beat), Purpose.TRAINING, 3)
+        watch.keep(float(beat), at(Purpose.TRAINING, 3))
     samples = read_trace(store.path)
     assert math.fsum(sample.power_w * sample.seconds for sample in samples) == pytest.approx(spent_j)
     assert [sample.seconds for sample in samples] == [1.0] * 5
@@ -60,7 +67,7 @@ def test_without_a_trace_no_power_is_kept_and_devices_are_asked_now_and_then(sto
     for second in range(1, 41):
         watch.add(piece(10.0))
         watch.observe(float(second))
-        watch.keep(float(second), Purpose.TRAINING, 0)
+        watch.keep(float(second), at(Purpose.TRAINING, 0))
     assert read_trace(store.path) == []
     assert len(meter.calls) <= 40 / OBSERVE_S + 1
 
@@ -70,7 +77,7 @@ def test_others_on_the_device_and_other_meters_of_the_host_are_kept_with_their_t
     watch = Watch(metering(other, neighbours=(4321,)), store, 0.0, trace=True)
     for second in range(1, 5):
         watch.observe(float(second))
-        watch.keep(float(second), Purpose.OVERHEAD, None)
+        watch.keep(float(second), Lanes())
     found = {(shared.domain, shared.pid): shared for shared in store.snapshot().shared}
     assert set(found) == {("gpu:0", 77), ("gpu:0", 78), (HOST, 4321)}
     assert found["gpu:0", 77].seconds == pytest.approx(3.0)
@@ -81,5 +88,5 @@ def test_others_on_the_device_and_other_meters_of_the_host_are_kept_with_their_t
 def test_a_meter_of_ones_own_that_shows_no_devices_will_do(store):
     watch = Watch(SimpleNamespace(), store, 0.0, trace=True)
     watch.observe(1.0)
-    watch.keep(1.0, Purpose.OVERHEAD, None)
+    watch.keep(1.0, Lanes())
     assert store.snapshot().shared == ()

@@ -63,12 +63,12 @@ class WorkerRun:
         self.frozen: Path | None = None
         self.steps = 0
         self.closed = False
-        self._worker = worker
+        self.worker = worker
 
     def __next__(self) -> Measurement:
         if self.closed:
             raise StopIteration
-        accuracy = self._worker.advance(self)
+        accuracy = self.worker.advance(self)
         if accuracy is None:
             raise StopIteration
         self.steps += 1
@@ -78,7 +78,7 @@ class WorkerRun:
         """Let go of its network. May be called twice."""
         if not self.closed:
             self.closed = True
-            self._worker.forget(self)
+            self.worker.forget(self)
 
 
 class Worker:
@@ -163,6 +163,12 @@ class Worker:
         with self._lock:
             accuracy: float = self._request("test", workload, path, problem, patience_s=patience_s)
         return accuracy
+
+    def leave(self, run: WorkerRun) -> None:
+        """Put a run into a file, if it is held, so that another worker can go on with it."""
+        with self._lock:
+            if self._held is run:
+                self._leave()
 
     def forget(self, run: WorkerRun) -> None:
         """A run is closed."""
@@ -300,20 +306,22 @@ def _error(pickled: bytes | None, line: str, trace: str) -> BaseException:
     return error
 
 
-def _shared() -> Callable[[], Worker]:
-    worker: Worker | None = None
+def _shared() -> Callable[..., Worker]:
+    workers: dict[str | None, Worker] = {}
     lock = threading.Lock()
 
-    def shared() -> Worker:
-        nonlocal worker
+    def shared(device: str | None = None) -> Worker:
         with lock:
-            if worker is None:
-                worker = Worker()
-                atexit.register(worker.stop)
-            return worker
+            if device not in workers:
+                workers[device] = Worker()
+                atexit.register(workers[device].stop)
+            return workers[device]
 
     return shared
 
 
 shared_worker = _shared()
-"""The worker of this process; several trainings, one after the other or in turns, share what it has loaded."""
+"""The worker of this process; several trainings, one after the other or in turns, share what it has loaded.
+
+Where trials are trained on several devices at once, each device has its own: `shared_worker("cuda:1")`.
+"""

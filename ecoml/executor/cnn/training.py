@@ -13,6 +13,7 @@ from ecoml.errors import UsageError
 from ecoml.executor.base import Account, Run
 from ecoml.executor.cnn import catalogue
 from ecoml.executor.cnn.floor import Floor
+from ecoml.executor.cnn.part import CnnPart, devices_of, gpu_of
 from ecoml.executor.cnn.plan import plan
 from ecoml.executor.cnn.process import WorkerRun, shared_worker
 from ecoml.executor.cnn.settings import Settings, validate_space
@@ -39,7 +40,8 @@ class CnnTraining:
         data: A name (see `available_data`), a folder of images by class, or an `.npz` file.
         data_dir: For named data: the folder their files are in or are downloaded to; by default the user's cache.
         download: Whether to download named data that are not there.
-        device: As torch names it (`cpu`, `cuda`, `cuda:1`); by default the first GPU, else the CPU.
+        device: As torch names it (`cpu`, `cuda`, `cuda:1`); by default the first GPU, else the CPU. Of several GPUs
+            (`cuda:0,cuda:1`) each trains a trial of its own, in a worker of its own, at the same time.
         seed: ≥ 0. It decides on the division into training and validation images and, with a trial's number, on that
             trial's initial weights, order of images, augmentation and dropout. It may be set until the first trial
             starts.
@@ -96,6 +98,8 @@ class CnnTraining:
         self.model = model
         self.patience_s = patience_s
         self._prepared: tuple[Workload, Prepared] | None = None
+        self._devices = devices_of(device)
+        self._parts: tuple[CnnPart, ...] = ()
 
     @property
     def problem(self) -> str:
@@ -141,7 +145,13 @@ class CnnTraining:
     def start(self, trial: Trial, account: Account) -> Run:
         """A run of `trial.config`; its first step builds the network, and fails if the configuration is not usable."""
         workload, _ = self._ready()
+        if self._parts:
+            return self._parts[0].start(trial, account)
         return WorkerRun(shared_worker(), workload, trial, account, self.patience_s)
+
+    def parts(self) -> tuple[CnnPart, ...]:
+        """One for each of several devices, once `prepare` was called."""
+        return self._parts
 
     def describe(self) -> Mapping[str, Any]:
         """What builds this executor again; what was not given is left out."""
@@ -176,7 +186,9 @@ class CnnTraining:
         return plan(Settings.of(config), found.shape, len(found.classes)).parameters
 
     def gpus(self) -> tuple[int, ...]:
-        """CUDA's number of the GPU it trains on; none for the CPU."""
+        """CUDA's numbers of the GPUs it trains on; none for the CPU."""
+        if self._devices:
+            return tuple(map(gpu_of, self._devices))
         kind, _, number = (self.device or "cuda").partition(":")
         return (int(number) if number.isdigit() else 0,) if kind == "cuda" else ()
 
@@ -205,7 +217,7 @@ class CnnTraining:
         """
         if not isinstance(run, WorkerRun) or run.closed or not run.steps:
             raise ValueError(f"trial {trial.number} has no weights to save: it was never advanced, or it is closed")
-        shared_worker().save(run, path, self.problem)
+        run.worker.save(run, path, self.problem)
 
     def test(self, path: Path) -> float:
         """Test accuracy in [0, 1] of the model saved at `path`.
@@ -214,12 +226,13 @@ class CnnTraining:
             UsageError: The file cannot be used, or its model takes other images or knows other classes.
         """
         workload, _ = self._ready()
-        return shared_worker().test(workload, path, self.problem, self.patience_s)
+        worker = self._parts[0].worker if self._parts else shared_worker()
+        return worker.test(workload, path, self.problem, self.patience_s)
 
     def _ready(self) -> tuple[Workload, Prepared]:
         if self._prepared is not None and self._prepared[0].seed == self.seed:
             return self._prepared
-        cores = 1 if self.deterministic else _cores()
+        cores = 1 if self.deterministic else max(1, _cores() // max(1, len(self._devices)))
         workload = Workload(
             self.data,
             self.data_dir,
@@ -233,7 +246,12 @@ class CnnTraining:
             None if self.model is None else _pickled(self.model),
             None if self.model is None else name_of(self.model),
         )
-        self._prepared = workload, shared_worker().prepare(workload)
+        if self._devices:
+            self._parts = tuple(CnnPart(workload, device, self.patience_s) for device in self._devices)
+            found = [part.prepare() for part in self._parts]
+            self._prepared = self._parts[0].workload, found[0]
+        else:
+            self._prepared = workload, shared_worker().prepare(workload)
         return self._prepared
 
 

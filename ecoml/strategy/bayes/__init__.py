@@ -28,6 +28,7 @@ from ecoml.strategy.bayes.energy_model import EnergyModel
 from ecoml.strategy.bayes.evidence import Evidence, evidence_of, milestones, twins
 from ecoml.strategy.bayes.pace import Pace
 from ecoml.strategy.candidates import Candidates, Pool
+from ecoml.strategy.doubt import log_energy_variance
 from ecoml.strategy.lattice import Key, key
 from ecoml.strategy.pareto import front_indices
 from ecoml.strategy.random import RandomSearch
@@ -172,7 +173,7 @@ class Bayes:
         measured = evidence.trials[: evidence.measured]
         surrogate = Surrogate(self._hyperparameters(trials), _observations(tried, evidence))
         known_j = np.array([trial.curve[-1].energy_j / trial.step for trial in measured])
-        energy = EnergyModel(tried[: len(measured)], known_j)
+        energy = EnergyModel(tried[: len(measured)], known_j, log_energy_variance(measured))
 
         ends, _ = surrogate(tried, np.arange(len(tried)), np.full(len(tried), math.log(evidence.horizon)))
         top = np.argsort(-ends[: len(measured)], kind="stable")[:_INCUMBENTS]

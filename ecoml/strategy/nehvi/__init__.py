@@ -98,7 +98,7 @@ class Nehvi:
         pending = [*(trial.config for trial in known.pending), *self._asked.values()]
         x = self._candidates.pool([ended[i] for i in learnt]).x
         with thinking(seed):
-            model = fit(x, known.y[learnt])
+            model = fit(x, known.y[learnt], known.variance[learnt])
             acquisition = Acquisition(model, x, self._candidates.pool(pending).x, known.reference, seed)
             values = acquisition(pool.x)
             for scale in _REFINEMENTS:

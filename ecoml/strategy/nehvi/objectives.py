@@ -3,6 +3,7 @@
     Notation
         V   n×2   raw objectives: accuracy and −log energy_j
         Y   n×2   V standardised, with failures filled in: what the surrogate is fitted to
+        S   n×2   variance of Y by how well the joules are known (`ecoml.strategy.doubt`); 0 for accuracies and failures
         r   (2,)  reference point, on the scale of Y: hypervolume counts from here
 
 Nothing here depends on a benchmark's range: energies times a constant and accuracies times a constant give the same Y
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ecoml.strategy.doubt import log_energy_variance
 from ecoml.strategy.pareto import front_indices
 from ecoml.trial import Trial, TrialState
 
@@ -37,6 +39,7 @@ class Objectives:
         failed: Trials that failed.
         pending: Trials that may still bring a result.
         y: Y (n, 2), the measured ones first, then the failed ones.
+        variance: S (n, 2).
         reference: r (2,).
         incumbents: Indices into `measured`: its front and its most accurate few.
     """
@@ -45,6 +48,7 @@ class Objectives:
     failed: tuple[Trial, ...]
     pending: tuple[Trial, ...]
     y: Array
+    variance: Array
     reference: Array
     incumbents: NDArray[np.intp]
 
@@ -91,7 +95,9 @@ def objectives_of(trials: Sequence[Trial], initial: int) -> Objectives | None:
     y = (clipped - centre) / spread
     filled = np.array([y[:, 0].min(), np.median(y[:, 1])])
     y = np.concatenate([y, np.tile(filled, (len(failed), 1))])
-    return Objectives(measured, failed, pending, y, (reference - centre) / spread, incumbents)
+    variance = np.zeros_like(y)
+    variance[: len(measured), 1] = log_energy_variance(measured) / spread[1] ** 2
+    return Objectives(measured, failed, pending, y, variance, (reference - centre) / spread, incumbents)
 
 
 def most_telling(known: Objectives, count: int) -> NDArray[np.intp]:

@@ -12,15 +12,19 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its imports use parts of torch that torch has declared deprecated
     from botorch.acquisition.multi_objective import logei
     from botorch.models import SingleTaskGP
+    from botorch.models.utils.gpytorch_modules import get_gaussian_likelihood_with_lognormal_prior
     from botorch.optim.fit import fit_gpytorch_mll_scipy
     from botorch.sampling.normal import SobolQMCNormalSampler
+    from gpytorch.likelihoods import FixedNoiseGaussianLikelihood
     from gpytorch.mlls import ExactMarginalLogLikelihood
 
 __all__ = [
     "ExactMarginalLogLikelihood",
+    "FixedNoiseGaussianLikelihood",
     "SingleTaskGP",
     "SobolQMCNormalSampler",
     "fit_gpytorch_mll_scipy",
+    "get_gaussian_likelihood_with_lognormal_prior",
     "logei",
     "thinking",
 ]

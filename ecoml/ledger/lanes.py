@@ -1,0 +1,72 @@
+"""Lanes: whose the joules of a piece are, where several trials run at once, each on a metered device of its own.
+
+A device's joules are those of the trial that runs on it; of a device on which none runs they are the host's own
+business: the strategy's thinking, or overhead. What has no lane (processors, memory) is divided equally among all that
+is under way: each trial, and the strategy while it thinks. Nobody can tell whose it was, so a share among several may
+be all of it or nothing, and its half-width says so. Shares always sum to what is shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ecoml.energy import DomainEnergy, Energy, Purpose
+
+Activity = tuple[Purpose, int | None]
+"""What joules are spent on, and for which trial (None: for none)."""
+
+AT_REST: Activity = (Purpose.OVERHEAD, None)
+
+
+class Lanes:
+    """What is going on, on the host and in each lane.
+
+    Args:
+        domains: That of each lane's device; none where one thing goes on at a time, which then has all joules.
+
+    Attributes:
+        host: What the host itself is at.
+        busy: What is going on in a lane, by its number; a lane at rest is not in it.
+    """
+
+    def __init__(self, domains: Sequence[str] = ()) -> None:
+        self.host = AT_REST
+        self.busy: dict[int, Activity] = {}
+        self._lane_of = {domain: lane for lane, domain in enumerate(domains)}
+
+    def of_trial(self, trial: int) -> int | None:
+        """The lane in which a trial runs; None if it runs in none."""
+        return next((lane for lane, (_, number) in self.busy.items() if number == trial), None)
+
+    def of_domain(self, domain: str) -> Activity:
+        """What is going on that draws on a domain; of one that several trials share, what the host itself is at."""
+        lane = self._lane_of.get(domain)
+        return self.host if lane is None else self.busy.get(lane, self.host)
+
+    def divide(self, piece: Energy) -> dict[Activity, Energy]:
+        """Whose the joules of a piece are during which nothing changed."""
+        if not self.busy:
+            return {self.host: piece}
+        sharers = list(self.busy.values())
+        if self.host[0] is Purpose.OPTIMISER:
+            sharers.append(self.host)
+        divided: dict[Activity, dict[str, DomainEnergy]] = {activity: {} for activity in (*sharers, self.host)}
+        for domain, part in piece.domains.items():
+            if domain in self._lane_of:
+                divided[self.of_domain(domain)][domain] = part
+            else:
+                for activity in sharers:
+                    divided[activity][domain] = _share(part, len(sharers))
+        first = sharers[0]
+        return {
+            activity: Energy(domains, piece.gaps if activity == first else ())
+            for activity, domains in divided.items()
+            if domains
+        }
+
+
+def _share(part: DomainEnergy, among: int) -> DomainEnergy:
+    """One of so many equal shares, which may in truth be anything from nothing to all."""
+    share = part.times(1.0 / among)
+    return replace(share, uncertainty_j=part.uncertainty_j / among + part.energy_j * (1.0 - 1.0 / among))

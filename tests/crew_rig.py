@@ -1,0 +1,145 @@
+"""A simulated host with GPUs, and an executor that trains on all of them; time goes by only when all wait for it."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import FIRST_COMPLETED, wait
+
+import ecoml
+from ecoml.energy import Purpose
+from ecoml.ledger.account import MeteredAccount
+from ecoml.ledger.idle import Idle
+from ecoml.meter import open_meter
+from ecoml.meter.ordinals import nvml_indices
+from ecoml.testing.hosts import SimulatedHost
+
+GPU_W = (300.0, 700.0)
+CPU_W = 100.0
+LOOKS = 4
+PATIENCE_S = 60.0
+
+
+class Rig:
+    """Lets the simulated time go by, to the end of the next thing that any lane is at.
+
+    Attributes:
+        taken_over: (trial, part) wherever a part went on with a run.
+    """
+
+    def __init__(self, folder, monkeypatch, *, counted=2):
+        self.host = SimulatedHost(folder)
+        self.host.add_package(power_w=CPU_W, period_s=1e-3)
+        self.gpus = [self.host.add_gpu(power_w=power_w, period_s=1e-3) for power_w in GPU_W[:counted]]
+        self.taken_over = []
+        self.interrupt_at = None
+        self._ends_s = {}
+        self._changed = threading.Condition()
+        clock = self.host.clock
+
+        class Clocked(MeteredAccount):
+            def __init__(self, store, window, *, spent_j, opened_s, watch):
+                super().__init__(store, window, spent_j=spent_j, watch=watch, clock=clock)
+
+        monkeypatch.setattr("ecoml.ledger.ledger.MeteredAccount", Clocked)
+        monkeypatch.setattr("ecoml.searcher.measure_idle", lambda meter, left_j: Idle())
+        monkeypatch.setattr(
+            "ecoml.meter.open_meter",
+            lambda gpus=None: open_meter(root=self.host.root, nvml=self.host.nvml, clock=self.host.clock, gpus=gpus),
+        )
+        monkeypatch.setattr("ecoml.meter.ordinals.nvml_indices", lambda few: nvml_indices(few, self.host.nvml))
+        monkeypatch.setattr("ecoml.crew.wait", self.conduct)
+        monkeypatch.setattr("ecoml.ledger.account.HEARTBEAT_S", 1e3)
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def spend(self, lane, seconds):
+        """Called in a lane: come back when so much time has gone by."""
+        with self._changed:
+            end_s = self._ends_s[lane] = self.host.now_s + seconds
+            self._changed.notify_all()
+            assert self._changed.wait_for(lambda: self.host.now_s >= end_s - 1e-9, PATIENCE_S), "time stood still"
+            del self._ends_s[lane]
+            self._changed.notify_all()
+
+    def _all_have_left(self):
+        return all(end_s > self.host.now_s + 1e-9 for end_s in self._ends_s.values())
+
+    def conduct(self, steps, return_when=FIRST_COMPLETED):
+        """In place of waiting for the first of several steps."""
+        while not any(step.done() for step in steps):
+            with self._changed:
+                if len(self._ends_s) < len(steps):
+                    self._changed.wait(0.001)
+                    continue
+                if self.interrupt_at is not None and self.host.now_s >= self.interrupt_at:
+                    self.interrupt_at = None
+                    raise KeyboardInterrupt
+                self.host.advance(max(0.0, min(self._ends_s.values()) - self.host.now_s))
+                self._changed.notify_all()
+                self._changed.wait_for(self._all_have_left, PATIENCE_S)
+        return wait(steps, return_when=return_when)
+
+
+class Part:
+    """A GPU on which a step takes as many seconds as the configuration's width is tens."""
+
+    def __init__(self, rig, gpu, outcome):
+        self.rig, self.gpu, self.outcome = rig, gpu, outcome
+
+    def start(self, trial, account):
+        return Run(self, trial, account)
+
+    def leave(self, run):
+        assert run.part is self
+
+    def take_over(self, run, account):
+        self.rig.taken_over.append((run.trial.number, run.part.gpu, self.gpu))
+        run.part, run.account = self, account
+
+
+class Run:
+    def __init__(self, part, trial, account):
+        self.part, self.trial, self.account, self.steps, self.closed = part, trial, account, 0, False
+
+    def __next__(self):
+        seconds = self.trial.config["width"] / 10
+        for _ in range(LOOKS):
+            self.account.look()
+            self.part.rig.spend(self.part.gpu, 0.8 * seconds / LOOKS)
+        self.account.enter(Purpose.EVALUATION)
+        self.part.rig.spend(self.part.gpu, 0.2 * seconds)
+        self.steps += 1
+        if self.steps > 4:
+            raise StopIteration
+        return ecoml.Measurement(self.part.outcome(self.trial, self.steps))
+
+    def close(self):
+        self.closed = True
+
+
+class OnAll:
+    """The executor.
+
+    Args:
+        rig: Where it trains.
+        outcome: trial, step → accuracy; it may raise.
+        gpus: How many GPUs.
+    """
+
+    def __init__(self, rig, outcome=lambda trial, step: 0.1 * step, gpus=2):
+        self.rig = rig
+        self._parts = [Part(rig, gpu, outcome) for gpu in range(gpus)]
+
+    def prepare(self, space):
+        pass
+
+    def describe(self):
+        return {"kind": "on-all"}
+
+    def gpus(self):
+        return tuple(part.gpu for part in self._parts)
+
+    def parts(self):
+        return self._parts
+
+    def start(self, trial, account):
+        return self._parts[0].start(trial, account)

@@ -126,3 +126,33 @@ def test_a_model_that_cannot_be_tested_is_named_and_loses_nothing(space, quick, 
     assert result.recommended is not None
     assert result.recommended.test_accuracy is None
     assert "no room for the test set" in result.energy.gaps[0]
+
+
+@pytest.mark.parametrize("kind", [ChildProcessError, TimeoutError])
+def test_a_network_that_is_lost_before_it_is_saved_fails_its_trial_and_not_the_search(space, quick, meter, kind):
+    class Mortal:
+        def prepare(self, space):
+            pass
+
+        def describe(self):
+            return {"kind": "mortal"}
+
+        def start(self, trial, account):
+            def run():
+                meter.spend(5)
+                yield ecoml.Measurement(0.5 + trial.number / 10)
+
+            return run()
+
+        def save(self, run, trial, path):
+            if trial.number == 1:
+                raise kind("the worker was ended")
+            path.write_bytes(b"weights")
+
+        def test(self, path):
+            return 0.5
+
+    result = ecoml.Searcher(space, Mortal(), budget_j=100, max_trials=3, meter=meter, **quick).run()
+    assert [trial.state.value for trial in result.trials] == ["finished", "failed", "finished"]
+    assert "the worker was ended" in str(result.trials[1].failure)
+    assert result.trials[1].energy_j == 5

@@ -131,6 +131,8 @@ def test_a_model_that_cannot_be_tested_is_named_and_loses_nothing(space, quick, 
 @pytest.mark.parametrize("kind", [ChildProcessError, TimeoutError])
 def test_a_network_that_is_lost_before_it_is_saved_fails_its_trial_and_not_the_search(space, quick, meter, kind):
     class Mortal:
+        test_cost = 1.0
+
         def prepare(self, space):
             pass
 

@@ -72,3 +72,9 @@ class StorageError(SearchFailed):
 
 class BudgetExhausted(Exception):  # noqa: N818 - a signal between ledger and executor, not an error
     """The energy budget is spent; raised by `Account.look` between two batches."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """Its class and what it says, at most 300 characters."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ def model_path(directory: Path, trial: Trial) -> Path:
     return directory / "models" / f"trial-{trial.number:04d}-step-{trial.step:02d}.safetensors"
 
 
-def keep_only(directory: Path, front: list[Trial]) -> None:
+def keep_only(directory: Path, front: Sequence[Trial]) -> None:
     """Delete the weights of trials that have left the front."""
     kept = {model_path(directory, trial) for trial in front}
     for path in (directory / "models").glob("trial-*.safetensors"):

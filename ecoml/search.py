@@ -12,16 +12,16 @@ import traceback
 from collections.abc import Callable
 
 from ecoml.energy import Purpose, format_energy
-from ecoml.errors import BudgetExhausted, SearchFailed, StorageError, TrainingError
-from ecoml.executor.base import Executor, Run, Tested
+from ecoml.errors import BudgetExhausted, SearchFailed, TrainingError, in_one_line
+from ecoml.executor.base import Executor, Run
 from ecoml.executor.size import SizeLimit
+from ecoml.front_models import FrontModels
 from ecoml.interrupts import Interrupts
 from ecoml.ledger import Ledger, NeedsMeter
 from ecoml.ledger.budget import Forecast
 from ecoml.ledger.warm_start import about_warm_start
-from ecoml.models import keep_only, model_path
 from ecoml.plan import Plan
-from ecoml.result import front_of, recommend, within
+from ecoml.result import front_of, within
 from ecoml.strategy import Continue, End, Start, Strategy
 from ecoml.strategy.base import Goal, Learns, Pursues, ask_feasible
 from ecoml.strategy.pareto import Front
@@ -73,6 +73,7 @@ class Search:
         self._open: set[int] = set()
         self.runs: dict[int, Run] = {}
         self._front = Front()
+        self._models = FrontModels(executor, ledger, interrupts)
         self._forecast = Forecast()
         self._failed_in_a_row = 0
         self.reached = False
@@ -105,7 +106,7 @@ class Search:
             if trial.curve:
                 self._forecast.learn(trial.at(1))
             self._strategy.tell(trial)
-        self._keep_back()
+        self._models.keep_back(self.front)
 
     @property
     def front(self) -> tuple[Trial, ...]:
@@ -199,7 +200,7 @@ class Search:
                 raise
             return False
         except (Exception, SystemExit) as error:
-            self.fail(trial, _in_one_line(error), traceback.format_exc())
+            self.fail(trial, in_one_line(error), traceback.format_exc())
             return False
         except BaseException:
             self.ledger.charge_without_point(trial)
@@ -232,11 +233,11 @@ class Search:
             self.reached |= self._is_target(point.accuracy)
             if self._front.add(point.accuracy, point.energy_j):
                 try:
-                    self._keep_model(trial)
+                    self._models.keep(self.runs.get(trial.number), trial, self.front)
                 except (ChildProcessError, TimeoutError) as error:  # what held the weights is gone, and they with it
-                    self.fail(trial, _in_one_line(error))
+                    self.fail(trial, in_one_line(error))
                     return False
-                self._keep_back()
+                self._models.keep_back(self.front)
         self._tell(trial)
         if why := self._too_dear(trial):
             self.change(trial, TrialState.STOPPED, why)
@@ -266,7 +267,7 @@ class Search:
         for number in sorted(self._open):
             self.change(self.trials[number], TrialState.STOPPED, "the search ended")
         if test:
-            self._test()
+            self._models.test(self.front)
         self.ended = reason
         self.ledger.end(reason)
 
@@ -336,51 +337,6 @@ class Search:
         for listener in self.listeners:
             listener(trial)
 
-    def _keep_model(self, trial: Trial) -> None:
-        if isinstance(self._executor, Tested):
-            path = model_path(self.ledger.path, trial)
-            try:
-                self._executor.save(self.runs[trial.number], trial, path)
-            except (ChildProcessError, TimeoutError):
-                raise
-            except OSError as error:
-                raise StorageError(
-                    f"{path}: {error.strerror or error}; what was measured before is safe: make room, then go on with"
-                    " `ecoml resume`",
-                    spent_j=self.ledger.spent_j,
-                ) from error
-            keep_only(self.ledger.path, self.front)
-
-    def _keep_back(self) -> None:
-        if isinstance(self._executor, Tested):
-            self.ledger.keep_back(sum(self._test_j(trial) for trial in self.front))
-
-    def _test_j(self, trial: Trial) -> float:
-        """Forecast of one pass over the test set, with a margin for loading the model."""
-        assert isinstance(self._executor, Tested)
-        return 1.25 * trial.curve[-1].evaluation_j * self._executor.test_cost
-
-    def _test(self) -> None:
-        """Test the models of the front once, the recommended one first, as far as the budget goes."""
-        if not isinstance(self._executor, Tested):
-            return
-        front = self.front
-        best = recommend(front)
-        for trial in sorted(front, key=lambda trial: trial is not best):
-            path = model_path(self.ledger.path, trial)
-            if self.ledger.budget_j - self.ledger.spent_j < self._test_j(trial) or not path.is_file():
-                continue
-            self.ledger.enter(Purpose.EVALUATION)
-            try:
-                with self._interruptible:
-                    accuracy = self._executor.test(path)
-            except Exception as error:  # the search is done: what it found must not be lost to its last act
-                self.ledger.note(f"trial {trial.number}, step {trial.step} could not be tested: {_in_one_line(error)}")
-            else:
-                self.ledger.add_test(trial, accuracy)
-            self.ledger.enter(Purpose.OVERHEAD)
-            self.ledger.settle()
-
 
 def _what_is_wrong(measurement: Measurement) -> str | None:
     accuracy, energy_j = measurement.accuracy, measurement.energy_j
@@ -391,8 +347,3 @@ def _what_is_wrong(measurement: Measurement) -> str | None:
     if energy_j is not None and not (math.isfinite(energy_j) and energy_j > 0):
         return f"energy_j is {energy_j}; give the joules since the measurement before, a positive number"
     return None
-
-
-def _in_one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__

@@ -18,6 +18,7 @@ LAYERS = [
     {"executor"},
     {"result", "plan"},
     {"models"},
+    {"front_models"},
     {"search"},
     {"crew"},
     {"terminal"},

@@ -26,6 +26,7 @@ from ecoml.strategy.base import Continue, Decision, End, Goal, Start
 from ecoml.strategy.bayes.ending import reason_to_end
 from ecoml.strategy.bayes.energy_model import EnergyModel
 from ecoml.strategy.bayes.evidence import Evidence, evidence_of, milestones, twins
+from ecoml.strategy.bayes.one_thread import one_thread
 from ecoml.strategy.bayes.pace import Pace
 from ecoml.strategy.candidates import Candidates, Pool
 from ecoml.strategy.doubt import log_energy_variance
@@ -130,7 +131,8 @@ class Bayes:
         if evidence is None or len(self._learnt) + len(trials) + len(self._asked) < self._initial:
             config = self._first()
             return self._rest() if config is None else self._started(config, pace.first())
-        return self._best(evidence, distinct, known, apart, pace)
+        with one_thread():
+            return self._best(evidence, distinct, known, apart, pace)
 
     def _place(self, trial: Trial) -> None:
         if trial.number not in self._places:

@@ -9,7 +9,8 @@ from typing import Any
 
 def one_thread() -> AbstractContextManager[Any]:
     """Within it BLAS uses one thread; after it as many as before."""
-    return _blas().limit(limits=1, user_api="blas")
+    limit: AbstractContextManager[Any] = _blas().limit(limits=1, user_api="blas")
+    return limit
 
 
 @cache

@@ -24,6 +24,7 @@ from ecoml.executor.cnn.recipe import Optimiser
 from ecoml.executor.cnn.settings import Settings
 from ecoml.profile.layers import Layer, layers_of, without_inplace
 from ecoml.profile.measure import Figure, Gauge, Task, measure
+from ecoml.profile.memory import keep_freed_memory
 
 NOTHING = Figure(0.0, 0.0, 0.0)
 
@@ -126,6 +127,7 @@ def profile_step(
         settings: Whose optimiser updates the weights; None: ecoml's own defaults.
         blocks: Of each part.
     """
+    keep_freed_memory()
     device = images.device
     # The settings' learning rate is never set, so that weights stay what they are however often they are updated.
     network = without_inplace(copy.deepcopy(network)).to(device).train()

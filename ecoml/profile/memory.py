@@ -1,0 +1,19 @@
+"""Memory as the worker has it that trains (`executor/cnn/process.py`): what a step frees, the next one takes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+_OPTIONS = {-1: (1 << 31) - 1, -3: 1 << 30}
+"""glibc's M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD, in bytes."""
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep what it frees, so that no page is fetched and zeroed anew at each step; glibc only."""
+    if os.name != "posix":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for option, size in _OPTIONS.items():
+            mallopt(option, size)

@@ -407,8 +407,8 @@ def _show(result: Result, as_json: bool, page: Path | None, grid_intensity: floa
     from ecoml.report.tradeoff import advice, tradeoff_dict, tradeoff_of
 
     energy = result.energy
+    tradeoff = tradeoff_of(result)
     if as_json:
-        tradeoff = tradeoff_of(result)
         content = {**result.to_dict(), "report": str(page) if page else None}
         content["tradeoff"] = None if tradeoff is None else tradeoff_dict(tradeoff)
         if grid_intensity is not None:
@@ -417,9 +417,7 @@ def _show(result: Result, as_json: bool, page: Path | None, grid_intensity: floa
         return
     from ecoml.terminal.summary import print_result
 
-    print_result(result, page)
-    if (tradeoff := tradeoff_of(result)) is not None:
-        print("\nAccuracy for energy: " + "\n  ".join(advice(tradeoff)))
+    print_result(result, page, () if tradeoff is None else advice(tradeoff))
     if grid_intensity is not None:
         print(f"Outside: {footprint_sentence(energy.total_j, energy.provenance, grid_intensity)}")
 

@@ -36,13 +36,15 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, nume
     console().print(table)
 
 
-def print_result(result: Result, report: Path | None = None) -> None:
-    """Front, recommendation, energy account."""
+def print_result(result: Result, report: Path | None = None, advice: Sequence[str] = ()) -> None:
+    """Front, recommendation, what `advice` says of them, energy account."""
     out = console()
     if result.front:
         out.print("Front: nothing tried beats these on both accuracy and energy", style="bold")
         out.print(_front(result))
         out.print(_recommendation(result))
+        if advice:
+            out.print(Text.assemble(("\nAccuracy for energy: ", "bold"), "\n  ".join(advice)))
     elif any(trial.curve for trial in result.trials):
         out.print("Every training took more than one may: there is no front.", style="red")
     else:

@@ -417,7 +417,7 @@ def _show(result: Result, as_json: bool, page: Path | None, grid_intensity: floa
         return
     from ecoml.terminal.summary import print_result
 
-    print_result(result, page, () if tradeoff is None else advice(tradeoff))
+    print_result(result, page, () if tradeoff is None else tuple(advice(tradeoff)))
     if grid_intensity is not None:
         print(f"Outside: {footprint_sentence(energy.total_j, energy.provenance, grid_intensity)}")
 

@@ -1,0 +1,73 @@
+"""Commands that look at runs, and list what can be named."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ecoml.cli.options import (
+    GridIntensity,
+    Json,
+    RunFolder,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+def report(
+    directory: RunFolder,
+    figures: Annotated[bool, typer.Option(help="Also write figures as PNG, SVG and PDF.")] = True,
+    grid_intensity: GridIntensity = None,
+) -> None:
+    """Write a run's page and figures."""
+    from ecoml.report import write_report
+
+    print(write_report(directory, figures=figures, grid_intensity=grid_intensity))
+
+
+def watch(
+    directory: RunFolder,
+    once: Annotated[bool, typer.Option("--once", help="Print how it stands, and do not wait.")] = False,
+) -> None:
+    """See from another terminal how a search is getting on."""
+    from ecoml.terminal.follow import follow
+
+    follow(directory, once=once)
+
+
+def spaces(as_json: Json = False) -> None:
+    """The search spaces that --space can name."""
+    from ecoml.space import available_spaces, load_space
+
+    _table(("space", "description"), [(name, load_space(name).description) for name in available_spaces()], as_json)
+
+
+def strategies(as_json: Json = False) -> None:
+    """The strategies that --strategy can name."""
+    from ecoml.strategy import available_strategies
+
+    _table(("strategy", "description"), available_strategies(), as_json)
+
+
+def data(as_json: Json = False) -> None:
+    """The data that --data can name."""
+    from ecoml.executor.cnn import available_data
+
+    rows = [
+        *available_data(),
+        ("DIR", "a folder of images by class: DIR/class/*.png, or DIR/train/class/… with DIR/test/class/…"),
+        ("FILE.npz", "arrays x (N×H×W, N×H×W×C or N×C×H×W) and y (N), optionally x_test and y_test"),
+    ]
+    _table(("data", "description"), rows, as_json)
+
+
+def _table(header: tuple[str, ...], rows: list[Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([dict(zip(header, row, strict=True)) for row in rows], indent=2))
+        return
+    from ecoml.terminal.summary import print_table
+
+    print_table(header, rows)

@@ -1,0 +1,85 @@
+"""The command that shows what energy sources there are."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecoml.cli.options import (
+    Json,
+    say,
+)
+from ecoml.errors import UsageError
+
+if TYPE_CHECKING:
+    from ecoml.meter import Meter
+
+
+def meters(
+    watch: Annotated[bool, typer.Option("--watch", help="Show the power of each domain, once a second.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Probe the sources for about 20 s: do rest, load and power agree?")
+    ] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Find the estimate's constants against this host's counters.")
+    ] = False,
+    seconds: Annotated[float | None, typer.Option(help="End --watch after so many seconds.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Which energy sources this host has, what they show, and what they are worth."""
+    from ecoml.meter import open_meter
+
+    if watch + check + calibrate > 1:
+        raise UsageError("--watch, --check and --calibrate are three things to do: give one of them")
+    if seconds is not None and not (watch and seconds >= 1):
+        raise UsageError("--seconds ends --watch, after at least 1 s: give both, e.g. --watch --seconds 10")
+    with open_meter(claims=False) as meter:
+        if watch:
+            from ecoml.terminal.watch import show
+
+            show(meter, seconds, as_json=as_json)
+        elif check:
+            _check(meter, as_json)
+        elif calibrate:
+            _calibrate(meter, as_json)
+        elif as_json:
+            from ecoml.terminal.meters import sources_as_rows
+
+            print(json.dumps(sources_as_rows(meter.sources), indent=2))
+        else:
+            from ecoml.terminal.meters import print_sources
+
+            print_sources(meter.sources, meter.provenance)
+
+
+def _check(meter: Meter, as_json: bool) -> None:
+    from ecoml.meter.check import Probe, board_powers
+    from ecoml.meter.cpu_time import usable_cpus
+    from ecoml.terminal.meters import print_check
+
+    found = Probe(meter, cpus=max(1, round(usable_cpus())), boards_w=board_powers(meter), say=say).run()
+    if as_json:
+        print(json.dumps(found.to_dict(), indent=2))
+    else:
+        print_check(found)
+    if not found.agrees:
+        raise typer.Exit(1)
+
+
+def _calibrate(meter: Meter, as_json: bool) -> None:
+    from ecoml.meter.calibrate import calibrate
+    from ecoml.meter.constants import save_constants
+    from ecoml.meter.cpu_time import usable_cpus
+    from ecoml.terminal.meters import print_calibration
+
+    threads = max(1, round(usable_cpus()))
+    found = calibrate(meter, cpus=os.cpu_count() or threads, threads=threads, say=say)
+    path = save_constants(found.constants)
+    if as_json:
+        print(json.dumps({**asdict(found), "file": str(path)}, indent=2))
+    else:
+        print_calibration(found, path)

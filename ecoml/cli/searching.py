@@ -1,0 +1,165 @@
+"""Commands that search: a new search, and going on with one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecoml.cli.options import (
+    Budget,
+    Data,
+    DataDir,
+    Deterministic,
+    Device,
+    Download,
+    GridIntensity,
+    Json,
+    MaxEnergyPerTraining,
+    MaxParameters,
+    RunFolder,
+    SpaceName,
+    SpendAll,
+    Threads,
+    say,
+)
+from ecoml.errors import UsageError
+
+if TYPE_CHECKING:
+    from ecoml.result import Result
+    from ecoml.searcher import Searcher
+
+
+def search(
+    budget_kwh: Budget = None,
+    data: Data = "digits",
+    data_dir: DataDir = None,
+    download: Download = True,
+    space: SpaceName = "cnn-small",
+    strategy: Annotated[
+        str, typer.Option(help="A name (see `ecoml strategies`), or a strategy's TOML file.")
+    ] = "bayes",
+    target_accuracy: Annotated[
+        float | None, typer.Option(help="End when this validation accuracy is reached, e.g. 0.97.")
+    ] = None,
+    max_trials: Annotated[int | None, typer.Option(help="End after so many trials.")] = None,
+    max_parameters: MaxParameters = None,
+    max_energy_per_training: MaxEnergyPerTraining = None,
+    spend_all: SpendAll = False,
+    warm_start: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="An earlier run, to learn from; its energy is not charged again.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of proposals, data split and initial weights.")] = 0,
+    device: Device = None,
+    threads: Threads = None,
+    deterministic: Deterministic = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The run folder, a new one. [default: one below runs/]")
+    ] = None,
+    require_measured: Annotated[
+        bool, typer.Option("--require-measured", help="Refuse to run where energy can only be estimated.")
+    ] = False,
+    grid_intensity: GridIntensity = None,
+    trace: Annotated[bool, typer.Option("--trace", help="Keep power over time; the report draws it.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Search for the best networks a budget buys."""
+    from ecoml.energy import J_PER_KWH
+    from ecoml.executor.cnn import CnnTraining
+    from ecoml.report.footprint import check_grid_intensity
+    from ecoml.searcher import Searcher
+    from ecoml.space import load_space
+
+    check_grid_intensity(grid_intensity)
+    if budget_kwh is None:
+        raise UsageError("how much energy may the search take? Give --budget-kwh, e.g. --budget-kwh 0.01")
+    training = CnnTraining(
+        data,
+        data_dir=data_dir,
+        download=download,
+        device=device,
+        seed=seed,
+        threads=threads,
+        deterministic=deterministic,
+    )
+    searcher = Searcher(
+        load_space(space),
+        training,
+        budget_kwh=budget_kwh,
+        strategy=strategy,
+        seed=seed,
+        directory=out,
+        max_trials=max_trials,
+        target_accuracy=target_accuracy,
+        require_measured=require_measured,
+        trace=trace,
+        max_parameters=max_parameters,
+        max_energy_per_training_j=None if max_energy_per_training is None else max_energy_per_training * J_PER_KWH,
+        spend_all=spend_all,
+        warm_start=warm_start,
+    )
+    _run(searcher, as_json, grid_intensity)
+
+
+def resume(
+    directory: RunFolder,
+    add_kwh: Annotated[float | None, typer.Option(metavar="KWH", help="Raise the budget by so much.")] = None,
+    grid_intensity: GridIntensity = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a search after a stop, a crash or a spent budget."""
+    from ecoml.ledger.budget import budget_in_joules
+    from ecoml.report.footprint import check_grid_intensity
+    from ecoml.result import Result
+    from ecoml.searcher import Searcher
+
+    check_grid_intensity(grid_intensity)
+    budget_j = None
+    if add_kwh is not None:
+        budget_j = Result.load(directory).energy.budget_j + budget_in_joules(add_kwh, None)
+    _run(Searcher.resume(directory, budget_j=budget_j), as_json, grid_intensity)
+
+
+def _run(searcher: Searcher, as_json: bool, grid_intensity: float | None) -> None:
+    from ecoml.result import Result
+
+    try:
+        result = searcher.run()
+    except KeyboardInterrupt:
+        if not (searcher.directory / "run.toml").is_file():
+            say("interrupted before anything had begun")
+            raise typer.Exit(130) from None
+        result = Result.load(searcher.directory)
+        if result.trials:
+            _show(result, as_json, None, grid_intensity)
+        print(
+            f"ecoml: interrupted; everything so far is kept. Go on with: ecoml resume {result.directory}",
+            file=sys.stderr,
+        )
+        raise typer.Exit(130) from None
+    from ecoml.report import write_report
+
+    _show(result, as_json, write_report(result.directory, grid_intensity=grid_intensity), grid_intensity)
+
+
+def _show(result: Result, as_json: bool, page: Path | None, grid_intensity: float | None) -> None:
+    from ecoml.report.footprint import co2e_g, footprint_sentence
+    from ecoml.report.tradeoff import advice, tradeoff_dict, tradeoff_of
+
+    energy = result.energy
+    tradeoff = tradeoff_of(result)
+    if as_json:
+        content = {**result.to_dict(), "report": str(page) if page else None}
+        content["tradeoff"] = None if tradeoff is None else tradeoff_dict(tradeoff)
+        if grid_intensity is not None:
+            content |= {"grid_g_per_kwh": grid_intensity, "co2e_g": co2e_g(energy.total_j, grid_intensity)}
+        print(json.dumps(content, indent=2))
+        return
+    from ecoml.terminal.summary import print_result
+
+    print_result(result, page, () if tradeoff is None else tuple(advice(tradeoff)))
+    if grid_intensity is not None:
+        print(f"Outside: {footprint_sentence(energy.total_j, energy.provenance, grid_intensity)}")

@@ -33,7 +33,7 @@ def reached_chart(
     dots = [record for record in steps if "seeds" in record]
     return finish(
         [
-            *_band([record for record in steps if "low" in record], strategies, x, title, style),
+            *_band([record for record in steps if "low" in record], strategies, x, y, style),
             line.encode(x=x, y=y, **_by_strategy(strategies, style)),
             layer_of(dots)
             .mark_circle(size=40, opacity=1)
@@ -69,9 +69,10 @@ def course_chart(
     """
     x = search_x(horizon_j, source)
     ends = [{"accuracy": record[end]} for record in course for end in ("low", "accuracy", "high")]
+    ends += [] if target is None else [{"accuracy": target}]
     y = accuracy_y(ends, title=title, form=".1~%" if share else ".2~f")
     layers = [
-        *_band(course, strategies, x, title, style),
+        *_band(course, strategies, x, y, style),
         layer_of(course)
         .mark_line(interpolate="step-after", strokeWidth=2)
         .encode(x=x, y=y, **_by_strategy(strategies, style)),
@@ -124,13 +125,13 @@ def ratio_chart(
 
 
 def _band(
-    records: Sequence[Record], strategies: Mapping[str, int], x: alt.X, title: str, style: Style
+    records: Sequence[Record], strategies: Mapping[str, int], x: alt.X, y: alt.Y, style: Style
 ) -> list[alt.Chart]:
     if not records:
         return []
     area = layer_of(records).mark_area(interpolate="step-after", opacity=0.11, clip=True)
-    # Title and legend are those of the line: vega-lite joins what differs and drops both where one has none.
-    low = alt.Y("low:Q", title=title)
+    # Title, scale and legend are those of the line: vega-lite joins what differs, and drops what one of them lacks.
+    low = alt.Y("low:Q", title=y["title"], scale=y["scale"])
     return [area.encode(x=x, y=low, y2="high:Q", color=_colour(strategies, style, _legend()))]
 
 

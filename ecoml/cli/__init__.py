@@ -24,7 +24,6 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-@app.callback(invoke_without_command=True)
 def _ecoml(
     context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
 ) -> None:

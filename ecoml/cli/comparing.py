@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -26,9 +26,6 @@ from ecoml.cli.options import (
     say,
 )
 from ecoml.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
 
 
 def compare(

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from ecoml.cli.options import (
-    GridIntensity,
-    Json,
-    RunFolder,
-)
-
-if TYPE_CHECKING:
-    pass
+from ecoml.cli.options import GridIntensity, Json, RunFolder
 
 
 def report(

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecoml.cli.options import (
-    Json,
-    say,
-)
+from ecoml.cli.options import Json, say
 from ecoml.errors import UsageError
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ Device = Annotated[
     ),
 ]
 Threads = Annotated[
-    int | None, typer.Option(help="CPU threads. [default: one for small networks, all cores for others]")
+    int | None, typer.Option(min=1, help="CPU threads. [default: one for small networks, all cores for others]")
 ]
 Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="The same curves on another day and another host of the same kind.")

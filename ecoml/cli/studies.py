@@ -24,14 +24,20 @@ AsPublished = Annotated[
     bool, typer.Option("--as-published", help="Keep the study's faults (docs/paper.md lists them) to compare with it.")
 ]
 
-paper = typer.Typer(help="Run the experiments of arXiv 2303.13972 again.", rich_markup_mode=None, no_args_is_help=True)
+paper = typer.Typer(help="Run the experiments of arXiv 2303.13972 again.", rich_markup_mode=None)
+
+
+@paper.callback(invoke_without_command=True)
+def _paper(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def effects(
     target: Annotated[str, typer.Argument(metavar="DIR|SPACE", help="A run folder, or a space to run a factorial on.")],
     factor: Factors = None,
-    draws: Annotated[int, typer.Option(help="How often the other parameters are drawn; all cells share them.")] = 12,
-    times: Annotated[int, typer.Option(help="Repetitions of each configuration.")] = 1,
+    draws: Annotated[int, typer.Option(min=1, help="Draws of the other parameters, which all cells share.")] = 12,
+    times: Annotated[int, typer.Option(min=1, help="Repetitions of each configuration.")] = 1,
     budget_kwh: Budget = None,
     data: Data = "digits",
     data_dir: DataDir = None,
@@ -95,8 +101,10 @@ def profile(
     shape: Annotated[
         str | None, typer.Option("--input", metavar="CxHxW", help="An image. [default: the run's, else 1x28x28]")
     ] = None,
-    classes: Annotated[int | None, typer.Option(help="How many classes. [default: the run's, else 10]")] = None,
-    batch: Annotated[int | None, typer.Option(help="Images a step. [default: the configuration's batch_size]")] = None,
+    classes: Annotated[int | None, typer.Option(min=1, help="How many classes. [default: the run's, else 10]")] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Images a step. [default: the configuration's batch_size]")
+    ] = None,
     blocks: Annotated[int, typer.Option(min=2, help="How often each part is measured; more is slower and surer.")] = 5,
     device: Device = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
@@ -112,12 +120,13 @@ def profile(
     from ecoml.meter import open_meter
     from ecoml.profile.measure import gauge_of
     from ecoml.profile.step import profile_step
-    from ecoml.profile.subject import find_subject
+    from ecoml.profile.subject import check_fit, find_subject
     from ecoml.profile.tables import kinds_table, layers_table, profile_dict, verdict, write_profile
 
     subject = find_subject(target, trial=trial, changes=change or [], shape=_shape(shape), classes=classes)
     where = device_of(device)
     torch.set_num_threads(threads)
+    check_fit(subject)
     images = torch.rand(batch or subject.settings.batch_size, *subject.shape, device=where)
     say(f"profiling {subject.name}: {len(images)} images of {'×'.join(map(str, subject.shape))} on {where}")
     with open_meter(gpus=[where.index or 0] if where.type == "cuda" else []) as meter:
@@ -283,4 +292,6 @@ def _shape(text: str | None) -> tuple[int, int, int] | None:
         channels, height, width = (int(part) for part in text.lower().split("x"))
     except ValueError:
         raise UsageError(f"--input {text} is not understood; write channels, height and width as 1x28x28") from None
+    if min(channels, height, width) < 1:
+        raise UsageError(f"--input {text}: each of the three is at least 1")
     return channels, height, width

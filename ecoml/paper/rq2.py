@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ecoml.energy import format_energy
+from ecoml.errors import UsageError
 from ecoml.paper.figures import RQ2
 from ecoml.paper.study import Study
 from ecoml.report.comparison_tables import NOTHING, TextTable
@@ -12,6 +13,8 @@ from ecoml.report.effects import Effects
 from ecoml.report.effects_run import run_factorial
 
 FACTORS = ("linear", "conv", "relu")
+LEAST_SIDE = 16
+"""Pixels a side: four convolutions halve it four times."""
 
 
 def run_rq2(study: Study, out: Path, *, budget_j: float, progress: bool = True) -> Effects:
@@ -22,6 +25,11 @@ def run_rq2(study: Study, out: Path, *, budget_j: float, progress: bool = True) 
         RunFolderError: The folder holds another run.
         KeyboardInterrupt: After all that was measured is safe.
     """
+    if study.shape[1] < LEAST_SIDE:
+        raise UsageError(
+            f"{study.name}: images of {study.shape[1]} pixels cannot be halved four times; RQ2 takes {LEAST_SIDE}"
+            " or more"
+        )
     return run_factorial(
         study.factorial_space(),
         study.executor,

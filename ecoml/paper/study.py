@@ -150,20 +150,15 @@ def open_study(
         size = replace(size, images=None)
     executor: Executor
     if as_published:
+        from ecoml.executor.cnn.device import device_of
         from ecoml.paper.published import PublishedTraining
 
-        executor = PublishedTraining(source, data_dir=folder, device=device or _device(), threads=threads or 1)
+        executor = PublishedTraining(source, data_dir=folder, device=str(device_of(device)), threads=threads or 1)
     else:
         from ecoml.paper.networks import build
 
         executor = CnnTraining(source, data_dir=folder, download=download, device=device, threads=threads, model=build)
     return Study(found.problem, size, as_published, source, (channels, height), len(found.classes), executor)
-
-
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _cut(found: Dataset, images: int, folder: Path) -> Path:

@@ -6,7 +6,7 @@ import ctypes
 import os
 
 _OPTIONS = {-1: (1 << 31) - 1, -3: 1 << 30}
-"""glibc's M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD, in bytes."""
+"""glibc's M_TRIM_THRESHOLD and M_MMAP_THRESHOLD, in bytes."""
 
 
 def keep_freed_memory() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ecoml.errors import UsageError
+from ecoml.errors import UsageError, in_one_line
 from ecoml.executor.cnn.settings import Settings
 from ecoml.result import Result
 from ecoml.space import load_space
@@ -76,6 +76,17 @@ def find_subject(
     return _subject(f"the middle of the space {target}", config, shape, classes, None)
 
 
+def check_fit(subject: Subject) -> None:
+    """Raises UsageError where the module cannot take its images."""
+    import torch
+
+    try:
+        subject.body(torch.rand(2, *subject.shape))
+    except (RuntimeError, ValueError, TypeError) as error:
+        size = "×".join(map(str, subject.shape))
+        raise UsageError(f"{subject.name}: cannot take images of {size} ({in_one_line(error)})") from None
+
+
 def _of_run(run: Path, number: int | None, changes: Sequence[str], shape: Shape | None, classes: int | None) -> Subject:
     from ecoml.executor.cnn import CnnTraining
     from ecoml.executor.create import create_executor
@@ -114,7 +125,7 @@ def _subject(
         except UsageError:
             raise
         except Exception as error:
-            raise UsageError(f"{name}: building it failed ({type(error).__name__}: {error})") from None
+            raise UsageError(f"{name}: building it failed ({in_one_line(error)})") from None
         from torch import nn
 
         if not isinstance(body, nn.Module):
@@ -127,9 +138,9 @@ def _function(module: str, name: str) -> Callable[..., nn.Module]:
     try:
         found = _from_file(Path(module)) if module.endswith(".py") else importlib.import_module(module)
         function = getattr(found, name)
-    except (ImportError, AttributeError, OSError, SyntaxError) as error:
+    except Exception as error:
         raise UsageError(
-            f"{module}:{name}: cannot be imported ({error}); give module:function, or file.py:function"
+            f"{module}:{name}: cannot be imported ({in_one_line(error)}); give module:function, or file.py:function"
         ) from None
     if not callable(function):
         raise UsageError(f"{module}:{name}: not a function; give one that returns a torch.nn.Module")

@@ -137,7 +137,7 @@ class Effects:
         cells: One a combination of levels.
         post_hoc: Between all pairs of cells.
         draws: How many draws all cells share; 0: none.
-        failed: Trainings that are left out since they failed or were cut off.
+        failed: Trainings that are left out, since they or others of their draw failed or were cut off.
         provenance: Source of the energies.
         trainings: What it rests on.
     """
@@ -176,8 +176,8 @@ def effects_of(trials: Sequence[Trial], factors: Sequence[str] = ()) -> Effects:
     """
     ended = [t for t in trials if t.state is TrialState.FINISHED and t.curve and t.energy_j > 0]
     if len(ended) < LEAST_IN_CELL:
-        raise UsageError(f"{len(ended)} trainings came to their end; effects need more than that, see `ecoml effects`")
-    names = list(factors) or _few_levels(ended)
+        raise UsageError(f"{len(ended)} trainings came to their end; effects need at least {LEAST_IN_CELL}")
+    names = list(dict.fromkeys(factors)) or _few_levels(ended)
     if not names:
         raise UsageError(
             "no parameter has a few levels only; name the factors, e.g. --factor depth, or run a factorial"
@@ -210,6 +210,10 @@ def _effects(
     cells = _grouped(trainings, lambda training: training.levels)
     ordered = [cell for cell in itertools.product(*levels) if cell in cells]
     shared = set.intersection(*({t.draw for t in cells[cell]} for cell in ordered))
+    if len(shared) >= 2:  # a draw that some cell lacks would be compared with others
+        failed += sum(t.draw not in shared for t in trainings)
+        trainings = tuple(t for t in trainings if t.draw in shared)
+        cells = _grouped(trainings, lambda training: training.levels)
     found = []
     for index, (name, of_factor) in enumerate(zip(names, levels, strict=True)):
         groups = {level: [t for t in trainings if t.levels[index] == level] for level in of_factor}

@@ -33,7 +33,7 @@ def run_factorial(
         space: Factors and all other parameters.
         executor: What trains.
         factors: Names of parameters; a Choice has its options as levels, a number its two ends.
-        out: The run folder; the same call goes on with it after a stop.
+        out: The run folder; the same call goes on with it after a stop, or with a larger budget.
         budget_j: Ceiling on the joules of all of it.
         draws: How often the other parameters are drawn.
         times: Repetitions of each configuration.
@@ -55,10 +55,13 @@ def run_factorial(
     content = tomli_w.dumps({"strategy": "factorial", "settings": settings})
     kept = out / STRATEGY_FILE
     if kept.is_file():
-        if kept.read_text(encoding="utf-8") != content:
+        before = Result.load(out)
+        alike = before.settings["space"] == space.to_dict() and before.settings["run"]["seed"] == seed
+        if not alike or kept.read_text(encoding="utf-8") != content:
             raise RunFolderError(f"{out}: holds another run; choose another --out")
-        if not _finished(out):
-            Searcher.resume(out, executor, progress=progress).run()
+        larger_j = budget_j if budget_j > before.energy.budget_j else None
+        if larger_j is not None or not before.ended or before.ended.startswith("interrupted"):
+            Searcher.resume(out, executor, budget_j=larger_j, progress=progress).run()
     else:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "factorial.toml"
@@ -81,8 +84,3 @@ def factors_of(run: Path) -> list[str]:
     kept = run / STRATEGY_FILE
     content = tomllib.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
     return list(content["settings"]["factors"]) if content.get("strategy") == "factorial" else []
-
-
-def _finished(out: Path) -> bool:
-    ended = Result.load(out).ended
-    return bool(ended) and not ended.startswith("interrupted")

@@ -110,6 +110,15 @@ def test_what_failed_or_was_cut_off_is_left_out_and_counted():
     assert any("2 trainings are left out" in line for line in effects_sentences(effects))
 
 
+def test_a_draw_that_some_cell_lacks_is_left_out_everywhere():
+    whole = factorial(doubled, draws=6)
+    cut = [*whole, trial(len(whole), {"conv": 4, "relu": "no", "learning_rate": 0.5}, 3000.0)]
+    effects, expected = effects_of(cut, ["conv", "relu"]), effects_of(whole, ["conv", "relu"])
+    assert effects.factors == expected.factors
+    assert effects.cells == expected.cells
+    assert (effects.failed, len(effects.trainings)) == (1, len(whole))
+
+
 def test_normality_is_rejected_where_energies_are_not_normal():
     even = [trial(n, {"conv": 1}, float(e)) for n, e in enumerate(np.random.default_rng(1).normal(100, 5, 40))]
     skewed = [trial(n, {"conv": 4}, float(e)) for n, e in enumerate(np.random.default_rng(1).pareto(1.5, 40) + 1)]
@@ -151,10 +160,14 @@ def test_a_factorial_is_run_told_and_gone_on_with(tmp_path):
         made.append(config)
         return Measurement(accuracy=0.5, energy_j=(1 + config["rate"]) * doubled(config["conv"], config["relu"]))
 
-    def run(draws=5):
-        arguments = {"out": tmp_path / "run", "budget_j": 1e6, "draws": draws, "times": 2, "progress": False}
-        return run_factorial(space, FunctionExecutor(train), ["conv", "relu"], **arguments)
+    def run(draws=5, budget_j=1e6, seed=0):
+        arguments = {"out": tmp_path / "run", "draws": draws, "times": 2, "progress": False}
+        return run_factorial(
+            space, FunctionExecutor(train), ["conv", "relu"], **arguments, budget_j=budget_j, seed=seed
+        )
 
+    run(budget_j=600)
+    assert 8 <= len(made) < 40, "the budget was spent"
     effects = run()
     assert len(made) == 4 * 5 * 2
     assert effects.draws == 5
@@ -164,3 +177,5 @@ def test_a_factorial_is_run_told_and_gone_on_with(tmp_path):
     assert len(made) == 40, "what is done is not done again"
     with pytest.raises(RunFolderError, match="holds another run"):
         run(draws=6)
+    with pytest.raises(RunFolderError, match="holds another run"):
+        run(seed=1)

@@ -1,8 +1,8 @@
 """How far a trial is trained before it is decided upon again.
 
 A new configuration gets a screening; one that is gone on with grows by a factor. Where energy is metered, a stretch
-takes at least `_THINKING` times the joules of the decision before it: with trainings of a second, decisions are fewer
-and stretches longer, and the optimiser's share of the energy stays small whatever a training costs.
+that was reasoned takes at least `_THINKING` times the joules of the decision before it: with trainings of a second,
+decisions are fewer and stretches longer, and the optimiser's share of the energy stays small whatever a training costs.
 """
 
 from __future__ import annotations

@@ -5,11 +5,14 @@ A peer is imported only where it is used; `missing` says whether its package is 
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 from ecoml.errors import UsageError
 
-__all__ = ["missing", "require"]
+__all__ = ["missing", "quiet", "require"]
 
 
 def missing(package: str | None) -> bool:
@@ -27,3 +30,15 @@ def require(package: str) -> None:
         raise UsageError(
             f"this strategy needs the package {package}, which is not installed; pip install 'ecoml[peers]'"
         )
+
+
+@contextmanager
+def quiet(package: str) -> Iterator[None]:
+    """Nothing that a package logs is shown: studies that it announces, and warnings of what is meant to be so here."""
+    logger = logging.getLogger(package)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

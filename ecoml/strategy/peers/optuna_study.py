@@ -11,9 +11,6 @@ replaced by a random one that was not: Optuna itself would train it again.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,7 +18,7 @@ import numpy as np
 from ecoml.space import Choice, Float, Parameter, Space
 from ecoml.strategy.base import Continue, Decision, End, Start
 from ecoml.strategy.lattice import key
-from ecoml.strategy.peers import require
+from ecoml.strategy.peers import quiet, require
 from ecoml.strategy.random import RandomSearch
 from ecoml.trial import Config, Trial, TrialState
 
@@ -117,7 +114,7 @@ class OptunaSearch:
         entropy = np.random.SeedSequence([self._seed, len(self._trials), self._asked])
         study = self._new_study(self._new_sampler(int(entropy.generate_state(1)[0])))
         study.add_trials(self._study.get_trials(deepcopy=False))
-        with _quiet():
+        with quiet("optuna"):
             return suggest(self._space, study.ask())
 
     def _new_study(self, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
@@ -125,7 +122,7 @@ class OptunaSearch:
 
         up, down = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
         directions = [up, down] if self._sampler == "nsga2" else [up]
-        with _quiet():
+        with quiet("optuna"):
             # The name decides which bracket of Hyperband a trial falls into.
             return optuna.create_study(
                 study_name=f"seed {self._seed}", sampler=sampler, pruner=self._pruner, directions=directions
@@ -188,15 +185,3 @@ def _pruner(name: Pruner) -> optuna.pruners.BasePruner:
             return optuna.pruners.HyperbandPruner()
         case "none":
             return optuna.pruners.NopPruner()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Optuna announces every study it makes, and warns of each proposal in a space with conditions."""
-    logger = logging.getLogger("optuna")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

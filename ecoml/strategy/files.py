@@ -184,13 +184,30 @@ class _Optuna(_Strict):
         return OptunaSearch(space, seed, **self.settings.model_dump())
 
 
+class _SmacSettings(_Strict):
+    facade: Literal["hyperparameter-optimization", "multi-fidelity"] = "hyperparameter-optimization"
+
+
+class _Smac(_Strict):
+    strategy: Literal["smac"]
+    description: str = ""
+    settings: _SmacSettings = _SmacSettings()
+
+    def create(self, space: Space, seed: int) -> Strategy:
+        from ecoml.strategy.peers.smac_facade import SmacSearch
+
+        return SmacSearch(space, seed, **self.settings.model_dump())
+
+
 class _Repeat(_Strict):
     times: int = Field(ge=1)
     rounds: int | None = Field(default=None, ge=1)
     count_failures: bool = True
 
 
-_KINDS: Mapping[str, type[_Random | _Grid | _Bayes | _Factorial | _Nehvi | _Halving | _TopK | _Paper | _Optuna]] = {
+_KINDS: Mapping[
+    str, type[_Random | _Grid | _Bayes | _Factorial | _Nehvi | _Halving | _TopK | _Paper | _Optuna | _Smac]
+] = {
     "bayes": _Bayes,
     "factorial": _Factorial,
     "grid": _Grid,
@@ -199,9 +216,10 @@ _KINDS: Mapping[str, type[_Random | _Grid | _Bayes | _Factorial | _Nehvi | _Halv
     "optuna": _Optuna,
     "paper-bo": _Paper,
     "random": _Random,
+    "smac": _Smac,
     "top-k": _TopK,
 }
-_PACKAGES = {"optuna": "optuna"}
+_PACKAGES = {"optuna": "optuna", "smac": "smac"}
 
 
 def read_strategy(path: Path) -> StrategyFile:

@@ -8,7 +8,7 @@ from ecoml.strategy.files import read_strategy
 from ecoml.strategy.peers import missing
 from ecoml.testing.strategies import STRATEGY_CHECKS
 
-SLOW = {"optuna-gp", "paper-bo"}
+SLOW = {"optuna-gp", "paper-bo", "smac", "smac-multi-fidelity"}
 
 
 def strategies():

@@ -49,12 +49,12 @@ def test_a_file_of_ones_own(tmp_path):
         ('strategy = "bayes"\n[settings]\ninitial = 0\n', ["settings.initial", "0"]),
         (
             'strategy = "magic"\n',
-            ["'magic'", "bayes, factorial, grid, mo-asha, nehvi, optuna, paper-bo, random, top-k"],
+            ["'magic'", "bayes, factorial, grid, mo-asha, nehvi, optuna, paper-bo, random, smac, top-k"],
         ),
-        ("strategy = 3\n", ["3", "bayes, factorial, grid, mo-asha, nehvi, optuna, paper-bo, random, top-k"]),
+        ("strategy = 3\n", ["3", "bayes, factorial, grid, mo-asha, nehvi, optuna, paper-bo, random, smac, top-k"]),
         (
             'description = "x"\n',
-            ["`strategy` is missing", "bayes, factorial, grid, mo-asha, nehvi, optuna, paper-bo, random, top-k"],
+            ["`strategy` is missing", "bayes, factorial, grid, mo-asha, nehvi, optuna, paper-bo, random, smac, top-k"],
         ),
         ("strategy = \n", ["not valid TOML", "line 1"]),
     ],
@@ -81,7 +81,9 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(UsageError, match=r"'bayse'.*bayes, botorch, grid, mo-asha, .*paper-grid, random, sobol"):
+    with pytest.raises(
+        UsageError, match=r"'bayse'.*bayes, botorch, grid, mo-asha, .*paper-grid, random, .*smac, sobol"
+    ):
         create_strategy("bayse", SPACE, 0)
 
 

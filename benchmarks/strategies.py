@@ -43,6 +43,7 @@ from ecoml.errors import UsageError
 STRATEGIES = (
     *("bayes", "random", "botorch", "paper-bo", "mo-asha", "one-epoch-top-k"),
     *("optuna-tpe", "optuna-tpe-median", "optuna-tpe-hyperband", "optuna-gp", "optuna-nsga2"),
+    *("smac", "smac-multi-fidelity"),
 )
 KEY = ("family", "task", "strategy", "seed")
 

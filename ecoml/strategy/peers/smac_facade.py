@@ -10,8 +10,8 @@ the suspended one is continued and only the steps that are added cost, which fla
 length of a training, which nobody knows before one has ended: the first is trained whole (SMAC asks for the same
 configurations first, whatever the budgets are), and SMAC learns of it what it asks for.
 
-A failed training, and a configuration that may not be started, has accuracy 0. What SMAC leaves of a finite space is
-tried at random, in whole trainings.
+A failed training, and a configuration that may not be started, has accuracy 0; one that was stopped counts with the
+accuracy it had. What SMAC leaves of a finite space is tried at random, in whole trainings.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ COPIES = {torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default}
 
 
 class Calls(TorchDispatchMode):
-    """Writes down what would make the host wait. torch's fused optimisers do not run without data, and are not called."""
+    """Writes down what would make the host wait. The fused optimisers do not run without data, and are not called."""
 
     def __init__(self):
         super().__init__()

@@ -43,7 +43,7 @@ def accuracy(network: Network, data: Resident, problem: Problem, account: Accoun
 def _correct(network: Network, data: Resident, problem: Problem, account: Account | None, at_once: int) -> int:
     predict = network.logits if data.sides == network.sides else network
     correct = torch.zeros((), dtype=torch.int64, device=data.labels.device)
-    with torch.inference_mode(), in_precision(problem):
+    with torch.inference_mode(), in_precision(problem, network):
         for images, labels in data.slices(at_once):
             if account is not None:
                 account.look()

@@ -145,7 +145,7 @@ class Training:
         before = [norm.momentum for norm in norms]
         for norm in norms:
             norm.reset_running_stats()
-        with torch.no_grad(), in_precision(self._problem):
+        with torch.no_grad(), in_precision(self._problem, self.network):
             for number in range(max(1, min(_MEASURED_IMAGES, len(order) // 8) // size)):
                 for norm in norms:
                     norm.momentum = 1 / (number + 1)  # the plain mean of all it sees; None would wait for the device
@@ -206,7 +206,7 @@ class Training:
         share = self._settings.skip_easy
         if self._losses is None or not 0 < self.epoch < _SKIP_UNTIL * self._settings.epochs:
             return torch.randperm(images, device=device), weights
-        easy = self._losses < self._losses.mean()
+        easy = self._losses < self._losses[self._losses.isfinite()].mean()  # those of no full batch have no loss yet
         kept = ~(easy & (torch.rand(images, device=device) < share))
         weights[easy] = 1 / (1 - share)
         order = kept.nonzero().view(-1)

@@ -26,6 +26,9 @@ from ecoml.executor.cnn.resident import Problem, Resident
 _QUEUED = 2
 """Batches a GPU may have before it: enough to keep it busy, and no more than may be spent past the budget."""
 
+_BF16_FROM_FLOP = 8e7
+"""FLOP of a batch's forward pass from which a CPU with bfloat16 gains by it; see docs/training.md."""
+
 _LOOK_EVERY_S = 1e-3
 """On a GPU a batch of a small network takes less time than asking whether the budget allows it."""
 
@@ -56,7 +59,7 @@ class Batch:
         settings = self._network.settings
         images, labels = batch_of(self._data, indices, settings, self._problem.shape[1])
         self._optimiser.clear()
-        with in_precision(self._problem):
+        with in_precision(self._problem, self._network):
             logits = self._network.logits(images)
         each = functional.cross_entropy(
             logits.float(), labels, reduction="none", label_smoothing=settings.label_smoothing
@@ -167,9 +170,9 @@ def finish(device: torch.device) -> None:
         event.synchronize()
 
 
-def in_precision(problem: Problem) -> contextlib.AbstractContextManager[Any]:
-    """bfloat16 where the problem says so."""
-    if not problem.bf16:
+def in_precision(problem: Problem, network: Network) -> contextlib.AbstractContextManager[Any]:
+    """bfloat16 where the problem says so, and on a CPU the network gains more by it than the conversions cost."""
+    if not problem.bf16 or (problem.device.type == "cpu" and network.batch_flops < _BF16_FROM_FLOP):
         return contextlib.nullcontext()
     return torch.autocast(problem.device.type, torch.bfloat16)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,11 +11,12 @@ from cnn_training import problem
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from ecoml.executor.cnn.evaluation import accuracy
 from ecoml.executor.cnn.network import Network
 from ecoml.executor.cnn.recipe import Average, Optimiser
 from ecoml.executor.cnn.resident import Resident
 from ecoml.executor.cnn.settings import Settings
-from ecoml.executor.cnn.step import Batch
+from ecoml.executor.cnn.step import Batch, Pace
 
 RECIPES = {
     "default": {},
@@ -96,3 +98,36 @@ def test_a_model_that_copies_from_the_host_is_noticed():
             return self.layer(images.flatten(1)) + torch.ones(10, device="cpu").to(images.device)
 
     assert step_elsewhere({}, Copying).waited == [torch.ops.aten._to_copy.default]
+
+
+def test_a_gpu_is_not_held_up_by_asking_about_the_budget_and_a_cpu_asks_each_time():
+    on_a_cpu, on_a_gpu = Pace(torch.device("cpu")), Pace(torch.device("cuda", 0))
+    assert [on_a_cpu.due() for _ in range(3)] == [True] * 3
+    asked = [on_a_gpu.due()]
+    end_s = time.monotonic() + 0.05
+    while time.monotonic() < end_s:
+        asked.append(on_a_gpu.due())
+    assert asked[0], "before the first batch"
+    assert 2 < sum(asked) <= 51 < len(asked), "once a millisecond at most"
+
+
+def test_images_that_do_not_fit_are_predicted_in_smaller_batches():
+    class Large(torch.nn.Module):
+        def __init__(self, most):
+            super().__init__()
+            self.layer, self.most = torch.nn.Linear(64, 10), most
+
+        def forward(self, images):
+            if len(images) > self.most:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 80.00 GiB")
+            return self.layer(images.flatten(1))
+
+    here = problem()
+    found = []
+    for most in (10_000, 40):
+        torch.manual_seed(0)
+        network = Network(Settings.of({}, own_model=True), here.shape, here.classes, Large(most))
+        found.append(accuracy(network, here.validation, here))
+    assert found[0] == found[1]
+    with pytest.raises(torch.OutOfMemoryError):
+        accuracy(Network(Settings.of({}, own_model=True), here.shape, here.classes, Large(3)), here.validation, here)

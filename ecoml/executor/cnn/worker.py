@@ -204,9 +204,8 @@ def _described(error: BaseException) -> tuple[bytes | None, str, str]:
     """An error pickled, if it can be; its line; its traceback."""
     trace = "".join(traceback.format_exception(error))
     if _is_of_the_device(error):  # CUDA refuses this process all further work: the host starts another one
-        error = ChildProcessError(
-            f"the device failed, and the training's worker with it ({str(error).splitlines()[0]})"
-        )
+        why = str(error).partition("\n")[0]
+        error = ChildProcessError(f"the device failed, and the training's worker with it ({why})")
     line = f"{type(error).__name__}: {error}"
     try:
         pickled = pickle.dumps(error)

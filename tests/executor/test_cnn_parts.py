@@ -109,7 +109,18 @@ def test_bfloat16_learns_as_well(tmp_path):
     from dataclasses import replace
 
     here = replace(problem(), bf16=True)  # emulated where the CPU has none: slow, and the same numbers
-    assert advanced(training(here, {"width": 8, "epochs": 4}))[-1] > 0.8
+    large = {"width": 32, "depth": 2, "epochs": 4}
+    curve = advanced(training(here, large))
+    assert curve[-1] > 0.9
+    assert curve != advanced(training(replace(here, bf16=False), large)), "it was computed in it"
+
+
+def test_small_networks_are_not_computed_in_bfloat16_on_a_cpu():
+    from dataclasses import replace
+
+    small = {"width": 8, "depth": 2, "epochs": 2}
+    curves = [advanced(training(replace(problem(), bf16=on), small)) for on in (True, False)]
+    assert curves[0] == curves[1]
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,8 @@ def faulty(config):
                         time.sleep(1000)
                     case "memory":
                         torch.empty(1 << 50)
+                    case "device":  # as CUDA does after an address that is none, and from then on at every call
+                        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nCompile …")
                     case "own error":
                         raise type("OwnError", (Exception,), {})("of a class that only the worker knows")
             return logits
@@ -74,6 +76,7 @@ def own():
 
 
 ENDS = {
+    "device": (ChildProcessError, r"^the device failed, and the training's worker with it \(CUDA.* encountered\)\n"),
     "raise": (RuntimeError, "a model that does not work"),
     "NaN": (FloatingPointError, "the loss became NaN in epoch 1"),
     "exit": (ChildProcessError, r"ended by itself \(exit code 7\)"),
@@ -95,6 +98,14 @@ def test_a_fault_ends_its_trial_and_no_other(own, fault):
         next(start(own, {"fault": fault, "epochs": 2}, 2))
     assert [*curve, next(left).accuracy] == expected, "a suspended trial goes on as if nothing had been"
     left.close()
+
+
+def test_a_device_that_failed_gets_another_worker(own):
+    with pytest.raises(ChildProcessError) as caught:
+        before = shared_worker().pid
+        next(start(own, {"fault": "device"}))
+    assert "AcceleratorError" in "".join(caught.value.__notes__)
+    assert shared_worker().pid not in (before, None), "CUDA does nothing more for a process whose context is damaged"
 
 
 def test_the_traceback_of_the_worker_is_not_lost(own):

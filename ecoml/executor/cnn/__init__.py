@@ -8,6 +8,7 @@
     worker      the process that trains; what follows runs in it alone, and imports torch
     device      the device and what it can do, `resident` the data on it
     network     the network, `recipe` its optimiser, `augment` its images, `step` one batch, `loop` the training
+    evaluation  the accuracy
     model       trained networks as files
 
 Importing this package does not import torch.

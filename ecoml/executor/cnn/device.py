@@ -15,18 +15,25 @@ from ecoml.meter.constants import load_constants
 
 _PEAK_SIDE = {"cpu": 768, "cuda": 8192}
 _PEAK_TRIES = 4
+_PEAK_S = {"cpu": 0.0, "cuda": 0.2}
+"""Seconds for which products are computed at least: a GPU's clock takes that long to rise."""
 
 
 def device_of(name: str | None) -> torch.device:
-    """The device of that name; without one the first GPU, else the CPU.
+    """The device of that name; without one the first GPU, else the CPU. A GPU has its number, and becomes CUDA's own.
+
+    Streams, events and recordings belong to CUDA's current device, whatever the tensors are on.
 
     Raises:
         UsageError: It is not there, or of a kind that the training does not know.
     """
     if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
+        if device.type == "cuda":
+            device = torch.device("cuda", device.index or 0)
+            torch.cuda.set_device(device)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         why = str(error).partition("\n")[0]
@@ -78,6 +85,12 @@ def set_determinism(on: bool) -> None:
     torch.backends.cudnn.deterministic = on
 
 
+def free_device_bytes(device: torch.device) -> int:
+    """Bytes of a GPU's memory that a training may still take: what is free, and what earlier ones left in the cache."""
+    free: int = torch.cuda.mem_get_info(device)[0]
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
 def peak(device: torch.device, threads: int, bf16: bool) -> tuple[float, float, str]:
     """The most FLOP per second that large matrix products show here, the watts at that, and how the two are known.
 
@@ -87,16 +100,16 @@ def peak(device: torch.device, threads: int, bf16: bool) -> tuple[float, float, 
     torch.set_num_threads(threads)
     factor = torch.ones(side, side, dtype=torch.bfloat16 if bf16 else torch.float32, device=device)
     clock = time.perf_counter if device.type == "cuda" else lambda: time.process_time() / threads
-    fastest_s = float("inf")
+    took_s: list[float] = []
     with torch.inference_mode():
-        for _ in range(_PEAK_TRIES):
+        while len(took_s) < _PEAK_TRIES or sum(took_s) < _PEAK_S[device.type]:
             _wait(device)
             start_s = clock()
             factor @ factor
             _wait(device)
-            fastest_s = min(fastest_s, clock() - start_s)
+            took_s.append(clock() - start_s)
     power_w, power = _board_power_w(device, threads)
-    return 2 * side**3 / fastest_s, power_w, f"fastest of {_PEAK_TRIES} products of {side}×{side} matrices; {power}"
+    return 2 * side**3 / min(took_s), power_w, f"fastest of {len(took_s)} products of {side}×{side} matrices; {power}"
 
 
 def _board_power_w(device: torch.device, threads: int) -> tuple[float, str]:

@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from ecoml.energy import Purpose
 from ecoml.errors import UsageError
 from ecoml.executor.base import Account
+from ecoml.executor.cnn.device import free_device_bytes
+from ecoml.executor.cnn.evaluation import EVALUATION_BATCH, accuracy
 from ecoml.executor.cnn.memory import free_host_bytes
 from ecoml.executor.cnn.network import Network
 from ecoml.executor.cnn.plan import plan
@@ -28,18 +30,16 @@ from ecoml.executor.cnn.recipe import Average, Optimiser
 from ecoml.executor.cnn.resident import Problem, Resident
 from ecoml.executor.cnn.schedule import rate_factor, sides_at
 from ecoml.executor.cnn.settings import Settings
-from ecoml.executor.cnn.step import Batch, Pace, Step, check_loss, in_precision, recorded
+from ecoml.executor.cnn.step import Batch, Pace, Step, check_loss, finish, in_precision, recorded
 from ecoml.trial import Config
 
 Build = Callable[[dict[str, Any]], nn.Module]
 """The caller's own network from a configuration."""
 
-EVALUATION_BATCH = {"cpu": 500, "cuda": 10_000}
-"""Images predicted at once: on a CPU as many as its caches hold, on a GPU all if they fit."""
-
 SECOND_THREAD_FROM_FLOP = 1.5e9
 """FLOP of a batch's forward pass from which further threads save more time than they cost; see docs/training.md."""
 
+_NO_MEMORY = ("out of memory", "can't allocate", "not enough memory", "ALLOC_FAILED")
 _SKIP_UNTIL = 0.875
 _MEASURED_IMAGES = 1024
 """Images that measure the batch norms of averaged weights, and no more than an eighth of the epoch's."""
@@ -100,24 +100,27 @@ class Training:
         batch.loss.zero_()
         self._seed()
         order, weights = self._order()
+        batch.weights.copy_(weights)
         pace = Pace(problem.device)
-        for start, stop in _bounds(len(order), size, equal=problem.device.type == "cuda"):
-            account.look()
-            t = (self.epoch + (start + stop) / 2 / len(order)) / settings.epochs
-            self._optimiser.set_rate(settings.learning_rate * rate_factor(settings.schedule, t))
-            indices = order[start:stop]
-            (play or batch)(indices, weights.index_select(0, indices))
-            self._updates += 1
+        try:
+            for start, stop in _bounds(len(order), size, equal=problem.device.type == "cuda"):
+                if pace.due():
+                    account.look()
+                t = (self.epoch + (start + stop) / 2 / len(order)) / settings.epochs
+                self._optimiser.set_rate(settings.learning_rate * rate_factor(settings.schedule, t))
+                (play or batch)(order[start:stop])
+                self._updates += 1
+                if self._average is not None:
+                    self._average.add(self._updates)
+                if problem.device.type == "cpu":  # elsewhere reading it would make the device wait
+                    check_loss(batch.loss, self.epoch)
+                pace.keep()
             if self._average is not None:
-                self._average.add(self._updates)
-            if problem.device.type == "cpu":  # elsewhere reading it would make the device wait
-                check_loss(batch.loss, self.epoch)
-            pace.keep()
+                self._average.exchange()
+                self._measure_norms(problem.at(sides)[0], order, size)
+        finally:
+            finish(problem.device)  # also what was asked of it before the budget ended: these joules are this trial's
         check_loss(batch.loss, self.epoch)
-        if self._average is not None:
-            self._average.exchange()
-            self._measure_norms(problem.at(sides)[0], order, size)
-        finish(problem.device)
         self.epoch += 1
         account.enter(Purpose.EVALUATION)
         return accuracy(self.network, problem.at(sides)[1], problem, account)
@@ -142,9 +145,10 @@ class Training:
         before = [norm.momentum for norm in norms]
         for norm in norms:
             norm.reset_running_stats()
-            norm.momentum = None  # the plain mean of all it sees
-        with torch.no_grad(), in_precision(self._problem):
+        with torch.no_grad(), in_precision(self._problem, self.network):
             for number in range(max(1, min(_MEASURED_IMAGES, len(order) // 8) // size)):
+                for norm in norms:
+                    norm.momentum = 1 / (number + 1)  # the plain mean of all it sees; None would wait for the device
                 self.network.logits(data.batch(order[number * size : (number + 1) * size])[0])
         for norm, momentum in zip(norms, before, strict=True):
             norm.momentum = momentum
@@ -170,10 +174,10 @@ class Training:
         """Refuse what does not fit into memory, and choose the threads by the work of a batch."""
         problem, batch = self._problem, self._batch_size()
         form = plan(self._settings, problem.shape, len(problem.classes))
-        at_once = min(EVALUATION_BATCH[problem.device.type], len(problem.validation))
-        needed = max(form.training_bytes(batch), form.evaluation_bytes(at_once))
         cuda = problem.device.type == "cuda"
-        free = torch.cuda.mem_get_info(problem.device)[0] if cuda else free_host_bytes()
+        at_once = batch if cuda else min(EVALUATION_BATCH["cpu"], len(problem.validation))
+        needed = max(form.training_bytes(batch), form.evaluation_bytes(at_once))
+        free = free_device_bytes(problem.device) if cuda else free_host_bytes()
         if free is not None and needed > free:
             raise MemoryError(
                 f"training this network would take about {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free"
@@ -202,34 +206,11 @@ class Training:
         share = self._settings.skip_easy
         if self._losses is None or not 0 < self.epoch < _SKIP_UNTIL * self._settings.epochs:
             return torch.randperm(images, device=device), weights
-        easy = self._losses < self._losses.mean()
+        easy = self._losses < self._losses[self._losses.isfinite()].mean()  # those of no full batch have no loss yet
         kept = ~(easy & (torch.rand(images, device=device) < share))
         weights[easy] = 1 / (1 - share)
         order = kept.nonzero().view(-1)
         return order[torch.randperm(len(order), device=device)], weights
-
-
-def accuracy(network: Network, data: Resident, problem: Problem, account: Account | None = None) -> float:
-    """Share of images whose class the network predicts, in [0, 1].
-
-    Args:
-        network: It is left in evaluation mode.
-        data: Images at the resolution of the network, or at full resolution.
-        problem: Whose device and precision are used.
-        account: Looked at between two batches.
-
-    Raises:
-        BudgetExhausted: From `account`.
-    """
-    network.eval()
-    predict = network.logits if data.sides == network.sides else network
-    correct = torch.zeros((), dtype=torch.int64, device=data.labels.device)
-    with torch.inference_mode(), in_precision(problem):
-        for images, labels in data.slices(EVALUATION_BATCH[problem.device.type]):
-            if account is not None:
-                account.look()
-            correct += (predict(images).argmax(1) == labels).sum()
-    return int(correct) / len(data)
 
 
 def warm_up(problem: Problem) -> None:
@@ -245,12 +226,6 @@ class _NoAccount:
 
     def enter(self, purpose: Purpose) -> None:
         pass
-
-
-def finish(device: torch.device) -> None:
-    """Wait until the device has done all that was asked of it."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 @contextlib.contextmanager
@@ -270,7 +245,7 @@ def named_out_of_memory() -> Iterator[None]:
 def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return any(words in str(error) for words in ("can't allocate", "not enough memory", "ALLOC_FAILED"))
+    return any(words in str(error) for words in _NO_MEMORY)
 
 
 def _batches(images: int, size: int) -> int:

@@ -5,6 +5,7 @@ Shapes: images N×C×H×W, uint8 or float in [0, 1]; logits N×classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -36,6 +37,7 @@ class Network(nn.Module):
 
     Attributes:
         sides: Height and width of what the body sees; images are scaled to it.
+        batch_flops: FLOP of one batch's forward pass; infinite where the body is the caller's, and nobody knows.
     """
 
     def __init__(self, settings: Settings, shape: Shape, classes: Sequence[str], body: nn.Module | None = None) -> None:
@@ -48,7 +50,11 @@ class Network(nn.Module):
         self.std: Tensor
         self.register_buffer("mean", torch.zeros(shape[0], 1, 1))
         self.register_buffer("std", torch.ones(shape[0], 1, 1))
-        self.body = body if body is not None else _body(plan(settings, shape, len(self.classes)), settings)
+        self.batch_flops = math.inf
+        if body is None:
+            form = plan(settings, shape, len(self.classes))
+            self.batch_flops, body = form.flops() * settings.batch_size, _body(form, settings)
+        self.body = body
         self.to(memory_format=torch.channels_last)
 
     def normalise_by(self, mean: Sequence[float], std: Sequence[float]) -> None:

@@ -234,7 +234,10 @@ class Worker:
         except BaseException:  # a hang, an interruption: what it was doing will not be waited for
             self._end(kill=True)
             raise
-        raise _error(pickled, line, trace)
+        error = _error(pickled, line, trace)
+        if isinstance(error, ChildProcessError):  # it lives, but its device does not
+            self._end(kill=True)
+        raise error
 
     def _open(self) -> Connection[Any, Any]:
         if self._connection is not None and os.getpid() == self._pid:

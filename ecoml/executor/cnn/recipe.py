@@ -36,7 +36,7 @@ class Optimiser:
         device = self._parameters[0].device
         self._steps = {id(p): torch.zeros((), device=device) for p in self._parameters}
         # On a GPU the rate lies there too, so that a recorded step can be played again with another one.
-        self._rate: float | Tensor = torch.zeros((), device=device) if device.type == "cuda" else 0.0
+        self._rate: float | Tensor = torch.zeros((), device=device) if device.type != "cpu" else 0.0
 
     @property
     def state(self) -> list[Tensor]:

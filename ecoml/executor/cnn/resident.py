@@ -79,7 +79,7 @@ class Problem:
         threads: CPU threads to compute with, at most.
         may_use_fewer_threads: Whether small networks may be computed with one.
         seed: Of initial weights, order of images, augmentation and dropout, together with a trial's number.
-        bf16: Whether to compute in bfloat16 where that is safe.
+        bf16: Whether the device computes in bfloat16, which is done where it is safe and pays.
     """
 
     name: str

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sys
 import threading
 import traceback
 from multiprocessing.connection import Connection
@@ -106,9 +107,10 @@ class Workplace:
 
         try:
             with named_out_of_memory():
-                if run != self._run or self._training is None:
+                if run != self._run:
                     self.drop()
-                    problem = self._problem(workload)
+                problem = self._problem(workload)  # always: a test of another workload may have chosen another device
+                if self._training is None:
                     self._training = Training(problem, number, config, self._account, _build(workload))
                     self._run = run
                     if frozen is not None:
@@ -138,7 +140,7 @@ class Workplace:
     def test(self, workload: Workload, path: Path, name: str) -> float:
         """Test accuracy of a model file."""
         problem, dataset = self._problem(workload), self._dataset(workload)
-        from ecoml.executor.cnn.loop import accuracy
+        from ecoml.executor.cnn.evaluation import accuracy
         from ecoml.executor.cnn.model import load_model_file
         from ecoml.executor.cnn.resident import Resident
 
@@ -161,6 +163,7 @@ class Workplace:
         from ecoml.executor.cnn import device
 
         device.set_determinism(workload.deterministic)
+        device.device_of(workload.device)
         if workload not in self._problems:
             problem = device.problem_of(self._dataset(workload), workload)
             _make_room(self._problems)
@@ -199,14 +202,22 @@ def _make_room(kept: dict[Any, Any]) -> None:
 
 def _described(error: BaseException) -> tuple[bytes | None, str, str]:
     """An error pickled, if it can be; its line; its traceback."""
-    line = f"{type(error).__name__}: {error}"
     trace = "".join(traceback.format_exception(error))
+    if _is_of_the_device(error):  # CUDA refuses this process all further work: the host starts another one
+        why = str(error).partition("\n")[0]
+        error = ChildProcessError(f"the device failed, and the training's worker with it ({why})")
+    line = f"{type(error).__name__}: {error}"
     try:
         pickled = pickle.dumps(error)
         pickle.loads(pickled)  # noqa: S301 - made in the line before
     except Exception:
         return None, line, trace
     return pickled, line, trace
+
+
+def _is_of_the_device(error: BaseException) -> bool:
+    torch = sys.modules.get("torch")  # before it is imported, no device can have failed
+    return torch is not None and isinstance(error, torch.AcceleratorError)
 
 
 def _end_with(lifeline: int) -> None:

@@ -1,0 +1,62 @@
+"""The benchmark of the training: that each way trains, and that each report has its figures."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SHORT = ("--data", "digits", "--width", "8", "--epochs", "2", "--seeds", "1", "--threads", "1", "--device", "cpu")
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, ROOT / "benchmarks/executor.py", *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_all_ways_are_compared():
+    done = run("compare", *SHORT)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()[2:]]
+    assert [row[0] for row in rows] == ["plain", "tuned", "ecoml-full", "ecoml"]
+    assert rows[0][-2:] == ["1.00", "1.00"]
+    assert all(float(row[5]) > 40 for row in rows), "each has learnt something"
+
+
+@pytest.mark.slow
+def test_a_further_trial_has_its_price():
+    done = run("fixed", *SHORT)
+    assert done.returncode == 0, done.stderr
+    assert "ms CPU" in done.stdout
+    assert "ms wall beside its epochs" in done.stdout
+
+
+def test_without_a_gpu_there_is_nothing_to_record():
+    done = run("graph", *SHORT)
+    assert done.returncode == 1
+    assert done.stderr == "graph: there is no GPU here\n"
+
+
+def test_recorded_and_eager_steps_train_the_same_network(tmp_path):
+    import executor_ways
+
+    from ecoml.executor.cnn import data
+
+    found = data.load("digits")
+    np.savez(tmp_path / "data.npz", x=found.train.images, y=found.train.labels)
+    config = {**executor_ways.RECIPE, "width": 8, "depth": 2, "epochs": 3}
+    runs = executor_ways.recorded_and_eager(tmp_path / "data.npz", config, 0, {"device": "cpu", "threads": 1})
+    assert runs["recorded"]["accuracy"] == runs["eager"]["accuracy"] > 0.4
+    assert not runs["recorded"]["was_recorded"], "on a CPU nothing is"

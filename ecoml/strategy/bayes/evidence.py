@@ -4,8 +4,9 @@
         m distinct configurations, n observations (rows), each of one configuration at one step
         y   (n,)  accuracies, bent, centred and scaled: nothing depends on a benchmark's range
 
-Bent: arsinh of their distance from the best, in units of the median trial's. Around the best that is a line; how badly
-a training went, far below, counts less and less, or one that stayed at chance would squeeze all good ones together.
+Bent: arsinh of their distance from the best, in units of how far good trials, a fifth of them, stay behind it. Around
+the best that is a line; how badly a training went, far below, counts less and less, or one that stayed at chance, and
+the many that were left early, would squeeze all good ones together.
 
 A curve is thinned to points at steps that grow by a constant factor, since neighbouring points say the same. A trial
 whose curve repeats another's to the last digit is its twin: what trains it maps several configurations to one (a table
@@ -27,6 +28,7 @@ from ecoml.trial import Trial, TrialState
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
+_GOOD = 0.2  # share of the trials behind the best that are good: the worst of them sets the unit of bent accuracies
 _FAILED = 1.0  # a failure is worse than the worst by this much, once bent; its joules say nothing about energy
 
 _TWIN_STEPS = 2  # a coincidence over so many points of a curve that moves is none
@@ -46,7 +48,7 @@ class Evidence:
         step: Its step (n,), from 1.
         y: Its accuracy, scaled (n,).
         best: The best accuracy.
-        unit: The median trial's distance from it: accuracies are bent as arsinh((accuracy − best) / unit).
+        unit: How far good trials stay behind it: accuracies are bent as arsinh((accuracy − best) / unit).
         centre: What was subtracted from them then.
         spread: What they were divided by then.
         length: Steps of a whole training, None as long as none has come to its end.
@@ -96,7 +98,9 @@ def evidence_of(trials: Sequence[Trial], milestones: Sequence[int], most: int) -
         return None
     failed = [trial for trial in trials if trial.state is TrialState.FAILED]
     peaks = np.array([max(point.accuracy for point in trial.curve) for trial in measured])
-    best, median = float(peaks.max()), float(np.median(peaks))
+    best = float(peaks.max())
+    behind = (best - peaks)[best - peaks > 1e-12]
+    unit = float(np.quantile(behind, _GOOD)) if len(behind) else 1.0
     length = max((trial.step for trial in measured if trial.state is TrialState.FINISHED), default=None)
 
     order = np.argsort(-peaks, kind="stable")
@@ -117,7 +121,6 @@ def evidence_of(trials: Sequence[Trial], milestones: Sequence[int], most: int) -
     far = length or max(trial.step for trial in measured)
     failed = failed[: max(1, most // 4)]
     observed += [(len(measured) + row, far) for row in range(len(failed))]
-    unit = best - median if best - median > 1e-12 else 1.0
     y = np.arcsinh((np.array(values) - best) / unit)
     y = np.r_[y, np.full(len(failed), y.min() - _FAILED)]
     centre, spread = float(y.mean()), float(y.std())

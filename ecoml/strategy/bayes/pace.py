@@ -15,7 +15,7 @@ from ecoml.strategy.bayes.evidence import Evidence
 FIRST_STEPS = 2
 """Of a new trial; then it is looked at whether it repeats another."""
 
-_SCREENING_SHARE = 0.1  # of a whole training that a new configuration is given
+_SCREENING_SHARE = 0.06  # of a whole training that a new configuration is given
 _SCREENING = 5  # steps, as long as the length of a training is not known
 _GROWTH = 1.35  # by this factor a trial's steps grow when it is gone on with
 _THINKING = 25.0

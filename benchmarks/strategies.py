@@ -3,11 +3,12 @@
     python benchmarks/strategies.py --lcbench FILE.npz [--mapping nearest,smooth] [--tables hpobench,…] [--real …]
         [--strategies bayes,random,…] [--tasks …] [--seeds 10] [--jobs 1] [--out DIR] [--again bayes]
 
-For each problem and seed, random search makes 64 whole trainings. Its best accuracy is the target, what it spent is
-everyone's budget, also of those that use no curves; the other strategies, with the same seed, are to reach the target,
-and the hypervolume of its front (accuracy, log joules; every point of a curve counts). Random search itself stands in
-the table with the joules at which it first had its best. A strategy that spends the budget without, or ends
-before, has missed: its energy counts as the budget in means, which flatters it, and the misses stand beside.
+For each problem and seed, random search makes 64 whole trainings. What it spent is everyone's budget, also of those
+that use no curves. There are three goals. `typical`: the median, over seeds, of its best accuracies, which is what 64
+random trainings are worth; a strategy's energy to it is compared with that of the 64. `target`: its best with the very
+seed of the strategy, compared with the joules at which it first had that. `hypervolume`: that of its front (accuracy,
+log joules; every point of a curve counts), likewise. A strategy that spends the budget without, or ends before, has
+missed: its energy counts as the budget in means, which flatters it, and the misses stand beside.
 
 `--real` trains: through a `Searcher`, on the host's meter, the optimiser's own energy within. There the budget
 (`--budget-kwh`) is given, and random search with it sets the target.
@@ -28,7 +29,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from strategy_problems import Problem, lcbench_tasks, open_problem
-from strategy_replay import Goal, goal_of_random, measure
+from strategy_replay import Goal, goal_of_random, measure, typical_of_random
 from strategy_tables import TABLES, open_table, require_tables
 
 from ecoml.errors import UsageError
@@ -59,8 +60,9 @@ class Cell:
         strategy: Its name, as `ecoml strategies` lists it.
         seed: The seed.
         path: The LCBench file.
-        target_only: Whether the search ends at the target, before it has reached the hypervolume.
+        target_only: Whether the search ends at the accuracies, before it has reached the hypervolume.
         trainings: Of random search.
+        seeds: How many there are of each problem.
         budget_kwh: Of a search that really trains.
         out: Where such a search keeps its run folder.
     """
@@ -72,6 +74,7 @@ class Cell:
     path: Path | None
     target_only: bool
     trainings: int
+    seeds: int
     budget_kwh: float
     out: Path
 
@@ -87,14 +90,25 @@ def run(cell: Cell) -> dict[str, Any]:
         from strategy_real import search
 
         return row | search(cell.task, cell.strategy, cell.seed, cell.budget_kwh, cell.out)
-    problem, goal = _posed(cell.family, cell.task, cell.path, cell.seed, cell.trainings, cell.out)
+    problem, goal = _posed(cell.family, cell.task, cell.path, cell.seed, cell.trainings, cell.seeds, cell.out)
     return row | dict(measure(problem, cell.strategy, cell.seed, goal, cell.target_only))
 
 
 @lru_cache(maxsize=8)
-def _posed(family: str, task: str, path: Path | None, seed: int, trainings: int, out: Path) -> tuple[Problem, Goal]:
-    problem = open_table(family, task, seed) if family in TABLES else open_problem(family, task, path, out)
-    return problem, goal_of_random(problem, seed, trainings)
+def _posed(
+    family: str, task: str, path: Path | None, seed: int, trainings: int, seeds: int, out: Path
+) -> tuple[Problem, Goal]:
+    problem, typical = _problem(family, task, path, seed, out), _typical(family, task, path, trainings, seeds, out)
+    return problem, goal_of_random(problem, seed, trainings, typical)
+
+
+@cache
+def _typical(family: str, task: str, path: Path | None, trainings: int, seeds: int, out: Path) -> float:
+    return typical_of_random([_problem(family, task, path, seed, out) for seed in range(seeds)], trainings)
+
+
+def _problem(family: str, task: str, path: Path | None, seed: int, out: Path) -> Problem:
+    return open_table(family, task, seed) if family in TABLES else open_problem(family, task, path, out)
 
 
 def cells(options: argparse.Namespace) -> Iterator[Cell]:
@@ -126,7 +140,14 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
             for strategy in strategies:
                 yield Cell(
                     *(family, task, strategy, seed),
-                    *(options.lcbench, options.target_only, options.trainings, options.budget_kwh, options.out),
+                    *(
+                        options.lcbench,
+                        options.target_only,
+                        options.trainings,
+                        options.seeds,
+                        options.budget_kwh,
+                        options.out,
+                    ),
                 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,14 +62,19 @@ def with_goals(rows: Sequence[Row]) -> list[Row]:
         if row["family"] != "real":
             found.append(row)
         elif (reference := random.get((row["task"], row["seed"]))) is not None:
-            found.append(row | _reached(row, _goal(reference)))
+            typical = statistics.median(_best(other) for (task, _), other in random.items() if task == row["task"])
+            found.append(row | _reached(row, _goal(reference, typical)))
     return found
 
 
-def _goal(row: Mapping[str, Any]) -> Goal:
+def _best(row: Mapping[str, Any]) -> float:
+    return max(float(accuracy) for _, accuracy, _ in row["points"])
+
+
+def _goal(row: Mapping[str, Any], typical: float) -> Goal:
     points = [(accuracy, math.log(joules)) for _, accuracy, joules in row["points"]]
     reference = (min(accuracy for accuracy, _ in points), max(joules for _, joules in points))
-    return Goal(max(accuracy for accuracy, _ in points), hypervolume(points, reference), reference, row["budget_j"])
+    return Goal(typical, _best(row), hypervolume(points, reference), reference, row["budget_j"])
 
 
 def _reached(row: Mapping[str, Any], goal: Goal) -> Row:
@@ -76,10 +82,7 @@ def _reached(row: Mapping[str, Any], goal: Goal) -> Row:
     for spent_j, accuracy, joules in row["points"]:
         if reached(spent_j, accuracy, joules):
             break
-    ends = {"to_target_j": reached.accuracy_j, "to_hypervolume_j": reached.hypervolume_j}
-    return {"target_accuracy": goal.accuracy} | {
-        key: joules if joules < math.inf else None for key, joules in ends.items()
-    }
+    return {"typical_accuracy": goal.typical, "target_accuracy": goal.accuracy} | reached.row()
 
 
 def _data(task: str, out: Path) -> str | Path:

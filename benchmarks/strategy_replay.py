@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,12 +46,14 @@ class Goal:
     """What random search had after its trainings; the other strategies are to reach it.
 
     Attributes:
-        accuracy: Its best.
+        typical: The median, over seeds, of its best accuracies.
+        accuracy: Its best with the same seed.
         hypervolume: Of accuracy and log joules, of all points of all curves, up to `reference`.
         reference: The lowest accuracy and the largest log joules among its points.
         budget_j: What its trainings took: the budget of every strategy.
     """
 
+    typical: float
     accuracy: float
     hypervolume: float
     reference: tuple[float, float]
@@ -58,17 +61,18 @@ class Goal:
 
 
 class Reached:
-    """Follows a search; the joules at which it had reached each half of a goal, inf before.
+    """Follows a search; the joules at which it had reached each part of a goal, inf before.
 
     Args:
         goal: What is to be reached.
-        target_only: Whether the target alone is enough; the hypervolume is not looked at.
+        target_only: Whether the accuracies are enough; the hypervolume is not looked at.
     """
 
     def __init__(self, goal: Goal, target_only: bool = False) -> None:
         self._goal = goal
         self._target_only = target_only
         self._front = Front()
+        self.typical_j = math.inf
         self.accuracy_j = math.inf
         self.hypervolume_j = math.inf
 
@@ -76,15 +80,24 @@ class Reached:
         """A further measurement; whether all is reached now, or the budget is spent."""
         if spent_j > self._goal.budget_j:
             return True
-        if accuracy >= self._goal.accuracy and math.isinf(self.accuracy_j):
-            self.accuracy_j = spent_j
+        if accuracy >= self._goal.typical:
+            self.typical_j = min(self.typical_j, spent_j)
+        if accuracy >= self._goal.accuracy:
+            self.accuracy_j = min(self.accuracy_j, spent_j)
         if self._target_only:
-            return self.accuracy_j < math.inf
+            return max(self.typical_j, self.accuracy_j) < math.inf
         if math.isinf(self.hypervolume_j) and self._front.add(accuracy, math.log(point_j)):
             volume = hypervolume(list(self._front), self._goal.reference)
             if volume >= self._goal.hypervolume * (1 - 1e-9):
                 self.hypervolume_j = spent_j
-        return max(self.accuracy_j, self.hypervolume_j) < math.inf
+        return max(self.typical_j, self.accuracy_j, self.hypervolume_j) < math.inf
+
+    def row(self) -> dict[str, float | None]:
+        """As columns of the results, None where it was missed."""
+        found = {"typical": self.typical_j, "target": self.accuracy_j}
+        if not self._target_only:
+            found["hypervolume"] = self.hypervolume_j
+        return {f"to_{part}_j": joules if joules < math.inf else None for part, joules in found.items()}
 
 
 def replay(
@@ -145,12 +158,21 @@ def replay(
     return search
 
 
-def goal_of_random(problem: Problem, seed: int, trainings: int) -> Goal:
-    """What random search with this seed has after so many whole trainings."""
-    search = replay(create_strategy("random", problem.space, seed), problem, max_trials=trainings)
+def goal_of_random(problem: Problem, seed: int, trainings: int, typical: float) -> Goal:
+    """What random search with this seed has after so many whole trainings; `typical` is known already."""
+    search = _random(problem, seed, trainings)
     reference = (min(search.accuracy), math.log(max(search.point_j)))
     points = [(accuracy, math.log(joules)) for accuracy, joules in zip(search.accuracy, search.point_j, strict=True)]
-    return Goal(max(search.accuracy), hypervolume(points, reference), reference, search.spent_j[-1])
+    return Goal(typical, max(search.accuracy), hypervolume(points, reference), reference, search.spent_j[-1])
+
+
+def typical_of_random(problems: Sequence[Problem], trainings: int) -> float:
+    """The median of the best accuracies of random searches, one on each problem, seeded with its number."""
+    return statistics.median(max(_random(problem, seed, trainings).accuracy) for seed, problem in enumerate(problems))
+
+
+def _random(problem: Problem, seed: int, trainings: int) -> Replayed:
+    return replay(create_strategy("random", problem.space, seed), problem, max_trials=trainings)
 
 
 def measure(problem: Problem, strategy: str, seed: int, goal: Goal, target_only: bool = False) -> Mapping[str, Any]:
@@ -158,16 +180,12 @@ def measure(problem: Problem, strategy: str, seed: int, goal: Goal, target_only:
     reached = Reached(goal, target_only)
     search = replay(create_strategy(strategy, problem.space, seed), problem, budget_j=goal.budget_j, until=reached)
     return {
+        "typical_accuracy": goal.typical,
         "target_accuracy": goal.accuracy,
         "budget_j": goal.budget_j,
-        "to_target_j": _finite(reached.accuracy_j),
-        **({} if target_only else {"to_hypervolume_j": _finite(reached.hypervolume_j)}),
+        **reached.row(),
         "spent_j": min(search.spent_j[-1], goal.budget_j),
         "trials": len(search.trials),
         "optimiser_s": search.optimiser_s,
         "ended": search.ended,
     }
-
-
-def _finite(joules: float) -> float | None:
-    return joules if joules < math.inf else None

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategy_problems import LCBENCH_SPACE, Nearest, open_problem
 from strategy_real import with_goals
-from strategy_replay import Goal, Reached, goal_of_random, measure, replay
+from strategy_replay import Goal, Reached, goal_of_random, measure, replay, typical_of_random
 from strategy_table import bootstrap, markdown, publish, standings
 from strategy_tables import TABLES, open_table
 
@@ -91,19 +91,21 @@ def test_a_searcher_makes_the_same_trials_as_a_replay(problem, strategy, tmp_pat
 
 
 def test_random_search_reaches_its_own_goal_within_its_budget(problem):
-    goal = goal_of_random(problem, 0, 12)
+    typical = typical_of_random([problem] * 5, 12)
+    goal = goal_of_random(problem, 0, 12, typical)
     row = measure(problem, "random", 0, goal)
     assert 0 < row["to_target_j"] <= goal.budget_j
     assert 0 < row["to_hypervolume_j"] <= goal.budget_j * (1 + 1e-9)
+    assert (row["to_typical_j"] is None) == (goal.accuracy < typical)
     assert row["trials"] <= 12
     assert measure(problem, "random", 0, goal, target_only=True)["to_target_j"] == row["to_target_j"]
 
 
 def test_what_comes_after_the_budget_does_not_count():
-    reached = Reached(Goal(0.9, 1.0, (0.0, 5.0), budget_j=10.0))
+    reached = Reached(Goal(0.7, 0.9, 100.0, (0.0, 5.0), budget_j=10.0))
     assert not reached(9.0, 0.8, 9.0)
     assert reached(10.5, 0.95, 1.5)
-    assert math.isinf(reached.accuracy_j)
+    assert reached.row() == {"to_typical_j": 9.0, "to_target_j": None, "to_hypervolume_j": None}
 
 
 def row(strategy, task, seed, joules, budget_j=100.0):
@@ -129,6 +131,15 @@ def test_a_miss_counts_as_the_budget_and_is_counted():
     assert best.optimiser_s == pytest.approx(0.1)
     assert (reference.mean, reference.low, reference.high) == pytest.approx((1.0, 1.0, 1.0))
     assert "≤ 2.81" in markdown([best])
+
+
+def test_what_random_search_typically_reaches_is_compared_with_all_it_spent():
+    rows = [row(name, "a", seed, 50.0) for name in ("random", "bayes") for seed in range(2)]
+    rows = [entry | {"to_typical_j": 20.0 if entry["strategy"] == "bayes" else None} for entry in rows]
+    found = {(s.goal, s.strategy): s for s in standings(rows)}
+    assert found["typical", "bayes"].mean == pytest.approx(5.0)
+    assert (found["typical", "random"].mean, found["typical", "random"].misses) == (pytest.approx(1.0), 2)
+    assert found["target", "bayes"].mean == pytest.approx(1.0)
 
 
 def test_only_pairs_are_compared():
@@ -175,6 +186,7 @@ def test_real_searches_get_their_goal_from_random_search():
     ]
     random, bayes = with_goals(rows)
     assert (random["to_target_j"], bayes["to_target_j"]) == (20.0, 4.0)
+    assert (random["to_typical_j"], bayes["to_typical_j"]) == (20.0, 4.0)
     assert bayes["to_hypervolume_j"] == 4.0
 
 

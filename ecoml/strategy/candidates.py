@@ -58,6 +58,11 @@ class Candidates:
         # A move that leaves an Int where it is would be wasted, so the least move of one is a bin.
         self._least = np.array([0.0 if isinstance(p, Float) else 1.0 / p.count for p in free])
 
+    @property
+    def groups(self) -> NDArray[np.intp]:
+        """Of the columns of X, which belong together (D,)."""
+        return self._features.groups
+
     def pool(self, configs: Sequence[Config]) -> Pool:
         """These very configurations."""
         u = np.array([self._space.encode(config) for config in configs]).reshape(-1, self._space.dimension)

@@ -22,13 +22,19 @@ Array = NDArray[np.float64]
 
 
 class Features:
-    """Maps configurations of a space to rows X."""
+    """Maps configurations of a space to rows X.
+
+    Attributes:
+        groups: For each column (D,) the number of what it tells of: the columns of one Choice belong together.
+    """
 
     def __init__(self, space: Space) -> None:
         self._choices = {column: _columns(p) for column, p in enumerate(space.free.values()) if isinstance(p, Choice)}
         self._numeric = [column for column in range(space.dimension) if column not in self._choices]
         conditions = [p.when for p in space.free.values() if p.when and _needs_column(space, p.when)]
         self._conditions = [when for i, when in enumerate(conditions) if when not in conditions[:i]]
+        columns = [1] * len(self._numeric) + [len(c) for c in self._choices.values()] + [1] * len(self._conditions)
+        self.groups = np.repeat(np.arange(len(columns)), columns)
 
     def __call__(self, configs: Iterable[Config], u: Array) -> Array:
         """Rows (n, D) of n configurations, whose points of the unit cube are u (n, d)."""

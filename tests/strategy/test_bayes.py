@@ -310,7 +310,9 @@ def test_the_improvement_of_hypervolume_agrees_with_drawing_it():
 def test_the_gradient_of_the_surrogates_loss_is_right():
     rng = np.random.default_rng(0)
     owner = np.repeat(np.arange(8), 3)
-    data = Observations(rng.random((8, 3)), owner, np.log(np.tile([1, 4, 9], 8)), rng.normal(size=24))
+    data = Observations(
+        rng.random((8, 4)), np.array([0, 1, 1, 2]), owner, np.log(np.tile([1, 4, 9], 8)), rng.normal(size=24)
+    )
     at, scales = np.zeros(10), np.ones(10)
     theta = 0.3 * rng.normal(size=10)
     gradient = _loss(theta, data, at, scales)[1]

@@ -173,7 +173,7 @@ class Bayes:
 
         tried = self._x(evidence.trials)
         measured = evidence.trials[: evidence.measured]
-        surrogate = Surrogate(self._hyperparameters(trials), _observations(tried, evidence))
+        surrogate = Surrogate(self._hyperparameters(trials), self._observations(tried, evidence))
         known_j = np.array([trial.curve[-1].energy_j / trial.step for trial in measured])
         energy = EnergyModel(tried[: len(measured)], known_j, log_energy_variance(measured))
 
@@ -243,11 +243,16 @@ class Bayes:
         assert evidence is not None, "there is evidence, or there would be no surrogate"
         from ecoml.strategy.bayes.surrogate import fit
 
-        data = _observations(self._x(evidence.trials), evidence)
+        data = self._observations(self._x(evidence.trials), evidence)
         learnt_from = data.x.tobytes() + data.tau.tobytes() + data.y.tobytes()
         if self._fitted is None or self._fitted[0] != learnt_from:
             self._fitted = learnt_from, fit(data)
         return self._fitted[1]
+
+    def _observations(self, x: Array, evidence: Evidence) -> Observations:
+        from ecoml.strategy.bayes.surrogate import Observations
+
+        return Observations(x, self._candidates.groups, evidence.owner, np.log(evidence.step), evidence.y)
 
     def _seed_now(self) -> int:
         told = sum(1 + trial.step for trial in self._trials.values()) + len(self._asked)
@@ -256,12 +261,6 @@ class Bayes:
 
 def _can_go_on(trial: Trial, horizon: int) -> bool:
     return trial.state is TrialState.SUSPENDED and trial.step < horizon
-
-
-def _observations(x: Array, evidence: Evidence) -> Observations:
-    from ecoml.strategy.bayes.surrogate import Observations
-
-    return Observations(x, evidence.owner, np.log(evidence.step), evidence.y)
 
 
 def _front(evidence: Evidence) -> Array:

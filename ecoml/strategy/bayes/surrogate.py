@@ -2,20 +2,22 @@
 
     Notation
         X   m×D   features of configurations in [0, 1] (`features.py`)
+        g   (D,)  parameter that each feature tells of, G in all
         i   (n,)  configuration of each observation
         τ   (n,)  logarithm of its step
         y   (n,)  its accuracy, scaled (`evidence.py`)
 
     k(z, z') = kₓ(x, x') (α + β kτ(τ, τ')) + δ (γ + ε kτ(τ, τ')) + η kτ(τ, τ'),   noise σ²
 
-kₓ, kτ: Matérn-5/2 with lengthscales of their own for each feature and for τ; δ: 1 where both are of one configuration.
+kₓ, kτ: Matérn-5/2 with lengthscales of their own for each parameter and for τ; δ: 1 where both are of one configuration.
+A choice has one lengthscale for all its options: there would be little evidence for each.
 The terms are what configurations have in common at all steps and at like steps; what is a configuration's own (chance,
 and what the features do not tell) for good and for a while; and what all curves share. So each point of a curve informs
 all other curves, and most of all the rest of its own. Freeze-thaw Bayesian optimisation (Swersky, Snoek, Adams 2014)
 has such terms with an exponential decay in place of kτ.
 
 Hyperparameters are maximum a posteriori under log-normal priors; lengthscales as in Hvarfner, Hellsten, Nardi (ICML
-2024): their location grows with log √D. The gradient is written out, because this runs before every few steps of a
+2024): their location grows with log √G. The gradient is written out, because this runs before every few steps of a
 training and its joules are charged: the same fit through GPyTorch's modules takes ten times as long.
 """
 
@@ -36,27 +38,31 @@ _ITERATIONS = 15
 """Of L-BFGS. More of them make each decision dearer, and reached targets no sooner on replayed learning curves."""
 _JITTER = 1e-6
 _BOUND = 5.0  # of a logarithm's distance from the prior's location: a flat likelihood leads nowhere
-_LENGTHSCALE = (math.log(0.5), 0.9)  # location at D = 4, and scale
+_LENGTHSCALE = (math.log(0.5), 0.9)  # location at G = 4, and scale
 _LOCATIONS = np.log([3.0, 0.5, 0.5, 0.05, 0.05, 0.5, 1e-4])  # of kτ's lengthscale, α, β, γ, ε, η, σ²
 _SCALES = np.array([0.2, 1.0, 1.0, 1.5, 1.5, 1.0, 1.5])
 
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """What the process is conditioned on: X (m, D), i (n,), τ (n,) and y (n,)."""
+    """What the process is conditioned on: X (m, D), g (D,), i (n,), τ (n,) and y (n,)."""
 
     x: Array
+    groups: Indices
     owner: Indices
     tau: Array
     y: Array
 
 
 def fit(data: Observations) -> Array:
-    """The maximum a posteriori hyperparameters: logarithms of D lengthscales and of those in `_LOCATIONS`."""
-    features = data.x.shape[1]
-    location = _LENGTHSCALE[0] + 0.5 * math.log(max(features, 1) / 4)
-    locations = np.r_[np.full(features, location), _LOCATIONS]
-    scales = np.r_[np.full(features, _LENGTHSCALE[1]), _SCALES]
+    """The maximum a posteriori hyperparameters: logarithms of G lengthscales and of those in `_LOCATIONS`."""
+    columns = np.bincount(data.groups)
+    groups = len(columns)
+    location = _LENGTHSCALE[0] + 0.5 * math.log(max(groups, 1) / 4)
+    # Of two options out of k at random the squared distance is 2 (1 − 1/k) on average, of two numbers 1/6.
+    further = np.where(columns > 1, 0.5 * np.log(12.0 * (1.0 - 1.0 / np.maximum(columns, 2))), 0.0)
+    locations = np.r_[location + further, _LOCATIONS]
+    scales = np.r_[np.full(groups, _LENGTHSCALE[1]), _SCALES]
     found = minimize(
         _loss,
         locations,
@@ -73,7 +79,8 @@ class Surrogate:
     """The posterior, for any number of predictions."""
 
     def __init__(self, hyperparameters: Array, data: Observations) -> None:
-        self._lengthscales, self._time, self._variances, noise = _unpacked(hyperparameters)
+        lengthscales, self._time, self._variances, noise = _unpacked(hyperparameters)
+        self._lengthscales = lengthscales[data.groups]
         self._data = data
         kx = _matern(_squared(data.x, data.x, self._lengthscales).sum(-1))[np.ix_(data.owner, data.owner)]
         kt = _matern(_squared(data.tau[:, None], data.tau[:, None], self._time)[..., 0])
@@ -100,8 +107,8 @@ class Surrogate:
 def _loss(theta: Array, data: Observations, locations: Array, scales: Array) -> tuple[float, Array]:
     """Negative log posterior density of logarithms of hyperparameters, and its gradient."""
     lengthscales, time, (alpha, beta, gamma, epsilon, eta), noise = _unpacked(theta)
-    features, n = data.x.shape[1], len(data.y)
-    squared = _squared(data.x, data.x, lengthscales)
+    groups, n = len(lengthscales), len(data.y)
+    squared = _squared(data.x, data.x, lengthscales[data.groups])
     kx, slope_x = _matern_and_slope(squared.sum(-1))
     shared = np.ix_(data.owner, data.owner)
     kx_rows = kx[shared]
@@ -127,9 +134,10 @@ def _loss(theta: Array, data: Observations, locations: Array, scales: Array) -> 
     pairs = np.zeros((len(data.x), len(data.x)))
     np.add.at(pairs.T, data.owner, by_configuration.T)
     gradient = off / scales
-    gradient[:features] += np.einsum("ij,ijd->d", pairs * slope_x, squared)
+    by_feature = np.einsum("ij,ijd->d", pairs * slope_x, squared)
+    gradient[:groups] += np.bincount(data.groups, by_feature, groups)
     along = outer * kt
-    gradient[features:] += [
+    gradient[groups:] += [
         (outer * (beta * kx_rows + epsilon * same + eta) * slope_t * squared_t).sum(),
         alpha * (outer * kx_rows).sum(),
         beta * (along * kx_rows).sum(),
@@ -142,7 +150,7 @@ def _loss(theta: Array, data: Observations, locations: Array, scales: Array) -> 
 
 
 def _unpacked(theta: Array) -> tuple[Array, Array, Array, float]:
-    """Lengthscales (D,), that of τ (1,), α to η (5,), σ²."""
+    """Lengthscales (G,), that of τ (1,), α to η (5,), σ²."""
     values = np.exp(theta)
     return values[:-7], values[-7:-6], values[-6:-1], float(values[-1])
 

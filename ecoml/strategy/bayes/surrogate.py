@@ -9,7 +9,7 @@
 
     k(z, z') = kₓ(x, x') (α + β kτ(τ, τ')) + δ (γ + ε kτ(τ, τ')) + η kτ(τ, τ'),   noise σ²
 
-kₓ, kτ: Matérn-5/2 with lengthscales of their own for each parameter and for τ; δ: 1 where both are of one configuration.
+kₓ, kτ: Matérn-5/2 with lengthscales of their own for each parameter and for τ; δ: 1 where both are one configuration.
 A choice has one lengthscale for all its options: there would be little evidence for each.
 The terms are what configurations have in common at all steps and at like steps; what is a configuration's own (chance,
 and what the features do not tell) for good and for a while; and what all curves share. So each point of a curve informs

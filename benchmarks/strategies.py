@@ -7,8 +7,9 @@ For each problem and seed, random search makes 64 whole trainings. What it spent
 that use no curves. There are three goals. `typical`: the median, over seeds, of its best accuracies, which is what 64
 random trainings are worth; a strategy's energy to it is compared with that of the 64. `target`: its best with the very
 seed of the strategy, compared with the joules at which it first had that. `hypervolume`: that of its front (accuracy,
-log joules; every point of a curve counts), likewise. A strategy that spends the budget without, or ends before, has
-missed: its energy counts as the budget in means, which flatters it, and the misses stand beside.
+log joules; every point of a curve counts), likewise. A strategy that spends the budget without, has started 2,000
+trials without, or ends before, has missed: its energy counts as the budget in means, which flatters it, and the misses
+stand beside.
 
 `--real` trains: through a `Searcher`, on the host's meter, the optimiser's own energy within. There the budget
 (`--budget-kwh`) is given, and random search with it sets the target.

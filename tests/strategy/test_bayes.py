@@ -326,3 +326,20 @@ def test_it_is_not_caught_in_copies_of_the_best():
     for seed in (2, 4, 5):
         search = Search(Bayes(SPACE, seed))
         assert search.run(decisions=120, target=0.75)
+
+
+def test_the_right_combination_of_options_is_found_among_many():
+    """Of 5 · 5 · 5 · 5 combinations, where one option each is right and each wrong one costs as much."""
+    space = Space({name: Choice(list("vwxyz")) for name in "abcd"})
+    right = {"a": "v", "b": "x", "c": "z", "d": "w"}
+
+    def outcome(config, step):
+        return 0.1 + 0.2 * sum(config[name] == option for name, option in right.items()), 1.0
+
+    def spent_j(create):
+        searches = [Search(create(space, seed), outcome, steps=1) for seed in range(3)]
+        for search in searches:
+            search.run(decisions=400, target=0.85)
+        return sum(search.spent_j for search in searches)
+
+    assert spent_j(Bayes) < spent_j(RandomSearch) / 5

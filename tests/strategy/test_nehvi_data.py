@@ -52,6 +52,7 @@ def test_a_condition_has_a_column_unless_an_option_already_says_it():
     x = rows(space, configs)
     assert x.shape == (2, 5 + 3 + 2)  # coordinates, options, and the conditions of beta (shared) and of drop
     assert x[:, -2:].tolist() == [[0.0, 0.0], [1.0, 1.0]]
+    assert Features(space).groups.tolist() == [0, 1, 2, 3, 4, 5, 5, 5, 6, 7]  # the options belong together
 
 
 def test_the_last_points_become_standardised_objectives():

@@ -24,11 +24,6 @@ from ecoml.report.statistics import LEVEL
 
 GOALS = {goal: f"to_{goal}_j" for goal in ("typical", "target", "hypervolume")}
 RESAMPLES = 2000
-_HEADS = {
-    "typical": "× less energy than 64 random trainings, to what they typically reach",
-    "target": "× less than random search with its luck, to its best",
-    "hypervolume": "× less than it, to its hypervolume",
-}
 
 
 @dataclass(frozen=True)
@@ -143,7 +138,7 @@ def markdown(found: Sequence[Standing]) -> str:
             f"{family}: {max(s.problems for s in first.values())} problems,"
             f" {max(s.searches for s in first.values())} searches a strategy",
             "",
-            "| strategy | " + "".join(f"{_HEADS[goal]} | misses | " for goal in shown) + "optimiser, CPU s a trial |",
+            "| strategy | " + "".join(f"× less energy to {goal} | misses | " for goal in shown) + "CPU s a trial |",
             "|---|" + "---|---|" * len(shown) + "---|",
         ]
         for strategy, standing in first.items():

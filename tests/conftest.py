@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ import ecoml
 # A busy machine is not a failure: properties are about what is computed, not how fast.
 hypothesis.settings.register_profile("ecoml", deadline=None)
 hypothesis.settings.load_profile("ecoml")
+
+
+# A shell's background job ignores Ctrl-C, and so would every command that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -39,7 +39,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from strategy_problems import Problem, lcbench_tasks, open_problem
 from strategy_replay import Goal, goal_of_random, measure, typical_of_random
-from strategy_tables import TABLES, open_table, require_tables
+from strategy_tabular import TABLES, open_table, require_tables
 
 from ecoml.errors import UsageError
 
@@ -56,7 +56,7 @@ class Cell:
     """One search that is to be made.
 
     Attributes:
-        family: `nearest`, `smooth`, `real`, or one of `strategy_tables.TABLES`.
+        family: `nearest`, `smooth`, `real`, or one of `strategy_tabular.TABLES`.
         task: The problem's name.
         strategy: Its name, as `ecoml strategies` lists it.
         seed: The seed.

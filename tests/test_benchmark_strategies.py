@@ -14,7 +14,7 @@ from strategy_problems import LCBENCH_SPACE, Nearest, open_problem
 from strategy_real import with_goals
 from strategy_replay import Goal, Reached, goal_of_random, measure, replay, typical_of_random
 from strategy_table import bootstrap, markdown, publish, standings
-from strategy_tables import TABLES, open_table
+from strategy_tabular import TABLES, open_table
 
 import ecoml
 from ecoml.strategy import create_strategy

@@ -30,7 +30,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -99,17 +99,8 @@ def run(cell: Cell) -> dict[str, Any]:
 def _posed(
     family: str, task: str, path: Path | None, seed: int, trainings: int, seeds: int, out: Path
 ) -> tuple[Problem, Goal]:
-    problem, typical = _problem(family, task, path, seed, out), _typical(family, task, path, trainings, seeds, out)
-    return problem, goal_of_random(problem, seed, trainings, typical)
-
-
-@cache
-def _typical(family: str, task: str, path: Path | None, trainings: int, seeds: int, out: Path) -> float:
-    return typical_of_random([_problem(family, task, path, seed, out) for seed in range(seeds)], trainings)
-
-
-def _problem(family: str, task: str, path: Path | None, seed: int, out: Path) -> Problem:
-    return open_table(family, task, seed) if family in TABLES else open_problem(family, task, path, out)
+    problem = open_table(family, task, seed) if family in TABLES else open_problem(family, task, path, out)
+    return problem, goal_of_random(problem, seed, trainings, typical_of_random(problem, range(seeds), trainings))
 
 
 def cells(options: argparse.Namespace) -> Iterator[Cell]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -169,9 +169,9 @@ def goal_of_random(problem: Problem, seed: int, trainings: int, typical: float) 
     return Goal(typical, max(search.accuracy), hypervolume(points, reference), reference, search.spent_j[-1])
 
 
-def typical_of_random(problems: Sequence[Problem], trainings: int) -> float:
-    """The median of the best accuracies of random searches, one on each problem, seeded with its number."""
-    return statistics.median(max(_random(problem, seed, trainings).accuracy) for seed, problem in enumerate(problems))
+def typical_of_random(problem: Problem, seeds: Iterable[int], trainings: int) -> float:
+    """The median, over seeds, of the best accuracy that random search finds in so many trainings."""
+    return statistics.median(max(_random(problem, seed, trainings).accuracy) for seed in seeds)
 
 
 def _random(problem: Problem, seed: int, trainings: int) -> Replayed:

@@ -91,7 +91,7 @@ def test_a_searcher_makes_the_same_trials_as_a_replay(problem, strategy, tmp_pat
 
 
 def test_random_search_reaches_its_own_goal_within_its_budget(problem):
-    typical = typical_of_random([problem] * 5, 12)
+    typical = typical_of_random(problem, range(5), 12)
     goal = goal_of_random(problem, 0, 12, typical)
     row = measure(problem, "random", 0, goal)
     assert 0 < row["to_target_j"] <= goal.budget_j

@@ -151,6 +151,34 @@ def test_trainings_of_one_step_are_searched_too():
     assert best > 0.7
 
 
+def test_an_initial_design_of_whole_trainings_is_short():
+    def outcome(config, step):
+        return train(config, STEPS)[0], 10.0
+
+    sobol = RandomSearch(SPACE, 0, "sobol")
+    design = [sobol.ask().config for _ in range(7)]
+    for initial, expected in ((None, 4), (6, 6)):
+        search = Search(Bayes(SPACE, 0, initial), outcome, steps=1)
+        search.run(decisions=8)
+        configs = [trial.config for trial in search.trials]
+        assert configs[:expected] == design[:expected]
+        assert configs[expected] != design[expected]
+
+
+def test_cheap_trainings_do_not_go_on_for_ever():
+    """Of energies from 1 to 100,000 J the dear ones are a little better."""
+    space = Space({"size": Float(1.0, 1e5, log=True), "x": Float(0.0, 1.0), "y": Float(0.0, 1.0)})
+
+    def outcome(config, step):
+        return 0.8 + 0.02 * np.log10(config["size"]) - 0.1 * abs(config["x"] - 0.3) * config["y"], config["size"]
+
+    bayes = Bayes(space, 0)
+    bayes.pursue(Goal(spend_all=True))
+    search = Search(bayes, outcome, steps=1)
+    search.run(decisions=100, energy_j=1e6)
+    assert search.spent_j >= 1e6
+
+
 def test_a_region_that_always_fails_is_proposed_less_and_less():
     space = Space({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)})
     search = Search(

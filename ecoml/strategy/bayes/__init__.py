@@ -47,9 +47,11 @@ _OBSERVATIONS = 240  # at most that the surrogate is conditioned on, since its c
 _LEARNT_FROM = 72  # at most that its hyperparameters are fitted to
 _REFIT = 1.2  # and anew whenever the trials have become more by this factor
 _COST_WEIGHT = 0.5
+_FREE = 0.01  # of the energy spent so far: nothing is gained by saving less, or cheap trainings would never end
 _LAST = 10.0  # R of `value.py`
 _MARGIN = 0.03  # in standard deviations of accuracies: by less than this nothing is improved, or copies of the best win
 _NEAR = 0.03  # of the cube's diagonal: nearer than that to a configuration that was tried none is started
+_WHOLE = 4  # trainings to their end after which, too, a decision is reasoned: an initial design is to be cheap
 _PATIENCE = 10_000  # points of the initial design that may be infeasible in a row
 
 Array = NDArray[np.float64]
@@ -79,7 +81,8 @@ class Bayes:
     Args:
         space: What to search.
         seed: ≥ 0; same seed and same trials, same decisions.
-        initial: Configurations that are started before the first that is reasoned; None: 4 to 8, by the dimension.
+        initial: Configurations that are started before the first that is reasoned; None: 4 to 8, by the dimension,
+            but no further ones when 4 have been trained to their end.
 
     Raises:
         UsageError: Fewer than two initial configurations.
@@ -91,6 +94,7 @@ class Bayes:
         self._space = space
         self._seed = seed
         self._initial = initial or min(max(space.dimension + 1, 4), 8)
+        self._whole = initial or _WHOLE
         self._design = RandomSearch(space, seed, "sobol")
         self._candidates = Candidates(space, _LISTED)
         self._goal = Goal()
@@ -128,11 +132,17 @@ class Bayes:
         for trial in distinct:
             if trial.state is TrialState.SUSPENDED and trial.step < pace.screening:
                 return Continue(trial.number, pace.screening - trial.step)
-        if evidence is None or len(self._learnt) + len(trials) + len(self._asked) < self._initial:
+        if evidence is None or not self._is_begun(trials, evidence.length):
             config = self._first()
             return self._rest() if config is None else self._started(config, pace.first())
         with one_thread():
             return self._best(evidence, distinct, known, apart, pace)
+
+    def _is_begun(self, trials: Sequence[Trial], length: int | None) -> bool:
+        """Whether the initial design has been asked for in full, or enough of it trained to its end."""
+        if len(self._learnt) + len(trials) + len(self._asked) >= self._initial:
+            return True
+        return length is not None and sum(trial.step >= length for trial in trials) >= self._whole
 
     def _place(self, trial: Trial) -> None:
         if trial.number not in self._places:
@@ -216,7 +226,8 @@ class Bayes:
         if (most_j := self._goal.max_energy_j) is not None:
             steps = np.clip(np.floor(most_j / candidates.step_j), candidates.done + 1, steps)
         mean, deviation = surrogate(candidates.x, candidates.owner, np.log(steps))
-        log_to_go_j = np.log(candidates.step_j * (steps - candidates.done))
+        spent_j = sum(trial.energy_j for trial in self._trials.values())
+        log_to_go_j = np.log(candidates.step_j * (steps - candidates.done) + _FREE * spent_j)
         if self._goal.target_accuracy is not None:
             target = float(evidence.scaled(np.array(self._goal.target_accuracy)))
             return log_probability(mean, deviation, target) - log_to_go_j, ""
@@ -227,7 +238,7 @@ class Bayes:
             return score, ""
         rate = math.exp(float((improvement - log_to_go_j).max())) * evidence.bend
         whole_j = float(np.mean(candidates.step_j)) * evidence.length
-        return score, reason_to_end(list(self._trials.values()), front, rate, whole_j, _LAST)
+        return score, reason_to_end(list(self._trials.values()), front, rate, whole_j, _LAST, evidence.unit)
 
     def _hyperparameters(self, trials: Sequence[Trial]) -> Array:
         """Those of the surrogate, learnt from the first so many trials, and few points of each curve.

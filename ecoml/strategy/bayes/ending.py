@@ -18,11 +18,14 @@ from ecoml.energy import format_energy
 from ecoml.trial import Trial
 
 _WORTH = 0.05  # percentage points of accuracy, on average over the front
+_WORTH_SHARE = 0.1  # of how far good trials stay behind the best, where that is less: they may all be at 99.9 %
 _LEAST = 10.0  # whole trainings, of which the energy must have been spent
 _TAIL = 4  # best trials, whose mean excess over the next is looked at
 
 
-def reason_to_end(trials: Sequence[Trial], front: NDArray[np.float64], rate: float, whole_j: float, last: float) -> str:
+def reason_to_end(
+    trials: Sequence[Trial], front: NDArray[np.float64], rate: float, whole_j: float, last: float, unit: float
+) -> str:
     """Why a search should end; empty: it should go on.
 
     Args:
@@ -31,17 +34,19 @@ def reason_to_end(trials: Sequence[Trial], front: NDArray[np.float64], rate: flo
         rate: Hypervolume of accuracy and log energy that the best candidate promises for each joule.
         whole_j: Joules of a whole training, on average.
         last: How far the front counts beyond its dearest point, in log energy.
+        unit: Accuracy by which good trials stay behind the best.
     """
     spent_j = sum(trial.energy_j for trial in trials)
     if spent_j < _LEAST * whole_j:
         return ""
     length = float(np.ptp(front[:, 0])) + last
     promise = 100.0 * max(spent_j * rate, last * rise_of_best(trials)) / length
-    if promise >= _WORTH:
+    worth = min(_WORTH, 100.0 * _WORTH_SHARE * unit)
+    if promise >= worth:
         return ""
     return (
         f"as much energy again ({format_energy(spent_j)}) promises {promise:.2g} percentage points of accuracy on "
-        f"average over the front, and less than {_WORTH:g} is not worth it"
+        f"average over the front, and less than {worth:.2g} is not worth it"
     )
 
 

@@ -3,6 +3,7 @@
     python benchmarks/executor.py compare --data fashion-mnist --width 32 --depth 3 --epochs 10 --seeds 5
     python benchmarks/executor.py widths  --data fashion-mnist
     python benchmarks/executor.py fixed   --data digits
+    python benchmarks/executor.py precisions --data digits --seeds 3   # a CPU's: bfloat16 against float32
     python benchmarks/executor.py graph   --data cifar-shaped      # a GPU's: recorded steps against eager ones
     python benchmarks/executor.py gpu     --data-dir FOLDER        # all of these on a GPU
 
@@ -37,6 +38,7 @@ WAYS = {
     "ecoml": ways_to.ecoml_as_it_comes,
     "fixed": ways_to.fixed_cost,
     "graph": ways_to.recorded_and_eager,
+    "precisions": ways_to.both_precisions,
 }
 WIDTHS = (4, 8, 16, 32, 64)
 WIDTHS_OF_A_GPU = (8, 16, 32, 64, 128, 256)
@@ -161,7 +163,26 @@ def _graph(arguments: argparse.Namespace, file: Path) -> None:
         )
 
 
-_REPORTS = {"compare": _compare, "widths": _widths, "fixed": _fixed, "graph": _graph}
+def _precisions(arguments: argparse.Namespace, file: Path) -> None:
+    print(f"{arguments.data}, depth {arguments.depth}, {arguments.seeds} seeds: CPU seconds of bfloat16 / of float32")
+    print("without the first epoch, medians; mean accuracies")
+    print(f"{'width':<8}{'MFLOP a batch':>15}{'training':>10}{'evaluation':>12}{'bfloat16':>10}{'float32':>10}")
+    for width in WIDTHS:
+        config = {"width": width, "depth": arguments.depth, "epochs": arguments.epochs}
+        runs = [_apart("precisions", file, config, seed, arguments) for seed in range(arguments.seeds)]
+        ratios = [
+            statistics.median(run["bfloat16"][part] / run["float32"][part] for run in runs)
+            for part in ("training", "evaluation")
+        ]
+        means = [statistics.mean(run[way]["accuracy"] for run in runs) for way in ("bfloat16", "float32")]
+        print(
+            f"{width:<8}{runs[0]['batch_flop'] / 1e6:15.0f}{ratios[0]:10.2f}{ratios[1]:12.2f}"
+            f"{means[0]:10.1%}{means[1]:10.1%}",
+            flush=True,
+        )
+
+
+_REPORTS = {"compare": _compare, "widths": _widths, "fixed": _fixed, "graph": _graph, "precisions": _precisions}
 
 
 def _gpu_j(run: dict[str, Any]) -> float:

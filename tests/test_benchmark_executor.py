@@ -25,6 +25,16 @@ def run(*arguments):
     )
 
 
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    from ecoml.executor.cnn import data
+
+    found = data.load("digits")
+    path = tmp_path_factory.mktemp("digits") / "data.npz"
+    np.savez(path, x=found.train.images, y=found.train.labels)
+    return path
+
+
 @pytest.mark.slow
 def test_all_ways_are_compared():
     done = run("compare", *SHORT)
@@ -49,14 +59,23 @@ def test_without_a_gpu_there_is_nothing_to_record():
     assert done.stderr == "graph: there is no GPU here\n"
 
 
-def test_recorded_and_eager_steps_train_the_same_network(tmp_path):
+def test_both_precisions_train_as_well(digits):
     import executor_ways
 
-    from ecoml.executor.cnn import data
-
-    found = data.load("digits")
-    np.savez(tmp_path / "data.npz", x=found.train.images, y=found.train.labels)
     config = {**executor_ways.RECIPE, "width": 8, "depth": 2, "epochs": 3}
-    runs = executor_ways.recorded_and_eager(tmp_path / "data.npz", config, 0, {"device": "cpu", "threads": 1})
+    found = executor_ways.both_precisions(digits, config, 0, {"device": "cpu", "threads": 1})
+    ways = [found["float32"], found["bfloat16"]]
+    assert all(way["training"] > way["evaluation"] > 0 for way in ways)
+    accuracies = [way["accuracy"] for way in ways]
+    assert accuracies[0] == pytest.approx(accuracies[1], abs=0.02)
+    assert min(accuracies) > 0.9
+    assert found["batch_flop"] > 1e6
+
+
+def test_recorded_and_eager_steps_train_the_same_network(digits):
+    import executor_ways
+
+    config = {**executor_ways.RECIPE, "width": 8, "depth": 2, "epochs": 3}
+    runs = executor_ways.recorded_and_eager(digits, config, 0, {"device": "cpu", "threads": 1})
     assert runs["recorded"]["accuracy"] == runs["eager"]["accuracy"] > 0.4
     assert not runs["recorded"]["was_recorded"], "on a CPU nothing is"

@@ -155,8 +155,9 @@ def test_an_initial_design_of_whole_trainings_is_short():
     def outcome(config, step):
         return train(config, STEPS)[0], 10.0
 
-    sobol = RandomSearch(SPACE, 0, "sobol")
-    design = [sobol.ask().config for _ in range(7)]
+    sobol = Search(RandomSearch(SPACE, 0, "sobol"), outcome, steps=1)
+    sobol.run(decisions=7)
+    design = [trial.config for trial in sobol.trials]
     for initial, expected in ((None, 4), (6, 6)):
         search = Search(Bayes(SPACE, 0, initial), outcome, steps=1)
         search.run(decisions=8)

@@ -47,7 +47,7 @@ _OBSERVATIONS = 240  # at most that the surrogate is conditioned on, since its c
 _LEARNT_FROM = 72  # at most that its hyperparameters are fitted to
 _REFIT = 1.2  # and anew whenever the trials have become more by this factor
 _COST_WEIGHT = 0.5
-_FREE = 0.01  # of the energy spent so far: nothing is gained by saving less, or cheap trainings would never end
+_FREE = 0.01  # of the energy spent is added to what each training takes, or there would be no end to cheap ones
 _LAST = 10.0  # R of `value.py`
 _MARGIN = 0.03  # in standard deviations of accuracies: by less than this nothing is improved, or copies of the best win
 _NEAR = 0.03  # of the cube's diagonal: nearer than that to a configuration that was tried none is started
@@ -227,7 +227,8 @@ class Bayes:
             steps = np.clip(np.floor(most_j / candidates.step_j), candidates.done + 1, steps)
         mean, deviation = surrogate(candidates.x, candidates.owner, np.log(steps))
         spent_j = sum(trial.energy_j for trial in self._trials.values())
-        log_to_go_j = np.log(candidates.step_j * (steps - candidates.done) + _FREE * spent_j)
+        whole_j = candidates.step_j * steps + _FREE * spent_j
+        log_to_go_j = np.log(whole_j * (1.0 - candidates.done / steps))
         if self._goal.target_accuracy is not None:
             target = float(evidence.scaled(np.array(self._goal.target_accuracy)))
             return log_probability(mean, deviation, target) - log_to_go_j, ""
@@ -237,8 +238,8 @@ class Bayes:
         if self._goal.spend_all or evidence.length is None:
             return score, ""
         rate = math.exp(float((improvement - log_to_go_j).max())) * evidence.bend
-        whole_j = float(np.mean(candidates.step_j)) * evidence.length
-        return score, reason_to_end(list(self._trials.values()), front, rate, whole_j, _LAST, evidence.unit)
+        average_j = float(np.mean(candidates.step_j)) * evidence.length
+        return score, reason_to_end(list(self._trials.values()), front, rate, average_j, _LAST, evidence.unit)
 
     def _hyperparameters(self, trials: Sequence[Trial]) -> Array:
         """Those of the surrogate, learnt from the first so many trials, and few points of each curve.

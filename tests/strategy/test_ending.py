@@ -46,5 +46,5 @@ def test_a_search_ends_when_both_forecasts_are_low_and_enough_was_spent():
 
 def test_where_all_good_trials_are_close_together_less_is_worth_its_energy():
     saturated = trials_of([0.9] * 5 + [0.5] * 25)
-    assert "less than 0.01 is not" in reason_to_end(saturated, FRONT, 1.1e-6, 20.0, 3.0, 0.001)
-    assert reason_to_end(saturated, FRONT, 1.1e-6, 20.0, 3.0, 0.0005) == "", "0.0055 of 0.05 points is something"
+    assert "less than 0.02 is not" in reason_to_end(saturated, FRONT, 1.1e-6, 20.0, 3.0, 0.001)
+    assert reason_to_end(saturated, FRONT, 1.1e-6, 20.0, 3.0, 0.00025) == "", "0.0055 of 0.05 points is something"

@@ -28,6 +28,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import executor_steps as steps
 import executor_ways as ways_to
 import numpy as np
 
@@ -37,8 +38,8 @@ WAYS = {
     "ecoml-full": ways_to.ecoml_full,
     "ecoml": ways_to.ecoml_as_it_comes,
     "fixed": ways_to.fixed_cost,
-    "graph": ways_to.recorded_and_eager,
-    "precisions": ways_to.both_precisions,
+    "graph": steps.recorded_and_eager,
+    "precisions": steps.both_precisions,
 }
 WIDTHS = (4, 8, 16, 32, 64)
 WIDTHS_OF_A_GPU = (8, 16, 32, 64, 128, 256)

@@ -60,10 +60,11 @@ def test_without_a_gpu_there_is_nothing_to_record():
 
 
 def test_both_precisions_train_as_well(digits):
+    import executor_steps
     import executor_ways
 
     config = {**executor_ways.RECIPE, "width": 8, "depth": 2, "epochs": 3}
-    found = executor_ways.both_precisions(digits, config, 0, {"device": "cpu", "threads": 1})
+    found = executor_steps.both_precisions(digits, config, 0, {"device": "cpu", "threads": 1})
     ways = [found["float32"], found["bfloat16"]]
     assert all(way["training"] > way["evaluation"] > 0 for way in ways)
     accuracies = [way["accuracy"] for way in ways]
@@ -73,9 +74,10 @@ def test_both_precisions_train_as_well(digits):
 
 
 def test_recorded_and_eager_steps_train_the_same_network(digits):
+    import executor_steps
     import executor_ways
 
     config = {**executor_ways.RECIPE, "width": 8, "depth": 2, "epochs": 3}
-    runs = executor_ways.recorded_and_eager(digits, config, 0, {"device": "cpu", "threads": 1})
+    runs = executor_steps.recorded_and_eager(digits, config, 0, {"device": "cpu", "threads": 1})
     assert runs["recorded"]["accuracy"] == runs["eager"]["accuracy"] > 0.4
     assert not runs["recorded"]["was_recorded"], "on a CPU nothing is"

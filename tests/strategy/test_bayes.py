@@ -6,15 +6,12 @@ import time
 
 import numpy as np
 import pytest
-from scipy.special import ndtr
 
 from ecoml.energy import Provenance
 from ecoml.errors import UsageError
 from ecoml.space import Choice, Float, Int, Space
 from ecoml.strategy.base import Continue, End, Goal, Start
 from ecoml.strategy.bayes import Bayes
-from ecoml.strategy.bayes.surrogate import Observations, _loss
-from ecoml.strategy.bayes.value import log_expected_improvement, log_improvement
 from ecoml.strategy.lattice import key
 from ecoml.strategy.random import RandomSearch
 from ecoml.trial import Point, Trial, TrialState
@@ -308,46 +305,6 @@ def test_a_suspended_trial_is_thawed_when_the_rest_is_tried():
     search.run()
     assert all(trial.state is TrialState.FINISHED for trial in search.trials)
     assert any(isinstance(decision, Continue) for decision in search.decisions)
-
-
-def test_the_log_of_the_expected_improvement_is_right_far_out_too():
-    z = np.array([-30.0, -5.0, -1.0, 0.0, 0.5, 3.0, 40.0])
-    density, below = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi), ndtr(z)
-    found = log_expected_improvement(z)
-    assert found[1:] == pytest.approx(np.log(density + z * below)[1:], rel=1e-9)
-    assert found[0] == pytest.approx(-0.5 * 900 - 0.5 * np.log(2 * np.pi) - 2 * np.log(30), rel=1e-4)
-    assert np.isfinite(log_expected_improvement(np.array([-1e6]))).all()
-
-
-def test_the_improvement_of_hypervolume_agrees_with_drawing_it():
-    front = np.array([[1.0, 0.2], [2.0, 0.5], [2.5, 0.6]])
-    mean, deviation, log_energy = np.array([0.55, 0.1, 0.9]), np.array([0.1, 0.3, 0.05]), np.array([1.5, 0.5, 2.2])
-    last = 3.0
-    draws = mean[:, None] + deviation[:, None] * np.random.default_rng(0).normal(size=(3, 200_000))
-    edges = np.r_[front[:, 0], front[-1, 0] + last]
-    gained = sum(
-        max(0.0, edges[j + 1] - max(edges[j], e)) * np.maximum(draws[i] - front[j, 1], 0.0)
-        for i, e in enumerate(log_energy)
-        for j in range(3)
-        if i == 0
-    )
-    found = np.exp(log_improvement(mean, deviation, log_energy, front, last))
-    assert found[0] == pytest.approx(gained.mean(), rel=0.02)
-    assert (found > 0).all()
-
-
-def test_the_gradient_of_the_surrogates_loss_is_right():
-    rng = np.random.default_rng(0)
-    owner = np.repeat(np.arange(8), 3)
-    data = Observations(
-        rng.random((8, 4)), np.array([0, 1, 1, 2]), owner, np.log(np.tile([1, 4, 9], 8)), rng.normal(size=24)
-    )
-    at, scales = np.zeros(10), np.ones(10)
-    theta = 0.3 * rng.normal(size=10)
-    gradient = _loss(theta, data, at, scales)[1]
-    step = 1e-6 * np.eye(10)
-    numeric = [(_loss(theta + h, data, at, scales)[0] - _loss(theta - h, data, at, scales)[0]) / 2e-6 for h in step]
-    assert gradient == pytest.approx(numeric, rel=1e-4, abs=1e-5)
 
 
 def test_it_is_not_caught_in_copies_of_the_best():

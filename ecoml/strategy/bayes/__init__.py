@@ -47,7 +47,7 @@ _OBSERVATIONS = 240  # at most that the surrogate is conditioned on, since its c
 _LEARNT_FROM = 72  # at most that its hyperparameters are fitted to
 _REFIT = 1.2  # and anew whenever the trials have become more by this factor
 _COST_WEIGHT = 0.5
-_FREE = 0.01  # of the energy spent is added to what each training takes, or there would be no end to cheap ones
+_SURCHARGE = 0.01  # of the energy spent is added to what each training takes, or there would be no end to cheap ones
 _LAST = 10.0  # R of `value.py`
 _MARGIN = 0.03  # in standard deviations of accuracies: by less than this nothing is improved, or copies of the best win
 _NEAR = 0.03  # of the cube's diagonal: nearer than that to a configuration that was tried none is started
@@ -132,13 +132,13 @@ class Bayes:
         for trial in distinct:
             if trial.state is TrialState.SUSPENDED and trial.step < pace.screening:
                 return Continue(trial.number, pace.screening - trial.step)
-        if evidence is None or not self._is_begun(trials, evidence.length):
+        if evidence is None or not self._design_is_done(trials, evidence.length):
             config = self._first()
             return self._rest() if config is None else self._started(config, pace.first())
         with one_thread():
             return self._best(evidence, distinct, known, apart, pace)
 
-    def _is_begun(self, trials: Sequence[Trial], length: int | None) -> bool:
+    def _design_is_done(self, trials: Sequence[Trial], length: int | None) -> bool:
         """Whether the initial design has been asked for in full, or enough of it trained to its end."""
         if len(self._learnt) + len(trials) + len(self._asked) >= self._initial:
             return True
@@ -227,7 +227,7 @@ class Bayes:
             steps = np.clip(np.floor(most_j / candidates.step_j), candidates.done + 1, steps)
         mean, deviation = surrogate(candidates.x, candidates.owner, np.log(steps))
         spent_j = sum(trial.energy_j for trial in self._trials.values())
-        whole_j = candidates.step_j * steps + _FREE * spent_j
+        whole_j = candidates.step_j * steps + _SURCHARGE * spent_j
         log_to_go_j = np.log(whole_j * (1.0 - candidates.done / steps))
         if self._goal.target_accuracy is not None:
             target = float(evidence.scaled(np.array(self._goal.target_accuracy)))

@@ -56,7 +56,7 @@ class Cell:
     """One search that is to be made.
 
     Attributes:
-        family: `nearest`, `smooth`, `real`, or one of `strategy_tabular.TABLES`.
+        family: `nearest`, `smooth`, `noisy`, `real`, or one of `strategy_tabular.TABLES`.
         task: The problem's name.
         strategy: Its name, as `ecoml strategies` lists it.
         seed: The seed.

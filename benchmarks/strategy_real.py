@@ -78,9 +78,10 @@ def _goal(row: Mapping[str, Any], typical: float) -> Goal:
 
 
 def _reached(row: Mapping[str, Any], goal: Goal) -> Row:
-    reached = Reached(goal)
+    reached, best = Reached(goal), 0.0
     for spent_j, accuracy, joules in row["points"]:
-        if reached(spent_j, accuracy, joules):
+        best = max(best, accuracy)
+        if reached(spent_j, best, accuracy, joules):
             break
     return {"typical_accuracy": goal.typical, "target_accuracy": goal.accuracy} | reached.row()
 

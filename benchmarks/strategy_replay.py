@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from strategy_problems import Array, Problem
+from strategy_problems import Array, Noisy, Problem
 
 from ecoml.energy import Provenance
 from ecoml.strategy import Continue, End, Strategy, create_strategy
@@ -30,7 +30,8 @@ class Replayed:
     Attributes:
         trials: All its trials.
         spent_j: Joules that the whole search had spent at each measurement.
-        accuracy: The accuracy there.
+        accuracy: The accuracy there, without chance.
+        found: Likewise, of the most accurate measurement by then.
         point_j: The joules of that trial by then.
         optimiser_s: CPU seconds of asking and telling.
         ended: Why the strategy ended the search; empty where the budget or the goal did.
@@ -39,6 +40,7 @@ class Replayed:
     trials: list[Trial] = field(default_factory=list)
     spent_j: list[float] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)
+    found: list[float] = field(default_factory=list)
     point_j: list[float] = field(default_factory=list)
     optimiser_s: float = 0.0
     ended: str = ""
@@ -49,8 +51,8 @@ class Goal:
     """What random search had after its trainings; the other strategies are to reach it.
 
     Attributes:
-        typical: The median, over seeds, of its best accuracies.
-        accuracy: Its best with the same seed.
+        typical: The median, over seeds, of what it found.
+        accuracy: What it found with the same seed.
         hypervolume: Of accuracy and log joules, of all points of all curves, up to `reference`.
         reference: The lowest accuracy and the largest log joules among its points.
         budget_j: What its trainings took: the budget of every strategy.
@@ -79,13 +81,13 @@ class Reached:
         self.accuracy_j = math.inf
         self.hypervolume_j = math.inf
 
-    def __call__(self, spent_j: float, accuracy: float, point_j: float) -> bool:
-        """A further measurement; whether all is reached now, or the budget is spent."""
+    def __call__(self, spent_j: float, found: float, accuracy: float, point_j: float) -> bool:
+        """A further measurement (see `Replayed`); whether all is reached now, or the budget is spent."""
         if spent_j > self._goal.budget_j:
             return True
-        if accuracy >= self._goal.typical:
+        if found >= self._goal.typical:
             self.typical_j = min(self.typical_j, spent_j)
-        if accuracy >= self._goal.accuracy:
+        if found >= self._goal.accuracy:
             self.accuracy_j = min(self.accuracy_j, spent_j)
         if self._target_only:
             return max(self.typical_j, self.accuracy_j) < math.inf
@@ -109,12 +111,13 @@ def replay(
     *,
     budget_j: float = math.inf,
     max_trials: int | None = None,
-    until: Callable[[float, float, float], bool] = lambda *_: False,
+    until: Callable[[float, float, float, float], bool] = lambda *_: False,
 ) -> Replayed:
-    """Search until the budget, so many trials, or what `until` makes of (spent_j, accuracy, point_j), ends it."""
+    """Search until the budget, so many trials, or `until`, called with (spent_j, found, accuracy, point_j), ends it."""
     search = Replayed()
     curves: dict[int, tuple[Array, Array]] = {}
-    spent_j = 0.0
+    exact: dict[int, Array] = {}
+    spent_j, best, found = 0.0, -math.inf, math.nan
 
     def tell(trial: Trial) -> None:
         before = time.thread_time()
@@ -138,6 +141,8 @@ def replay(
             trial = Trial(len(search.trials), dict(decision.config))
             search.trials.append(trial)
             curves[trial.number] = problem.curve(trial.config)
+            without_chance = problem.exact if isinstance(problem, Noisy) else problem
+            exact[trial.number], _ = without_chance.curve(trial.config)
             tell(trial)
         accuracy, step_j = curves[trial.number]
         taken = 0
@@ -149,11 +154,15 @@ def replay(
             spent_j += joules
             taken += 1
             trial.curve.append(Point(trial.step + 1, share, trial.energy_j + joules, 0.0, Provenance.REPORTED))
+            true = float(exact[trial.number][trial.step - 1])
+            if share > best:
+                best, found = share, true
             search.spent_j.append(spent_j)
-            search.accuracy.append(share)
+            search.accuracy.append(true)
+            search.found.append(found)
             search.point_j.append(trial.energy_j)
             tell(trial)
-            if until(spent_j, share, trial.energy_j):
+            if until(spent_j, found, true, trial.energy_j):
                 return search
         if trial.state is TrialState.RUNNING:
             trial.state = TrialState.SUSPENDED
@@ -166,12 +175,12 @@ def goal_of_random(problem: Problem, seed: int, trainings: int, typical: float) 
     search = _random(problem, seed, trainings)
     reference = (min(search.accuracy), math.log(max(search.point_j)))
     points = [(accuracy, math.log(joules)) for accuracy, joules in zip(search.accuracy, search.point_j, strict=True)]
-    return Goal(typical, max(search.accuracy), hypervolume(points, reference), reference, search.spent_j[-1])
+    return Goal(typical, search.found[-1], hypervolume(points, reference), reference, search.spent_j[-1])
 
 
 def typical_of_random(problem: Problem, seeds: Iterable[int], trainings: int) -> float:
-    """The median, over seeds, of the best accuracy that random search finds in so many trainings."""
-    return statistics.median(max(_random(problem, seed, trainings).accuracy) for seed in seeds)
+    """The median, over seeds, of the accuracy that random search finds in so many trainings."""
+    return statistics.median(_random(problem, seed, trainings).found[-1] for seed in seeds)
 
 
 def _random(problem: Problem, seed: int, trainings: int) -> Replayed:

@@ -10,7 +10,7 @@ import pytest
 import strategies
 from hypothesis import given
 from hypothesis import strategies as st
-from strategy_problems import LCBENCH_SPACE, Nearest, open_problem
+from strategy_problems import LCBENCH_SPACE, Nearest, Noisy, open_problem
 from strategy_real import with_goals
 from strategy_replay import Goal, Reached, goal_of_random, measure, replay, typical_of_random
 from strategy_table import bootstrap, markdown, publish, standings
@@ -74,6 +74,26 @@ def test_the_smooth_mapping_follows_the_table_and_is_smooth(table, tmp_path, pro
     assert 0 < abs(smooth.curve(at)[0][-1] - smooth.curve(near)[0][-1]) < 0.01
 
 
+def test_what_is_measured_on_few_images_is_judged_without_its_chance(problem):
+    noisy = Noisy(problem, images=100)
+    configs = [problem.space.decode(u) for u in problem.u]
+    measured, exact = (np.array([p.curve(config)[0] for config in configs]) for p in (noisy, problem))
+    chance = (measured - exact) / np.sqrt(exact * (1 - exact) / 100)
+    inner = (exact > 0.3) & (exact < 0.7)  # where nothing is clipped
+    assert chance[inner].std() == pytest.approx(math.hypot(0.6, 0.4), rel=0.1)
+    assert (noisy.curve(configs[0])[0] == noisy.curve(configs[0])[0]).all()
+
+    search = replay(create_strategy("random", problem.space, 0), noisy, max_trials=30)
+    told = [(point.accuracy, exact) for trial in search.trials for point, exact in _with_exact(problem, trial)]
+    assert search.accuracy == [exact for _, exact in told]
+    assert search.found[-1] == max(told, key=lambda pair: pair[0])[1] < max(search.accuracy)
+    assert max(accuracy for accuracy, _ in told) > search.found[-1], "the best of many is lucky"
+
+
+def _with_exact(problem, trial):
+    return zip(trial.curve, problem.curve(trial.config)[0].tolist(), strict=True)
+
+
 @pytest.mark.parametrize("strategy", ["random", "mo-asha"])
 def test_a_searcher_makes_the_same_trials_as_a_replay(problem, strategy, tmp_path):
     def train(config):
@@ -103,8 +123,8 @@ def test_random_search_reaches_its_own_goal_within_its_budget(problem):
 
 def test_what_comes_after_the_budget_does_not_count():
     reached = Reached(Goal(0.7, 0.9, 100.0, (0.0, 5.0), budget_j=10.0))
-    assert not reached(9.0, 0.8, 9.0)
-    assert reached(10.5, 0.95, 1.5)
+    assert not reached(9.0, 0.8, 0.8, 9.0)
+    assert reached(10.5, 0.95, 0.95, 1.5)
     assert reached.row() == {"to_typical_j": 9.0, "to_target_j": None, "to_hypervolume_j": None}
 
 

@@ -35,6 +35,11 @@ def test_equal_bests_promise_no_rise():
     assert rise_of_best(trials_of([0.9] * 5 + [0.1] * 20)) == 0.0
 
 
+def test_nothing_rises_above_1():
+    assert rise_of_best(trials_of([1.0, 0.99, 0.98, 0.97, 0.96])) == 0.0
+    assert rise_of_best(trials_of([0.999, 0.99, 0.98, 0.97, 0.96])) == pytest.approx(0.001)
+
+
 def test_a_search_ends_when_both_forecasts_are_low_and_enough_was_spent():
     saturated = trials_of([0.9] * 5 + [0.5] * 25)  # 300 J
     assert "promises 0.0055 percentage points" in reason_to_end(saturated, FRONT, 1.1e-6, 20.0, 3.0, 0.01)

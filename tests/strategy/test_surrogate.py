@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ecoml.strategy.bayes.surrogate import Observations, _loss
+from ecoml.strategy.bayes.surrogate import Observations, Surrogate, _loss, fit
 
 
 def test_the_gradient_of_the_surrogates_loss_is_right():
@@ -18,3 +18,24 @@ def test_the_gradient_of_the_surrogates_loss_is_right():
     step = 1e-6 * np.eye(10)
     numeric = [(_loss(theta + h, data, at, scales)[0] - _loss(theta - h, data, at, scales)[0]) / 2e-6 for h in step]
     assert gradient == pytest.approx(numeric, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1, 0.3])
+def test_the_noise_of_curves_is_learnt_and_smoothed_away(noise):
+    """Whether accuracies come from a table or from a few validation images is not known beforehand."""
+    rng = np.random.default_rng(1)
+    x = rng.random((24, 2))
+    owner, tau = np.repeat(np.arange(24), 3), np.log(np.tile([2.0, 6.0, 18.0], 24))
+    exact = np.sin(4.0 * x[owner, 0]) + x[owner, 1] + 0.3 * tau
+    exact = (exact - exact.mean()) / exact.std()
+    y = exact + noise * rng.normal(size=len(exact))
+    data = Observations(x, np.array([0, 1]), owner, tau, y)
+    hyperparameters = fit(data)
+    mean, _ = Surrogate(hyperparameters, data)(x[owner], owner, tau)
+    learnt = np.exp(0.5 * hyperparameters[-1])
+    if noise:
+        assert 0.7 * noise < learnt < 1.3 * noise
+        assert np.abs(mean - exact).mean() < 0.7 * np.abs(y - exact).mean()
+    else:
+        assert learnt < 0.02
+        assert np.abs(mean - exact).max() < 0.02

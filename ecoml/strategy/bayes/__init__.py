@@ -201,7 +201,7 @@ class Bayes:
         if not len(candidates.x):
             config = self._first()
             return self._rest() if config is None else self._started(config, pace.first())
-        score, reason = self._scores(candidates, surrogate, evidence)
+        score, reason = self._scores(candidates, surrogate, evidence, tried)
         if reason:
             return End(reason)
         choice = int(np.argmax(score))
@@ -218,8 +218,13 @@ class Bayes:
         pool += self._candidates.pool([config for config in again if key(config) not in seen])
         return pool.take(np.flatnonzero([self._goal.feasible(config) for config in pool.configs]))
 
-    def _scores(self, candidates: _Options, surrogate: Surrogate, evidence: Evidence) -> tuple[Array, str]:
-        """What each candidate is worth per joule, as a logarithm, and why the search should end, if it should."""
+    def _scores(
+        self, candidates: _Options, surrogate: Surrogate, evidence: Evidence, tried: Array
+    ) -> tuple[Array, str]:
+        """What each candidate is worth per joule, as a logarithm, and why the search should end, if it should.
+
+        `tried`: features of the evidence's trials (m, D).
+        """
         from ecoml.strategy.bayes.value import log_improvement, log_probability
 
         steps = np.full(len(candidates.x), float(evidence.horizon))
@@ -232,8 +237,9 @@ class Bayes:
         if self._goal.target_accuracy is not None:
             target = float(evidence.scaled(np.array(self._goal.target_accuracy)))
             return log_probability(mean, deviation, target) - log_to_go_j, ""
-        front = _front(evidence)
-        improvement = log_improvement(mean - _MARGIN, deviation, np.log(candidates.step_j * steps), front, _LAST)
+        front = _front(evidence, tried, surrogate)
+        most = float(evidence.scaled(np.array(1.0)))
+        improvement = log_improvement(mean - _MARGIN, deviation, np.log(candidates.step_j * steps), front, _LAST, most)
         score = improvement - _COST_WEIGHT * log_to_go_j
         if self._goal.spend_all or evidence.length is None:
             return score, ""
@@ -275,19 +281,29 @@ def _can_go_on(trial: Trial, horizon: int) -> bool:
     return trial.state is TrialState.SUSPENDED and trial.step < horizon
 
 
-def _front(evidence: Evidence) -> Array:
-    """Log energies and scaled accuracies of the front of all points, both ascending.
+def _front(evidence: Evidence, x: Array, surrogate: Surrogate) -> Array:
+    """Log energies and scaled accuracies of the front of this run's points, both ascending.
 
-    As long as this run has no point of its own, the worst and dearest of the earlier run stands for its front.
+    The accuracies are the surrogate's: the best of many that were measured has luck on its side, and beside it others
+    would look worth less than they are. As long as this run has no point of its own, the worst and dearest training of
+    the earlier run stands for its front.
+
+    Args:
+        evidence: What is known.
+        x: Features of its trials (m, D).
+        surrogate: Conditioned on it.
     """
     measured = evidence.trials[: evidence.measured]
-    points = [point for trial in measured if trial.number >= 0 for point in trial.curve if point.energy_j > 0]
-    if not points:
+    pairs = zip(evidence.owner.tolist(), evidence.step.tolist(), strict=True)
+    own = [(i, step) for i, step in pairs if i < len(measured) and measured[i].number >= 0]
+    own = [(i, step) for i, step in own if measured[i].curve[step - 1].energy_j > 0]
+    if not own:
         ends = [trial.curve[-1] for trial in measured]
         dearest_j, worst = max(point.energy_j for point in ends), min(point.accuracy for point in ends)
         return np.array([[math.log(dearest_j), float(evidence.scaled(np.array(worst)))]])
-    accuracy = np.array([point.accuracy for point in points])
-    log_energy = np.log([point.energy_j for point in points])
+    owner, step = np.array(own).T
+    log_energy = np.log([measured[i].curve[n - 1].energy_j for i, n in own])
+    accuracy, _ = surrogate(x[owner], owner, np.log(step))
     front = front_indices(accuracy, log_energy)
     front = front[np.argsort(log_energy[front], kind="stable")]
-    return np.column_stack([log_energy[front], evidence.scaled(accuracy[front])])
+    return np.column_stack([log_energy[front], accuracy[front]])

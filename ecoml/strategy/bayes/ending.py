@@ -51,8 +51,8 @@ def reason_to_end(
 
 
 def rise_of_best(trials: Sequence[Trial]) -> float:
-    """By how much as many trials again would raise the best accuracy, if they were like these."""
+    """By how much as many trials again would raise the best accuracy, if they were like these; never above 1."""
     peaks = sorted((max(point.accuracy for point in trial.curve) for trial in trials if trial.curve), reverse=True)
     if len(peaks) <= _TAIL:
         return math.inf
-    return math.log(2) * (sum(peaks[:_TAIL]) / _TAIL - peaks[_TAIL])
+    return min(math.log(2) * (sum(peaks[:_TAIL]) / _TAIL - peaks[_TAIL]), 1.0 - peaks[0])

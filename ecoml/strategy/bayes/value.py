@@ -2,10 +2,11 @@
 
     Notation
         (e₁, a₁) … (e_k, a_k)   the front by now: log energy and accuracy, both ascending
-        f ~ N(μ, s²)            accuracy of a candidate at the end of its training
+        f ~ N(μ, s²), at most c accuracy of a candidate at the end of its training; c: all is right
         e                       log of its energy by then
 
-    EHVI = Σⱼ ℓⱼ · E[(f − aⱼ)⁺],   ℓⱼ = length of [max(e, eⱼ), eⱼ₊₁],   e_{k+1} = e_k + R
+    EHVI = Σⱼ ℓⱼ · E[(min(f, c) − aⱼ)⁺],   ℓⱼ = length of [max(e, eⱼ), eⱼ₊₁],   e_{k+1} = e_k + R
+    E[(min(f, c) − a)⁺] = E[(f − a)⁺] − E[(f − c)⁺]   for a ≤ c
 
 Since the energy of a training is known well before it is trained, the improvement of hypervolume is a sum of ordinary
 expected improvements, one for each stretch of the front to the right of the candidate. R, the length of the last
@@ -22,7 +23,12 @@ from scipy.special import erfcx, log_ndtr
 Array = NDArray[np.float64]
 
 
-def log_improvement(mean: Array, deviation: Array, log_energy: Array, front: Array, last: float) -> Array:
+_ROOM = 1e-6  # between the front and c at least: where all is right already, the most probable to be so is worth most
+
+
+def log_improvement(
+    mean: Array, deviation: Array, log_energy: Array, front: Array, last: float, ceiling: float
+) -> Array:
     """log EHVI (q,) of q candidates.
 
     Args:
@@ -31,12 +37,15 @@ def log_improvement(mean: Array, deviation: Array, log_energy: Array, front: Arr
         log_energy: e (q,).
         front: (k, 2), log energies and accuracies of the front, both ascending, k ≥ 1.
         last: R.
+        ceiling: c.
     """
     begins, accuracies = front[:, 0], front[:, 1]
     ends = np.r_[begins[1:], begins[-1] + last]
     lengths = ends - np.maximum(begins, log_energy[:, None])
     lengths[:, -1] = last
     improvement = log_expected_improvement((mean[:, None] - accuracies) / deviation[:, None])
+    above = log_expected_improvement((mean[:, None] - np.maximum(ceiling, accuracies + _ROOM)) / deviation[:, None])
+    improvement += np.log(-np.expm1(np.minimum(above - improvement, -1e-15)))  # of their difference
     with np.errstate(divide="ignore"):
         parts = np.log(np.maximum(lengths, 0.0)) + improvement
     top = parts.max(axis=1)

@@ -31,7 +31,9 @@ def test_the_noise_of_curves_is_learnt_and_smoothed_away(noise):
     y = exact + noise * rng.normal(size=len(exact))
     data = Observations(x, np.array([0, 1]), owner, tau, y)
     hyperparameters = fit(data)
-    mean, _ = Surrogate(hyperparameters, data)(x[owner], owner, tau)
+    surrogate = Surrogate(hyperparameters, data)
+    mean, _ = surrogate(x[owner], owner, tau)
+    assert (surrogate.mean(x[owner], owner, tau) == mean).all()
     learnt = np.exp(0.5 * hyperparameters[-1])
     if noise:
         assert 0.7 * noise < learnt < 1.3 * noise

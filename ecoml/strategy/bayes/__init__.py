@@ -187,7 +187,7 @@ class Bayes:
         known_j = np.array([trial.curve[-1].energy_j / trial.step for trial in measured])
         energy = EnergyModel(tried[: len(measured)], known_j, log_energy_variance(measured))
 
-        ends, _ = surrogate(tried, np.arange(len(tried)), np.full(len(tried), math.log(evidence.horizon)))
+        ends = surrogate.mean(tried, np.arange(len(tried)), np.full(len(tried), math.log(evidence.horizon)))
         top = np.argsort(-ends[: len(measured)], kind="stable")[:_INCUMBENTS]
         best = [measured[i] for i in top]
         new = self._new(self._u(best), known, apart, [trial.config for trial in best if trial.number < 0])
@@ -303,7 +303,7 @@ def _front(evidence: Evidence, x: Array, surrogate: Surrogate) -> Array:
         return np.array([[math.log(dearest_j), float(evidence.scaled(np.array(worst)))]])
     owner, step = np.array(own).T
     log_energy = np.log([measured[i].curve[n - 1].energy_j for i, n in own])
-    accuracy, _ = surrogate(x[owner], owner, np.log(step))
+    accuracy = surrogate.mean(x[owner], owner, np.log(step))
     front = front_indices(accuracy, log_energy)
     front = front[np.argsort(log_energy[front], kind="stable")]
     return np.column_stack([log_energy[front], accuracy[front]])

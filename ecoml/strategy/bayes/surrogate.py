@@ -97,13 +97,21 @@ class Surrogate:
 
         `owner` (q,) names the configuration among those observed, or is −1.
         """
-        data = self._data
-        kx = _matern(_squared(x, data.x, self._lengthscales).sum(-1))[:, data.owner]
-        kt = _matern(_squared(tau[:, None], data.tau[:, None], self._time)[..., 0])
-        cross = _sum(self._variances, kx, kt, owner[:, None] == data.owner)
+        cross = self._cross(x, owner, tau)
         half = solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
         variance = self._variances.sum() - (half**2).sum(0)
         return cross @ self._weights, np.sqrt(np.maximum(variance, 1e-9))
+
+    def mean(self, x: Array, owner: Indices, tau: Array) -> Array:
+        """The mean alone (q,), which takes less time."""
+        return np.asarray(self._cross(x, owner, tau) @ self._weights)
+
+    def _cross(self, x: Array, owner: Indices, tau: Array) -> Array:
+        """Covariance (q, n) with what is observed."""
+        data = self._data
+        kx = _matern(_squared(x, data.x, self._lengthscales).sum(-1))[:, data.owner]
+        kt = _matern(_squared(tau[:, None], data.tau[:, None], self._time)[..., 0])
+        return _sum(self._variances, kx, kt, owner[:, None] == data.owner)
 
 
 def _loss(theta: Array, data: Observations, locations: Array, scales: Array) -> tuple[float, Array]:

@@ -45,7 +45,8 @@ CHANCE_OF_CURVE, CHANCE_OF_POINT = 0.6, 0.4
 class Problem(Protocol):
     """A search space, and what every training in it would give."""
 
-    space: Space
+    @property
+    def space(self) -> Space: ...
 
     def curve(self, config: Mapping[str, Any]) -> tuple[Array, Array]:
         """Accuracies (T,) in [0, 1] and joules of each step (T,)."""

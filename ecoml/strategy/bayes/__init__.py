@@ -238,7 +238,7 @@ class Bayes:
             target = float(evidence.scaled(np.array(self._goal.target_accuracy)))
             return log_probability(mean, deviation, target) - log_to_go_j, ""
         front = _front(evidence, tried, surrogate)
-        most = float(evidence.scaled(np.array(1.0)))
+        most = float(evidence.scaled(np.array(1.0))) - _MARGIN
         improvement = log_improvement(mean - _MARGIN, deviation, np.log(candidates.step_j * steps), front, _LAST, most)
         score = improvement - _COST_WEIGHT * log_to_go_j
         if self._goal.spend_all or evidence.length is None:
@@ -284,9 +284,10 @@ def _can_go_on(trial: Trial, horizon: int) -> bool:
 def _front(evidence: Evidence, x: Array, surrogate: Surrogate) -> Array:
     """Log energies and scaled accuracies of the front of this run's points, both ascending.
 
-    The accuracies are the surrogate's: the best of many that were measured has luck on its side, and beside it others
-    would look worth less than they are. As long as this run has no point of its own, the worst and dearest training of
-    the earlier run stands for its front.
+    The accuracies are the surrogate's, without what is chance from point to point: the best of many measurements has
+    luck on its side, and beside it others would look worth less than they are. Looked at are the points that are
+    observed and those on the measured front. As long as this run has none, the worst accuracy and the dearest training
+    of the earlier run stand for its front.
 
     Args:
         evidence: What is known.
@@ -294,16 +295,23 @@ def _front(evidence: Evidence, x: Array, surrogate: Surrogate) -> Array:
         surrogate: Conditioned on it.
     """
     measured = evidence.trials[: evidence.measured]
-    pairs = zip(evidence.owner.tolist(), evidence.step.tolist(), strict=True)
-    own = [(i, step) for i, step in pairs if i < len(measured) and measured[i].number >= 0]
-    own = [(i, step) for i, step in own if measured[i].curve[step - 1].energy_j > 0]
+    own = [
+        (i, point)
+        for i, trial in enumerate(measured)
+        if trial.number >= 0
+        for point in trial.curve
+        if point.energy_j > 0
+    ]
     if not own:
         ends = [trial.curve[-1] for trial in measured]
         dearest_j, worst = max(point.energy_j for point in ends), min(point.accuracy for point in ends)
         return np.array([[math.log(dearest_j), float(evidence.scaled(np.array(worst)))]])
-    owner, step = np.array(own).T
-    log_energy = np.log([measured[i].curve[n - 1].energy_j for i, n in own])
-    accuracy = surrogate.mean(x[owner], owner, np.log(step))
+    log_energy = np.log([point.energy_j for _, point in own])
+    on_front = set(front_indices(np.array([point.accuracy for _, point in own]), log_energy).tolist())
+    observed = set(zip(evidence.owner.tolist(), evidence.step.tolist(), strict=True))
+    kept = [k for k, (i, point) in enumerate(own) if k in on_front or (i, point.step) in observed]
+    owner, step = np.array([(own[k][0], own[k][1].step) for k in kept]).T
+    accuracy, log_energy = surrogate.mean(x[owner], owner, np.log(step)), log_energy[kept]
     front = front_indices(accuracy, log_energy)
     front = front[np.argsort(log_energy[front], kind="stable")]
     return np.column_stack([log_energy[front], accuracy[front]])

@@ -51,7 +51,7 @@ def reason_to_end(
 
 
 def rise_of_best(trials: Sequence[Trial]) -> float:
-    """By how much as many trials again would raise the best accuracy, if they were like these; never above 1."""
+    """By how much as many trials again would raise the best accuracy, if they were like these; none is above 1."""
     peaks = sorted((max(point.accuracy for point in trial.curve) for trial in trials if trial.curve), reverse=True)
     if len(peaks) <= _TAIL:
         return math.inf

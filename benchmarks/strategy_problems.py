@@ -38,6 +38,9 @@ LCBENCH_SPACE: dict[str, Float | Int | Choice | Value] = {
 }
 
 
+MAPPINGS = ("nearest", "smooth", "noisy")
+"""How the table of LCBench can be read."""
+
 CHANCE_OF_CURVE, CHANCE_OF_POINT = 0.6, 0.4
 """Standard deviations of what `noisy` adds, in those of a binomial share; see docs/strategies.md."""
 

@@ -26,12 +26,12 @@ from ecoml.strategy.base import Continue, Decision, End, Goal, Start
 from ecoml.strategy.bayes.ending import reason_to_end
 from ecoml.strategy.bayes.energy_model import EnergyModel
 from ecoml.strategy.bayes.evidence import Evidence, evidence_of, milestones, twins
+from ecoml.strategy.bayes.front import front_of
 from ecoml.strategy.bayes.one_thread import one_thread
 from ecoml.strategy.bayes.pace import Pace
 from ecoml.strategy.candidates import Candidates, Pool
 from ecoml.strategy.doubt import log_energy_variance
 from ecoml.strategy.lattice import Key, key
-from ecoml.strategy.pareto import front_indices
 from ecoml.strategy.random import RandomSearch
 from ecoml.trial import Config, Trial, TrialState
 
@@ -237,7 +237,7 @@ class Bayes:
         if self._goal.target_accuracy is not None:
             target = float(evidence.scaled(np.array(self._goal.target_accuracy)))
             return log_probability(mean, deviation, target) - log_to_go_j, ""
-        front = _front(evidence, tried, surrogate)
+        front = front_of(evidence, tried, surrogate)
         most = float(evidence.scaled(np.array(1.0))) - _MARGIN
         improvement = log_improvement(mean - _MARGIN, deviation, np.log(candidates.step_j * steps), front, _LAST, most)
         score = improvement - _COST_WEIGHT * log_to_go_j
@@ -279,39 +279,3 @@ class Bayes:
 
 def _can_go_on(trial: Trial, horizon: int) -> bool:
     return trial.state is TrialState.SUSPENDED and trial.step < horizon
-
-
-def _front(evidence: Evidence, x: Array, surrogate: Surrogate) -> Array:
-    """Log energies and scaled accuracies of the front of this run's points, both ascending.
-
-    The accuracies are the surrogate's, without what is chance from point to point: the best of many measurements has
-    luck on its side, and beside it others would look worth less than they are. Looked at are the points that are
-    observed and those on the measured front. As long as this run has none, the worst accuracy and the dearest training
-    of the earlier run stand for its front.
-
-    Args:
-        evidence: What is known.
-        x: Features of its trials (m, D).
-        surrogate: Conditioned on it.
-    """
-    measured = evidence.trials[: evidence.measured]
-    own = [
-        (i, point)
-        for i, trial in enumerate(measured)
-        if trial.number >= 0
-        for point in trial.curve
-        if point.energy_j > 0
-    ]
-    if not own:
-        ends = [trial.curve[-1] for trial in measured]
-        dearest_j, worst = max(point.energy_j for point in ends), min(point.accuracy for point in ends)
-        return np.array([[math.log(dearest_j), float(evidence.scaled(np.array(worst)))]])
-    log_energy = np.log([point.energy_j for _, point in own])
-    on_front = set(front_indices(np.array([point.accuracy for _, point in own]), log_energy).tolist())
-    observed = set(zip(evidence.owner.tolist(), evidence.step.tolist(), strict=True))
-    kept = [k for k, (i, point) in enumerate(own) if k in on_front or (i, point.step) in observed]
-    owner, step = np.array([(own[k][0], own[k][1].step) for k in kept]).T
-    accuracy, log_energy = surrogate.mean(x[owner], owner, np.log(step)), log_energy[kept]
-    front = front_indices(accuracy, log_energy)
-    front = front[np.argsort(log_energy[front], kind="stable")]
-    return np.column_stack([log_energy[front], accuracy[front]])

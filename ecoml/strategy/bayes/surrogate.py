@@ -41,7 +41,7 @@ _BOUND = 5.0  # of a logarithm's distance from the prior's location: a flat like
 _LENGTHSCALE = (math.log(0.5), 0.9)  # location at G = 4, and scale
 _LOCATIONS = np.log([3.0, 0.5, 0.5, 0.05, 0.05, 0.5, 3e-3])  # of kτ's lengthscale, α, β, γ, ε, η, σ²
 _SCALES = np.array([0.2, 1.0, 1.0, 1.5, 1.5, 1.0, 2.5])
-"""That of σ² is wide: a table may have no noise, and 400 validation images give much. The fit begins where σ² is not too
+"""That of σ² is wide: a table may have no noise, 400 validation images give much. The fit begins where σ² is not too
 small, or it ends where what is chance from point to point of a curve is taken for what a configuration has for a while.
 What a whole curve is off by, and all chance where a training is one point, stays with the configuration."""
 

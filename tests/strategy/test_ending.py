@@ -31,8 +31,20 @@ def test_of_hardly_anything_nothing_is_foreseen(accuracies):
     assert rise_of_best(trials_of(accuracies)) == math.inf
 
 
-def test_equal_bests_promise_no_rise():
-    assert rise_of_best(trials_of([0.9] * 5 + [0.1] * 20)) == 0.0
+def test_many_equal_bests_promise_hardly_a_rise_and_few_a_part_of_a_step():
+    steps = [0.89, 0.88]  # accuracies are hundredths
+    assert rise_of_best(trials_of([0.9] * 5 + steps + [0.1] * 20)) == pytest.approx(math.log(2) * 0.5 * 0.01)
+    assert rise_of_best(trials_of([0.9] * 200 + steps)) < 0.0002
+    assert rise_of_best(trials_of([0.9] * 20)) == 0.0
+
+
+@pytest.mark.parametrize("images", [100, 300])
+def test_the_rise_is_foreseen_in_shares_of_few_images_too(images):
+    rng = np.random.default_rng(0)
+    draws = 0.5 + 0.01 * rng.exponential(size=(1000, 128))
+    shares = np.floor(draws * images) / images
+    foreseen = [rise_of_best(trials_of(row[:64])) for row in shares[:300]]
+    assert np.mean(foreseen) == pytest.approx(np.mean(shares.max(1) - shares[:, :64].max(1)), rel=0.3)
 
 
 def test_nothing_rises_above_1():
@@ -41,7 +53,7 @@ def test_nothing_rises_above_1():
 
 
 def test_a_search_ends_when_both_forecasts_are_low_and_enough_was_spent():
-    saturated = trials_of([0.9] * 5 + [0.5] * 25)  # 300 J
+    saturated = trials_of([0.9] * 5 + [0.5] * 24 + [0.5001])  # 300 J
     assert "promises 0.0055 percentage points" in reason_to_end(saturated, FRONT, 1.1e-6, 20.0, 3.0, 0.01)
     assert reason_to_end(saturated, FRONT, 1.1e-6, 31.0, 3.0, 0.01) == "", "ten whole trainings have not been spent yet"
     assert reason_to_end(saturated, FRONT, 1.1e-5, 20.0, 3.0, 0.01) == "", "the surrogate sees something"
@@ -50,6 +62,6 @@ def test_a_search_ends_when_both_forecasts_are_low_and_enough_was_spent():
 
 
 def test_where_all_good_trials_are_close_together_less_is_worth_its_energy():
-    saturated = trials_of([0.9] * 5 + [0.5] * 25)
+    saturated = trials_of([0.9] * 5 + [0.5] * 24 + [0.5001])
     assert "less than 0.02 is not" in reason_to_end(saturated, FRONT, 1.1e-6, 20.0, 3.0, 0.001)
     assert reason_to_end(saturated, FRONT, 1.1e-6, 20.0, 3.0, 0.00025) == "", "0.0055 of 0.05 points is something"

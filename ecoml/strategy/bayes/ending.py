@@ -51,8 +51,17 @@ def reason_to_end(
 
 
 def rise_of_best(trials: Sequence[Trial]) -> float:
-    """By how much as many trials again would raise the best accuracy, if they were like these; none is above 1."""
-    peaks = sorted((max(point.accuracy for point in trial.curve) for trial in trials if trial.curve), reverse=True)
+    """By how much as many trials again would raise the best accuracy, if they were like these; none is above 1.
+
+    On n images accuracies are multiples of 1/n, and several trials may be equally good. What they would differ by on
+    more images is not known: they are spread evenly over that step.
+    """
+    peaks = np.sort([max(point.accuracy for point in trial.curve) for trial in trials if trial.curve])[::-1]
     if len(peaks) <= _TAIL:
         return math.inf
-    return min(math.log(2) * (sum(peaks[:_TAIL]) / _TAIL - peaks[_TAIL]), 1.0 - peaks[0])
+    values = np.unique([point.accuracy for trial in trials for point in trial.curve])
+    step = float(np.diff(values).min()) if len(values) > 1 else 0.0
+    _, first, equal = np.unique(-peaks, return_index=True, return_counts=True)
+    rank = np.arange(len(peaks)) - np.repeat(first, equal)
+    spread = peaks + step * (0.5 - (rank + 0.5) / np.repeat(equal, equal))
+    return min(math.log(2) * float(spread[:_TAIL].mean() - spread[_TAIL]), 1.0 - float(peaks[0]))

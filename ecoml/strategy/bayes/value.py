@@ -2,7 +2,8 @@
 
     Notation
         (e₁, a₁) … (e_k, a_k)   the front by now: log energy and accuracy, both ascending
-        f ~ N(μ, s²), at most c accuracy of a candidate at the end of its training; c: all is right
+        f ~ N(μ, s²)            accuracy of a candidate at the end of its training
+        c                       the most that it can be: all is right
         e                       log of its energy by then
 
     EHVI = Σⱼ ℓⱼ · E[(min(f, c) − aⱼ)⁺],   ℓⱼ = length of [max(e, eⱼ), eⱼ₊₁],   e_{k+1} = e_k + R
@@ -22,7 +23,6 @@ from scipy.special import erfcx, log_ndtr
 
 Array = NDArray[np.float64]
 
-
 _ROOM = 1e-6  # between the front and c at least: where all is right already, the most probable to be so is worth most
 
 
@@ -35,7 +35,7 @@ def log_improvement(
         mean: μ (q,).
         deviation: s (q,), > 0.
         log_energy: e (q,).
-        front: (k, 2), log energies and accuracies of the front, both ascending, k ≥ 1.
+        front: (k, 2), log energies and accuracies of the front, both ascending, k ≥ 1; above c they count as c.
         last: R.
         ceiling: c.
     """

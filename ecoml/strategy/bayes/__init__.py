@@ -238,8 +238,9 @@ class Bayes:
             target = float(evidence.scaled(np.array(self._goal.target_accuracy)))
             return log_probability(mean, deviation, target) - log_to_go_j, ""
         front = front_of(evidence, tried, surrogate)
-        most = float(evidence.scaled(np.array(1.0))) - _MARGIN
-        improvement = log_improvement(mean - _MARGIN, deviation, np.log(candidates.step_j * steps), front, _LAST, most)
+        ceiling = float(evidence.scaled(np.array(1.0))) - _MARGIN
+        log_energy = np.log(candidates.step_j * steps)
+        improvement = log_improvement(mean - _MARGIN, deviation, log_energy, front, _LAST, ceiling)
         score = improvement - _COST_WEIGHT * log_to_go_j
         if self._goal.spend_all or evidence.length is None:
             return score, ""

@@ -40,8 +40,10 @@ def reason_to_end(
     if spent_j < _LEAST * whole_j:
         return ""
     length = float(np.ptp(front[:, 0])) + last
-    promise = 100.0 * max(spent_j * rate, last * rise_of_best(trials)) / length
     worth = min(_WORTH, 100.0 * _WORTH_SHARE * unit)
+    promise = 100.0 * spent_j * rate / length
+    if promise < worth:  # else there is no need to look at all points
+        promise = max(promise, 100.0 * last * rise_of_best(trials) / length)
     if promise >= worth:
         return ""
     return (

@@ -54,14 +54,14 @@ def test_nothing_rises_above_1():
 
 def test_a_search_ends_when_both_forecasts_are_low_and_enough_was_spent():
     saturated = trials_of([0.9] * 5 + [0.5] * 24 + [0.5001])  # 300 J
-    assert "promises 0.0055 percentage points" in reason_to_end(saturated, FRONT, 1.1e-6, 20.0, 3.0, 0.01)
-    assert reason_to_end(saturated, FRONT, 1.1e-6, 31.0, 3.0, 0.01) == "", "ten whole trainings have not been spent yet"
-    assert reason_to_end(saturated, FRONT, 1.1e-5, 20.0, 3.0, 0.01) == "", "the surrogate sees something"
+    assert "promises 0.0055 percentage points" in reason_to_end(saturated, FRONT, 1.1e-6, 10.0, 3.0, 0.01)
+    assert reason_to_end(saturated, FRONT, 1.1e-6, 16.0, 3.0, 0.01) == "", "twenty whole trainings have not been spent yet"
+    assert reason_to_end(saturated, FRONT, 1.1e-5, 10.0, 3.0, 0.01) == "", "the surrogate sees something"
     rising = trials_of([0.91, 0.905, 0.903, 0.902, 0.9] + [0.5] * 25)
-    assert reason_to_end(rising, FRONT, 0.0, 20.0, 3.0, 0.01) == "", "the best are still far apart"
+    assert reason_to_end(rising, FRONT, 0.0, 10.0, 3.0, 0.01) == "", "the best are still far apart"
 
 
 def test_where_all_good_trials_are_close_together_less_is_worth_its_energy():
     saturated = trials_of([0.9] * 5 + [0.5] * 24 + [0.5001])
-    assert "less than 0.02 is not" in reason_to_end(saturated, FRONT, 1.1e-6, 20.0, 3.0, 0.001)
-    assert reason_to_end(saturated, FRONT, 1.1e-6, 20.0, 3.0, 0.00025) == "", "0.0055 of 0.05 points is something"
+    assert "less than 0.02 is not" in reason_to_end(saturated, FRONT, 1.1e-6, 10.0, 3.0, 0.001)
+    assert reason_to_end(saturated, FRONT, 1.1e-6, 10.0, 3.0, 0.00025) == "", "0.0055 of 0.05 points is something"

@@ -19,7 +19,7 @@ from ecoml.trial import Trial
 
 _WORTH = 0.05  # percentage points of accuracy, on average over the front
 _WORTH_SHARE = 0.2  # of how far good trials stay behind the best, where that is less: they may all be at 99.9 %
-_LEAST = 10.0  # whole trainings, of which the energy must have been spent
+_LEAST = 20.0  # whole trainings, of which the energy must have been spent
 _TAIL = 4  # best trials, whose mean excess over the next is looked at
 
 

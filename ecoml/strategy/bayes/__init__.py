@@ -43,11 +43,12 @@ __all__ = ["Bayes"]
 _POOL = 256
 _LISTED = 512  # a space with no more configurations than that is looked at in full
 _INCUMBENTS = 4  # trials around which candidates are drawn
-_OBSERVATIONS = 480  # at most that the surrogate is conditioned on, since its cost grows with their cube
+_OBSERVATIONS = 240  # at most that the surrogate is conditioned on, since its cost grows with their cube
 _LEARNT_FROM = 72  # at most that its hyperparameters are fitted to
 _REFIT = 1.2  # and anew whenever the trials have become more by this factor
 _COST_WEIGHT = 0.5
-_CAUTION = 2.0  # times the surrogate's standard deviation, which takes hyperparameters that are learnt for known ones
+_CAUTION = 1.4  # times the surrogate's standard deviation, which takes hyperparameters that are learnt for known ones
+_CAUTION_AT_ONCE = 2.0  # instead, where a training is one point: nothing corrects a decision on the way
 _SURCHARGE = 0.01  # of the energy spent is added to what each training takes, or there would be no end to cheap ones
 _LAST = 10.0  # R of `value.py`
 _MARGIN = 0.03  # in standard deviations of accuracies: by less than this nothing is improved, or copies of the best win
@@ -232,7 +233,7 @@ class Bayes:
         if (most_j := self._goal.max_energy_j) is not None:
             steps = np.clip(np.floor(most_j / candidates.step_j), candidates.done + 1, steps)
         mean, deviation = surrogate(candidates.x, candidates.owner, np.log(steps))
-        deviation = _CAUTION * deviation
+        deviation *= _CAUTION_AT_ONCE if evidence.length == 1 else _CAUTION
         spent_j = sum(trial.energy_j for trial in self._trials.values())
         whole_j = candidates.step_j * steps + _SURCHARGE * spent_j
         log_to_go_j = np.log(whole_j * (1.0 - candidates.done / steps))

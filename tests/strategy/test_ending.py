@@ -55,7 +55,7 @@ def test_nothing_rises_above_1():
 def test_a_search_ends_when_both_forecasts_are_low_and_enough_was_spent():
     saturated = trials_of([0.9] * 5 + [0.5] * 24 + [0.5001])  # 300 J
     assert "promises 0.0055 percentage points" in reason_to_end(saturated, FRONT, 1.1e-6, 10.0, 3.0, 0.01)
-    assert reason_to_end(saturated, FRONT, 1.1e-6, 16.0, 3.0, 0.01) == "", "twenty whole trainings have not been spent yet"
+    assert reason_to_end(saturated, FRONT, 1.1e-6, 16.0, 3.0, 0.01) == "", "that of twenty trainings was not spent yet"
     assert reason_to_end(saturated, FRONT, 1.1e-5, 10.0, 3.0, 0.01) == "", "the surrogate sees something"
     rising = trials_of([0.91, 0.905, 0.903, 0.902, 0.9] + [0.5] * 25)
     assert reason_to_end(rising, FRONT, 0.0, 10.0, 3.0, 0.01) == "", "the best are still far apart"

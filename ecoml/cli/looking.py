@@ -52,7 +52,7 @@ def data(as_json: Json = False) -> None:
     rows = [
         *available_data(),
         ("DIR", "a folder of images by class: DIR/class/*.png, or DIR/train/class/… with DIR/test/class/…"),
-        ("FILE.npz", "arrays x (N×H×W, N×H×W×C or N×C×H×W) and y (N), optionally x_test and y_test"),
+        ("FILE.npz", "arrays x (N×H×W, N×H×W×C or N×C×H×W) and y (N), optionally x_val, y_val, x_test, y_test"),
     ]
     _table(("data", "description"), rows, as_json)
 

@@ -91,12 +91,21 @@ def test_keras_names(load):
     assert len(dataset.test) == 4
 
 
+def test_images_to_validate_on_are_taken_as_they_are_given(load):
+    dataset = load(x=BYTES, y=Y, x_val=BYTES[:6] // 2, y_val=Y[:6])
+    training, validation = dataset.divided(0.5, 0)
+    assert len(training) == len(dataset.train) == 16  # the others are for the test
+    assert np.array_equal(validation.images[:, 0], BYTES[:6] // 2)
+    assert validation.labels.tolist() == Y[:6].tolist()
+
+
 @pytest.mark.parametrize(
     ("arrays", "complaint"),
     [
         ({"x": BYTES}, "the array y is missing; .* it has x$"),
         ({"a": BYTES}, "the array x is missing; .* none of these"),
         ({"x": BYTES, "y": Y, "x_test": BYTES}, "y_test is missing"),
+        ({"x": BYTES, "y": Y, "y_val": Y}, "x_val is missing"),
         ({"x": BYTES, "y": Y[:9]}, "x has 20 images and y 9 labels"),
         ({"x": BYTES[0], "y": Y}, r"x has shape \(6, 7\)"),
         ({"x": BYTES[:, None, None], "y": Y}, "x has shape"),
@@ -114,7 +123,8 @@ def test_keras_names(load):
         ({"x": BYTES, "y": [0] * 18 + [1] * 2}, "class '1' has 2 training images; 3 are needed"),
         ({"x": BYTES, "y": Y, "x_test": BYTES, "y_test": Y + 1}, "y_test: class '2' is not in the training data"),
         ({"x": BYTES, "y": Y, "x_test": BYTES[:, :5], "y_test": Y}, "make them alike"),
-        ({"x": BYTES, "y": Y, "x_test": BYTES / 255, "y_test": Y}, "store both alike"),
+        ({"x": BYTES, "y": Y, "x_test": BYTES / 255, "y_test": Y}, "x_test float64; store both alike"),
+        ({"x": BYTES, "y": Y, "x_val": BYTES[:, :5], "y_val": Y}, "validation images are .*; make them alike"),
     ],
 )
 def test_arrays_that_cannot_be_used(load, arrays, complaint):

@@ -27,7 +27,7 @@ def available_data() -> list[tuple[str, str]]:
     return [
         *NAMED.items(),
         ("DIR", "a folder of images by class: DIR/CLASS/*.png, or DIR/train/CLASS/… with DIR/test and DIR/val"),
-        ("FILE.npz", "numpy arrays x (N×H×W, N×H×W×C or N×C×H×W) and y (N), if wished x_test and y_test"),
+        ("FILE.npz", "numpy arrays x (N×H×W, N×H×W×C or N×C×H×W) and y (N), if wished x_val, y_val, x_test, y_test"),
     ]
 
 

@@ -1,9 +1,9 @@
 """A data set from an `.npz` file of numpy arrays.
 
-Keys: `x` and `y` (or `x_train` and `y_train`), and if wished `x_test` and `y_test`.
+Keys: `x` and `y` (or `x_train` and `y_train`), and if wished `x_val` and `y_val`, `x_test` and `y_test`.
 Shapes: x N×H×W, N×H×W×C or N×C×H×W with C 1 or 3 (where both would do, the last dimension is C); y N or N×1.
 Pixels: bool, whole numbers 0 … 255, or floats. Floats in [0, 1] are taken as they are; others are scaled so that the
-least and the largest of the training part become 0 and 1, and what lies beyond in the test part is cut.
+least and the largest of the training part become 0 and 1, and what lies beyond in the other parts is cut.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from ecoml.executor.cnn.data import Found, Images, Part, numbered
 
 Array = npt.NDArray[Any]
 
+_KEYS = tuple(f"{name}{part}" for part in ("", "_train", "_val", "_test") for name in "xy")
+
 
 def read(path: Path) -> Found:
     """The data set in a file.
@@ -34,13 +36,17 @@ def read(path: Path) -> Found:
     classes = np.unique(y).tolist()
     low, high, notes = _range(x)
     train = Part(_pixels(x, low, high), numbered(y.tolist(), classes, str(path)))
-    test = None
-    if "x_test" in arrays or "y_test" in arrays:
-        x_test, y_test = _pair(arrays, path, "x_test", "y_test")
-        if (x_test.dtype.kind == "f") != (x.dtype.kind == "f"):
-            raise DataError(f"{path}: x{prefix} is {x.dtype} and x_test {x_test.dtype}; store both alike")
-        test = Part(_pixels(x_test, low, high), numbered(y_test.tolist(), classes, f"{path}: y_test"))
-    return Found(path.stem, tuple(str(name) for name in classes), train, test, notes=notes)
+
+    def other(name: str) -> Part | None:
+        x_key, y_key = f"x_{name}", f"y_{name}"
+        if x_key not in arrays and y_key not in arrays:
+            return None
+        images, labels = _pair(arrays, path, x_key, y_key)
+        if (images.dtype.kind == "f") != (x.dtype.kind == "f"):
+            raise DataError(f"{path}: x{prefix} is {x.dtype} and {x_key} {images.dtype}; store both alike")
+        return Part(_pixels(images, low, high), numbered(labels.tolist(), classes, f"{path}: {y_key}"))
+
+    return Found(path.stem, tuple(str(name) for name in classes), train, other("test"), other("val"), notes)
 
 
 def _arrays(path: Path) -> dict[str, Array]:
@@ -48,8 +54,7 @@ def _arrays(path: Path) -> dict[str, Array]:
         raise DataError(f"{path}: not an .npz file; write one with numpy.savez_compressed(file, x=images, y=labels)")
     try:
         with np.load(path, allow_pickle=False) as file:
-            wanted = [key for key in file.files if key in ("x", "y", "x_train", "y_train", "x_test", "y_test")]
-            return {key: _array(path, key, file) for key in wanted}
+            return {key: _array(path, key, file) for key in file.files if key in _KEYS}
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise DataError(f"{path}: damaged ({error}); write it again") from None
 
@@ -71,7 +76,8 @@ def _pair(arrays: dict[str, Array], path: Path, x_key: str, y_key: str) -> tuple
         if key not in arrays:
             found = ", ".join(arrays) or "none of these"
             raise DataError(
-                f"{path}: the array {key} is missing; x and y are needed, x_test with y_test: it has {found}"
+                f"{path}: the array {key} is missing; x and y are needed, x_val with y_val, x_test with y_test:"
+                f" it has {found}"
             )
     x, y = _channels_first(arrays[x_key], f"{path}: {x_key}"), _labels(arrays[y_key], f"{path}: {y_key}")
     if len(x) != len(y):

@@ -25,7 +25,7 @@ from ecoml.space import Space
 from ecoml.strategy.base import Continue, Decision, End, Goal, Start
 from ecoml.strategy.bayes.ending import reason_to_end
 from ecoml.strategy.bayes.energy_model import EnergyModel
-from ecoml.strategy.bayes.evidence import Evidence, evidence_of, milestones, twins
+from ecoml.strategy.bayes.evidence import Evidence, evenly, evidence_of, milestones, twins
 from ecoml.strategy.bayes.front import front_of
 from ecoml.strategy.bayes.one_thread import one_thread
 from ecoml.strategy.bayes.pace import Pace
@@ -252,7 +252,7 @@ class Bayes:
         return score, reason_to_end(list(self._trials.values()), front, rate, average_j, _LAST, evidence.unit)
 
     def _hyperparameters(self, trials: Sequence[Trial]) -> Array:
-        """Those of the surrogate, learnt from the first so many trials, and few points of each curve.
+        """Those of the surrogate, learnt from some of the first so many trials and few points of each curve.
 
         What they are learnt from changes only now and then, and does not depend on when it was asked for: a search that
         was interrupted finds the same ones.
@@ -260,8 +260,10 @@ class Bayes:
         count, least = self._initial, self._initial
         while (count := max(count + 1, math.floor(count * _REFIT))) <= len(trials):
             least = count
-        evidence = evidence_of([*self._learnt, *trials[:least]], milestones(3.0, 10_000), _LEARNT_FROM)
-        evidence = evidence or evidence_of(trials, milestones(3.0, 10_000), _LEARNT_FROM)
+        looked_at = milestones(3.0, 10_000)
+        first = [*self._learnt, *trials[:least]]
+        evidence = evidence_of(evenly(first, looked_at, _LEARNT_FROM), looked_at, _LEARNT_FROM)
+        evidence = evidence or evidence_of(trials, looked_at, _LEARNT_FROM)
         assert evidence is not None, "there is evidence, or there would be no surrogate"
         from ecoml.strategy.bayes.surrogate import fit
 

@@ -130,6 +130,23 @@ def evidence_of(trials: Sequence[Trial], milestones: Sequence[int], most: int) -
     return Evidence((*measured, *failed), len(measured), owner, step, y, best, unit, centre, spread, length)
 
 
+def evenly(trials: Sequence[Trial], milestones: Sequence[int], most: int) -> list[Trial]:
+    """All failed trials, and of the others so many that they have about `most` points, evenly over their ranks.
+
+    The best ones alone are much alike, and would say that what they have in common makes no difference. The best and
+    the worst are among them.
+    """
+    measured = [trial for trial in trials if is_usable(trial)]
+    points = sum(sum(step < trial.step for step in milestones) + 1 for trial in measured)
+    if points <= most:
+        return list(trials)
+    peaks = np.array([max(point.accuracy for point in trial.curve) for trial in measured])
+    ranked = np.argsort(-peaks, kind="stable")
+    ranks = np.linspace(0, len(measured) - 1, max(2, most * len(measured) // points)).round().astype(int)
+    chosen = {measured[i].number for i in ranked[ranks]}
+    return [trial for trial in trials if trial.number in chosen or trial.state is TrialState.FAILED]
+
+
 def milestones(factor: float, until: int) -> list[int]:
     """Steps 1, … that grow by about `factor`, up to `until`."""
     found, at = [1], 1.0

@@ -16,6 +16,7 @@ FIRST_STEPS = 2
 """Of a new trial; then it is looked at whether it repeats another."""
 
 _SCREENING_SHARE = 0.06  # of a whole training that a new configuration is given
+_SCREENING_LEAST = 3, 0.25  # steps, but no more than that share: the first steps of a short training say little
 _SCREENING = 5  # steps, as long as the length of a training is not known
 _GROWTH = 1.35  # by this factor a trial's steps grow when it is gone on with
 _THINKING = 25.0
@@ -40,7 +41,9 @@ class Pace:
             constant_s, pair_s = _DECISION_S
             self._least_j = _THINKING * _CPU_W * (constant_s + pair_s * len(evidence.y) ** 2)
         if evidence.length is not None:
-            self.screening = max(1, math.ceil(_SCREENING_SHARE * evidence.length))
+            steps, share = _SCREENING_LEAST
+            least = min(steps, math.floor(share * evidence.length))
+            self.screening = max(1, least, math.ceil(_SCREENING_SHARE * evidence.length))
 
     def first(self, step_j: float | None = None) -> int:
         """Steps of a new trial whose steps take about `step_j` joules each."""

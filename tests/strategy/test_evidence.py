@@ -65,4 +65,6 @@ def test_curves_share_the_room_that_there_is():
     looked_at = milestones(3.0, 100)  # 1, 3, 9, 27, and 30 as the last
     chosen = evenly(trials, looked_at, 70)
     assert len(chosen) == 14
-    assert len(evidence_of(chosen, looked_at, 70).y) == 70
+    evidence = evidence_of(chosen, looked_at, 70)
+    assert evidence is not None
+    assert len(evidence.y) == 70

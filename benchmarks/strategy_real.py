@@ -23,7 +23,7 @@ from ecoml.strategy.pareto import hypervolume
 Row = dict[str, Any]
 
 _VALIDATION = 1000  # images to validate on, when data are cut short: one standard deviation is a point at 88 %
-_TEST = 5000
+_TEST = 5000  # images at most to test on then
 
 
 def search(task: str, strategy: str, seed: int, budget_kwh: float, out: Path) -> Row:

@@ -49,12 +49,7 @@ def data(as_json: Json = False) -> None:
     """The data that --data can name."""
     from ecoml.executor.cnn import available_data
 
-    rows = [
-        *available_data(),
-        ("DIR", "a folder of images by class: DIR/class/*.png, or DIR/train/class/… with DIR/test/class/…"),
-        ("FILE.npz", "arrays x (N×H×W, N×H×W×C or N×C×H×W) and y (N), optionally x_val, y_val, x_test, y_test"),
-    ]
-    _table(("data", "description"), rows, as_json)
+    _table(("data", "description"), available_data(), as_json)
 
 
 def _table(header: tuple[str, ...], rows: list[Any], as_json: bool) -> None:

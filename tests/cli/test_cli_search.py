@@ -204,6 +204,8 @@ def test_what_can_be_named_is_listed(ecoml):
         assert name in done.stdout
         rows = json.loads(ecoml(command, "--json").stdout)
         assert any(name in str(row.values()) for row in rows)
+        first = [next(iter(row.values())) for row in rows]
+        assert len(first) == len(set(first)) or command == "meters", "nothing is listed twice"
 
 
 def test_help_names_every_command(ecoml):

@@ -21,6 +21,7 @@ from ecoml.meter.ticks import Ticks
 
 _SLACK_S = 0.01  # a clock and a counter are not read at one instant
 _SPAN_PERIODS = 10  # a mean power over fewer update periods is wrong by more than a tenth
+_ROUNDED = 1.0 + 1e-6  # times a difference of two clock readings is no less than the time between them
 _UNLIKELY = 2.0  # a fall that takes more than this times the highest power for a wrap may be a reset
 _NOTEWORTHY = 0.05  # and more than this share of a wrap
 _LONGEST_STEP_S = 2.0  # power that was read less often than this is interpolated, not sampled
@@ -65,6 +66,7 @@ class Counter:
         self._interrupted: str | None = None
         self._span_s, self._span_j = 0.0, 0.0
         self._peak_w: float | None = None
+        self._doubtful_w = 0.0  # the highest mean power before a gap: it was drawn, unless that was a reset
 
     @property
     def _power_w(self) -> float:
@@ -132,6 +134,8 @@ class Counter:
                 )
         self._raw_j, self._read_s = raw_j, now_s
         self.ticks.see(raw_j, now_s)
+        if before_j is not None and not interrupted and gap is not None:
+            self._doubtful_w = max(self._doubtful_w, rise_j / (elapsed_s + stood_s + self.ticks.bound_s))
         if before_j is None or interrupted or gap is not None:
             self._span_s, self._span_j = now_s, self.energy_j
         else:
@@ -177,7 +181,7 @@ class Counter:
 
     def _track(self, now_s: float) -> None:
         length_s = now_s - self._span_s
-        if length_s >= _SPAN_PERIODS * self.ticks.bound_s:
+        if length_s * _ROUNDED >= _SPAN_PERIODS * self.ticks.bound_s:
             self._peak_w = max(self._peak_w or 0.0, (self.energy_j - self._span_j) / length_s)
             self._span_s, self._span_j = now_s, self.energy_j
 
@@ -188,12 +192,12 @@ class Counter:
         length_s, counted_j = now_s - self._span_s, self.energy_j - self._span_j
         if self._peak_w is None:  # too little was seen for a mean that can be trusted
             return (
-                min(self._max_power_w, _UNLIKELY * counted_j / length_s)
+                min(self._max_power_w, max(self._doubtful_w, _UNLIKELY * counted_j / length_s))
                 if counted_j > 0 < length_s
                 else self._max_power_w
             )
         # What was counted within a time was drawn within that time and one update period.
-        return max(self._peak_w, counted_j / (length_s + self.ticks.bound_s))
+        return max(self._peak_w, self._doubtful_w, counted_j / (length_s + self.ticks.bound_s))
 
 
 class PowerIntegral:

@@ -61,6 +61,34 @@ def profiles(draw):
     return modulus_j, draw(st.floats(0, modulus_j * 0.999)), draw(st.floats(0, TICK_S)), segments
 
 
+def test_a_wrap_that_may_be_a_reset_tells_of_the_power_before_it():
+    """A window that opens right after it still lacks what was drawn with that power and not shown yet."""
+    bench = Bench(modulus_j=65_712.999_613, start_j=58_447.0)
+    readings = []
+    for power_w, seconds in [(1.0, 1.0), (1.0, 1.9375), (454.0, 16.0), (1.0, 1.0)]:
+        bench.counter.power_w = power_w
+        bench.advance(seconds)
+        readings.append(bench.read())
+    assert any("may have been reset" in sentence for sentence in bench.gauge.news())
+    (opened, before_j), (closed, after_j) = readings[-2:]
+    energy = between(bench.gauge, opened, closed)
+    assert 0.2 < abs(energy.energy_j - (after_j - before_j)) <= energy.uncertainty_j < 1.0
+
+
+def test_ten_periods_are_ten_periods_whatever_the_clock_rounds_to():
+    """2.1975 s − 2.1875 s is a little less than 0.01 s: the highest power would be lost in the second after it."""
+    bench = Bench()
+    readings = []
+    for power_w, seconds in [(1.0, 1.0), (1.0, 1.1875), (6.0, 0.01), (1.0, 1.0)]:
+        bench.counter.power_w = power_w
+        bench.advance(seconds)
+        readings.append(bench.read())
+    (opened, before_j), (closed, after_j) = readings[-2:]
+    energy = between(bench.gauge, opened, closed)
+    assert closed.power_w > 5.0
+    assert abs(energy.energy_j - (after_j - before_j)) <= energy.uncertainty_j
+
+
 @given(profiles(), st.data())
 @settings(max_examples=150, deadline=None)
 def test_a_window_is_as_right_as_it_says_over_any_profile_and_any_number_of_wraps(profile, data):

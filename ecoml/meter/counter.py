@@ -157,6 +157,7 @@ class Counter:
         if not 0 <= rise_j <= most_j:
             lost_j = self._power_w * ((elapsed_s if timed else 0.0) + held_s)
             self.doubt_j += lost_j
+            self.ticks.forget()
             return (
                 f"{self._name} jumped from {before_j:.6g} J to {raw_j:.6g} J {within}: it was reset, and about "
                 f"{lost_j:.3g} J are not counted"
@@ -173,6 +174,7 @@ class Counter:
         usual_j = _UNLIKELY * (self._peak_w or math.inf) * (elapsed_s + slack_s)
         if fell and rise_j > max(usual_j, _NOTEWORTHY * modulus_j):
             self.doubt_j += rise_j
+            self.ticks.forget()
             return (
                 f"{self._name} fell from {before_j:.6g} J to {raw_j:.6g} J {within}: as after a wrap, {rise_j:.4g} J "
                 "are counted; but it draws less as a rule, and may have been reset"

@@ -95,7 +95,7 @@ class Ticks:
         self._raw_j, self._first_s, self._latest_s = raw_j, now_s, now_s
 
     def forget(self) -> None:
-        """Time was interrupted: what was seen before tells nothing of the age of what is seen next."""
+        """Time was interrupted, or it was reset: what was seen before tells nothing of the age of what is seen next."""
         self._other_s, self._raw_j = -math.inf, None
 
     def _learn(self, low_s: float, high_s: float) -> None:

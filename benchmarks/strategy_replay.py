@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from strategy_problems import Array, Noisy, Problem
+from strategy_problems import Array, Problem
 
 from ecoml.energy import Provenance
 from ecoml.strategy import Continue, End, Strategy, create_strategy
@@ -141,7 +141,7 @@ def replay(
             trial = Trial(len(search.trials), dict(decision.config))
             search.trials.append(trial)
             curves[trial.number] = problem.curve(trial.config)
-            without_chance = problem.exact if isinstance(problem, Noisy) else problem
+            without_chance: Problem = getattr(problem, "exact", problem)
             exact[trial.number], _ = without_chance.curve(trial.config)
             tell(trial)
         accuracy, step_j = curves[trial.number]

@@ -15,6 +15,7 @@ from strategy_real import with_goals
 from strategy_replay import Goal, Reached, goal_of_random, measure, replay, typical_of_random
 from strategy_table import bootstrap, markdown, publish, standings
 from strategy_tabular import TABLES, open_table
+from strategy_trained import TRAINED, open_trained
 
 import ecoml
 from ecoml.strategy import create_strategy
@@ -260,3 +261,19 @@ def test_a_table_answers_with_what_its_package_says(family):
     assert accuracy.tolist()[0] in [table.accuracy(answer) for answer in answers]
     assert joules > 0
     assert table.space.size == len(table.rows)
+
+
+@pytest.mark.parametrize("task", [task for task in TRAINED if task.endswith("digits")])
+def test_a_model_is_trained_once_validated_on_some_images_and_judged_by_others(task):
+    pytest.importorskip("sklearn")
+    problem = open_trained(task)
+    configs = [problem.space.sample(np.random.default_rng(seed)) for seed in range(12)]
+    measured, exact = ([p.curve(config) for config in configs] for p in (problem, problem.exact))
+    assert all((one[1] == other[1]).all() and (one[1] > 0).all() for one, other in zip(measured, exact, strict=True))
+    ends = np.array([[curve[0][-1] for curve in curves] for curves in (measured, exact)])
+    assert ends[0] * 400 == pytest.approx((ends[0] * 400).round()), "of 400 images"
+    assert np.corrcoef(ends)[0, 1] > 0.9
+    assert 0 < np.abs(ends[0] - ends[1]).max() < 0.15
+    assert ends[0].max() > 0.85
+    again = open_trained.__wrapped__(task)
+    assert all((again.curve(c)[0] == m[0]).all() for c, m in zip(configs[:3], measured[:3], strict=True))

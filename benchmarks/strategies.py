@@ -1,7 +1,8 @@
 """How much less energy than random search each strategy needs to find as much. All strategies in one run.
 
-    python benchmarks/strategies.py --lcbench FILE.npz [--mapping nearest,smooth,noisy] [--tables hpobench,…] [--real …]
-        [--strategies bayes,random,…] [--tasks …] [--seeds 10] [--jobs 1] [--out DIR] [--again bayes]
+    python benchmarks/strategies.py --lcbench FILE.npz [--mapping nearest,smooth,noisy] [--tables hpobench,…]
+        [--trained svm-digits,…] [--real …] [--strategies bayes,random,…] [--tasks …] [--seeds 10] [--jobs 1] [--out DIR]
+        [--again bayes]
 
 For each problem and seed, random search makes 64 whole trainings. What it spent is everyone's budget, also of those
 that use no curves. There are three goals. `typical`: the median, over seeds, of its best accuracies, which is what 64
@@ -9,8 +10,8 @@ random trainings are worth; a strategy's energy to it is compared with that of t
 seed of the strategy, compared with the joules at which it first had that. `hypervolume`: that of its front (accuracy,
 log joules; every point of a curve counts), likewise. A strategy that spends the budget without, has started 2,000
 trials without, or ends before, has missed: its energy counts as the budget in means, which flatters it, and the misses
-stand beside. Where accuracies are measured with chance (`noisy`), what counts as the best one is the true accuracy of
-the most accurate measurement by then.
+stand beside. Where accuracies are measured with chance (`noisy`, `trained`), what counts as the best one is the true
+accuracy (`trained`: that on other images) of the most accurate measurement by then.
 
 `--real` trains: through a `Searcher`, on the host's meter, the optimiser's own energy within. There the budget
 (`--budget-kwh`) is given, and random search with it sets the target.
@@ -41,7 +42,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from strategy_problems import MAPPINGS, Problem, lcbench_tasks, open_problem
 from strategy_replay import Goal, goal_of_random, measure, typical_of_random
 from strategy_tabular import TABLES, open_table, require_tables
-from strategy_trained import TRAINED, open_trained, require_models
+from strategy_trained import TRAINED, open_trained
 
 from ecoml.errors import UsageError
 
@@ -125,8 +126,6 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
         problems += [(family, task) for task in TABLES[family]]
     if wrong := [task for task in options.trained if task not in TRAINED]:
         raise UsageError(f"no model is called {wrong[0]!r}; use some of {', '.join(TRAINED)}")
-    if options.trained:
-        require_models()
     problems += [("trained", task) for task in options.trained]
     problems += [("real", task) for task in options.real]
     if options.tasks:

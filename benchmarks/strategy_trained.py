@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecoml import Choice, Float, Int, Space
-from ecoml.errors import UsageError
 from ecoml.trial import Config
 
 Array = NDArray[np.float64]
@@ -209,14 +208,6 @@ _MODELS: dict[str, tuple[dict[str, Any], Callable[[Config, Images], Iterator[Sta
 
 TRAINED = tuple(f"{model}-{data}" for model in _MODELS for data in _FOLDS)
 """The tasks."""
-
-
-def require_models() -> None:
-    """Raises UsageError where scikit-learn is not installed."""
-    try:
-        import sklearn  # noqa: F401
-    except ImportError:
-        raise UsageError("scikit-learn is not installed; pip install scikit-learn") from None
 
 
 @lru_cache

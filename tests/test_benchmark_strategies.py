@@ -265,7 +265,6 @@ def test_a_table_answers_with_what_its_package_says(family):
 
 @pytest.mark.parametrize("task", [task for task in TRAINED if task.endswith("digits")])
 def test_a_model_is_trained_once_validated_on_some_images_and_judged_by_others(task):
-    pytest.importorskip("sklearn")
     problem = open_trained(task)
     configs = [problem.space.sample(np.random.default_rng(seed)) for seed in range(12)]
     measured, exact = ([p.curve(config) for config in configs] for p in (problem, problem.exact))

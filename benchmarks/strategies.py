@@ -1,8 +1,8 @@
 """How much less energy than random search each strategy needs to find as much. All strategies in one run.
 
     python benchmarks/strategies.py --lcbench FILE.npz [--mapping nearest,smooth,noisy] [--tables hpobench,…]
-        [--trained svm-digits,…] [--real …] [--strategies bayes,random,…] [--tasks …] [--seeds 10] [--jobs 1] [--out DIR]
-        [--again bayes]
+        [--trained svm-digits,…] [--real …] [--strategies bayes,random,…] [--tasks …] [--seeds 10] [--jobs 1]
+        [--out DIR] [--again bayes]
 
 For each problem and seed, random search makes 64 whole trainings. What it spent is everyone's budget, also of those
 that use no curves. There are three goals. `typical`: the median, over seeds, of its best accuracies, which is what 64

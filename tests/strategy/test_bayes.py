@@ -152,19 +152,46 @@ def test_trainings_of_one_step_are_searched_too():
     assert best > 0.7
 
 
-def test_an_initial_design_of_whole_trainings_is_short():
-    def outcome(config, step):
-        return train(config, STEPS)[0], 10.0
+def test_an_initial_design_of_whole_trainings_is_short_and_cheap():
+    """From the second on they are drawn, and after two the model of energy knows which are cheap."""
 
-    sobol = Search(RandomSearch(SPACE, 0, "sobol"), outcome, steps=1)
-    sobol.run(decisions=7)
-    design = [trial.config for trial in sobol.trials]
-    for initial, expected in ((None, 4), (6, 6)):
-        search = Search(Bayes(SPACE, 0, initial), outcome, steps=1)
-        search.run(decisions=8)
-        configs = [trial.config for trial in search.trials]
-        assert configs[:expected] == design[:expected]
-        assert configs[expected] != design[expected]
+    def outcome(config, step):
+        return train(config, STEPS)[0], float(config["width"] ** 2)
+
+    spent_j: dict[str, list[float]] = {"sobol": [], "bayes": []}
+    for seed in range(30):
+        sobol = Search(RandomSearch(SPACE, seed, "sobol"), outcome, steps=1)
+        sobol.run(decisions=4)
+        bayes = Search(Bayes(SPACE, seed), outcome, steps=1)
+        bayes.run(decisions=4)
+        assert bayes.trials[0].config == sobol.trials[0].config
+        assert len({key(trial.config) for trial in bayes.trials}) == 4
+        for name, search in (("sobol", sobol), ("bayes", bayes)):
+            spent_j[name].append(sum(trial.energy_j for trial in search.trials[2:]))
+    assert np.median(spent_j["bayes"]) < 0.5 * np.median(spent_j["sobol"])
+
+
+@pytest.mark.parametrize(("initial", "expected"), [(None, 4), (6, 6)])
+def test_so_many_whole_trainings_come_before_the_first_reasoned(initial, expected, monkeypatch):
+    reasoned, best = [], Bayes._best
+
+    def watched(bayes, *arguments):
+        reasoned.append(len(search.trials))
+        return best(bayes, *arguments)
+
+    monkeypatch.setattr(Bayes, "_best", watched)
+    search = Search(Bayes(SPACE, 0, initial), lambda config, step: (train(config, STEPS)[0], 10.0), steps=1)
+    search.run(decisions=8)
+    assert reasoned[0] == expected
+
+
+def test_a_cheap_initial_design_is_feasible():
+    bayes = Bayes(SPACE, 0)
+    bayes.pursue(Goal(feasible=lambda config: config["width"] > 32))
+    search = Search(bayes, lambda config, step: (0.5, float(config["width"])), steps=1)
+    search.run(decisions=8)
+    assert len(search.trials) == 8
+    assert all(trial.config["width"] > 32 for trial in search.trials)
 
 
 def test_cheap_trainings_do_not_go_on_for_ever():

@@ -54,6 +54,7 @@ _LAST = 10.0  # R of `value.py`
 _MARGIN = 0.03  # in standard deviations of accuracies: by less than this nothing is improved, or copies of the best win
 _NEAR = 0.03  # of the cube's diagonal: nearer than that to a configuration that was tried none is started
 _WHOLE = 4  # trainings to their end after which, too, a decision is reasoned: an initial design is to be cheap
+_DRAWN = 8  # points for each of those that follow the first, where a training is one point: the cheapest is taken
 _PATIENCE = 10_000  # points of the initial design that may be infeasible in a row
 
 Array = NDArray[np.float64]
@@ -135,7 +136,7 @@ class Bayes:
             if trial.state is TrialState.SUSPENDED and trial.step < pace.screening:
                 return Continue(trial.number, pace.screening - trial.step)
         if evidence is None or not self._design_is_done(trials, evidence.length):
-            config = self._first()
+            config = self._first() if evidence is None or evidence.length != 1 else self._cheap(evidence)
             return self._rest() if config is None else self._started(config, pace.first())
         with one_thread():
             return self._best(evidence, distinct, known, apart, pace)
@@ -168,6 +169,21 @@ class Bayes:
             self._design.leave_out(config)
         return None
 
+    def _cheap(self, evidence: Evidence) -> Config | None:
+        """Of a few feasible configurations at random the one that is predicted to take least.
+
+        For an initial design of trainings that cannot be left early: one dear one may take more than all the rest.
+        """
+        points = np.random.default_rng(self._seed_now()).random((_DRAWN, self._space.dimension))
+        drawn = [self._space.decode(point) for point in points]
+        seen = set(self._design.seen) | set(self._asked)
+        new = [config for config in drawn if key(config) not in seen and self._goal.feasible(config)]
+        if not new:
+            return self._first()
+        measured = evidence.trials[: evidence.measured]
+        energy = EnergyModel(self._x(measured), _step_j(measured), log_energy_variance(measured))
+        return new[int(np.argmin(energy(self._candidates.pool(new).x)))]
+
     def _started(self, config: Config, steps: int) -> Start:
         self._design.leave_out(config)
         self._asked[key(config)] = config
@@ -186,7 +202,7 @@ class Bayes:
         tried = self._x(evidence.trials)
         measured = evidence.trials[: evidence.measured]
         surrogate = Surrogate(self._hyperparameters(trials), self._observations(tried, evidence))
-        known_j = np.array([trial.curve[-1].energy_j / trial.step for trial in measured])
+        known_j = _step_j(measured)
         energy = EnergyModel(tried[: len(measured)], known_j, log_energy_variance(measured))
 
         ends = surrogate.mean(tried, np.arange(len(tried)), np.full(len(tried), math.log(evidence.horizon)))
@@ -281,6 +297,11 @@ class Bayes:
     def _seed_now(self) -> int:
         told = sum(1 + trial.step for trial in self._trials.values()) + len(self._asked)
         return int(np.random.SeedSequence([self._seed, told]).generate_state(1)[0])
+
+
+def _step_j(measured: Sequence[Trial]) -> Array:
+    """Joules of a step (m,)."""
+    return np.array([trial.curve[-1].energy_j / trial.step for trial in measured])
 
 
 def _can_go_on(trial: Trial, horizon: int) -> bool:

@@ -55,6 +55,7 @@ _MARGIN = 0.03  # in standard deviations of accuracies: by less than this nothin
 _NEAR = 0.03  # of the cube's diagonal: nearer than that to a configuration that was tried none is started
 _WHOLE = 4  # trainings to their end after which, too, a decision is reasoned: an initial design is to be cheap
 _DRAWN = 8  # points for each of those that follow the first, where a training is one point: the cheapest is taken
+_FAR_LESS = 0.5  # than the mean of these, or there is little to save
 _PATIENCE = 10_000  # points of the initial design that may be infeasible in a row
 
 Array = NDArray[np.float64]
@@ -170,9 +171,10 @@ class Bayes:
         return None
 
     def _cheap(self, evidence: Evidence) -> Config | None:
-        """Of a few feasible configurations at random the one that is predicted to take least.
+        """Of a few feasible configurations at random the one that is predicted to take least, if that is far less.
 
         For an initial design of trainings that cannot be left early: one dear one may take more than all the rest.
+        Where they take about the same, the design goes on.
         """
         points = np.random.default_rng(self._seed_now()).random((_DRAWN, self._space.dimension))
         drawn = [self._space.decode(point) for point in points]
@@ -182,7 +184,8 @@ class Bayes:
             return self._first()
         measured = evidence.trials[: evidence.measured]
         energy = EnergyModel(self._x(measured), _step_j(measured), log_energy_variance(measured))
-        return new[int(np.argmin(energy(self._candidates.pool(new).x)))]
+        step_j = energy(self._candidates.pool(new).x)
+        return new[int(np.argmin(step_j))] if step_j.min() < _FAR_LESS * step_j.mean() else self._first()
 
     def _started(self, config: Config, steps: int) -> Start:
         self._design.leave_out(config)

@@ -196,7 +196,7 @@ def _draw(found: Sequence[Standing], path: Path) -> None:
         return
     families = list(dict.fromkeys(record["family"] for record in records))
     colour = alt.Color(
-        "family:N", title=None, scale=alt.Scale(domain=families, range=list(PRINT.series[: len(families)]))
+        "family:N", title=None, scale=alt.Scale(domain=families, range=[*PRINT.series, PRINT.ink][: len(families)])
     )
     y = alt.Y("strategy:N", title=None, sort=alt.EncodingSortField("mean", op="mean", order="descending"))
     offset = alt.YOffset("family:N", scale=alt.Scale(domain=families))

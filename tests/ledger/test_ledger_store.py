@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 
 import pytest
 
 from ecoml.energy import DomainEnergy, Energy, Provenance, Purpose
 from ecoml.errors import RunFolderError
+from ecoml.ledger.folder import RunFolder
 from ecoml.ledger.store import SCHEMA_VERSION, Store, read_snapshot
+from ecoml.result import Result
 from ecoml.trial import Measurement, Trial, TrialState
 
 
@@ -110,3 +113,11 @@ def test_joules_in_flight_survive_an_entry_that_was_taken_back(store, path):
     store.enter({(Purpose.TRAINING, 0): joules(6)})
     assert store.in_flight_j() == 0
     assert read_snapshot(path).spent_j == 6
+
+
+def test_a_run_that_is_still_opening_its_meters_can_be_looked_at(tmp_path):
+    run = {"problem": "digits", "strategy": "sobol", "seed": 0, "budget_j": 100.0}
+    RunFolder.create(tmp_path / "run", {"run": run, "executor": {"kind": "cnn", "data": "digits"}})
+    result = Result.load(tmp_path / "run")
+    assert (result.progress, result.trials, result.energy.total_j) == ((), (), 0.0)
+    assert result.energy.budget_j == math.inf

@@ -46,7 +46,10 @@ CHANCE_OF_CURVE, CHANCE_OF_POINT = 0.6, 0.4
 
 
 class Problem(Protocol):
-    """A search space, and what every training in it would give."""
+    """A search space, and what every training in it would give.
+
+    One that is measured with chance has an `exact` problem, by whose accuracies it is judged.
+    """
 
     @property
     def space(self) -> Space: ...

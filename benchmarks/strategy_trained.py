@@ -1,9 +1,8 @@
 """Small models of scikit-learn, trained when a search comes to them: perceptrons, forests and support vector machines.
 
-A task is MODEL-DATA, its data digits, a part of FashionMNIST, or four of its classes, as principal components. A
-strategy is told accuracies on 400 or 1,000 images; what it found is judged on others. For the joules of a step stand
-the operations that it took, counted, at 1 nJ: they are the same on every host, and ratios of energies are ratios of
-operations.
+A task is MODEL-DATA, its data digits or a part of FashionMNIST, as principal components. A strategy is told accuracies
+on 400 or 1,000 images; what it found is judged on others. For the joules of a step stand the operations that it took,
+counted, at 1 nJ: they are the same on every host, and ratios of energies are ratios of operations.
 """
 
 from __future__ import annotations
@@ -29,10 +28,8 @@ _EPOCHS = 20
 _STEP_OPERATIONS = 50_000  # of a step of gradient descent, whatever its size
 _GROWTHS = 10  # steps in which a forest is grown
 
-_FOLDS = {"digits": (600, 400, 797), "fashion-mnist": (1000, 1000, 4000), "tops": (1000, 1000, 4000)}
+_FOLDS = {"digits": (600, 400, 797), "fashion-mnist": (1000, 1000, 4000)}
 """Images to train on, to validate on, and to judge by."""
-
-_TOPS = (0, 2, 4, 6)  # of FashionMNIST: T-shirts, pullovers, coats and shirts, which are the hardest to tell apart
 
 
 class Images(NamedTuple):
@@ -171,7 +168,7 @@ def _forest(config: Config, images: Images) -> Iterator[Stage]:
         model.fit(images.x[:, :k], images.y)
         looked_at = sum(float(tree.tree_.n_node_samples.sum()) for tree in model.estimators_[grown:])
         grown = len(model.estimators_)
-        sorting = 10.0 if config["splitter"] == "best" else 1.0
+        sorting = 10.0 if config["splitter"] == "best" else 1.0  # about log₂ of the images of a node
         yield _stage(model, images, k, looked_at * features * sorting)
 
 
@@ -188,8 +185,9 @@ def _machine(config: Config, images: Images) -> Iterator[Stage]:
         shrinking=config["shrinking"],
         max_iter=20_000,
     ).fit(images.x[:, :k], images.y)
-    of_pair = 2.0 * len(images.y) / len(model.classes_)
-    yield _stage(model, images, k, float(model.n_iter_.sum()) * of_pair * 4 + len(model.support_) * len(images.y) * k)
+    of_pair = 2.0 * len(images.y) / len(model.classes_)  # images, whose gradients each iteration brings up to date
+    kernel = len(model.support_) * len(images.y) * k
+    yield _stage(model, images, k, 4.0 * float(model.n_iter_.sum()) * of_pair + kernel)
 
 
 def _stage(model: Any, images: Images, k: int, operations: float) -> Stage:
@@ -218,21 +216,20 @@ def open_trained(task: str) -> Trained:
     return Trained(Space(parameters), train, _images(data))
 
 
-@lru_cache(maxsize=len(_FOLDS))
+@lru_cache
 def _images(name: str) -> Images:
     from ecoml.executor.cnn.data import load
 
-    data, (fitted, validated, judged) = load("fashion-mnist" if name == "tops" else name), _FOLDS[name]
-    parts = []
-    for part in (data.train, data.test):
-        kept = np.flatnonzero(np.isin(part.labels, _TOPS)) if name == "tops" else np.arange(len(part))
-        parts.append((part.images[kept].reshape(len(kept), -1) / 255.0, part.labels[kept]))
-    x, y = (np.concatenate(both) for both in zip(*parts, strict=True))
+    data, (fitted, validated, judged) = load(name), _FOLDS[name]
+    pixels = np.concatenate([part.images.reshape(len(part), -1) for part in (data.train, data.test)])
+    labels = np.concatenate([data.train.labels, data.test.labels])
     # Judged by test images; of digits there are too few, so there by all that are left.
-    first = max(fitted + validated, min(len(parts[0][0]), len(x) - judged))
+    first = max(fitted + validated, min(len(data.train), len(labels) - judged))
     rows = [slice(fitted), slice(fitted, fitted + validated), slice(first, first + judged)]
-    mean = x[rows[0]].mean(0)
-    spread, axes = np.linalg.svd(x[rows[0]] - mean, full_matrices=False)[1:]
+    parts = [pixels[row] / 255.0 for row in rows]
+    mean = parts[0].mean(0)
+    spread, axes = np.linalg.svd(parts[0] - mean, full_matrices=False)[1:]
     scale = math.sqrt(fitted) / spread[0]
-    components = [scale * (x[row] - mean) @ axes[:_COMPONENTS].T for row in rows]
-    return Images(components[0], y[rows[0]], components[1], y[rows[1]], components[2], y[rows[2]])
+    x, x_validation, x_test = (scale * (part - mean) @ axes[:_COMPONENTS].T for part in parts)
+    y, y_validation, y_test = (labels[row] for row in rows)
+    return Images(x, y, x_validation, y_validation, x_test, y_test)

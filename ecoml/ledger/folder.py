@@ -39,11 +39,11 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, settings: Mapping[str, Any], files: Mapping[str, str] | None = None) -> RunFolder:
-        """Make the folder with its lock, its `run.toml` and an empty ledger: all of it or nothing.
+        """Make the folder with its lock, its `run.toml` and a ledger of its budget alone: all of it or nothing.
 
         Args:
             path: The folder, which must not be there, or be empty.
-            settings: For `run.toml`.
+            settings: For `run.toml`; `run` with `budget_j` among them.
             files: Further text files by name.
 
         Raises:
@@ -58,7 +58,9 @@ class RunFolder:
             for name, text in (files or {}).items():
                 (staging / name).write_text(text, encoding="utf-8")
             (staging / "run.toml").write_text(tomli_w.dumps(settings), encoding="utf-8")
-            Store(staging / LEDGER, create=True).close()
+            store = Store(staging / LEDGER, create=True)
+            store.set("budget_j", settings["run"]["budget_j"])  # whoever looks before the meters are open is told it
+            store.close()
             staging.rename(path)
         except OSError as error:
             shutil.rmtree(staging, ignore_errors=True)

@@ -125,7 +125,7 @@ def account_of(snapshot: Snapshot) -> EnergyAccount:
     whole = Energy(domains)
     idle, net, note = _idle_and_net(snapshot, domains)
     return EnergyAccount(
-        budget_j=kept.get("budget_j", math.inf),  # unknown while a run opens its meters for the first time
+        budget_j=kept["budget_j"],
         by_purpose={purpose.value: snapshot.by_purpose[purpose].energy_j for purpose in Purpose},
         by_domain=whole.by_domain,
         provenance=whole.provenance,

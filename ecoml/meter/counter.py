@@ -66,8 +66,7 @@ class Counter:
         self._interrupted: str | None = None
         self._span_s, self._span_j = 0.0, 0.0
         self._peak_w: float | None = None
-        self._burst_w = 0.0  # the highest mean power, at least, between an update and a later one
-        self._doubtful_w = 0.0  # the highest mean power before a gap: it was drawn, unless that was a reset
+        self._burst_w = 0.0  # the highest mean power from an update to a later one, unless a reset was between them
 
     @property
     def _power_w(self) -> float:
@@ -135,16 +134,14 @@ class Counter:
                 )
             # It was drawn since the update that brought the value before: a period ago, if not longer.
             bound_s = self.ticks.bound_s
-            longest_s = min(max(bound_s, self.ticks.stale_s(now_s)), elapsed_s + stood_s + bound_s)
+            mean_w = rise_j / min(max(bound_s, self.ticks.stale_s(now_s)), elapsed_s + stood_s + bound_s)
+            if not interrupted:
+                self._burst_w = max(self._burst_w, mean_w)
         self._raw_j, self._read_s = raw_j, now_s
         self.ticks.see(raw_j, now_s)
-        if before_j is None or interrupted:
+        if before_j is None or interrupted or gap is not None:
             self._span_s, self._span_j = now_s, self.energy_j
-        elif gap is not None:
-            self._span_s, self._span_j = now_s, self.energy_j
-            self._doubtful_w = max(self._doubtful_w, rise_j / longest_s)
         else:
-            self._burst_w = max(self._burst_w, rise_j / longest_s)
             self._track(now_s)
         return gap
 
@@ -200,12 +197,12 @@ class Counter:
         length_s, counted_j = now_s - self._span_s, self.energy_j - self._span_j
         if self._peak_w is None:  # too little was seen for a mean that can be trusted
             return (
-                min(self._max_power_w, max(self._doubtful_w, _UNLIKELY * counted_j / length_s))
+                min(self._max_power_w, max(self._burst_w, _UNLIKELY * counted_j / length_s))
                 if counted_j > 0 < length_s
                 else self._max_power_w
             )
         # What was counted within a time was drawn within that time and one update period.
-        return max(self._peak_w, self._burst_w, self._doubtful_w, counted_j / (length_s + self.ticks.bound_s))
+        return max(self._peak_w, self._burst_w, counted_j / (length_s + self.ticks.bound_s))
 
 
 class PowerIntegral:

@@ -31,7 +31,7 @@ tutorial: $(VENV)/installed
 paper: $(VENV)/installed
 	$(BIN)/ecoml paper rq1 $(PAPER) --out runs/paper-rq1
 	$(BIN)/ecoml paper rq2 $(PAPER) --out runs/paper-rq2
-	$(BIN)/ecoml profile ecoml.paper.networks:build --batch 512 --device cpu --out runs/paper-profile
+	$(BIN)/ecoml profile ecoml.experiments.paper.networks:build --batch 512 --device cpu --out runs/paper-profile
 	cp runs/paper-rq1/figures/rounds-simplecnn-3hp.png docs/figures/paper-rounds.png
 	cp runs/paper-rq2/figures/interaction.png docs/figures/paper-interaction.png
 	cp runs/paper-profile/profile.png docs/figures/paper-profile.png

@@ -187,7 +187,7 @@ _REPORTS = {"compare": _compare, "widths": _widths, "fixed": _fixed, "graph": _g
 
 
 def _gpu_j(run: dict[str, Any]) -> float:
-    from ecoml.meter.nvml import MODULE
+    from ecoml.meter.counters.nvml import MODULE
 
     return float(sum(j for domain, j in run["by_domain"].items() if domain.startswith(("gpu:", MODULE))))
 
@@ -224,7 +224,7 @@ def _write(name: str, folder: Path | None, images: int | None, file: Path) -> No
         arrays = {"x": np.clip(pixels, 0, 255).astype(np.uint8), "y": labels}
         arrays |= {"x_test": arrays["x"][:1000], "y_test": labels[:1000]}
     else:
-        from ecoml.executor.cnn import data
+        from ecoml.training.images.data import data
 
         found = data.load(name, folder, download=False)
         arrays = {"x": found.train.images, "y": found.train.labels}

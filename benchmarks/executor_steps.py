@@ -36,7 +36,7 @@ class Clock(Free):
 
 def recorded_and_eager(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) -> dict[str, Any]:
     """The same training with the step as a CUDA graph and with each kernel launched, without its first epoch."""
-    from ecoml.executor.cnn import loop as of_ecoml
+    from ecoml.training.images.worker import loop as of_ecoml
 
     problem = _problem(file, where["device"] or "cuda", seed, 1)
     loop: Any = of_ecoml
@@ -58,8 +58,8 @@ def both_precisions(file: Path, config: dict[str, Any], seed: int, where: dict[s
     """The same training in float32 and in bfloat16, epoch by epoch in turns, however small the network is."""
     from dataclasses import replace
 
-    from ecoml.executor.cnn import step
-    from ecoml.executor.cnn.loop import Training
+    from ecoml.training.images.worker import step
+    from ecoml.training.images.worker.loop import Training
 
     problem = _problem(file, where["device"] or "cpu", seed, where["threads"] or 1)
     limits: Any = step
@@ -83,8 +83,8 @@ def both_precisions(file: Path, config: dict[str, Any], seed: int, where: dict[s
 
 
 def _problem(file: Path, device: str, seed: int, threads: int) -> Any:
-    from ecoml.executor.cnn import data
-    from ecoml.executor.cnn.device import problem_of
-    from ecoml.executor.cnn.workload import Workload
+    from ecoml.training.images.data import data
+    from ecoml.training.images.worker.device import problem_of
+    from ecoml.training.images.worker.workload import Workload
 
     return problem_of(data.load(str(file)), Workload(str(file), None, False, device, seed, threads, True, 0.2, False))

@@ -27,7 +27,7 @@ class Measured:
 
     def __enter__(self) -> Self:
         from ecoml.meter import open_meter
-        from ecoml.meter.ordinals import nvml_indices
+        from ecoml.meter.counters.ordinals import nvml_indices
 
         kind, _, number = (self._device or "cuda").partition(":")
         self._meter = open_meter(gpus=nvml_indices([int(number or 0)]) if kind == "cuda" else [])
@@ -64,7 +64,7 @@ def ecoml_as_it_comes(
 ) -> dict[str, Any]:
     """`CnnTraining`, and the arithmetic it did."""
     import ecoml
-    from ecoml.executor.cnn.floor import Floor
+    from ecoml.training.images.network.floor import Floor
 
     executor = ecoml.CnnTraining(file, seed=seed, **where)
     executor.prepare()
@@ -116,7 +116,7 @@ def fixed_cost(file: Path, config: dict[str, Any], seed: int, where: dict[str, A
     for place, unit in enumerate(("cpu_s", "wall_s")):
         one_s, four_s = (statistics.mean(each[place] for each in took[epochs][1:]) for epochs in (1, 4))
         found |= {f"fixed_{unit}": one_s - (four_s - one_s) / 3, f"epoch_{unit}": (four_s - one_s) / 3}
-    from ecoml.executor.cnn.process import shared_worker
+    from ecoml.training.images.worker.process import shared_worker
 
     before_s = _cpu_s()
     for _ in range(2000):
@@ -183,7 +183,7 @@ def tuned(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) 
     import torch
     from torch import nn
 
-    from ecoml.executor.cnn.device import has_bf16
+    from ecoml.training.images.worker.device import has_bf16
 
     train, validation = _parts(file, seed)
     mean, std = train.statistics()
@@ -240,8 +240,8 @@ def _layers(config: dict[str, Any], train: Any) -> Any:
     """The plain network of `width` and `depth` in the order of the textbooks."""
     from torch import nn
 
-    from ecoml.executor.cnn.plan import plan
-    from ecoml.executor.cnn.settings import Settings
+    from ecoml.training.images.network.plan import plan
+    from ecoml.training.images.settings import Settings
 
     shape = train.images.shape[1:]
     form = plan(Settings(width=config["width"], depth=config["depth"]), shape, int(train.labels.max()) + 1)
@@ -258,14 +258,14 @@ def _layers(config: dict[str, Any], train: Any) -> Any:
 
 
 def _parts(file: Path, seed: int) -> tuple[Any, Any]:
-    from ecoml.executor.cnn import data
+    from ecoml.training.images.data import data
 
     return data.load(str(file)).divided(0.2, seed)
 
 
 def _cpu_s() -> float:
     """CPU seconds of this process and of the training's worker."""
-    from ecoml.executor.cnn.process import shared_worker
+    from ecoml.training.images.worker.process import shared_worker
 
     pid, total_s = shared_worker().pid, time.process_time()
     if pid is not None:

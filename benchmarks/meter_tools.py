@@ -309,7 +309,7 @@ def _processes_s(processes: set[str]) -> float:
 
 def training(make: Callable[[], Tool] | None) -> dict[str, Any]:
     """CPU seconds of a real training, and those a tool adds to it."""
-    from ecoml.executor.cnn import CnnTraining
+    from ecoml.training.images import CnnTraining
     from ecoml.trial import Trial
 
     class Free:

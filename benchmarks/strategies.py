@@ -111,7 +111,7 @@ def _posed(
 
 def cells(options: argparse.Namespace) -> Iterator[Cell]:
     """What is asked for: seed by seed, so that a run cut short has compared all strategies."""
-    from ecoml.strategy import available_strategies
+    from ecoml.strategies import available_strategies
 
     known = dict(available_strategies())
     problems = []

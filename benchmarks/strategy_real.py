@@ -18,7 +18,7 @@ from strategy_replay import Goal, Reached
 
 import ecoml
 from ecoml.errors import UsageError
-from ecoml.strategy.pareto import hypervolume
+from ecoml.pareto import hypervolume
 
 Row = dict[str, Any]
 
@@ -94,7 +94,7 @@ def _data(task: str, out: Path) -> str | Path:
     name, _, count = task.rpartition("-")
     if not count.isdigit():
         return task
-    from ecoml.executor.cnn.data import load
+    from ecoml.training.images.data.data import load
 
     file = out / f"{task}.npz"
     if not file.is_file():

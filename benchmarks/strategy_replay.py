@@ -15,8 +15,8 @@ from typing import Any
 from strategy_problems import Array, Problem
 
 from ecoml.energy import Provenance
-from ecoml.strategy import Continue, End, Strategy, create_strategy
-from ecoml.strategy.pareto import Front, hypervolume
+from ecoml.pareto import Front, hypervolume
+from ecoml.strategies import Continue, End, Strategy, create_strategy
 from ecoml.trial import Point, Trial, TrialState
 
 MOST_TRIALS = 2000

@@ -187,7 +187,7 @@ def _draw(found: Sequence[Standing], path: Path) -> None:
     """Ratio to random search with its interval, a point a strategy and family; hollow where some searches missed."""
     import altair as alt
 
-    from ecoml.report.drawing import PRINT, finish, layer_of
+    from ecoml.report.charts.drawing import PRINT, finish, layer_of
 
     records = [
         asdict(s) | {"missed": "some missed" if s.misses else "all reached it"} for s in found if s.goal == "typical"

@@ -15,32 +15,32 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ecoml.errors import EcomlError, UsageError
-    from ecoml.executor.cnn import CnnTraining
-    from ecoml.models import load_model
-    from ecoml.result import Result
-    from ecoml.searcher import Searcher
+    from ecoml.run.result import Result
+    from ecoml.searcher.models import load_model
+    from ecoml.searcher.searcher import Searcher
     from ecoml.space import Choice, Float, Int, Space, load_space
-    from ecoml.strategy import Continue, End, Start
+    from ecoml.strategies import Continue, End, Start
+    from ecoml.training.images import CnnTraining
     from ecoml.trial import Measurement, Trial
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "Choice": "ecoml.space",
-    "CnnTraining": "ecoml.executor.cnn",
-    "Continue": "ecoml.strategy",
+    "CnnTraining": "ecoml.training.images",
+    "Continue": "ecoml.strategies",
     "EcomlError": "ecoml.errors",
-    "End": "ecoml.strategy",
+    "End": "ecoml.strategies",
     "Float": "ecoml.space",
     "Int": "ecoml.space",
     "Measurement": "ecoml.trial",
-    "Result": "ecoml.result",
-    "Searcher": "ecoml.searcher",
+    "Result": "ecoml.run.result",
+    "Searcher": "ecoml.searcher.searcher",
     "Space": "ecoml.space",
-    "Start": "ecoml.strategy",
+    "Start": "ecoml.strategies",
     "Trial": "ecoml.trial",
     "UsageError": "ecoml.errors",
-    "load_model": "ecoml.models",
+    "load_model": "ecoml.searcher.models",
     "load_space": "ecoml.space",
 }
 

@@ -6,9 +6,10 @@ import math
 
 from ecoml.energy import Purpose
 from ecoml.errors import BudgetExhausted
-from ecoml.executor.cnn import data, device
-from ecoml.executor.cnn.loop import Training
-from ecoml.executor.cnn.workload import Workload
+from ecoml.training.images.data import data
+from ecoml.training.images.worker import device
+from ecoml.training.images.worker.loop import Training
+from ecoml.training.images.worker.workload import Workload
 from ecoml.trial import Trial
 
 

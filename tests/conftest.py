@@ -25,7 +25,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever else meters this host, or has set constants of the estimate, is no part of a test."""
     folder = tmp_path_factory.mktemp("alone")
-    monkeypatch.setattr("ecoml.meter.neighbours._FOLDERS", [folder / "locks"])
+    monkeypatch.setattr("ecoml.meter.counters.neighbours._FOLDERS", [folder / "locks"])
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
 
 

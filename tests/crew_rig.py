@@ -7,10 +7,10 @@ from concurrent.futures import FIRST_COMPLETED, wait
 
 import ecoml
 from ecoml.energy import Purpose
-from ecoml.ledger.account import MeteredAccount
-from ecoml.ledger.idle import Idle
 from ecoml.meter import open_meter
-from ecoml.meter.ordinals import nvml_indices
+from ecoml.meter.counters.ordinals import nvml_indices
+from ecoml.meter.idle import Idle
+from ecoml.run.account import MeteredAccount
 from ecoml.testing.hosts import SimulatedHost
 
 GPU_W = (300.0, 700.0)
@@ -40,15 +40,15 @@ class Rig:
             def __init__(self, store, window, *, spent_j, opened_s, watch):
                 super().__init__(store, window, spent_j=spent_j, watch=watch, clock=clock)
 
-        monkeypatch.setattr("ecoml.ledger.ledger.MeteredAccount", Clocked)
-        monkeypatch.setattr("ecoml.searcher.measure_idle", lambda meter, left_j: Idle())
+        monkeypatch.setattr("ecoml.run.ledger.MeteredAccount", Clocked)
+        monkeypatch.setattr("ecoml.searcher.searcher.measure_idle", lambda meter, left_j: Idle())
         monkeypatch.setattr(
             "ecoml.meter.open_meter",
             lambda gpus=None: open_meter(root=self.host.root, nvml=self.host.nvml, clock=self.host.clock, gpus=gpus),
         )
-        monkeypatch.setattr("ecoml.meter.ordinals.nvml_indices", lambda few: nvml_indices(few, self.host.nvml))
-        monkeypatch.setattr("ecoml.crew.wait", self.conduct)
-        monkeypatch.setattr("ecoml.ledger.account.HEARTBEAT_S", 1e3)
+        monkeypatch.setattr("ecoml.meter.counters.ordinals.nvml_indices", lambda few: nvml_indices(few, self.host.nvml))
+        monkeypatch.setattr("ecoml.searcher.workers.wait", self.conduct)
+        monkeypatch.setattr("ecoml.run.account.HEARTBEAT_S", 1e3)
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def spend(self, lane, seconds):

@@ -27,7 +27,7 @@ def run(*arguments):
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    from ecoml.executor.cnn import data
+    from ecoml.training.images.data import data
 
     found = data.load("digits")
     path = tmp_path_factory.mktemp("digits") / "data.npz"

@@ -18,7 +18,7 @@ from strategy_tabular import TABLES, open_table
 from strategy_trained import TRAINED, open_trained
 
 import ecoml
-from ecoml.strategy import create_strategy
+from ecoml.strategies import create_strategy
 
 STEPS = 6
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ecoml.result import Result
+from ecoml.run.result import Result
 
 SEARCH = """
 import sys, time

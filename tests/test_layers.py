@@ -1,60 +1,79 @@
-"""A package never imports one above it."""
+"""The house: a room never imports one above it, and no two files import each other."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import ecoml
 
 ROOT = Path(ecoml.__file__).parent
 
-LAYERS = [
+FLOORS = [
     {"errors"},
-    {"energy", "shipped", "interrupts"},
-    {"trial"},
-    {"space"},
-    {"meter"},
-    {"strategy"},
-    {"ledger"},
-    {"executor"},
-    {"result", "plan"},
-    {"models"},
-    {"front_models"},
-    {"search"},
-    {"crew"},
-    {"terminal"},
+    {"energy", "shipped"},
+    {"trial", "pareto"},
+    {"space", "meter"},
+    {"strategies", "run", "training"},
     {"searcher"},
     {"report"},
-    {"profile", "paper"},
+    {"experiments"},
     {"testing"},
     {"cli"},
     {"__main__"},
 ]
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+"""Rooms from the ground up; those of one floor do not import each other."""
+
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+
+FACES = {path for path in ROOT.rglob("__init__.py") if "__getattr__" in path.read_text(encoding="utf-8")}
+"""Packages whose face names everything lazily, and so imports nothing."""
 
 
-def imported(tree: ast.AST) -> set[str]:
-    names = set()
+def module_of(path: Path) -> str:
+    return ".".join(("ecoml", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def imported(path: Path) -> set[str]:
+    """Modules of ecoml that a file imports, inside functions too, but not for types alone."""
+    names: set[str] = set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    typing_only = {inner for node in for_types for inner in ast.walk(node)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("ecoml"):
-            parts = node.module.split(".")
-            names |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+        if node in typing_only:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "ecoml":
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names} & MODULES.keys()
+            names |= submodules or {node.module}
+            if len(submodules) < len(node.names):
+                names.add(node.module)
         elif isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("ecoml.")}
-    return names
+            names |= {alias.name for alias in node.names if alias.name.startswith("ecoml.")}
+    return names & MODULES.keys()
 
 
-def test_every_module_stands_in_a_layer():
+def test_every_room_stands_on_a_floor():
     found = {path.stem if path.is_file() else path.name for path in ROOT.iterdir() if not path.name.startswith("__py")}
-    assert found - {"__init__", "py", "search_spaces", "baselines"} <= set(LEVEL)
+    assert found - {"__init__", "py", "search_spaces", "baselines"} == set(FLOOR)
 
 
-def test_no_module_imports_one_above_it():
+def test_no_room_imports_one_above_it():
     upward: list[str] = []
-    for path in sorted(ROOT.rglob("*.py")):
-        own = path.relative_to(ROOT).parts[0].removesuffix(".py")
-        if own == "__init__":
+    for module, path in MODULES.items():
+        own = [*module.split("."), ""][1]
+        if not own:
             continue  # the package's face names everything, lazily
-        names = imported(ast.parse(path.read_text(encoding="utf-8"))) & set(LEVEL)
-        above = sorted(name for name in names if name != own and LEVEL[name] >= LEVEL[own])
-        upward.extend(f"{path.relative_to(ROOT)} imports {name}" for name in above)
+        rooms = {other.split(".")[1] for other in imported(path) if "." in other}
+        upward.extend(f"{module} imports {room}" for room in sorted(rooms) if room != own and FLOOR[room] >= FLOOR[own])
     assert not upward
+
+
+def test_no_two_files_import_each_other():
+    graph = {module: imported(path) - {module} for module, path in MODULES.items() if path not in FACES}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        raise AssertionError(" -> ".join(error.args[1])) from None

@@ -63,17 +63,17 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Which strategy needs the least energy?"""
-    from ecoml.report import Task, gather, run_comparison, write_comparison
-    from ecoml.report.footprint import check_grid_intensity
+    from ecoml.experiments.compare import Task, gather, run_comparison, write_comparison
+    from ecoml.report.page.footprint import check_grid_intensity
 
     check_grid_intensity(grid_intensity)
     targets = target or []
     first = inputs[0]
     if len(inputs) == 1 and _names_strategies(first):
         from ecoml.energy import J_PER_KWH
-        from ecoml.executor.cnn import CnnTraining
-        from ecoml.ledger.budget import budget_in_joules
+        from ecoml.run.budget import budget_in_joules
         from ecoml.space import load_space
+        from ecoml.training.images import CnnTraining
 
         if budget_kwh is None:
             raise UsageError("how much energy may each search take? Give --budget-kwh, e.g. --budget-kwh 0.001")
@@ -115,11 +115,11 @@ def compare(
         folder = out or Path("runs") / "compare"
     page = write_comparison(comparison, folder, grid_intensity=grid_intensity)
     if as_json:
-        from ecoml.report.comparison_json import comparison_dict
+        from ecoml.experiments.compare.comparison_json import comparison_dict
 
         print(json.dumps({**comparison_dict(comparison), "report": str(page)}, indent=2))
         return
-    from ecoml.report.comparison_text import print_comparison
+    from ecoml.experiments.compare.comparison_text import print_comparison
 
     print_comparison(comparison, page)
 

@@ -16,7 +16,7 @@ def report(
     grid_intensity: GridIntensity = None,
 ) -> None:
     """Write a run's page and figures."""
-    from ecoml.report import write_report
+    from ecoml.report.page.page import write_report
 
     print(write_report(directory, figures=figures, grid_intensity=grid_intensity))
 
@@ -26,7 +26,7 @@ def watch(
     once: Annotated[bool, typer.Option("--once", help="Print how it stands, and do not wait.")] = False,
 ) -> None:
     """See from another terminal how a search is getting on."""
-    from ecoml.terminal.follow import follow
+    from ecoml.report.terminal.follow import follow
 
     follow(directory, once=once)
 
@@ -40,14 +40,14 @@ def spaces(as_json: Json = False) -> None:
 
 def strategies(as_json: Json = False) -> None:
     """The strategies that --strategy can name."""
-    from ecoml.strategy import available_strategies
+    from ecoml.strategies import available_strategies
 
     _table(("strategy", "description"), available_strategies(), as_json)
 
 
 def data(as_json: Json = False) -> None:
     """The data that --data can name."""
-    from ecoml.executor.cnn import available_data
+    from ecoml.training.images import available_data
 
     _table(("data", "description"), available_data(), as_json)
 
@@ -56,6 +56,6 @@ def _table(header: tuple[str, ...], rows: list[Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps([dict(zip(header, row, strict=True)) for row in rows], indent=2))
         return
-    from ecoml.terminal.summary import print_table
+    from ecoml.report.terminal.summary import print_table
 
     print_table(header, rows)

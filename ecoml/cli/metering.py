@@ -36,7 +36,7 @@ def meters(
         raise UsageError("--seconds ends --watch, after at least 1 s: give both, e.g. --watch --seconds 10")
     with open_meter(claims=False) as meter:
         if watch:
-            from ecoml.terminal.watch import show
+            from ecoml.report.terminal.watch import show
 
             show(meter, seconds, as_json=as_json)
         elif check:
@@ -44,19 +44,19 @@ def meters(
         elif calibrate:
             _calibrate(meter, as_json)
         elif as_json:
-            from ecoml.terminal.meters import sources_as_rows
+            from ecoml.report.terminal.meters import sources_as_rows
 
             print(json.dumps(sources_as_rows(meter.sources), indent=2))
         else:
-            from ecoml.terminal.meters import print_sources
+            from ecoml.report.terminal.meters import print_sources
 
             print_sources(meter.sources, meter.provenance)
 
 
 def _check(meter: Meter, as_json: bool) -> None:
-    from ecoml.meter.check import Probe, board_powers
-    from ecoml.meter.cpu_time import usable_cpus
-    from ecoml.terminal.meters import print_check
+    from ecoml.meter.counters.cpu_time import usable_cpus
+    from ecoml.meter.probe.check import Probe, board_powers
+    from ecoml.report.terminal.meters import print_check
 
     found = Probe(meter, cpus=max(1, round(usable_cpus())), boards_w=board_powers(meter), say=say).run()
     if as_json:
@@ -68,10 +68,10 @@ def _check(meter: Meter, as_json: bool) -> None:
 
 
 def _calibrate(meter: Meter, as_json: bool) -> None:
-    from ecoml.meter.calibrate import calibrate
-    from ecoml.meter.constants import save_constants
-    from ecoml.meter.cpu_time import usable_cpus
-    from ecoml.terminal.meters import print_calibration
+    from ecoml.meter.counters.constants import save_constants
+    from ecoml.meter.counters.cpu_time import usable_cpus
+    from ecoml.meter.probe.calibrate import calibrate
+    from ecoml.report.terminal.meters import print_calibration
 
     threads = max(1, round(usable_cpus()))
     found = calibrate(meter, cpus=os.cpu_count() or threads, threads=threads, say=say)

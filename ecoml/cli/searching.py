@@ -29,8 +29,8 @@ from ecoml.cli.options import (
 from ecoml.errors import UsageError
 
 if TYPE_CHECKING:
-    from ecoml.result import Result
-    from ecoml.searcher import Searcher
+    from ecoml.run.result import Result
+    from ecoml.searcher.searcher import Searcher
 
 
 def search(
@@ -68,10 +68,10 @@ def search(
 ) -> None:
     """Search for the best networks a budget buys."""
     from ecoml.energy import J_PER_KWH
-    from ecoml.executor.cnn import CnnTraining
-    from ecoml.report.footprint import check_grid_intensity
-    from ecoml.searcher import Searcher
+    from ecoml.report.page.footprint import check_grid_intensity
+    from ecoml.searcher.searcher import Searcher
     from ecoml.space import load_space
+    from ecoml.training.images import CnnTraining
 
     check_grid_intensity(grid_intensity)
     if budget_kwh is None:
@@ -111,10 +111,10 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Go on with a search after a stop, a crash or a spent budget."""
-    from ecoml.ledger.budget import budget_in_joules
-    from ecoml.report.footprint import check_grid_intensity
-    from ecoml.result import Result
-    from ecoml.searcher import Searcher
+    from ecoml.report.page.footprint import check_grid_intensity
+    from ecoml.run.budget import budget_in_joules
+    from ecoml.run.result import Result
+    from ecoml.searcher.searcher import Searcher
 
     check_grid_intensity(grid_intensity)
     budget_j = None
@@ -124,7 +124,7 @@ def resume(
 
 
 def _run(searcher: Searcher, as_json: bool, grid_intensity: float | None) -> None:
-    from ecoml.result import Result
+    from ecoml.run.result import Result
 
     try:
         result = searcher.run()
@@ -140,14 +140,14 @@ def _run(searcher: Searcher, as_json: bool, grid_intensity: float | None) -> Non
             file=sys.stderr,
         )
         raise typer.Exit(130) from None
-    from ecoml.report import write_report
+    from ecoml.report.page.page import write_report
 
     _show(result, as_json, write_report(result.directory, grid_intensity=grid_intensity), grid_intensity)
 
 
 def _show(result: Result, as_json: bool, page: Path | None, grid_intensity: float | None) -> None:
-    from ecoml.report.footprint import co2e_g, footprint_sentence
-    from ecoml.report.tradeoff import advice, tradeoff_dict, tradeoff_of
+    from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
+    from ecoml.report.page.footprint import co2e_g, footprint_sentence
 
     energy = result.energy
     tradeoff = tradeoff_of(result)
@@ -158,7 +158,7 @@ def _show(result: Result, as_json: bool, page: Path | None, grid_intensity: floa
             content |= {"grid_g_per_kwh": grid_intensity, "co2e_g": co2e_g(energy.total_j, grid_intensity)}
         print(json.dumps(content, indent=2))
         return
-    from ecoml.terminal.summary import print_result
+    from ecoml.report.terminal.summary import print_result
 
     print_result(result, page, () if tradeoff is None else tuple(advice(tradeoff)))
     if grid_intensity is not None:

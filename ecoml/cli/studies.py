@@ -12,9 +12,9 @@ from ecoml.cli.options import Budget, Data, DataDir, Device, Download, Json, Out
 from ecoml.errors import UsageError
 
 if TYPE_CHECKING:
-    from ecoml.paper.study import Study
-    from ecoml.report.comparison_tables import TextTable
-    from ecoml.report.effects import Effects
+    from ecoml.experiments.compare.comparison_tables import TextTable
+    from ecoml.experiments.effects.effects import Effects
+    from ecoml.experiments.paper.study import Study
 
 Factors = Annotated[list[str] | None, typer.Option("--factor", help="A parameter to look at; give it again for more.")]
 ScaleName = Annotated[
@@ -49,13 +49,13 @@ def effects(
     as_json: Json = False,
 ) -> None:
     """What each factor of a run does to energy and accuracy; runs a full factorial if given a space."""
-    from ecoml.report.effects import effects_of
+    from ecoml.experiments.effects.effects import effects_of
 
     folder = Path(target)
     if (folder / "run.toml").is_file():
-        from ecoml.report.effects_run import factors_of
-        from ecoml.report.tradeoff import advice, tradeoff_of
-        from ecoml.result import Result
+        from ecoml.experiments.effects.effects_run import factors_of
+        from ecoml.report.charts.tradeoff import advice, tradeoff_of
+        from ecoml.run.result import Result
 
         result = Result.load(folder)
         _show_effects(effects_of(result.trials, factor or factors_of(folder)), folder, as_json)
@@ -66,10 +66,10 @@ def effects(
         raise UsageError(f"{target}: not a run folder; for a factorial on a space, name its factors: --factor depth")
     if budget_kwh is None:
         raise UsageError("how much energy may the factorial take? Give --budget-kwh, e.g. --budget-kwh 0.001")
-    from ecoml.executor.cnn import CnnTraining
-    from ecoml.ledger.budget import budget_in_joules
-    from ecoml.report.effects_run import run_factorial
+    from ecoml.experiments.effects.effects_run import run_factorial
+    from ecoml.run.budget import budget_in_joules
     from ecoml.space import load_space
+    from ecoml.training.images import CnnTraining
 
     training = CnnTraining(data, data_dir=data_dir, download=download, device=device, seed=seed, threads=threads)
     folder = out or Path("runs") / f"effects-{training.problem}-{Path(target).stem}"
@@ -116,12 +116,12 @@ def profile(
     """Where the energy of a training step goes, layer by layer."""
     import torch
 
-    from ecoml.executor.cnn.device import device_of
+    from ecoml.experiments.profile.measure import gauge_of
+    from ecoml.experiments.profile.step import profile_step
+    from ecoml.experiments.profile.subject import check_fit, find_subject
+    from ecoml.experiments.profile.tables import kinds_table, layers_table, profile_dict, verdict, write_profile
     from ecoml.meter import open_meter
-    from ecoml.profile.measure import gauge_of
-    from ecoml.profile.step import profile_step
-    from ecoml.profile.subject import check_fit, find_subject
-    from ecoml.profile.tables import kinds_table, layers_table, profile_dict, verdict, write_profile
+    from ecoml.training.images.worker.device import device_of
 
     subject = find_subject(target, trial=trial, changes=change or [], shape=_shape(shape), classes=classes)
     where = device_of(device)
@@ -161,10 +161,10 @@ def rq1(
     as_json: Json = False,
 ) -> None:
     """Grid, random and Bayesian search over Adam's parameters, beside the published table."""
-    from ecoml.paper.networks import FAMILIES
-    from ecoml.paper.rq1 import PARAMETERS, run_rq1
-    from ecoml.paper.rq1_tables import rq1_dict, table_iii
-    from ecoml.report.comparison_notes import notes
+    from ecoml.experiments.compare.comparison_notes import notes
+    from ecoml.experiments.paper.networks import FAMILIES
+    from ecoml.experiments.paper.rq1 import PARAMETERS, run_rq1
+    from ecoml.experiments.paper.rq1_tables import rq1_dict, table_iii
 
     for name in network or []:
         if name not in FAMILIES:
@@ -190,7 +190,7 @@ def rq1(
     if as_json:
         print(json.dumps(rq1_dict(found), indent=2))
         return
-    from ecoml.report.comparison_tables import means_table
+    from ecoml.experiments.compare.comparison_tables import means_table
 
     several = len(found.comparison.problems) > 1
     _print_tables(table_iii(found), *([means_table(found.comparison)] if several else []))
@@ -213,7 +213,7 @@ def rq2(
     as_json: Json = False,
 ) -> None:
     """What in a network costs energy: a full factorial, beside the published figures."""
-    from ecoml.paper.rq2 import beside_published, run_rq2
+    from ecoml.experiments.paper.rq2 import beside_published, run_rq2
 
     folder = out or _folder("rq2", scale, as_published)
     study = _study(
@@ -235,7 +235,7 @@ def _study(
     threads: int | None,
     as_published: bool,
 ) -> Study:
-    from ecoml.paper.study import open_study
+    from ecoml.experiments.paper.study import open_study
 
     return open_study(
         folder,
@@ -255,7 +255,7 @@ def _folder(experiment: str, scale: str, as_published: bool) -> Path:
 
 def _budget_j(budget_kwh: float | None, scale: str) -> float:
     """The ceiling of each search; without one the smaller scales have one that they do not reach."""
-    from ecoml.ledger.budget import budget_in_joules
+    from ecoml.run.budget import budget_in_joules
 
     if budget_kwh is None and scale == "full":
         raise UsageError("how much energy may each search take at full size? Give --budget-kwh, e.g. --budget-kwh 0.5")
@@ -263,8 +263,14 @@ def _budget_j(budget_kwh: float | None, scale: str) -> float:
 
 
 def _show_effects(found: Effects, folder: Path, as_json: bool) -> None:
-    from ecoml.report.effects_files import write_effects
-    from ecoml.report.effects_tables import cells_table, effects_dict, effects_sentences, factors_table, post_hoc_table
+    from ecoml.experiments.effects.effects_files import write_effects
+    from ecoml.experiments.effects.effects_tables import (
+        cells_table,
+        effects_dict,
+        effects_sentences,
+        factors_table,
+        post_hoc_table,
+    )
 
     path = write_effects(found, folder)
     if as_json:
@@ -277,7 +283,7 @@ def _show_effects(found: Effects, folder: Path, as_json: bool) -> None:
 
 
 def _print_tables(*tables: TextTable) -> None:
-    from ecoml.terminal.summary import print_table
+    from ecoml.report.terminal.summary import print_table
 
     for table in tables:
         print(table.caption)

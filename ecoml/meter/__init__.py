@@ -13,16 +13,16 @@ from typing import Any
 
 from ecoml.energy import Provenance
 from ecoml.meter.base import DeviceState, Meter, Process, Source, Window
-from ecoml.meter.clock import MeterClock
-from ecoml.meter.constants import BUILT_IN, load_constants
-from ecoml.meter.cpu_time import cpu_seconds, usable_cpus
-from ecoml.meter.estimate import DOMAIN as ESTIMATED
-from ecoml.meter.estimate import Estimate
-from ecoml.meter.gauge import Gauge
+from ecoml.meter.counters.constants import BUILT_IN, load_constants
+from ecoml.meter.counters.cpu_time import cpu_seconds, usable_cpus
+from ecoml.meter.counters.estimate import DOMAIN as ESTIMATED
+from ecoml.meter.counters.estimate import Estimate
+from ecoml.meter.counters.neighbours import Neighbours, Shared
+from ecoml.meter.counters.nvml import MODULE, find_gpus
+from ecoml.meter.counters.rapl import find_rapl
 from ecoml.meter.host import HostMeter
-from ecoml.meter.neighbours import Neighbours, Shared
-from ecoml.meter.nvml import MODULE, find_gpus
-from ecoml.meter.rapl import find_rapl
+from ecoml.meter.repair.clock import MeterClock
+from ecoml.meter.repair.gauge import Gauge
 
 __all__ = ["DeviceState", "Meter", "Process", "Source", "Window", "open_meter"]
 
@@ -52,7 +52,7 @@ def open_meter(
         forked child opens its own.
 
     Raises:
-        MeterError: The user's constants of the estimate (`ecoml.meter.constants`) cannot be used.
+        MeterError: The user's constants of the estimate (`ecoml.meter.counters.constants`) cannot be used.
     """
     root = Path(root)
     host = root == Path("/")

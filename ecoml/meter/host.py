@@ -16,10 +16,10 @@ from typing import Self
 
 from ecoml.energy import DomainEnergy, Energy, Provenance, weakest
 from ecoml.meter.base import DeviceState, Source
-from ecoml.meter.clock import MeterClock
-from ecoml.meter.estimate import Estimate
-from ecoml.meter.gauge import Gauge, Reading, between
-from ecoml.meter.neighbours import Neighbours
+from ecoml.meter.counters.estimate import Estimate
+from ecoml.meter.counters.neighbours import Neighbours
+from ecoml.meter.repair.clock import MeterClock
+from ecoml.meter.repair.gauge import Gauge, Reading, between
 from ecoml.meter.window import HostWindow, Snapshot
 
 _GAPS_KEPT = 1000

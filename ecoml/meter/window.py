@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 
 from ecoml.energy import Energy, Provenance
-from ecoml.meter.gauge import Reading
+from ecoml.meter.repair.gauge import Reading
 
 _NOTEWORTHY = 0.01
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 from ecoml.energy import Purpose
 from ecoml.errors import BudgetExhausted
-from ecoml.executor.base import Executor, Run
 from ecoml.space import Space
+from ecoml.training.base import Executor, Run
 from ecoml.trial import Config, Measurement, Trial
 
 

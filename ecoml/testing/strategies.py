@@ -15,8 +15,8 @@ from copy import deepcopy
 
 from ecoml.energy import Provenance
 from ecoml.space import Choice, Float, Int, Space
-from ecoml.strategy.base import Continue, Decision, End, Goal, Learns, Pursues, Start, Strategy
-from ecoml.strategy.random import RandomSearch
+from ecoml.strategies.base import Continue, Decision, End, Goal, Learns, Pursues, Start, Strategy
+from ecoml.strategies.random import RandomSearch
 from ecoml.trial import Config, Point, Trial, TrialState
 
 CreateStrategy = Callable[[Space, int], Strategy]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from report.run_folders import Course, write_run
 
-from ecoml.report import gather, write_comparison, write_report
+from ecoml.experiments.compare import gather, write_comparison
+from ecoml.report.page.page import write_report
 from ecoml.trial import TrialState
 
 FAILED = Course([], {"learning_rate": 0.9, "width": 8, "epochs": 8}, TrialState.FAILED, "FloatingPointError: gone", 3.0)

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from ecoml.energy import Provenance
-from ecoml.paper.rq2 import beside_published, run_rq2
-from ecoml.paper.study import SCALES, open_study
+from ecoml.experiments.paper.rq2 import beside_published, run_rq2
+from ecoml.experiments.paper.study import SCALES, open_study
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from ecoml import CnnTraining, load_model
-from ecoml.result import Result
+from ecoml.run.result import Result
 
 
 def truth(folder):

@@ -9,10 +9,11 @@ import pytest
 
 from ecoml.energy import Provenance
 from ecoml.errors import MeterError
-from ecoml.meter import check, load, open_meter
-from ecoml.meter.calibrate import calibrate
-from ecoml.meter.check import Probe, board_powers
-from ecoml.meter.constants import load_constants, save_constants
+from ecoml.meter import open_meter
+from ecoml.meter.counters.constants import load_constants, save_constants
+from ecoml.meter.probe import check, load
+from ecoml.meter.probe.calibrate import calibrate
+from ecoml.meter.probe.check import Probe, board_powers
 from ecoml.testing.meters import SimulatedHost
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from ecoml.errors import MeterError
 from ecoml.meter import open_meter
-from ecoml.meter.constants import BUILT_IN, Constants, constants_file, load_constants, save_constants
-from ecoml.meter.cpu_time import TreeCpuTime, cpu_seconds, usable_cpus
+from ecoml.meter.counters.constants import BUILT_IN, Constants, constants_file, load_constants, save_constants
+from ecoml.meter.counters.cpu_time import TreeCpuTime, cpu_seconds, usable_cpus
 from ecoml.testing.hosts import SimulatedHost
 
 BUSY_W = BUILT_IN.busy_w_per_cpu - BUILT_IN.idle_w_per_cpu

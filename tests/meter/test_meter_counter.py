@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 
 from ecoml.energy import Provenance
-from ecoml.meter.counter import Counter, PowerIntegral
-from ecoml.meter.dies import Dies
-from ecoml.meter.gauge import Reading, between
-from ecoml.meter.sensor import Sensor
-from ecoml.meter.ticks import Ticks
+from ecoml.meter.repair.counter import Counter, PowerIntegral
+from ecoml.meter.repair.dies import Dies
+from ecoml.meter.repair.gauge import Reading, between
+from ecoml.meter.repair.sensor import Sensor
+from ecoml.meter.repair.ticks import Ticks
 from ecoml.testing.hosts import SimulatedCounter
 
 TICK_S = 1e-3

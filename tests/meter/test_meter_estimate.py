@@ -11,9 +11,9 @@ import pytest
 
 from ecoml.energy import Provenance
 from ecoml.meter import open_meter
-from ecoml.meter.constants import BUILT_IN
-from ecoml.meter.cpu_time import TreeCpuTime, stat_cpu_s
-from ecoml.meter.estimate import Estimate
+from ecoml.meter.counters.constants import BUILT_IN
+from ecoml.meter.counters.cpu_time import TreeCpuTime, stat_cpu_s
+from ecoml.meter.counters.estimate import Estimate
 from ecoml.testing.meters import SimulatedHost
 
 BUSY_W_PER_CPU, IDLE_W_PER_CPU = BUILT_IN.busy_w_per_cpu, BUILT_IN.idle_w_per_cpu

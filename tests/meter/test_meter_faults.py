@@ -6,11 +6,11 @@ import pytest
 
 from ecoml.energy import Provenance
 from ecoml.meter import open_meter
-from ecoml.meter.clock import MeterClock
-from ecoml.meter.counter import Counter
 from ecoml.meter.host import HostMeter
-from ecoml.meter.sensor import Sensor
-from ecoml.meter.ticks import Ticks
+from ecoml.meter.repair.clock import MeterClock
+from ecoml.meter.repair.counter import Counter
+from ecoml.meter.repair.sensor import Sensor
+from ecoml.meter.repair.ticks import Ticks
 from ecoml.testing.hosts import SimulatedHost
 
 
@@ -289,8 +289,8 @@ def test_power_is_the_mean_of_the_last_second(host):
 
 
 def test_what_a_gpu_does_is_told_and_strangers_on_it_are_named(host, monkeypatch):
-    monkeypatch.setattr("ecoml.meter.device.family", lambda: {77})
-    monkeypatch.setattr("ecoml.meter.device.can_be_told_apart", lambda pid: True)
+    monkeypatch.setattr("ecoml.meter.counters.device.family", lambda: {77})
+    monkeypatch.setattr("ecoml.meter.counters.device.can_be_told_apart", lambda pid: True)
     state = {"utilisation": 0.97, "temperature_c": 61, "clock_mhz": 1980, "memory_used_b": 5 * 2**30}
     gpu = host.add_gpu(300.0, state=state, processes={77: 2**30, 4242: 4 * 2**30, 99999999: None})
     host.add_gpu(300.0)

@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from ecoml.meter import neighbours, open_meter
-from ecoml.meter.gauge import between
-from ecoml.meter.neighbours import Neighbours, Shared
+from ecoml.meter import open_meter
+from ecoml.meter.counters import neighbours
+from ecoml.meter.counters.neighbours import Neighbours, Shared
+from ecoml.meter.repair.gauge import between
 from ecoml.testing.hosts import SimulatedHost
 
 OTHER = """

@@ -11,11 +11,11 @@ from hypothesis import given
 
 from ecoml.energy import Provenance
 from ecoml.meter import open_meter
-from ecoml.meter.clock import MeterClock
-from ecoml.meter.counter import Counter
 from ecoml.meter.host import HostMeter
-from ecoml.meter.sensor import Sensor
-from ecoml.meter.ticks import Ticks
+from ecoml.meter.repair.clock import MeterClock
+from ecoml.meter.repair.counter import Counter
+from ecoml.meter.repair.sensor import Sensor
+from ecoml.meter.repair.ticks import Ticks
 
 
 class RunningGpu:
@@ -116,7 +116,7 @@ def meter_on(steps):
 
 @pytest.mark.parametrize("phase_s", [0.0, 0.3e-3, 0.9e-3])
 def test_edges_on_updates_make_a_short_window_exact(phase_s, monkeypatch):
-    monkeypatch.setattr("ecoml.meter.sensor._ALIGN_S", 1.0)  # a busy machine is not to cut the wait short
+    monkeypatch.setattr("ecoml.meter.repair.sensor._ALIGN_S", 1.0)  # a busy machine is not to cut the wait short
     steps = Steps()
     meter, _ = meter_on(steps)
     meter.close()  # its thread would move the clock

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ecoml.energy import DomainEnergy, Energy, Provenance, Purpose
-from ecoml.ledger.folder import RunFolder
-from ecoml.ledger.store import Store
+from ecoml.run.folder import RunFolder
+from ecoml.run.store import Store
 from ecoml.trial import Measurement, Trial, TrialState
 
 

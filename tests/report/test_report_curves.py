@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import CensoredData, ecdf
 
-from ecoml.ledger.snapshot import Progress
-from ecoml.report.curves import held, median_band, reached
-from ecoml.report.hypervolumes import Frame
+from ecoml.experiments.compare.hypervolumes import Frame
+from ecoml.report.charts.curves import held, median_band, reached
 from ecoml.report.statistics import best_so_far
+from ecoml.run.snapshot import Progress
 
 seeds = st.lists(st.tuples(st.floats(0.1, 100.0), st.booleans(), st.floats(0.0, 50.0)), min_size=1, max_size=12)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ecoml.report.histories import history, visits
+from ecoml.report.page.histories import history, visits
 from ecoml.trial import Trial, TrialState
 
 

@@ -13,11 +13,11 @@ from report.run_folders import Course
 
 from ecoml.energy import Provenance, format_energy
 from ecoml.errors import RunFolderError, UsageError
-from ecoml.models import model_path
-from ecoml.report import write_report
-from ecoml.report.progress_section import _gain
-from ecoml.report.returns import Stretch
-from ecoml.result import Result
+from ecoml.report.charts.returns import Stretch
+from ecoml.report.page.page import write_report
+from ecoml.report.page.progress_section import _gain
+from ecoml.run.result import Result
+from ecoml.searcher.models import model_path
 from ecoml.trial import TrialState
 
 GOOD = Course([(0.6, 10.0), (0.8, 10.0), (0.9, 10.0)], {"learning_rate": 0.01, "width": 8}, test=0.87)

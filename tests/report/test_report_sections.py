@@ -11,12 +11,12 @@ from report.run_folders import Course
 
 from ecoml.energy import J_PER_KWH, Provenance
 from ecoml.errors import UsageError
-from ecoml.report.curves_section import left_by_choice, saved_on, taken_up_again
-from ecoml.report.footprint import check_grid_intensity, co2e_g, footprint_sentence, format_co2e
-from ecoml.report.importance import Importance, Untold, importances
-from ecoml.report.page import page
-from ecoml.report.returns import Stretch, diminishing_from, overall, stretches
-from ecoml.result import Result
+from ecoml.report.charts.importance import Importance, Untold, importances
+from ecoml.report.charts.returns import Stretch, diminishing_from, overall, stretches
+from ecoml.report.page.curves_section import left_by_choice, saved_on, taken_up_again
+from ecoml.report.page.footprint import check_grid_intensity, co2e_g, footprint_sentence, format_co2e
+from ecoml.report.page.page import page
+from ecoml.run.result import Result
 from ecoml.trial import Point, Trial, TrialState
 
 

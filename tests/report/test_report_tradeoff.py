@@ -3,9 +3,9 @@
 import pytest
 from report.run_folders import Course, write_run
 
-from ecoml.report.page import page
-from ecoml.report.tradeoff import advice, tradeoff_dict, tradeoff_of
-from ecoml.result import Result
+from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
+from ecoml.report.page.page import page
+from ecoml.run.result import Result
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ from searcher.scripts import CONFIG, Script
 
 import ecoml
 from ecoml.energy import Provenance
-from ecoml.ledger import account as account_module
-from ecoml.ledger.store import Store
 from ecoml.meter import open_meter
-from ecoml.result import Result
+from ecoml.run import account as account_module
+from ecoml.run.result import Result
+from ecoml.run.store import Store
 from ecoml.testing.hosts import SimulatedHost
 
 

@@ -9,7 +9,7 @@ from searcher.scripts import CONFIG, Script, curve
 import ecoml
 from ecoml.energy import Provenance
 from ecoml.errors import BudgetError, MeterError, RunFolderError, RunLockedError
-from ecoml.result import Result
+from ecoml.run.result import Result
 
 
 def test_it_ends_at_the_target(space, quick):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 import ecoml
-from ecoml.ledger.idle import Idle
 from ecoml.meter import open_meter
-from ecoml.meter.ordinals import nvml_indices
+from ecoml.meter.counters.ordinals import nvml_indices
+from ecoml.meter.idle import Idle
 from ecoml.testing.hosts import SimulatedHost
 
 
@@ -15,12 +15,14 @@ def test_a_trial_holds_only_its_own_gpu(space, quick, tmp_path, monkeypatch):
     host = SimulatedHost(tmp_path / "host")
     host.add_package(power_w=50.0)
     used, other = host.add_gpu(power_w=300.0), host.add_gpu(power_w=700.0)
-    monkeypatch.setattr("ecoml.searcher.measure_idle", lambda meter, left_j: Idle())
+    monkeypatch.setattr("ecoml.searcher.searcher.measure_idle", lambda meter, left_j: Idle())
     monkeypatch.setattr(
         "ecoml.meter.open_meter",
         lambda gpus=None: open_meter(root=host.root, nvml=host.nvml, clock=host.clock, gpus=gpus),
     )
-    monkeypatch.setattr("ecoml.meter.ordinals.nvml_indices", lambda ordinals: nvml_indices(ordinals, host.nvml))
+    monkeypatch.setattr(
+        "ecoml.meter.counters.ordinals.nvml_indices", lambda ordinals: nvml_indices(ordinals, host.nvml)
+    )
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     class OnFirst:

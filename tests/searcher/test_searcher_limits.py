@@ -12,12 +12,12 @@ from searcher.scripts import CONFIG, Script, asked, curve
 
 import ecoml
 from ecoml.errors import UsageError
-from ecoml.executor.size import SizeLimit
-from ecoml.report import write_report
-from ecoml.result import Result
-from ecoml.strategy import Start, create_strategy
-from ecoml.strategy.base import End, Goal, ask_feasible
-from ecoml.terminal.summary import print_result
+from ecoml.report.page.page import write_report
+from ecoml.report.terminal.summary import print_result
+from ecoml.run.result import Result
+from ecoml.strategies import Start, create_strategy
+from ecoml.strategies.base import End, Goal, ask_feasible
+from ecoml.training.size import SizeLimit
 
 
 def size(config):
@@ -86,8 +86,8 @@ def test_a_function_that_cannot_count_is_said_in_one_line(space, quick, count):
 
 
 def test_the_built_in_training_counts_what_torch_counts():
-    from ecoml.executor.cnn.network import Network
-    from ecoml.executor.cnn.settings import Settings
+    from ecoml.training.images.network.network import Network
+    from ecoml.training.images.settings import Settings
 
     training, space = ecoml.CnnTraining("digits"), ecoml.load_space("cnn")
     for seed in range(8):

@@ -9,8 +9,8 @@ from searcher.scripts import CONFIG, Script, asked, curve
 
 import ecoml
 from ecoml.errors import SearchFailed, StorageError, TrainingError
-from ecoml.ledger.store import Store
-from ecoml.result import Result
+from ecoml.run.result import Result
+from ecoml.run.store import Store
 
 
 @pytest.mark.parametrize("value", [0.25, 0, 1, True])

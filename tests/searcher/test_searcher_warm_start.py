@@ -12,10 +12,10 @@ from searcher.scripts import CONFIG, Script, curve
 import ecoml
 from ecoml.energy import Provenance, comparable
 from ecoml.errors import RunFolderError, UsageError
-from ecoml.ledger.warm_start import WarmStart
-from ecoml.result import Result
-from ecoml.strategy import Start
-from ecoml.terminal.summary import print_result
+from ecoml.report.terminal.summary import print_result
+from ecoml.run.result import Result
+from ecoml.searcher.warm_start import WarmStart
+from ecoml.strategies import Start
 from ecoml.testing.strategies import check_earlier_run_is_learnt_from, check_goal_is_pursued
 
 

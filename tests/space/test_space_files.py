@@ -11,9 +11,9 @@ import tomli_w
 
 import ecoml.space
 from ecoml.errors import SpaceError, UsageError
-from ecoml.executor.cnn.settings import validate_config
 from ecoml.shipped import shipped
 from ecoml.space import Choice, Float, Int, Space, available_spaces, load_space
+from ecoml.training.images.settings import validate_config
 
 FULL = """
 name = "mine"

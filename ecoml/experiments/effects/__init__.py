@@ -1,0 +1,1 @@
+"""Effects: which parameters moved energy and score, by rank statistics over trials."""

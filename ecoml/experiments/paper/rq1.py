@@ -1,0 +1,155 @@
+"""RQ1: grid, random and Bayesian search over the parameters of Adam, for three networks.
+
+OUT/DATA-NETWORK-Nhp/        one comparison (see `ecoml.experiments.compare.comparison_plan`), one run folder a search
+OUT/strategies/*.toml        the three strategies, with their rounds and repetitions
+OUT/repetitions.csv          every training
+OUT/compare.html, figures/   energy to target over all settings, and best accuracy against rounds
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ecoml.experiments.compare.compare import run_plan, searches_with
+from ecoml.experiments.compare.comparison import Comparison, compare_searches
+from ecoml.experiments.compare.comparison_plan import ComparisonPlan
+from ecoml.experiments.paper.networks import FAMILIES
+from ecoml.experiments.paper.rounds import RoundSearch, in_rounds, middle, write_repetitions
+from ecoml.experiments.paper.study import Study
+from ecoml.run.result import Result
+
+STRATEGIES = ("random", "grid", "bo")
+"""In the order of the study's table."""
+
+PARAMETERS = (5, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One network and one space.
+
+    Attributes:
+        network: One of `FAMILIES`.
+        parameters: How many are searched.
+        problem: Its name in a comparison.
+        searches: Strategy → its searches, by seed.
+    """
+
+    network: str
+    parameters: int
+    problem: str
+    searches: dict[str, list[RoundSearch]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rq1:
+    """What came of it.
+
+    Attributes:
+        study: What it was run with.
+        settings: One a network and space.
+        comparison: All of them, by energy to target.
+        page: The comparison's page.
+    """
+
+    study: Study
+    settings: tuple[Setting, ...]
+    comparison: Comparison
+    page: Path
+
+
+def run_rq1(
+    study: Study,
+    out: Path,
+    *,
+    budget_j: float,
+    seeds: int = 1,
+    networks: Sequence[str] = FAMILIES,
+    parameters: Sequence[int] = PARAMETERS,
+    say: Callable[[str], None] = lambda _line: None,
+) -> Rq1:
+    """Run what is not yet run, and put it together. The same call goes on after a stop.
+
+    Args:
+        study: Data, scale and training.
+        out: Its folder.
+        budget_j: Ceiling on the joules of each search.
+        seeds: Searches of each strategy, from seed 0 on; the study had one.
+        networks: Some of `FAMILIES`.
+        parameters: Some of `PARAMETERS`.
+        say: Is told what happens, a line at a time.
+
+    Raises:
+        UsageError: Something cannot be used.
+        RunFolderError: The folder holds another run.
+        KeyboardInterrupt: After all that was measured is safe.
+    """
+    files = _strategies(study, out / "strategies")
+    settings = []
+    for network in networks:
+        for count in parameters:
+            problem = f"{study.name}/{network}/{count}hp"
+            folder = out / problem.replace("/", "-")
+            say(f"{problem}:")
+            space = study.space(count, {"network": network, "conv": 2, "linear": 3, "relu": "yes"})
+            plan = ComparisonPlan(folder, files, seeds, budget_j, space, dict(study.executor.describe()))
+            run_plan(plan, searches_with(space, study.executor, budget_j), say)
+            found = {
+                name: [
+                    in_rounds(
+                        Result.load(folder / name / f"seed-{seed}"),
+                        name,
+                        problem,
+                        study.scale.times,
+                        as_published=study.as_published,
+                    )
+                    for seed in range(seeds)
+                ]
+                for name in files
+            }
+            settings.append(Setting(network, count, problem, found))
+    return _together(study, settings, out)
+
+
+def _together(study: Study, settings: Sequence[Setting], out: Path) -> Rq1:
+    from ecoml.experiments.compare.comparison_files import write_comparison
+    from ecoml.experiments.paper.rq1_charts import save_round_charts
+    from ecoml.experiments.paper.rq1_tables import rq1_dict
+
+    everything = [search for setting in settings for found in setting.searches.values() for search in found]
+    comparison = compare_searches([found.search for found in everything], reference="random")
+    page = write_comparison(comparison, out)
+    write_repetitions(everything, out / "repetitions.csv")
+    result = Rq1(study, tuple(settings), comparison, page)
+    save_round_charts(result, out / "figures")
+    (out / "rq1.json").write_text(json.dumps(rq1_dict(result), indent=2) + "\n", encoding="utf-8")
+    return result
+
+
+def median_searches(setting: Setting) -> dict[str, RoundSearch]:
+    """Of each strategy the search of the median seed."""
+    return {name: middle(found) for name, found in setting.searches.items()}
+
+
+def _strategies(study: Study, folder: Path) -> dict[str, Path | str]:
+    """Strategy files with the rounds and repetitions of the scale."""
+    import tomli_w
+
+    size = study.scale
+    repeat = {"times": size.times, "rounds": size.rounds, "count_failures": not study.as_published}
+    grid = {"levels": 5, "endpoints": "lower", "order": "random", "subset": size.rounds}
+    tables: dict[str, dict[str, object]] = {
+        "random": {"strategy": "random"},
+        "grid": {"strategy": "grid", "settings": grid},
+        "bo": {"strategy": "paper-bo", "settings": {"inputs": "unscaled" if study.as_published else "scaled"}},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    files: dict[str, Path | str] = {}
+    for name in STRATEGIES:
+        path = folder / f"{name}.toml"
+        path.write_text(tomli_w.dumps({**tables[name], "repeat": repeat}), encoding="utf-8")
+        files[name] = path
+    return files

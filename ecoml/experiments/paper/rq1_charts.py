@@ -1,0 +1,41 @@
+"""Best accuracy against rounds, one chart a setting; against joules a comparison draws it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import altair as alt
+
+from ecoml.experiments.paper.rq1 import Rq1, Setting, median_searches
+from ecoml.report.charts.drawing import PRINT, Style, accuracy_y, finish, layer_of
+from ecoml.report.charts.figures import save_figure
+
+if TYPE_CHECKING:
+    from ecoml.report.charts.drawing import Drawing
+
+
+def save_round_charts(result: Rq1, folder: Path) -> None:
+    """Write `rounds-NETWORK-Nhp` as PNG, SVG and PDF."""
+    for setting in result.settings:
+        drawing = round_chart(setting, PRINT)
+        save_figure(drawing, folder / f"rounds-{setting.network.lower()}-{setting.parameters}hp")
+
+
+def round_chart(setting: Setting, style: Style) -> Drawing:
+    """The best mean accuracy by each round, of the median seed."""
+    records = [
+        {"strategy": strategy, "round": number, "accuracy": accuracy}
+        for strategy, found in median_searches(setting).items()
+        for number, accuracy in enumerate(found.best_so_far, start=1)
+    ]
+    names = list(setting.searches)
+    colour = alt.Color(
+        "strategy:N",
+        scale=alt.Scale(domain=names, range=list(style.series[: len(names)])),
+        legend=alt.Legend(orient="top", title=None),
+    )
+    x = alt.X("round:Q", title=f"Round ({setting.problem})", axis=alt.Axis(tickMinStep=1))
+    y = accuracy_y(records, title="Best mean accuracy so far")
+    line = layer_of(records).mark_line(interpolate="step-after", strokeWidth=2).encode(x=x, y=y, color=colour)
+    return finish([line], style, height=240)

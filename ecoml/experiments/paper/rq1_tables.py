@@ -1,0 +1,92 @@
+"""RQ1 in tables: the study's table III beside what came out here."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from ecoml.energy import format_energy
+from ecoml.experiments.compare.comparison_tables import NOTHING, TextTable
+from ecoml.experiments.paper.figures import TABLE_III
+from ecoml.experiments.paper.rounds import TOLERANCE
+from ecoml.report.page.document import percent
+
+if TYPE_CHECKING:
+    from ecoml.experiments.paper.rq1 import Rq1
+
+
+def table_iii(result: Rq1) -> TextTable:
+    """Best accuracy and its round, published and here, and where the plateau begins."""
+    rows = []
+    for row in rows_of(result):
+        published = row["published"]
+        rows.append(
+            (
+                row["network"],
+                str(row["parameters"]),
+                row["strategy"],
+                NOTHING if published is None else f"{percent(published['accuracy'])} ({published['round']})",
+                f"{percent(row['accuracy'])} ({row['round']})",
+                str(row["plateau_round"]),
+                format_energy(row["plateau_j"]),
+                format_energy(row["spent_j"]),
+                f"{format_energy(row['training_j'])} ({row['provenance']})",
+            )
+        )
+    header = ("Network", "Parameters", "Strategy", "Published (round)", "Here (round)", "Plateau from round")
+    about_search = ("Energy to plateau", "Energy of the search", "Energy a training")
+    return TextTable(f"Table III: best accuracy. {about(result)}", (*header, *about_search), tuple(rows), names=3)
+
+
+def about(result: Rq1) -> str:
+    """What the two columns of accuracies rest on, and how they differ."""
+    study = result.study
+    size = study.scale.in_words(rounds=True)
+    where = "the test set, as published" if study.as_published else "validation images"
+    told = f"Here: {study.name}, accuracy on {where}, mean over {study.scale.times} repetitions"
+    told += f"; the size differs: {size}" if size else "; the size is the study's"
+    seeds = max(len(found) for setting in result.settings for found in setting.searches.values())
+    told += f"; the median of {seeds} seeds" if seeds > 1 else ""
+    joules = "trainings alone, one a round" if study.as_published else "all that a search spent"
+    return f"{told}. The plateau begins where {100 * TOLERANCE:g} points or less are left to gain; energy is {joules}."
+
+
+def rows_of(result: Rq1) -> list[dict[str, Any]]:
+    """One a network, space and strategy."""
+    from ecoml.experiments.paper.rq1 import median_searches
+
+    rows = []
+    for setting in result.settings:
+        for strategy, found in median_searches(setting).items():
+            published = TABLE_III.get(result.study.name, {}).get(setting.network, {}).get(strategy, {})
+            known = published.get(setting.parameters)
+            progress = found.search.progress
+            rows.append(
+                {
+                    "network": setting.network,
+                    "parameters": setting.parameters,
+                    "strategy": strategy,
+                    "published": None if known is None else known._asdict(),
+                    "accuracy": found.search.best,
+                    "round": found.best_round,
+                    "plateau_round": found.plateau_round,
+                    "plateau_j": found.spent_j(found.plateau_round),
+                    "spent_j": found.search.spent_j,
+                    "training_j": fmean(entry.energy_j for entry in progress) if progress else 0.0,
+                    "rounds": len(progress),
+                    "provenance": found.search.provenance.value,
+                }
+            )
+    return rows
+
+
+def rq1_dict(result: Rq1) -> dict[str, Any]:
+    """For JSON."""
+    return {
+        "data": result.study.name,
+        "as_published": result.study.as_published,
+        "size_differs": result.study.scale.in_words(rounds=True),
+        "tolerance": TOLERANCE,
+        "table_iii": rows_of(result),
+        "report": str(result.page),
+    }

@@ -1,0 +1,82 @@
+"""RQ2: what in the network costs energy: linear {3, 7} × convolutions {1, 4} × ReLU {absent, present}."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ecoml.energy import format_energy
+from ecoml.errors import UsageError
+from ecoml.experiments.compare.comparison_tables import NOTHING, TextTable
+from ecoml.experiments.effects.effects import Effects
+from ecoml.experiments.effects.effects_run import run_factorial
+from ecoml.experiments.paper.figures import RQ2
+from ecoml.experiments.paper.study import Study
+
+FACTORS = ("linear", "conv", "relu")
+LEAST_SIDE = 16
+"""Pixels a side: four convolutions halve it four times."""
+
+
+def run_rq2(study: Study, out: Path, *, budget_j: float, progress: bool = True) -> Effects:
+    """Run what is not yet run of the factorial, and tell its effects. The same call goes on after a stop.
+
+    Raises:
+        UsageError: Something cannot be used; images below 16 pixels cannot be halved four times.
+        RunFolderError: The folder holds another run.
+        KeyboardInterrupt: After all that was measured is safe.
+    """
+    if study.shape[1] < LEAST_SIDE:
+        raise UsageError(
+            f"{study.name}: images of {study.shape[1]} pixels cannot be halved four times; RQ2 takes {LEAST_SIDE}"
+            " or more"
+        )
+    return run_factorial(
+        study.factorial_space(),
+        study.executor,
+        FACTORS,
+        out=out,
+        budget_j=budget_j,
+        draws=study.scale.draws,
+        times=study.scale.draw_times,
+        progress=progress,
+    )
+
+
+def beside_published(study: Study, effects: Effects) -> TextTable:
+    """What the study found for each factor, and what came out here."""
+    rows = []
+    for factor in effects.factors:
+        published = RQ2.get(study.name, {}).get(factor.name)
+        test, change = factor.energy, factor.changes[0]
+        means = [format_energy(effects.mean_at(factor, level)[0]) for level in factor.levels]
+        rows.append(
+            (
+                factor.name,
+                f"{change.before} → {change.after}",
+                NOTHING if published is None else f"{100 * published.energy:+.1f} %",
+                f"{100 * change.energy:+.1f} %",
+                NOTHING if published is None else f"{published.h:.5g}",
+                NOTHING if test is None else f"{test.h:.4g}",
+                NOTHING if published is None else f"{published.eta2:.3f}",
+                NOTHING if test is None else f"{test.eta2:.3f}",
+                " → ".join(means),
+            )
+        )
+    header = (
+        "Factor",
+        "Level",
+        "Energy, published",
+        "Here",
+        "H, published",
+        "Here",
+        "η², published",
+        "Here",
+        "Mean energy",
+    )
+    size = study.scale.in_words(rounds=False)
+    told = f"; the size differs: {size}" if size else "; the size is the study's"
+    caption = (
+        f"RQ2 beside the published figures ({study.name}, {effects.provenance}{told})."
+        " H grows with the size, η² does not"
+    )
+    return TextTable(caption, header, tuple(rows), names=2)

@@ -1,0 +1,185 @@
+"""How large a run of the study is, and on what: data, spaces, strategies, training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ecoml.errors import UsageError
+from ecoml.space import Choice, Space, load_space
+
+if TYPE_CHECKING:
+    from ecoml.training.base import Executor
+    from ecoml.training.images.data.data import Dataset, Part
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The size of a run.
+
+    Attributes:
+        images: Training images (a fifth of which validates, unless the run is as published); None: all.
+        epochs: Of a training.
+        rounds: Configurations a search tries.
+        times: Repetitions of each configuration.
+        draws: Hyperparameter draws of the factorial, shared by its cells.
+        draw_times: Repetitions of each configuration in the factorial.
+    """
+
+    images: int | None = None
+    epochs: int = 25
+    rounds: int = 64
+    times: int = 8
+    draws: int = 24
+    draw_times: int = 16
+
+    def in_words(self, rounds: bool) -> str:
+        """How it differs from the study, for below a table; empty where it does not."""
+        full = FULL
+        size = [("rounds", self.rounds, full.rounds), ("repetitions", self.times, full.times)]
+        factorial = [("draws", self.draws, full.draws), ("repetitions", self.draw_times, full.draw_times)]
+        parts = [("epochs", self.epochs, full.epochs), *(size if rounds else factorial)]
+        told = [f"{here} of {there} {what}" for what, here, there in parts if here != there]
+        return ", ".join([f"{self.images:,} training images, not all"] * (self.images is not None) + told)
+
+
+FULL = Scale()
+SCALES: Mapping[str, Scale] = {
+    "full": FULL,
+    "reduced": Scale(images=4000, epochs=4, rounds=12, times=2, draws=12, draw_times=2),
+    "tiny": Scale(images=400, epochs=1, rounds=3, times=2, draws=3, draw_times=1),
+}
+"""`full` is that of the study, `reduced` takes minutes on two cores, `tiny` shows that all is there."""
+
+TEST_IMAGES = 2000
+"""Test images where the training images are not all used."""
+
+_RECIPE: Mapping[str, Any] = {
+    "optimizer": "adam",
+    "schedule": "constant",
+    "batch_size": 512,
+    "label_smoothing": 0.0,
+    "skip_easy": 0.0,
+    "start_resolution": 1.0,
+    "epsilon": 1e-8,
+    "weight_decay": 0.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What all searches of a run share.
+
+    Attributes:
+        name: The data's name, as in `figures`.
+        scale: The size.
+        as_published: Whether to keep the study's faults.
+        data: What the training reads.
+        shape: Channels and pixels a side of its images.
+        classes: How many there are.
+        executor: What trains.
+    """
+
+    name: str
+    scale: Scale
+    as_published: bool
+    data: str
+    shape: tuple[int, int]
+    classes: int
+    executor: Executor
+
+    def space(self, parameters: int, fixed: Mapping[str, Any]) -> Space:
+        """The study's space of 3 or 5 parameters of Adam, with everything else fixed."""
+        free = load_space(f"paper-{parameters}").free
+        return Space({**free, **self._rest(free), **fixed}, name=f"paper-{parameters}")
+
+    def factorial_space(self) -> Space:
+        """The five parameters, and the three factors of the network."""
+        factors = {"linear": Choice([3, 7]), "conv": Choice([1, 4]), "relu": Choice(["no", "yes"])}
+        free = load_space("paper-5").free
+        return Space({**factors, **free, **self._rest(free), "network": "SimpleCNN"}, name="paper-rq2")
+
+    def _rest(self, free: Mapping[str, Any]) -> dict[str, Any]:
+        channels, side = self.shape
+        about = {"channels": channels, "side": side, "classes": self.classes, "epochs": self.scale.epochs}
+        return {**{key: value for key, value in _RECIPE.items() if key not in free}, **about}
+
+
+def open_study(
+    out: Path,
+    scale: str,
+    data: str,
+    *,
+    data_dir: Path | None = None,
+    download: bool = True,
+    device: str | None = None,
+    threads: int | None = None,
+    as_published: bool = False,
+) -> Study:
+    """Read the data, cut them to the scale, and set the training up.
+
+    Args:
+        out: The folder of the run; data that are cut to size are kept in it.
+        scale: One of `SCALES`.
+        data: As in `CnnTraining`.
+        data_dir: Where named data lie.
+        download: Whether named data may be downloaded.
+        device: As torch names it.
+        threads: CPU threads.
+        as_published: Whether to train as the study did.
+
+    Raises:
+        UsageError: No such scale, images that are not square, or data that cannot be read.
+    """
+    if scale not in SCALES:
+        raise UsageError(f"--scale {scale} is not known; use one of {', '.join(SCALES)}")
+    from ecoml.training.images import CnnTraining
+    from ecoml.training.images.data import data as reading
+
+    size = SCALES[scale]
+    found = reading.load(data, data_dir, download=download)
+    channels, height, width = found.train.images.shape[1:]
+    if height != width:
+        raise UsageError(f"{data}: images of {height}×{width} pixels; the study's networks take square ones")
+    source, folder = data, data_dir
+    if size.images is not None and len(found.train) > size.images:
+        source, folder = str(_cut(found, size.images, out / "data")), None
+    else:
+        size = replace(size, images=None)
+    executor: Executor
+    if as_published:
+        from ecoml.experiments.paper.published import PublishedTraining
+        from ecoml.training.images.worker.device import device_of
+
+        executor = PublishedTraining(source, data_dir=folder, device=str(device_of(device)), threads=threads or 1)
+    else:
+        from ecoml.experiments.paper.networks import build
+
+        executor = CnnTraining(source, data_dir=folder, download=download, device=device, threads=threads, model=build)
+    return Study(found.problem, size, as_published, source, (channels, height), len(found.classes), executor)
+
+
+def _cut(found: Dataset, images: int, folder: Path) -> Path:
+    """A stratified part of the data as `.npz`, the same one each time; the file there is taken if it is there."""
+    path = folder / f"{found.problem}-{images}.npz"
+    if path.is_file():
+        return path
+    import numpy as np
+
+    folder.mkdir(parents=True, exist_ok=True)
+    train, test = _part(found.train, images), _part(found.test, TEST_IMAGES)
+    unfinished = folder / f".{path.stem}.unfinished.npz"
+    np.savez(unfinished, x=train.images, y=train.labels, x_test=test.images, y_test=test.labels)
+    unfinished.replace(path)
+    return path
+
+
+def _part(part: Part, images: int) -> Part:
+    if len(part) <= images:
+        return part
+    from ecoml.training.images.data.split import stratified
+
+    _, taken = stratified(part.labels, images / len(part), 0)
+    return part[taken]

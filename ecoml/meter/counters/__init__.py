@@ -1,0 +1,1 @@
+"""Sources of energy: one file for each counter, and what tells whose joules they are."""

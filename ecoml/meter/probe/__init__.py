@@ -1,0 +1,1 @@
+"""Checks of a host's counters before they are trusted."""

@@ -1,0 +1,258 @@
+"""`ecoml meters --check`: a probe of what the counters of this host are worth.
+
+    look closely    read without pause: update period T, smallest step
+    rest            windows at rest: power P₀ and its scatter
+    load            every CPU and GPU busy: E₁ in t, then E₂ in 2 t, GPU power p(τ) sampled meanwhile
+
+and then it compares, each time with what the meter states as uncertainty:
+
+    a counter       E₂ with E₁ · t₂ / t₁         within u₂ + u₁ · t₂ / t₁
+    a GPU's too     E₂ with ∫ p dτ               within u₂ + 5 % · ∫ p dτ + |p(t₂) − p(0)| · 1 s
+    an estimate     joules above rest per CPU second of the load, in t and in 2 t      within a tenth
+
+A counter that no second source stands beside may be wrong by a factor, and nothing in here would show it: it says so.
+"""
+
+from __future__ import annotations
+
+import importlib
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+from ecoml.energy import Energy, Provenance
+from ecoml.meter.base import Meter, Source
+from ecoml.meter.counters.finding import Check, Comparison, Finding
+from ecoml.meter.counters.nvml import AVERAGED_S
+from ecoml.meter.counters.nvml import GAIN as BOARD_GAIN
+from ecoml.meter.probe.load import busy_cpus, busy_gpus
+
+LOOK_S = 2.0
+LOOK_STEP_S = 2e-4
+REST_WINDOWS = 6
+REST_S = 0.5
+SETTLE_S = 2.0  # a GPU's power reading is a mean over a second
+LOAD_S = 3.0
+SAMPLE_S = 0.05
+SAME_SHARE = 0.1
+
+Load = Callable[[], AbstractContextManager[Callable[[], float]]]
+"""Makes every device busy; gives what tells the CPU seconds spent on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Busy:
+    """One window under load; `boards`: domain → joules of its power, integrated, and how far they may have shifted."""
+
+    energy: Energy
+    elapsed_s: float
+    cpu_s: float
+    boards: Mapping[str, tuple[float, float]]
+
+
+class Probe:
+    """A probe of a meter.
+
+    Args:
+        meter: What is probed; nothing else should be running on the host.
+        cpus: Logical CPUs to keep busy.
+        load: Makes every device busy; None: CPUs by hashing, GPUs by matrix products.
+        boards_w: Domain → what reads a GPU's power in W by another way than its energy.
+        clock: Gives seconds; None: `time.monotonic`.
+        sleep: Waits so many seconds; None: `time.sleep`.
+        say: Told what is being done.
+    """
+
+    def __init__(
+        self,
+        meter: Meter,
+        *,
+        cpus: int,
+        load: Load | None = None,
+        boards_w: Mapping[str, Callable[[], float]] | None = None,
+        clock: Callable[[], float] | None = None,
+        sleep: Callable[[float], None] | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        self._meter = meter
+        self._load = load or (lambda: _everything(cpus))
+        self._boards_w = dict(boards_w or {})
+        self._clock = clock or time.monotonic
+        self._sleep = sleep or time.sleep
+        self._say = say or _silent
+
+    def run(self) -> Check:
+        """Probe; takes about 20 s."""
+        started_s = self._clock()
+        whole = self._meter.window()
+        self._say(f"looking closely for {LOOK_S:g} s")
+        ticks = self._look()
+        self._say(f"at rest for {REST_WINDOWS * REST_S:g} s")
+        rest = [self._window(REST_S) for _ in range(REST_WINDOWS)]
+        self._say(f"under load for {SETTLE_S + 3 * LOAD_S:g} s")
+        with self._load() as cpu_s:
+            self._sleep(SETTLE_S)
+            once = self._busy(LOAD_S, cpu_s)
+            twice = self._busy(2 * LOAD_S, cpu_s)
+        counted = [source for source in self._meter.sources if source.used]
+        findings = tuple(self._finding(source, ticks.get(source.domain), rest, once, twice) for source in counted)
+        return Check(findings, whole.lap(), self._clock() - started_s)
+
+    def _look(self) -> dict[str, _Ticks]:
+        """When each domain's reading changes, and by how much."""
+        ticks: dict[str, _Ticks] = {}
+        end_s = self._clock() + LOOK_S
+        while (now_s := self._clock()) < end_s:
+            for domain, energy_j in self._meter.read().items():
+                ticks.setdefault(domain, _Ticks()).see(energy_j, now_s)
+            self._sleep(LOOK_STEP_S)
+        return ticks
+
+    def _window(self, seconds: float) -> tuple[Energy, float]:
+        window, start_s = self._meter.window(), self._clock()
+        self._sleep(seconds)
+        return window.lap(), self._clock() - start_s
+
+    def _busy(self, seconds: float, cpu_s: Callable[[], float]) -> _Busy:
+        """A window under load, with the power of the GPUs sampled meanwhile."""
+        samples: dict[str, list[tuple[float, float]]] = {domain: [] for domain in self._boards_w}
+        before_s, window, start_s = cpu_s(), self._meter.window(), self._clock()
+        while True:
+            now_s = self._clock()
+            for domain, points in samples.items():
+                with suppress(Exception):  # of a GPU that is lost meanwhile, the counter tells
+                    points.append((now_s, self._boards_w[domain]()))
+            if now_s >= start_s + seconds:
+                break
+            self._sleep(min(SAMPLE_S, start_s + seconds - now_s))
+        energy, end_s = window.lap(), self._clock()
+        integrals = {domain: _integral(points) for domain, points in samples.items() if len(points) > 1}
+        return _Busy(energy, end_s - start_s, cpu_s() - before_s, integrals)
+
+    def _finding(
+        self, source: Source, ticks: _Ticks | None, rest: list[tuple[Energy, float]], once: _Busy, twice: _Busy
+    ) -> Finding:
+        domain = source.domain
+        rests_w = [energy.domains[domain].energy_j / elapsed_s for energy, elapsed_s in rest]
+        rest_w = statistics.fmean(rests_w)
+        first, second = once.energy.domains[domain], twice.energy.domains[domain]
+        faults = [
+            f"{part.energy_j:.3g} J in {busy.elapsed_s:.3g} s of full load: it stands still or cannot be read"
+            for part, busy in ((first, once), (second, twice))
+            if part.provenance is Provenance.MISSING or part.energy_j <= 0
+        ]
+        comparisons: list[Comparison] = []
+        if source.provenance is Provenance.ESTIMATED:
+            one_j, two_j = (_per_cpu_second(domain, rest_w, busy) for busy in (once, twice))
+            comparisons.append(
+                Comparison("a CPU second of load in either window", two_j, one_j, SAME_SHARE * abs(one_j))
+            )
+            if min(one_j, two_j) <= 1e-6:
+                faults.append("no joules above rest while CPUs were kept busy: it does not see this process' CPU time")
+            unchecked = "whether its watts are true cannot be checked: there is no counter beside it"
+        else:
+            scale = twice.elapsed_s / once.elapsed_s
+            within_j = second.uncertainty_j + scale * first.uncertainty_j
+            what = f"{twice.elapsed_s:.3g} s of load with {once.elapsed_s:.3g} s, drawn out"
+            comparisons.append(Comparison(what, second.energy_j, scale * first.energy_j, within_j))
+            unchecked = "whether its joules are true cannot be checked: there is no second source beside it"
+        if source.provenance is Provenance.MEASURED and domain in twice.boards:
+            board_j, drift_j = twice.boards[domain]
+            within_j = second.uncertainty_j + BOARD_GAIN * board_j + drift_j
+            comparisons.append(
+                Comparison("its energy counter with its power, integrated", second.energy_j, board_j, within_j)
+            )
+            unchecked = "an error that counter and power share cannot be found here"
+        known = ticks if ticks is not None and source.period_s is not None else _Ticks()
+        return Finding(
+            domain,
+            source.name,
+            source.provenance,
+            known.period_s,
+            known.is_bound,
+            known.step_j,
+            rest_w,
+            statistics.stdev(rests_w),
+            second.energy_j / twice.elapsed_s,
+            tuple(comparisons),
+            tuple(dict.fromkeys(faults)),
+            unchecked,
+        )
+
+
+class _Ticks:
+    """Changes of one reading."""
+
+    def __init__(self) -> None:
+        self._last_j: float | None = None
+        self._first_s = self._latest_s = 0.0
+        self._changes = self._reads = 0
+        self.step_j: float | None = None
+
+    def see(self, energy_j: float, now_s: float) -> None:
+        """Take in a reading."""
+        if self._last_j is not None and energy_j > self._last_j:
+            rise_j = energy_j - self._last_j
+            self.step_j = rise_j if self.step_j is None else min(self.step_j, rise_j)
+            if not self._changes:
+                self._first_s, self._reads = now_s, 0
+            self._latest_s = now_s
+            self._changes += 1
+        self._last_j = energy_j
+        self._reads += 1
+
+    @property
+    def period_s(self) -> float | None:
+        """Mean time between two changes; None where fewer than two were seen."""
+        return (self._latest_s - self._first_s) / (self._changes - 1) if self._changes > 1 else None
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether most readings showed another value: then updates may come faster than they were read."""
+        return self._changes > 0.6 * self._reads
+
+
+def _per_cpu_second(domain: str, rest_w: float, busy: _Busy) -> float:
+    """Joules above rest that a CPU second of the load adds."""
+    above_j = busy.energy.domains[domain].energy_j - rest_w * busy.elapsed_s
+    return above_j / busy.cpu_s if busy.cpu_s > 0 else 0.0
+
+
+def _integral(points: list[tuple[float, float]]) -> tuple[float, float]:
+    """Joules under samples of power, and how many they may be off as each is a mean over the second before."""
+    energy_j = sum(0.5 * (w1 + w2) * (t2 - t1) for (t1, w1), (t2, w2) in pairwise(points))
+    return energy_j, abs(points[-1][1] - points[0][1]) * AVERAGED_S
+
+
+def board_powers(meter: Meter, nvml: Any | None = None) -> dict[str, Callable[[], float]]:
+    """What reads the power of each metered GPU that has an energy counter, by domain; of those that show it."""
+    found: dict[str, Callable[[], float]] = {}
+    for source in meter.sources:
+        index = source.domain.removeprefix("gpu:")
+        if not (source.used and source.provenance is Provenance.MEASURED and index.isdigit()):
+            continue
+        with suppress(Exception):  # then there is nothing to compare with, and the finding says so
+            nvml = importlib.import_module("pynvml") if nvml is None else nvml
+            read = partial(_power_w, nvml, nvml.nvmlDeviceGetHandleByIndex(int(index)))
+            read()
+            found[source.domain] = read
+    return found
+
+
+def _silent(_line: str) -> None:
+    pass
+
+
+def _power_w(nvml: Any, handle: Any) -> float:
+    return int(nvml.nvmlDeviceGetPowerUsage(handle)) * 1e-3
+
+
+@contextmanager
+def _everything(cpus: int) -> Iterator[Callable[[], float]]:
+    with busy_gpus(), busy_cpus(cpus) as cpu_s:
+        yield cpu_s

@@ -1,0 +1,120 @@
+"""Gauges on hardware: what reads it, joined to what mends the raw figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from ecoml.energy import Provenance
+from ecoml.meter.base import Source
+from ecoml.meter.repair.counter import Counter, PowerIntegral
+from ecoml.meter.repair.gauge import Reading
+
+_ALIGN_S = 2e-3
+_ALIGN_STEP_S = 5e-5  # asleep between two looks: a window's edge is known no better than that, and costs a tenth
+_ALIGN_READS = 1000  # whatever the clock says
+
+
+def _nothing() -> None:
+    pass
+
+
+class Sensor:
+    """A hardware figure that is read, mended, and may fail; fulfils `Gauge`.
+
+    Args:
+        domain: What it covers.
+        provenance: What it is worth.
+        gain: Half-width of its own error, as a share.
+        poll_s: Longest time between two readings that loses nothing; None: any.
+        mend: What makes energy of the raw figures.
+        sense: Reads the hardware: J for a `Counter`, W for a `PowerIntegral`. It may raise anything.
+        close: Frees the hardware.
+    """
+
+    def __init__(
+        self,
+        domain: str,
+        provenance: Provenance,
+        gain: float,
+        poll_s: float | None,
+        mend: Counter | PowerIntegral,
+        sense: Callable[[], float],
+        close: Callable[[], None] = _nothing,
+    ) -> None:
+        self.domain = domain
+        self.provenance = provenance
+        self.gain = gain
+        self.poll_s = poll_s
+        self.failure: str | None = None
+        self._mend = mend
+        self._sense = sense
+        self._close = close
+        self._seen = 0
+        self._failing = False
+        self._failed_s = 0.0
+        self._news: list[str] = []
+
+    def read(self, now_s: float) -> Reading:
+        """The energy now."""
+        mend = self._mend
+        try:
+            raw = self._sense()
+        except Exception as error:
+            if not self._failing:
+                self._failing, self._failed_s = True, now_s
+            self.failure = f"{self.domain} cannot be read: {_reason(error)}"
+        else:
+            gap = mend.advance(raw, now_s)
+            if gap is not None:
+                self._news.append(gap)
+            if self._failing:
+                outcome = mend.after_failure if self._seen else "it is counted from now on"
+                self._news.append(f"{self.failure} (for {now_s - self._failed_s:.3g} s; {outcome})")
+                self._failing = False
+            self._seen += 1
+            self.failure = mend.stuck(now_s)
+        return mend.reading(now_s, self._seen, self.failure is not None)
+
+    def wait_s(self, now_s: float) -> float | None:
+        """How long to wait for a reading that it would learn from."""
+        ticks = self._mend.ticks
+        return None if ticks is None or self._failing else ticks.wait_s(now_s)
+
+    def align(self, clock: Callable[[], float]) -> None:
+        """Wait for the next update, if that is near: what is read then is new."""
+        ticks = self._mend.ticks
+        if ticks is None or not ticks.measured or ticks.bound_s > _ALIGN_S or self.failure is not None:
+            return
+        energy_j, end_s = self._mend.energy_j, time.perf_counter() + _ALIGN_S
+        for _ in range(_ALIGN_READS):
+            self.read(clock())
+            if self._mend.energy_j != energy_j or time.perf_counter() > end_s:
+                return
+            time.sleep(_ALIGN_STEP_S)
+
+    def interrupt(self, *, clock: bool) -> None:
+        """The clock was set, or the machine slept."""
+        self._mend.interrupt(clock=clock)
+
+    def describe(self, source: Source) -> Source:
+        """The source, with its period and its resolution."""
+        ticks, step_j = self._mend.ticks, self._mend.resolution_j
+        if ticks is None:
+            return source
+        return replace(source, period_s=ticks.period_s, period_measured=ticks.measured, resolution_j=step_j)
+
+    def news(self) -> list[str]:
+        """What went wrong since the last call and is over."""
+        news, self._news = self._news, []
+        return news
+
+    def close(self) -> None:
+        """Free the hardware."""
+        close, self._close = self._close, _nothing
+        close()
+
+
+def _reason(error: Exception) -> str:
+    return f"{getattr(error, 'strerror', None) or error or type(error).__name__}"

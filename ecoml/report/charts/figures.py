@@ -1,0 +1,68 @@
+"""Figures on disk and in the page: rendered by vl-convert, without a browser and without a network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from ecoml.report.charts.drawing import Drawing
+
+Format = Literal["png", "svg", "pdf"]
+
+PIXELS_PER_INCH = 200
+"""Of a PNG: sharp in a paper's column and on a slide."""
+
+
+def save_figure(chart: Drawing, stem: Path, formats: Iterable[Format] = ("png", "svg", "pdf")) -> list[Path]:
+    """Write a chart as `stem.png`, `stem.svg`, `stem.pdf`.
+
+    Returns:
+        The files written.
+    """
+    import vl_convert
+
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    spec, version = chart.to_dict(validate=False), _vegalite_version()
+    svg = vl_convert.vegalite_to_svg(spec, vl_version=version)
+    written = []
+    for suffix in formats:
+        path = stem.with_name(f"{stem.name}.{suffix}")
+        match suffix:
+            case "png":
+                path.write_bytes(vl_convert.svg_to_png(svg, ppi=PIXELS_PER_INCH))
+            case "pdf":
+                path.write_bytes(vl_convert.svg_to_pdf(svg))
+            case "svg":
+                path.write_text(svg, encoding="utf-8")
+        written.append(path)
+    return written
+
+
+@cache
+def chart_library() -> str:
+    """The JavaScript that draws the charts of a page: vega, vega-lite and vega-embed, 0.9 MB, for one inline script."""
+    import vl_convert
+
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", _vegalite_version()))
+
+
+def chart_json(chart: Drawing) -> str:
+    """A chart's description, safe inside a `<script>` element."""
+    # Altair's schema identifier is an address nobody asks for; vega-embed only reads the version from it.
+    return script_json(chart.to_dict(validate=False))
+
+
+def script_json(value: object) -> str:
+    """A JSON value for a `<script>` element: `<` is escaped, so that no string in it can close the element."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _vegalite_version() -> str:
+    import altair as alt
+
+    major, minor = alt.SCHEMA_VERSION.lstrip("v").split(".")[:2]
+    return f"v{major}_{minor}"

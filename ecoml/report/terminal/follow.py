@@ -1,0 +1,79 @@
+"""Following a search from another terminal, by its run folder: only reads, takes no lock, disturbs nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ecoml.energy import Provenance
+from ecoml.errors import SearchFailed
+from ecoml.report.terminal.glance import SHORTEST_POWER_S, FolderSource
+from ecoml.report.terminal.progress import PlainLines
+from ecoml.run.in_flight import is_written
+
+LOOK_S = 1.0
+"""How often the folder is read, at most."""
+
+READING_SHARE = 0.1
+"""And reading takes at most this share of the time, however long the run has become."""
+
+
+def follow(folder: Path, *, once: bool = False, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Show a search until it ends; `once`: how it stands now.
+
+    Raises:
+        RunFolderError: Not a run folder, or a newer one.
+        SearchFailed: The search was cut off: nobody writes the folder any more.
+    """
+    source = FolderSource(folder)
+    glance = source.glance()
+    if once and not glance.ended and glance.provenance is not Provenance.REPORTED and is_written(folder):
+        sleep(SHORTEST_POWER_S + 0.1)  # power takes two looks
+    if not once and not glance.ended:
+        try:
+            _until_the_end(source, folder, sleep)
+        except KeyboardInterrupt:  # ends the watching, not the search
+            return
+    _print(source)
+    if not source.glance().ended and not is_written(folder):
+        raise SearchFailed(
+            f"{folder}: the search was cut off, and no process here goes on with it; to go on: ecoml resume {folder}"
+        )
+
+
+def _until_the_end(source: FolderSource, folder: Path, sleep: Callable[[float], None]) -> None:
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.live import Live
+
+        from ecoml.report.terminal.view import view
+
+        with Live(console=Console(), auto_refresh=False, transient=True, vertical_overflow="crop") as screen:
+            while True:
+                started = time.monotonic()
+                glance = source.glance()
+                if glance.ended or not is_written(folder):
+                    return
+                screen.update(view(glance), refresh=True)
+                _rest(time.monotonic() - started, sleep)
+    lines = PlainLines(source, say=lambda line: print(line, flush=True))
+    while True:
+        started = time.monotonic()
+        lines.look()
+        if source.glance().ended or not is_written(folder):
+            lines.look(last=True)
+            return
+        _rest(time.monotonic() - started, sleep)
+
+
+def _rest(took_s: float, sleep: Callable[[float], None]) -> None:
+    sleep(max(LOOK_S, took_s / READING_SHARE))
+
+
+def _print(source: FolderSource) -> None:
+    from ecoml.report.terminal.summary import console
+    from ecoml.report.terminal.view import view
+
+    console().print(view(source.glance()))

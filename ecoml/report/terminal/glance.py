@@ -1,0 +1,188 @@
+"""A glance: how a search stands at one moment, taken from the search itself or from its run folder."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ecoml.energy import Provenance, weakest
+from ecoml.run.folder import LEDGER, read_settings
+from ecoml.run.in_flight import read_in_flight_j
+from ecoml.run.result import result_of
+from ecoml.run.snapshot import read_snapshot
+from ecoml.searcher.loop import Search
+from ecoml.trial import Trial, TrialState
+
+POWER_OVER_S = 10.0
+"""Power is the mean over about so long: readings come once a second, so it is off by a tenth at most."""
+
+SHORTEST_POWER_S = 2.5
+"""Over less than this it would say more about the heartbeat than about the host."""
+
+
+_RESERVED = ("reserved_j", "closing_j")
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """How a search stands.
+
+    Attributes:
+        budget_j: The ceiling.
+        spent_j: Joules spent so far.
+        reserved_j: Set aside for the step under way and for the end of the search.
+        provenance: Source of the joules.
+        power_w: Mean power of the last seconds, of everything metered; None where it is not known.
+        trials: Every trial, in order.
+        order: The trial of every measurement, in order.
+        current: The trial that is advanced, or was last; None before the first.
+        front: The front by now.
+        step_name: What a step of a curve is.
+        ended: Why the search is over; empty while it runs.
+    """
+
+    budget_j: float
+    spent_j: float
+    reserved_j: float
+    provenance: Provenance
+    power_w: float | None
+    trials: Sequence[Trial]
+    order: Sequence[int]
+    current: Trial | None
+    front: Sequence[Trial]
+    step_name: str
+    ended: str
+
+    @property
+    def left_j(self) -> float:
+        """Joules that nothing is reserved for yet."""
+        return max(0.0, self.budget_j - self.spent_j - self.reserved_j)
+
+    @property
+    def trial_j(self) -> float | None:
+        """What a trial took so far, everything included; None before three have ended, or without any joule."""
+        ended = sum(trial.state.ended for trial in self.trials)
+        return (self.spent_j / ended if ended >= 3 else 0.0) or None
+
+
+class Source(Protocol):
+    """Where glances come from."""
+
+    def glance(self) -> Glance:
+        """How the search stands now."""
+
+
+class SearchSource:
+    """Glances at a search of this process."""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+        self._order = [number for trial in search.trials for number in [trial.number] * trial.step]
+        self._steps = {trial.number: trial.step for trial in search.trials}
+        self._front: tuple[int, tuple[Trial, ...]] = (-1, ())
+        self._power = Power()
+        search.listeners.append(self._changed)
+
+    def glance(self) -> Glance:
+        search, ledger = self._search, self._search.ledger
+        if self._front[0] != len(self._order):
+            self._front = len(self._order), search.front
+        metered = ledger.provenance is not Provenance.REPORTED
+        return Glance(
+            budget_j=ledger.budget_j,
+            spent_j=ledger.spent_j,
+            reserved_j=0.0 if search.ended else ledger.reserved_j + ledger.closing_j,
+            provenance=ledger.provenance,
+            power_w=self._power.after(ledger.spent_j) if metered else None,
+            trials=search.trials,
+            order=tuple(self._order),
+            current=search.current,
+            front=self._front[1],
+            step_name=search.step_name,
+            ended=search.ended,
+        )
+
+    def _changed(self, trial: Trial) -> None:
+        new = trial.step - self._steps.get(trial.number, 0)
+        self._order.extend([trial.number] * new)
+        self._steps[trial.number] = trial.step
+
+
+class FolderSource:
+    """Glances at a run folder that another process may be writing. Only reads, and takes no lock."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._spent_j = 0.0
+        self._power = Power()
+
+    def glance(self) -> Glance:
+        """How the search stands.
+
+        Raises:
+            RunFolderError: Not a run folder, or a newer one.
+        """
+        ledger = self._folder / LEDGER
+        settings = read_settings(self._folder)
+        snapshot = read_snapshot(ledger)
+        result = result_of(snapshot, settings, self._folder)
+        # Between the two readings a step may be settled: then its joules are in neither, for this once.
+        spent_j = result.energy.total_j + read_in_flight_j(ledger)
+        self._spent_j = max(self._spent_j, spent_j)
+        order = [entry.trial for entry in result.progress]
+        provenance = weakest(result.energy.provenance_by_domain.values())
+        moving = not result.ended and provenance is not Provenance.REPORTED
+        return Glance(
+            budget_j=result.energy.budget_j,
+            spent_j=self._spent_j,
+            reserved_j=0.0 if result.ended else math.fsum(snapshot.settings.get(key, 0.0) for key in _RESERVED),
+            provenance=provenance,
+            power_w=self._power.after(self._spent_j) if moving else None,
+            trials=result.trials,
+            order=order,
+            current=_current(result.trials, order),
+            front=result.front,
+            step_name=result.step_name,
+            ended=result.ended,
+        )
+
+
+class Power:
+    """Mean power over the last seconds, from what had been spent at each look."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._looks: deque[tuple[float, float]] = deque()
+
+    def after(self, spent_j: float) -> float | None:
+        """Watts, now that so much is spent; None as long as there is too little to tell."""
+        now = self._clock()
+        self._looks.append((now, spent_j))
+        while len(self._looks) > 2 and now - self._looks[1][0] >= POWER_OVER_S:
+            self._looks.popleft()
+        since, before_j = self._looks[0]
+        return (spent_j - before_j) / (now - since) if now - since >= SHORTEST_POWER_S else None
+
+
+def doing(trial: Trial, order: Sequence[int]) -> str:
+    """What is being done with a trial: `new`, `thawed` (gone on with after others), or its state."""
+    if trial.state is not TrialState.RUNNING:
+        return trial.state.value
+    straight = 0
+    for number in reversed(order):
+        if number != trial.number:
+            break
+        straight += 1
+    return "new" if straight == trial.step else "thawed"
+
+
+def _current(trials: Sequence[Trial], order: Sequence[int]) -> Trial | None:
+    running = next((trial for trial in reversed(trials) if trial.state is TrialState.RUNNING), None)
+    if running is not None or not trials:
+        return running
+    return trials[order[-1]] if order else trials[-1]

@@ -1,0 +1,170 @@
+"""The host's meters in a terminal: what there is, and what it is worth.
+
+Nothing in here is wider than 80 columns unless the terminal is: remedies are commands to copy, wrapped between words.
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ecoml.energy import Provenance, format_energy
+from ecoml.meter import Source
+from ecoml.report.terminal.words import MEANING
+
+if TYPE_CHECKING:
+    from ecoml.meter.counters.finding import Check, Comparison, Finding
+    from ecoml.meter.probe.calibrate import Calibration
+
+PLAIN_WIDTH = 80
+
+
+def print_sources(sources: Sequence[Source], provenance: Provenance) -> None:
+    """A table of the sources, and below it what each covers and what to do about it."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for heading in ("source", "domain", "provenance", "updates", "step", "readable", "used"):
+        table.add_column(heading, overflow="fold")
+    for source in sources:
+        table.add_row(
+            source.name,
+            source.domain,
+            str(source.provenance),
+            _period(source),
+            _step(source.resolution_j),
+            "yes" if source.readable else "no",
+            "yes" if source.used else "no",
+            style="" if source.used else "dim",
+        )
+    out = console()
+    out.print(table)
+    out.print()
+    for source in sources:
+        _paragraph(out, f"{source.domain}, {source.name}: {source.covers}", bold=f"{source.domain}, {source.name}:")
+        if source.remedy:
+            _paragraph(out, f"→ {source.remedy}", indent=2, hang=4)
+    out.print()
+    _paragraph(out, f"A search on this host is {provenance}: {MEANING[provenance]}.")
+
+
+def sources_as_rows(sources: Iterable[Source]) -> list[dict[str, Any]]:
+    """The sources for JSON."""
+    return [{**asdict(source), "provenance": str(source.provenance)} for source in sources]
+
+
+def print_check(check: Check) -> None:
+    """What the probe found, domain by domain, and whether all of it agrees."""
+    out = console()
+    for finding in check.findings:
+        _paragraph(
+            out, f"{finding.domain}, {finding.name} ({finding.provenance})", bold=f"{finding.domain}, {finding.name}"
+        )
+        for line in _finding_lines(finding):
+            _paragraph(out, line, indent=2, hang=4)
+    out.print()
+    for gap in check.spent.gaps:
+        _paragraph(out, f"gap: {gap}")
+    spent = check.spent
+    high = f", at most {format_energy(spent.energy_j + spent.uncertainty_j)}"
+    within = high if spent.provenance is Provenance.ESTIMATED else f" ± {format_energy(spent.uncertainty_j)}"
+    energy = f"{format_energy(spent.energy_j)}{within} ({spent.provenance})"
+    _paragraph(out, f"The probe took {check.elapsed_s:.0f} s and {energy}.")
+    wrong = [finding.domain for finding in check.findings if not finding.agrees]
+    if wrong:
+        _paragraph(out, f"Not all agrees: see {', '.join(wrong)} above. What else ran on this host may be the reason.")
+    else:
+        _paragraph(out, "All that could be checked agrees.")
+
+
+def _finding_lines(finding: Finding) -> Iterator[str]:
+    if finding.period_s is not None:
+        bound = "at least " if finding.period_is_bound else ""
+        yield f"updates {bound}every {_seconds(finding.period_s)}, in steps of {_step(finding.step_j)} and more"
+    yield (
+        f"at rest {watts(finding.rest_w)} (scatter {watts(finding.rest_noise_w)} between half seconds), "
+        f"under load {watts(finding.load_w)}"
+    )
+    for comparison in finding.comparisons:
+        yield _comparison_line(comparison)
+    for fault in finding.faults:
+        yield f"wrong: {fault}"
+    yield finding.unchecked
+
+
+def _comparison_line(comparison: Comparison) -> str:
+    verdict = "agrees" if comparison.agrees else "does NOT agree"
+    found, against, within = (
+        f"{value:.4g} {comparison.unit}" for value in (comparison.found, comparison.against, comparison.within)
+    )
+    return f"{verdict}: {comparison.what}: {found} and {against}, at most {within} apart"
+
+
+def print_calibration(calibration: Calibration, path: object) -> None:
+    """The constants that were found, and how to undo it."""
+    out, found = console(), calibration.constants
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("CPUs kept busy", "CPU seconds per second", "power", "±"):
+        table.add_column(heading, justify="right")
+    for point in calibration.points:
+        row = (str(point.threads), f"{point.busy_cpus:.2f}", watts(point.power_w), watts(point.uncertainty_w))
+        table.add_row(*row)
+    out.print(table)
+    out.print()
+    _paragraph(
+        out,
+        f"idle_w_per_cpu = {found.idle_w_per_cpu:.4g} ± {calibration.idle_uncertainty_w:.2g} W, "
+        f"busy_w_per_cpu = {found.busy_w_per_cpu:.4g} ± {calibration.busy_uncertainty_w:.2g} W, "
+        f"from {', '.join(calibration.domains)} (measured); "
+        f"the powers lie within {100 * calibration.residual:.1f} % of the line",
+    )
+    _paragraph(out, f"Written to {path}: the estimate uses them from now on. To undo it, remove that file.")
+
+
+def console() -> Console:
+    """Standard output, 80 columns wide where it is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+
+
+def _paragraph(out: Console, text: str, *, bold: str = "", indent: int = 0, hang: int = 2) -> None:
+    lines = textwrap.wrap(
+        text,
+        out.width,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for number, line in enumerate(lines):
+        if number == 0 and bold and line.startswith(bold):
+            out.print(bold, style="bold", markup=False, end="", soft_wrap=True)
+            line = line.removeprefix(bold)
+        out.print(line, markup=False, soft_wrap=True)
+
+
+def _period(source: Source) -> str:
+    if source.period_s is None:
+        return "–"
+    return f"{_seconds(source.period_s)} {'measured' if source.period_measured else 'assumed'}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
+
+
+def _step(step_j: float | None) -> str:
+    if step_j is None:
+        return "–"
+    for scale, unit in ((1.0, "J"), (1e-3, "mJ")):
+        if step_j >= scale:
+            return f"{step_j / scale:.3g} {unit}"
+    return f"{step_j * 1e6:.3g} µJ"
+
+
+def watts(power_w: float | None) -> str:
+    """A power for a reader, `–` if there is none."""
+    return "–" if power_w is None else f"{power_w:.3g} W" if power_w < 1000 else f"{power_w:.0f} W"

@@ -1,0 +1,243 @@
+"""The account: every joule belongs to exactly one purpose, and none is spent unseen past the budget.
+
+`MeteredAccount` cuts the meter's tape where the purpose changes: each piece belongs to the purpose that ended there,
+so the purposes sum to the host's total by construction. Where several trials run at once (`open_lanes`), a piece is
+divided among them (`lanes.py`). Joules that the caller brings along have an account of their own (`reported.py`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from ecoml.energy import Provenance, Purpose
+from ecoml.errors import BudgetExhausted, StorageError
+from ecoml.meter.base import Window
+from ecoml.run.attribution import Tape
+from ecoml.run.lanes import AT_REST, Lanes
+from ecoml.run.meter_thread import Watch
+from ecoml.run.overshoot import Sight
+from ecoml.run.reported import Charge
+from ecoml.run.store import Store
+from ecoml.trial import Measurement
+
+HEARTBEAT_S = 1.0
+"""How often the joules in flight are put on disk: after a kill, no more than this goes unseen."""
+
+LONGEST_BLIND_S = 1.0
+"""However far the budget's end may be, `look` reads the meter at least this often."""
+
+SHORTEST_POWER_S = 0.05
+"""Power over a shorter piece says more about the counter's ticks than about the host."""
+
+
+class MeteredAccount:
+    """Charges what a meter reads.
+
+    Args:
+        store: Where the joules are entered.
+        window: What gives them, open since the sitting began.
+        spent_j: Joules of earlier sittings.
+        opened_s: When the window was opened, on `clock`; None: just now.
+        watch: What the heartbeat looks at besides joules.
+        clock: Gives seconds.
+
+    Attributes:
+        limit_j: `look` refuses to go on when this is spent; at most the budget.
+        spent_j: Joules since the search began, earlier sittings included.
+        unwatched_j: The most that was ever spent between two looks: the bound of an overshoot.
+        lanes_j: What `spent_j` holds of trials in lanes in this sitting.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        window: Window,
+        *,
+        spent_j: float = 0.0,
+        opened_s: float | None = None,
+        watch: Watch | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limit_j = float("inf")
+        self.spent_j = spent_j
+        self.unwatched_j = 0.0
+        self.lanes_j = 0.0
+        self._store = store
+        self._window = window
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._lanes = Lanes()
+        self._tape = Tape()
+        self._sitting = store.next_sitting()
+        self._watch = watch
+        self._read_at = self._next_read_at = clock()
+        self._sights: dict[int | None, Sight] = {None: Sight(self._read_at)}  # of each lane; None: there are no lanes
+        self._power_since = self._read_at, spent_j
+        self._peak_power_w = 0.0
+        self._opened_s = self._read_at if opened_s is None else opened_s
+        self._closed = False
+        self._lap()  # what was spent before there was an account: getting ready, over a time it does not know
+        if watch is not None:
+            watch.keep(self._read_at, self._lanes)
+        self.unwatched_j = self._peak_power_w = 0.0
+        self._sights = {None: Sight(self._read_at)}
+        self._power_since = self._read_at, self.spent_j
+        self._heart = threading.Event()
+        self._thread = threading.Thread(target=self._live, name="ecoml-heartbeat", daemon=True)
+        self._thread.start()
+
+    @property
+    def power_w(self) -> float:
+        """The highest power seen over a piece of 50 ms or more."""
+        return self._peak_power_w
+
+    @property
+    def provenance(self) -> Provenance:
+        """That of the open window."""
+        return self._window.provenance
+
+    def open_lanes(self, domains: Sequence[str]) -> None:
+        """From here on several trials run at once, each on the device of one of these domains."""
+        with self._lock:
+            self._lap()
+            self._lanes = Lanes(domains)
+
+    def look(self, lane: int | None = None) -> None:
+        now = self._clock()
+        with self._lock:
+            if lane in self._sights:
+                self._sights[lane].look(now)
+        if now < self._next_read_at:
+            return
+        self._lap()
+        if self.spent_j >= self.limit_j:
+            raise BudgetExhausted
+        # Read again before the rest could be gone, even at four times the highest power seen so far.
+        left_s = (self.limit_j - self.spent_j) / (4 * self._peak_power_w) if self._peak_power_w else 0.0
+        self._next_read_at = now + min(left_s, LONGEST_BLIND_S)
+
+    def enter(self, purpose: Purpose, trial: int | None = None, lane: int | None = None) -> None:
+        with self._lock:
+            before = self._lanes.host if lane is None else self._lanes.busy.get(lane, AT_REST)
+            if purpose in (Purpose.TRAINING, Purpose.EVALUATION) and trial is None:
+                trial = before[1]
+            if (purpose, trial) == before:
+                return
+            self._lap()
+            if lane is None:
+                self._lanes.host = purpose, trial
+            else:
+                self._lanes.busy[lane] = purpose, trial
+                self._sights.pop(None, None)
+                self._sights.setdefault(lane, Sight(self._read_at))
+
+    def charge(self, trial: int, step: int, measurement: Measurement) -> Charge:
+        """Settle a step that gave a measurement."""
+        with self._lock, self._store.transaction():
+            self._lap()
+            taken = self._tape.step(trial)
+            charge = Charge(taken.energy.together, taken.evaluation_j)
+            energy, spent_j = charge.energy, self.spent_j
+            filled = Measurement(measurement.accuracy, energy.energy_j, energy.uncertainty_j)
+            self._store.add_measurement(
+                trial, step, filled, energy.provenance, charge.evaluation_j, spent_j, energy.edge_j
+            )
+            self._end_step(trial)
+        return charge
+
+    def charge_only(self, trial: int, energy_j: float | None = None) -> Charge:
+        """Settle a step that gave no accuracy. The joules are the meter's; `energy_j` is for the other account."""
+        del energy_j
+        with self._lock:
+            self._lap()
+            taken = self._tape.step(trial)
+            charge = Charge(taken.energy.together, taken.evaluation_j)
+            self._end_step(trial)
+        return charge
+
+    def settle(self) -> None:
+        """Enter all joules so far, in the middle of a step if need be."""
+        with self._lock:
+            self._lap()
+            self._enter()
+
+    def close(self) -> None:
+        """Enter the rest; what is spent from here on is no longer this search's. May be called twice."""
+        self._stop_heart()
+        if not self._closed:
+            self._beat(last=True)
+        self.settle()
+        self._closed = True
+
+    def abandon(self) -> None:
+        """Stop, and take back all that was entered: the caller brings the energy."""
+        self._stop_heart()
+        self._closed = True
+        self._store.forget_entries()
+
+    def _stop_heart(self) -> None:
+        self._heart.set()
+        self._thread.join()
+
+    def _end_step(self, trial: int) -> None:
+        """Enter the piece that was just cut and all before it; what comes next is overhead until someone says more."""
+        self._enter()
+        self._tape.end_step(trial)
+        lane = self._lanes.of_trial(trial)
+        self._sights.pop(lane, None)
+        if lane is None:
+            self._lanes.host = AT_REST
+        else:
+            del self._lanes.busy[lane]
+        if not self._sights:
+            self._sights[None] = Sight(self._clock())
+
+    def _enter(self) -> None:
+        with self._store.transaction():
+            self._store.enter(self._tape.pending)
+            self._note_host()
+        self._tape.entered()
+
+    def _note_host(self) -> None:
+        if self._tape.host is not None:
+            self._store.set_host(self._sitting, self._read_at - self._opened_s, self._tape.host)
+
+    def _lap(self) -> None:
+        """Cut the tape here; the piece belongs to the present purpose."""
+        with self._lock:
+            if self._closed:
+                return
+            energy = self._window.lap()
+            now = self._clock()
+            lap_s, self._read_at = now - self._read_at, now
+            lap_j = energy.energy_j
+            self.spent_j += lap_j
+            divided = self._lanes.divide(energy)
+            self.lanes_j += sum(divided[activity].energy_j for activity in self._lanes.busy.values())
+            self._tape.add(energy, divided)
+            if self._watch is not None:
+                self._watch.add(energy)
+            since_s, since_j = self._power_since
+            if now - since_s >= SHORTEST_POWER_S:
+                self._peak_power_w = max(self._peak_power_w, (self.spent_j - since_j) / (now - since_s))
+                self._power_since = now, self.spent_j
+            for sight in self._sights.values():
+                self.unwatched_j = max(self.unwatched_j, sight.read(now, lap_s, lap_j))
+
+    def _live(self) -> None:
+        while not self._heart.wait(HEARTBEAT_S):
+            with suppress(StorageError):  # the search itself meets it at its next step, and says so
+                self._beat()
+
+    def _beat(self, *, last: bool = False) -> None:
+        if self._watch is not None:
+            self._watch.observe(self._clock())  # before the lock: asking a driver takes milliseconds
+        with self._lock, self._store.transaction():
+            self._lap()
+            self._store.note_in_flight(self._tape.pending)
+            self._note_host()
+            if self._watch is not None:
+                self._watch.keep(self._read_at, self._lanes, last=last)

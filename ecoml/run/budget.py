@@ -1,0 +1,79 @@
+"""The budget: what it may be, and what the next step is forecast to take of it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from statistics import median
+
+from ecoml.energy import J_PER_KWH, Energy, Provenance, format_energy
+from ecoml.errors import BudgetError
+from ecoml.run.store import Snapshot
+from ecoml.trial import Trial
+
+
+def budget_in_joules(budget_kwh: float | None, budget_j: float | None) -> float:
+    """The one budget of two spellings, in joules.
+
+    Raises:
+        BudgetError: None or both given, not a number, not finite, or not positive.
+    """
+    if (budget_kwh is None) == (budget_j is None):
+        raise BudgetError("give the energy budget once: budget_kwh=2 (or budget_j=7.2e6, the same in joules)")
+    given, unit = (budget_kwh, "kWh") if budget_j is None else (budget_j, "J")
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise BudgetError(f"the energy budget is {given!r}; give a positive number of {unit}")
+    if not (math.isfinite(given) and given > 0):
+        raise BudgetError(f"the energy budget is {given} {unit}; give a positive, finite number")
+    return float(given) * (J_PER_KWH if unit == "kWh" else 1.0)
+
+
+def too_small(budget_j: float, spent_j: float, provenance: Provenance, what: str) -> BudgetError:
+    """The error for a budget that ended before the first measurement."""
+    return BudgetError(
+        f"the budget of {format_energy(budget_j)} ({budget_j / J_PER_KWH:.3g} kWh) is too small for one trial:"
+        f" {what} took {format_energy(spent_j)} ({provenance}) and nothing was measured yet;"
+        f" give several times that, at least --budget-kwh {10 * max(spent_j, budget_j) / J_PER_KWH:.2g}",
+        spent_j=spent_j,
+    )
+
+
+def refuse_spent(run: Path, budget_j: float, before: Snapshot) -> None:
+    """Refuse to go on with a run whose budget is spent, or would be by getting ready alone.
+
+    Raises:
+        BudgetError: So it is.
+    """
+    getting_ready_j = before.settings.get("getting_ready_j", 0.0)
+    if before.spent_j + getting_ready_j < budget_j:
+        return
+    provenance = sum(before.by_purpose.values(), Energy()).provenance
+    ready = f", and getting ready again takes about {format_energy(getting_ready_j)}" if getting_ready_j > 0 else ""
+    raise BudgetError(
+        f"{run}: {format_energy(before.spent_j)} ({provenance}) are spent of the budget of {format_energy(budget_j)}"
+        f"{ready}; give a larger one: --add-kwh on the command line, budget_kwh= (the new total) in Python",
+        spent_j=before.spent_j,
+    )
+
+
+class Forecast:
+    """What steps are likely to take, learnt from the steps of this search."""
+
+    def __init__(self) -> None:
+        self._first_steps_j: list[float] = []
+        self.thinking_j = 0.0
+
+    def learn(self, trial: Trial) -> None:
+        """A trial has a new point."""
+        if trial.step == 1:
+            self._first_steps_j.append(trial.curve[0].energy_j)
+
+    def step_j(self, trial: Trial | None) -> float:
+        """Joules of the next step of `trial`, or of the first step of a new one; 0.0 while nothing is known."""
+        if trial is not None and trial.curve:
+            before_j = trial.curve[-2].energy_j if trial.step > 1 else 0.0
+            return trial.curve[-1].energy_j - before_j
+        return median(self._first_steps_j[-_RECENT:]) if self._first_steps_j else 0.0
+
+
+_RECENT = 32

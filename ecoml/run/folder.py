@@ -1,0 +1,185 @@
+"""The run folder: `run.toml`, `ledger.sqlite`, `models/`, `report.html`, and the lock that keeps it to one writer."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import shutil
+import time
+import tomllib
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from ecoml.errors import RunFolderError, RunLockedError
+from ecoml.run.store import Store
+
+LEDGER = "ledger.sqlite"
+
+FORMAT = 1
+"""Version of `run.toml`; a newer one is refused."""
+
+
+class RunFolder:
+    """A run folder that this process writes.
+
+    Attributes:
+        path: The folder.
+        settings: What `run.toml` says.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any], lock: int) -> None:
+        self.path = path
+        self.settings = settings
+        self._lock: int | None = lock
+
+    @classmethod
+    def create(cls, path: Path, settings: Mapping[str, Any], files: Mapping[str, str] | None = None) -> RunFolder:
+        """Make the folder with its lock, its `run.toml` and a ledger of its budget alone: all of it or nothing.
+
+        Args:
+            path: The folder, which must not be there, or be empty.
+            settings: For `run.toml`; `run` with `budget_j` among them.
+            files: Further text files by name.
+
+        Raises:
+            RunFolderError: Something is there already, or the folder cannot be made.
+        """
+        check_free(path)
+        settings = {"format": FORMAT, "created": _now(), **settings, "host": describe_host()}
+        staging = path.parent / f".{path.name}.{os.getpid()}"
+        try:
+            (staging / "models").mkdir(parents=True)
+            lock = _take_lock(staging)
+            for name, text in (files or {}).items():
+                (staging / name).write_text(text, encoding="utf-8")
+            (staging / "run.toml").write_text(tomli_w.dumps(settings), encoding="utf-8")
+            store = Store(staging / LEDGER, create=True)
+            store.set("budget_j", settings["run"]["budget_j"])  # whoever looks before the meters are open is told it
+            store.close()
+            staging.rename(path)
+        except OSError as error:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise RunFolderError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
+        return cls(path, settings, lock)
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Take over an existing run folder.
+
+        Raises:
+            RunFolderError: Not a run folder, or a newer one.
+            RunLockedError: Another process is writing it.
+        """
+        settings = read_settings(path)
+        return cls(path, settings, _take_lock(path))
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger's file."""
+        return self.path / LEDGER
+
+    def close(self) -> None:
+        """Give up the lock. May be called twice."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def delete(self) -> None:
+        """Take the folder away again."""
+        self.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+        for parent in self.path.parents[:1]:
+            if parent.name == "runs" and not any(parent.iterdir()):
+                parent.rmdir()
+
+
+def check_free(path: Path) -> None:
+    """Refuse a folder in which something lies already."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        go_on = f"; to go on with that run: ecoml resume {path}" if (path / "run.toml").is_file() else ""
+        raise RunFolderError(f"{path}: already there; choose another --out{go_on}")
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """`run.toml` of a run folder.
+
+    Raises:
+        RunFolderError: Not a run folder, a newer one, or a broken `run.toml`.
+    """
+    file = path / "run.toml"
+    if not file.is_file():
+        missing = "no such folder" if not path.exists() else f"not a run folder (no {file.name} in it)"
+        raise RunFolderError(f"{path}: {missing}; name a folder made by `ecoml search`")
+    try:
+        settings = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RunFolderError(f"{file}: cannot be read ({error}); restore it, or start a new run") from None
+    found = settings.get("format")
+    if not isinstance(found, int):
+        raise RunFolderError(f"{file}: not an ecoml run (it has no `format`); name a folder made by `ecoml search`")
+    if found > FORMAT:
+        raise RunFolderError(
+            f"{path}: written by a newer ecoml (format {found}, this one reads {FORMAT}); upgrade ecoml"
+        )
+    return settings
+
+
+def default_path(strategy: str) -> Path:
+    """`runs/20260131-142500-bayes`, numbered on if it is taken."""
+    base = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{strategy}"
+    path, number = base, 1
+    while path.exists():
+        number += 1
+        path = base.with_name(f"{base.name}-{number}")
+    return path
+
+
+def describe_host() -> dict[str, Any]:
+    """What a reader needs to know of the machine and the versions."""
+    versions = {}
+    for package in ("ecoml", "torch", "torchvision", "botorch", "gpytorch", "numpy"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "cpu": _cpu_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "versions": versions,
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _take_lock(path: Path) -> int:
+    lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+        os.close(lock)
+        raise RunLockedError(
+            f"{path}: another process (number {holder}) is writing this run; wait for it to end, or stop it"
+        ) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    return lock
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

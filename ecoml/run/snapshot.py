@@ -1,0 +1,239 @@
+"""What a ledger file holds, read at one moment; another process may be writing it."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ecoml.energy import DomainEnergy, Energy, Provenance, Purpose, figure_of, total
+from ecoml.run.schema import open_to_read
+from ecoml.trial import Trial, TrialState, next_point
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One measurement in the order of the search, with what the whole search had spent by then.
+
+    Attributes:
+        trial: The trial's number.
+        step: The step of its curve.
+        accuracy: Validation accuracy.
+        energy_j: Joules of the trial up to here.
+        spent_j: Joules of the whole search by then.
+        uncertainty_j: Half-width of `energy_j`.
+        provenance: Source of both.
+    """
+
+    trial: int
+    step: int
+    accuracy: float
+    energy_j: float
+    spent_j: float
+    uncertainty_j: float = 0.0
+    provenance: Provenance = Provenance.REPORTED
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Another process that used what is metered here.
+
+    Attributes:
+        domain: The domain it used; `host` for another ecoml process that meters this host.
+        pid: Its number.
+        name: Its name; empty if it is not known.
+        seconds: For how long it was seen.
+    """
+
+    domain: str
+    pid: int
+    name: str
+    seconds: float
+
+    def __str__(self) -> str:
+        who = f"{self.name} (process {self.pid})" if self.name else f"process {self.pid}"
+        return f"{self.domain} was shared with {who} for {self.seconds:.3g} s"
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSample:
+    """One sample of the trace: the mean power of a domain over some seconds.
+
+    Attributes:
+        at: When the seconds ended; Unix time.
+        seconds: How many.
+        purpose: What was going on when they ended.
+        trial: Which trial it was for; None for none.
+        domain: The domain.
+        power_w: Mean power in W.
+        uncertainty_w: Its half-width.
+        provenance: Its source.
+        utilisation: Share of the time the device was busy; None where it is not shown, as below.
+        temperature_c: In °C.
+        clock_mhz: In MHz.
+    """
+
+    at: float
+    seconds: float
+    purpose: str
+    trial: int | None
+    domain: str
+    power_w: float
+    uncertainty_w: float
+    provenance: Provenance
+    utilisation: float | None = None
+    temperature_c: float | None = None
+    clock_mhz: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that the ledger holds, at one moment, but for the trace.
+
+    Attributes:
+        trials: Every trial, in order.
+        progress: Every measurement, in the order of the search.
+        tests: Test accuracy by trial and step.
+        by_purpose: The entries, by what they were spent on.
+        host: What the meter saw of each domain, every sitting as one window.
+        seconds: For how long the meter saw it, by domain.
+        idle: Joules of an idle second by domain, as far as they are known.
+        shared: Other processes that used what is metered.
+        gaps: What could not be metered, one sentence each.
+        settings: Figures and words by name.
+    """
+
+    trials: list[Trial]
+    progress: list[Progress]
+    tests: dict[tuple[int, int], float]
+    by_purpose: dict[Purpose, Energy]
+    host: dict[str, DomainEnergy]
+    seconds: dict[str, float]
+    idle: dict[str, DomainEnergy]
+    shared: tuple[Shared, ...]
+    gaps: tuple[str, ...]
+    settings: dict[str, Any]
+
+    @property
+    def spent_j(self) -> float:
+        """All joules entered."""
+        return math.fsum(energy.energy_j for energy in self.by_purpose.values())
+
+    @property
+    def reported(self) -> bool:
+        """Whether the caller brought the energy."""
+        return any(Provenance.REPORTED is energy.provenance for energy in self.by_purpose.values())
+
+
+def read_snapshot(path: Path) -> Snapshot:
+    """Read a ledger file that another process may be writing.
+
+    Raises:
+        RunFolderError: It is not a ledger, or a newer one.
+    """
+    with closing(open_to_read(path)) as connection:
+        connection.execute("BEGIN")
+        return snapshot_of(connection)
+
+
+def read_trace(path: Path) -> list[PowerSample]:
+    """Power over time, oldest first; empty if no trace was kept.
+
+    Raises:
+        RunFolderError: As in `read_snapshot`.
+    """
+    with closing(open_to_read(path)) as connection:
+        return [
+            PowerSample(at, seconds, purpose, trial, domain, w, half_w, Provenance(source), busy, temperature_c, mhz)
+            for at, seconds, purpose, trial, domain, w, half_w, source, busy, temperature_c, mhz in connection.execute(
+                "SELECT at, seconds, purpose, trial, domain, power_w, uncertainty_w, provenance, utilisation,"
+                " temperature_c, clock_mhz FROM power ORDER BY id"
+            )
+        ]
+
+
+def snapshot_of(connection: sqlite3.Connection) -> Snapshot:
+    """What a connection sees; the caller keeps it from changing meanwhile."""
+    trials = {
+        number: Trial(number, json.loads(config), TrialState(state), failure=failure)
+        for number, config, state, failure in connection.execute(
+            "SELECT number, config, state, failure FROM trial ORDER BY number"
+        )
+    }
+    progress = _read_curves(connection, trials)
+    entries: dict[tuple[Purpose, str], list[DomainEnergy]] = {}
+    charged: dict[int, list[DomainEnergy]] = {}
+    for purpose, number, domain, *figures in connection.execute(
+        "SELECT purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j FROM entry ORDER BY id"
+    ):
+        part = _figure(figures)
+        entries.setdefault((Purpose(purpose), domain), []).append(part)
+        if number is not None:
+            charged.setdefault(number, []).append(part)
+    for number, parts in charged.items():
+        _set_tail(trials[number], parts)
+    host: dict[str, list[DomainEnergy]] = {}
+    seconds: dict[str, float] = {}
+    for domain, lasted_s, *figures in connection.execute(
+        "SELECT domain, seconds, energy_j, uncertainty_j, provenance, edge_j FROM host ORDER BY sitting"
+    ):
+        host.setdefault(domain, []).append(_figure(figures))
+        seconds[domain] = seconds.get(domain, 0.0) + lasted_s
+    return Snapshot(
+        trials=list(trials.values()),
+        progress=progress,
+        tests={(t, s): a for t, s, a in connection.execute("SELECT trial, step, accuracy FROM test")},
+        by_purpose={
+            purpose: Energy({domain: total(parts) for (of, domain), parts in entries.items() if of is purpose})
+            for purpose in Purpose
+        },
+        host={domain: total(parts) for domain, parts in host.items()},
+        seconds=seconds,
+        idle={
+            domain: _figure(figures)
+            for domain, *figures in connection.execute(
+                "SELECT domain, power_w, uncertainty_w, provenance, edge_w FROM idle"
+            )
+        },
+        shared=tuple(
+            Shared(*row) for row in connection.execute("SELECT domain, pid, name, seconds FROM shared ORDER BY 1, 2, 3")
+        ),
+        gaps=tuple(text for (text,) in connection.execute("SELECT text FROM gap ORDER BY id")),
+        settings={key: json.loads(value) for key, value in connection.execute("SELECT key, value FROM setting")},
+    )
+
+
+def _read_curves(connection: sqlite3.Connection, trials: Mapping[int, Trial]) -> list[Progress]:
+    """Put every measurement on its trial's curve."""
+    progress = []
+    for number, step, accuracy, evaluation_j, spent_j, *figures in connection.execute(
+        "SELECT trial, step, accuracy, evaluation_j, spent_j, energy_j, uncertainty_j, provenance, edge_j"
+        " FROM measurement ORDER BY id"
+    ):
+        curve = trials[number].curve
+        point = next_point(curve, accuracy, _figure(figures), evaluation_j)
+        curve.append(point)
+        progress.append(
+            Progress(number, step, accuracy, point.energy_j, spent_j, point.uncertainty_j, point.provenance)
+        )
+    return progress
+
+
+def _figure(row: Sequence[Any]) -> DomainEnergy:
+    energy_j, uncertainty_j, provenance, edge_j = row
+    return figure_of(energy_j, uncertainty_j, Provenance(provenance), edge_j)
+
+
+def _set_tail(trial: Trial, charged: Sequence[DomainEnergy]) -> None:
+    """What was charged to a trial beyond its curve."""
+    whole = total(charged)
+    tail_j = whole.energy_j - trial.energy_j
+    if tail_j > 1e-9 * whole.energy_j:
+        trial.tail_j = tail_j
+        trial.tail_uncertainty_j = max(0.0, whole.uncertainty_j - trial.uncertainty_j)
+        trial.tail_provenance = whole.provenance

@@ -1,0 +1,250 @@
+"""The ledger on disk: one SQLite file in WAL mode, one writer, any number of readers.
+
+Every change is one transaction, so a process that is killed leaves either all of a step (its measurement, its joules,
+its trial's state) or nothing of it. What a step has used so far is kept beside the entries as *in flight* by a
+heartbeat; it becomes an entry when the step is settled, or when the folder is opened again after a kill, never both.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import astuple
+from pathlib import Path
+
+from ecoml.energy import DomainEnergy, Energy, Provenance, Purpose
+from ecoml.errors import StorageError
+from ecoml.run.schema import SCHEMA_VERSION, bring_up_to_date, version_of
+from ecoml.run.snapshot import PowerSample, Progress, Shared, Snapshot, read_snapshot, read_trace, snapshot_of
+from ecoml.trial import Measurement, Trial, TrialState
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Pending",
+    "PowerSample",
+    "Progress",
+    "Shared",
+    "Snapshot",
+    "Store",
+    "read_snapshot",
+    "read_trace",
+]
+
+Pending = Mapping[tuple[Purpose, int | None], Energy]
+"""Joules not yet entered, by what they were spent on and for which trial (None: for none)."""
+
+
+class Store:
+    """The one writer of a ledger file. Safe to use from several threads."""
+
+    def __init__(self, path: Path, *, create: bool) -> None:
+        version = 0 if create else version_of(path)
+        self.path = path
+        self._connection = connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._lock = threading.RLock()
+        self._in_flight = True  # as far as is known of a file that someone else wrote
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        if version < SCHEMA_VERSION:
+            with self.transaction():
+                bring_up_to_date(connection, version)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of it or nothing of it."""
+        with self._lock:
+            if self._connection.in_transaction:
+                yield
+                return
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException as error:
+                self._in_flight = True
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError):
+                    raise StorageError(
+                        f"{self.path}: {error}; what was measured before is safe: make room, then go on with"
+                        " `ecoml resume`"
+                    ) from error
+                raise
+
+    def set(self, key: str, value: object, provenance: Provenance | None = None) -> None:
+        """Keep a setting (a JSON value); one in joules comes with where they are from."""
+        with self.transaction():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO setting (key, value, provenance) VALUES (?, ?, ?)",
+                (key, json.dumps(value), provenance),
+            )
+
+    def add_trial(self, trial: Trial) -> None:
+        """A trial was started."""
+        with self.transaction():
+            self._connection.execute(
+                "INSERT INTO trial (number, config, state) VALUES (?, ?, ?)",
+                (trial.number, json.dumps(dict(trial.config)), trial.state.value),
+            )
+
+    def set_state(self, trial: Trial, traceback: str | None = None) -> None:
+        """A trial's state has changed."""
+        with self.transaction():
+            self._connection.execute(
+                "UPDATE trial SET state = ?, failure = ?, traceback = ? WHERE number = ?",
+                (trial.state.value, trial.failure, traceback, trial.number),
+            )
+
+    def add_measurement(
+        self,
+        trial: int,
+        step: int,
+        measurement: Measurement,
+        provenance: Provenance,
+        evaluation_j: float,
+        spent_j: float,
+        edge_j: float = 0.0,
+    ) -> None:
+        """A run has yielded. `measurement.energy_j` is what the step took; `spent_j` the whole search so far."""
+        figure = measurement.energy_j, measurement.uncertainty_j, provenance, edge_j
+        with self.transaction():
+            self._connection.execute(
+                "INSERT INTO measurement (trial, step, accuracy, evaluation_j, spent_j, at, energy_j, uncertainty_j,"
+                " provenance, edge_j) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (trial, step, measurement.accuracy, evaluation_j, spent_j, time.time(), *figure),
+            )
+
+    def add_test(self, trial: int, step: int, accuracy: float) -> None:
+        """A model of the front has seen the test set."""
+        with self.transaction():
+            self._connection.execute("INSERT OR REPLACE INTO test VALUES (?, ?, ?)", (trial, step, accuracy))
+
+    def add_gap(self, text: str) -> None:
+        """Something could not be metered."""
+        with self.transaction():
+            self._connection.execute("INSERT INTO gap (at, text) VALUES (?, ?)", (time.time(), text))
+
+    def enter(self, pending: Pending) -> None:
+        """Enter joules for good; they are no longer in flight."""
+        at = time.time()
+        with self.transaction():
+            self._forget_in_flight()
+            self._connection.executemany(
+                "INSERT INTO entry (at, purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [(at, *row) for row in _rows(pending)],
+            )
+            for energy in pending.values():
+                for gap in energy.gaps:
+                    self.add_gap(gap)
+
+    def note_in_flight(self, pending: Pending) -> None:
+        """Remember what the present step has used so far, in case the process is killed."""
+        with self.transaction():
+            self._forget_in_flight()
+            rows = list(_rows(pending))
+            self._connection.executemany("INSERT INTO in_flight VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            self._in_flight = bool(rows)
+
+    def _forget_in_flight(self) -> None:
+        """Most steps are shorter than a heartbeat: then nothing is there, and no page is written for it."""
+        if self._in_flight:
+            self._connection.execute("DELETE FROM in_flight")
+            self._in_flight = False
+
+    def next_sitting(self) -> int:
+        """The number of a sitting that begins now."""
+        with self._lock:
+            return int(self._connection.execute("SELECT COALESCE(MAX(sitting), 0) + 1 FROM host").fetchone()[0])
+
+    def set_host(self, sitting: int, seconds: float, energy: Energy) -> None:
+        """What the meter has seen in a sitting so far, as one window."""
+        with self.transaction():
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO host (sitting, domain, seconds, energy_j, uncertainty_j, provenance, edge_j)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(sitting, domain, seconds, *_figure(part)) for domain, part in energy.domains.items()],
+            )
+
+    def set_idle(self, idle: Mapping[str, DomainEnergy]) -> None:
+        """Joules of an idle second, by domain."""
+        with self.transaction():
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO idle (domain, power_w, uncertainty_w, provenance, edge_w)"
+                " VALUES (?, ?, ?, ?, ?)",
+                [(domain, *_figure(part)) for domain, part in idle.items()],
+            )
+
+    def add_shared(self, domain: str, pid: int, name: str, seconds: float) -> None:
+        """Another process has used a metered domain for so many further seconds."""
+        with self.transaction():
+            self._connection.execute(
+                "INSERT INTO shared (domain, pid, name, seconds) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET seconds = seconds + excluded.seconds",
+                (domain, pid, name, seconds),
+            )
+
+    def add_power(self, samples: Iterable[PowerSample]) -> None:
+        """Samples of the trace."""
+        with self.transaction():
+            self._connection.executemany(
+                "INSERT INTO power (at, seconds, purpose, trial, domain, power_w, uncertainty_w, provenance,"
+                " utilisation, temperature_c, clock_mhz) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [astuple(sample) for sample in samples],
+            )
+
+    def in_flight_j(self) -> float:
+        """Joules of the present step as of the last heartbeat."""
+        with self._lock:
+            return float(self._connection.execute("SELECT TOTAL(energy_j) FROM in_flight").fetchone()[0])
+
+    def recover(self) -> float:
+        """After a kill: what was in flight becomes an entry, open trials are stopped. Returns the joules recovered."""
+        with self.transaction():
+            rows = self._connection.execute(
+                "SELECT purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j FROM in_flight"
+            ).fetchall()
+            at = time.time()
+            self._connection.executemany(
+                "INSERT INTO entry (at, purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [(at, *row) for row in rows],
+            )
+            self._connection.execute("DELETE FROM in_flight")
+            self._connection.execute(
+                "UPDATE trial SET state = ?, failure = ? WHERE state IN (?, ?)",
+                (TrialState.STOPPED, "interrupted", TrialState.RUNNING, TrialState.SUSPENDED),
+            )
+        return float(sum(row[3] for row in rows))
+
+    def forget_entries(self) -> None:
+        """Take back all entries: the caller turned out to bring its own energy."""
+        with self.transaction():
+            for table in ("in_flight", "entry", "gap", "host", "idle", "shared", "power"):
+                self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names from this line
+
+    def snapshot(self) -> Snapshot:
+        """All that the ledger holds now."""
+        with self._lock:
+            return snapshot_of(self._connection)
+
+    def close(self) -> None:
+        """Close the file. May be called twice."""
+        with self._lock:
+            self._connection.close()
+
+
+def _rows(pending: Pending) -> Iterator[tuple[str, int | None, str, float, float, str, float]]:
+    for (purpose, trial), energy in pending.items():
+        for domain, part in energy.domains.items():
+            yield purpose.value, trial, domain, *_figure(part)
+
+
+def _figure(part: DomainEnergy) -> tuple[float, float, str, float]:
+    """Joules, half-width, provenance, and what the edges have of the half-width, as all tables keep them."""
+    return part.energy_j, part.uncertainty_j, part.provenance.value, part.edge_j

@@ -1,0 +1,133 @@
+"""Warm start: what another run found out, kept in this run's folder, so that it needs no other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ecoml.energy import Provenance, comparable, weakest
+from ecoml.errors import SpaceError, UsageError
+from ecoml.run.folder import LEDGER, read_settings
+from ecoml.run.snapshot import read_snapshot
+from ecoml.space import Space
+from ecoml.trial import Point, Trial, TrialState
+
+FILE = "warm-start.json"
+
+
+@dataclass(frozen=True, slots=True)
+class WarmStart:
+    """The trials of another run, which inform a strategy and count for nothing else.
+
+    Attributes:
+        run: That run's folder.
+        problem: What it trained.
+        trials: Its trials that this space knows, all ended, numbered from -len(trials) to -1.
+        left_out: How many of its trials have values outside this space.
+    """
+
+    run: str
+    problem: str
+    trials: tuple[Trial, ...]
+    left_out: int = 0
+
+    @classmethod
+    def of_run(cls, directory: str | Path, space: Space) -> WarmStart:
+        """The trials of a run folder.
+
+        Raises:
+            RunFolderError: Not a run folder, or a newer one.
+            UsageError: Its space has other parameters than `space`, or none of its trials can be used.
+        """
+        path = Path(directory)
+        settings = read_settings(path)
+        _refuse_other_parameters(path, Space.from_dict(settings["space"], where=str(path / "run.toml")), space)
+        trials = [trial for trial in read_snapshot(path / LEDGER).trials if trial.state.ended or trial.curve]
+        known, outside = [], ""
+        for trial in trials:
+            try:
+                space.validate(trial.config)
+            except SpaceError as error:
+                outside = outside or str(error)
+                continue
+            known.append(trial)
+        if not any(trial.curve for trial in known):
+            why = f"no trial of it lies in this space ({outside})" if outside else "it has no measurement"
+            raise UsageError(f"{path}: nothing to start from, since {why}; name another run, or leave --warm-start out")
+        for number, trial in enumerate(known, start=-len(known)):
+            trial.number = number
+            if not trial.state.ended:
+                trial.state = TrialState.STOPPED
+        return cls(str(path), str(settings["run"]["problem"]), tuple(known), len(trials) - len(known))
+
+    @property
+    def provenance(self) -> Provenance:
+        """Source of its energies: that of the weakest."""
+        return weakest(point.provenance for trial in self.trials for point in trial.curve)
+
+    def refuse_mixture(self, now: Provenance) -> None:
+        """Refuse a search whose joules are of another kind: a surrogate would compare them as if they were the same.
+
+        Raises:
+            UsageError: They are.
+        """
+        if not comparable(self.provenance, now):
+            raise UsageError(
+                f"{self.run}: its energy is {self.provenance} and that of this search is {now}, which cannot be"
+                f" compared; start from a run whose energy is {now}, or leave --warm-start out"
+            )
+
+    def to_settings(self) -> dict[str, Any]:
+        """For `run.toml`."""
+        return {
+            "run": self.run,
+            "problem": self.problem,
+            "trials": len(self.trials),
+            "left_out": self.left_out,
+            "provenance": self.provenance.value,
+        }
+
+    def to_json(self) -> str:
+        """For the run folder."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> WarmStart:
+        """What `to_json` wrote."""
+        kept = json.loads(text)
+        return cls(kept["run"], kept["problem"], tuple(_trial(table) for table in kept["trials"]), kept["left_out"])
+
+
+def about_warm_start(settings: Mapping[str, Any], strategy: str) -> str:
+    """What a search starts from, in a sentence; `settings` as in `run.toml`."""
+    left_out = f" ({settings['left_out']} more lie outside this space)" if settings["left_out"] else ""
+    use = "" if settings["learnt"] else f"; the strategy {strategy} learns nothing from them"
+    return f"warm start from {settings['trials']} trials of {settings['run']} on {settings['problem']}{left_out}{use}"
+
+
+def _trial(table: Mapping[str, Any]) -> Trial:
+    curve = [Point(**{**point, "provenance": Provenance(point["provenance"])}) for point in table["curve"]]
+    tail = table["tail_provenance"]
+    return Trial(
+        **{
+            **table,
+            "state": TrialState(table["state"]),
+            "curve": curve,
+            "tail_provenance": None if tail is None else Provenance(tail),
+        }
+    )
+
+
+def _refuse_other_parameters(path: Path, theirs: Space, ours: Space) -> None:
+    missing = [name for name in ours.parameters if name not in theirs.parameters]
+    unknown = [name for name in theirs.parameters if name not in ours.parameters]
+    if missing or unknown:
+        parts = [f"it lacks {', '.join(missing)}"] if missing else []
+        parts += [f"this space lacks {', '.join(unknown)}"] if unknown else []
+        raise UsageError(
+            f"{path}: its search space has other parameters: {' and '.join(parts)};"
+            " start from a run on the same parameters, or leave --warm-start out"
+        )

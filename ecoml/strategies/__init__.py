@@ -1,0 +1,70 @@
+"""Search strategies: what proposes configurations, behind one protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ecoml.errors import UsageError
+from ecoml.shipped import shipped
+from ecoml.space import Space
+from ecoml.strategies.base import Continue, Decision, End, Start, Strategy
+
+if TYPE_CHECKING:
+    from ecoml.strategies.registry import StrategyFile
+
+__all__ = ["Continue", "Decision", "End", "Start", "Strategy", "available_strategies", "create_strategy"]
+
+_BAYES = ("bayes", "multi-objective Bayesian optimisation of accuracy and energy (the default)")
+
+
+def create_strategy(name_or_path: str | Path, space: Space, seed: int) -> Strategy:
+    """A strategy by name, or from a strategy file.
+
+    Args:
+        name_or_path: `bayes`, the name of a shipped baseline, or the path of a TOML file.
+        space: What to search.
+        seed: ≥ 0; same seed, same decisions.
+
+    Raises:
+        UsageError: No strategy of this name, a file that cannot be used, or a negative seed.
+    """
+    if seed < 0:
+        raise UsageError(f"the seed must not be negative, and {seed} is")
+    if str(name_or_path) == _BAYES[0]:
+        from ecoml.strategies.bayes import Bayes
+
+        return Bayes(space, seed)
+    from ecoml.strategies.registry import read_strategy
+
+    return read_strategy(_find(name_or_path)).create(space, seed)
+
+
+def available_strategies() -> list[tuple[str, str]]:
+    """Name and description of every strategy that can be named, those included whose package is not installed."""
+    from ecoml.strategies.registry import read_strategy
+
+    return [_BAYES, *((path.stem, _described(read_strategy(path))) for path in _baselines())]
+
+
+def _described(file: StrategyFile) -> str:
+    from ecoml.strategies.peers import missing
+
+    if missing(file.package):
+        return f"{file.description}; {file.package} is not installed: pip install 'ecoml[peers]'"
+    return file.description
+
+
+def _baselines() -> list[Path]:
+    return sorted(shipped("baselines").glob("*.toml"))
+
+
+def _find(name_or_path: str | Path) -> Path:
+    for path in _baselines():
+        if path.stem == str(name_or_path):
+            return path
+    path = Path(name_or_path)
+    if path.suffix == ".toml" or path.exists():
+        return path
+    known = ", ".join(["bayes", *(baseline.stem for baseline in _baselines())])
+    raise UsageError(f"no strategy is called {str(name_or_path)!r}; use one of {known}, or the path of a .toml file")

@@ -1,0 +1,112 @@
+"""Asynchronous successive halving with two objectives (MO-ASHA).
+
+A new configuration is trained for `least` steps: the first rung. Of the trials that have reached a rung the best
+1/`factor` are trained `factor` times as long: the next rung, until the training ends. The best are those on the front
+of (accuracy, joules) at that rung, then those on the front of the rest, and so on; of the last front those that are
+far from the ones already taken come first.
+
+    Li et al., A system for massively parallel hyperparameter tuning (2020): rungs and promotion.
+    Schmucker et al., Multi-objective asynchronous successive halving (2021): ranking by fronts, and the ε-net in them.
+
+One trial at a time, so what to do next is a function of the trials told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecoml.errors import UsageError
+from ecoml.pareto import front_indices
+from ecoml.space import Space
+from ecoml.strategies.base import Continue, Decision, Start
+from ecoml.strategies.random import RandomSearch
+from ecoml.trial import Trial, TrialState
+
+
+class Halving:
+    """Promotes the best third of each rung; starts a random configuration where there is none to promote.
+
+    Args:
+        space: What to search.
+        seed: ≥ 0; the sequence of new configurations follows from it.
+        least: Steps of the first rung.
+        factor: By which a rung is longer, and more selective, than the one before.
+
+    Raises:
+        UsageError: A rung that is no longer than the one before, or has no step.
+    """
+
+    def __init__(self, space: Space, seed: int, least: int = 1, factor: int = 3) -> None:
+        if least < 1 or factor < 2:
+            raise UsageError(f"halving needs at least 1 step and a factor of 2, not {least} and {factor}")
+        self._design = RandomSearch(space, seed)
+        self._least = least
+        self._factor = factor
+        self._trials: dict[int, Trial] = {}
+        self._best: dict[int, tuple[int, list[int]]] = {}  # rung → trials that have reached it, the best of them
+
+    def tell(self, trial: Trial) -> None:
+        """Remember the trial as it is now."""
+        self._design.tell(trial)
+        self._trials[trial.number] = trial
+
+    def ask(self) -> Decision:
+        """The highest promotion that is due, else a new configuration; `End` when there is none."""
+        trials = [self._trials[number] for number in sorted(self._trials)]
+        decision: Decision | None = None
+        rung = self._least
+        while reached := [trial for trial in trials if trial.step >= rung]:
+            if (trial := self._due(reached, rung)) is not None:
+                decision = Continue(trial.number, self._factor * rung - trial.step)
+            rung *= self._factor
+        if decision is not None:
+            return decision
+        new = self._design.ask()
+        return Start(new.config, self._least) if isinstance(new, Start) else new
+
+    def _due(self, reached: Sequence[Trial], rung: int) -> Trial | None:
+        """The best trial that waits at a rung and is among the best 1/factor of all that have reached it."""
+        if rung not in self._best or self._best[rung][0] != len(reached):
+            points = [trial.curve[rung - 1] for trial in reached]
+            accuracy, energy_j = np.array([p.accuracy for p in points]), np.array([p.energy_j for p in points])
+            best = ranking(accuracy, energy_j, len(reached) // self._factor)
+            self._best[rung] = len(reached), [reached[i].number for i in best]
+        for number in self._best[rung][1]:
+            trial = self._trials[number]
+            if trial.state is TrialState.SUSPENDED and trial.step < self._factor * rung:
+                return trial
+        return None
+
+
+def ranking(accuracy: NDArray[np.float64], energy_j: NDArray[np.float64], count: int) -> list[int]:
+    """Indices of the best `count` of (n,) accuracies and joules: front by front, the last one spread out."""
+    order: list[int] = []
+    rest = np.arange(len(accuracy))
+    while len(order) < count and len(rest):
+        front = front_indices(accuracy[rest], energy_j[rest])
+        if not len(front):  # nothing finite is left
+            break
+        whole = len(order) + len(front) <= count
+        order += rest[front[::-1]].tolist() if whole else _spread_out(rest[front], accuracy, energy_j)
+        rest = np.delete(rest, front)
+    return order[:count]
+
+
+def _spread_out(front: NDArray[np.intp], accuracy: NDArray[np.float64], energy_j: NDArray[np.float64]) -> list[int]:
+    """The most accurate first, then always the one farthest from those taken (an ε-net)."""
+    points = np.column_stack([_scaled(accuracy[front]), _scaled(energy_j[front])])
+    taken = [int(np.argmax(points[:, 0]))]
+    distance = np.linalg.norm(points - points[taken[0]], axis=1)
+    while len(taken) < len(front):
+        distance[taken] = -1.0
+        taken.append(int(np.argmax(distance)))
+        distance = np.minimum(distance, np.linalg.norm(points - points[taken[-1]], axis=1))
+    return [int(front[i]) for i in taken]
+
+
+def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    scaled: NDArray[np.float64] = (values - values.min()) / (np.ptp(values) or 1.0)
+    return scaled

@@ -1,0 +1,120 @@
+"""Candidates: configurations that have not been seen, from among which the acquisition function chooses.
+
+Notation: U is m×d in the unit cube, X is m×D (`features.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecoml.space import Choice, Float, Space
+from ecoml.strategies.bayes.features import Features
+from ecoml.strategies.enumeration import Key, Lattice, all_levels, key
+from ecoml.strategies.random import sobol
+from ecoml.trial import Config
+
+Array = NDArray[np.float64]
+
+_STEPS = (0.3, 0.1)  # of moves from an incumbent, as shares of a parameter's range: half of them far, half near
+_FEWEST = 20  # candidates that are left, however near
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Candidates: m configurations, their points U (m, d) and their features X (m, D)."""
+
+    configs: list[dict[str, Any]]
+    u: Array
+    x: Array
+
+    def __add__(self, other: Pool) -> Pool:
+        return Pool(self.configs + other.configs, np.concatenate([self.u, other.u]), np.concatenate([self.x, other.x]))
+
+    def take(self, indices: NDArray[np.intp]) -> Pool:
+        """Some of them, in this order."""
+        return Pool([self.configs[i] for i in indices], self.u[indices], self.x[indices])
+
+
+class Candidates:
+    """Draws pools from a space.
+
+    Args:
+        space: What to search.
+        listed: A space with no more configurations than that is listed in full instead.
+    """
+
+    def __init__(self, space: Space, listed: int) -> None:
+        self._space = space
+        self._features = Features(space)
+        listable = space.size is not None and space.size <= listed
+        self._lattice = Lattice(space, all_levels(space)) if listable else None
+        free = space.free.values()
+        self._is_choice = np.array([isinstance(p, Choice) for p in free], dtype=bool)
+        # A move that leaves an Int where it is would be wasted, so the least move of one is a bin.
+        self._least = np.array([0.0 if isinstance(p, Float) else 1.0 / p.count for p in free])
+
+    @property
+    def groups(self) -> NDArray[np.intp]:
+        """Of the columns of X, which belong together (D,)."""
+        return self._features.groups
+
+    def pool(self, configs: Sequence[Config]) -> Pool:
+        """These very configurations."""
+        u = np.array([self._space.encode(config) for config in configs]).reshape(-1, self._space.dimension)
+        return Pool([dict(config) for config in configs], u, self._features(configs, u))
+
+    def spread(self, centres: Array, known: Array, seen: set[Key], count: int, apart: float, seed: int) -> Pool:
+        """A pool of at most `count`: half of it over the whole space, half around `centres` (k, d).
+
+        Configurations whose keys are in `seen` are left out, and so are those nearer than `apart` to one of `known`
+        (n, d), unless hardly any would be left.
+        """
+        if self._lattice is not None:
+            return self._unseen((self._lattice[i] for i in range(self._lattice.size)), seen)
+        half = max(1, count // 2)
+        rng = np.random.default_rng([seed, 0])
+        wide = sobol(self._space.dimension, 1 << (half - 1).bit_length(), seed=seed)[:half]
+        scale = np.where(rng.random((half, 1)) < 0.5, *_STEPS) * max(1.0, apart / _STEPS[1])
+        pool = self._unseen(
+            (self._space.decode(p) for p in np.concatenate([wide, self._moved(centres, scale, rng)])), seen
+        )
+        if apart > 0 and pool.configs and len(known):
+            nearest = np.sqrt(((pool.u[:, None] - known[None]) ** 2).sum(-1)).min(1)
+            kept = np.flatnonzero(nearest >= apart)
+            pool = pool.take(kept if len(kept) >= _FEWEST else np.argsort(-nearest, kind="stable")[:_FEWEST])
+        return pool
+
+    def near(self, centres: Array, seen: set[Key], count: int, scale: float, seed: int) -> Pool:
+        """A pool of at most `count` around `centres` (k, d), moved by about `scale` of a range; `seen` as above."""
+        if self._lattice is not None:
+            return self.pool([])
+        rng = np.random.default_rng([seed, 1])
+        moved = self._moved(centres, np.full((count, 1), scale), rng)
+        return self._unseen((self._space.decode(point) for point in moved), seen)
+
+    def _moved(self, centres: Array, scale: Array, rng: np.random.Generator) -> Array:
+        """Points (m, d), each one of the centres with some of its coordinates moved by about `scale` (m, 1).
+
+        What would leave the cube is reflected: clipping would heap candidates up on its faces.
+        """
+        count, d = len(scale), self._space.dimension
+        start = centres[rng.integers(len(centres), size=count)]
+        move = rng.normal(size=(count, d)) * scale
+        move = np.copysign(np.maximum(np.abs(move), self._least), move)
+        moved = rng.random((count, d)) < max(0.3, min(1.0, 2.0 / d))
+        moved[np.arange(count), rng.integers(d, size=count)] = True
+        reflected = 1.0 - np.abs(1.0 - np.abs(start + move))
+        target = np.where(self._is_choice, rng.random((count, d)), np.clip(reflected, 0.0, 1.0))
+        return np.where(moved, target, start)
+
+    def _unseen(self, configs: Iterable[Config], seen: set[Key]) -> Pool:
+        new: dict[Key, Config] = {}
+        for config in configs:
+            if (config_key := key(config)) not in seen:
+                new.setdefault(config_key, config)
+        return self.pool(list(new.values()))

@@ -1,0 +1,57 @@
+"""How far a trial is trained before it is decided upon again.
+
+A new configuration gets a screening; one that is gone on with grows by a factor. Where energy is metered, a stretch
+that was reasoned takes at least `_THINKING` times the joules of the decision before it: with trainings of a second,
+decisions are fewer and stretches longer, and the optimiser's share of the energy stays small whatever a training costs.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ecoml.energy import Provenance
+from ecoml.strategies.bayes.observations import Evidence
+
+FIRST_STEPS = 2
+"""Of a new trial; then it is looked at whether it repeats another."""
+
+_SCREENING_SHARE = 0.06  # of a whole training that a new configuration is given
+_SCREENING_LEAST = 3, 0.25  # steps, but no more than that share: the first steps of a short training say little
+_SCREENING = 5  # steps, as long as the length of a training is not known
+_GROWTH = 1.35  # by this factor a trial's steps grow when it is gone on with
+_THINKING = 25.0
+_DECISION_S = 0.02, 2e-7  # CPU seconds of a decision: constant, and for each pair of observations
+_CPU_W = 4.0  # of one busy CPU and what it keeps awake
+
+
+class Pace:
+    """Lengths of stretches, in steps.
+
+    Args:
+        evidence: What is known; None: nothing.
+    """
+
+    def __init__(self, evidence: Evidence | None) -> None:
+        self._least_j = 0.0
+        self.screening = _SCREENING
+        if evidence is None:
+            return
+        measured = evidence.trials[: evidence.measured]
+        if measured[0].provenance is not Provenance.REPORTED:
+            constant_s, pair_s = _DECISION_S
+            self._least_j = _THINKING * _CPU_W * (constant_s + pair_s * len(evidence.y) ** 2)
+        if evidence.length is not None:
+            steps, share = _SCREENING_LEAST
+            least = min(steps, math.floor(share * evidence.length))
+            self.screening = max(1, least, math.ceil(_SCREENING_SHARE * evidence.length))
+
+    def first(self, step_j: float | None = None) -> int:
+        """Steps of a new trial whose steps take about `step_j` joules each."""
+        return max(min(FIRST_STEPS, self.screening), self._worth_it(step_j))
+
+    def further(self, done: int, step_j: float) -> int:
+        """Steps by which a trial that has done so many is gone on with."""
+        return max(1, math.ceil(_GROWTH * done) - done, self._worth_it(step_j))
+
+    def _worth_it(self, step_j: float | None) -> int:
+        return math.ceil(self._least_j / step_j) if step_j else 0

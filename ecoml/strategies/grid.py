@@ -1,0 +1,101 @@
+"""Grid search: a few levels per parameter, every combination of them or a random part."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from ecoml.errors import UsageError
+from ecoml.space import Choice, Int, Parameter, Space
+from ecoml.strategies.base import Decision, End, Start
+from ecoml.strategies.enumeration import Key, Lattice, Permutation, key
+from ecoml.trial import Trial
+
+Endpoints = Literal["both", "lower", "none"]
+Order = Literal["random", "sequential"]
+
+
+class GridSearch:
+    """Walks through a grid; ends when it is done.
+
+    Args:
+        space: What to search.
+        seed: ≥ 0; gives the random order and the random part.
+        levels: Levels of each numeric parameter, evenly spaced on its own scale; whole numbers are rounded and may come
+            to fewer. A Choice has all its options, and a parameter exists only where its conditions hold.
+        endpoints: `both` ends are levels; `lower` leaves the upper one out; `none` takes the middles of equal parts.
+        order: `random` or `sequential` (the last parameter varies fastest).
+        subset: Only so many configurations of the grid, drawn at random; None: all.
+
+    Raises:
+        UsageError: Fewer than two levels or an empty subset.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        seed: int,
+        levels: int = 5,
+        endpoints: Endpoints = "both",
+        order: Order = "random",
+        subset: int | None = None,
+    ) -> None:
+        if levels < 2:
+            raise UsageError(f"a grid needs at least 2 levels, not {levels}")
+        if subset is not None and subset < 1:
+            raise UsageError(f"a grid's subset must have at least 1 configuration, not {subset}")
+        positions = _positions(levels, endpoints)
+        self._lattice = Lattice(space, {name: _levels(p, positions) for name, p in space.free.items()})
+        size = self._lattice.size
+        self._order: Sequence[int] | Permutation = range(size) if order == "sequential" else Permutation(size, seed)
+        self._count = size
+        if subset is not None and subset < size:
+            drawn = Permutation(size, seed)
+            part = [drawn[n] for n in range(subset)]
+            self._order, self._count = sorted(part) if order == "sequential" else part, subset
+        self._next = 0
+        self._seen: set[Key] = set()
+
+    @property
+    def size(self) -> int:
+        """Number of configurations to try."""
+        return self._count
+
+    def ask(self) -> Decision:
+        """The next configuration of the grid that has not been seen, to be trained to its end; `End` after the last."""
+        while self._next < self._count:
+            config = self._lattice[self._order[self._next]]
+            self._next += 1
+            config_key = key(config)
+            if config_key not in self._seen:
+                self._seen.add(config_key)
+                return Start(config)
+        return End(f"all {self._count} configurations of the grid have been tried")
+
+    def tell(self, trial: Trial) -> None:
+        """Remember its configuration; how it went makes no difference."""
+        self._seen.add(key(trial.config))
+
+
+def _positions(levels: int, endpoints: Endpoints) -> list[float]:
+    """Levels as shares of the way from the lower to the upper end."""
+    if endpoints == "both":
+        return [i / (levels - 1) for i in range(levels)]
+    if endpoints == "lower":
+        return [i / levels for i in range(levels)]
+    return [(i + 0.5) / levels for i in range(levels)]
+
+
+def _levels(parameter: Parameter, positions: Sequence[float]) -> tuple[Any, ...]:
+    if isinstance(parameter, Choice):
+        return tuple(parameter.options)
+    # An Int decodes by bins of equal width, which would give its upper end even where the grid leaves it out.
+    levels = [_between(parameter, p) if isinstance(parameter, Int) else parameter.decode(p) for p in positions]
+    return tuple(dict.fromkeys(levels))
+
+
+def _between(parameter: Int, position: float) -> int:
+    """The whole number nearest to a share of the way from the lower to the upper end, on the parameter's scale."""
+    low, high = parameter.low, parameter.high
+    return round(low * math.exp(position * math.log(high / low)) if parameter.log else low + position * (high - low))

@@ -1,0 +1,187 @@
+"""Optuna's samplers and pruners as they come, each with its defaults.
+
+The study holds every trial that was told, whole: each point is reported to the pruner when it comes, and a trial that
+the pruner gives up is left suspended and never gone on with. Each proposal is made by a fresh sampler, seeded with the
+number of trials told, on a copy of the study: a search that was interrupted goes on as it would have. What a sampler
+keeps between proposals to save time is lost by that (of those here only the starting point of the GP sampler's fit).
+
+Optuna does not prune with two objectives, so a pruner goes with accuracy alone. A proposal that was made before is
+replaced by a random one that was not: Optuna itself would train it again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ecoml.space import Choice, Float, Parameter, Space
+from ecoml.strategies.base import Continue, Decision, End, Start
+from ecoml.strategies.enumeration import key
+from ecoml.strategies.peers import quiet, require
+from ecoml.strategies.random import RandomSearch
+from ecoml.trial import Config, Trial, TrialState
+
+if TYPE_CHECKING:
+    import optuna
+
+Sampler = Literal["tpe", "gp", "nsga2"]
+Pruner = Literal["none", "median", "hyperband"]
+
+
+class OptunaSearch:
+    """Proposes what an Optuna sampler proposes, and leaves what an Optuna pruner prunes.
+
+    Args:
+        space: What to search.
+        seed: ≥ 0; same seed and same trials, same proposals.
+        sampler: `tpe` and `gp` maximise the accuracy at the end of a training; `nsga2` also minimises its joules.
+        pruner: Asked after every measurement; `none`: whole trainings.
+
+    Raises:
+        UsageError: Optuna is not installed.
+    """
+
+    def __init__(self, space: Space, seed: int, sampler: Sampler = "tpe", pruner: Pruner = "none") -> None:
+        require("optuna")
+        self._space = space
+        self._seed = seed
+        self._sampler = sampler
+        self._pruner = _pruner(pruner)
+        self._prunes = pruner != "none"
+        self._study = self._new_study(self._new_sampler(0) if sampler == "nsga2" else _random())
+        self._design = RandomSearch(space, seed)  # for what was proposed before
+        self._mirrors: dict[int, optuna.Trial] = {}  # of the trials that have not ended for Optuna
+        self._trials: dict[int, Trial] = {}
+        self._reported: dict[int, int] = {}
+        self._pruned: dict[int, bool] = {}
+        self._asked = 0  # proposals since the last new trial was told
+
+    def tell(self, trial: Trial) -> None:
+        """Report its new points; tell Optuna its end, also where the pruner gives it up."""
+        number = trial.number
+        if number not in self._reported:
+            self._design.tell(trial)
+            self._asked = 0
+            self._study.enqueue_trial(_free(self._space, trial.config))
+            mirror = self._study.ask()
+            suggest(self._space, mirror)
+            self._mirrors[number], self._reported[number], self._pruned[number] = mirror, 0, False
+        self._trials[number] = trial
+        if number in self._mirrors:
+            self._report(trial)
+
+    def ask(self) -> Decision:
+        """Go on with the trial that is not pruned, or start what the sampler proposes; `End` when all were tried."""
+        for number in sorted(self._mirrors):
+            if self._trials[number].state is TrialState.SUSPENDED:
+                return Continue(number, 1 if self._prunes else None)
+        steps = 1 if self._prunes else None
+        unseen = self._design.peek()
+        if unseen is None:
+            return End("every configuration has been tried")
+        config = self._proposal()
+        if key(config) in self._design.seen:
+            config = unseen
+        self._design.leave_out(config)
+        self._asked += 1
+        return Start(config, steps)
+
+    def _report(self, trial: Trial) -> None:
+        import optuna
+
+        number, mirror = trial.number, self._mirrors[trial.number]
+        if self._sampler != "nsga2":
+            for point in trial.curve[self._reported[number] :]:
+                mirror.report(point.accuracy, point.step)
+                self._pruned[number] = self._prunes and mirror.should_prune()
+        self._reported[number] = trial.step
+        states = optuna.trial.TrialState
+        if trial.state is TrialState.FINISHED and trial.accuracy is not None:
+            values = [trial.accuracy, trial.energy_j] if self._sampler == "nsga2" else [trial.accuracy]
+            self._study.tell(mirror, values)
+        elif trial.state is TrialState.STOPPED and trial.curve and self._sampler != "nsga2":
+            self._study.tell(mirror, state=states.PRUNED)
+        elif trial.state.ended:
+            self._study.tell(mirror, state=states.FAIL)
+        elif trial.state is TrialState.SUSPENDED and self._pruned[number]:
+            self._study.tell(mirror, state=states.PRUNED)
+        else:
+            return
+        del self._mirrors[number]
+
+    def _proposal(self) -> dict[str, Any]:
+        entropy = np.random.SeedSequence([self._seed, len(self._trials), self._asked])
+        study = self._new_study(self._new_sampler(int(entropy.generate_state(1)[0])))
+        study.add_trials(self._study.get_trials(deepcopy=False))
+        with quiet("optuna"):
+            return suggest(self._space, study.ask())
+
+    def _new_study(self, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+        import optuna
+
+        up, down = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
+        directions = [up, down] if self._sampler == "nsga2" else [up]
+        with quiet("optuna"):
+            # The name decides which bracket of Hyperband a trial falls into.
+            return optuna.create_study(
+                study_name=f"seed {self._seed}", sampler=sampler, pruner=self._pruner, directions=directions
+            )
+
+    def _new_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+        import optuna
+
+        match self._sampler:
+            case "tpe":
+                return optuna.samplers.TPESampler(seed=seed)
+            case "gp":
+                return optuna.samplers.GPSampler(seed=seed)
+            case "nsga2":
+                return optuna.samplers.NSGAIISampler(seed=seed)
+
+
+def suggest(space: Space, trial: optuna.Trial) -> dict[str, Any]:
+    """The configuration that an Optuna trial suggests: parents first, and only what exists with their values."""
+    values: dict[str, Any] = dict(space.fixed)
+    decided: dict[str, bool] = dict.fromkeys(space.fixed, True)
+
+    def exists(name: str) -> bool:
+        if name not in decided:
+            parameter = space.free[name]
+            conditions = (parameter.when or {}).items()
+            decided[name] = all(exists(parent) and values[parent] in wanted for parent, wanted in conditions)
+            if decided[name]:
+                values[name] = _suggest_one(name, parameter, trial)
+        return decided[name]
+
+    return {name: values[name] for name in space.parameters if exists(name)}
+
+
+def _suggest_one(name: str, parameter: Parameter, trial: optuna.Trial) -> Any:
+    if isinstance(parameter, Choice):
+        return trial.suggest_categorical(name, list(parameter.options))
+    if isinstance(parameter, Float):
+        return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
+    return trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log)
+
+
+def _free(space: Space, config: Config) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name in space.free}
+
+
+def _random() -> optuna.samplers.BaseSampler:
+    import optuna
+
+    return optuna.samplers.RandomSampler(seed=0)  # it is never asked: what it would propose is told
+
+
+def _pruner(name: Pruner) -> optuna.pruners.BasePruner:
+    import optuna
+
+    match name:
+        case "median":
+            return optuna.pruners.MedianPruner()
+        case "hyperband":
+            return optuna.pruners.HyperbandPruner()
+        case "none":
+            return optuna.pruners.NopPruner()

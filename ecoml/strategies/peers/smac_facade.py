@@ -1,0 +1,206 @@
+"""SMAC's facades as they come, each with its defaults (Lindauer et al., SMAC3, 2022).
+
+SMAC asks for configurations, with its multi-fidelity facade each at a budget of steps, and is told the accuracy there,
+no joules. It remembers more than it was told: brackets, a forest that is fitted every eighth time, random generators.
+So it is never restored but played again: a fresh facade asks for the same as the old one, and what was measured is
+told at once, until it asks for something new. A search that was interrupted goes on as it would have.
+
+`multi-fidelity` is Hyperband with a random forest. SMAC itself starts a training anew for every longer budget; here
+the suspended one is continued and only the steps that are added cost, which flatters SMAC. Its longest budget is the
+length of a training, which nobody knows before one has ended: the first is trained whole (SMAC asks for the same
+configurations first, whatever the budgets are), and SMAC learns of it what it asks for.
+
+A failed training, and a configuration that may not be started, has accuracy 0; one that was stopped counts with the
+accuracy it had. What SMAC leaves of a finite space is tried at random, in whole trainings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal
+
+from ecoml.space import Choice, Float, Parameter, Space
+from ecoml.strategies.base import Continue, Decision, Goal, Start, any_config, ask_feasible
+from ecoml.strategies.enumeration import Key, key
+from ecoml.strategies.peers import quiet, require
+from ecoml.strategies.random import RandomSearch
+from ecoml.trial import Config, Trial, TrialState
+
+if TYPE_CHECKING:
+    from ConfigSpace import ConfigurationSpace
+    from ConfigSpace.hyperparameters import Hyperparameter
+    from smac.facade import AbstractFacade
+    from smac.runhistory import TrialInfo
+
+Facade = Literal["hyperparameter-optimization", "multi-fidelity"]
+
+_PATIENCE = 200  # configurations in a row that may not be started
+
+
+class SmacSearch:
+    """Does what a SMAC facade asks for.
+
+    Args:
+        space: What to search.
+        seed: ≥ 0; same seed and same trials, same proposals.
+        facade: `hyperparameter-optimization`: whole trainings. `multi-fidelity`: Hyperband over their steps.
+
+    Raises:
+        UsageError: SMAC is not installed.
+    """
+
+    def __init__(self, space: Space, seed: int, facade: Facade = "hyperparameter-optimization") -> None:
+        require("smac")
+        self._space = space
+        self._seed = seed
+        self._multi_fidelity = facade == "multi-fidelity"
+        self._length: int | None = None  # of a training in steps, once one has ended
+        self._feasible: Callable[[Config], bool] = any_config
+        self._design = RandomSearch(space, seed)  # for what SMAC leaves
+        self._trials: dict[Key, Trial] = {}
+        self._smac: AbstractFacade | None = None
+        self._open: list[TrialInfo] = []  # what SMAC has asked for and was not told yet
+
+    def pursue(self, goal: Goal) -> None:
+        """Start nothing that is not feasible."""
+        self._feasible = goal.feasible
+
+    def tell(self, trial: Trial) -> None:
+        """Remember the trial as it is now; the first that ends shows how long a training is."""
+        self._design.tell(trial)
+        self._trials[key(trial.config)] = trial
+        if self._multi_fidelity and self._length is None and trial.state is TrialState.FINISHED and trial.curve:
+            self._length, self._smac, self._open = trial.step, None, []
+
+    def ask(self) -> Decision:
+        """The first thing SMAC asks for that was not measured; at random what is left when it asks for nothing more."""
+        from joblib import parallel_config
+
+        refused = 0
+        # The forest would use all cores, and its main thread would sleep through most of that.
+        with quiet("smac"), parallel_config(backend="sequential"):
+            for info in self._requests():
+                config, steps = self._config(info), self._steps(info)
+                trial = self._trials.get(key(config))
+                if trial is None:
+                    if self._feasible(config):
+                        return Start(config, steps)
+                    refused += 1
+                    if refused == _PATIENCE:
+                        break
+                    self._answer(info, None)
+                elif trial.state.ended or (steps is not None and trial.step >= steps):
+                    self._answer(info, _accuracy(trial, steps))
+                    refused = 0
+                elif trial.state is TrialState.SUSPENDED:
+                    return Continue(trial.number, None if steps is None else steps - trial.step)
+        return ask_feasible(self._design, self._feasible)
+
+    def _requests(self) -> Iterator[TrialInfo]:
+        """What is open, then what SMAC asks for beyond that, until it has nothing more."""
+        from smac.main.exceptions import ConfigurationSpaceExhaustedException
+
+        if self._smac is None:
+            self._smac = self._new_facade() if self._space.dimension else None
+        yield from list(self._open)
+        while self._smac is not None:
+            try:
+                self._open.append(self._smac.ask())
+            except (StopIteration, ConfigurationSpaceExhaustedException):
+                return
+            yield self._open[-1]
+
+    def _answer(self, info: TrialInfo, accuracy: float | None) -> None:
+        from smac.runhistory import StatusType, TrialValue
+
+        assert self._smac is not None
+        status = StatusType.CRASHED if accuracy is None else StatusType.SUCCESS
+        self._smac.tell(info, TrialValue(cost=1.0 - (accuracy or 0.0), status=status), save=False)
+        self._open.remove(info)
+
+    def _steps(self, info: TrialInfo) -> int | None:
+        """To how many steps SMAC wants a configuration trained; None: to its end."""
+        if info.budget is None or self._length is None or info.budget >= self._length:
+            return None
+        return max(1, round(info.budget))
+
+    def _config(self, info: TrialInfo) -> dict[str, Any]:
+        values = dict(info.config) | self._space.fixed
+        return {
+            name: _value(self._space.free.get(name), values[name]) for name in self._space.parameters if name in values
+        }
+
+    def _new_facade(self) -> AbstractFacade:
+        from smac import HyperparameterOptimizationFacade, MultiFidelityFacade, Scenario
+
+        facade = MultiFidelityFacade if self._multi_fidelity else HyperparameterOptimizationFacade
+        budgets: Mapping[str, Any] = {"min_budget": 1, "max_budget": self._length or 1} if self._multi_fidelity else {}
+        with TemporaryDirectory() as folder:  # SMAC writes once, when it is made
+            scenario = Scenario(
+                configuration_space(self._space),
+                output_directory=Path(folder),
+                deterministic=True,
+                crash_cost=1.0,
+                seed=self._seed % 2**31,
+                **budgets,
+            )
+            smac = facade(scenario, logging_level=False, overwrite=True)
+        _sort_starts(smac)
+        return smac
+
+
+def configuration_space(space: Space) -> ConfigurationSpace:
+    """The free parameters as SMAC sees them; an option is its index."""
+    from ConfigSpace import AndConjunction, ConfigurationSpace, InCondition
+
+    theirs = {name: _hyperparameter(name, parameter) for name, parameter in space.free.items()}
+    conditions: list[Any] = []
+    for name, parameter in space.free.items():
+        wanted = {parent: values for parent, values in (parameter.when or {}).items() if parent in theirs}
+        each = [
+            InCondition(theirs[name], theirs[parent], [_theirs(space.free[parent], value) for value in values])
+            for parent, values in wanted.items()
+        ]
+        conditions += [AndConjunction(*each)] if len(each) > 1 else each
+    result = ConfigurationSpace()
+    result.add(*theirs.values(), *conditions)
+    return result
+
+
+def _hyperparameter(name: str, parameter: Parameter) -> Hyperparameter[Any, Any]:
+    from ConfigSpace import CategoricalHyperparameter, UniformFloatHyperparameter, UniformIntegerHyperparameter
+
+    if isinstance(parameter, Choice):
+        return CategoricalHyperparameter(name, list(range(len(parameter.options))))
+    if isinstance(parameter, Float):
+        return UniformFloatHyperparameter(name, parameter.low, parameter.high, log=parameter.log)
+    return UniformIntegerHyperparameter(name, parameter.low, parameter.high, log=parameter.log)
+
+
+def _theirs(parameter: Parameter, value: Any) -> Any:
+    return parameter.options.index(value) if isinstance(parameter, Choice) else value
+
+
+def _value(parameter: Parameter | None, value: Any) -> Any:
+    """A value of SMAC's as ecoml writes it; a fixed one (no parameter) as it is."""
+    if parameter is None:
+        return value
+    if isinstance(parameter, Choice):
+        return parameter.options[int(value)]
+    return float(value) if isinstance(parameter, Float) else int(value)
+
+
+def _accuracy(trial: Trial, steps: int | None) -> float | None:
+    """After so many steps; where it was left if it was stopped before, None if it failed before."""
+    if steps is not None and trial.step >= steps:
+        return trial.curve[steps - 1].accuracy
+    return None if trial.state is TrialState.FAILED else trial.accuracy
+
+
+def _sort_starts(smac: AbstractFacade) -> None:
+    """SMAC's local search starts from a set of configurations, whose order is another in each process: sort it."""
+    local: Any = smac._acquisition_maximizer._local_search  # type: ignore[attr-defined]
+    starts = local._get_init_points_from_previous_configs
+    local._get_init_points_from_previous_configs = lambda *given, **named: sorted(starts(*given, **named), key=repr)

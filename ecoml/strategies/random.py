@@ -1,0 +1,130 @@
+"""Random search: independent draws, or a scrambled Sobol' sequence that fills the space evenly.
+
+The seed gives one endless stream of points in the unit cube. Each proposal is the first one of it that has not been
+seen, so what comes next follows from the seed and from what was told, whichever process asks.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecoml.space import Space
+from ecoml.strategies.base import Decision, End, Start
+from ecoml.strategies.enumeration import Key, Lattice, Permutation, all_levels, key
+from ecoml.trial import Config, Trial
+
+Sampler = Literal["uniform", "sobol"]
+
+EXHAUSTED = End("every configuration has been tried")
+
+_BLOCK = 256  # points drawn at once; a power of two keeps Sobol' balanced
+_LISTABLE = 1 << 16  # finite spaces up to this size are worth walking through for what is left
+_PATIENCE = 10_000  # misses in a row that are no coincidence
+
+
+class RandomSearch:
+    """Proposes configurations at random and never the same one twice.
+
+    Args:
+        space: What to search.
+        seed: ≥ 0; the whole sequence of proposals follows from it.
+        sampler: `uniform`: independent draws. `sobol`: a scrambled Sobol' sequence.
+    """
+
+    def __init__(self, space: Space, seed: int, sampler: Sampler = "uniform") -> None:
+        self._space = space
+        self._seed = seed
+        self._stream = Stream(space.dimension, seed, sampler)
+        self._position = 0
+        self._rest = Remainder(space, seed)
+        self.seen: set[Key] = set()
+        """Keys of the configurations that are never proposed (again)."""
+
+    def ask(self) -> Decision:
+        """A configuration that has not been seen, to be trained to its end; `End` when there is none."""
+        config = self.peek()
+        if config is None:
+            return EXHAUSTED
+        self.seen.add(key(config))
+        return Start(config)
+
+    def peek(self) -> dict[str, Any] | None:
+        """The configuration that comes next; None when there is none."""
+        if self._rest.mostly_seen(self.seen):
+            return self._rest.first_unseen(self.seen)
+        for _ in range(len(self.seen) + _PATIENCE):
+            config = self._space.decode(self._stream[self._position])
+            if key(config) not in self.seen:
+                return config
+            self._position += 1
+        return None
+
+    def tell(self, trial: Trial) -> None:
+        """Remember its configuration; how it went makes no difference."""
+        self.leave_out(trial.config)
+
+    def leave_out(self, config: Config) -> None:
+        """Never propose this configuration (again)."""
+        self.seen.add(key(config))
+
+
+class Stream:
+    """Endless points (d,) in the unit cube; point n is a function of (seed, n) only."""
+
+    def __init__(self, dimension: int, seed: int, sampler: Sampler) -> None:
+        self._dimension = dimension
+        self._seed = seed
+        self._sampler = sampler
+        self._number = -1
+        self._block = np.empty((0, dimension))
+
+    def __getitem__(self, n: int) -> NDArray[np.float64]:
+        number, offset = divmod(n, _BLOCK)
+        if number != self._number:
+            self._number, self._block = number, self._draw(number)
+        point: NDArray[np.float64] = self._block[offset]
+        return point
+
+    def _draw(self, number: int) -> NDArray[np.float64]:
+        if self._sampler == "uniform" or self._dimension == 0:
+            return np.random.default_rng([self._seed, number]).random((_BLOCK, self._dimension))
+        return sobol(self._dimension, _BLOCK, seed=self._seed, skip=number * _BLOCK)
+
+
+def sobol(dimension: int, count: int, *, seed: int, skip: int = 0) -> NDArray[np.float64]:
+    """Points skip … skip+count-1 of the scrambled Sobol' sequence that belongs to a seed, (count, dimension)."""
+    from scipy.stats import qmc  # takes most of a second to import
+
+    sequence = qmc.Sobol(dimension, scramble=True, seed=np.random.default_rng(seed))
+    if skip:
+        sequence.fast_forward(skip)
+    points: NDArray[np.float64] = sequence.random(count)
+    return points
+
+
+class Remainder:
+    """What is left of a finite space, for the end of its search, when drawing at random finds little that is new."""
+
+    def __init__(self, space: Space, seed: int) -> None:
+        listable = space.size is not None and space.size <= _LISTABLE
+        self._lattice = Lattice(space, all_levels(space)) if listable else None
+        self._order = None if self._lattice is None else Permutation(self._lattice.size, seed)
+        self._position = 0
+
+    def mostly_seen(self, seen: set[Key]) -> bool:
+        """Whether at least half of the space has been seen."""
+        return self._lattice is not None and 2 * len(seen) >= self._lattice.size
+
+    def first_unseen(self, seen: set[Key]) -> dict[str, Any] | None:
+        """The first configuration of a random order that has not been seen, if there is one."""
+        if self._lattice is None or self._order is None:
+            return None
+        while self._position < self._lattice.size:
+            config = self._lattice[self._order[self._position]]
+            self._position += 1
+            if key(config) not in seen:
+                return config
+        return None

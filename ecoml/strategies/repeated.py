@@ -1,0 +1,110 @@
+"""Repetitions: every configuration is trained several times, each time as a trial of its own, and told as one round.
+
+The strategy inside sees one trial a round, with the mean accuracy and the mean energy of its repetitions. All of them
+are stored as ordinary trials; their numbers give them initial weights and an order of images of their own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ecoml.energy import weakest
+from ecoml.errors import UsageError
+from ecoml.strategies.base import Decision, End, Start, Strategy
+from ecoml.trial import Config, Point, Trial, TrialState
+
+
+@dataclass(slots=True)
+class Round:
+    """The trials of one configuration.
+
+    Attributes:
+        config: The configuration.
+        trials: Its repetitions in order; those that were cut off are among them.
+    """
+
+    config: Config
+    trials: list[Trial] = field(default_factory=list)
+
+    @property
+    def counted(self) -> list[Trial]:
+        """Those that ended by themselves, well or not: what was cut off (an interruption, a limit) is not counted."""
+        return [trial for trial in self.trials if trial.state in (TrialState.FINISHED, TrialState.FAILED)]
+
+    def complete(self, times: int) -> bool:
+        """Whether it needs no further repetition. Cut off twice as often as wanted, it is left as it is."""
+        return len(self.counted) >= times or (len(self.trials) >= 2 * times and all(t.state.ended for t in self.trials))
+
+    def accuracies(self, *, count_failures: bool) -> list[float]:
+        """Final accuracy of each repetition that counts; a failed one has 0, or is left out."""
+        ended = [trial for trial in self.counted if count_failures or trial.state is not TrialState.FAILED]
+        return [0.0 if trial.state is TrialState.FAILED else trial.accuracy or 0.0 for trial in ended]
+
+    def energies_j(self, *, count_failures: bool) -> list[float]:
+        """Joules of each repetition that counts."""
+        return [t.energy_j for t in self.counted if count_failures or t.state is not TrialState.FAILED]
+
+
+def rounds_of(trials: Sequence[Trial], times: int) -> list[Round]:
+    """Trials in order, as rounds of one configuration each."""
+    rounds: list[Round] = []
+    for trial in trials:
+        if not rounds or dict(rounds[-1].config) != dict(trial.config) or rounds[-1].complete(times):
+            rounds.append(Round(trial.config))
+        rounds[-1].trials.append(trial)
+    return rounds
+
+
+class Repeated:
+    """Trains each configuration of another strategy several times.
+
+    Args:
+        strategy: What proposes; whole trainings only.
+        times: Repetitions of each configuration.
+        rounds: End after so many configurations; None: when the strategy ends.
+        count_failures: Whether a failed repetition counts as accuracy 0; otherwise it is left out of the mean.
+    """
+
+    def __init__(
+        self, strategy: Strategy, times: int, rounds: int | None = None, *, count_failures: bool = True
+    ) -> None:
+        self._strategy = strategy
+        self._times = times
+        self._most = rounds
+        self._count_failures = count_failures
+        self._trials: dict[int, Trial] = {}
+        self._told = 0
+
+    def tell(self, trial: Trial) -> None:
+        """Remember the trial; the strategy inside is told of a round when that is complete."""
+        self._trials[trial.number] = trial
+
+    def ask(self) -> Decision:
+        """The same configuration again, until it has been trained often enough; then the next one."""
+        rounds = rounds_of([self._trials[number] for number in sorted(self._trials)], self._times)
+        for number in range(self._told, len(rounds)):
+            if rounds[number].complete(self._times):
+                self._strategy.tell(self._as_trial(number, rounds[number]))
+                self._told = number + 1
+        if rounds and not rounds[-1].complete(self._times):
+            return Start(rounds[-1].config)
+        if self._most is not None and len(rounds) >= self._most:
+            return End(f"all {self._most} rounds were made")
+        decision = self._strategy.ask()
+        if isinstance(decision, End) or (isinstance(decision, Start) and decision.steps is None):
+            return decision
+        raise UsageError(
+            f"{type(self._strategy).__name__} trains step by step, and [repeat] repeats whole trainings; leave it out"
+        )
+
+    def _as_trial(self, number: int, of: Round) -> Trial:
+        accuracies = of.accuracies(count_failures=self._count_failures)
+        if not accuracies:
+            return Trial(number, of.config, TrialState.FAILED, failure="no repetition succeeded")
+        energies_j = of.energies_j(count_failures=self._count_failures)
+        mean_j = math.fsum(energies_j) / len(energies_j)
+        source = weakest(trial.provenance for trial in of.counted)
+        point = Point(1, math.fsum(accuracies) / len(accuracies), mean_j, 0.0, source)
+        return Trial(number, of.config, TrialState.FINISHED, [point])

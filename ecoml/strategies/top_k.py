@@ -1,0 +1,55 @@
+"""One-epoch top-k: many configurations are trained for one step, the best few of them to the end. Round by round."""
+
+from __future__ import annotations
+
+from ecoml.errors import UsageError
+from ecoml.space import Space
+from ecoml.strategies.base import Continue, Decision, Start
+from ecoml.strategies.random import RandomSearch
+from ecoml.trial import Trial, TrialState
+
+
+class TopK:
+    """The simplest use of learning curves: a single look.
+
+    Args:
+        space: What to search.
+        seed: ≥ 0; the sequence of configurations follows from it.
+        many: Configurations of a round, one step each.
+        best: Of them trained to the end.
+
+    Raises:
+        UsageError: More are to be kept than there are, or none.
+    """
+
+    def __init__(self, space: Space, seed: int, many: int = 64, best: int = 4) -> None:
+        if not 1 <= best <= many:
+            raise UsageError(f"of {many} configurations a round at least 1 and at most all are kept, not {best}")
+        self._design = RandomSearch(space, seed)
+        self._many = many
+        self._best = best
+        self._trials: dict[int, Trial] = {}
+
+    def tell(self, trial: Trial) -> None:
+        """Remember the trial as it is now."""
+        self._design.tell(trial)
+        self._trials[trial.number] = trial
+
+    def ask(self) -> Decision:
+        """A further configuration of the round, then the best of the round; `End` when the space is exhausted."""
+        count = len(self._trials)
+        if (count == 0 or count % self._many) and isinstance(new := self._design.ask(), Start):
+            return Start(new.config, 1)
+        number = self._kept(count)
+        if number is not None:
+            return Continue(number)
+        new = self._design.ask()
+        return Start(new.config, 1) if isinstance(new, Start) else new
+
+    def _kept(self, count: int) -> int | None:
+        """The best trial of the last round that is kept and not yet trained to its end."""
+        begin = (count - 1) // self._many * self._many
+        round_ = [trial for number, trial in sorted(self._trials.items()) if number >= begin and trial.curve]
+        round_.sort(key=lambda trial: -trial.curve[0].accuracy)
+        waiting = [t.number for t in round_[: self._best] if t.state is TrialState.SUSPENDED]
+        return waiting[0] if waiting else None

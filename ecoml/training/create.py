@@ -1,0 +1,47 @@
+"""An executor from what a run folder says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ecoml.errors import UsageError
+from ecoml.training.base import Executor
+
+
+def create_executor(description: Mapping[str, Any], run: Path) -> Executor | None:
+    """The executor that `Executor.describe` described; None for a run that was driven by `ask` and `tell`.
+
+    Args:
+        description: `{"kind": …, …}`, as a run folder keeps it.
+        run: The run folder, for errors.
+
+    Raises:
+        UsageError: It cannot be built from its description, as is the case with a training function.
+    """
+    options = dict(description)
+    kind = options.pop("kind", None)
+    if kind == "ask-and-tell":
+        return None
+    module, _, name = str(options.get("model", "")).partition(":")
+    if kind == "cnn" and module.startswith("ecoml."):  # a function that comes with ecoml is found again by its name
+        options["model"] = getattr(import_module(module), name)
+    if kind == "cnn" and not isinstance(options.get("model"), str):
+        from ecoml.training.images import CnnTraining
+
+        try:
+            return CnnTraining(**options)
+        except TypeError as error:
+            raise UsageError(f"{run}: the built-in training does not take what run.toml says: {error}") from None
+    if kind == "cnn":
+        raise UsageError(
+            f"{run}: {options['model']} builds this run's networks, which no file can bring back; go on from Python:"
+            f' ecoml.Searcher.resume("{run}", ecoml.CnnTraining(…, model=…)).run()'
+        )
+    trained = f"your own function {options.get('name', '')}" if kind == "function" else f"an executor of kind {kind!r}"
+    raise UsageError(
+        f"{run}: this run trains with {trained}, which no file can bring back;"
+        f' go on from Python: ecoml.Searcher.resume("{run}", train).run()'
+    )

@@ -1,0 +1,103 @@
+"""The caller's own training: a generator function, or a plain one that returns once."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ecoml.errors import TrainingError
+from ecoml.space import Space
+from ecoml.training.base import Account, Run
+from ecoml.trial import Measurement, Trial
+
+TrainFunction = Callable[[dict[str, Any]], Any]
+"""Takes a configuration; yields (or returns once) an accuracy in [0, 1] or a `Measurement`."""
+
+
+class FunctionExecutor:
+    """Runs a training function; a suspended generator is a suspended trial."""
+
+    def __init__(self, function: TrainFunction) -> None:
+        self.function = function
+
+    def prepare(self, space: Space) -> None:
+        """Nothing to load, and any space will do."""
+
+    def start(self, trial: Trial, account: Account) -> Run:  # noqa: ARG002 - a function looks at no budget
+        """A run of the function, which is first called when the run is first advanced."""
+        return FunctionRun(self.function, trial)
+
+    def describe(self) -> Mapping[str, Any]:
+        """The function's name, for people: a function cannot be found again by it in general."""
+        return {"kind": "function", "name": name_of(self.function)}
+
+
+class FunctionRun:
+    """One call of the training function."""
+
+    def __init__(self, function: TrainFunction, trial: Trial) -> None:
+        self._function = function
+        self._trial = trial
+        self._values: Iterator[Any] | None = None
+
+    def __next__(self) -> Measurement:
+        if self._values is None:
+            returned = self._function(dict(self._trial.config))
+            self._values = returned if isinstance(returned, Iterator) else iter((returned,))
+        return self._measurement(next(self._values))
+
+    def close(self) -> None:
+        """Close the generator: its `finally` blocks run."""
+        if inspect.isgenerator(self._values):
+            self._values.close()
+
+    def _measurement(self, value: Any) -> Measurement:
+        if isinstance(value, Measurement):
+            return value
+        try:
+            return Measurement(float(value))
+        except (TypeError, ValueError):
+            raise TrainingError(
+                f"trial {self._trial.number}: {name_of(self._function)} gave {value!r:.60} ({type(value).__name__});"
+                " yield (or return) an accuracy in [0, 1] or an ecoml.Measurement"
+            ) from None
+
+
+def name_of(function: TrainFunction) -> str:
+    """`module:name` of a training function."""
+    inner = _unwrap(function)
+    name = getattr(inner, "__qualname__", type(inner).__name__)
+    return f"{getattr(inner, '__module__', '?')}:{name}"
+
+
+def brings_energy(function: TrainFunction) -> bool:
+    """Whether the function's own code gives energy to its measurements: `Measurement(accuracy=…, energy_j=…)`.
+
+    A training that reports its energy needs no meter, but what it yields is known only after its first step, when it
+    is too late to begin metering. So its code is asked. A wrong "no" costs a meter that is opened and dropped again at
+    the first measurement; after a wrong "yes" the first step is repeated under a meter.
+    """
+    inner = _unwrap(function)
+    if not inspect.isroutine(inner):
+        inner = type(inner).__call__
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(inner)))
+    except (OSError, TypeError, SyntaxError):
+        code = getattr(inner, "__code__", None)  # typed at a prompt: only the names in its byte code are left
+        return code is not None and "Measurement" in code.co_names and "energy_j" in repr(code.co_consts)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return any(
+        (len(call.args) > 1 or any(keyword.arg == "energy_j" for keyword in call.keywords))
+        for call in calls
+        if ast.unparse(call.func).split(".")[-1] == "Measurement"
+    )
+
+
+def _unwrap(function: TrainFunction) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return inspect.unwrap(function)

@@ -1,0 +1,81 @@
+"""Folders of images, decoded once per machine: uint8 arrays in the user's cache folder, mapped into memory.
+
+An entry is a folder named by a hash of all that decides on its content (names, classes and bytes of the files, the
+decoder), so it is never out of date. It appears as a whole, by a rename, however many processes make it at once. The
+entries together take at most 20 GiB: those that were not used for longest go first. Where nothing can be written,
+nothing is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import PIL
+
+from ecoml.training.images.catalogue import cache_dir
+from ecoml.training.images.data.data import Images
+
+LARGEST_BYTES = 20 * 2**30
+_FORMAT = "1"
+
+
+def digest(files: Mapping[str, list[Path]], labels: Mapping[str, list[str]]) -> str:
+    """The hash of a folder's content: files and labels by part, in order."""
+    content = hashlib.blake2b(f"{_FORMAT} {PIL.__version__}".encode(), digest_size=20)
+    for part in sorted(files):
+        for file, label in zip(files[part], labels[part], strict=True):
+            data = file.read_bytes()
+            content.update(repr((part, label, file.name, len(data))).encode())
+            content.update(data)
+    return content.hexdigest()
+
+
+def find(key: str) -> dict[str, Images] | None:
+    """Images N×H×W×C by part, if they are kept."""
+    folder = _place() / key
+    try:
+        found = {file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy"))}
+        os.utime(folder)
+    except (OSError, ValueError, EOFError):  # not there, or damaged: decoded again
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    return found or None
+
+
+def keep(key: str, parts: Mapping[str, Images]) -> None:
+    """Keep images N×H×W×C by part, if there is room."""
+    needed = sum(images.nbytes for images in parts.values())
+    if needed > LARGEST_BYTES:
+        return
+    place = _place()
+    with contextlib.suppress(OSError):
+        place.mkdir(parents=True, exist_ok=True)
+        _make_room(place, needed)
+        unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=place))
+        try:
+            for part, images in parts.items():
+                np.save(unfinished / f"{part}.npy", images)
+            unfinished.rename(place / key)
+        except OSError:  # a full disk, or another process was faster
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _place() -> Path:
+    return cache_dir() / "decoded"
+
+
+def _make_room(place: Path, needed: int) -> None:
+    entries = [(folder.stat().st_mtime, folder) for folder in place.iterdir() if folder.is_dir()]
+    sizes = {folder: sum(file.stat().st_size for file in folder.iterdir()) for _, folder in entries}
+    for _, folder in sorted(entries):
+        if sum(sizes.values()) + needed <= LARGEST_BYTES:
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        del sizes[folder]

@@ -1,0 +1,136 @@
+"""A data set from an `.npz` file of numpy arrays.
+
+Keys: `x` and `y` (or `x_train` and `y_train`), and if wished `x_val` and `y_val`, `x_test` and `y_test`.
+Shapes: x N×H×W, N×H×W×C or N×C×H×W with C 1 or 3 (where both would do, the last dimension is C); y N or N×1.
+Pixels: bool, whole numbers 0 … 255, or floats. Floats in [0, 1] are taken as they are; others are scaled so that the
+least and the largest of the training part become 0 and 1, and what lies beyond in the other parts is cut.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ecoml.errors import DataError
+from ecoml.training.images.data.data import Found, Images, Part, numbered
+
+Array = npt.NDArray[Any]
+
+_KEYS = tuple(f"{name}{part}" for part in ("", "_train", "_val", "_test") for name in "xy")
+
+
+def read(path: Path) -> Found:
+    """The data set in a file.
+
+    Raises:
+        DataError: It is no such file, lacks an array, or has one that cannot be used; the line names the array.
+    """
+    arrays = _arrays(path)
+    prefix = "_train" if "x_train" in arrays and "x" not in arrays else ""
+    x, y = _pair(arrays, path, "x" + prefix, "y" + prefix)
+    classes = np.unique(y).tolist()
+    low, high, notes = _range(x)
+    train = Part(_pixels(x, low, high), numbered(y.tolist(), classes, str(path)))
+
+    def other(name: str) -> Part | None:
+        x_key, y_key = f"x_{name}", f"y_{name}"
+        if x_key not in arrays and y_key not in arrays:
+            return None
+        images, labels = _pair(arrays, path, x_key, y_key)
+        if (images.dtype.kind == "f") != (x.dtype.kind == "f"):
+            raise DataError(f"{path}: x{prefix} is {x.dtype} and {x_key} {images.dtype}; store both alike")
+        return Part(_pixels(images, low, high), numbered(labels.tolist(), classes, f"{path}: {y_key}"))
+
+    return Found(path.stem, tuple(str(name) for name in classes), train, other("test"), other("val"), notes)
+
+
+def _arrays(path: Path) -> dict[str, Array]:
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path}: not an .npz file; write one with numpy.savez_compressed(file, x=images, y=labels)")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: _array(path, key, file) for key in file.files if key in _KEYS}
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise DataError(f"{path}: damaged ({error}); write it again") from None
+
+
+def _array(path: Path, key: str, file: Any) -> Array:
+    try:
+        return np.asarray(file[key])
+    except ValueError as error:
+        if "allow_pickle" in str(error):
+            raise DataError(
+                f"{path}: {key} is an array of Python objects, which could run code when read; store numbers or strings"
+            ) from None
+        raise DataError(f"{path}: {key} is damaged ({error}); write it again") from None
+
+
+def _pair(arrays: dict[str, Array], path: Path, x_key: str, y_key: str) -> tuple[Array, Array]:
+    """Images N×C×H×W of their own type, and labels N."""
+    for key in (x_key, y_key):
+        if key not in arrays:
+            found = ", ".join(arrays) or "none of these"
+            raise DataError(
+                f"{path}: the array {key} is missing; x and y are needed, x_val with y_val, x_test with y_test:"
+                f" it has {found}"
+            )
+    x, y = _channels_first(arrays[x_key], f"{path}: {x_key}"), _labels(arrays[y_key], f"{path}: {y_key}")
+    if len(x) != len(y):
+        raise DataError(f"{path}: {x_key} has {len(x)} images and {y_key} {len(y)} labels; they must be as many")
+    return x, y
+
+
+def _channels_first(x: Array, where: str) -> Array:
+    if x.dtype.kind not in "buif":
+        raise DataError(f"{where} is of type {x.dtype}; pixels are bool, whole numbers 0 … 255, or floats")
+    if x.ndim == 3:
+        x = x[:, None]
+    elif x.ndim == 4 and x.shape[3] in (1, 3):
+        x = x.transpose(0, 3, 1, 2)
+    elif x.ndim != 4 or x.shape[1] not in (1, 3):
+        raise DataError(f"{where} has shape {x.shape}; it takes N×H×W, N×H×W×C or N×C×H×W with C 1 or 3")
+    if not x.size:
+        raise DataError(f"{where} is empty (its shape is {x.shape}); there must be images")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        raise DataError(f"{where} has pixels that are NaN or infinite; replace them, or leave those images out")
+    if x.dtype.kind in "ui" and (x.min() < 0 or x.max() > 255):
+        raise DataError(
+            f"{where} has whole numbers from {x.min()} to {x.max()}; scale them to 0 … 255, or store floats"
+        )
+    return x
+
+
+def _labels(y: Array, where: str) -> Array:
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1:
+        hint = "; use its argmax(1)" if y.ndim == 2 else ""
+        raise DataError(f"{where} has shape {y.shape}; it takes one label per image, N{hint}")
+    if y.dtype.kind not in "buiUS":
+        raise DataError(f"{where} is of type {y.dtype}; labels are whole numbers or strings")
+    return y.astype(str) if y.dtype.kind == "S" else y
+
+
+def _range(x: Array) -> tuple[float, float, tuple[str, ...]]:
+    """The values that become 0 and 1, and a note where these are not 0 and 1 (or 255) themselves."""
+    if x.dtype.kind != "f":
+        return 0.0, 1.0 if x.dtype.kind == "b" else 255.0, ()
+    low, high = float(x.min()), float(x.max())
+    if low >= 0 and high <= 1:
+        return 0.0, 1.0, ()
+    return low, high, (f"pixels from {low:g} to {high:g} were scaled to 0 … 1",)
+
+
+def _pixels(x: Array, low: float, high: float) -> Images:
+    if x.dtype.kind in "ui":
+        return x.astype(np.uint8)
+    pixels = np.empty(x.shape, np.uint8)
+    for start in range(0, len(x), 1024):  # so that no second copy of all images is made in float
+        share = (x[start : start + 1024].astype(np.float64) - low) / ((high - low) or 1.0)
+        pixels[start : start + 1024] = np.rint(np.clip(share, 0.0, 1.0) * 255)
+    return pixels

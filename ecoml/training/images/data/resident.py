@@ -1,0 +1,105 @@
+"""The data on the device, and all else that every trial on it shares.
+
+Images stay uint8, N×H×W×C in memory, so that a batch is one gather and is already channels_last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ecoml.training.images.data.data import Part
+from ecoml.training.images.network.network import scaled
+from ecoml.training.images.network.plan import Shape
+
+_SCALED_AT_ONCE = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resident:
+    """Images and labels on the device.
+
+    Attributes:
+        images: uint8 N×H×W×C.
+        labels: int64 N.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    @classmethod
+    def of(cls, part: Part, device: torch.device) -> Resident:
+        """A part of a data set, moved to the device."""
+        images = torch.from_numpy(np.require(part.images.transpose(0, 2, 3, 1), requirements=["C", "W"]))
+        return cls(images.to(device), torch.from_numpy(part.labels).to(device))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        return self.images.shape[1], self.images.shape[2]
+
+    def scaled(self, sides: tuple[int, int]) -> Resident:
+        """The same images at another resolution."""
+        parts = [
+            scaled(images.permute(0, 3, 1, 2), sides).permute(0, 2, 3, 1).contiguous()
+            for images in torch.split(self.images, _SCALED_AT_ONCE)
+        ]
+        return Resident(torch.cat(parts), self.labels)
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Images N×C×H×W, channels_last, and labels N."""
+        return self.images.index_select(0, indices).permute(0, 3, 1, 2), self.labels.index_select(0, indices)
+
+    def slices(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """All images and labels in order, `size` at a time."""
+        for start in range(0, len(self), size):
+            yield self.images[start : start + size].permute(0, 3, 1, 2), self.labels[start : start + size]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """What every trial works on.
+
+    Attributes:
+        name: Short name for people.
+        classes: Name of each class, by label.
+        shape: Channels, height, width.
+        mean: Of each channel of the training images, pixels in [0, 1].
+        std: Likewise, the standard deviation.
+        train: Images to train on.
+        validation: Images to measure the accuracy on.
+        device: Where all this lies.
+        threads: CPU threads to compute with, at most.
+        may_use_fewer_threads: Whether small networks may be computed with one.
+        seed: Of initial weights, order of images, augmentation and dropout, together with a trial's number.
+        bf16: Whether the device computes in bfloat16, which is done where it is safe and pays.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    shape: Shape
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    train: Resident
+    validation: Resident
+    device: torch.device
+    threads: int
+    may_use_fewer_threads: bool
+    seed: int
+    bf16: bool = False
+    _at_sides: dict[tuple[int, int], tuple[Resident, Resident]] = field(default_factory=dict, init=False)
+
+    def at(self, sides: tuple[int, int]) -> tuple[Resident, Resident]:
+        """Training and validation images at a resolution; each is made once."""
+        if sides == self.train.sides:
+            return self.train, self.validation
+        if sides not in self._at_sides:
+            self._at_sides[sides] = self.train.scaled(sides), self.validation.scaled(sides)
+        return self._at_sides[sides]

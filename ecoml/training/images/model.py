@@ -1,0 +1,117 @@
+"""Trained networks as files: safetensors, with a JSON header that says how to build the network again.
+
+A network of the caller's own is built again by the caller's own function.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from ecoml.errors import UsageError
+from ecoml.training.images.network.network import Network
+from ecoml.training.images.settings import Settings
+from ecoml.trial import Config
+
+if TYPE_CHECKING:
+    from ecoml.training.images.worker.loop import Build
+
+_KEY = "ecoml"
+_VERSION = 2
+
+
+def save_model(
+    network: Network, path: Path, *, problem: str, trial: int, config: Config, model: str | None = None
+) -> None:
+    """Write the network's present weights; a reader sees the whole file or none.
+
+    Args:
+        network: What to write; it stays as it is.
+        path: Where to; missing folders are made.
+        problem: Name of the data set, for people.
+        trial: Number of the trial, for people.
+        config: Of the trial.
+        model: Name of the caller's own function that built the network, None if it is ours.
+    """
+    header = {
+        "version": _VERSION,
+        "problem": problem,
+        "trial": trial,
+        "config": asdict(network.settings) if model is None else dict(config),
+        "model": model,
+        "shape": network.shape,
+        "sides": network.sides,
+        "classes": network.classes,
+    }
+    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    content = safetensors.torch.save(weights, metadata={_KEY: json.dumps(header)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise
+
+
+def load_model_file(path: str | Path, build: Build | None = None) -> Network:
+    """The network in a file that `save_model` wrote, on the CPU and in evaluation mode.
+
+    Args:
+        path: The file.
+        build: The function that built the network, if it was the caller's own.
+
+    Raises:
+        UsageError: There is no such file, it is damaged, it is of another program or another version, or it needs
+            `build`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(f"{path}: no such model file")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = _header(path, file.metadata() or {})
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no mapping
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UsageError(f"{path}: cannot be read as a model ({error})") from None
+    if header.get("model") and build is None:
+        raise UsageError(f"{path}: {header['model']} built this network; pass that function as model=")
+    try:
+        settings, shape = Settings.of(header["config"], own_model=build is not None), header["shape"]
+        if build is None:
+            with torch.device("meta"):  # initial weights would be drawn only to be replaced
+                network = Network(settings, (shape[0], shape[1], shape[2]), header["classes"])
+        else:
+            body = build(dict(header["config"]))
+            network = Network(settings, (shape[0], shape[1], shape[2]), header["classes"], body)
+        network.sides = (int(header["sides"][0]), int(header["sides"][1]))
+        network.load_state_dict(weights, assign=build is None)
+    except (KeyError, IndexError, TypeError, RuntimeError, UsageError) as error:
+        raise UsageError(f"{path}: the model does not fit its own description ({error!s:.120})") from None
+    return network.to(memory_format=torch.channels_last).eval()
+
+
+def _header(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    try:
+        header: dict[str, Any] = json.loads(metadata[_KEY])
+        version = int(header["version"])
+    except (KeyError, ValueError, TypeError):
+        raise UsageError(f"{path}: a safetensors file, but not a model of ecoml") from None
+    if version > _VERSION:
+        raise UsageError(f"{path}: written by a newer ecoml (format {version}, known is {_VERSION}); upgrade ecoml")
+    if version < _VERSION:
+        raise UsageError(f"{path}: written by an older ecoml (format {version}, known is {_VERSION}); search again")
+    return header

@@ -1,0 +1,1 @@
+"""The network: its plan, its parameters, memory and arithmetic, and the module itself."""

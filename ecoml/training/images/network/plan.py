@@ -1,0 +1,148 @@
+"""Plan: the shape of a network before it exists, and the memory its training takes.
+
+Notation: k kernel, c_in and c_out channels in and out, h×w pixels; all counts are per image or per network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ecoml.training.images.settings import Settings
+
+Shape = tuple[int, int, int]
+"""Channels, height and width of one image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One convolution block.
+
+    Attributes:
+        kind: `plain`, `residual` or `separable`.
+        inputs: Channels in.
+        outputs: Channels out.
+        kernel: Side of its convolutions.
+        pixels: Height times width of what it works on.
+        pooled: Whether 2×2 max pooling follows.
+    """
+
+    kind: str
+    inputs: int
+    outputs: int
+    kernel: int
+    pixels: int
+    pooled: bool
+
+    @property
+    def parameters(self) -> int:
+        """Weights: of convolutions without bias, and two per channel of each batch norm."""
+        area = self.kernel**2
+        if self.kind == "separable":
+            return self.inputs * (area + 2) + self.outputs * (self.inputs + 2)
+        first = self.outputs * (self.inputs * area + 2)
+        if self.kind == "plain":
+            return first
+        skip = self.outputs * (self.inputs + 2) if self.inputs != self.outputs else 0
+        return first + self.outputs * (self.outputs * area + 2) + skip
+
+    @property
+    def products(self) -> int:
+        """Multiplications per pixel in one forward pass of its convolutions."""
+        area = self.kernel**2
+        if self.kind == "separable":
+            return self.inputs * (area + self.outputs)
+        first = self.outputs * self.inputs * area
+        if self.kind == "plain":
+            return first
+        return first + self.outputs**2 * area + (self.outputs * self.inputs if self.inputs != self.outputs else 0)
+
+    @property
+    def activations(self) -> int:
+        """Numbers that a forward pass leaves behind for the backward pass."""
+        convolution = 3 * self.outputs * self.pixels  # what the convolution, the batch norm and the activation give
+        if self.kind != "residual" and self.pooled:  # the batch norm sees a quarter of it; indices take eight bytes
+            convolution = self.outputs * self.pixels + 5 * self.outputs * self.pixels // 4
+        if self.kind == "separable":
+            return convolution + 3 * self.inputs * self.pixels
+        if self.kind == "residual":
+            return 2 * convolution + (2 * self.outputs * self.pixels if self.inputs != self.outputs else 0)
+        return convolution
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The shape of a network.
+
+    Attributes:
+        shape: Of the images.
+        blocks: Convolution blocks, first one first.
+        pooled: Whether the head averages over the pixels that are left (otherwise it keeps them all).
+        widths: Sizes between the linear layers: features, hidden widths, classes.
+    """
+
+    shape: Shape
+    blocks: tuple[Block, ...]
+    pooled: bool
+    widths: tuple[int, ...]
+
+    @property
+    def parameters(self) -> int:
+        """Trainable numbers."""
+        linear = sum((inputs + 1) * outputs for inputs, outputs in zip(self.widths, self.widths[1:], strict=False))
+        return sum(block.parameters for block in self.blocks) + linear
+
+    @property
+    def activations(self) -> int:
+        """Numbers that one image's forward pass leaves behind for the backward pass."""
+        channels, height, width = self.shape
+        return channels * height * width + sum(block.activations for block in self.blocks) + 2 * sum(self.widths)
+
+    def flops(self, sides: tuple[int, int] | None = None) -> int:
+        """FLOP of one image's forward pass, two for each multiplication in convolutions and linear layers.
+
+        Args:
+            sides: Height and width of the image, if they are not those of `shape`; only where the head is pooled.
+        """
+        height, width = sides or self.shape[1:]
+        products = sum(inputs * outputs for inputs, outputs in zip(self.widths, self.widths[1:], strict=False))
+        for block in self.blocks:
+            products += block.products * height * width
+            if block.pooled:
+                height, width = height // 2, width // 2
+        return 2 * products
+
+    def training_bytes(self, batch: int) -> int:
+        """Rough memory of one step: weights, gradients and two optimiser states, and one batch's activations."""
+        return 4 * (4 * self.parameters + batch * self.activations)
+
+    def evaluation_bytes(self, batch: int) -> int:
+        """Rough memory of predicting one batch: the weights, and what the largest block leaves behind."""
+        return 4 * (self.parameters + batch * max(block.activations for block in self.blocks))
+
+
+def plan(settings: Settings, shape: Shape, classes: int) -> Plan:
+    """The network that `settings` describe for images of `shape`.
+
+    The depth is spread evenly over as many stages as the shorter side can be halved without falling below 2 pixels,
+    but no more than `depth`; what is left over goes to the last stages, where images are small. Stage s (from 0) has
+    round(width · growth^s) channels and ends with 2×2 max pooling. Images that cannot be halved get one stage without.
+    Hidden linear layer i (from 0) is features / 2^(i+1) wide, but never narrower than the number of classes.
+    """
+    channels, height, width = shape
+    halvings = max(min(height, width), 1).bit_length() - 2
+    stages = max(1, min(settings.depth, halvings))
+    blocks: list[Block] = []
+    for stage in range(stages):
+        outputs = max(1, round(settings.width * settings.growth**stage))
+        depth = (settings.depth + stage) // stages
+        for index in range(depth):
+            # A depthwise convolution of a grey image would have a single filter, so the first block is a plain one.
+            kind = "plain" if settings.block == "separable" and not blocks else settings.block
+            pooled = halvings > 0 and index == depth - 1
+            blocks.append(Block(kind, channels, outputs, settings.kernel, height * width, pooled))
+            channels = outputs
+            if pooled:
+                height, width = height // 2, width // 2
+    features = channels if settings.head == "pool" else channels * height * width
+    hidden = (max(classes, features // 2 ** (i + 1)) for i in range(settings.linear_layers - 1))
+    return Plan(shape, tuple(blocks), settings.head == "pool", (features, *hidden, classes))

@@ -1,0 +1,275 @@
+"""CnnTraining: the built-in executor."""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ecoml.errors import UsageError
+from ecoml.space import Space
+from ecoml.training.base import Account, Run
+from ecoml.training.function import name_of
+from ecoml.training.images import catalogue
+from ecoml.training.images.network.floor import Floor
+from ecoml.training.images.network.plan import plan
+from ecoml.training.images.settings import Settings, validate_space
+from ecoml.training.images.worker.part import CnnPart, devices_of, gpu_of
+from ecoml.training.images.worker.process import WorkerRun, shared_worker
+from ecoml.training.images.worker.workload import Prepared, Workload
+from ecoml.trial import Config, Trial
+
+if TYPE_CHECKING:
+    from ecoml.training.images.worker.loop import Build
+
+
+PATIENCE_S = 120.0
+"""Seconds without a sign of life after which a trial counts as hung, unless the caller says otherwise."""
+
+
+class CnnTraining:
+    """Trains small CNNs for image classification; a configuration's keys are those of `DEFAULTS`.
+
+    Training takes place in a worker process, which all trainings of this process share. It is started by `prepare`, and
+    keeps the device, the data and one network. A trial that crashes, hangs or runs out of memory fails, and only that.
+
+    Args:
+        data: A name (see `available_data`), a folder of images by class, or an `.npz` file.
+        data_dir: For named data: the folder their files are in or are downloaded to; by default the user's cache.
+        download: Whether to download named data that are not there.
+        device: As torch names it (`cpu`, `cuda`, `cuda:1`); by default the first GPU, else the CPU. Of several GPUs
+            (`cuda:0,cuda:1`) each trains a trial of its own, in a worker of its own, at the same time.
+        seed: ≥ 0. It decides on the division into training and validation images and, with a trial's number, on that
+            trial's initial weights, order of images, augmentation and dropout. It may be set until the first trial
+            starts.
+        threads: CPU threads; by default one for small networks, and as many as this process may use cores for others.
+        validation_share: Share of the training images to hold out for validation.
+        deterministic: Refuse operations whose sums come out differently each time, and compute with one thread unless
+            `threads` says otherwise: the same curve on another day, and on hosts with other numbers of cores.
+        model: A function that builds a `torch.nn.Module` from a configuration (of any keys beside the recipe's): from
+            normalised images N×C×H×W to logits N×classes. By default the configuration's own keys describe the network.
+        patience_s: A trial that finishes no batch within so many seconds (or within twenty times its longest so far) is
+            taken for hung and ended.
+
+    Raises:
+        UsageError: An argument is out of its range. What `data` and `device` name is looked at by `prepare`.
+
+    Attributes:
+        step_name: What a measurement comes after, for people.
+    """
+
+    step_name = "epoch"
+
+    def __init__(
+        self,
+        data: str | Path = "digits",
+        *,
+        data_dir: str | Path | None = None,
+        download: bool = True,
+        device: str | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+        validation_share: float = 0.2,
+        deterministic: bool = False,
+        model: Build | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        if not 0 < validation_share < 1:
+            raise UsageError(f"validation_share is {validation_share}; give a share between 0 and 1")
+        if seed < 0:
+            raise UsageError(f"seed is {seed}; it must not be negative")
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads is {threads}; give at least 1")
+        if not patience_s > 0:
+            raise UsageError(f"patience_s is {patience_s}; give seconds, more than 0")
+        if model is not None and not callable(model):
+            raise UsageError(f"model is a {type(model).__name__}; give a function that builds a torch.nn.Module")
+        self.data = str(data) if str(data) in catalogue.NAMED else _absolute(data)
+        self.data_dir = None if data_dir is None else _absolute(data_dir)
+        self.download = download
+        self.device = device
+        self.seed = seed
+        self.threads = threads
+        self.validation_share = validation_share
+        self.deterministic = deterministic
+        self.model = model
+        self.patience_s = patience_s
+        self._prepared: tuple[Workload, Prepared] | None = None
+        self._devices = devices_of(device)
+        self._parts: tuple[CnnPart, ...] = ()
+
+    @property
+    def problem(self) -> str:
+        """Short name of the data for people: `fashion-mnist`, or the folder's or file's own name."""
+        return self.data if self.data in catalogue.NAMED else Path(self.data).stem
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What reading the data ignored or converted, one sentence each; empty before `prepare`."""
+        return self._prepared[1].notes if self._prepared is not None else ()
+
+    @property
+    def test_cost(self) -> float:
+        """Energy of one pass over the test set in validation passes; not a number before `prepare`."""
+        if self._prepared is None:
+            return float("nan")
+        return self._prepared[1].test_images / self._prepared[1].validation_images
+
+    def validate_config(self, config: Config) -> None:
+        """Check a configuration without training it.
+
+        Raises:
+            UsageError: An unknown key or a value that cannot be used; the line names the key.
+        """
+        from ecoml.training.images.settings import Settings
+
+        Settings.of(config, own_model=self.model is not None)
+
+    def prepare(self, space: Space | None = None) -> None:
+        """Check the space, start the worker, and have it load the data and move them to the device.
+
+        Further calls load nothing unless the seed has changed.
+
+        Raises:
+            DataError: The data are not there, cannot be read, or are too small.
+            UsageError: The device, or a parameter of the space, cannot be used.
+        """
+        if space is not None:
+            validate_space(space, own_model=self.model is not None)
+            catalogue.refuse_mirroring(self.data, space)
+        self._ready()
+
+    def start(self, trial: Trial, account: Account) -> Run:
+        """A run of `trial.config`; its first step builds the network, and fails if the configuration is not usable."""
+        workload, _ = self._ready()
+        if self._parts:
+            return self._parts[0].start(trial, account)
+        return WorkerRun(shared_worker(), workload, trial, account, self.patience_s)
+
+    def parts(self) -> tuple[CnnPart, ...]:
+        """One for each of several devices, once `prepare` was called."""
+        return self._parts
+
+    def describe(self) -> Mapping[str, Any]:
+        """What builds this executor again; what was not given is left out."""
+        described = {
+            "kind": "cnn",
+            "data": self.data,
+            "data_dir": self.data_dir,
+            "device": self.device,
+            "seed": self.seed,
+            "threads": self.threads,
+            "validation_share": self.validation_share,
+            "deterministic": self.deterministic or None,
+            "patience_s": self.patience_s if self.patience_s != PATIENCE_S else None,
+            "model": name_of(self.model) if self.model is not None else None,
+        }
+        return {key: value for key, value in described.items() if value is not None}
+
+    def parameters(self, config: Config) -> int:
+        """Trainable numbers of the network that `config` describes.
+
+        Raises:
+            DataError: As `prepare`, whose data give the size of images and the number of classes.
+            UsageError: The configuration cannot be used.
+        """
+        if self.model is not None:
+            sizes: list[int] = [weights.numel() for weights in self.model(dict(config)).parameters()]
+            return sum(sizes)
+        if self._prepared is None:
+            self.prepare()
+        assert self._prepared is not None, "it was prepared just now"
+        found = self._prepared[1]
+        return plan(Settings.of(config), found.shape, len(found.classes)).parameters
+
+    def gpus(self) -> tuple[int, ...]:
+        """CUDA's numbers of the GPUs it trains on; none for the CPU."""
+        if self._devices:
+            return tuple(map(gpu_of, self._devices))
+        kind, _, number = (self.device or "cuda").partition(":")
+        return (int(number) if number.isdigit() else 0,) if kind == "cuda" else ()
+
+    def floor(self) -> Floor | None:
+        """What the least energy of a trial is computed from.
+
+        None before `prepare`, for networks of the caller's own, and where the power at the peak is not known.
+        """
+        if self._prepared is None or self.model is not None or math.isnan(self._prepared[1].peak_power_w):
+            return None
+        found = self._prepared[1]
+        return Floor(
+            found.shape,
+            len(found.classes),
+            found.train_images,
+            found.validation_images,
+            found.peak_power_w / found.peak_flop_per_s,
+            found.peak_source,
+        )
+
+    def save(self, run: Run, trial: Trial, path: Path) -> None:
+        """Write the run's present weights to `path`.
+
+        Raises:
+            ValueError: The run has no weights: it was never advanced, or it is closed.
+        """
+        if not isinstance(run, WorkerRun) or run.closed or not run.steps:
+            raise ValueError(f"trial {trial.number} has no weights to save: it was never advanced, or it is closed")
+        run.worker.save(run, path, self.problem)
+
+    def test(self, path: Path) -> float:
+        """Test accuracy in [0, 1] of the model saved at `path`.
+
+        Raises:
+            UsageError: The file cannot be used, or its model takes other images or knows other classes.
+        """
+        workload, _ = self._ready()
+        worker = self._parts[0].worker if self._parts else shared_worker()
+        return worker.test(workload, path, self.problem, self.patience_s)
+
+    def _ready(self) -> tuple[Workload, Prepared]:
+        if self._prepared is not None and self._prepared[0].seed == self.seed:
+            return self._prepared
+        cores = 1 if self.deterministic else max(1, _cores() // max(1, len(self._devices)))
+        workload = Workload(
+            self.data,
+            self.data_dir,
+            self.download,
+            self.device,
+            self.seed,
+            self.threads or cores,
+            self.threads is not None,
+            self.validation_share,
+            self.deterministic,
+            None if self.model is None else _pickled(self.model),
+            None if self.model is None else name_of(self.model),
+        )
+        if self._devices:
+            self._parts = tuple(CnnPart(workload, device, self.patience_s) for device in self._devices)
+            found = [part.prepare() for part in self._parts]
+            self._prepared = self._parts[0].workload, found[0]
+        else:
+            self._prepared = workload, shared_worker().prepare(workload)
+        return self._prepared
+
+
+def _pickled(model: Build) -> bytes:
+    import cloudpickle  # by value where it must be: a function of a notebook or of a script has no module to import
+
+    try:
+        pickled: bytes = cloudpickle.dumps(model)
+    except (TypeError, pickle.PicklingError, AttributeError) as error:
+        raise UsageError(
+            f"model cannot be handed to the training's process ({error!s:.120}); let the function build all it needs"
+        ) from None
+    return pickled
+
+
+def _absolute(path: str | Path) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

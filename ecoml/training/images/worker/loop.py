@@ -1,0 +1,277 @@
+"""The training of one network, epoch by epoch.
+
+The random numbers of an epoch follow from the seed, the trial and the epoch alone. So weights and optimiser are all
+that has to be kept of a training that is left, and one that is taken up again goes on as if it had never been left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ecoml.energy import Purpose
+from ecoml.errors import UsageError
+from ecoml.training.base import Account
+from ecoml.training.images.data.resident import Problem, Resident
+from ecoml.training.images.network.memory import free_host_bytes
+from ecoml.training.images.network.network import Network
+from ecoml.training.images.network.plan import plan
+from ecoml.training.images.settings import Settings
+from ecoml.training.images.worker.device import free_device_bytes
+from ecoml.training.images.worker.evaluation import EVALUATION_BATCH, accuracy
+from ecoml.training.images.worker.recipe import Average, Optimiser
+from ecoml.training.images.worker.schedule import rate_factor, sides_at
+from ecoml.training.images.worker.step import Batch, Pace, Step, check_loss, finish, in_precision, recorded
+from ecoml.trial import Config
+
+Build = Callable[[dict[str, Any]], nn.Module]
+"""The caller's own network from a configuration."""
+
+SECOND_THREAD_FROM_FLOP = 1.5e9
+"""FLOP of a batch's forward pass from which further threads save more time than they cost; see docs/training.md."""
+
+_NO_MEMORY = ("out of memory", "can't allocate", "not enough memory", "ALLOC_FAILED")
+_SKIP_UNTIL = 0.875
+_MEASURED_IMAGES = 1024
+"""Images that measure the batch norms of averaged weights, and no more than an eighth of the epoch's."""
+
+
+class Training:
+    """One trial's training.
+
+    Attributes:
+        network: What has been trained so far.
+        epoch: Epochs done.
+    """
+
+    def __init__(
+        self, problem: Problem, number: int, config: Config, account: Account, build: Build | None = None
+    ) -> None:
+        self.epoch = 0
+        self._updates = 0
+        self._problem = problem
+        self._number = number
+        self._account = account
+        self._settings = settings = Settings.of(config, own_model=build is not None)
+        self._threads = problem.threads
+        if build is None:
+            self._plan_ahead()
+        self._seed()
+        torch.set_num_threads(self._threads)
+        body = None if build is None else _built(build, config)
+        self.network = Network(settings, problem.shape, problem.classes, body)
+        self.network.normalise_by(problem.mean, problem.std)
+        self.network.to(problem.device)
+        self._optimiser = Optimiser(settings, self.network)
+        self._average = Average(self.network) if settings.schedule == "averaged" else None
+        self._losses = (
+            torch.full((len(problem.train),), math.inf, device=problem.device) if settings.skip_easy else None
+        )
+        self._steps: dict[tuple[int, int], tuple[Batch, Step | None]] = {}
+
+    def advance(self) -> float | None:
+        """Train for an epoch and give the validation accuracy, in [0, 1]; None if there are no epochs left.
+
+        Raises:
+            BudgetExhausted: From the account, between two batches.
+            FloatingPointError: The loss is not a number any more.
+        """
+        problem, settings, account = self._problem, self._settings, self._account
+        if self.epoch >= settings.epochs:
+            return None
+        torch.set_num_threads(self._threads)
+        account.enter(Purpose.TRAINING)
+        self.network.train()
+        if self._average is not None and self.epoch:
+            self._average.exchange()
+        sides = sides_at(settings, problem.train.sides, self.epoch / settings.epochs)
+        self.network.sides = sides
+        size = self._batch_size()
+        batch, play = self._step(sides, size)
+        batch.loss.zero_()
+        self._seed()
+        order, weights = self._order()
+        batch.weights.copy_(weights)
+        pace = Pace(problem.device)
+        try:
+            for start, stop in _bounds(len(order), size, equal=problem.device.type == "cuda"):
+                if pace.due():
+                    account.look()
+                t = (self.epoch + (start + stop) / 2 / len(order)) / settings.epochs
+                self._optimiser.set_rate(settings.learning_rate * rate_factor(settings.schedule, t))
+                (play or batch)(order[start:stop])
+                self._updates += 1
+                if self._average is not None:
+                    self._average.add(self._updates)
+                if problem.device.type == "cpu":  # elsewhere reading it would make the device wait
+                    check_loss(batch.loss, self.epoch)
+                pace.keep()
+            if self._average is not None:
+                self._average.exchange()
+                self._measure_norms(problem.at(sides)[0], order, size)
+        finally:
+            finish(problem.device)  # also what was asked of it before the budget ended: these joules are this trial's
+        check_loss(batch.loss, self.epoch)
+        self.epoch += 1
+        account.enter(Purpose.EVALUATION)
+        return accuracy(self.network, problem.at(sides)[1], problem, account)
+
+    def freeze(self, path: Path) -> None:
+        """Write all that is needed to go on later."""
+        counts = {"epoch": self.epoch, "updates": self._updates, "sides": list(self.network.sides)}
+        torch.save({**counts, "tensors": self._tensors()}, path)
+
+    def thaw(self, path: Path) -> None:
+        """Take up what `freeze` wrote of the same trial."""
+        kept = torch.load(path, map_location=self._problem.device, weights_only=True)
+        self.epoch, self._updates = kept["epoch"], kept["updates"]
+        self.network.sides = tuple(kept["sides"])
+        with torch.no_grad():
+            for value, before in zip(self._tensors(), kept["tensors"], strict=True):
+                value.copy_(before)
+
+    def _measure_norms(self, data: Resident, order: Tensor, size: int) -> None:
+        """Let the batch norms see what averaged weights give them; those they were trained with gave something else."""
+        norms = [module for module in self.network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        before = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+        with torch.no_grad(), in_precision(self._problem, self.network):
+            for number in range(max(1, min(_MEASURED_IMAGES, len(order) // 8) // size)):
+                for norm in norms:
+                    norm.momentum = 1 / (number + 1)  # the plain mean of all it sees; None would wait for the device
+                self.network.logits(data.batch(order[number * size : (number + 1) * size])[0])
+        for norm, momentum in zip(norms, before, strict=True):
+            norm.momentum = momentum
+
+    def _tensors(self) -> list[Tensor]:
+        average = self._average.state if self._average is not None else []
+        losses = [self._losses] if self._losses is not None else []
+        weights = [value for value in self.network.state_dict().values() if isinstance(value, Tensor)]
+        return [*weights, *self._optimiser.state, *average, *losses]
+
+    def _seed(self) -> None:
+        numbers = (self._problem.seed, self._number, self.epoch)
+        torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]))
+
+    def _batch_size(self) -> int:
+        """Images of a batch, at most on a CPU, exactly on a GPU."""
+        images = len(self._problem.train)
+        if self._problem.device.type == "cuda":
+            return images // _batches(images, self._settings.batch_size)
+        return min(images, self._settings.batch_size)
+
+    def _plan_ahead(self) -> None:
+        """Refuse what does not fit into memory, and choose the threads by the work of a batch."""
+        problem, batch = self._problem, self._batch_size()
+        form = plan(self._settings, problem.shape, len(problem.classes))
+        cuda = problem.device.type == "cuda"
+        at_once = batch if cuda else min(EVALUATION_BATCH["cpu"], len(problem.validation))
+        needed = max(form.training_bytes(batch), form.evaluation_bytes(at_once))
+        free = free_device_bytes(problem.device) if cuda else free_host_bytes()
+        if free is not None and needed > free:
+            raise MemoryError(
+                f"training this network would take about {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free"
+                f" ({form.parameters:,} parameters, batches of {batch})"
+            )
+        if problem.may_use_fewer_threads and batch * form.flops() < SECOND_THREAD_FROM_FLOP:
+            self._threads = 1
+
+    def _step(self, sides: tuple[int, int], size: int) -> tuple[Batch, Step | None]:
+        if sides not in self._steps:
+            self._steps.clear()  # resolutions only rise
+            batch = Batch(self._problem, self.network, self._optimiser, self._problem.at(sides)[0])
+            batch.losses = self._losses
+            cuda = self._problem.device.type == "cuda"
+            self._steps[sides] = batch, recorded(batch, self.network, self._optimiser, size) if cuda else None
+        return self._steps[sides]
+
+    def _order(self) -> tuple[Tensor, Tensor]:
+        """Which images this epoch sees, in order, and the weight of every image.
+
+        Of the images whose last loss was below the mean a share is left out at random, and those that stay are weighted
+        so that the expected gradient remains the same (InfoBatch, arXiv 2303.04947).
+        """
+        images, device = len(self._problem.train), self._problem.device
+        weights = torch.ones(images, device=device)
+        share = self._settings.skip_easy
+        if self._losses is None or not 0 < self.epoch < _SKIP_UNTIL * self._settings.epochs:
+            return torch.randperm(images, device=device), weights
+        easy = self._losses < self._losses[self._losses.isfinite()].mean()  # those of no full batch have no loss yet
+        kept = ~(easy & (torch.rand(images, device=device) < share))
+        weights[easy] = 1 / (1 - share)
+        order = kept.nonzero().view(-1)
+        return order[torch.randperm(len(order), device=device)], weights
+
+
+def warm_up(problem: Problem) -> None:
+    """Train for a moment, so that what torch loads on first use is not charged to the first trial."""
+    few = Resident(problem.train.images[:2], problem.train.labels[:2])
+    small = replace(problem, train=few, validation=few)
+    Training(small, 0, {"width": 1, "depth": 1, "epochs": 1}, _NoAccount()).advance()
+
+
+class _NoAccount:
+    def look(self) -> None:
+        pass
+
+    def enter(self, purpose: Purpose) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def named_out_of_memory() -> Iterator[None]:
+    """Turn every way in which memory can run out into a `MemoryError` of one line."""
+    try:
+        yield
+        return
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        complaint = " ".join(str(error).split()) or "no memory is left"
+    # Only here has the error let go of the frames, and of what their tensors hold.
+    raise MemoryError(f"{complaint:.200}")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return any(words in str(error) for words in _NO_MEMORY)
+
+
+def _batches(images: int, size: int) -> int:
+    """Number of batches of `images`; none has fewer than two, since a batch norm needs two."""
+    return max(1, min(math.ceil(images / size), images // 2))
+
+
+def _bounds(images: int, size: int, *, equal: bool) -> Iterator[tuple[int, int]]:
+    """Where the batches of an epoch begin and end.
+
+    Args:
+        images: How many there are.
+        size: Of a batch, at most (one more where it divides evenly).
+        equal: Whether all batches have the very same size, as a recorded step needs; what is left over (less than one
+            batch, other images each time) is left out. Otherwise the images are divided evenly.
+    """
+    if equal and images >= size:
+        yield from ((start, start + size) for start in range(0, images - size + 1, size))
+        return
+    batches = _batches(images, size)
+    ends = [images * number // batches for number in range(batches + 1)]
+    yield from pairwise(ends)
+
+
+def _built(build: Build, config: Config) -> nn.Module:
+    body = build(dict(config))
+    if not isinstance(body, nn.Module):
+        raise UsageError(f"model gave a {type(body).__name__}; it must give a torch.nn.Module")
+    return body

@@ -1,0 +1,120 @@
+"""The recipe's part that holds state: the optimiser, and the running average of the weights.
+
+torch's optimiser classes import its compiler on first use (2.3 CPU seconds, more than many a trial), so their
+functional forms are called here; with `fused=True` one kernel updates all weights.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.optim.adam import adam
+from torch.optim.sgd import sgd
+
+from ecoml.training.images.settings import Settings
+
+_HORIZON = 100
+"""Steps that the running average of the weights reaches back; at first a tenth of those that were made."""
+
+
+class Optimiser:
+    """Updates a network's weights; batch norms and biases are not decayed.
+
+    Attributes:
+        state: All that it remembers, to be kept and put back in place.
+    """
+
+    def __init__(self, settings: Settings, network: nn.Module) -> None:
+        self._settings = settings
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        matrices = [parameter for parameter in trained if parameter.ndim > 1]
+        vectors = [parameter for parameter in trained if parameter.ndim <= 1]
+        self._groups = [(matrices, settings.weight_decay), (vectors, 0.0)]
+        self._parameters = matrices + vectors
+        moments = 1 if settings.optimizer == "sgd" else 2
+        self._moments = [{id(p): torch.zeros_like(p) for p in self._parameters} for _ in range(moments)]
+        device = self._parameters[0].device
+        self._steps = {id(p): torch.zeros((), device=device) for p in self._parameters}
+        # On a GPU the rate lies there too, so that a recorded step can be played again with another one.
+        self._rate: float | Tensor = torch.zeros((), device=device) if device.type != "cpu" else 0.0
+
+    @property
+    def state(self) -> list[Tensor]:
+        moments = [moment[id(p)] for moment in self._moments for p in self._parameters]
+        return moments + ([] if self._settings.optimizer == "sgd" else list(self._steps.values()))
+
+    def set_rate(self, rate: float) -> None:
+        """Set the learning rate of the steps to come."""
+        if isinstance(self._rate, Tensor):
+            self._rate.fill_(rate)
+        else:
+            self._rate = rate
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Update the weights by their gradients."""
+        of = self._settings
+        for group, weight_decay in self._groups:
+            used = [p for p in group if p.grad is not None]
+            if not used:
+                continue
+            gradients = [p.grad for p in used if p.grad is not None]
+            first = [self._moments[0][id(p)] for p in used]
+            if of.optimizer == "sgd":
+                sgd(
+                    list(used),
+                    gradients,
+                    list(first),
+                    fused=True,
+                    weight_decay=weight_decay,
+                    momentum=of.momentum,
+                    lr=self._rate,
+                    dampening=0.0,
+                    nesterov=of.momentum > 0,
+                    maximize=False,
+                )
+            else:
+                adam(
+                    list(used),
+                    gradients,
+                    first,
+                    [self._moments[1][id(p)] for p in used],
+                    [],
+                    [self._steps[id(p)] for p in used],
+                    fused=True,
+                    decoupled_weight_decay=of.optimizer == "adamw",
+                    amsgrad=False,
+                    beta1=of.beta1,
+                    beta2=of.beta2,
+                    lr=self._rate,
+                    weight_decay=weight_decay,
+                    eps=of.epsilon,
+                    maximize=False,
+                )
+
+    def clear(self) -> None:
+        """Forget the gradients."""
+        for parameter in self._parameters:
+            parameter.grad = None
+
+
+class Average:
+    """A running average of a network's weights that changes places with them: `exchange` between training and use."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self._weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self.state = [parameter.detach().clone() for parameter in self._weights]
+
+    @torch.no_grad()
+    def add(self, step: int) -> None:
+        """Take in the weights after step `step`, counted from 1."""
+        share = max(1 / _HORIZON, 10 / (10 + step))
+        torch._foreach_lerp_(self.state, [weight.detach() for weight in self._weights], share)
+
+    @torch.no_grad()
+    def exchange(self) -> None:
+        """Swap the average and the network's weights."""
+        for weight, average in zip(self._weights, self.state, strict=True):
+            kept = weight.detach().clone()
+            weight.copy_(average)
+            average.copy_(kept)

@@ -1,0 +1,41 @@
+"""What changes in the course of a training: learning rate and resolution.
+
+Notation: t the share of the training that is done, in [0, 1].
+"""
+
+from __future__ import annotations
+
+import math
+
+from ecoml.training.images.settings import Settings
+
+_PEAK = 0.25
+_WARM_UP = 0.05
+_FULL_SIZE_FROM = 0.5
+_SIDE_STEP = 4
+_SMALLEST_SIDE = 16
+"""Images that are smaller are left as they are: they cost little, and have nothing to spare."""
+
+
+def rate_factor(schedule: str, t: float) -> float:
+    """Share of the highest learning rate at t: 1 for `constant`, (1 + cos πt) / 2 for `cosine`, min(t / ¼, (1 − t) / ¾)
+    for `triangle`, and min(1, t / 0.05) for `averaged`."""
+    if schedule == "cosine":
+        return (1 + math.cos(math.pi * t)) / 2
+    if schedule == "triangle":
+        return min(t / _PEAK, (1 - t) / (1 - _PEAK))
+    if schedule == "averaged":
+        return min(1.0, t / _WARM_UP)
+    return 1.0
+
+
+def sides_at(settings: Settings, sides: tuple[int, int], t: float) -> tuple[int, int]:
+    """Height and width of what the network sees at t.
+
+    The share of the full sides rises linearly from `start_resolution` to 1 at t = ½, in steps of 4 pixels.
+    """
+    share = min(1.0, settings.start_resolution + (1 - settings.start_resolution) * t / _FULL_SIZE_FROM)
+    if share >= 1 or settings.head != "pool" or min(sides) < _SMALLEST_SIDE:
+        return sides
+    height, width = (min(side, _SIDE_STEP * max(1, round(side * share / _SIDE_STEP))) for side in sides)
+    return height, width

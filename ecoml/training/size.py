@@ -1,0 +1,79 @@
+"""The size limit: networks with more parameters than asked for are never trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ecoml.errors import UsageError
+from ecoml.training.base import Executor, Sized
+from ecoml.trial import Config
+
+Parameters = Callable[[Config], int]
+"""Trainable numbers of the network that a configuration describes."""
+
+
+class SizeLimit:
+    """Whether configurations describe networks that are small enough.
+
+    Args:
+        most: The most parameters that a network may have; None: any number.
+        parameters: Counts them before the network exists.
+
+    Attributes:
+        smallest: Parameters of the smallest network that was looked at; None before the first.
+        excluded: Whether any was too large.
+    """
+
+    def __init__(self, most: int | None, parameters: Parameters | None) -> None:
+        self.most = most
+        self.smallest: int | None = None
+        self.excluded = False
+        self._parameters = parameters
+
+    def __call__(self, config: Config) -> bool:
+        """Whether the network has at most `most` parameters.
+
+        Raises:
+            UsageError: The function that counts them fails, or gives something that is no number.
+        """
+        if self.most is None or self._parameters is None:
+            return True
+        try:
+            number = int(self._parameters(config))
+        except UsageError:
+            raise
+        except Exception as error:
+            raise UsageError(
+                f"parameters({dict(config)!r:.120}) raised {type(error).__name__}: {error}; it must give the number of"
+                " trainable weights"
+            ) from error
+        self.smallest = number if self.smallest is None else min(self.smallest, number)
+        self.excluded |= number > self.most
+        return number <= self.most
+
+    def explain(self, reason: str) -> str:
+        """Why a search ended, with what the limit has to do with it."""
+        return f"{reason}; networks of more than {self.most:,} parameters were left out" if self.excluded else reason
+
+    def refusal(self) -> UsageError:
+        """The error for a limit under which nothing could be trained."""
+        return UsageError(
+            f"max_parameters is {self.most:,}, and no network so small was found: the smallest of those proposed has"
+            f" {self.smallest:,}; give a larger --max-parameters (max_parameters= in Python), or a space with smaller"
+            " networks"
+        )
+
+
+def size_limit(most: int | None, executor: Executor | None, parameters: Parameters | None) -> SizeLimit:
+    """The limit, counted by `parameters` or by the executor.
+
+    Raises:
+        UsageError: There is a limit, and neither of them can count.
+    """
+    count = parameters or (executor.parameters if isinstance(executor, Sized) else None)
+    if most is not None and count is None:
+        raise UsageError(
+            "max_parameters needs the size of a network before it is trained, which only the built-in training knows;"
+            " give a function that counts: parameters=lambda config: …"
+        )
+    return SizeLimit(most, count)

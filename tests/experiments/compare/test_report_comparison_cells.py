@@ -1,0 +1,223 @@
+"""Comparisons run cell by cell: order, going on after a stop, and what is refused."""
+
+import math
+from typing import Any
+
+import pytest
+from report.run_folders import Course, courses, write_run
+
+import ecoml
+from ecoml.energy import Provenance
+from ecoml.errors import RunFolderError, SearchFailed, UsageError
+from ecoml.experiments.compare import Task, gather, run_comparison, write_comparison
+from ecoml.experiments.compare.comparison_notes import notes
+from ecoml.report.page.histories import ending
+from ecoml.training.function import FunctionExecutor
+
+SPACE = ecoml.Space({"width": ecoml.Int(4, 64)})
+
+
+class Trainer:
+    """An executor that is never asked to train: cells are run by a stand-in."""
+
+    def __init__(self, data="digits"):
+        self.data = data
+
+    def describe(self):
+        return {"kind": "table", "data": self.data, "seed": 0}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    strategies = tmp_path / "strategies"
+    strategies.mkdir()
+    (strategies / "random.toml").write_text('strategy = "random"\n', encoding="utf-8")
+    (strategies / "grid.toml").write_text('strategy = "grid"\n[settings]\nlevels = 3\n', encoding="utf-8")
+    return strategies
+
+
+def start(folder, tmp_path, run_cell, *, space=SPACE, executor=None, budget_j=100.0, limits=None, **changes):
+    said: list[str] = []
+    trainer: Any = executor or Trainer()
+    task = Task(space, trainer, budget_j, **(limits or {}))
+    arguments = {"seeds": 2, "out": tmp_path / "out", "say": said.append, "run_cell": run_cell, **changes}
+    return run_comparison(folder, task, **arguments), said
+
+
+def fake(order, ended="the budget is spent"):
+    def run_cell(cell):
+        order.append((cell.strategy, cell.seed))
+        energy_j = {"bayes": 5.0, "grid": 20.0, "random": 10.0}[cell.strategy]
+        write_run(cell.directory, courses(energy_j, 0.5, 0.8), strategy=cell.strategy, seed=cell.seed, ended=ended)
+
+    return run_cell
+
+
+def test_cells_are_interleaved_seed_by_seed_and_paired(folder, tmp_path):
+    order: list[tuple[str, int]] = []
+    comparison, said = start(folder, tmp_path, fake(order))
+    assert order == [
+        *(("grid", 0), ("random", 0), ("bayes", 0)),
+        *(("random", 1), ("bayes", 1), ("grid", 1)),
+    ]
+    assert said[0] == (
+        "3 strategies (grid, random, bayes) × 2 seeds on digits: 6 searches of 100 J each, at most 600 J (0.000167 kWh)"
+        " in all"
+    )
+    assert said[4] == "4 of 6: random, seed 1"
+    (problem,) = comparison.problems
+    assert [(s.strategy, s.seeds, s.energy_j) for s in problem.standings] == [
+        ("random", (0, 1), 20.0),
+        ("bayes", (0, 1), 10.0),
+        ("grid", (0, 1), 40.0),
+    ]
+
+
+def test_what_is_finished_is_not_run_again_and_the_folder_compares_by_itself(folder, tmp_path):
+    first, _ = start(folder, tmp_path, fake([]))
+    order: list[tuple[str, int]] = []
+    again, said = start(folder, tmp_path, fake(order))
+    assert order == []
+    assert said[0].endswith("in all, of which 0.00 J are still to be spent")
+    assert all(line.endswith("done before") for line in said[1:])
+    assert again == first
+    assert gather([tmp_path / "out"]) == first
+
+
+def test_an_interrupted_cell_is_gone_on_with(folder, tmp_path):
+    def interrupted(cell):
+        fake([], ended="interrupted by the user")(cell)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        start(folder, tmp_path, interrupted)
+    calls = []
+
+    def go_on(cell):
+        calls.append(cell.directory.exists())
+        if not calls[-1]:
+            fake([])(cell)
+
+    comparison, _ = start(folder, tmp_path, go_on)
+    assert calls == [True] + [False] * 5
+    assert any("1 of 6 searches have not come to their end" in note for note in notes(comparison))
+
+
+def test_a_strategy_whose_every_trial_fails_does_not_end_the_comparison(folder, tmp_path):
+    def run_cell(cell):
+        if cell.strategy == "grid":
+            failed = Course([], state=ecoml.trial.TrialState.FAILED, failure="boom", tail_j=3.0)
+            write_run(cell.directory, [failed], strategy="grid", seed=cell.seed, ended="20 trials failed in a row")
+            raise SearchFailed("no trial succeeded")
+        fake([])(cell)
+
+    comparison, said = start(folder, tmp_path, run_cell)
+    assert "1 of 6: grid, seed 0: no trial succeeded" in said
+    grid = comparison.problems[0].standings[-1]
+    assert (grid.strategy, grid.reached) == ("grid", 0)
+    assert comparison.problems[0].quality["grid"].best == 0.0
+    write_comparison(comparison, tmp_path / "page")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"budget_j": 200.0}, "of 100 J a search, not 200 J"),
+        ({"seeds": 3}, "with 2 seeds, not 3"),
+        ({"space": ecoml.Space({"width": ecoml.Int(4, 65)})}, "its space is different"),
+        ({"executor": Trainer("svhn")}, "its executor is different"),
+        ({"limits": {"spend_all": True}}, "its limits are different"),
+    ],
+)
+def test_another_plan_in_the_same_folder_is_refused(folder, tmp_path, changes, message):
+    start(folder, tmp_path, fake([]))
+    with pytest.raises(RunFolderError, match=message):
+        start(folder, tmp_path, fake([]), **changes)
+
+
+def test_a_changed_strategy_file_is_another_plan_and_a_changed_description_is_not(folder, tmp_path):
+    start(folder, tmp_path, fake([]))
+    grid = folder / "grid.toml"
+    grid.write_text('description = "coarse"\n' + grid.read_text(encoding="utf-8"), encoding="utf-8")
+    start(folder, tmp_path, fake([]))
+    grid.write_text('strategy = "grid"\n[settings]\nlevels = 4\n', encoding="utf-8")
+    with pytest.raises(RunFolderError, match="its strategies are different"):
+        start(folder, tmp_path, fake([]))
+
+
+def test_a_foreign_folder_is_left_alone(folder, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("", encoding="utf-8")
+    with pytest.raises(RunFolderError, match="not a comparison"):
+        start(folder, tmp_path, fake([]))
+
+
+def test_bayes_is_added_only_where_no_file_is_bayes(folder, tmp_path):
+    (folder / "mine.toml").write_text('strategy = "bayes"\n', encoding="utf-8")
+    order = []
+
+    def run_cell(cell):
+        order.append(cell.strategy)
+        write_run(cell.directory, courses(1.0, 0.5), strategy=cell.strategy, seed=cell.seed)
+
+    start(folder, tmp_path, run_cell, seeds=1)
+    assert order == ["grid", "mine", "random"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": 0}, "number of seeds is 0"),
+        ({"budget_j": math.nan}, "energy budget is nan"),
+        ({"limits": {"max_parameters": 0}}, "max_parameters is 0"),
+        ({"limits": {"max_energy_per_training_j": -1.0}}, "the most energy of a training is -1 J"),
+        ({"reference": "sobol"}, "'sobol' is not among the strategies"),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_refused_before_anything_is_made(folder, tmp_path, changes, message):
+    with pytest.raises(UsageError, match=message):
+        start(folder, tmp_path, fake([]), **changes)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_broken_strategy_file_is_refused_before_anything_is_made(folder, tmp_path):
+    (folder / "odd.toml").write_text('strategy = "divination"\n', encoding="utf-8")
+    with pytest.raises(UsageError, match="divination"):
+        start(folder, tmp_path, fake([]))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_strategies_is_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="no strategy file"):
+        start(tmp_path / "empty", tmp_path, fake([]))
+
+
+def test_limits_hold_in_every_search_and_are_said_before(folder, tmp_path):
+    def train(config):
+        for _ in range(3):
+            yield ecoml.Measurement(accuracy=0.5, energy_j=config["width"] / 2)
+
+    comparison, said = start(
+        folder,
+        tmp_path,
+        None,
+        executor=FunctionExecutor(train),
+        limits={"max_energy_per_training_j": 20.0, "spend_all": True},
+    )
+    assert "Limits: at most 20.0 J a training. Told to spend all of the budget" in said[0]
+    runs = [ecoml.Result.load(path.parent) for path in (tmp_path / "out").glob("*/*/run.toml")]
+    assert len(runs) == 6
+    assert all(run.settings["run"]["max_energy_per_training_j"] == 20.0 for run in runs)
+    assert all(run.settings["run"]["spend_all"] for run in runs)
+    assert all(trial.energy_j <= 20.0 for run in runs for trial in run.front)
+    endings = {ending(trial) for run in runs for trial in run.trials}
+    assert "stopped: a further step would exceed what a training may take" in endings
+    assert "stopped: it took more than a training may take" in endings
+    assert comparison.problems[0].provenance is Provenance.REPORTED
+
+
+def test_a_plan_without_the_limits_of_before_is_another_plan(folder, tmp_path):
+    start(folder, tmp_path, fake([]), limits={"max_parameters": 500})
+    with pytest.raises(RunFolderError, match="its limits are different"):
+        start(folder, tmp_path, fake([]))

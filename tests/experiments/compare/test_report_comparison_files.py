@@ -1,0 +1,127 @@
+"""What a comparison leaves on disk and in the terminal."""
+
+import csv
+import json
+import re
+
+import pyarrow.parquet
+import pytest
+from report.run_folders import HEAD, rows_of
+
+from ecoml.errors import UsageError
+from ecoml.experiments.compare import gather, write_comparison
+from ecoml.experiments.compare.comparison_json import comparison_dict
+from ecoml.experiments.compare.comparison_page import comparison_page
+from ecoml.experiments.compare.comparison_tables import sweep_table
+from ecoml.experiments.compare.comparison_text import print_comparison
+
+
+def test_everything_is_written_and_the_csv_reads_back(table, tmp_path):
+    path = table(
+        HEAD
+        + rows_of("p", "random", 5, 40)
+        + rows_of("p", "<i>bayes</i>", 5, 10)
+        + rows_of("p", "grid", 5, 9, accuracy=0.1)
+    )
+    comparison = gather([path])
+    page = write_comparison(comparison, tmp_path / "out")
+    html = page.read_text(encoding="utf-8")
+    assert {file.name for file in page.parent.iterdir()} == {
+        "compare.html",
+        "compare.json",
+        "compare.csv",
+        "compare.parquet",
+        "figures",
+    }
+    names = ("energy-to-target", "best-so-far", "hypervolume")
+    assert {file.name for file in (page.parent / "figures").iterdir()} == {
+        f"{name}.{kind}" for name in names for kind in ("png", "svg", "pdf")
+    }
+    assert "&lt;i&gt;bayes" in html
+    assert "<i>" not in html
+    assert "> 11.0 J".replace(">", "&gt;") in html
+    assert html.count("window.vegaEmbed=") == 1
+    numbers = json.loads((page.parent / "compare.json").read_text(encoding="utf-8"))
+    standings = {s["strategy"]: s for s in numbers["problems"][0]["strategies"]}
+    assert standings["random"]["energy_to_target_j"] == 42.0
+    assert standings["grid"]["energy_to_target_j"] is None
+    assert comparison_dict(gather([page.parent / "compare.csv"])) == comparison_dict(comparison)
+
+
+def test_the_parquet_file_is_the_csv_with_types(table, tmp_path):
+    comparison = gather([table(HEAD + rows_of("p", "random", 2, 40) + "p,bayes,0,0,5,nan\n")])
+    folder = write_comparison(comparison, tmp_path / "out").parent
+    rows = pyarrow.parquet.read_table(folder / "compare.parquet").to_pylist()
+    with (folder / "compare.csv").open(encoding="utf-8") as file:
+        told = [["" if value is None else str(value) for value in row.values()] for row in rows]
+        assert told == [list(row.values()) for row in csv.DictReader(file)]
+    assert [type(rows[0][column]) for column in ("seed", "energy_j", "complete")] == [int, float, bool]
+
+
+def test_without_pyarrow_it_is_left_out_and_said_to_be(table, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("ecoml.experiments.compare.searches.find_spec", lambda _name: None)
+    comparison = gather([table(HEAD + rows_of("p", "random", 1, 40))])
+    page = write_comparison(comparison, tmp_path / "out")
+    print_comparison(comparison, page)
+    assert not (page.parent / "compare.parquet").exists()
+    assert "compare.parquet was left out: it needs pyarrow, pip install 'ecoml[parquet]'" in capsys.readouterr().out
+
+
+def test_further_targets_are_told_beside_the_first(table, tmp_path, capsys):
+    text = HEAD + rows_of("p", "random", 2, 40) + rows_of("p", "bayes", 2, 10, accuracy=0.95)
+    comparison = gather([table(text)], targets=[0.9, 0.5, 0.95])
+    (problem,) = comparison.problems
+    assert problem.target == 0.9
+    assert sweep_table(problem, comparison.targets).rows == (
+        ("50.00 %", "40.5 J (2/2)", "10.5 J (2/2)"),
+        ("90.00 %", "40.5 J (2/2)", "10.5 J (2/2)"),
+        ("95.00 %", "> 40.5 J (0/2)", "10.5 J (2/2)"),
+    )
+    numbers = comparison_dict(comparison)["problems"][0]["further_targets"]
+    assert [further["target"] for further in numbers] == [0.5, 0.95]
+    print_comparison(comparison, write_comparison(comparison, tmp_path / "out"))
+    assert "> 40.5 J (0/2)" in capsys.readouterr().out
+
+
+def test_several_problems_have_a_page_and_a_figure_of_ratios(table, tmp_path):
+    text = "".join(HEAD if not p else "" for p in range(1))
+    for problem in ("p", "q", "r"):
+        text += rows_of(problem, "random", 1, 40) + rows_of(problem, "bayes", 1, 10)
+    page = write_comparison(gather([table(text)]), tmp_path / "out")
+    html = page.read_text(encoding="utf-8")
+    assert "bayes reaches the target on 3 of 3 problems, there with 4.00× less energy than random" in html
+    assert "Over all problems" in html
+
+
+def without_source(value, known=False, where=""):
+    """Paths of joules with no provenance beside or above them."""
+    if isinstance(value, list):
+        return [path for item in value for path in without_source(item, known, where)]
+    if not isinstance(value, dict):
+        return []
+    known = known or "provenance" in value
+    own = [f"{where}.{key}" for key in value if key.endswith("_j") and not known]
+    return own + [path for key, item in value.items() for path in without_source(item, known, f"{where}.{key}")]
+
+
+def test_every_joule_has_a_source(table, tmp_path):
+    text = HEAD + rows_of("p", "random", 5, 40) + rows_of("p", "bayes", 5, 10, accuracy=0.95)
+    comparison = gather([table(text)], targets=[0.9, 0.95])
+    numbers = comparison_dict(comparison)
+    assert without_source(numbers) == []
+    further = numbers["problems"][0]["further_targets"][0]["strategies"]
+    assert [standing["provenance"] for standing in further] == ["reported", "reported"]
+    html = comparison_page(comparison)
+    told = re.findall(r'"energy": ?"([^"]+)"', html)
+    assert told
+    assert all(energy.endswith("(reported)") for energy in told)
+    assert re.search(r"ideal point \(accuracy 1, [0-9.]+ J; reported\)", html)
+
+
+@pytest.mark.parametrize("inside", ["file/out", "file"])
+def test_a_folder_that_cannot_be_written_is_one_line(table, tmp_path, inside):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    comparison = gather([table(HEAD + rows_of("p", "random", 1, 40))])
+    with pytest.raises(UsageError, match=r"cannot be written .*choose another --out") as caught:
+        write_comparison(comparison, tmp_path / inside)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,187 @@
+"""Effects of factors: on trials whose effects are known, and on what the study printed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from report.run_folders import Course, write_run
+from scipy.stats import kruskal
+
+from ecoml.energy import Provenance
+from ecoml.errors import RunFolderError, UsageError
+from ecoml.experiments.effects.effects import effects_of, eta_squared
+from ecoml.experiments.effects.effects_files import write_effects
+from ecoml.experiments.effects.effects_run import factors_of, run_factorial
+from ecoml.experiments.effects.effects_tables import (
+    cells_table,
+    effects_dict,
+    effects_sentences,
+    factors_table,
+    post_hoc_table,
+)
+from ecoml.run.result import Result
+from ecoml.space import Choice, Float, Space
+from ecoml.training.function import FunctionExecutor
+from ecoml.trial import Measurement, Point, Trial, TrialState
+
+
+def trial(number, config, energy_j, accuracy=0.5, state=TrialState.FINISHED):
+    return Trial(number, config, state, [Point(1, accuracy, energy_j, 0.0, Provenance.ESTIMATED)])
+
+
+def factorial(energy_j, draws=12):
+    """conv doubles the energy, relu adds nothing, and each draw is as dear as it is."""
+    rng = np.random.default_rng(0)
+    trials: list[Trial] = []
+    for draw in range(draws):
+        dear = rng.uniform(0.8, 1.2)
+        for conv in (1, 4):
+            for relu in ("no", "yes"):
+                config = {"conv": conv, "relu": relu, "learning_rate": draw / 100}
+                accuracy = 0.8 + 0.01 * (conv == 4)
+                trials.append(
+                    trial(len(trials), config, dear * energy_j(conv, relu) * rng.uniform(0.99, 1.01), accuracy)
+                )
+    return trials
+
+
+def doubled(conv, relu):
+    return 10.0 * (2 if conv == 4 else 1)
+
+
+def test_a_known_effect_is_found_and_no_other():
+    effects = effects_of(factorial(doubled), ["conv", "relu"])
+    conv, relu = effects.factors
+    (change,) = conv.changes
+    assert change.energy == pytest.approx(1.0, abs=0.02)
+    assert change.interval is not None
+    assert change.interval[0] < 1.0 < change.interval[1]
+    assert change.interval[1] - change.interval[0] < 0.05, "the same draws in both: their own cost drops out"
+    assert change.accuracy == pytest.approx(0.01)
+    assert change.p < 0.01
+    assert change.pairs == effects.draws == 12
+    assert relu.changes[0].energy == pytest.approx(0.0, abs=0.01)
+    assert relu.changes[0].p > 0.05
+    assert conv.energy is not None
+    assert relu.energy is not None
+    assert conv.energy.eta2 > 0.7 > 0.1 > relu.energy.eta2
+    assert conv.accuracy is not None
+    assert (effects.extremes[0].name, *effects.extremes[1:]) == ("conv", 1, 4)
+
+
+def test_h_is_that_of_scipy_and_eta_squared_has_the_factors_own_k():
+    trials = factorial(doubled)
+    factor = effects_of(trials, ["conv"]).factors[0]
+    groups = [[t.energy_j for t in trials if t.config["conv"] == level] for level in (1, 4)]
+    assert factor.energy is not None
+    assert factor.energy.h == pytest.approx(kruskal(*groups).statistic)
+    assert factor.energy.eta2 == pytest.approx((factor.energy.h - 1) / (len(trials) - 2))
+
+
+@pytest.mark.parametrize(
+    ("h", "published"), [(2303.25, 0.749), (481.8, 0.155), (496.8, 0.160), (176.5, 0.055), (106.7, 0.033)]
+)
+def test_the_studys_eta_squared_has_the_eight_cells_for_k(h, published):
+    assert eta_squared(h, n=3072, k=8) == pytest.approx(published, abs=0.0006)
+    assert eta_squared(h, n=3072, k=2) > published
+
+
+def test_more_than_two_levels_are_compared_pair_by_pair():
+    trials = [
+        trial(n, {"depth": depth, "rate": n // 3 / 10}, 10.0 * depth + 0.01 * n)
+        for n, depth in enumerate([1, 2, 3] * 10)
+    ]
+    (factor,) = effects_of(trials, ["depth"]).factors
+    assert [(c.before, c.after) for c in factor.changes] == [(1, 2), (1, 3), (2, 3)]
+    assert all(change.p == pytest.approx(3 * 2 / 2**10) for change in factor.changes), "three p-values after Holm"
+
+
+def test_without_shared_draws_levels_are_compared_unpaired():
+    trials = [trial(n, {"depth": 1 + n % 2, "rate": n / 100}, 10.0 + 5 * (n % 2) + n / 100) for n in range(20)]
+    effects = effects_of(trials)
+    (factor,) = effects.factors
+    assert factor.name == "depth", "a parameter with twenty values is no factor"
+    assert effects.draws == factor.changes[0].pairs == 0
+    assert factor.changes[0].interval is None
+    assert factor.changes[0].p < 0.001
+
+
+def test_what_failed_or_was_cut_off_is_left_out_and_counted():
+    trials = factorial(doubled)
+    trials.append(trial(99, {"conv": 4, "relu": "no", "learning_rate": 0.0}, 1e6, state=TrialState.STOPPED))
+    trials.append(Trial(100, {"conv": 4, "relu": "no", "learning_rate": 0.1}, TrialState.FAILED, tail_j=1e6))
+    effects = effects_of(trials, ["conv", "relu"])
+    assert effects.failed == 2
+    assert effects.factors[0].changes[0].energy == pytest.approx(1.0, abs=0.02)
+    assert any("2 trainings are left out" in line for line in effects_sentences(effects))
+
+
+def test_a_draw_that_some_cell_lacks_is_left_out_everywhere():
+    whole = factorial(doubled, draws=6)
+    cut = [*whole, trial(len(whole), {"conv": 4, "relu": "no", "learning_rate": 0.5}, 3000.0)]
+    effects, expected = effects_of(cut, ["conv", "relu"]), effects_of(whole, ["conv", "relu"])
+    assert effects.factors == expected.factors
+    assert effects.cells == expected.cells
+    assert (effects.failed, len(effects.trainings)) == (1, len(whole))
+
+
+def test_normality_is_rejected_where_energies_are_not_normal():
+    even = [trial(n, {"conv": 1}, float(e)) for n, e in enumerate(np.random.default_rng(1).normal(100, 5, 40))]
+    skewed = [trial(n, {"conv": 4}, float(e)) for n, e in enumerate(np.random.default_rng(1).pareto(1.5, 40) + 1)]
+    one, four = effects_of(even + skewed, ["conv"]).cells
+    assert one.shapiro_p is not None
+    assert four.shapiro_p is not None
+    assert one.shapiro_p > 0.05 > four.shapiro_p
+    assert one.energy_cv == pytest.approx(0.05, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    ("factors", "wanted"),
+    [(["kernel"], "no parameter 'kernel'; use some of batch_size, conv"), (["batch_size"], "not a factor with levels")],
+)
+def test_what_is_no_factor_is_refused(factors, wanted):
+    trials = [trial(n, {"conv": 1 + n % 2, "batch_size": 128}, 1.0 + n) for n in range(8)]
+    with pytest.raises(UsageError, match=wanted):
+        effects_of(trials, factors)
+
+
+def test_tables_and_files_of_a_run_folder(tmp_path):
+    courses = [Course([(t.accuracy, t.energy_j)], t.config) for t in factorial(doubled, draws=6)]
+    run = write_run(tmp_path / "run", courses, budget_j=1e6)
+    effects = effects_of(Result.load(run).trials, ["conv", "relu"])
+    assert write_effects(effects, run).is_file()
+    assert (run / "figures" / "interaction.svg").stat().st_size > 1000
+    assert [row[:2] for row in factors_table(effects).rows] == [("conv", "1 → 4"), ("relu", "no → yes")]
+    assert len(cells_table(effects).rows) == 4
+    assert len(post_hoc_table(effects).rows) == 6
+    assert effects_dict(effects)["extremes"]["dearest"]["level"] == 4
+    assert all("estimated" in table(effects).caption for table in (factors_table, cells_table, post_hoc_table))
+
+
+def test_a_factorial_is_run_told_and_gone_on_with(tmp_path):
+    space = Space({"conv": Choice([1, 4]), "relu": Choice(["no", "yes"]), "rate": Float(0.0, 1.0)})
+    made = []
+
+    def train(config):
+        made.append(config)
+        return Measurement(accuracy=0.5, energy_j=(1 + config["rate"]) * doubled(config["conv"], config["relu"]))
+
+    def run(draws=5, budget_j=1e6, seed=0):
+        arguments = {"out": tmp_path / "run", "draws": draws, "times": 2, "progress": False}
+        return run_factorial(
+            space, FunctionExecutor(train), ["conv", "relu"], **arguments, budget_j=budget_j, seed=seed
+        )
+
+    run(budget_j=600)
+    assert 8 <= len(made) < 40, "the budget was spent"
+    effects = run()
+    assert len(made) == 4 * 5 * 2
+    assert effects.draws == 5
+    assert effects.factors[0].changes[0].energy == pytest.approx(1.0)
+    assert run().factors[0] == effects.factors[0]
+    assert factors_of(tmp_path / "run") == ["conv", "relu"]
+    assert len(made) == 40, "what is done is not done again"
+    with pytest.raises(RunFolderError, match="holds another run"):
+        run(draws=6)
+    with pytest.raises(RunFolderError, match="holds another run"):
+        run(seed=1)

@@ -1,0 +1,67 @@
+"""When a search has spent enough."""
+
+import math
+
+import numpy as np
+import pytest
+
+from ecoml.energy import Provenance
+from ecoml.strategies.bayes.stopping import reason_to_end, rise_of_best
+from ecoml.trial import Point, Trial, TrialState
+
+FRONT = np.array([[0.0, -1.0], [3.0, 0.0]])
+
+
+def trials_of(accuracies, energy_j=10.0):
+    return [
+        Trial(number, {"x": number}, TrialState.FINISHED, [Point(1, accuracy, energy_j, 0.0, Provenance.REPORTED)])
+        for number, accuracy in enumerate(accuracies)
+    ]
+
+
+def test_the_best_of_twice_as_many_exponential_draws_is_foreseen():
+    rng = np.random.default_rng(0)
+    draws = 0.5 + 0.01 * rng.exponential(size=(2000, 128))
+    foreseen = [rise_of_best(trials_of(row[:64])) for row in draws[:300]]
+    assert np.mean(foreseen) == pytest.approx(np.mean(draws.max(1) - draws[:, :64].max(1)), rel=0.15)
+
+
+@pytest.mark.parametrize("accuracies", [[], [0.5] * 4])
+def test_of_hardly_anything_nothing_is_foreseen(accuracies):
+    assert rise_of_best(trials_of(accuracies)) == math.inf
+
+
+def test_many_equal_bests_promise_hardly_a_rise_and_few_a_part_of_a_step():
+    steps = [0.89, 0.88]  # accuracies are hundredths
+    assert rise_of_best(trials_of([0.9] * 5 + steps + [0.1] * 20)) == pytest.approx(math.log(2) * 0.5 * 0.01)
+    assert rise_of_best(trials_of([0.9] * 200 + steps)) < 0.0002
+    assert rise_of_best(trials_of([0.9] * 20)) == 0.0
+
+
+@pytest.mark.parametrize("images", [100, 300])
+def test_the_rise_is_foreseen_in_shares_of_few_images_too(images):
+    rng = np.random.default_rng(0)
+    draws = 0.5 + 0.01 * rng.exponential(size=(1000, 128))
+    shares = np.floor(draws * images) / images
+    foreseen = [rise_of_best(trials_of(row[:64])) for row in shares[:300]]
+    assert np.mean(foreseen) == pytest.approx(np.mean(shares.max(1) - shares[:, :64].max(1)), rel=0.3)
+
+
+def test_nothing_rises_above_1():
+    assert rise_of_best(trials_of([1.0, 0.99, 0.98, 0.97, 0.96])) == 0.0
+    assert rise_of_best(trials_of([0.999, 0.99, 0.98, 0.97, 0.96])) == pytest.approx(0.001)
+
+
+def test_a_search_ends_when_both_forecasts_are_low_and_enough_was_spent():
+    saturated = trials_of([0.9] * 5 + [0.5] * 24 + [0.5001])  # 300 J
+    assert "promises 0.0055 percentage points" in reason_to_end(saturated, FRONT, 1.1e-6, 10.0, 3.0, 0.01)
+    assert reason_to_end(saturated, FRONT, 1.1e-6, 16.0, 3.0, 0.01) == "", "that of twenty trainings was not spent yet"
+    assert reason_to_end(saturated, FRONT, 1.1e-5, 10.0, 3.0, 0.01) == "", "the surrogate sees something"
+    rising = trials_of([0.91, 0.905, 0.903, 0.902, 0.9] + [0.5] * 25)
+    assert reason_to_end(rising, FRONT, 0.0, 10.0, 3.0, 0.01) == "", "the best are still far apart"
+
+
+def test_where_all_good_trials_are_close_together_less_is_worth_its_energy():
+    saturated = trials_of([0.9] * 5 + [0.5] * 24 + [0.5001])
+    assert "less than 0.02 is not" in reason_to_end(saturated, FRONT, 1.1e-6, 10.0, 3.0, 0.001)
+    assert reason_to_end(saturated, FRONT, 1.1e-6, 10.0, 3.0, 0.00025) == "", "0.0055 of 0.05 points is something"

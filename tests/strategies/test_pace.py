@@ -1,0 +1,19 @@
+"""How far a trial is trained before it is decided upon again."""
+
+import pytest
+
+from ecoml.energy import Provenance
+from ecoml.strategies.bayes.observations import evidence_of, milestones
+from ecoml.strategies.bayes.step_schedule import Pace
+from ecoml.trial import Point, Trial, TrialState
+
+
+@pytest.mark.parametrize(
+    ("length", "screening"), [(1, 1), (2, 1), (4, 1), (8, 2), (12, 3), (50, 3), (52, 4), (200, 12)]
+)
+def test_a_screening_is_a_small_share_of_a_training_and_three_steps_of_a_short_one(length, screening):
+    curve = [Point(k, 0.01 + 0.9 * k / length, 1.0 * k, 0.0, Provenance.REPORTED) for k in range(1, length + 1)]
+    evidence = evidence_of([Trial(0, {}, TrialState.FINISHED, curve)], milestones(1.5, 1000), 240)
+    pace = Pace(evidence)
+    assert pace.screening == screening
+    assert pace.first() == min(2, screening)

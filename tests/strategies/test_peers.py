@@ -1,0 +1,234 @@
+"""Peers: what is theirs arrives as they would see it, and what is missing is said."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ecoml.errors import UsageError
+from ecoml.experiments.compare.comparison_plan import plan_comparison
+from ecoml.experiments.compare.task import Task
+from ecoml.space import Choice, Float, Int, Space
+from ecoml.strategies import Continue, End, Start, available_strategies, create_strategy
+from ecoml.strategies.peers.optuna_study import OptunaSearch
+from ecoml.strategies.peers.smac_facade import SmacSearch
+from ecoml.testing.strategies import STEPS, Session, mixed_space, outcome
+from ecoml.trial import Trial, TrialState
+
+LINE = Space({"x": Float(0.0, 1.0), "n": Int(1, 9)})
+
+
+class Problem:
+    def describe(self):
+        return {"executor": "made up"}
+
+
+@pytest.fixture
+def without_peers(monkeypatch):
+    absent = ("optuna", "smac")
+    monkeypatch.setattr("ecoml.strategies.peers.find_spec", lambda name: None if name in absent else find_spec(name))
+
+
+@pytest.mark.usefixtures("without_peers")
+@pytest.mark.parametrize(("name", "package"), [("optuna-tpe", "optuna"), ("smac-multi-fidelity", "smac")])
+def test_a_missing_package_is_one_line_with_the_remedy(name, package):
+    with pytest.raises(UsageError, match=rf"{package}.*pip install 'ecoml\[peers\]'$"):
+        create_strategy(name, LINE, 0)
+    listed = dict(available_strategies())
+    assert f"{package} is not installed" in listed[name]
+    assert "not installed" not in listed["mo-asha"] + listed["paper-bo"]
+
+
+@pytest.mark.usefixtures("without_peers")
+def test_a_comparison_leaves_out_what_is_not_installed_and_says_so(tmp_path):
+    for name in ("random", "optuna"):
+        (tmp_path / f"{name}.toml").write_text(f'strategy = "{name}"\n')
+    said: list[str] = []
+    problem: Any = Problem()
+    task = Task(LINE, problem, budget_j=1.0)
+    plan = plan_comparison(tmp_path, task, seeds=1, out=tmp_path / "out", say=said.append)
+    assert set(plan.strategies) == {"random", "bayes"}
+    assert len(said) == 1
+    assert "optuna" in said[0]
+    assert "pip install" in said[0]
+    with pytest.raises(UsageError, match="not installed"):
+        plan_comparison(tmp_path / "optuna.toml", task, seeds=1, out=tmp_path / "out")
+
+
+def test_a_pruner_goes_with_one_objective(tmp_path):
+    path = tmp_path / "both.toml"
+    path.write_text('strategy = "optuna"\n[settings]\nsampler = "nsga2"\npruner = "median"\n')
+    with pytest.raises(UsageError, match=r"both\.toml.*one objective"):
+        create_strategy(path, LINE, 0)
+
+
+def test_optuna_sees_every_trial_with_its_parameters_and_value():
+    optuna = pytest.importorskip("optuna")
+    strategy = create_strategy("optuna-tpe", mixed_space(), 1)
+    session = Session(strategy)
+    session.run(6)
+    assert isinstance(strategy, OptunaSearch)
+    theirs = strategy._study.trials
+    assert [trial.params for trial in theirs] == [
+        {name: value for name, value in trial.config.items() if name != "epochs"} for trial in session.trials.values()
+    ]
+    assert [trial.value for trial in theirs] == [trial.accuracy for trial in session.trials.values()]
+    seen = theirs[0].distributions
+    assert seen["learning_rate"] == optuna.distributions.FloatDistribution(1e-4, 1.0, log=True)
+    assert seen["width"] == optuna.distributions.IntDistribution(4, 64, log=True)
+    assert seen["optimizer"] == optuna.distributions.CategoricalDistribution(("sgd", "adamw"))
+    assert all(("momentum" in trial.params) == (trial.params["optimizer"] == "sgd") for trial in theirs)
+
+
+def test_a_search_by_tpe_is_that_of_optuna_until_its_first_model():
+    """Ten random proposals, and from then on those near the best: better than what ten random ones gave."""
+    pytest.importorskip("optuna")
+    found = []
+    for seed in range(4):
+        session = Session(create_strategy("optuna-tpe", Space({"width": Int(1, 10_000), "depth": Choice([1])}), seed))
+        session.run(30)
+        widths = [trial.config["width"] for trial in session.trials.values()]
+        found.append(np.mean(widths[20:]) / np.mean(widths[:10]))
+    assert np.median(found) > 1.2
+
+
+def test_pruned_trials_are_left_and_the_others_are_trained_to_their_end():
+    pytest.importorskip("optuna")
+    for name in ("optuna-tpe-median", "optuna-tpe-hyperband"):
+        session = Session(create_strategy(name, mixed_space(), 0))
+        session.run(120)
+        pruned = [trial for trial in session.trials.values() if trial.step < 3]
+        whole = [trial for trial in session.trials.values() if trial.step == 3]
+        assert pruned, name
+        assert whole, name
+        assert max(t.curve[0].accuracy for t in whole) >= max(t.curve[0].accuracy for t in pruned)
+
+
+def test_the_papers_search_begins_at_random_and_then_goes_for_accuracy():
+    session = Session(create_strategy("paper-bo", Space({"width": Int(1, 2000), "depth": Choice([1])}), 0))
+    decisions = session.run(4)
+    assert decisions[0] == create_strategy("random", Space({"width": Int(1, 2000), "depth": Choice([1])}), 0).ask()
+    assert all(isinstance(decision, Start) and decision.steps is None for decision in decisions)
+
+
+def test_smac_sees_every_parameter_as_it_is_and_every_accuracy():
+    ConfigSpace = pytest.importorskip("ConfigSpace")  # noqa: N806
+    strategy = create_strategy("smac", mixed_space(), 1)
+    session = Session(strategy, may_fail=True)
+    session.run(8)
+    strategy.ask()  # it is told what has become of the last one
+    assert isinstance(strategy, SmacSearch)
+    assert strategy._smac is not None
+    seen = strategy._smac.scenario.configspace
+    assert seen["learning_rate"] == ConfigSpace.UniformFloatHyperparameter("learning_rate", 1e-4, 1.0, log=True)
+    assert seen["width"] == ConfigSpace.UniformIntegerHyperparameter("width", 4, 64, log=True)
+    assert seen["optimizer"] == ConfigSpace.CategoricalHyperparameter("optimizer", [0, 1])
+    told = list(strategy._smac.runhistory.values())[:8]
+    states = [trial.state for trial in session.trials.values()]
+    assert set(states) == {TrialState.FINISHED, TrialState.FAILED}
+    assert [value.status.name for value in told] == ["CRASHED" if s is TrialState.FAILED else "SUCCESS" for s in states]
+    assert [value.cost for value in told] == [1.0 - (trial.accuracy or 0.0) for trial in session.trials.values()]
+
+
+def test_smac_keeps_to_conditions_of_every_kind():
+    pytest.importorskip("smac")
+    space = Space(
+        {
+            "norm": True,
+            "option": Choice([3.0, 3.5, 4.0]),
+            "depth": Int(1, 4),
+            "both": Float(0.0, 1.0, when={"option": [3.0, 3.5], "depth": [2, 3]}),
+            "fixed": Int(1, 1 << 40, log=True, when={"norm": True}),
+            "below": Choice(["only"], when={"option": 4.0}),
+        }
+    )
+    session = Session(create_strategy("smac", space, 0))
+    configs = [decision.config for decision in session.run(20) if isinstance(decision, Start)]
+    for config in configs:
+        space.validate(config)
+    assert {config["option"] for config in configs} == {3.0, 3.5, 4.0}
+    assert any("both" in config for config in configs)
+    nothing_free = Session(create_strategy("smac-multi-fidelity", Space({"depth": 2}), 0)).run(3)
+    assert [type(decision) for decision in nothing_free] == [Start, End]
+
+
+def test_smac_trains_the_first_whole_and_promotes_by_going_on():
+    pytest.importorskip("smac")
+    session = Session(create_strategy("smac-multi-fidelity", mixed_space(), 0))
+    decisions = session.run(40)
+    assert isinstance(decisions[0], Start)
+    assert decisions[0].steps is None
+    assert all(decision.steps == 1 for decision in decisions[1:] if isinstance(decision, Start) and decision.steps)
+    promoted = [decision.number for decision in decisions if isinstance(decision, Continue)]
+    assert promoted
+    assert len(set(promoted)) == len(promoted), "a promotion goes to the last rung at once, with three steps"
+    left = [trial for trial in session.trials.values() if trial.step == 1]
+    assert {trial.step for trial in session.trials.values()} == {1, STEPS}
+    best = max(trial.curve[0].accuracy for trial in session.trials.values())
+    assert all(trial.curve[0].accuracy < best for trial in left)
+
+
+def test_a_stopped_training_counts_for_smac_as_far_as_it_came():
+    pytest.importorskip("smac")
+    strategy = create_strategy("smac-multi-fidelity", LINE, 0)
+    for number, (state, steps) in enumerate(
+        [(TrialState.STOPPED, 1), (TrialState.STOPPED, 0), (TrialState.FINISHED, 9)]
+    ):
+        decision = strategy.ask()
+        assert isinstance(decision, Start)
+        assert decision.steps is None, "how long a training is, is not known yet"
+        curve = [outcome(decision.config, step) for step in range(1, steps + 1)]
+        strategy.tell(Trial(number, decision.config, state, curve))
+    decision = strategy.ask()
+    assert isinstance(decision, Start)
+    assert decision.steps == 1
+    assert isinstance(strategy, SmacSearch)
+    assert strategy._smac is not None
+    told = [(value.status.name, value.cost) for value in strategy._smac.runhistory.values()]
+    expected = 1.0 - outcome({}, 1).accuracy
+    assert told[:3] == [("SUCCESS", expected), ("CRASHED", 1.0), ("SUCCESS", expected)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["smac", "smac-multi-fidelity"])
+def test_smac_goes_on_in_another_process_after_its_first_model_and_leaves_nothing_behind(
+    name, tmp_path, monkeypatch, capfd
+):
+    """Thirty trials: 25 of its initial design, then those of its forest."""
+    pytest.importorskip("smac")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    begun = Session(create_strategy(name, mixed_space(), 3))
+    before = begun.run(30)
+    resumed = Session(create_strategy(name, mixed_space(), 3), told=begun.trials.values())
+    after = begun.run(4)
+    assert resumed.run(4) == after
+    code = (
+        "from ecoml.strategies import create_strategy\n"
+        "from ecoml.testing.strategies import Session, mixed_space\n"
+        f"print(Session(create_strategy({name!r}, mixed_space(), 3)).run(34))"
+    )
+    there = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=os.environ | {"PYTHONHASHSEED": "12"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert there.stdout.strip() == str(before + after)
+    assert there.stderr == ""
+    assert capfd.readouterr() == ("", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_smac_learns_what_is_good():
+    pytest.importorskip("smac")
+    session = Session(create_strategy("smac", Space({"width": Int(1, 10_000), "depth": Int(1, 4), "k": Int(1, 9)}), 0))
+    session.run(41)
+    accuracies = [trial.accuracy or 0.0 for trial in session.trials.values()]
+    assert np.mean(accuracies[25:]) > np.mean(accuracies[:25])

@@ -52,7 +52,7 @@ class Measured:
 class Free:
     """An account without a budget."""
 
-    def look(self) -> None:
+    def check_budget(self) -> None:
         pass
 
     def enter(self, purpose: object) -> None:

@@ -313,7 +313,7 @@ def training(make: Callable[[], Tool] | None) -> dict[str, Any]:
     from ecoml.trial import Trial
 
     class Free:
-        def look(self) -> None:
+        def check_budget(self) -> None:
             pass
 
         def enter(self, purpose: Any) -> None:

@@ -39,7 +39,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from strategy_problems import MAPPINGS, Problem, lcbench_tasks, open_problem
+from strategy_problems import MAPPINGS, TrainingTask, lcbench_tasks, open_problem
 from strategy_replay import Goal, goal_of_random, measure, typical_of_random
 from strategy_tabular import TABLES, open_table, require_tables
 from strategy_trained import TRAINED, open_trained
@@ -101,9 +101,9 @@ def run(cell: Cell) -> dict[str, Any]:
 @lru_cache(maxsize=8)
 def _posed(
     family: str, task: str, path: Path | None, seed: int, trainings: int, seeds: int, out: Path
-) -> tuple[Problem, Goal]:
+) -> tuple[TrainingTask, Goal]:
     if family in TABLES:
-        problem: Problem = open_table(family, task, seed)
+        problem: TrainingTask = open_table(family, task, seed)
     else:
         problem = open_trained(task) if family == "trained" else open_problem(family, task, path, out)
     return problem, goal_of_random(problem, seed, trainings, typical_of_random(problem, range(seeds), trainings))

@@ -64,12 +64,12 @@ class Nearest:
 
     space: Space
     u: Array = field(repr=False)  # (n, d)
-    accuracy: Array = field(repr=False)  # (n, T)
+    score: Array = field(repr=False)  # (n, T)
     step_j: Array = field(repr=False)  # (n, T)
 
     def curve(self, config: Mapping[str, Any]) -> tuple[Array, Array]:
         row = int(np.argmin(((self.u - self.space.encode(config)) ** 2).sum(1)))
-        return self.accuracy[row], self.step_j[row]
+        return self.score[row], self.step_j[row]
 
 
 @dataclass
@@ -88,9 +88,9 @@ class Smooth:
             hidden = _silu(weights @ hidden + offsets)
         weights, offsets = self.layers[-1]
         out = weights @ hidden + offsets
-        accuracy = 1.0 / (1.0 + np.exp(-(self.mean + out[:-1] @ self.base)))
+        score = 1.0 / (1.0 + np.exp(-(self.mean + out[:-1] @ self.base)))
         step_j = np.exp(self.log_energy[0] + self.log_energy[1] * out[-1])
-        return accuracy, np.full(len(accuracy), step_j)
+        return score, np.full(len(score), step_j)
 
 
 @dataclass
@@ -105,11 +105,11 @@ class Noisy:
         return self.exact.space
 
     def curve(self, config: Mapping[str, Any]) -> tuple[Array, Array]:
-        accuracy, step_j = self.exact.curve(config)
+        score, step_j = self.exact.curve(config)
         digest = hashlib.sha256(repr(sorted(config.items())).encode()).digest()
         rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
-        chance = CHANCE_OF_CURVE * rng.normal() + CHANCE_OF_POINT * rng.normal(size=len(accuracy))
-        measured = accuracy + chance * np.sqrt(accuracy * (1.0 - accuracy) / self.images)
+        chance = CHANCE_OF_CURVE * rng.normal() + CHANCE_OF_POINT * rng.normal(size=len(score))
+        measured = score + chance * np.sqrt(score * (1.0 - score) / self.images)
         return np.clip(np.round(measured * self.images) / self.images, 0.0, 1.0), step_j
 
 
@@ -143,14 +143,14 @@ def open_problem(family: str, task: str, path: Path | None, kept_in: Path) -> Pr
     with np.load(path) as data:
         columns = [str(name) for name in data["config_names"]]
         configs = [_config(dict(zip(columns, row, strict=True))) for row in data["config"].tolist()]
-        accuracy = data[f"{task}_accuracy"].astype(float)
+        score = data[f"{task}_accuracy"].astype(float)
         step_j = np.diff(data[f"{task}_energy_j"].astype(float), axis=1, prepend=0.0)
     u = np.array([space.encode(config) for config in configs])
     if family == "nearest":
-        return Nearest(space, u, accuracy, step_j)
+        return Nearest(space, u, score, step_j)
     file = kept_in / f"smooth-{task}.npz"
     if not file.is_file():
-        _fit(u, accuracy, step_j, file)
+        _fit(u, score, step_j, file)
     return _smooth(space, file)
 
 
@@ -171,12 +171,12 @@ def _smooth(space: Space, file: Path) -> Smooth:
         return Smooth(space, layers, data["base"], data["mean"], (centre, spread))
 
 
-def _fit(u: Array, accuracy: Array, step_j: Array, file: Path) -> None:
+def _fit(u: Array, score: Array, step_j: Array, file: Path) -> None:
     """Fit the network; seconds of CPU time, the same weights every time. Says how much of the table it explains."""
     import torch
 
     torch.manual_seed(0)
-    share = np.clip(accuracy, 1e-3, 1.0 - 1e-3)
+    share = np.clip(score, 1e-3, 1.0 - 1e-3)
     logits = np.log(share / (1.0 - share))
     log_energy = np.log(step_j.mean(axis=1))
     centre, spread = float(log_energy.mean()), float(log_energy.std())

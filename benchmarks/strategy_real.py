@@ -43,7 +43,7 @@ def search(task: str, strategy: str, seed: int, budget_kwh: float, out: Path) ->
         directory=directory,
         progress=False,
     ).run()
-    points = [(entry.spent_j, entry.accuracy, entry.energy_j) for entry in result.progress]
+    points = [(entry.spent_j, entry.score, entry.energy_j) for entry in result.progress]
     return {
         "budget_j": result.energy.budget_j,
         "spent_j": result.energy.total_j,
@@ -71,22 +71,22 @@ def with_goals(rows: Sequence[Row]) -> list[Row]:
 
 
 def _best(row: Mapping[str, Any]) -> float:
-    return max(float(accuracy) for _, accuracy, _ in row["points"])
+    return max(float(score) for _, score, _ in row["points"])
 
 
 def _goal(row: Mapping[str, Any], typical: float) -> Goal:
-    points = [(accuracy, math.log(joules)) for _, accuracy, joules in row["points"]]
-    reference = (min(accuracy for accuracy, _ in points), max(joules for _, joules in points))
+    points = [(score, math.log(joules)) for _, score, joules in row["points"]]
+    reference = (min(score for score, _ in points), max(joules for _, joules in points))
     return Goal(typical, _best(row), hypervolume(points, reference), reference, row["budget_j"])
 
 
 def _reached(row: Mapping[str, Any], goal: Goal) -> Row:
     reached, best = Reached(goal), 0.0
-    for spent_j, accuracy, joules in row["points"]:
-        best = max(best, accuracy)
-        if reached(spent_j, best, accuracy, joules):
+    for spent_j, score, joules in row["points"]:
+        best = max(best, score)
+        if reached(spent_j, best, score, joules):
             break
-    return {"typical_accuracy": goal.typical, "target_accuracy": goal.accuracy} | reached.row()
+    return {"typical_accuracy": goal.typical, "target_accuracy": goal.score} | reached.row()
 
 
 def _data(task: str, out: Path) -> str | Path:

@@ -30,7 +30,7 @@ class Replayed:
     Attributes:
         trials: All its trials.
         spent_j: Joules that the whole search had spent at each measurement.
-        accuracy: The accuracy there, without chance.
+        score: The accuracy there, without chance.
         found: Likewise, of the most accurate measurement by then.
         point_j: The joules of that trial by then.
         optimiser_s: CPU seconds of asking and telling.
@@ -39,7 +39,7 @@ class Replayed:
 
     trials: list[Trial] = field(default_factory=list)
     spent_j: list[float] = field(default_factory=list)
-    accuracy: list[float] = field(default_factory=list)
+    score: list[float] = field(default_factory=list)
     found: list[float] = field(default_factory=list)
     point_j: list[float] = field(default_factory=list)
     optimiser_s: float = 0.0
@@ -52,14 +52,14 @@ class Goal:
 
     Attributes:
         typical: The median, over seeds, of what it found.
-        accuracy: What it found with the same seed.
+        score: What it found with the same seed.
         hypervolume: Of accuracy and log joules, of all points of all curves, up to `reference`.
         reference: The lowest accuracy and the largest log joules among its points.
         budget_j: What its trainings took: the budget of every strategy.
     """
 
     typical: float
-    accuracy: float
+    score: float
     hypervolume: float
     reference: tuple[float, float]
     budget_j: float
@@ -81,17 +81,17 @@ class Reached:
         self.accuracy_j = math.inf
         self.hypervolume_j = math.inf
 
-    def __call__(self, spent_j: float, found: float, accuracy: float, point_j: float) -> bool:
+    def __call__(self, spent_j: float, found: float, score: float, point_j: float) -> bool:
         """A further measurement (see `Replayed`); whether all is reached now, or the budget is spent."""
         if spent_j > self._goal.budget_j:
             return True
         if found >= self._goal.typical:
             self.typical_j = min(self.typical_j, spent_j)
-        if found >= self._goal.accuracy:
+        if found >= self._goal.score:
             self.accuracy_j = min(self.accuracy_j, spent_j)
         if self._target_only:
             return max(self.typical_j, self.accuracy_j) < math.inf
-        if math.isinf(self.hypervolume_j) and self._front.add(accuracy, math.log(point_j)):
+        if math.isinf(self.hypervolume_j) and self._front.add(score, math.log(point_j)):
             volume = hypervolume(list(self._front), self._goal.reference)
             if volume >= self._goal.hypervolume * (1 - 1e-9):
                 self.hypervolume_j = spent_j
@@ -144,13 +144,13 @@ def replay(
             without_chance: Problem = getattr(problem, "exact", problem)
             exact[trial.number], _ = without_chance.curve(trial.config)
             tell(trial)
-        accuracy, step_j = curves[trial.number]
+        score, step_j = curves[trial.number]
         taken = 0
         while decision.steps is None or taken < decision.steps:
-            if trial.step == len(accuracy):  # as a generator: its end shows when it is asked for more
+            if trial.step == len(score):  # as a generator: its end shows when it is asked for more
                 trial.state = TrialState.FINISHED
                 break
-            joules, share = float(step_j[trial.step]), float(accuracy[trial.step])
+            joules, share = float(step_j[trial.step]), float(score[trial.step])
             spent_j += joules
             taken += 1
             trial.curve.append(Point(trial.step + 1, share, trial.energy_j + joules, 0.0, Provenance.REPORTED))
@@ -158,7 +158,7 @@ def replay(
             if share > best:
                 best, found = share, true
             search.spent_j.append(spent_j)
-            search.accuracy.append(true)
+            search.score.append(true)
             search.found.append(found)
             search.point_j.append(trial.energy_j)
             tell(trial)
@@ -173,8 +173,8 @@ def replay(
 def goal_of_random(problem: Problem, seed: int, trainings: int, typical: float) -> Goal:
     """What random search with this seed has after so many whole trainings; `typical` is known already."""
     search = _random(problem, seed, trainings)
-    reference = (min(search.accuracy), math.log(max(search.point_j)))
-    points = [(accuracy, math.log(joules)) for accuracy, joules in zip(search.accuracy, search.point_j, strict=True)]
+    reference = (min(search.score), math.log(max(search.point_j)))
+    points = [(score, math.log(joules)) for score, joules in zip(search.score, search.point_j, strict=True)]
     return Goal(typical, search.found[-1], hypervolume(points, reference), reference, search.spent_j[-1])
 
 
@@ -198,7 +198,7 @@ def measure(problem: Problem, strategy: str, seed: int, goal: Goal, target_only:
     )
     return {
         "typical_accuracy": goal.typical,
-        "target_accuracy": goal.accuracy,
+        "target_accuracy": goal.score,
         "budget_j": goal.budget_j,
         **reached.row(),
         "spent_j": min(search.spent_j[-1], goal.budget_j),

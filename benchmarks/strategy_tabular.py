@@ -43,7 +43,7 @@ class Table:
         space: Its parameters: numbers, which are on a scale of equal steps, as indices of their levels; names by name.
         levels: Those of each parameter.
         rows: By the indices of all levels, in order, as one string of digits: metric → its repetitions.
-        metric: The one that `accuracy` turns into an accuracy.
+        metric: The one that `score` turns into an accuracy.
         repeat: Which of the table's repeated trainings is answered with.
     """
 
@@ -51,14 +51,14 @@ class Table:
     levels: Mapping[str, list[Any]]
     rows: Mapping[str, Mapping[str, list[float]]] = field(repr=False)
     metric: str
-    accuracy: Callable[[float], float]
+    score: Callable[[float], float]
     repeat: int
 
     def curve(self, config: Config) -> tuple[Array, Array]:
         """The only point of this training: accuracy (1,) and joules (1,)."""
         row = self.rows["".join(str(self._level(name, config[name])) for name in self.levels)]
         repeat = self.repeat % len(row[self.metric])
-        return np.array([self.accuracy(row[self.metric][repeat])]), np.array([row["train_time"][repeat]])
+        return np.array([self.score(row[self.metric][repeat])]), np.array([row["train_time"][repeat]])
 
     def _level(self, name: str, value: Any) -> int:
         return self.levels[name].index(value) if isinstance(self.space.free[name], Choice) else value
@@ -79,8 +79,8 @@ def open_table(family: str, task: str, seed: int) -> Table:
         name: Choice(list(values)) if isinstance(values[0], str) else Int(0, len(values) - 1)
         for name, values in levels.items()
     }
-    _, metric, accuracy = _KINDS[family]
-    return Table(Space(parameters), levels, rows, metric, accuracy, seed)
+    _, metric, score = _KINDS[family]
+    return Table(Space(parameters), levels, rows, metric, score, seed)
 
 
 @lru_cache(maxsize=2)

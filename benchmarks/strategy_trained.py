@@ -81,8 +81,8 @@ class Trained:
                 warnings.simplefilter("ignore")  # of divergence, which the accuracy tells of
                 self.known[key] = list(self.train(config, self.images))
         stages = self.known[key]
-        accuracy = [stage.judged if self.judged else stage.validated for stage in stages]
-        return np.array(accuracy), _JOULES * np.array([stage.operations for stage in stages])
+        score = [stage.judged if self.judged else stage.validated for stage in stages]
+        return np.array(score), _JOULES * np.array([stage.operations for stage in stages])
 
 
 PERCEPTRON: dict[str, Any] = {

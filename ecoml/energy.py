@@ -56,7 +56,7 @@ def comparable(first: Provenance, second: Provenance) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class DomainEnergy:
+class Energy:
     """Energy of one domain over one window, or over several.
 
     Attributes:
@@ -81,13 +81,13 @@ class DomainEnergy:
         """The rest of the uncertainty: the source's own error, which is the same in all windows, and what was lost."""
         return max(0.0, self.uncertainty_j - self.edge_j)
 
-    def __add__(self, other: DomainEnergy) -> DomainEnergy:
+    def __add__(self, other: Energy) -> Energy:
         return total((self, other))
 
-    def then(self, other: DomainEnergy) -> DomainEnergy:
+    def then(self, other: Energy) -> Energy:
         """This window and the one that opens with the very reading that closed it: the edge between them cancels."""
         edge_j = min(self.opening_j + other.closing_j, self.edge_j + other.edge_j)
-        return DomainEnergy(
+        return Energy(
             self.energy_j + other.energy_j,
             self.common_j + other.common_j + edge_j,
             weakest((self.provenance, other.provenance)),
@@ -96,9 +96,9 @@ class DomainEnergy:
             other.closing_j,
         )
 
-    def times(self, factor: float) -> DomainEnergy:
+    def times(self, factor: float) -> Energy:
         """So many times this energy, with its error so many times: power over a second becomes energy."""
-        return DomainEnergy(
+        return Energy(
             factor * self.energy_j,
             factor * self.uncertainty_j,
             self.provenance,
@@ -108,12 +108,12 @@ class DomainEnergy:
         )
 
 
-def figure_of(energy_j: float, uncertainty_j: float, provenance: Provenance, edge_j: float) -> DomainEnergy:
+def figure_of(energy_j: float, uncertainty_j: float, provenance: Provenance, edge_j: float) -> Energy:
     """A figure of which no more is kept than this: each edge is taken for a half of `edge_j`."""
-    return DomainEnergy(energy_j, uncertainty_j, provenance, edge_j, edge_j / 2, edge_j / 2)
+    return Energy(energy_j, uncertainty_j, provenance, edge_j, edge_j / 2, edge_j / 2)
 
 
-def total(parts: Sequence[DomainEnergy]) -> DomainEnergy:
+def total(parts: Sequence[Energy]) -> Energy:
     """The energy of several windows one after the other, summed without rounding errors piling up.
 
     A source that reads too high does so in every window, so that part adds up. How late a reading was at an edge is
@@ -121,11 +121,11 @@ def total(parts: Sequence[DomainEnergy]) -> DomainEnergy:
     has. Windows known to share their edges are joined by `then`, which is tighter.
     """
     if not parts:
-        return DomainEnergy(0.0, 0.0, Provenance.MISSING)
+        return Energy(0.0, 0.0, Provenance.MISSING)
     outer_j = parts[0].opening_j + parts[-1].closing_j
     edges_j = [part.edge_j for part in parts]
     edge_j = min(math.fsum(edges_j), max(math.hypot(*edges_j), outer_j))
-    return DomainEnergy(
+    return Energy(
         math.fsum(part.energy_j for part in parts),
         math.fsum(part.common_j for part in parts) + edge_j,
         weakest(part.provenance for part in parts),
@@ -136,7 +136,7 @@ def total(parts: Sequence[DomainEnergy]) -> DomainEnergy:
 
 
 @dataclass(frozen=True, slots=True)
-class Energy:
+class EnergyByDomain:
     """Energy over one window: every domain that does not cover another, and what went unseen.
 
     Attributes:
@@ -144,7 +144,7 @@ class Energy:
         gaps: What could not be read, one sentence each.
     """
 
-    domains: Mapping[str, DomainEnergy] = field(default_factory=dict)
+    domains: Mapping[str, Energy] = field(default_factory=dict)
     gaps: tuple[str, ...] = ()
 
     @property
@@ -163,10 +163,10 @@ class Energy:
         return math.fsum(part.uncertainty_j for part in self.domains.values())
 
     @property
-    def together(self) -> DomainEnergy:
+    def together(self) -> Energy:
         """All domains as one figure."""
         parts = self.domains.values()
-        return DomainEnergy(
+        return Energy(
             self.energy_j,
             self.uncertainty_j,
             self.provenance,
@@ -180,23 +180,23 @@ class Energy:
         """That of the weakest domain."""
         return weakest(part.provenance for part in self.domains.values())
 
-    def __add__(self, other: Energy) -> Energy:
-        return self._with(other, DomainEnergy.__add__)
+    def __add__(self, other: EnergyByDomain) -> EnergyByDomain:
+        return self._with(other, Energy.__add__)
 
-    def then(self, other: Energy) -> Energy:
+    def then(self, other: EnergyByDomain) -> EnergyByDomain:
         """This window and the one that opens with the very reading that closed it, as one window."""
-        return self._with(other, DomainEnergy.then)
+        return self._with(other, Energy.then)
 
-    def _with(self, other: Energy, add: Callable[[DomainEnergy, DomainEnergy], DomainEnergy]) -> Energy:
+    def _with(self, other: EnergyByDomain, add: Callable[[Energy, Energy], Energy]) -> EnergyByDomain:
         domains = dict(self.domains)
         for name, part in other.domains.items():
             domains[name] = add(domains[name], part) if name in domains else part
-        return Energy(domains, self.gaps + other.gaps)
+        return EnergyByDomain(domains, self.gaps + other.gaps)
 
 
-def reported(energy_j: float, uncertainty_j: float = 0.0) -> Energy:
+def reported(energy_j: float, uncertainty_j: float = 0.0) -> EnergyByDomain:
     """Energy that the caller's training function brought along."""
-    return Energy({"reported": DomainEnergy(energy_j, uncertainty_j, Provenance.REPORTED)})
+    return EnergyByDomain({"reported": Energy(energy_j, uncertainty_j, Provenance.REPORTED)})
 
 
 def format_energy(energy_j: float) -> str:

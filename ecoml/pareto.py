@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def front_indices(accuracy: ArrayLike, energy_j: ArrayLike) -> NDArray[np.intp]:
+def front_indices(score: ArrayLike, energy_j: ArrayLike) -> NDArray[np.intp]:
     """Indices of the points on the front, from the cheapest to the most accurate; O(n log n).
 
     Args:
@@ -27,13 +27,13 @@ def front_indices(accuracy: ArrayLike, energy_j: ArrayLike) -> NDArray[np.intp]:
     Raises:
         ValueError: The two have different shapes.
     """
-    accuracy, energy_j = np.asarray(accuracy, dtype=float), np.asarray(energy_j, dtype=float)
-    if accuracy.shape != energy_j.shape or accuracy.ndim != 1:
-        raise ValueError(f"one accuracy and one energy a point, not {accuracy.shape} and {energy_j.shape}")
-    finite = np.flatnonzero(np.isfinite(accuracy) & np.isfinite(energy_j))
+    score, energy_j = np.asarray(score, dtype=float), np.asarray(energy_j, dtype=float)
+    if score.shape != energy_j.shape or score.ndim != 1:
+        raise ValueError(f"one accuracy and one energy a point, not {score.shape} and {energy_j.shape}")
+    finite = np.flatnonzero(np.isfinite(score) & np.isfinite(energy_j))
     # Of equal energies the most accurate comes first, of duplicates the earliest: lexsort is stable.
-    order = finite[np.lexsort((-accuracy[finite], energy_j[finite]))]
-    ranked = accuracy[order]
+    order = finite[np.lexsort((-score[finite], energy_j[finite]))]
+    ranked = score[order]
     best_before = np.concatenate(([-np.inf], np.maximum.accumulate(ranked)[:-1])) if len(order) else ranked
     return order[ranked > best_before]
 
@@ -43,28 +43,28 @@ class Front:
 
     def __init__(self) -> None:
         self._energies_j: list[float] = []  # ascending, and so are the accuracies
-        self._accuracies: list[float] = []
+        self._scores: list[float] = []
 
     def __len__(self) -> int:
         return len(self._energies_j)
 
     def __iter__(self) -> Iterator[tuple[float, float]]:
         """Points (accuracy, energy_j), from the cheapest to the most accurate."""
-        return zip(self._accuracies, self._energies_j, strict=True)
+        return zip(self._scores, self._energies_j, strict=True)
 
-    def dominates(self, accuracy: float, energy_j: float) -> bool:
+    def dominates(self, score: float, energy_j: float) -> bool:
         """Whether some point of the front is at least as good in both objectives (a duplicate is)."""
         position = bisect_right(self._energies_j, energy_j)
-        return position > 0 and self._accuracies[position - 1] >= accuracy
+        return position > 0 and self._scores[position - 1] >= score
 
-    def add(self, accuracy: float, energy_j: float) -> bool:
+    def add(self, score: float, energy_j: float) -> bool:
         """Add a point; whether it is on the front now. Points it dominates leave."""
-        if not (math.isfinite(accuracy) and math.isfinite(energy_j)) or self.dominates(accuracy, energy_j):
+        if not (math.isfinite(score) and math.isfinite(energy_j)) or self.dominates(score, energy_j):
             return False
         start = bisect_left(self._energies_j, energy_j)
-        stop = bisect_right(self._accuracies, accuracy, lo=start)
+        stop = bisect_right(self._scores, score, lo=start)
         self._energies_j[start:stop] = [energy_j]
-        self._accuracies[start:stop] = [accuracy]
+        self._scores[start:stop] = [score]
         return True
 
 
@@ -78,8 +78,8 @@ def hypervolume(points: ArrayLike, reference: tuple[float, float]) -> float:
     Returns:
         Area in units of accuracy × energy, ≥ 0.
     """
-    accuracy, energy = np.asarray(points, dtype=float).reshape(-1, 2).T
-    front = front_indices(accuracy, energy)
-    front = front[(accuracy[front] > reference[0]) & (energy[front] < reference[1])]
-    heights = np.diff(accuracy[front], prepend=reference[0])
+    score, energy = np.asarray(points, dtype=float).reshape(-1, 2).T
+    front = front_indices(score, energy)
+    front = front[(score[front] > reference[0]) & (energy[front] < reference[1])]
+    heights = np.diff(score[front], prepend=reference[0])
     return float(np.sum(heights * (reference[1] - energy[front])))

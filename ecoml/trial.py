@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from ecoml.energy import DomainEnergy, Provenance, figure_of, weakest
+from ecoml.energy import Energy, Provenance, figure_of, weakest
 
 Config = Mapping[str, Any]
 """A configuration: parameter name → float, int or str. Inactive conditional parameters are absent."""
@@ -33,12 +33,12 @@ class Measurement:
     """What a run yields: the validation accuracy now, and the energy since the measurement before.
 
     Attributes:
-        accuracy: Share of correct predictions, in [0, 1]. Not a number means that the training diverged.
+        score: Share of correct predictions, in [0, 1]. Not a number means that the training diverged.
         energy_j: Joules since the measurement before, > 0, where the caller brings them; None: ecoml meters them.
         uncertainty_j: Half-width of `energy_j` in joules.
     """
 
-    accuracy: float
+    score: float
     energy_j: float | None = None
     uncertainty_j: float = 0.0
 
@@ -49,7 +49,7 @@ class Point:
 
     Attributes:
         step: 1 for the first measurement (an epoch, with the built-in training).
-        accuracy: Validation accuracy in [0, 1].
+        score: Validation accuracy in [0, 1].
         energy_j: Joules of this trial up to here: training and evaluation, from its first batch.
         uncertainty_j: Half-width of `energy_j` in joules.
         provenance: Source of `energy_j`.
@@ -58,7 +58,7 @@ class Point:
     """
 
     step: int
-    accuracy: float
+    score: float
     energy_j: float
     uncertainty_j: float
     provenance: Provenance
@@ -66,17 +66,17 @@ class Point:
     edge_j: float = 0.0
 
     @property
-    def energy(self) -> DomainEnergy:
+    def energy(self) -> Energy:
         """Its energy with all that is known of its error."""
         return figure_of(self.energy_j, self.uncertainty_j, self.provenance, self.edge_j)
 
 
-def next_point(curve: Sequence[Point], accuracy: float, step: DomainEnergy, evaluation_j: float = 0.0) -> Point:
+def next_point(curve: Sequence[Point], score: float, step: Energy, evaluation_j: float = 0.0) -> Point:
     """The point that a step of so much energy adds to `curve`."""
     so_far = curve[-1].energy + step if curve else step
     return Point(
         len(curve) + 1,
-        accuracy,
+        score,
         so_far.energy_j,
         so_far.uncertainty_j,
         so_far.provenance,
@@ -98,7 +98,7 @@ class Trial:
         tail_uncertainty_j: Half-width of `tail_j` in joules.
         tail_provenance: Source of `tail_j`; None where there is none.
         failure: Why it failed, in one line.
-        test_accuracy: Accuracy on the test set; only for the front, only after the search.
+        test_score: Accuracy on the test set; only for the front, only after the search.
     """
 
     number: int
@@ -107,14 +107,14 @@ class Trial:
     curve: list[Point] = field(default_factory=list)
     tail_j: float = 0.0
     failure: str | None = None
-    test_accuracy: float | None = None
+    test_score: float | None = None
     tail_uncertainty_j: float = 0.0
     tail_provenance: Provenance | None = None
 
     @property
-    def accuracy(self) -> float | None:
+    def score(self) -> float | None:
         """Validation accuracy at its last point, None before the first."""
-        return self.curve[-1].accuracy if self.curve else None
+        return self.curve[-1].score if self.curve else None
 
     @property
     def energy_j(self) -> float:

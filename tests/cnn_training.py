@@ -21,7 +21,7 @@ class Book:
         self.looks = 0
         self.refused = refused
 
-    def look(self) -> None:
+    def check_budget(self) -> None:
         self.looks += 1
         if self.looks == self.refused:
             raise BudgetExhausted
@@ -51,12 +51,12 @@ def start(executor, config, number=0, book=None):
 
 def rest(run):
     """The accuracies of a run's remaining epochs."""
-    accuracies = []
+    scores = []
     while True:
         try:
-            accuracies.append(next(run).accuracy)
+            scores.append(next(run).score)
         except StopIteration:
-            return accuracies
+            return scores
 
 
 def advanced(of):

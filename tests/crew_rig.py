@@ -103,7 +103,7 @@ class Run:
     def __next__(self):
         seconds = self.trial.config["width"] / 10
         for _ in range(LOOKS):
-            self.account.look()
+            self.account.check_budget()
             self.part.rig.spend(self.part.gpu, 0.8 * seconds / LOOKS)
         self.account.enter(Purpose.EVALUATION)
         self.part.rig.spend(self.part.gpu, 0.2 * seconds)

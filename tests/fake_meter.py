@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Self
 
-from ecoml.energy import DomainEnergy, Energy, Provenance
+from ecoml.energy import Energy, EnergyByDomain, Provenance
 from ecoml.meter.base import DeviceState, Source
 
 
@@ -23,10 +23,10 @@ class FakeWindow:
     def __exit__(self, *exc_info: object) -> None:
         pass
 
-    def lap(self) -> Energy:
+    def lap(self) -> EnergyByDomain:
         now_j = self._meter.now_j()
         lap_j, self._lap_j = now_j - self._lap_j, now_j
-        return Energy({"cpu:0": DomainEnergy(lap_j, 0.0, self._meter.provenance)})
+        return EnergyByDomain({"cpu:0": Energy(lap_j, 0.0, self._meter.provenance)})
 
     @property
     def energy_j(self) -> float:

@@ -31,14 +31,14 @@ def table(tmp_path_factory):
     configs = [space.sample(rng) for _ in range(300)]
     rate = np.log10([config["learning_rate"] for config in configs])
     end = 0.9 - 0.1 * (rate + 2.5) ** 2
-    accuracy = end[:, None] * (1.0 - 0.6 ** np.arange(1, STEPS + 1))
+    score = end[:, None] * (1.0 - 0.6 ** np.arange(1, STEPS + 1))
     step_j = np.array([config["max_units"] for config in configs], dtype=float)
     path = tmp_path_factory.mktemp("lcbench") / "table.npz"
     np.savez(
         path,
         config=np.array([list(config.values()) for config in configs]),
         config_names=np.array(list(LCBENCH_SPACE)),
-        made_up_accuracy=np.clip(accuracy, 0.0, 1.0),
+        made_up_accuracy=np.clip(score, 0.0, 1.0),
         made_up_energy_j=np.cumsum(np.repeat(step_j[:, None], STEPS, axis=1), axis=1),
     )
     return path
@@ -54,12 +54,12 @@ def problem(table, tmp_path) -> Nearest:
 def test_a_recorded_configuration_is_answered_with_its_own_curve(table, problem):
     with np.load(table) as data:
         row = dict(zip(data["config_names"].tolist(), data["config"][7].tolist(), strict=True))
-        accuracy, energy_j = data["made_up_accuracy"][7], data["made_up_energy_j"][7]
+        score, energy_j = data["made_up_accuracy"][7], data["made_up_energy_j"][7]
     config = {
         name: round(value) if isinstance(LCBENCH_SPACE[name], ecoml.Int) else value for name, value in row.items()
     }
     found, step_j = problem.curve(config)
-    assert found == pytest.approx(accuracy)
+    assert found == pytest.approx(score)
     assert np.cumsum(step_j) == pytest.approx(energy_j)
 
 
@@ -87,10 +87,10 @@ def test_what_is_measured_on_few_images_is_judged_without_its_chance(problem):
     assert (noisy.curve(configs[0])[0] == noisy.curve(configs[0])[0]).all()
 
     search = replay(create_strategy("random", problem.space, 0), noisy, max_trials=30)
-    told = [(point.accuracy, exact) for trial in search.trials for point, exact in _with_exact(problem, trial)]
-    assert search.accuracy == [exact for _, exact in told]
-    assert search.found[-1] == max(told, key=lambda pair: pair[0])[1] < max(search.accuracy)
-    assert max(accuracy for accuracy, _ in told) > search.found[-1], "the best of many is lucky"
+    told = [(point.score, exact) for trial in search.trials for point, exact in _with_exact(problem, trial)]
+    assert search.score == [exact for _, exact in told]
+    assert search.found[-1] == max(told, key=lambda pair: pair[0])[1] < max(search.score)
+    assert max(score for score, _ in told) > search.found[-1], "the best of many is lucky"
 
 
 def _with_exact(problem, trial):
@@ -100,15 +100,15 @@ def _with_exact(problem, trial):
 @pytest.mark.parametrize("strategy", ["random", "mo-asha"])
 def test_a_searcher_makes_the_same_trials_as_a_replay(problem, strategy, tmp_path):
     def train(config):
-        for accuracy, joules in zip(*problem.curve(config), strict=True):
-            yield ecoml.Measurement(accuracy=float(accuracy), energy_j=float(joules))
+        for score, joules in zip(*problem.curve(config), strict=True):
+            yield ecoml.Measurement(score=float(score), energy_j=float(joules))
 
     result = ecoml.Searcher(
         problem.space, train, budget_j=60_000, strategy=strategy, seed=3, directory=tmp_path / "run", progress=False
     ).run()
     search = replay(create_strategy(strategy, problem.space, 3), problem, budget_j=60_000)
-    points = np.column_stack([search.spent_j, search.accuracy])
-    expected = np.array([(entry.spent_j, entry.accuracy) for entry in result.progress])
+    points = np.column_stack([search.spent_j, search.score])
+    expected = np.array([(entry.spent_j, entry.score) for entry in result.progress])
     assert len(expected) > 20
     assert points[: len(expected)] == pytest.approx(expected)
 
@@ -119,7 +119,7 @@ def test_random_search_reaches_its_own_goal_within_its_budget(problem):
     row = measure(problem, "random", 0, goal)
     assert 0 < row["to_target_j"] <= goal.budget_j
     assert 0 < row["to_hypervolume_j"] <= goal.budget_j * (1 + 1e-9)
-    assert (row["to_typical_j"] is None) == (goal.accuracy < typical)
+    assert (row["to_typical_j"] is None) == (goal.score < typical)
     assert row["trials"] <= 12
     assert measure(problem, "random", 0, goal, target_only=True)["to_target_j"] == row["to_target_j"]
 
@@ -257,8 +257,8 @@ def test_a_table_answers_with_what_its_package_says(family):
     kind = {"hpobench": package.HPOBench, "hpolib": package.HPOLib, "nasbench201": package.NASBench201}[family]
     draws_a_repetition = kind(task, seed=0)
     answers = [draws_a_repetition(numbers)[table.metric] for _ in range(40)]
-    accuracy, joules = table.curve(config)
-    assert accuracy.tolist()[0] in [table.accuracy(answer) for answer in answers]
+    score, joules = table.curve(config)
+    assert score.tolist()[0] in [table.score(answer) for answer in answers]
     assert joules > 0
     assert table.space.size == len(table.rows)
 

@@ -19,7 +19,7 @@ def blocks(document):
 def test_the_strategy_of_the_documentation(space, tmp_path):
     def train(config):
         for step in range(20):
-            yield ecoml.Measurement(accuracy=0.5 + config["width"] / 1000 + step / 100, energy_j=config["width"])
+            yield ecoml.Measurement(score=0.5 + config["width"] / 1000 + step / 100, energy_j=config["width"])
 
     code = blocks("docs/extending.md")[0].replace("seed=0)", f"seed=0), directory={str(tmp_path / 'run')!r}")
     exec(code, {"space": space, "train": train})  # noqa: S102 - our own document
@@ -36,4 +36,4 @@ def test_the_training_of_the_readme(tmp_path, monkeypatch):
     assert isinstance(result, ecoml.Result)
     assert result.energy.total_j == pytest.approx(3, abs=max(3, 2 * result.energy.overshoot_bound_j))
     assert result.recommended is not None
-    assert result.recommended.accuracy == 0.9
+    assert result.recommended.score == 0.9

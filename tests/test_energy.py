@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecoml.energy import DomainEnergy, Energy, Provenance, format_energy, total, weakest
+from ecoml.energy import Energy, EnergyByDomain, Provenance, format_energy, total, weakest
 
 joules = st.floats(0, 1e9)
 
@@ -18,13 +18,13 @@ def test_a_sum_is_worth_its_weakest_part():
 
 @given(st.lists(joules, min_size=1, max_size=50))
 def test_many_windows_sum_without_rounding_errors(parts):
-    summed = total([DomainEnergy(part, 0.0, Provenance.MEASURED) for part in parts])
+    summed = total([Energy(part, 0.0, Provenance.MEASURED) for part in parts])
     assert summed.energy_j == math.fsum(parts)
 
 
 def lap(energy_j, gain, opening_j, closing_j, most_edge_j=math.inf):
     edge_j = min(opening_j + closing_j, most_edge_j)
-    return DomainEnergy(energy_j, gain * energy_j + edge_j, Provenance.MEASURED, edge_j, opening_j, closing_j)
+    return Energy(energy_j, gain * energy_j + edge_j, Provenance.MEASURED, edge_j, opening_j, closing_j)
 
 
 laps = st.lists(st.tuples(st.floats(0, 1e5), st.floats(0, 100)), min_size=1, max_size=30)
@@ -33,9 +33,7 @@ laps = st.lists(st.tuples(st.floats(0, 1e5), st.floats(0, 100)), min_size=1, max
 def test_a_sources_own_error_adds_up_and_those_of_edges_in_quadrature():
     parts = [lap(100, 0.02, 1.5, 1.5), lap(100, 0.02, 2.0, 2.0)]
     assert total(parts).uncertainty_j == pytest.approx(2 + 2 + 5)
-    assert (
-        total([DomainEnergy(10, 3, Provenance.ESTIMATED), DomainEnergy(10, 4, Provenance.ESTIMATED)]).uncertainty_j == 7
-    )
+    assert total([Energy(10, 3, Provenance.ESTIMATED), Energy(10, 4, Provenance.ESTIMATED)]).uncertainty_j == 7
 
 
 @given(laps, st.floats(0, 100), st.floats(0, 0.1))
@@ -66,7 +64,7 @@ def test_joined_laps_hold_the_truth(pieces, first_edge_j, gain, most_edge_j, dat
         read_j = energy_j * (1 + error) + late
         edges = edges_j[index], edges_j[index + 1]
         edge_j = min(sum(edges), max(abs(late), most_edge_j))  # a cap that holds, as for laps of no time
-        part = DomainEnergy(read_j, gain * energy_j + edge_j, Provenance.MEASURED, edge_j, *edges)
+        part = Energy(read_j, gain * energy_j + edge_j, Provenance.MEASURED, edge_j, *edges)
         joined = part if joined is None else joined.then(part)
     assert joined is not None
     assert abs(joined.energy_j - true_j) <= joined.uncertainty_j * (1 + 1e-9) + 1e-6
@@ -80,8 +78,8 @@ def test_a_short_lap_does_not_hide_how_late_its_opening_was():
 
 
 def test_adding_keeps_domains_apart_and_gaps_together():
-    gpu = Energy({"gpu:0": DomainEnergy(5, 1, Provenance.MEASURED)}, ("gpu:0 was away",))
-    cpu = Energy({"cpu": DomainEnergy(2, 2, Provenance.ESTIMATED)})
+    gpu = EnergyByDomain({"gpu:0": Energy(5, 1, Provenance.MEASURED)}, ("gpu:0 was away",))
+    cpu = EnergyByDomain({"cpu": Energy(2, 2, Provenance.ESTIMATED)})
     both = gpu + cpu + gpu
     assert both.by_domain == {"gpu:0": 10, "cpu": 2}
     assert both.provenance is Provenance.ESTIMATED

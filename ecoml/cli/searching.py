@@ -42,7 +42,7 @@ def search(
     strategy: Annotated[
         str, typer.Option(help="A name (see `ecoml strategies`), or a strategy's TOML file.")
     ] = "bayes",
-    target_accuracy: Annotated[
+    target: Annotated[
         float | None, typer.Option(help="End when this validation accuracy is reached, e.g. 0.97.")
     ] = None,
     max_trials: Annotated[int | None, typer.Option(help="End after so many trials.")] = None,
@@ -93,7 +93,7 @@ def search(
         seed=seed,
         directory=out,
         max_trials=max_trials,
-        target_accuracy=target_accuracy,
+        target=target,
         require_measured=require_measured,
         trace=trace,
         max_parameters=max_parameters,

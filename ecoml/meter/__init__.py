@@ -17,7 +17,7 @@ from ecoml.meter.counters.constants import BUILT_IN, load_constants
 from ecoml.meter.counters.cpu_time import cpu_seconds, usable_cpus
 from ecoml.meter.counters.estimate import DOMAIN as ESTIMATED
 from ecoml.meter.counters.estimate import Estimate
-from ecoml.meter.counters.neighbours import Neighbours, Shared
+from ecoml.meter.counters.neighbours import Neighbours, SharedGauge
 from ecoml.meter.counters.nvml import MODULE, find_gpus
 from ecoml.meter.counters.rapl import find_rapl
 from ecoml.meter.host import HostMeter
@@ -71,7 +71,7 @@ def open_meter(
 
     domains = [gauge.domain for gauge in hardware] + [ESTIMATED] * estimated
     neighbours = Neighbours(domains, claims=claims) if host else None
-    gauges: list[Gauge] = [Shared(gauge, neighbours) for gauge in hardware] if neighbours else list(hardware)
+    gauges: list[Gauge] = [SharedGauge(gauge, neighbours) for gauge in hardware] if neighbours else list(hardware)
     cpu_s = cpu_seconds(root)
     if estimated:
         sharers = (lambda: neighbours.sharers(ESTIMATED)) if neighbours else (lambda: 1)

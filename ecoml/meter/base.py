@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from ecoml.energy import Energy, Provenance
+from ecoml.energy import EnergyByDomain, Provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Window(Protocol):
 
     def __exit__(self, *exc_info: object) -> None: ...
 
-    def lap(self) -> Energy:
+    def lap(self) -> EnergyByDomain:
         """Energy since the window opened or since the last lap; the next lap starts at this very reading."""
 
     @property

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Self
 
-from ecoml.energy import DomainEnergy, Energy, Provenance, weakest
+from ecoml.energy import Energy, EnergyByDomain, Provenance, weakest
 from ecoml.meter.base import DeviceState, Source
 from ecoml.meter.counters.estimate import Estimate
 from ecoml.meter.counters.neighbours import Neighbours
 from ecoml.meter.repair.clock import MeterClock
 from ecoml.meter.repair.gauge import Gauge, Reading, between
-from ecoml.meter.window import HostWindow, Snapshot
+from ecoml.meter.window import HostWindow, Instant
 
 _GAPS_KEPT = 1000
 _POWER_S = 1.0  # power is a mean over about this
@@ -68,8 +68,8 @@ class HostMeter:
         self._closed = False
         self._gaps: deque[str] = deque(maxlen=_GAPS_KEPT)
         self._gap_count = 0
-        self._history: deque[Snapshot] = deque()
-        self._last = Snapshot(0.0, (), 0, ())
+        self._history: deque[Instant] = deque()
+        self._last = Instant(0.0, (), 0, ())
         self.snapshot()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -128,7 +128,7 @@ class HostMeter:
         return {domain: state() for domain, state in self._devices.items()} if not self._closed else {}
 
     @property
-    def idle(self) -> dict[str, DomainEnergy]:
+    def idle(self) -> dict[str, Energy]:
         """Joules of an idle second by domain, of those whose model knows; counters have to be watched."""
         return {gauge.domain: gauge.idle for gauge in self._gauges if isinstance(gauge, Estimate)}
 
@@ -154,7 +154,7 @@ class HostMeter:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def snapshot(self, *, aligned: bool = False) -> Snapshot:
+    def snapshot(self, *, aligned: bool = False) -> Instant:
         """All gauges now; for windows. `aligned`: each of them as soon as it is new, if that is within 2 ms."""
         if os.getpid() != self._pid:
             return replace(self._last, failures=("the meter stands still in a forked process: open one there",))
@@ -168,24 +168,24 @@ class HostMeter:
                 else:
                     readings = tuple([gauge.read(now_s) for gauge in self._gauges])
                 present = tuple(self._take_news())
-                self._last = Snapshot(now_s, readings, self._gap_count, present)
+                self._last = Instant(now_s, readings, self._gap_count, present)
                 self._remember(self._last)
             return self._last
 
-    def between(self, first: Snapshot, last: Snapshot) -> Energy:
+    def between(self, first: Instant, last: Instant) -> EnergyByDomain:
         """The energy between two snapshots; for windows."""
         domains = {
             gauge.domain: between(gauge, *pair)
             for gauge, *pair in zip(self._gauges, first.readings, last.readings, strict=True)
         }
-        domains |= {domain: DomainEnergy(0.0, 0.0, Provenance.MISSING) for domain in self._unseen}
+        domains |= {domain: Energy(0.0, 0.0, Provenance.MISSING) for domain in self._unseen}
         gaps: list[str] = []
         if last.gaps > first.gaps:
             with self._lock:
                 forgotten = self._gap_count - len(self._gaps)
                 recorded = list(self._gaps)
             gaps = recorded[max(0, first.gaps - forgotten) : max(0, last.gaps - forgotten)]
-        return Energy(domains, tuple(dict.fromkeys([*self._unseen.values(), *gaps, *last.failures])))
+        return EnergyByDomain(domains, tuple(dict.fromkeys([*self._unseen.values(), *gaps, *last.failures])))
 
     def tend(self) -> float:
         """Read what is due, for the polling thread; gives the seconds to the next time."""
@@ -236,7 +236,7 @@ class HostMeter:
             present += self._neighbours.sentences()
         return present
 
-    def _remember(self, snapshot: Snapshot) -> None:
+    def _remember(self, snapshot: Instant) -> None:
         history = self._history
         if not history or snapshot.at_s >= history[-1].at_s + _HISTORY_S:
             history.append(snapshot)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from ecoml.energy import DomainEnergy, Energy, Provenance, figure_of, format_energy
+from ecoml.energy import Energy, EnergyByDomain, Provenance, figure_of, format_energy
 from ecoml.meter.base import Meter
 
 SHORTEST_S = 1.0
@@ -41,7 +41,7 @@ class Idle:
         note: Why it is not known of a domain, one sentence; empty if it is of all.
     """
 
-    by_domain: Mapping[str, DomainEnergy] = field(default_factory=dict)
+    by_domain: Mapping[str, Energy] = field(default_factory=dict)
     note: str = ""
 
 
@@ -53,7 +53,7 @@ def measure_idle(
     sleep: Callable[[float], None] = time.sleep,
 ) -> Idle:
     """Watch the counters of a meter through a quiet window, unless that takes more than a hundredth of the budget."""
-    known: Mapping[str, DomainEnergy] = getattr(meter, "idle", {})
+    known: Mapping[str, Energy] = getattr(meter, "idle", {})
     counted = [source for source in meter.sources if source.used and source.provenance in _COUNTED]
     if not counted:
         return Idle(known)
@@ -77,7 +77,7 @@ def measure_idle(
 
 def _quiet(
     meter: Meter, lasts_s: float, most_j: float, clock: Callable[[], float], sleep: Callable[[float], None]
-) -> tuple[Energy | None, float]:
+) -> tuple[EnergyByDomain | None, float]:
     """Energy of a window in which nothing is done, and its seconds; None as soon as it is foreseen to take too much."""
     with meter.window() as window:
         began_s = opened_s = clock()
@@ -96,7 +96,7 @@ def _quiet(
     return window.lap(), clock() - opened_s
 
 
-def net_of_idle(gross: DomainEnergy, idle: DomainEnergy) -> DomainEnergy:
+def net_of_idle(gross: Energy, idle: Energy) -> Energy:
     """What was spent beyond idling. Both are of one source, so that its own error is the same share of both."""
     common_j = max(0.0, gross.common_j - idle.common_j)
     edge_j = gross.edge_j + idle.edge_j
@@ -104,7 +104,7 @@ def net_of_idle(gross: DomainEnergy, idle: DomainEnergy) -> DomainEnergy:
     return figure_of(net_j, common_j + edge_j, gross.provenance, edge_j)
 
 
-def idle_of(gross: DomainEnergy, second: DomainEnergy, seconds: float) -> DomainEnergy:
+def idle_of(gross: Energy, second: Energy, seconds: float) -> Energy:
     """Joules of so many idle seconds, never more than what was spent in them."""
     idle = second.times(seconds)
     return replace(idle, energy_j=min(idle.energy_j, gross.energy_j))

@@ -6,14 +6,14 @@ import threading
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from ecoml.energy import Energy, Provenance
+from ecoml.energy import EnergyByDomain, Provenance
 from ecoml.meter.repair.gauge import Reading
 
 _NOTEWORTHY = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class Instant:
     """All gauges at one instant.
 
     Attributes:
@@ -29,13 +29,13 @@ class Snapshot:
     failures: tuple[str, ...]
 
 
-class Tape(Protocol):
+class Readings(Protocol):
     """What windows are cut from."""
 
-    def snapshot(self, *, aligned: bool = False) -> Snapshot:
+    def snapshot(self, *, aligned: bool = False) -> Instant:
         """All gauges now; `aligned`: each of them as soon as it is new, if that is within 2 ms."""
 
-    def between(self, first: Snapshot, last: Snapshot) -> Energy:
+    def between(self, first: Instant, last: Instant) -> EnergyByDomain:
         """The energy between two snapshots."""
 
 
@@ -49,14 +49,14 @@ class HostWindow:
     the end where its edges would be more than a hundredth of it.
     """
 
-    def __init__(self, meter: Tape) -> None:
+    def __init__(self, meter: Readings) -> None:
         self._meter = meter
         self._lock = threading.Lock()
         self._open()
 
     def _open(self, *, aligned: bool = False) -> None:
         self._first = self._lapped = self._meter.snapshot(aligned=aligned)
-        self._last: Snapshot | None = None
+        self._last: Instant | None = None
 
     def __enter__(self) -> Self:
         with self._lock:
@@ -75,13 +75,13 @@ class HostWindow:
                 short = any(part.edge_j > _NOTEWORTHY * part.energy_j for part in parts)
                 self._last = self._meter.snapshot(aligned=True) if short else last
 
-    def lap(self) -> Energy:
+    def lap(self) -> EnergyByDomain:
         """Energy since the window opened or since the last lap; the next lap starts at this very reading."""
         with self._lock:
             first, self._lapped = self._lapped, self._last or self._meter.snapshot()
             return self._meter.between(first, self._lapped)
 
-    def energy(self) -> Energy:
+    def energy(self) -> EnergyByDomain:
         """Energy from opening to closing (to now, while it is open), all of one reading."""
         with self._lock:
             return self._meter.between(self._first, self._last or self._meter.snapshot())

@@ -30,7 +30,7 @@ _SLACK = 1e-12
 """An accuracy this far below a target reaches it: the target may be a sum of rounded shares."""
 
 
-def best_so_far(spent_j: ArrayLike, accuracy: ArrayLike) -> tuple[Floats, Floats]:
+def best_so_far(spent_j: ArrayLike, score: ArrayLike) -> tuple[Floats, Floats]:
     """The steps of the best accuracy so far.
 
     Args:
@@ -40,16 +40,16 @@ def best_so_far(spent_j: ArrayLike, accuracy: ArrayLike) -> tuple[Floats, Floats
     Returns:
         Joules (k,) and best accuracies (k,) at the k measurements that improved on all before them.
     """
-    spent_j, accuracy = np.asarray(spent_j, dtype=float), np.asarray(accuracy, dtype=float)
-    best = np.maximum.accumulate(np.where(np.isfinite(accuracy), accuracy, -np.inf))
+    spent_j, score = np.asarray(spent_j, dtype=float), np.asarray(score, dtype=float)
+    best = np.maximum.accumulate(np.where(np.isfinite(score), score, -np.inf))
     improved = best > np.concatenate(([-np.inf], best))[:-1]
     return spent_j[improved], best[improved]
 
 
-def energy_to_target(spent_j: ArrayLike, accuracy: ArrayLike, target: float) -> float:
+def energy_to_target(spent_j: ArrayLike, score: ArrayLike, target: float) -> float:
     """Joules the search had spent when a measurement first reached `target`; inf if none did."""
-    spent_j, accuracy = np.asarray(spent_j, dtype=float), np.asarray(accuracy, dtype=float)
-    reached = np.flatnonzero(accuracy >= target - _SLACK)
+    spent_j, score = np.asarray(spent_j, dtype=float), np.asarray(score, dtype=float)
+    reached = np.flatnonzero(score >= target - _SLACK)
     return float(spent_j[reached[0]]) if len(reached) else math.inf
 
 

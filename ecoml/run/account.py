@@ -15,10 +15,10 @@ from contextlib import suppress
 from ecoml.energy import Provenance, Purpose
 from ecoml.errors import BudgetExhausted, StorageError
 from ecoml.meter.base import Window
-from ecoml.run.attribution import Tape
+from ecoml.run.attribution import Attribution
 from ecoml.run.lanes import AT_REST, Lanes
 from ecoml.run.meter_thread import Watch
-from ecoml.run.overshoot import Sight
+from ecoml.run.overshoot import Overshoot
 from ecoml.run.reported import Charge
 from ecoml.run.store import Store
 from ecoml.trial import Measurement
@@ -27,7 +27,7 @@ HEARTBEAT_S = 1.0
 """How often the joules in flight are put on disk: after a kill, no more than this goes unseen."""
 
 LONGEST_BLIND_S = 1.0
-"""However far the budget's end may be, `look` reads the meter at least this often."""
+"""However far the budget's end may be, `check_budget` reads the meter at least this often."""
 
 SHORTEST_POWER_S = 0.05
 """Power over a shorter piece says more about the counter's ticks than about the host."""
@@ -45,7 +45,7 @@ class MeteredAccount:
         clock: Gives seconds.
 
     Attributes:
-        limit_j: `look` refuses to go on when this is spent; at most the budget.
+        limit_j: `check_budget` refuses to go on when this is spent; at most the budget.
         spent_j: Joules since the search began, earlier sittings included.
         unwatched_j: The most that was ever spent between two looks: the bound of an overshoot.
         lanes_j: What `spent_j` holds of trials in lanes in this sitting.
@@ -70,11 +70,13 @@ class MeteredAccount:
         self._clock = clock
         self._lock = threading.RLock()
         self._lanes = Lanes()
-        self._tape = Tape()
-        self._sitting = store.next_sitting()
+        self._attribution = Attribution()
+        self._session = store.next_session()
         self._watch = watch
         self._read_at = self._next_read_at = clock()
-        self._sights: dict[int | None, Sight] = {None: Sight(self._read_at)}  # of each lane; None: there are no lanes
+        self._overshoots: dict[int | None, Overshoot] = {
+            None: Overshoot(self._read_at)
+        }  # of each lane; None: there are no lanes
         self._power_since = self._read_at, spent_j
         self._peak_power_w = 0.0
         self._opened_s = self._read_at if opened_s is None else opened_s
@@ -83,7 +85,7 @@ class MeteredAccount:
         if watch is not None:
             watch.keep(self._read_at, self._lanes)
         self.unwatched_j = self._peak_power_w = 0.0
-        self._sights = {None: Sight(self._read_at)}
+        self._overshoots = {None: Overshoot(self._read_at)}
         self._power_since = self._read_at, self.spent_j
         self._heart = threading.Event()
         self._thread = threading.Thread(target=self._live, name="ecoml-heartbeat", daemon=True)
@@ -105,11 +107,11 @@ class MeteredAccount:
             self._lap()
             self._lanes = Lanes(domains)
 
-    def look(self, lane: int | None = None) -> None:
+    def check_budget(self, lane: int | None = None) -> None:
         now = self._clock()
         with self._lock:
-            if lane in self._sights:
-                self._sights[lane].look(now)
+            if lane in self._overshoots:
+                self._overshoots[lane].checked(now)
         if now < self._next_read_at:
             return
         self._lap()
@@ -131,17 +133,17 @@ class MeteredAccount:
                 self._lanes.host = purpose, trial
             else:
                 self._lanes.busy[lane] = purpose, trial
-                self._sights.pop(None, None)
-                self._sights.setdefault(lane, Sight(self._read_at))
+                self._overshoots.pop(None, None)
+                self._overshoots.setdefault(lane, Overshoot(self._read_at))
 
     def charge(self, trial: int, step: int, measurement: Measurement) -> Charge:
         """Settle a step that gave a measurement."""
         with self._lock, self._store.transaction():
             self._lap()
-            taken = self._tape.step(trial)
+            taken = self._attribution.step(trial)
             charge = Charge(taken.energy.together, taken.evaluation_j)
             energy, spent_j = charge.energy, self.spent_j
-            filled = Measurement(measurement.accuracy, energy.energy_j, energy.uncertainty_j)
+            filled = Measurement(measurement.score, energy.energy_j, energy.uncertainty_j)
             self._store.add_measurement(
                 trial, step, filled, energy.provenance, charge.evaluation_j, spent_j, energy.edge_j
             )
@@ -153,7 +155,7 @@ class MeteredAccount:
         del energy_j
         with self._lock:
             self._lap()
-            taken = self._tape.step(trial)
+            taken = self._attribution.step(trial)
             charge = Charge(taken.energy.together, taken.evaluation_j)
             self._end_step(trial)
         return charge
@@ -185,25 +187,25 @@ class MeteredAccount:
     def _end_step(self, trial: int) -> None:
         """Enter the piece that was just cut and all before it; what comes next is overhead until someone says more."""
         self._enter()
-        self._tape.end_step(trial)
+        self._attribution.end_step(trial)
         lane = self._lanes.of_trial(trial)
-        self._sights.pop(lane, None)
+        self._overshoots.pop(lane, None)
         if lane is None:
             self._lanes.host = AT_REST
         else:
             del self._lanes.busy[lane]
-        if not self._sights:
-            self._sights[None] = Sight(self._clock())
+        if not self._overshoots:
+            self._overshoots[None] = Overshoot(self._clock())
 
     def _enter(self) -> None:
         with self._store.transaction():
-            self._store.enter(self._tape.pending)
+            self._store.enter(self._attribution.pending)
             self._note_host()
-        self._tape.entered()
+        self._attribution.entered()
 
     def _note_host(self) -> None:
-        if self._tape.host is not None:
-            self._store.set_host(self._sitting, self._read_at - self._opened_s, self._tape.host)
+        if self._attribution.host is not None:
+            self._store.set_host(self._session, self._read_at - self._opened_s, self._attribution.host)
 
     def _lap(self) -> None:
         """Cut the tape here; the piece belongs to the present purpose."""
@@ -217,14 +219,14 @@ class MeteredAccount:
             self.spent_j += lap_j
             divided = self._lanes.divide(energy)
             self.lanes_j += sum(divided[activity].energy_j for activity in self._lanes.busy.values())
-            self._tape.add(energy, divided)
+            self._attribution.add(energy, divided)
             if self._watch is not None:
                 self._watch.add(energy)
             since_s, since_j = self._power_since
             if now - since_s >= SHORTEST_POWER_S:
                 self._peak_power_w = max(self._peak_power_w, (self.spent_j - since_j) / (now - since_s))
                 self._power_since = now, self.spent_j
-            for sight in self._sights.values():
+            for sight in self._overshoots.values():
                 self.unwatched_j = max(self.unwatched_j, sight.read(now, lap_s, lap_j))
 
     def _live(self) -> None:
@@ -237,7 +239,7 @@ class MeteredAccount:
             self._watch.observe(self._clock())  # before the lock: asking a driver takes milliseconds
         with self._lock, self._store.transaction():
             self._lap()
-            self._store.note_in_flight(self._tape.pending)
+            self._store.note_in_flight(self._attribution.pending)
             self._note_host()
             if self._watch is not None:
                 self._watch.keep(self._read_at, self._lanes, last=last)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ecoml.energy import Energy, Purpose
+from ecoml.energy import EnergyByDomain, Purpose
 from ecoml.run.lanes import Activity
 
 _OF_STEP = (Purpose.TRAINING, Purpose.EVALUATION)
@@ -26,12 +26,12 @@ class Step:
         goes_on: Whether the next piece begins where the last one ended.
     """
 
-    energy: Energy
+    energy: EnergyByDomain
     evaluation_j: float = 0.0
     goes_on: bool = True
 
 
-class Tape:
+class Attribution:
     """What was cut and is not entered yet.
 
     Attributes:
@@ -39,37 +39,37 @@ class Tape:
     """
 
     def __init__(self) -> None:
-        self.host: Energy | None = None
-        self._apart: dict[Activity, Energy] = {}
-        self._last: dict[Activity, Energy] = {}
+        self.host: EnergyByDomain | None = None
+        self._apart: dict[Activity, EnergyByDomain] = {}
+        self._last: dict[Activity, EnergyByDomain] = {}
         self._steps: dict[int | None, Step] = {}
         self._told: set[str] = set()
 
-    def add(self, piece: Energy, divided: Mapping[Activity, Energy]) -> None:
+    def add(self, piece: EnergyByDomain, divided: Mapping[Activity, EnergyByDomain]) -> None:
         """A piece that begins where the one before ended, and whose it is. A gap that lasts is kept once."""
-        bare = Energy(piece.domains)
+        bare = EnergyByDomain(piece.domains)
         self.host = bare if self.host is None else self.host.then(bare)
         for activity in [activity for activity in self._last if activity not in divided]:
             self._put_apart(activity)
         for step in [step for trial, step in self._steps.items() if not _goes_on(trial, divided)]:
             step.goes_on = False
         for activity, share in divided.items():
-            new = Energy(share.domains, tuple(gap for gap in share.gaps if gap not in self._told))
+            new = EnergyByDomain(share.domains, tuple(gap for gap in share.gaps if gap not in self._told))
             self._last[activity] = self._last[activity].then(new) if activity in self._last else new
-            self._add_to_step(activity, Energy(share.domains))
+            self._add_to_step(activity, EnergyByDomain(share.domains))
         self._told.update(piece.gaps)
 
     @property
-    def pending(self) -> dict[Activity, Energy]:
+    def pending(self) -> dict[Activity, EnergyByDomain]:
         """What is not entered yet, by purpose and trial."""
         pending = dict(self._apart)
         for activity, piece in self._last.items():
-            pending[activity] = pending.get(activity, Energy()) + piece
+            pending[activity] = pending.get(activity, EnergyByDomain()) + piece
         return pending
 
     def step(self, trial: int) -> Step:
         """The step of a trial."""
-        return self._steps.get(trial, Step(Energy()))
+        return self._steps.get(trial, Step(EnergyByDomain()))
 
     def entered(self) -> None:
         """All that was pending is entered."""
@@ -80,9 +80,9 @@ class Tape:
         self._steps.pop(trial, None)
 
     def _put_apart(self, activity: Activity) -> None:
-        self._apart[activity] = self._apart.get(activity, Energy()) + self._last.pop(activity)
+        self._apart[activity] = self._apart.get(activity, EnergyByDomain()) + self._last.pop(activity)
 
-    def _add_to_step(self, activity: Activity, bare: Energy) -> None:
+    def _add_to_step(self, activity: Activity, bare: EnergyByDomain) -> None:
         purpose, trial = activity
         if purpose not in _OF_STEP:
             return
@@ -96,5 +96,5 @@ class Tape:
             step.evaluation_j += bare.energy_j
 
 
-def _goes_on(trial: int | None, divided: Mapping[Activity, Energy]) -> bool:
+def _goes_on(trial: int | None, divided: Mapping[Activity, EnergyByDomain]) -> bool:
     return any((purpose, trial) in divided for purpose in _OF_STEP)

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from statistics import median
 
-from ecoml.energy import J_PER_KWH, Energy, Provenance, format_energy
+from ecoml.energy import J_PER_KWH, EnergyByDomain, Provenance, format_energy
 from ecoml.errors import BudgetError
 from ecoml.run.store import Snapshot
 from ecoml.trial import Trial
@@ -47,7 +47,7 @@ def refuse_spent(run: Path, budget_j: float, before: Snapshot) -> None:
     getting_ready_j = before.settings.get("getting_ready_j", 0.0)
     if before.spent_j + getting_ready_j < budget_j:
         return
-    provenance = sum(before.by_purpose.values(), Energy()).provenance
+    provenance = sum(before.by_purpose.values(), EnergyByDomain()).provenance
     ready = f", and getting ready again takes about {format_energy(getting_ready_j)}" if getting_ready_j > 0 else ""
     raise BudgetError(
         f"{run}: {format_energy(before.spent_j)} ({provenance}) are spent of the budget of {format_energy(budget_j)}"

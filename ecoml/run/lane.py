@@ -18,7 +18,7 @@ class Lane:
         number: Of the lane.
 
     Attributes:
-        recalled: Whether `look` refuses to go on, whatever is left.
+        recalled: Whether `check_budget` refuses to go on, whatever is left.
     """
 
     def __init__(self, account: Callable[[], MeteredAccount | ReportedAccount], number: int) -> None:
@@ -26,11 +26,11 @@ class Lane:
         self._account = account
         self._number = number
 
-    def look(self) -> None:
+    def check_budget(self) -> None:
         """Raise `BudgetExhausted` if nothing is left, or the lane is recalled."""
         if self.recalled:
             raise BudgetExhausted
-        self._account().look(self._number)
+        self._account().check_budget(self._number)
 
     def enter(self, purpose: Purpose, trial: int | None = None) -> None:
         """From here on the joules of this lane count as `purpose`; without a trial, for the one that runs."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ecoml.energy import DomainEnergy, Energy, Purpose
+from ecoml.energy import Energy, EnergyByDomain, Purpose
 
 Activity = tuple[Purpose, int | None]
 """What joules are spent on, and for which trial (None: for none)."""
@@ -44,14 +44,14 @@ class Lanes:
         lane = self._lane_of.get(domain)
         return self.host if lane is None else self.busy.get(lane, self.host)
 
-    def divide(self, piece: Energy) -> dict[Activity, Energy]:
+    def divide(self, piece: EnergyByDomain) -> dict[Activity, EnergyByDomain]:
         """Whose the joules of a piece are during which nothing changed."""
         if not self.busy:
             return {self.host: piece}
         sharers = list(self.busy.values())
         if self.host[0] is Purpose.OPTIMISER:
             sharers.append(self.host)
-        divided: dict[Activity, dict[str, DomainEnergy]] = {activity: {} for activity in (*sharers, self.host)}
+        divided: dict[Activity, dict[str, Energy]] = {activity: {} for activity in (*sharers, self.host)}
         for domain, part in piece.domains.items():
             if domain in self._lane_of:
                 divided[self.of_domain(domain)][domain] = part
@@ -60,13 +60,13 @@ class Lanes:
                     divided[activity][domain] = _share(part, len(sharers))
         first = sharers[0]
         return {
-            activity: Energy(domains, piece.gaps if activity == first else ())
+            activity: EnergyByDomain(domains, piece.gaps if activity == first else ())
             for activity, domains in divided.items()
             if domains
         }
 
 
-def _share(part: DomainEnergy, among: int) -> DomainEnergy:
+def _share(part: Energy, among: int) -> Energy:
     """One of so many equal shares, which may in truth be anything from nothing to all."""
     share = part.times(1.0 / among)
     return replace(share, uncertainty_j=part.uncertainty_j / among + part.energy_j * (1.0 - 1.0 / among))

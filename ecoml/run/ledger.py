@@ -134,10 +134,10 @@ class Ledger:
         self.closing_j = min(closing_j, CLOSING_SHARE * self.budget_j)
         self._account.limit_j = self.budget_j - self.closing_j
 
-    def look(self) -> None:
+    def check_budget(self) -> None:
         """Raise `BudgetExhausted` if nothing is left. Costs microseconds."""
         if not (self._provisional and not self.metered):
-            self._account.look()
+            self._account.check_budget()
 
     def open_lanes(self, domains: Sequence[str]) -> None:
         """From here on several trials run at once, each on the device of one of these domains."""
@@ -199,7 +199,7 @@ class Ledger:
         """
         self._settle_source(trial, measurement.energy_j is not None)
         charge = self._account.charge(trial.number, trial.step + 1, measurement)
-        trial.curve.append(next_point(trial.curve, measurement.accuracy, charge.energy, charge.evaluation_j))
+        trial.curve.append(next_point(trial.curve, measurement.score, charge.energy, charge.evaluation_j))
 
     def charge_without_point(self, trial: Trial, energy_j: float | None = None) -> None:
         """Charge what a step took that gave no accuracy (it failed, was cut, or came to its end)."""
@@ -211,9 +211,9 @@ class Ledger:
             trial.tail_uncertainty_j += charge.energy.uncertainty_j
             trial.tail_provenance = charge.energy.provenance
 
-    def add_test(self, trial: Trial, accuracy: float) -> None:
+    def add_test(self, trial: Trial, score: float) -> None:
         """Enter a test accuracy of a front trial."""
-        self._store.add_test(trial.number, trial.step, accuracy)
+        self._store.add_test(trial.number, trial.step, score)
 
     def note(self, text: str) -> None:
         """Keep a sentence that the result shows with its gaps."""

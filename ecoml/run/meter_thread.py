@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ecoml.energy import Energy
+from ecoml.energy import EnergyByDomain
 from ecoml.meter.base import DeviceState, Meter
 from ecoml.run.lanes import Lanes
 from ecoml.run.store import PowerSample, Store
@@ -36,7 +36,7 @@ class Watch:
         self._states: dict[str, DeviceState] = {}
         self._seen: dict[tuple[str, int, str], float] = {}
         self._observed_s: float | None = None
-        self._since_sample: Energy | None = None
+        self._since_sample: EnergyByDomain | None = None
         self._sampled_s = opened_s
 
     def observe(self, now_s: float) -> None:
@@ -56,7 +56,7 @@ class Watch:
         for other in others:
             self._seen[other] = self._seen.get(other, 0.0) + since_s
 
-    def add(self, piece: Energy) -> None:
+    def add(self, piece: EnergyByDomain) -> None:
         """A piece of the tape was cut."""
         if self._trace:
             self._since_sample = piece if self._since_sample is None else self._since_sample.then(piece)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ecoml.energy import J_PER_KWH, DomainEnergy, Energy, Provenance, Purpose, figure_of
+from ecoml.energy import J_PER_KWH, Energy, EnergyByDomain, Provenance, Purpose, figure_of
 from ecoml.meter.idle import idle_of, net_of_idle
-from ecoml.run.snapshot import Shared, Snapshot
+from ecoml.run.snapshot import SharedUse, Snapshot
 
 _ROUNDING = 1e-6
 
@@ -52,11 +52,11 @@ class EnergyAccount:
     provenance_by_purpose: Mapping[str, Provenance] = field(default_factory=dict)
     uncertainty_by_purpose: Mapping[str, float] = field(default_factory=dict)
     uncertainty_by_domain: Mapping[str, float] = field(default_factory=dict)
-    idle: DomainEnergy | None = None
-    net: DomainEnergy | None = None
+    idle: Energy | None = None
+    net: Energy | None = None
     idle_note: str = ""
-    idle_second: Mapping[str, DomainEnergy] = field(default_factory=dict)
-    shared: tuple[Shared, ...] = ()
+    idle_second: Mapping[str, Energy] = field(default_factory=dict)
+    shared: tuple[SharedUse, ...] = ()
     unmeasured: tuple[str, ...] = ()
 
     @property
@@ -120,9 +120,9 @@ class EnergyAccount:
 def account_of(snapshot: Snapshot) -> EnergyAccount:
     """The account that a ledger's content amounts to."""
     kept = snapshot.settings
-    entered = sum(snapshot.by_purpose.values(), Energy()).domains
+    entered = sum(snapshot.by_purpose.values(), EnergyByDomain()).domains
     domains = {name: _as_one_window(part, snapshot.host.get(name)) for name, part in entered.items()}
-    whole = Energy(domains)
+    whole = EnergyByDomain(domains)
     idle, net, note = _idle_and_net(snapshot, domains)
     return EnergyAccount(
         budget_j=kept["budget_j"],
@@ -149,16 +149,14 @@ def account_of(snapshot: Snapshot) -> EnergyAccount:
     )
 
 
-def _as_one_window(entered: DomainEnergy, host: DomainEnergy | None) -> DomainEnergy:
+def _as_one_window(entered: Energy, host: Energy | None) -> Energy:
     """The entries of a domain with the uncertainty of the windows they were cut from, where those are known."""
     if host is None or abs(host.energy_j - entered.energy_j) > _ROUNDING * (entered.energy_j + 1e-3):
         return entered
     return figure_of(entered.energy_j, host.uncertainty_j, entered.provenance, host.edge_j)
 
 
-def _idle_and_net(
-    snapshot: Snapshot, domains: Mapping[str, DomainEnergy]
-) -> tuple[DomainEnergy | None, DomainEnergy | None, str]:
+def _idle_and_net(snapshot: Snapshot, domains: Mapping[str, Energy]) -> tuple[Energy | None, Energy | None, str]:
     """Joules of idling, joules beyond it, and why they are not known."""
     if snapshot.reported:
         return None, None, "the training brought its own energy, and nothing was metered"
@@ -172,10 +170,10 @@ def _idle_and_net(
         return None, None, "how long this run took was not kept"
     idle = {name: idle_of(part, snapshot.idle[name], snapshot.seconds[name]) for name, part in counted.items()}
     net = {name: net_of_idle(part, idle[name]) for name, part in counted.items()}
-    return Energy(idle).together, Energy(net).together, ""
+    return EnergyByDomain(idle).together, EnergyByDomain(net).together, ""
 
 
-def _figure_dict(figure: DomainEnergy | None) -> dict[str, Any] | None:
+def _figure_dict(figure: Energy | None) -> dict[str, Any] | None:
     if figure is None:
         return None
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Sight:
+class Overshoot:
     """What was spent since someone last looked.
 
     Between two readings of the meter the joules of a stretch are taken from the power of the reading around it.
@@ -17,7 +17,7 @@ class Sight:
         self._longest_s: float | None = None  # between two looks since the last reading; None: nobody has looked since
         self._since_j = 0.0
 
-    def look(self, now_s: float) -> None:
+    def checked(self, now_s: float) -> None:
         """Someone looks."""
         self._longest_s = max(self._longest_s or 0.0, now_s - self._looked_s)
         self._looked_s = now_s

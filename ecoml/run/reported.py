@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ecoml.energy import DomainEnergy, Energy, Provenance, Purpose, reported
+from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, reported
 from ecoml.errors import BudgetExhausted
 from ecoml.run.store import Store
 from ecoml.trial import Measurement
@@ -21,7 +21,7 @@ class Charge:
         evaluation_j: The evaluation's part.
     """
 
-    energy: DomainEnergy
+    energy: Energy
     evaluation_j: float = 0.0
 
 
@@ -50,7 +50,7 @@ class ReportedAccount:
         """The caller's."""
         return Provenance.REPORTED
 
-    def look(self, lane: int | None = None) -> None:  # noqa: ARG002 - the account's contract
+    def check_budget(self, lane: int | None = None) -> None:  # noqa: ARG002 - the account's contract
         if self.spent_j >= self.limit_j:
             raise BudgetExhausted
 
@@ -81,7 +81,7 @@ class ReportedAccount:
         self._store.enter({(Purpose.TRAINING, trial): energy})
         return Charge(energy.together)
 
-    def _count(self, energy: Energy) -> None:
+    def _count(self, energy: EnergyByDomain) -> None:
         self.spent_j += energy.energy_j
         self.unwatched_j = max(self.unwatched_j, energy.energy_j)
 

@@ -144,7 +144,7 @@ def result_of(snapshot: Snapshot, settings: Mapping[str, Any], directory: Path) 
     """The result that a ledger's content amounts to."""
     front = front_of(snapshot.trials, _most_j(settings))
     for trial in front:
-        trial.test_accuracy = snapshot.tests.get((trial.number, trial.step))
+        trial.test_score = snapshot.tests.get((trial.number, trial.step))
     return Result(
         trials=tuple(snapshot.trials),
         front=front,
@@ -163,7 +163,7 @@ def front_of(trials: Sequence[Trial], most_j: float | None = None) -> tuple[Tria
     Points of more than `most_j` joules do not count.
     """
     points = [(trial, point) for trial in trials for point in trial.curve if within(point.energy_j, most_j)]
-    chosen = front_indices([point.accuracy for _, point in points], [point.energy_j for _, point in points])
+    chosen = front_indices([point.score for _, point in points], [point.energy_j for _, point in points])
     front = [points[index][0].at(points[index][1].step) for index in chosen]
     return tuple(sorted(front, key=lambda trial: trial.energy_j))
 
@@ -175,11 +175,11 @@ def within(energy_j: float, most_j: float | None) -> bool:
 
 def recommend(front: Sequence[Trial]) -> Trial | None:
     """The cheapest within one percentage point of the best validation accuracy; None for an empty front."""
-    accuracies = [trial.accuracy for trial in front if trial.accuracy is not None]
-    if not accuracies:
+    scores = [trial.score for trial in front if trial.score is not None]
+    if not scores:
         return None
-    enough = max(accuracies) - WITHIN
-    return next(trial for trial in front if trial.accuracy is not None and trial.accuracy >= enough - 1e-12)
+    enough = max(scores) - WITHIN
+    return next(trial for trial in front if trial.score is not None and trial.score >= enough - 1e-12)
 
 
 def _most_j(settings: Mapping[str, Any]) -> float | None:
@@ -191,8 +191,8 @@ def _trial_dict(trial: Trial) -> dict[str, Any]:
     return {
         "trial": trial.number,
         "step": trial.step,
-        "accuracy": trial.accuracy,
-        "test_accuracy": trial.test_accuracy,
+        "accuracy": trial.score,
+        "test_accuracy": trial.test_score,
         "energy_j": trial.energy_j,
         "uncertainty_j": trial.uncertainty_j,
         "provenance": trial.provenance.value,
@@ -204,7 +204,7 @@ def _curve(trial: Trial) -> list[dict[str, Any]]:
     return [
         {
             "step": point.step,
-            "accuracy": point.accuracy,
+            "accuracy": point.score,
             "energy_j": point.energy_j,
             "uncertainty_j": point.uncertainty_j,
             "provenance": point.provenance.value,

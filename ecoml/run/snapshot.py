@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ecoml.energy import DomainEnergy, Energy, Provenance, Purpose, figure_of, total
+from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, figure_of, total
 from ecoml.run.schema import open_to_read
 from ecoml.trial import Trial, TrialState, next_point
 
@@ -23,7 +23,7 @@ class Progress:
     Attributes:
         trial: The trial's number.
         step: The step of its curve.
-        accuracy: Validation accuracy.
+        score: Validation accuracy.
         energy_j: Joules of the trial up to here.
         spent_j: Joules of the whole search by then.
         uncertainty_j: Half-width of `energy_j`.
@@ -32,7 +32,7 @@ class Progress:
 
     trial: int
     step: int
-    accuracy: float
+    score: float
     energy_j: float
     spent_j: float
     uncertainty_j: float = 0.0
@@ -40,7 +40,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class SharedUse:
     """Another process that used what is metered here.
 
     Attributes:
@@ -111,11 +111,11 @@ class Snapshot:
     trials: list[Trial]
     progress: list[Progress]
     tests: dict[tuple[int, int], float]
-    by_purpose: dict[Purpose, Energy]
-    host: dict[str, DomainEnergy]
+    by_purpose: dict[Purpose, EnergyByDomain]
+    host: dict[str, Energy]
     seconds: dict[str, float]
-    idle: dict[str, DomainEnergy]
-    shared: tuple[Shared, ...]
+    idle: dict[str, Energy]
+    shared: tuple[SharedUse, ...]
     gaps: tuple[str, ...]
     settings: dict[str, Any]
 
@@ -166,8 +166,8 @@ def snapshot_of(connection: sqlite3.Connection) -> Snapshot:
         )
     }
     progress = _read_curves(connection, trials)
-    entries: dict[tuple[Purpose, str], list[DomainEnergy]] = {}
-    charged: dict[int, list[DomainEnergy]] = {}
+    entries: dict[tuple[Purpose, str], list[Energy]] = {}
+    charged: dict[int, list[Energy]] = {}
     for purpose, number, domain, *figures in connection.execute(
         "SELECT purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j FROM entry ORDER BY id"
     ):
@@ -177,7 +177,7 @@ def snapshot_of(connection: sqlite3.Connection) -> Snapshot:
             charged.setdefault(number, []).append(part)
     for number, parts in charged.items():
         _set_tail(trials[number], parts)
-    host: dict[str, list[DomainEnergy]] = {}
+    host: dict[str, list[Energy]] = {}
     seconds: dict[str, float] = {}
     for domain, lasted_s, *figures in connection.execute(
         "SELECT domain, seconds, energy_j, uncertainty_j, provenance, edge_j FROM host ORDER BY sitting"
@@ -189,7 +189,7 @@ def snapshot_of(connection: sqlite3.Connection) -> Snapshot:
         progress=progress,
         tests={(t, s): a for t, s, a in connection.execute("SELECT trial, step, accuracy FROM test")},
         by_purpose={
-            purpose: Energy({domain: total(parts) for (of, domain), parts in entries.items() if of is purpose})
+            purpose: EnergyByDomain({domain: total(parts) for (of, domain), parts in entries.items() if of is purpose})
             for purpose in Purpose
         },
         host={domain: total(parts) for domain, parts in host.items()},
@@ -201,7 +201,8 @@ def snapshot_of(connection: sqlite3.Connection) -> Snapshot:
             )
         },
         shared=tuple(
-            Shared(*row) for row in connection.execute("SELECT domain, pid, name, seconds FROM shared ORDER BY 1, 2, 3")
+            SharedUse(*row)
+            for row in connection.execute("SELECT domain, pid, name, seconds FROM shared ORDER BY 1, 2, 3")
         ),
         gaps=tuple(text for (text,) in connection.execute("SELECT text FROM gap ORDER BY id")),
         settings={key: json.loads(value) for key, value in connection.execute("SELECT key, value FROM setting")},
@@ -211,25 +212,23 @@ def snapshot_of(connection: sqlite3.Connection) -> Snapshot:
 def _read_curves(connection: sqlite3.Connection, trials: Mapping[int, Trial]) -> list[Progress]:
     """Put every measurement on its trial's curve."""
     progress = []
-    for number, step, accuracy, evaluation_j, spent_j, *figures in connection.execute(
+    for number, step, score, evaluation_j, spent_j, *figures in connection.execute(
         "SELECT trial, step, accuracy, evaluation_j, spent_j, energy_j, uncertainty_j, provenance, edge_j"
         " FROM measurement ORDER BY id"
     ):
         curve = trials[number].curve
-        point = next_point(curve, accuracy, _figure(figures), evaluation_j)
+        point = next_point(curve, score, _figure(figures), evaluation_j)
         curve.append(point)
-        progress.append(
-            Progress(number, step, accuracy, point.energy_j, spent_j, point.uncertainty_j, point.provenance)
-        )
+        progress.append(Progress(number, step, score, point.energy_j, spent_j, point.uncertainty_j, point.provenance))
     return progress
 
 
-def _figure(row: Sequence[Any]) -> DomainEnergy:
+def _figure(row: Sequence[Any]) -> Energy:
     energy_j, uncertainty_j, provenance, edge_j = row
     return figure_of(energy_j, uncertainty_j, Provenance(provenance), edge_j)
 
 
-def _set_tail(trial: Trial, charged: Sequence[DomainEnergy]) -> None:
+def _set_tail(trial: Trial, charged: Sequence[Energy]) -> None:
     """What was charged to a trial beyond its curve."""
     whole = total(charged)
     tail_j = whole.energy_j - trial.energy_j

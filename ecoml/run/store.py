@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 
-from ecoml.energy import DomainEnergy, Energy, Provenance, Purpose
+from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
 from ecoml.errors import StorageError
 from ecoml.run.schema import SCHEMA_VERSION, bring_up_to_date, version_of
-from ecoml.run.snapshot import PowerSample, Progress, Shared, Snapshot, read_snapshot, read_trace, snapshot_of
+from ecoml.run.snapshot import PowerSample, Progress, SharedUse, Snapshot, read_snapshot, read_trace, snapshot_of
 from ecoml.trial import Measurement, Trial, TrialState
 
 __all__ = [
@@ -27,14 +27,14 @@ __all__ = [
     "Pending",
     "PowerSample",
     "Progress",
-    "Shared",
+    "SharedUse",
     "Snapshot",
     "Store",
     "read_snapshot",
     "read_trace",
 ]
 
-Pending = Mapping[tuple[Purpose, int | None], Energy]
+Pending = Mapping[tuple[Purpose, int | None], EnergyByDomain]
 """Joules not yet entered, by what they were spent on and for which trial (None: for none)."""
 
 
@@ -116,13 +116,13 @@ class Store:
             self._connection.execute(
                 "INSERT INTO measurement (trial, step, accuracy, evaluation_j, spent_j, at, energy_j, uncertainty_j,"
                 " provenance, edge_j) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (trial, step, measurement.accuracy, evaluation_j, spent_j, time.time(), *figure),
+                (trial, step, measurement.score, evaluation_j, spent_j, time.time(), *figure),
             )
 
-    def add_test(self, trial: int, step: int, accuracy: float) -> None:
+    def add_test(self, trial: int, step: int, score: float) -> None:
         """A model of the front has seen the test set."""
         with self.transaction():
-            self._connection.execute("INSERT OR REPLACE INTO test VALUES (?, ?, ?)", (trial, step, accuracy))
+            self._connection.execute("INSERT OR REPLACE INTO test VALUES (?, ?, ?)", (trial, step, score))
 
     def add_gap(self, text: str) -> None:
         """Something could not be metered."""
@@ -157,21 +157,21 @@ class Store:
             self._connection.execute("DELETE FROM in_flight")
             self._in_flight = False
 
-    def next_sitting(self) -> int:
+    def next_session(self) -> int:
         """The number of a sitting that begins now."""
         with self._lock:
             return int(self._connection.execute("SELECT COALESCE(MAX(sitting), 0) + 1 FROM host").fetchone()[0])
 
-    def set_host(self, sitting: int, seconds: float, energy: Energy) -> None:
+    def set_host(self, session: int, seconds: float, energy: EnergyByDomain) -> None:
         """What the meter has seen in a sitting so far, as one window."""
         with self.transaction():
             self._connection.executemany(
                 "INSERT OR REPLACE INTO host (sitting, domain, seconds, energy_j, uncertainty_j, provenance, edge_j)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(sitting, domain, seconds, *_figure(part)) for domain, part in energy.domains.items()],
+                [(session, domain, seconds, *_figure(part)) for domain, part in energy.domains.items()],
             )
 
-    def set_idle(self, idle: Mapping[str, DomainEnergy]) -> None:
+    def set_idle(self, idle: Mapping[str, Energy]) -> None:
         """Joules of an idle second, by domain."""
         with self.transaction():
             self._connection.executemany(
@@ -245,6 +245,6 @@ def _rows(pending: Pending) -> Iterator[tuple[str, int | None, str, float, float
             yield purpose.value, trial, domain, *_figure(part)
 
 
-def _figure(part: DomainEnergy) -> tuple[float, float, str, float]:
+def _figure(part: Energy) -> tuple[float, float, str, float]:
     """Joules, half-width, provenance, and what the edges have of the half-width, as all tables keep them."""
     return part.energy_j, part.uncertainty_j, part.provenance.value, part.edge_j

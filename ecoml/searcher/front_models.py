@@ -69,11 +69,11 @@ class FrontModels:
             self._ledger.enter(Purpose.EVALUATION)
             try:
                 with self._interruptible:
-                    accuracy = self._executor.test(path)
+                    score = self._executor.test(path)
             except Exception as error:  # the search is done: what it found must not be lost to its last act
                 self._ledger.note(f"trial {trial.number}, step {trial.step} could not be tested: {in_one_line(error)}")
             else:
-                self._ledger.add_test(trial, accuracy)
+                self._ledger.add_test(trial, score)
             self._ledger.enter(Purpose.OVERHEAD)
             self._ledger.settle()
 

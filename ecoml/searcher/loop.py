@@ -19,7 +19,7 @@ from ecoml.run.budget import Forecast
 from ecoml.run.result import front_of, within
 from ecoml.searcher.front_models import FrontModels
 from ecoml.searcher.interrupts import Interrupts
-from ecoml.searcher.settings import Plan
+from ecoml.searcher.settings import Settings
 from ecoml.searcher.warm_start import about_warm_start
 from ecoml.strategies import Continue, End, Start, Strategy
 from ecoml.strategies.base import Goal, Learns, Pursues, ask_feasible
@@ -35,7 +35,7 @@ SPENT = "the energy budget is spent"
 Listener = Callable[[Trial], None]
 
 
-class Search:
+class Loop:
     """The state of one search.
 
     Attributes:
@@ -48,12 +48,12 @@ class Search:
         notes: What people should know before it goes on, one sentence each.
         runs: Of the trials that are under way or suspended, by their numbers.
         reached: Whether a measurement has reached the target.
-        cut: Why a step ends where `look` lets it go no further.
+        cut: Why a step ends where `check_budget` lets it go no further.
     """
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Settings,
         strategy: Strategy,
         executor: Executor | None,
         ledger: Ledger,
@@ -87,7 +87,7 @@ class Search:
         plan = self.plan
         self.ledger.enter(Purpose.OPTIMISER)
         if isinstance(self._strategy, Pursues):
-            self._strategy.pursue(Goal(plan.target_accuracy, plan.spend_all, plan.max_energy_per_training_j, self.size))
+            self._strategy.pursue(Goal(plan.target, plan.spend_all, plan.max_energy_per_training_j, self.size))
         if plan.warm_start is not None:
             learnt = isinstance(self._strategy, Learns)
             if isinstance(self._strategy, Learns):
@@ -101,8 +101,8 @@ class Search:
         for trial in trials:
             for point in trial.curve:
                 if self._counts(point):
-                    self._front.add(point.accuracy, point.energy_j)
-                    self.reached |= self._is_target(point.accuracy)
+                    self._front.add(point.score, point.energy_j)
+                    self.reached |= self._is_target(point.score)
             if trial.curve:
                 self._forecast.learn(trial.at(1))
             self._strategy.tell(trial)
@@ -220,7 +220,7 @@ class Search:
         if wrong := _what_is_wrong(measurement):
             first = self.ledger.provisional
             self.fail(trial, wrong, energy_j=measurement.energy_j)
-            if first and not math.isnan(measurement.accuracy):
+            if first and not math.isnan(measurement.score):
                 raise TrainingError(f"trial {trial.number}: {wrong}", spent_j=self.ledger.spent_j)
             return False
         self.ledger.charge(trial, measurement)
@@ -230,8 +230,8 @@ class Search:
             self.plan.warm_start.refuse_mixture(point.provenance)
         self._forecast.learn(trial)
         if self._counts(point):
-            self.reached |= self._is_target(point.accuracy)
-            if self._front.add(point.accuracy, point.energy_j):
+            self.reached |= self._is_target(point.score)
+            if self._front.add(point.score, point.energy_j):
                 try:
                     self._models.keep(self.runs.get(trial.number), trial, self.front)
                 except (ChildProcessError, TimeoutError) as error:  # what held the weights is gone, and they with it
@@ -278,8 +278,8 @@ class Search:
         self.runs.clear()
 
     def _over(self) -> str | None:
-        if self.reached and self.plan.target_accuracy is not None:
-            return f"the target accuracy of {self.plan.target_accuracy:.2%} was reached"
+        if self.reached and self.plan.target is not None:
+            return f"the target accuracy of {self.plan.target:.2%} was reached"
         if self._failed_in_a_row >= FAILED_IN_A_ROW:
             last = next(trial.failure for trial in reversed(self.trials) if trial.state is TrialState.FAILED)
             return f"{FAILED_IN_A_ROW} trials in a row failed, the last one: {last}"
@@ -327,8 +327,8 @@ class Search:
     def _at_most_reached(self) -> bool:
         return self.plan.max_trials is not None and len(self.trials) >= self.plan.max_trials
 
-    def _is_target(self, accuracy: float) -> bool:
-        return self.plan.target_accuracy is not None and accuracy >= self.plan.target_accuracy
+    def _is_target(self, score: float) -> bool:
+        return self.plan.target is not None and score >= self.plan.target
 
     def _tell(self, trial: Trial) -> None:
         self.ledger.enter(Purpose.OPTIMISER)
@@ -339,11 +339,11 @@ class Search:
 
 
 def _what_is_wrong(measurement: Measurement) -> str | None:
-    accuracy, energy_j = measurement.accuracy, measurement.energy_j
-    if math.isnan(accuracy):
+    score, energy_j = measurement.score, measurement.energy_j
+    if math.isnan(score):
         return "the accuracy is not a number: the training diverged"
-    if not 0 <= accuracy <= 1:
-        return f"the accuracy is {accuracy:g}; give the share of correct predictions, in [0, 1]"
+    if not 0 <= score <= 1:
+        return f"the accuracy is {score:g}; give the share of correct predictions, in [0, 1]"
     if energy_j is not None and not (math.isfinite(energy_j) and energy_j > 0):
         return f"energy_j is {energy_j}; give the joules since the measurement before, a positive number"
     return None

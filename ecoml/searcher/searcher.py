@@ -19,10 +19,10 @@ from ecoml.run.folder import RunFolder, check_free, default_path
 from ecoml.run.result import Result, result_of
 from ecoml.run.store import Snapshot, read_snapshot
 from ecoml.searcher.interrupts import Interrupts
-from ecoml.searcher.loop import Search
-from ecoml.searcher.settings import Plan
+from ecoml.searcher.loop import Loop
+from ecoml.searcher.settings import Settings
 from ecoml.searcher.warm_start import WarmStart
-from ecoml.searcher.workers import Crew
+from ecoml.searcher.workers import ParallelRunner
 from ecoml.space import Space
 from ecoml.strategies import Start, Strategy
 from ecoml.strategies.base import Learns
@@ -53,7 +53,7 @@ class Searcher:
         directory: The run folder; it must be new. By default one below `runs/`.
         meter: A meter of one's own; by default that of this host.
         max_trials: End after so many trials.
-        target_accuracy: End when a measurement reaches this validation accuracy.
+        target: End when a measurement reaches this validation accuracy.
         require_measured: Refuse to run on an estimate.
         trace: Keep power over time in the run folder; the report draws it.
         max_parameters: Networks with more trainable numbers are never trained.
@@ -86,7 +86,7 @@ class Searcher:
         directory: str | Path | None = None,
         meter: Meter | None = None,
         max_trials: int | None = None,
-        target_accuracy: float | None = None,
+        target: float | None = None,
         require_measured: bool = False,
         trace: bool = False,
         max_parameters: int | None = None,
@@ -97,12 +97,12 @@ class Searcher:
         progress: bool = True,
     ) -> None:
         budget_j = budget_in_joules(budget_kwh, budget_j)
-        plan = Plan(
+        plan = Settings(
             space,
             strategy,
             seed,
             max_trials,
-            target_accuracy,
+            target,
             require_measured,
             trace,
             max_parameters,
@@ -117,7 +117,7 @@ class Searcher:
 
     def _set_up(
         self,
-        plan: Plan,
+        plan: Settings,
         executor: Executor | None,
         path: Path,
         budget_j: float,
@@ -136,7 +136,7 @@ class Searcher:
         self._progress = progress
         self._folder: RunFolder | None = None
         self._before: Snapshot | None = None
-        self._search: Search | None = None
+        self._search: Loop | None = None
         self._interrupts = Interrupts()
         self._asked: set[int] = set()
         self._parts: Sequence[Part] = ()  # of an executor that trains on several GPUs at once
@@ -181,7 +181,7 @@ class Searcher:
             new_budget = budget_kwh is not None or budget_j is not None
             total_j = budget_in_joules(budget_kwh, budget_j) if new_budget else before.settings["budget_j"]
             refuse_spent(path, total_j, before)
-            plan = Plan.from_settings(folder.settings, path, strategy)
+            plan = Settings.from_settings(folder.settings, path, strategy)
             executor = _executor(train) or create_executor(folder.settings.get("executor", {}), path)
             self = cls.__new__(cls)
             self._set_up(plan, executor, path, total_j, meter, progress, parameters)
@@ -236,7 +236,7 @@ class Searcher:
     def tell(
         self,
         trial: Trial,
-        accuracy: float,
+        score: float,
         energy_j: float | None = None,
         *,
         uncertainty_j: float = 0.0,
@@ -246,7 +246,7 @@ class Searcher:
 
         Args:
             trial: The trial.
-            accuracy: In [0, 1]; not a number if the training failed.
+            score: In [0, 1]; not a number if the training failed.
             energy_j: Joules since the measurement before; None: what the meter saw since `ask`.
             uncertainty_j: Half-width of `energy_j`.
             done: Whether its training is over; otherwise further points may be told.
@@ -256,7 +256,7 @@ class Searcher:
             raise UsageError(f"trial {trial.number} is not under way; tell what ask() gave, once")
         if energy_j is None and len(self._asked) > 1:
             raise UsageError(f"trial {trial.number}: several trials are under way, so tell its energy_j as well")
-        search.record(trial, Measurement(accuracy, energy_j, uncertainty_j))
+        search.record(trial, Measurement(score, energy_j, uncertainty_j))
         if done and not trial.state.ended:
             search.change(trial, TrialState.FINISHED)
         if trial.state.ended:
@@ -292,9 +292,9 @@ class Searcher:
     ) -> None:
         self.close()
 
-    def _loop(self, search: Search) -> str:
+    def _loop(self, search: Loop) -> str:
         if self._parts:
-            return Crew(search, self._parts, self._domains).run()
+            return ParallelRunner(search, self._parts, self._domains).run()
         while True:
             decision = search.decide()
             if isinstance(decision, str):
@@ -303,7 +303,7 @@ class Searcher:
             if reason := search.advance(trial, decision.steps):
                 return reason
 
-    def _open(self) -> Search:
+    def _open(self) -> Loop:
         """Everything the loop needs, opened once: first what may be refused, then the run folder."""
         if self._search is not None:
             return self._search
@@ -328,7 +328,7 @@ class Searcher:
         if self._folder is None:
             self._folder = RunFolder.create(self.directory, self._settings(), self.plan.files())
         ledger = Ledger(self._folder, self.budget_j, open_metering, metered=metered, trace=self.plan.trace)
-        self._search = Search(self.plan, self._strategy, self._executor, ledger, self._interrupts, self._size)
+        self._search = Loop(self.plan, self._strategy, self._executor, ledger, self._interrupts, self._size)
         if self._before is not None:
             self._search.restore(ledger.snapshot().trials)
         return self._search
@@ -378,7 +378,7 @@ class Searcher:
             settings["floor"] = floor.to_dict()
         return settings
 
-    def _refuse_emptiness(self, search: Search) -> None:
+    def _refuse_emptiness(self, search: Loop) -> None:
         if any(trial.curve for trial in search.trials):
             return
         if any(trial.state is TrialState.FAILED for trial in search.trials):
@@ -394,7 +394,7 @@ class Searcher:
             raise too_small(self.budget_j, ledger.spent_j, ledger.provenance, "getting ready and the first trial")
 
     @contextmanager
-    def _shown(self, search: Search) -> Iterator[None]:
+    def _shown(self, search: Loop) -> Iterator[None]:
         if not self._progress:
             yield
             return

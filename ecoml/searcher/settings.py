@@ -16,7 +16,7 @@ from ecoml.strategies import Strategy, create_strategy
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Settings:
     """All that decides how a search goes, apart from the executor and the meter.
 
     Attributes:
@@ -24,7 +24,7 @@ class Plan:
         strategy: A name, the path of a strategy file, or an object with `ask` and `tell`.
         seed: Of proposals, data split and initial weights.
         max_trials: End after so many trials; None: no such end.
-        target_accuracy: End when a measurement reaches this validation accuracy; None: no such end.
+        target: End when a measurement reaches this validation accuracy; None: no such end.
         require_measured: Refuse to run on an estimate.
         trace: Keep power over time in the run folder.
         max_parameters: The most trainable numbers that a network may have; None: any number.
@@ -37,7 +37,7 @@ class Plan:
     strategy: str | Path | Strategy
     seed: int
     max_trials: int | None = None
-    target_accuracy: float | None = None
+    target: float | None = None
     require_measured: bool = False
     trace: bool = False
     max_parameters: int | None = None
@@ -50,8 +50,8 @@ class Plan:
             raise UsageError(f"the space is a {type(self.space).__name__}; give an ecoml.Space or ecoml.load_space(…)")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise UsageError(f"the seed is {self.seed!r}; give a whole number from 0 on")
-        if self.target_accuracy is not None and not 0 < self.target_accuracy <= 1:
-            raise UsageError(f"the target accuracy is {self.target_accuracy}; give a share in (0, 1], such as 0.95")
+        if self.target is not None and not 0 < self.target <= 1:
+            raise UsageError(f"the target accuracy is {self.target}; give a share in (0, 1], such as 0.95")
         if self.max_trials is not None and self.max_trials < 1:
             raise UsageError(f"max_trials is {self.max_trials}; give at least 1")
         if self.max_parameters is not None and (
@@ -90,7 +90,7 @@ class Plan:
             "strategy": self.strategy_name,
             "seed": self.seed,
             "max_trials": self.max_trials,
-            "target_accuracy": self.target_accuracy,
+            "target_accuracy": self.target,
             "require_measured": self.require_measured,
             "trace": self.trace,
             "max_parameters": self.max_parameters,
@@ -115,7 +115,7 @@ class Plan:
         return files
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], folder: Path, strategy: Strategy | None = None) -> Plan:
+    def from_settings(cls, settings: Mapping[str, Any], folder: Path, strategy: Strategy | None = None) -> Settings:
         """The plan of a run folder.
 
         Raises:
@@ -128,7 +128,7 @@ class Plan:
             strategy=strategy or (kept if kept.is_file() else run["strategy"]),
             seed=run["seed"],
             max_trials=run.get("max_trials"),
-            target_accuracy=run.get("target_accuracy"),
+            target=run.get("target_accuracy"),
             require_measured=run.get("require_measured", False),
             trace=run.get("trace", False),
             max_parameters=run.get("max_parameters"),

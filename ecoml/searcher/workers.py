@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ecoml.energy import Purpose
 from ecoml.errors import EcomlError, SearchFailed
 from ecoml.run.lane import Lane
-from ecoml.searcher.loop import Search
+from ecoml.searcher.loop import Loop
 from ecoml.strategies import Continue
 from ecoml.training.base import Part, Run
 from ecoml.trial import Measurement, Trial, TrialState
@@ -44,10 +44,10 @@ class _Task:
     step: Future[Measurement]
 
 
-class Crew:
+class ParallelRunner:
     """Trains up to one trial on each part of an executor at a time."""
 
-    def __init__(self, search: Search, parts: Sequence[Part], domains: Sequence[str]) -> None:
+    def __init__(self, search: Loop, parts: Sequence[Part], domains: Sequence[str]) -> None:
         self._search = search
         self._parts = parts
         self._lanes: list[Lane] = [search.ledger.lane(number) for number in range(len(parts))]

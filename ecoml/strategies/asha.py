@@ -71,8 +71,8 @@ class Halving:
         """The best trial that waits at a rung and is among the best 1/factor of all that have reached it."""
         if rung not in self._best or self._best[rung][0] != len(reached):
             points = [trial.curve[rung - 1] for trial in reached]
-            accuracy, energy_j = np.array([p.accuracy for p in points]), np.array([p.energy_j for p in points])
-            best = ranking(accuracy, energy_j, len(reached) // self._factor)
+            score, energy_j = np.array([p.score for p in points]), np.array([p.energy_j for p in points])
+            best = ranking(score, energy_j, len(reached) // self._factor)
             self._best[rung] = len(reached), [reached[i].number for i in best]
         for number in self._best[rung][1]:
             trial = self._trials[number]
@@ -81,23 +81,23 @@ class Halving:
         return None
 
 
-def ranking(accuracy: NDArray[np.float64], energy_j: NDArray[np.float64], count: int) -> list[int]:
+def ranking(score: NDArray[np.float64], energy_j: NDArray[np.float64], count: int) -> list[int]:
     """Indices of the best `count` of (n,) accuracies and joules: front by front, the last one spread out."""
     order: list[int] = []
-    rest = np.arange(len(accuracy))
+    rest = np.arange(len(score))
     while len(order) < count and len(rest):
-        front = front_indices(accuracy[rest], energy_j[rest])
+        front = front_indices(score[rest], energy_j[rest])
         if not len(front):  # nothing finite is left
             break
         whole = len(order) + len(front) <= count
-        order += rest[front[::-1]].tolist() if whole else _spread_out(rest[front], accuracy, energy_j)
+        order += rest[front[::-1]].tolist() if whole else _spread_out(rest[front], score, energy_j)
         rest = np.delete(rest, front)
     return order[:count]
 
 
-def _spread_out(front: NDArray[np.intp], accuracy: NDArray[np.float64], energy_j: NDArray[np.float64]) -> list[int]:
+def _spread_out(front: NDArray[np.intp], score: NDArray[np.float64], energy_j: NDArray[np.float64]) -> list[int]:
     """The most accurate first, then always the one farthest from those taken (an ε-net)."""
-    points = np.column_stack([_scaled(accuracy[front]), _scaled(energy_j[front])])
+    points = np.column_stack([_scaled(score[front]), _scaled(energy_j[front])])
     taken = [int(np.argmax(points[:, 0]))]
     distance = np.linalg.norm(points - points[taken[0]], axis=1)
     while len(taken) < len(front):

@@ -72,13 +72,13 @@ class Goal:
     """What a search is for, beyond the best for its budget.
 
     Attributes:
-        target_accuracy: The search ends when a measurement reaches it; None: no such end.
+        target: The search ends when a measurement reaches it; None: no such end.
         spend_all: Go on to the end of the budget, however little is to be expected of the rest.
         max_energy_j: A training is stopped before it takes more joules than this, and what took more does not count.
         feasible: Whether a configuration may be started. Fast, and always the same for the same configuration.
     """
 
-    target_accuracy: float | None = None
+    target: float | None = None
     spend_all: bool = False
     max_energy_j: float | None = None
     feasible: Callable[[Config], bool] = any_config

@@ -37,10 +37,10 @@ class Round:
         """Whether it needs no further repetition. Cut off twice as often as wanted, it is left as it is."""
         return len(self.counted) >= times or (len(self.trials) >= 2 * times and all(t.state.ended for t in self.trials))
 
-    def accuracies(self, *, count_failures: bool) -> list[float]:
+    def scores(self, *, count_failures: bool) -> list[float]:
         """Final accuracy of each repetition that counts; a failed one has 0, or is left out."""
         ended = [trial for trial in self.counted if count_failures or trial.state is not TrialState.FAILED]
-        return [0.0 if trial.state is TrialState.FAILED else trial.accuracy or 0.0 for trial in ended]
+        return [0.0 if trial.state is TrialState.FAILED else trial.score or 0.0 for trial in ended]
 
     def energies_j(self, *, count_failures: bool) -> list[float]:
         """Joules of each repetition that counts."""
@@ -100,11 +100,11 @@ class Repeated:
         )
 
     def _as_trial(self, number: int, of: Round) -> Trial:
-        accuracies = of.accuracies(count_failures=self._count_failures)
-        if not accuracies:
+        scores = of.scores(count_failures=self._count_failures)
+        if not scores:
             return Trial(number, of.config, TrialState.FAILED, failure="no repetition succeeded")
         energies_j = of.energies_j(count_failures=self._count_failures)
         mean_j = math.fsum(energies_j) / len(energies_j)
         source = weakest(trial.provenance for trial in of.counted)
-        point = Point(1, math.fsum(accuracies) / len(accuracies), mean_j, 0.0, source)
+        point = Point(1, math.fsum(scores) / len(scores), mean_j, 0.0, source)
         return Trial(number, of.config, TrialState.FINISHED, [point])

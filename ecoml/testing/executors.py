@@ -32,7 +32,7 @@ class RecordingAccount:
         self.purposes: list[Purpose] = []
         self._allowed = looks_allowed
 
-    def look(self) -> None:
+    def check_budget(self) -> None:
         """Count, and raise `BudgetExhausted` once the looks are used up."""
         self.looks += 1
         if self._allowed is not None and self.looks > self._allowed:
@@ -49,16 +49,16 @@ def _prepared(create: Callable[[], Executor], space: Space) -> Executor:
     return executor
 
 
-def _accuracies(run: Run, count: int) -> list[float]:
+def _scores(run: Run, count: int) -> list[float]:
     measurements = [next(run) for _ in range(count)]
     assert all(isinstance(measurement, Measurement) for measurement in measurements)
-    return [measurement.accuracy for measurement in measurements]
+    return [measurement.score for measurement in measurements]
 
 
-def check_measurements_are_accuracies(create: Callable[[], Executor], space: Space, config: Config) -> None:
+def check_scores_are_in_range(create: Callable[[], Executor], space: Space, config: Config) -> None:
     """A run yields measurements with accuracies in [0, 1]."""
     run = _prepared(create, space).start(Trial(0, config), RecordingAccount())
-    assert all(0 <= accuracy <= 1 for accuracy in _accuracies(run, 3))
+    assert all(0 <= score <= 1 for score in _scores(run, 3))
     run.close()
 
 
@@ -67,7 +67,7 @@ def check_a_run_may_be_closed_at_any_time(create: Callable[[], Executor], space:
     executor = _prepared(create, space)
     for steps in (0, 1):
         run = executor.start(Trial(steps, config), RecordingAccount())
-        _accuracies(run, steps)
+        _scores(run, steps)
         run.close()
         run.close()
 
@@ -78,14 +78,14 @@ def check_suspending_changes_nothing(create: Callable[[], Executor], space: Spac
     expected = []
     for number in (0, 1):
         run = whole.start(Trial(number, config), RecordingAccount())
-        expected.append(_accuracies(run, 3))
+        expected.append(_scores(run, 3))
         run.close()
     taking_turns = _prepared(create, space)
     runs = [taking_turns.start(Trial(number, config), RecordingAccount()) for number in (0, 1)]
     found: list[list[float]] = [[], []]
     for _ in range(3):
         for run, curve in zip(runs, found, strict=True):
-            curve += _accuracies(run, 1)
+            curve += _scores(run, 1)
     for run in runs:
         run.close()
     assert found == expected
@@ -95,15 +95,15 @@ def check_closing_a_run_leaves_others_alone(create: Callable[[], Executor], spac
     """A run that was left goes on as if the one that was closed meanwhile had never been."""
     executor = _prepared(create, space)
     alone = executor.start(Trial(0, config), RecordingAccount())
-    expected = _accuracies(alone, 3)
+    expected = _scores(alone, 3)
     alone.close()
     left = executor.start(Trial(0, config), RecordingAccount())
-    found = _accuracies(left, 1)
+    found = _scores(left, 1)
     for steps in (0, 1):
         other = executor.start(Trial(1, config), RecordingAccount())
-        _accuracies(other, steps)
+        _scores(other, steps)
         other.close()
-        found += _accuracies(left, 1)
+        found += _scores(left, 1)
     left.close()
     assert found == expected
 
@@ -113,7 +113,7 @@ def check_the_budget_ends_a_run(create: Callable[[], Executor], space: Space, co
     executor = _prepared(create, space)
     account = RecordingAccount()
     run = executor.start(Trial(0, config), account)
-    _accuracies(run, 1)
+    _scores(run, 1)
     run.close()
     if not account.looks:
         return  # as a user's function does not
@@ -142,7 +142,7 @@ def check_a_description_is_plain(create: Callable[[], Executor], space: Space, c
 
 
 EXECUTOR_CHECKS = (
-    check_measurements_are_accuracies,
+    check_scores_are_in_range,
     check_a_run_may_be_closed_at_any_time,
     check_suspending_changes_nothing,
     check_closing_a_run_leaves_others_alone,

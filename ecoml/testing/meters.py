@@ -17,7 +17,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 
-from ecoml.energy import Energy, Provenance
+from ecoml.energy import EnergyByDomain, Provenance
 from ecoml.meter.base import Meter
 from ecoml.testing.hosts import SimulatedCounter, SimulatedHost
 
@@ -48,7 +48,7 @@ def check_readings_grow(open_meter: OpenMeter, work: Work) -> None:
 def check_laps_sum_to_the_window(open_meter: OpenMeter, work: Work) -> None:
     """Nothing is lost or counted twice between laps; the lap after the window has closed is the last of them."""
     meter = open_meter()
-    laps: list[Energy] = []
+    laps: list[EnergyByDomain] = []
     with meter.window() as window:
         for number in range(5):
             work(WORK_S * number / 4)
@@ -151,7 +151,7 @@ def check_threads_may_share_it(open_meter: OpenMeter, work: Work) -> None:
     """Threads that read and lap at once see readings grow, and their laps together make up the window."""
     meter = open_meter()
     window = meter.window()
-    laps: list[Energy] = []
+    laps: list[EnergyByDomain] = []
     faults: list[str] = []
     done = threading.Event()
 

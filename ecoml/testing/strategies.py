@@ -57,8 +57,8 @@ def outcome(config: Config, step: int) -> Point:
     """A made-up training: better and dearer with every step and with size, best at a middling learning rate."""
     size = float(config.get("width", 8)) * float(config.get("depth", 1))
     rate = abs(1.0 - 1e2 * float(config.get("learning_rate", 1e-2))) / (1.0 + 1e2 * config.get("learning_rate", 1e-2))
-    accuracy = 0.95 * (1.0 - 0.5**step) * size / (size + 8.0) * (1.0 - 0.5 * rate)
-    return Point(step, accuracy, step * (5.0 + size), 0.0, Provenance.REPORTED)
+    score = 0.95 * (1.0 - 0.5**step) * size / (size + 8.0) * (1.0 - 0.5 * rate)
+    return Point(step, score, step * (5.0 + size), 0.0, Provenance.REPORTED)
 
 
 def fails(config: Config) -> bool:
@@ -202,7 +202,7 @@ def check_goal_is_pursued(create: CreateStrategy) -> None:
         strategy.pursue(goal)
         return strategy
 
-    for goal in (Goal(feasible=small, max_energy_j=60.0, spend_all=True), Goal(target_accuracy=0.9, feasible=small)):
+    for goal in (Goal(feasible=small, max_energy_j=60.0, spend_all=True), Goal(target=0.9, feasible=small)):
         begun = Session(begin(mixed_space(), goal))
         proposed = [decision.config for decision in begun.run(TRIALS) if isinstance(decision, Start)]
         infeasible = [config for config in proposed if not small(config)]

@@ -18,7 +18,7 @@ from ecoml.trial import Config, Measurement, Trial
 class Account(Protocol):
     """What an executor sees of the ledger."""
 
-    def look(self) -> None:
+    def check_budget(self) -> None:
         """Call between two batches; costs microseconds.
 
         Raises:
@@ -37,7 +37,7 @@ class Run(Protocol):
 
         Raises:
             StopIteration: The training has come to its end.
-            BudgetExhausted: From `Account.look`.
+            BudgetExhausted: From `Account.check_budget`.
             Exception: Anything else makes the trial fail with its joules charged.
         """
 

@@ -57,8 +57,8 @@ def comparison(tmp_path_factory):
     for strategy, pace in (("random", 1.0), ("bayes", 2.5), ("grid", 0.2)):
         for seed in range(5):
             for trial in range(14):
-                accuracy = min(0.97, 0.5 + 0.04 * pace * trial * rng.random())
-                lines.append(f"digits,{strategy},{seed},{trial},{rng.uniform(5, 20):.3f},{accuracy:.4f}")
+                score = min(0.97, 0.5 + 0.04 * pace * trial * rng.random())
+                lines.append(f"digits,{strategy},{seed},{trial},{rng.uniform(5, 20):.3f},{score:.4f}")
     (folder / "table.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return write_comparison(gather([folder / "table.csv"], targets=[0.8, 0.9]), folder / "out")
 
@@ -198,9 +198,9 @@ def test_a_table_sorts_by_figures_both_ways_and_says_so(open_page, report):
     page.keyboard.press("Enter")
     assert heading.get_attribute("aria-sort") == "descending"
     assert energies() == sorted(energies(), reverse=True)
-    accuracy = table.locator("thead th").nth(2)
+    score = table.locator("thead th").nth(2)
     for _ in range(2):  # failed trials have no accuracy: they stay last, both ways
-        accuracy.locator("button").click()
+        score.locator("button").click()
         assert table.locator("tbody tr").last.locator("td").nth(1).inner_text() == "–"
     assert heading.get_attribute("aria-sort") == "none"
     quiet(opened)

@@ -26,9 +26,9 @@ def truth(folder):
     db.close()
     cumulative: dict[int, float] = {}
     curve = []
-    for trial, step, accuracy, energy_j in points:
+    for trial, step, score, energy_j in points:
         cumulative[trial] = cumulative.get(trial, 0.0) + energy_j
-        curve.append((trial, step, accuracy, cumulative[trial]))
+        curve.append((trial, step, score, cumulative[trial]))
     front = [
         (t, s) for t, s, a, e in curve if not any(a2 >= a and e2 <= e and (a2, e2) != (a, e) for _, _, a2, e2 in curve)
     ]

@@ -8,7 +8,7 @@ import pytest
 
 from ecoml.meter import open_meter
 from ecoml.meter.counters import neighbours
-from ecoml.meter.counters.neighbours import Neighbours, Shared
+from ecoml.meter.counters.neighbours import Neighbours, SharedGauge
 from ecoml.meter.repair.gauge import between
 from ecoml.testing.hosts import SimulatedHost
 
@@ -46,11 +46,11 @@ def start(folder):
         child.communicate()
 
 
-def gone(look, pid):
+def gone(check_budget, pid):
     end_s = time.monotonic() + 10.0
-    while pid in look() and time.monotonic() < end_s:
+    while pid in check_budget() and time.monotonic() < end_s:
         time.sleep(0.01)
-    return pid not in look()
+    return pid not in check_budget()
 
 
 def test_a_neighbour_is_seen_until_it_is_killed(start):
@@ -79,7 +79,7 @@ def test_a_counter_of_the_whole_host_is_claimed_once_between_two(start, tmp_path
     package = host.add_package(100.0)
     ours = Neighbours(["cpu:0"])
     with open_meter(root=host.root, clock=host.clock) as inner:
-        gauge = Shared(inner._gauges[0], ours)
+        gauge = SharedGauge(inner._gauges[0], ours)
         readings = [gauge.read(host.now_s)]
 
         def step():

@@ -74,9 +74,9 @@ def test_the_truth_lies_within_the_uncertainty_over_any_load_any_period_and_any_
         closing(Bench(Path(folder), rapl_period_s, gpu_period_s, phases_s)) as bench,
     ):
         bench.open()
-        for (bench.package.power_w, bench.gpu.power_w), wait_s, look in steps:
+        for (bench.package.power_w, bench.gpu.power_w), wait_s, check_budget in steps:
             bench.host.advance(wait_s)
-            if look:
+            if check_budget:
                 bench.check()
                 bench.open()
         bench.check()

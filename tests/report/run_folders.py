@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ecoml.energy import DomainEnergy, Energy, Provenance, Purpose
+from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
 from ecoml.run.folder import RunFolder
 from ecoml.run.store import Store
 from ecoml.trial import Measurement, Trial, TrialState
@@ -45,8 +45,8 @@ def write_run(
 ) -> Path:
     """A run folder in which the trials were trained one after the other."""
 
-    def energy(energy_j: float) -> Energy:
-        return Energy({domain: DomainEnergy(energy_j, uncertainty * energy_j, provenance)})
+    def energy(energy_j: float) -> EnergyByDomain:
+        return EnergyByDomain({domain: Energy(energy_j, uncertainty * energy_j, provenance)})
 
     folder = RunFolder.create(
         path,
@@ -66,9 +66,9 @@ def write_run(
         for number, course in enumerate(courses):
             trial = Trial(number, course.config, course.state, failure=course.failure)
             store.add_trial(trial)
-            for step, (accuracy, step_j) in enumerate(course.steps, start=1):
+            for step, (score, step_j) in enumerate(course.steps, start=1):
                 spent_j += step_j
-                measurement = Measurement(accuracy, step_j, uncertainty * step_j)
+                measurement = Measurement(score, step_j, uncertainty * step_j)
                 store.add_measurement(number, step, measurement, provenance, 0.0, spent_j)
                 store.enter({(Purpose.TRAINING, number): energy(step_j)})
             if course.tail_j:
@@ -88,9 +88,9 @@ def write_run(
 HEAD = "problem,strategy,seed,trial,energy_j,accuracy\n"
 
 
-def courses(energy_j, *accuracies):
-    return [Course([(accuracy, energy_j)]) for accuracy in accuracies]
+def courses(energy_j, *scores):
+    return [Course([(score, energy_j)]) for score in scores]
 
 
-def rows_of(problem: str, strategy: str, seeds: int, energy_j: float, accuracy: float = 0.9) -> str:
-    return "".join(f"{problem},{strategy},{seed},0,{energy_j + seed},{accuracy}\n" for seed in range(seeds))
+def rows_of(problem: str, strategy: str, seeds: int, energy_j: float, score: float = 0.9) -> str:
+    return "".join(f"{problem},{strategy},{seed},0,{energy_j + seed},{score}\n" for seed in range(seeds))

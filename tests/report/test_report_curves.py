@@ -99,9 +99,7 @@ def test_the_band_of_five_seeds_is_a_bootstrap_interval_of_the_median():
 
 
 def progress(*points):
-    return [
-        Progress(number, 1, accuracy, energy_j, spent_j) for number, (accuracy, energy_j, spent_j) in enumerate(points)
-    ]
+    return [Progress(number, 1, score, energy_j, spent_j) for number, (score, energy_j, spent_j) in enumerate(points)]
 
 
 def test_hypervolume_by_hand():

@@ -42,10 +42,10 @@ steps = st.lists(st.tuples(st.floats(0.1, 50.0), st.floats(0.001, 0.1)), min_siz
 
 @given(steps, st.floats(0.0, 100.0))
 def test_the_gain_falls_from_stretch_to_stretch_and_the_knee_lies_farthest_from_the_chord(rows, rest_j):
-    points, spent_j, accuracy = [], 0.0, 0.0
+    points, spent_j, score = [], 0.0, 0.0
     for more_j, gain in rows:
-        spent_j, accuracy = spent_j + more_j, accuracy + gain
-        points.append((spent_j, accuracy))
+        spent_j, score = spent_j + more_j, score + gain
+        points.append((spent_j, score))
     pieces = stretches(points, spent_j + rest_j)
     gains = [piece.points_per_kwh for piece in pieces]
     assert all(later <= earlier * (1 + 1e-6) for earlier, later in pairwise(gains))
@@ -53,13 +53,13 @@ def test_the_gain_falls_from_stretch_to_stretch_and_the_knee_lies_farthest_from_
     if knee is None:
         return
     whole = overall(pieces)
-    slope = (whole.to_accuracy - whole.from_accuracy) / (whole.to_j - whole.from_j)
+    slope = (whole.to_score - whole.from_score) / (whole.to_j - whole.from_j)
 
     def above(at_j, at):
-        return at - whole.from_accuracy - slope * (at_j - whole.from_j)
+        return at - whole.from_score - slope * (at_j - whole.from_j)
 
     highest = max(above(*point) for point in points)
-    assert above(knee.from_j, knee.from_accuracy) == pytest.approx(highest, abs=1e-6)
+    assert above(knee.from_j, knee.from_score) == pytest.approx(highest, abs=1e-6)
 
 
 def test_no_gain_has_no_knee():
@@ -67,7 +67,7 @@ def test_no_gain_has_no_knee():
     assert stretches([], 9.0) == []
 
 
-def made(count, accuracy, energy_j, **fixed):
+def made(count, score, energy_j, **fixed):
     rng = random.Random(0)
     trials = []
     for number in range(count):
@@ -80,7 +80,7 @@ def made(count, accuracy, energy_j, **fixed):
         }
         if rng.random() < 0.5:
             config["momentum"] = rng.random()
-        point = Point(1, accuracy(config), energy_j(config), 0.0, Provenance.ESTIMATED)
+        point = Point(1, score(config), energy_j(config), 0.0, Provenance.ESTIMATED)
         trials.append(Trial(number, config, TrialState.FINISHED, [point]))
     return trials
 
@@ -92,18 +92,18 @@ def test_importance_finds_what_decides_and_nothing_else():
         lambda c: c["width"] ** 1.5 * (2.0 if "momentum" in c else 1.0),
         epochs=12,
     )
-    accuracy, energy = importances(trials, "epochs trained")
-    assert isinstance(accuracy, Importance)
+    score, energy = importances(trials, "epochs trained")
+    assert isinstance(score, Importance)
     assert isinstance(energy, Importance)
-    assert list(accuracy.shares)[:2] == ["learning_rate", "block"]
+    assert list(score.shares)[:2] == ["learning_rate", "block"]
     assert list(energy.shares)[:2] == ["width", "momentum"]
-    assert accuracy.explained > 0.8
+    assert score.explained > 0.8
     assert energy.explained > 0.8
-    assert accuracy.shares["noise"] < 0.02
-    assert "epochs" not in accuracy.shares
+    assert score.shares["noise"] < 0.02
+    assert "epochs" not in score.shares
     # By hand: 0.04 · 1.5²/12 = 0.0075 of variance from the learning rate, 0.1²/4 = 0.0025 from the block.
-    assert accuracy.shares["learning_rate"] == pytest.approx(0.75, abs=0.12)
-    assert accuracy.shares["block"] == pytest.approx(0.25, abs=0.08)
+    assert score.shares["learning_rate"] == pytest.approx(0.75, abs=0.12)
+    assert score.shares["block"] == pytest.approx(0.25, abs=0.08)
 
 
 def test_importance_that_cannot_be_told_is_said_to_be():

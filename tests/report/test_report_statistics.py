@@ -21,13 +21,13 @@ from ecoml.report.statistics import (
 )
 
 joules = st.floats(0.01, 1e6)
-accuracies = st.one_of(st.floats(0.0, 1.0), st.just(math.nan))
-searches = st.lists(st.tuples(joules, accuracies), max_size=30)
+scores = st.one_of(st.floats(0.0, 1.0), st.just(math.nan))
+searches = st.lists(st.tuples(joules, scores), max_size=30)
 energies = st.lists(st.one_of(joules, st.just(math.inf)), min_size=1, max_size=9)
 
 
 def cumulated(rows):
-    return np.cumsum([step_j for step_j, _ in rows]), [accuracy for _, accuracy in rows]
+    return np.cumsum([step_j for step_j, _ in rows]), [score for _, score in rows]
 
 
 def test_best_so_far_keeps_the_improvements_only():
@@ -38,27 +38,27 @@ def test_best_so_far_keeps_the_improvements_only():
 
 @given(searches)
 def test_best_so_far_rises_and_ends_at_the_maximum(rows):
-    spent_j, accuracy = cumulated(rows)
-    at_j, best = best_so_far(spent_j, accuracy)
+    spent_j, score = cumulated(rows)
+    at_j, best = best_so_far(spent_j, score)
     assert (np.diff(best) > 0).all()
     assert (np.diff(at_j) > 0).all()
-    finite = [value for value in accuracy if math.isfinite(value)]
+    finite = [value for value in score if math.isfinite(value)]
     assert (best[-1] if len(best) else None) == (max(finite) if finite else None)
 
 
 @given(searches, st.floats(0.0, 1.0))
 def test_energy_to_target_is_where_the_best_so_far_first_gets_there(rows, target):
-    spent_j, accuracy = cumulated(rows)
-    found_j = energy_to_target(spent_j, accuracy, target)
-    expected_j = next((s for s, a in zip(spent_j, accuracy, strict=True) if a >= target - 1e-12), math.inf)
+    spent_j, score = cumulated(rows)
+    found_j = energy_to_target(spent_j, score, target)
+    expected_j = next((s for s, a in zip(spent_j, score, strict=True) if a >= target - 1e-12), math.inf)
     assert found_j == expected_j
 
 
 @given(searches, st.floats(0.0, 1.0), st.floats(0.0, 1.0))
 def test_a_higher_target_never_costs_less(rows, one, other):
-    spent_j, accuracy = cumulated(rows)
+    spent_j, score = cumulated(rows)
     low, high = sorted((one, other))
-    assert energy_to_target(spent_j, accuracy, low) <= energy_to_target(spent_j, accuracy, high)
+    assert energy_to_target(spent_j, score, low) <= energy_to_target(spent_j, score, high)
 
 
 def test_a_median_that_falls_on_a_miss_is_a_miss():

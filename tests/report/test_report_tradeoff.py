@@ -10,7 +10,7 @@ from ecoml.run.result import Result
 
 @pytest.fixture
 def result(tmp_path):
-    courses = [Course([(accuracy, joules)]) for accuracy, joules in ((0.70, 1), (0.885, 4), (0.893, 9), (0.90, 20))]
+    courses = [Course([(score, joules)]) for score, joules in ((0.70, 1), (0.885, 4), (0.893, 9), (0.90, 20))]
     return Result.load(write_run(tmp_path / "run", courses))
 
 
@@ -26,7 +26,7 @@ def test_half_the_energy_and_the_cheapest_within_so_many_points(result):
     assert found.half.trial == 2
     assert found.half.lost == pytest.approx(0.007)
     assert (found.cheaper.energy_j, found.dearer.energy_j) == (2.5, 14.5)
-    assert [found.cheaper.accuracy, found.dearer.accuracy] == pytest.approx([0.7925, 0.8965])
+    assert [found.cheaper.score, found.dearer.score] == pytest.approx([0.7925, 0.8965])
 
 
 def test_the_advice_is_in_words_with_its_source_and_on_the_page(result):

@@ -85,7 +85,7 @@ def test_looking_between_batches_bounds_the_overshoot(tmp_path_factory, power_w,
     batches = 0
     with pytest.raises(BudgetExhausted):
         while batches < 2 * limit_batches + 10:
-            account.look()
+            account.check_budget()
             meter.spend(power_w * batch_s)
             clock.now_s += batch_s
             batches += 1
@@ -123,7 +123,7 @@ def test_looking_far_from_the_end_rarely_reads_the_meter(opened, meter):
     account.limit_j = 1e9
     account.enter(Purpose.TRAINING)
     for _ in range(10_000):
-        account.look()
+        account.check_budget()
         meter.spend(0.1)
         clock.now_s += 0.001
     assert len(reads) < 100

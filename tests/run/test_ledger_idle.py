@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecoml.energy import DomainEnergy, Provenance
+from ecoml.energy import Energy, Provenance
 from ecoml.meter import open_meter
 from ecoml.meter.idle import idle_of, measure_idle, net_of_idle
 from ecoml.testing.hosts import SimulatedHost
@@ -83,8 +83,8 @@ def test_net_of_idle_holds_the_truth_whatever_the_counters_gain(gain, share, bus
     if read_idle_w * seconds > read_j or read_idle_w <= 0:
         return
     widen = gain / (1 - gain)  # of what is read
-    gross = DomainEnergy(read_j, widen * read_j + edge_j, Provenance.MEASURED, edge_j)
-    second = DomainEnergy(read_idle_w, widen * read_idle_w + idle_edge_w, Provenance.MEASURED, idle_edge_w)
+    gross = Energy(read_j, widen * read_j + edge_j, Provenance.MEASURED, edge_j)
+    second = Energy(read_idle_w, widen * read_idle_w + idle_edge_w, Provenance.MEASURED, idle_edge_w)
     idle = idle_of(gross, second, seconds)
     net = net_of_idle(gross, idle)
     # A gain also scales what comes too late, which the half-width leaves out: it is of the second order.
@@ -94,8 +94,8 @@ def test_net_of_idle_holds_the_truth_whatever_the_counters_gain(gain, share, bus
 
 
 def test_idling_is_never_more_than_all():
-    gross = DomainEnergy(10.0, 1.0, Provenance.MEASURED)
-    second = DomainEnergy(2.0, 0.2, Provenance.MEASURED)
+    gross = Energy(10.0, 1.0, Provenance.MEASURED)
+    second = Energy(2.0, 0.2, Provenance.MEASURED)
     assert idle_of(gross, second, 100.0).energy_j == 10.0
     assert net_of_idle(gross, idle_of(gross, second, 100.0)).energy_j == 0.0
 

@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecoml.energy import DomainEnergy, Energy, Provenance, Purpose
+from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
 from ecoml.run.lanes import Lanes
 
 TRAINING, EVALUATION = Purpose.TRAINING, Purpose.EVALUATION
 
 
 def joules(energy_j, provenance=Provenance.MEASURED):
-    return DomainEnergy(energy_j, 0.05 * energy_j, provenance, 0.01 * energy_j)
+    return Energy(energy_j, 0.05 * energy_j, provenance, 0.01 * energy_j)
 
 
 def test_alone_everything_is_what_the_host_is_at():
     lanes = Lanes(["gpu:0", "gpu:1"])
     lanes.host = Purpose.OPTIMISER, None
-    piece = Energy({"gpu:0": joules(5.0), "cpu:0": joules(1.0)}, ("a gap",))
+    piece = EnergyByDomain({"gpu:0": joules(5.0), "cpu:0": joules(1.0)}, ("a gap",))
     assert lanes.divide(piece) == {(Purpose.OPTIMISER, None): piece}
 
 
@@ -29,7 +29,7 @@ def test_a_device_belongs_to_its_trial_and_the_rest_is_divided():
     lanes = Lanes(["gpu:0", "gpu:1", "gpu:2"])
     lanes.busy = {0: (TRAINING, 7), 1: (EVALUATION, 8)}
     domains = {"gpu:0": joules(5.0), "gpu:1": joules(6.0), "gpu:2": joules(0.5), "cpu:0": joules(2.0)}
-    divided = lanes.divide(Energy(domains, ("a gap",)))
+    divided = lanes.divide(EnergyByDomain(domains, ("a gap",)))
     assert {activity: energy.by_domain for activity, energy in divided.items()} == {
         (TRAINING, 7): {"gpu:0": 5.0, "cpu:0": 1.0},
         (EVALUATION, 8): {"gpu:1": 6.0, "cpu:0": 1.0},
@@ -44,7 +44,7 @@ def test_thinking_takes_its_share_while_it_lasts():
     lanes = Lanes(["gpu:0"])
     lanes.busy = {0: (TRAINING, 0)}
     lanes.host = Purpose.OPTIMISER, None
-    divided = lanes.divide(Energy({"gpu:0": joules(5.0), "cpu:0": joules(2.0)}))
+    divided = lanes.divide(EnergyByDomain({"gpu:0": joules(5.0), "cpu:0": joules(2.0)}))
     assert divided[Purpose.OPTIMISER, None].by_domain == {"cpu:0": 1.0}
 
 
@@ -69,7 +69,7 @@ def test_shares_sum_to_the_whole(domains, busy, purpose):
     lanes = Lanes(["gpu:0", "gpu:1", "gpu:2"])
     lanes.busy = {lane: (kind, 10 * lane + number) for lane, (kind, number) in busy.items()}
     lanes.host = purpose, None
-    divided = lanes.divide(Energy({domain: joules(energy_j) for domain, energy_j in domains.items()}))
+    divided = lanes.divide(EnergyByDomain({domain: joules(energy_j) for domain, energy_j in domains.items()}))
     for domain, energy_j in domains.items():
         parts = [energy.domains[domain] for energy in divided.values() if domain in energy.domains]
         assert math.isclose(math.fsum(part.energy_j for part in parts), energy_j, rel_tol=1e-12, abs_tol=1e-12)

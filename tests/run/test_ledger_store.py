@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from ecoml.energy import DomainEnergy, Energy, Provenance, Purpose
+from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
 from ecoml.errors import RunFolderError
 from ecoml.run.folder import RunFolder
 from ecoml.run.result import Result
@@ -15,7 +15,7 @@ from ecoml.trial import Measurement, Trial, TrialState
 
 
 def joules(energy_j, provenance=Provenance.MEASURED):
-    return Energy({"cpu:0": DomainEnergy(energy_j, 0.1, provenance)})
+    return EnergyByDomain({"cpu:0": Energy(energy_j, 0.1, provenance)})
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_it_gives_back_what_was_entered(store, path):
     snapshot = read_snapshot(path)
     found = snapshot.trials[0]
     assert (found.config, found.state, found.failure) == (trial.config, TrialState.FAILED, "the loss became NaN")
-    assert (found.accuracy, found.curve[0].energy_j, found.curve[0].evaluation_j) == (0.5, 5.0, 1.0)
+    assert (found.score, found.curve[0].energy_j, found.curve[0].evaluation_j) == (0.5, 5.0, 1.0)
     assert (found.tail_j, found.energy_j) == (3.0, 8.0)
     assert snapshot.by_purpose[Purpose.OPTIMISER].energy_j == 2
     assert snapshot.spent_j == 10

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ecoml.energy import DomainEnergy, Energy, Provenance, Purpose
+from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
 from ecoml.meter.base import DeviceState, Process
 from ecoml.run.lanes import Lanes
 from ecoml.run.meter_thread import HOST, OBSERVE_S, Watch
@@ -39,7 +39,9 @@ def at(purpose, trial):
 
 def piece(energy_j, edge_j=1.0):
     half = edge_j / 2
-    return Energy({"gpu:0": DomainEnergy(energy_j, 0.05 * energy_j + edge_j, Provenance.MEASURED, edge_j, half, half)})
+    return EnergyByDomain(
+        {"gpu:0": Energy(energy_j, 0.05 * energy_j + edge_j, Provenance.MEASURED, edge_j, half, half)}
+    )
 
 
 def test_the_trace_holds_every_joule_and_what_the_device_told(store):

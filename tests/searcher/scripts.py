@@ -26,10 +26,10 @@ class Script:
         self.told.append((trial.number, trial.step, trial.state.value))
 
 
-def curve(accuracies, energy_j=10.0):
+def curve(scores, energy_j=10.0):
     def train(config):
-        for accuracy in accuracies:
-            yield ecoml.Measurement(accuracy=accuracy, energy_j=energy_j)
+        for score in scores:
+            yield ecoml.Measurement(score=score, energy_j=energy_j)
 
     return train
 

@@ -111,7 +111,7 @@ def test_a_failed_steps_joules_are_told_in_full_however_often_the_meter_was_read
             def run():
                 yield ecoml.Measurement(0.5)
                 for _ in range(10):
-                    account.look()
+                    account.check_budget()
                     meter.spend(3)
                     time.sleep(0.005)
                 raise RuntimeError("boom")
@@ -290,7 +290,7 @@ def test_what_is_reported_lies_within_its_uncertainty_of_the_truth(space, tmp_pa
         spent_j = true_j() - began_j
     snapshot = store.snapshot()
     store.close()
-    seen = sum((part for part in snapshot.host.values()), start=ecoml.energy.DomainEnergy(0, 0, Provenance.MEASURED))
+    seen = sum((part for part in snapshot.host.values()), start=ecoml.energy.Energy(0, 0, Provenance.MEASURED))
     assert abs(seen.energy_j - spent_j) <= math.fsum(part.uncertainty_j for part in snapshot.host.values()) + 1e-6
     [trial] = snapshot.trials
     assert abs(trial.energy_j - trial_j) <= trial.uncertainty_j + 1e-6

@@ -11,7 +11,7 @@ import ecoml
 def test_ask_and_tell_with_reported_energy(space, quick):
     searcher = ecoml.Searcher(space, budget_j=100, **quick)
     while (trial := searcher.ask()) is not None:
-        searcher.tell(trial, accuracy=0.5, energy_j=30.0)
+        searcher.tell(trial, score=0.5, energy_j=30.0)
     assert searcher.result.energy.total_j == 90
     assert len(searcher.result.trials) == 3
     searcher.close()
@@ -21,11 +21,11 @@ def test_ask_and_tell_with_reported_energy(space, quick):
 def test_ask_and_tell_several_at_once_and_point_by_point(space, quick):
     with ecoml.Searcher(space, budget_j=1000, **quick) as searcher:
         first, second = asked(searcher), asked(searcher)
-        searcher.tell(second, accuracy=0.5, energy_j=30.0, done=False)
-        searcher.tell(first, accuracy=float("nan"), energy_j=3.0)
-        searcher.tell(second, accuracy=0.6, energy_j=30.0)
+        searcher.tell(second, score=0.5, energy_j=30.0, done=False)
+        searcher.tell(first, score=float("nan"), energy_j=3.0)
+        searcher.tell(second, score=0.6, energy_j=30.0)
         with pytest.raises(ecoml.UsageError, match="once"):
-            searcher.tell(second, accuracy=0.6, energy_j=30.0)
+            searcher.tell(second, score=0.6, energy_j=30.0)
         result = searcher.result
     assert [trial.state.value for trial in result.trials] == ["failed", "finished"]
     assert result.energy.total_j == 63
@@ -37,7 +37,7 @@ def test_ask_and_tell_metered(space, quick, meter):
         meter.spend(5)
         assert searcher.result.energy.total_j == 5  # looking on changes nothing
         meter.spend(7)
-        searcher.tell(trial, accuracy=0.5)
+        searcher.tell(trial, score=0.5)
         searcher.ask()
         with pytest.raises(ecoml.UsageError, match="first"):
             searcher.ask()

@@ -39,7 +39,7 @@ def test_reported_joules_are_charged_exactly_and_overshoot_by_one_yield_at_most(
 ):
     def train(config):
         for energy_j in steps_j:
-            yield ecoml.Measurement(accuracy=0.5, energy_j=energy_j)
+            yield ecoml.Measurement(score=0.5, energy_j=energy_j)
 
     directory = tmp_path_factory.mktemp("run") / "r"
     result = ecoml.Searcher(
@@ -113,9 +113,9 @@ def test_energy_is_brought_always_or_never(space, quick):
 
 def test_metered_purposes_sum_to_the_meter(space, quick, meter):
     def train(config):
-        for accuracy in (0.5, 0.6):
+        for score in (0.5, 0.6):
             meter.spend(7)
-            yield accuracy
+            yield score
 
     class Thinker(Script):
         def ask(self):
@@ -154,7 +154,7 @@ def test_the_executor_is_cut_between_two_batches(space, quick, meter):
             def run():
                 while True:
                     for _ in range(100):
-                        account.look()
+                        account.check_budget()
                         meter.spend(1)
                         time.sleep(0.001)
                     yield ecoml.Measurement(0.5)
@@ -179,7 +179,7 @@ def test_a_budget_for_less_than_one_measurement_is_refused_and_leaves_nothing(sp
             def run():
                 for _ in range(1000):
                     meter.spend(1)
-                    account.look()
+                    account.check_budget()
                     time.sleep(0.001)
                 yield ecoml.Measurement(0.5)
 

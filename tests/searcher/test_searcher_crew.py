@@ -36,7 +36,7 @@ def sums(folder):
         )
 
 
-def watch(searcher, monkeypatch, look):
+def watch(searcher, monkeypatch, check_budget):
     """Call `look(search)` after every change of a trial."""
     opened = type(searcher)._open
 
@@ -44,7 +44,7 @@ def watch(searcher, monkeypatch, look):
         new = self._search is None
         found = opened(self)
         if new:
-            found.listeners.append(lambda trial: look(found))
+            found.listeners.append(lambda trial: check_budget(found))
         return found
 
     monkeypatch.setattr(type(searcher), "_open", open_and_listen)
@@ -94,12 +94,12 @@ def test_two_trials_run_at_once_and_none_is_proposed_twice(rig, run_folder, monk
     searcher = search(rig, run_folder, strategy=strategy, max_trials=12)
     most, reserved = [0], []
 
-    def look(found):
+    def check_budget(found):
         running = [trial for trial in found.trials if trial.state is TrialState.RUNNING and trial.number in found.runs]
         most[0] = max(most[0], len(running))
         reserved.append(found.ledger.reserved_j)
 
-    watch(searcher, monkeypatch, look)
+    watch(searcher, monkeypatch, check_budget)
     result = searcher.run()
     configs = [tuple(sorted(trial.config.items())) for trial in result.trials]
     assert len(set(configs)) == len(configs) > 2
@@ -129,7 +129,7 @@ def test_a_target_ends_all_that_is_under_way(rig, run_folder):
     def outcome(trial, step):
         return 0.9 if trial.number == 3 and step == 2 else 0.1 * step
 
-    result = search(rig, run_folder, executor=OnAll(rig, outcome), target_accuracy=0.9).run()
+    result = search(rig, run_folder, executor=OnAll(rig, outcome), target=0.9).run()
     assert "target" in result.ended
     stopped = [trial for trial in result.trials if trial.state is TrialState.STOPPED]
     assert {trial.failure for trial in stopped} == {"the target was reached"}
@@ -167,7 +167,7 @@ def test_an_interruption_charges_all_that_is_under_way_and_the_search_can_go_on(
 
 
 def test_one_gpu_is_searched_as_ever(rig, run_folder, monkeypatch):
-    monkeypatch.setattr("ecoml.searcher.searcher.Crew", None)
+    monkeypatch.setattr("ecoml.searcher.searcher.ParallelRunner", None)
     executor = OnAll(rig, gpus=1)
     monkeypatch.setattr(Rig, "spend", lambda self, lane, seconds: self.host.advance(seconds))
     result = search(rig, run_folder, executor=executor, max_trials=2).run()

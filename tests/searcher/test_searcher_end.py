@@ -13,7 +13,7 @@ from ecoml.run.result import Result
 
 
 def test_it_ends_at_the_target(space, quick):
-    result = ecoml.Searcher(space, curve([0.5, 0.8, 0.95, 0.99]), budget_j=1e4, target_accuracy=0.9, **quick).run()
+    result = ecoml.Searcher(space, curve([0.5, 0.8, 0.95, 0.99]), budget_j=1e4, target=0.9, **quick).run()
     assert len(result.progress) == 3
     assert "target" in result.ended
 
@@ -30,7 +30,7 @@ def test_the_front_holds_the_points_that_none_beats(space, quick):
 
     quick["strategy"] = Script([ecoml.Start({**CONFIG, "width": width}) for width in (8, 32)])
     result = ecoml.Searcher(space, train, budget_j=1e4, **quick).run()
-    front = [(trial.number, trial.step, trial.accuracy, trial.energy_j) for trial in result.front]
+    front = [(trial.number, trial.step, trial.score, trial.energy_j) for trial in result.front]
     assert front == [(0, 1, 0.80, 5), (0, 2, 0.95, 10), (1, 2, 0.955, 40)]
     assert result.recommended is not None
     assert (result.recommended.number, result.recommended.step) == (0, 2)
@@ -124,7 +124,7 @@ def test_a_model_that_cannot_be_tested_is_named_and_loses_nothing(space, quick, 
 
     result = ecoml.Searcher(space, Untestable(), budget_j=100, max_trials=1, meter=meter, **quick).run()
     assert result.recommended is not None
-    assert result.recommended.test_accuracy is None
+    assert result.recommended.test_score is None
     assert "no room for the test set" in result.energy.gaps[0]
 
 

@@ -139,8 +139,8 @@ def test_no_training_goes_past_its_limit(space, quick, run_folder, capsys):
     quick["strategy"] = Script([ecoml.Start({**CONFIG, "width": width}) for width in (8, 9, 50)])
 
     def train(config):
-        for accuracy in (0.6, 0.7, 0.8, 0.9, 0.95):
-            yield ecoml.Measurement(accuracy + config["width"] / 1000, energy_j=config["width"])
+        for score in (0.6, 0.7, 0.8, 0.9, 0.95):
+            yield ecoml.Measurement(score + config["width"] / 1000, energy_j=config["width"])
 
     result = ecoml.Searcher(space, train, budget_j=1e4, max_energy_per_training_j=27, **quick).run()
     assert [(trial.step, trial.state.value) for trial in result.trials] == [
@@ -161,7 +161,7 @@ def test_no_training_goes_past_its_limit(space, quick, run_folder, capsys):
 def test_a_target_beyond_the_limit_is_not_reached(space, quick):
     train = curve([0.5, 0.9], energy_j=10.0)
     result = ecoml.Searcher(
-        space, train, budget_j=60, max_energy_per_training_j=15, target_accuracy=0.8, **quick
+        space, train, budget_j=60, max_energy_per_training_j=15, target=0.8, **quick
     ).run()  # fmt: skip
     assert "target" not in result.ended
     assert [trial.step for trial in result.trials] == [1] * 6
@@ -242,7 +242,7 @@ def test_the_strategy_hears_the_goal_before_anything_else_and_again_after_resumi
     ecoml.Searcher.resume(run_folder, curve([0.5]), strategy=listening[1], parameters=size, progress=False).run()
     for strategy in listening:
         (goal,) = strategy.heard
-        assert (goal.target_accuracy, goal.spend_all, goal.max_energy_j) == (0.9, True, 50.0)
+        assert (goal.target, goal.spend_all, goal.max_energy_j) == (0.9, True, 50.0)
         assert [goal.feasible({**CONFIG, "width": width}) for width in (20, 21)] == [True, False]
 
 

@@ -46,8 +46,8 @@ def finished(request, space, quick, tmp_path, monkeypatch):
             yield 0.5 + step / 10
 
     def reporting(config):
-        for accuracy in steps(config):
-            yield ecoml.Measurement(accuracy, energy_j=3.0)
+        for score in steps(config):
+            yield ecoml.Measurement(score, energy_j=3.0)
 
     train = reporting if request.param == "reported" else steps
     result = ecoml.Searcher(space, train, budget_j=1e5, meter=meter, max_trials=4, trace=True, **quick).run()
@@ -58,9 +58,7 @@ def finished(request, space, quick, tmp_path, monkeypatch):
 
 def _idle(meter, left_j):
     known = getattr(meter, "idle", {})
-    return Idle(
-        {**{name: ecoml.energy.DomainEnergy(9, 1, Provenance.MEASURED) for name in ("cpu:0", "gpu:0")}, **known}
-    )
+    return Idle({**{name: ecoml.energy.Energy(9, 1, Provenance.MEASURED) for name in ("cpu:0", "gpu:0")}, **known})
 
 
 def bare_figures(value, where="result"):

@@ -20,7 +20,7 @@ def test_a_plain_function_may_return_its_accuracy(space, quick, meter, value):
         return value
 
     result = ecoml.Searcher(space, train, budget_j=100, meter=meter, max_trials=3, **quick).run()
-    assert [trial.accuracy for trial in result.trials] == [float(value)] * 3
+    assert [trial.score for trial in result.trials] == [float(value)] * 3
     assert [trial.state.value for trial in result.trials] == ["finished"] * 3
 
 
@@ -135,7 +135,7 @@ def test_a_full_disk_ends_the_search_in_one_line_and_loses_nothing_that_was_kept
     with searcher:
         for _ in range(5):
             trial = asked(searcher)
-            searcher.tell(trial, accuracy=0.5, energy_j=10.0)
+            searcher.tell(trial, score=0.5, energy_j=10.0)
     folder = {"directory": run_folder, "progress": False}
     opened = Store.__init__
 

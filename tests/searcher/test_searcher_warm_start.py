@@ -224,7 +224,7 @@ class Knowing:
     def ask(self):
         tried = [trial.config for trial in self.trials.values()]
         known = [*self.earlier, *self.trials.values()]
-        best = max(known, key=lambda trial: trial.accuracy or 0.0, default=None)
+        best = max(known, key=lambda trial: trial.score or 0.0, default=None)
         rng = np.random.default_rng([self.seed, len(tried)])
         for attempt in range(3_000):
             config = self.space.sample(rng)

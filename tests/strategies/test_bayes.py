@@ -31,9 +31,9 @@ SPACE = Space(
 def train(config, step):
     """(accuracy, joules of the step) of a made-up training with one best rate, and a price on width."""
     off = np.log10(config["rate"]) + 2.0
-    accuracy = 0.9 * np.exp(-0.5 * off**2) * config["width"] / (config["width"] + 8)
-    accuracy *= {"plain": 0.7, "residual": 1.0, "separable": 0.8}[config["block"]]
-    return float(accuracy * (1.0 - np.exp(-step / 4.0))), float(config["width"] * (1.0 + config.get("momentum", 0.0)))
+    score = 0.9 * np.exp(-0.5 * off**2) * config["width"] / (config["width"] + 8)
+    score *= {"plain": 0.7, "residual": 1.0, "separable": 0.8}[config["block"]]
+    return float(score * (1.0 - np.exp(-step / 4.0))), float(config["width"] * (1.0 + config.get("momentum", 0.0)))
 
 
 class Search:
@@ -71,7 +71,7 @@ class Search:
                 assert trial.state is TrialState.SUSPENDED
             self.advance(trial, decision.steps)
             self.strategy.tell(trial)
-            if trial.curve and trial.curve[-1].accuracy >= target:
+            if trial.curve and trial.curve[-1].score >= target:
                 return True
         return False
 
@@ -85,10 +85,10 @@ class Search:
             if result is None:
                 trial.state = TrialState.FAILED
                 return
-            accuracy, energy_j = result
+            score, energy_j = result
             self.spent_j += energy_j
             total_j = trial.energy_j + energy_j
-            trial.curve.append(Point(trial.step + 1, accuracy, total_j, 0.0, self.provenance))
+            trial.curve.append(Point(trial.step + 1, score, total_j, 0.0, self.provenance))
         trial.state = TrialState.SUSPENDED
 
 
@@ -121,7 +121,7 @@ def test_with_a_target_it_goes_for_that():
     def spent_j(aim, seed):
         strategy = Bayes(SPACE, seed)
         if aim:
-            strategy.pursue(Goal(target_accuracy=0.75))
+            strategy.pursue(Goal(target=0.75))
         search = Search(strategy)
         assert search.run(decisions=200, target=0.75)
         return search.spent_j
@@ -131,12 +131,12 @@ def test_with_a_target_it_goes_for_that():
 
 def test_the_scale_of_energies_and_accuracies_makes_no_difference():
     def lower(config, step):  # far from 100 %, which is known to be the most
-        accuracy, energy_j = train(config, step)
-        return 0.45 * accuracy, energy_j
+        score, energy_j = train(config, step)
+        return 0.45 * score, energy_j
 
     def scaled(config, step):
-        accuracy, energy_j = train(config, step)
-        return 0.05 + 0.35 * accuracy, 1000.0 * energy_j
+        score, energy_j = train(config, step)
+        return 0.05 + 0.35 * score, 1000.0 * energy_j
 
     searches = [Search(Bayes(SPACE, 0), outcome) for outcome in (lower, scaled)]
     for search in searches:
@@ -148,7 +148,7 @@ def test_trainings_of_one_step_are_searched_too():
     search = Search(Bayes(SPACE, 0), lambda config, step: (train(config, STEPS)[0], 10.0), steps=1)
     search.run(decisions=40)
     assert all(trial.step <= 1 for trial in search.trials)
-    best = max(trial.curve[-1].accuracy for trial in search.trials)
+    best = max(trial.curve[-1].score for trial in search.trials)
     assert best > 0.7
 
 
@@ -282,8 +282,8 @@ def test_it_thinks_fast_with_many_trials_and_dimensions():
     rng = np.random.default_rng(0)
     for number in range(2000):
         config = {f"x{i}": float(v) for i, v in enumerate(rng.random(20))}
-        accuracy = float(rng.random())
-        points = [Point(1, accuracy, 5.0, 0.0, Provenance.REPORTED)]
+        score = float(rng.random())
+        points = [Point(1, score, 5.0, 0.0, Provenance.REPORTED)]
         strategy.tell(Trial(number, config, TrialState.FINISHED, points))
     strategy.ask()
     started = time.process_time()

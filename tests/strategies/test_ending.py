@@ -12,10 +12,10 @@ from ecoml.trial import Point, Trial, TrialState
 FRONT = np.array([[0.0, -1.0], [3.0, 0.0]])
 
 
-def trials_of(accuracies, energy_j=10.0):
+def trials_of(scores, energy_j=10.0):
     return [
-        Trial(number, {"x": number}, TrialState.FINISHED, [Point(1, accuracy, energy_j, 0.0, Provenance.REPORTED)])
-        for number, accuracy in enumerate(accuracies)
+        Trial(number, {"x": number}, TrialState.FINISHED, [Point(1, score, energy_j, 0.0, Provenance.REPORTED)])
+        for number, score in enumerate(scores)
     ]
 
 
@@ -27,8 +27,8 @@ def test_the_best_of_twice_as_many_exponential_draws_is_foreseen():
 
 
 @pytest.mark.parametrize("accuracies", [[], [0.5] * 4])
-def test_of_hardly_anything_nothing_is_foreseen(accuracies):
-    assert rise_of_best(trials_of(accuracies)) == math.inf
+def test_of_hardly_anything_nothing_is_foreseen(scores):
+    assert rise_of_best(trials_of(scores)) == math.inf
 
 
 def test_many_equal_bests_promise_hardly_a_rise_and_few_a_part_of_a_step():

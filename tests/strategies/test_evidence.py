@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 
 from ecoml.energy import Provenance
 from ecoml.strategies.bayes import _MARGIN
-from ecoml.strategies.bayes.observations import evenly, evidence_of, milestones
+from ecoml.strategies.bayes.observations import evenly, milestones, observed_of
 from ecoml.trial import Point, Trial, TrialState
 
 
-def known(accuracies):
+def known(scores):
     """Evidence of one-point trials with these accuracies."""
-    points = [Point(1, accuracy, 10.0, 0.0, Provenance.REPORTED) for accuracy in accuracies]
+    points = [Point(1, score, 10.0, 0.0, Provenance.REPORTED) for score in scores]
     trials = [Trial(n, {"n": n}, TrialState.SUSPENDED, [point]) for n, point in enumerate(points)]
-    return evidence_of(trials, milestones(1.5, 100), 240)
+    return observed_of(trials, milestones(1.5, 100), 240)
 
 
 def test_half_a_point_among_the_best_counts_where_most_trials_were_left_far_below():
@@ -38,24 +38,24 @@ def test_trials_that_tie_with_the_best_do_not_set_the_scale():
     st.floats(-5.0, 5.0),
 )
 def test_no_accuracys_unit_or_origin_makes_a_difference(thousandths, factor, offset):
-    accuracies = np.array(thousandths) / 1000
-    here, there = known(accuracies), known(offset + factor * accuracies)
+    scores = np.array(thousandths) / 1000
+    here, there = known(scores), known(offset + factor * scores)
     assert there.y == pytest.approx(here.y, abs=1e-6)
 
 
 def test_good_and_bad_trials_alike_are_learnt_from():
     """Of a long search: as many trials near the best as all over the range, and one that failed."""
-    points = [Point(1, accuracy, 10.0, 0.0, Provenance.REPORTED) for accuracy in np.linspace(0.1, 0.9, 320)]
-    points += [Point(1, accuracy, 10.0, 0.0, Provenance.REPORTED) for accuracy in np.linspace(0.898, 0.9, 300)]
+    points = [Point(1, score, 10.0, 0.0, Provenance.REPORTED) for score in np.linspace(0.1, 0.9, 320)]
+    points += [Point(1, score, 10.0, 0.0, Provenance.REPORTED) for score in np.linspace(0.898, 0.9, 300)]
     trials = [Trial(n, {"n": n}, TrialState.SUSPENDED, [point]) for n, point in enumerate(points)]
     trials.insert(7, Trial(1000, {"n": 1000}, TrialState.FAILED))
     chosen = evenly(trials, milestones(3.0, 100), 72)
     assert chosen == [trial for trial in trials if trial in chosen]
     assert [trial.number for trial in chosen if trial.state is TrialState.FAILED] == [1000]
-    of = np.array([trial.curve[0].accuracy for trial in chosen if trial.curve])
+    of = np.array([trial.curve[0].score for trial in chosen if trial.curve])
     assert len(of) == pytest.approx(72, abs=2)
     assert (of.min(), of.max()) == (0.1, 0.9)
-    assert np.median(of) == pytest.approx(np.median([point.accuracy for point in points]), abs=0.01)
+    assert np.median(of) == pytest.approx(np.median([point.score for point in points]), abs=0.01)
     assert evenly(trials[:50], milestones(3.0, 100), 72) == trials[:50]
 
 
@@ -65,6 +65,6 @@ def test_curves_share_the_room_that_there_is():
     looked_at = milestones(3.0, 100)  # 1, 3, 9, 27, and 30 as the last
     chosen = evenly(trials, looked_at, 70)
     assert len(chosen) == 14
-    evidence = evidence_of(chosen, looked_at, 70)
+    evidence = observed_of(chosen, looked_at, 70)
     assert evidence is not None
     assert len(evidence.y) == 70

@@ -8,7 +8,7 @@ import pytest
 from ecoml.energy import Provenance
 from ecoml.pareto import front_indices
 from ecoml.strategies.bayes.front import front_of
-from ecoml.strategies.bayes.observations import evidence_of, milestones
+from ecoml.strategies.bayes.observations import milestones, observed_of
 from ecoml.strategies.bayes.surrogate import Observations, Surrogate, fit
 from ecoml.trial import Point, Trial, TrialState
 
@@ -22,7 +22,7 @@ def trial(number, curve, step_j=1.0, state=TrialState.FINISHED):
 
 def seen(trials, x, most=240):
     """The evidence, and the front in accuracies and joules."""
-    evidence = evidence_of(trials, milestones(1.5, 100), most)
+    evidence = observed_of(trials, milestones(1.5, 100), most)
     assert evidence is not None
     x = np.array([x[trial.number] for trial in evidence.trials]).reshape(-1, 1)
     data = Observations(x, np.array([0]), evidence.owner, np.log(evidence.step), evidence.y)
@@ -39,9 +39,9 @@ def test_of_exact_curves_it_is_the_measured_front():
     x = np.linspace(0, 1, 12)
     trials = [trial(i, rising(0.5 + 0.4 * v), step_j=1 + 5 * v) for i, v in enumerate(x)]
     found = seen(trials, dict(enumerate(x)))
-    points = [(p.energy_j, p.accuracy) for one in trials for p in one.curve]
-    accuracy = np.array([a for _, a in points])
-    exact = np.array(sorted(points[k] for k in front_indices(accuracy, np.log([j for j, _ in points]))))
+    points = [(p.energy_j, p.score) for one in trials for p in one.curve]
+    score = np.array([a for _, a in points])
+    exact = np.array(sorted(points[k] for k in front_indices(score, np.log([j for j, _ in points]))))
     assert found[0] == pytest.approx(exact[0], rel=0.01)
     assert found[-1] == pytest.approx(exact[-1], rel=0.01)
     at = np.interp(np.log(exact[:, 0]), np.log(found[:, 0]), found[:, 1])

@@ -15,15 +15,15 @@ from ecoml.trial import Point, Trial, TrialState
 SPACE = Space({"x": Float(0.0, 1.0)})
 
 
-def left_after_a_step(number, accuracy, energy_j=1.0):
-    curve = [Point(1, accuracy, energy_j, 0.0, Provenance.REPORTED)]
+def left_after_a_step(number, score, energy_j=1.0):
+    curve = [Point(1, score, energy_j, 0.0, Provenance.REPORTED)]
     return Trial(number, {"x": number / 100}, TrialState.SUSPENDED, curve)
 
 
 def test_of_three_trials_the_best_is_promoted_threefold():
     strategy = Halving(SPACE, 0)
-    for number, accuracy in enumerate((0.5, 0.9)):
-        strategy.tell(left_after_a_step(number, accuracy))
+    for number, score in enumerate((0.5, 0.9)):
+        strategy.tell(left_after_a_step(number, score))
     assert isinstance(strategy.ask(), Start)
     strategy.tell(left_after_a_step(2, 0.3))
     assert strategy.ask() == Continue(1, 2)
@@ -44,21 +44,21 @@ def test_the_cheap_half_of_the_front_is_promoted_too():
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.1, 9)), min_size=1, max_size=30), st.integers(1, 30))
 def test_the_ranking_takes_whole_fronts_before_the_next(points, count):
-    accuracy, energy_j = np.array(points).T
-    best = ranking(accuracy, energy_j, count)
+    score, energy_j = np.array(points).T
+    best = ranking(score, energy_j, count)
     assert len(best) == len(set(best)) == min(count, len(points))
-    front = set(front_indices(accuracy, energy_j).tolist())
+    front = set(front_indices(score, energy_j).tolist())
     assert set(best) <= front if count <= len(front) else front <= set(best)
 
 
 def test_top_k_looks_once_then_trains_the_best_to_their_end():
     strategy = TopK(SPACE, 0, many=4, best=2)
     trials = []
-    for number, accuracy in enumerate((0.1, 0.8, 0.3, 0.6)):
+    for number, score in enumerate((0.1, 0.8, 0.3, 0.6)):
         decision = strategy.ask()
         assert isinstance(decision, Start)
         assert decision.steps == 1
-        trials.append(left_after_a_step(number, accuracy))
+        trials.append(left_after_a_step(number, score))
         strategy.tell(trials[-1])
     for number in (1, 3):
         assert strategy.ask() == Continue(number)

@@ -31,9 +31,9 @@ SPACE = Space(
 def train(config):
     """(accuracy, energy_j) of a made-up training with one best rate, and a price on width."""
     off = np.log10(config["rate"]) + 2.0
-    accuracy = 0.9 * np.exp(-0.5 * off**2) * config["width"] / (config["width"] + 8)
-    accuracy *= {"plain": 0.7, "residual": 1.0, "separable": 0.8}[config["block"]]
-    return float(accuracy), float(100.0 * config["width"] * (1.0 + config.get("momentum", 0.0)))
+    score = 0.9 * np.exp(-0.5 * off**2) * config["width"] / (config["width"] + 8)
+    score *= {"plain": 0.7, "residual": 1.0, "separable": 0.8}[config["block"]]
+    return float(score), float(100.0 * config["width"] * (1.0 + config.get("momentum", 0.0)))
 
 
 def asked(strategy):
@@ -42,8 +42,8 @@ def asked(strategy):
     return decision.config
 
 
-def finished(number, config, accuracy, energy_j):
-    return Trial(number, config, TrialState.FINISHED, [Point(1, accuracy, energy_j, 0.0, Provenance.REPORTED)])
+def finished(number, config, score, energy_j):
+    return Trial(number, config, TrialState.FINISHED, [Point(1, score, energy_j, 0.0, Provenance.REPORTED)])
 
 
 def search(strategy, trials, outcome=train):
@@ -67,7 +67,7 @@ def search(strategy, trials, outcome=train):
 
 def test_it_finds_more_than_random_search_does():
     def volume(trials):
-        return hypervolume([(t.accuracy, np.log(t.energy_j)) for t in trials], (0.2, np.log(2e4)))
+        return hypervolume([(t.score, np.log(t.energy_j)) for t in trials], (0.2, np.log(2e4)))
 
     def best(create):
         return np.mean([volume(search(create(SPACE, seed), 11)) for seed in range(2)])
@@ -77,8 +77,8 @@ def test_it_finds_more_than_random_search_does():
 
 def test_the_scale_of_energies_and_accuracies_makes_no_difference():
     def scaled(config):
-        accuracy, energy_j = train(config)
-        return 0.05 + 0.35 * accuracy, 1000.0 * energy_j
+        score, energy_j = train(config)
+        return 0.05 + 0.35 * score, 1000.0 * energy_j
 
     plain, other = (search(Nehvi(SPACE, 0), 8, outcome) for outcome in (train, scaled))
     assert [t.config for t in plain] == [t.config for t in other]

@@ -12,8 +12,8 @@ from ecoml.strategies.enumeration import key
 from ecoml.trial import Point, Trial, TrialState
 
 
-def trial(number, accuracy, energy_j, state=TrialState.FINISHED):
-    return Trial(number, {"x": number}, state, [Point(1, accuracy, energy_j, 0.0, Provenance.REPORTED)])
+def trial(number, score, energy_j, state=TrialState.FINISHED):
+    return Trial(number, {"x": number}, state, [Point(1, score, energy_j, 0.0, Provenance.REPORTED)])
 
 
 def known_from(trials, initial):
@@ -64,10 +64,10 @@ def test_the_last_points_become_standardised_objectives():
 
 
 def test_the_reference_point_stays_while_results_come_in():
-    trials = [trial(i, accuracy, 10.0 + i) for i, accuracy in enumerate([0.5, 0.6, 0.4, 0.9, 0.1])]
+    trials = [trial(i, score, 10.0 + i) for i, score in enumerate([0.5, 0.6, 0.4, 0.9, 0.1])]
 
     def unscaled(known):
-        v = np.array([[t.accuracy, -np.log(t.energy_j)] for t in known.measured])
+        v = np.array([[t.score, -np.log(t.energy_j)] for t in known.measured])
         slope, origin = np.polyfit(known.y[:, 0], v[:, 0], 1), np.polyfit(known.y[:, 1], v[:, 1], 1)
         return [np.polyval(slope, known.reference[0]), np.polyval(origin, known.reference[1])]
 

@@ -3,8 +3,8 @@
 import pytest
 
 from ecoml.energy import Provenance
-from ecoml.strategies.bayes.observations import evidence_of, milestones
-from ecoml.strategies.bayes.step_schedule import Pace
+from ecoml.strategies.bayes.observations import milestones, observed_of
+from ecoml.strategies.bayes.step_schedule import StepSchedule
 from ecoml.trial import Point, Trial, TrialState
 
 
@@ -13,7 +13,7 @@ from ecoml.trial import Point, Trial, TrialState
 )
 def test_a_screening_is_a_small_share_of_a_training_and_three_steps_of_a_short_one(length, screening):
     curve = [Point(k, 0.01 + 0.9 * k / length, 1.0 * k, 0.0, Provenance.REPORTED) for k in range(1, length + 1)]
-    evidence = evidence_of([Trial(0, {}, TrialState.FINISHED, curve)], milestones(1.5, 1000), 240)
-    pace = Pace(evidence)
+    evidence = observed_of([Trial(0, {}, TrialState.FINISHED, curve)], milestones(1.5, 1000), 240)
+    pace = StepSchedule(evidence)
     assert pace.screening == screening
     assert pace.first() == min(2, screening)

@@ -37,8 +37,8 @@ def test_both_objectives_increase_along_the_front(points):
 @given(point_lists)
 def test_a_front_that_grows_holds_what_the_whole_set_gives(points):
     front = Front()
-    for count, (accuracy, energy_j) in enumerate(points, start=1):
-        added = front.add(accuracy, energy_j)
+    for count, (score, energy_j) in enumerate(points, start=1):
+        added = front.add(score, energy_j)
         wanted = brute_front(points[:count])
         assert added == (count - 1 in wanted)
         assert set(front) == {points[i] for i in wanted}
@@ -47,11 +47,11 @@ def test_a_front_that_grows_holds_what_the_whole_set_gives(points):
 
 
 @given(point_lists, coordinates, coordinates)
-def test_dominated_by_the_front_means_that_adding_changes_nothing(points, accuracy, energy_j):
+def test_dominated_by_the_front_means_that_adding_changes_nothing(points, score, energy_j):
     front = Front()
     for point in points:
         front.add(*point)
-    assert front.dominates(accuracy, energy_j) == (not front.add(accuracy, energy_j))
+    assert front.dominates(score, energy_j) == (not front.add(score, energy_j))
 
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=12))
@@ -62,9 +62,9 @@ def test_hypervolume_counts_the_unit_squares_below_the_points(points):
 
 
 @given(point_lists, coordinates, coordinates)
-def test_hypervolume_never_shrinks_when_a_point_comes(points, accuracy, energy_j):
+def test_hypervolume_never_shrinks_when_a_point_comes(points, score, energy_j):
     reference = (-1.0, 5.0)
-    assert hypervolume([*points, (accuracy, energy_j)], reference) >= hypervolume(points, reference) - 1e-9
+    assert hypervolume([*points, (score, energy_j)], reference) >= hypervolume(points, reference) - 1e-9
 
 
 def test_points_that_are_not_finite_are_never_on_the_front():

@@ -76,7 +76,7 @@ def test_optuna_sees_every_trial_with_its_parameters_and_value():
     assert [trial.params for trial in theirs] == [
         {name: value for name, value in trial.config.items() if name != "epochs"} for trial in session.trials.values()
     ]
-    assert [trial.value for trial in theirs] == [trial.accuracy for trial in session.trials.values()]
+    assert [trial.value for trial in theirs] == [trial.score for trial in session.trials.values()]
     seen = theirs[0].distributions
     assert seen["learning_rate"] == optuna.distributions.FloatDistribution(1e-4, 1.0, log=True)
     assert seen["width"] == optuna.distributions.IntDistribution(4, 64, log=True)
@@ -105,7 +105,7 @@ def test_pruned_trials_are_left_and_the_others_are_trained_to_their_end():
         whole = [trial for trial in session.trials.values() if trial.step == 3]
         assert pruned, name
         assert whole, name
-        assert max(t.curve[0].accuracy for t in whole) >= max(t.curve[0].accuracy for t in pruned)
+        assert max(t.curve[0].score for t in whole) >= max(t.curve[0].score for t in pruned)
 
 
 def test_the_papers_search_begins_at_random_and_then_goes_for_accuracy():
@@ -131,7 +131,7 @@ def test_smac_sees_every_parameter_as_it_is_and_every_accuracy():
     states = [trial.state for trial in session.trials.values()]
     assert set(states) == {TrialState.FINISHED, TrialState.FAILED}
     assert [value.status.name for value in told] == ["CRASHED" if s is TrialState.FAILED else "SUCCESS" for s in states]
-    assert [value.cost for value in told] == [1.0 - (trial.accuracy or 0.0) for trial in session.trials.values()]
+    assert [value.cost for value in told] == [1.0 - (trial.score or 0.0) for trial in session.trials.values()]
 
 
 def test_smac_keeps_to_conditions_of_every_kind():
@@ -168,8 +168,8 @@ def test_smac_trains_the_first_whole_and_promotes_by_going_on():
     assert len(set(promoted)) == len(promoted), "a promotion goes to the last rung at once, with three steps"
     left = [trial for trial in session.trials.values() if trial.step == 1]
     assert {trial.step for trial in session.trials.values()} == {1, STEPS}
-    best = max(trial.curve[0].accuracy for trial in session.trials.values())
-    assert all(trial.curve[0].accuracy < best for trial in left)
+    best = max(trial.curve[0].score for trial in session.trials.values())
+    assert all(trial.curve[0].score < best for trial in left)
 
 
 def test_a_stopped_training_counts_for_smac_as_far_as_it_came():
@@ -189,7 +189,7 @@ def test_a_stopped_training_counts_for_smac_as_far_as_it_came():
     assert isinstance(strategy, SmacSearch)
     assert strategy._smac is not None
     told = [(value.status.name, value.cost) for value in strategy._smac.runhistory.values()]
-    expected = 1.0 - outcome({}, 1).accuracy
+    expected = 1.0 - outcome({}, 1).score
     assert told[:3] == [("SUCCESS", expected), ("CRASHED", 1.0), ("SUCCESS", expected)]
 
 
@@ -230,5 +230,5 @@ def test_smac_learns_what_is_good():
     pytest.importorskip("smac")
     session = Session(create_strategy("smac", Space({"width": Int(1, 10_000), "depth": Int(1, 4), "k": Int(1, 9)}), 0))
     session.run(41)
-    accuracies = [trial.accuracy or 0.0 for trial in session.trials.values()]
-    assert np.mean(accuracies[25:]) > np.mean(accuracies[:25])
+    scores = [trial.score or 0.0 for trial in session.trials.values()]
+    assert np.mean(scores[25:]) > np.mean(scores[:25])

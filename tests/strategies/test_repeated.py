@@ -56,17 +56,17 @@ def test_a_round_is_told_as_the_mean_of_its_repetitions():
     trials = train(strategy, [0.2, 0.4, 0.6, 0.8])
     strategy.ask()
     assert [dict(trial.config) for trial in trials] == [{"rate": 0.0}] * 2 + [{"rate": 0.1}] * 2
-    assert [trial.accuracy for trial in inner.told] == [pytest.approx(0.3), pytest.approx(0.7)]
+    assert [trial.score for trial in inner.told] == [pytest.approx(0.3), pytest.approx(0.7)]
     assert [trial.energy_j for trial in inner.told] == [15.0, 35.0]
     assert [trial.number for trial in inner.told] == [0, 1]
 
 
 @pytest.mark.parametrize(("count_failures", "accuracy"), [(True, 0.2), (False, 0.4)])
-def test_a_failed_repetition_counts_as_nothing_or_is_left_out(count_failures, accuracy):
+def test_a_failed_repetition_counts_as_nothing_or_is_left_out(count_failures, score):
     inner = Recorder()
     strategy = Repeated(inner, times=2, count_failures=count_failures)
     train(strategy, [0.4, "failed", 0.5])
-    assert inner.told[0].accuracy == pytest.approx(accuracy)
+    assert inner.told[0].score == pytest.approx(score)
 
 
 def test_what_was_cut_off_is_made_again_but_not_for_ever():

@@ -11,13 +11,13 @@ from ecoml.errors import UsageError
 from ecoml.meter import open_meter
 from ecoml.meter.idle import Idle
 from ecoml.testing.hosts import SimulatedHost
-from ecoml.training.images.worker.part import CnnPart
+from ecoml.training.images.worker.part import ImageWorker
 from ecoml.trial import Trial, TrialState
 
 CONFIG = {"width": 8, "depth": 1, "batch_size": 128, "learning_rate": 0.1, "epochs": 4}
 
 
-class OnCpu(CnnPart):
+class OnCpu(ImageWorker):
     """A part whose worker trains on the CPU, as there is no GPU to test on."""
 
     def __init__(self, workload, device, patience_s):
@@ -26,7 +26,7 @@ class OnCpu(CnnPart):
 
 
 class Free:
-    def look(self):
+    def check_budget(self):
         pass
 
     def enter(self, purpose):
@@ -67,7 +67,7 @@ def test_a_training_that_goes_on_elsewhere_has_the_same_curve(on_two):
     whole = one.start(trial, Free())
     expected = _all(whole)
     run = one.start(trial, Free())
-    found = [next(run).accuracy, next(run).accuracy]
+    found = [next(run).score, next(run).score]
     one.leave(run)
     other.take_over(run, Free())
     found += _all(run)
@@ -109,6 +109,6 @@ def _all(run):
     found = []
     while True:
         try:
-            found.append(next(run).accuracy)
+            found.append(next(run).score)
         except StopIteration:
             return found

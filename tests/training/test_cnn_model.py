@@ -68,7 +68,7 @@ def test_the_header_says_how_to_build_the_network(digits, trained, tmp_path):
 def test_saving_does_not_disturb_the_training(digits, tmp_path):
     plain = rest(start(digits, CONFIG, 7))
     saved = start(digits, CONFIG, 7)
-    curve = [next(saved).accuracy]
+    curve = [next(saved).score]
     digits.save(saved, Trial(7, CONFIG), tmp_path / "m.safetensors")
     digits.test(tmp_path / "m.safetensors")
     assert [*curve, *rest(saved)] == plain
@@ -130,7 +130,7 @@ def test_only_test_looks_at_the_test_set(tmp_path):
         np.savez(tmp_path / f"{name}.npz", **arrays)
         executor = CnnTraining(tmp_path / f"{name}.npz", threads=1)
         run = start(executor, CONFIG | {"epochs": 1})
-        clean = next(run).accuracy
+        clean = next(run).score
         executor.save(run, Trial(0, CONFIG), tmp_path / "m.safetensors")
         found.append((clean, executor.test(tmp_path / "m.safetensors")))
         arrays["y_test"] = 1 - arrays["y_test"]

@@ -10,7 +10,7 @@ from cnn_training import advanced, problem, training
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecoml.energy import DomainEnergy, Provenance
+from ecoml.energy import Energy, Provenance
 from ecoml.training.images.data.augment import _inside, batch_of
 from ecoml.training.images.data.resident import Resident
 from ecoml.training.images.network.floor import Floor
@@ -155,7 +155,7 @@ def test_the_floor_is_the_arithmetic_of_the_epochs():
     trial = Trial(0, config)
     assert floor.efficiency(trial) is None
     for _ in range(2):
-        trial.curve.append(next_point(trial.curve, 0.5, DomainEnergy(2.0, 0.0, Provenance.MEASURED)))
+        trial.curve.append(next_point(trial.curve, 0.5, Energy(2.0, 0.0, Provenance.MEASURED)))
     assert floor.efficiency(trial) == pytest.approx(3100 * (small + middle) * 1e-10 / 4.0)
     assert Floor.of(floor.to_dict()) == floor
 

@@ -67,10 +67,10 @@ def test_the_same_trial_gives_the_same_curve_and_weights_whether_it_is_left_or_n
     again, left = [], training(here, config)
     for _ in curve:
         again.append(left.advance())
-        left.freeze(tmp_path / "left")
+        left.checkpoint(tmp_path / "left")
         torch.rand(7)
         left = training(here, config)
-        left.thaw(tmp_path / "left")
+        left.restore_checkpoint(tmp_path / "left")
     assert left.advance() is None
     assert again == curve
     for value, expected in zip(left._tensors(), straight._tensors(), strict=True):
@@ -88,7 +88,7 @@ def test_interleaved_runs_give_the_curves_of_runs_one_after_the_other(digits):
     runs = [start(digits, SMALL, number) for number in (0, 1)]
     together: list[list[float]] = [[], []]
     for number in (0, 1, 1, 0, 1, 0):
-        together[number].append(next(runs[number]).accuracy)
+        together[number].append(next(runs[number]).score)
     assert together == alone
     for run in runs:
         run.close()

@@ -16,7 +16,7 @@ from ecoml.training.images.network.network import Network
 from ecoml.training.images.settings import Settings
 from ecoml.training.images.worker.evaluation import accuracy
 from ecoml.training.images.worker.recipe import Average, Optimiser
-from ecoml.training.images.worker.step import Batch, Pace
+from ecoml.training.images.worker.step import Batch, CheckInterval
 
 RECIPES = {
     "default": {},
@@ -101,7 +101,7 @@ def test_a_model_that_copies_from_the_host_is_noticed():
 
 
 def test_a_gpu_is_not_held_up_by_asking_about_the_budget_and_a_cpu_asks_each_time():
-    on_a_cpu, on_a_gpu = Pace(torch.device("cpu")), Pace(torch.device("cuda", 0))
+    on_a_cpu, on_a_gpu = CheckInterval(torch.device("cpu")), CheckInterval(torch.device("cuda", 0))
     assert [on_a_cpu.due() for _ in range(3)] == [True] * 3
     asked = [on_a_gpu.due()]
     end_s = time.monotonic() + 0.05

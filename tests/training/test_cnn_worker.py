@@ -15,7 +15,7 @@ from cnn_training import Book, rest, start
 import ecoml
 from ecoml.errors import DataError, UsageError
 from ecoml.training.images import CnnTraining
-from ecoml.training.images.worker.process import Worker, shared_worker
+from ecoml.training.images.worker.process import TrainingProcess, shared_worker
 
 SMALL = {"width": 4, "depth": 1, "batch_size": 128, "epochs": 3}
 
@@ -92,11 +92,11 @@ ENDS = {
 def test_a_fault_ends_its_trial_and_no_other(own, fault):
     left = start(own, {"fault": "none", "epochs": 2}, 1)
     expected = rest(start(own, {"fault": "none", "epochs": 2}, 1))
-    curve = [next(left).accuracy]
+    curve = [next(left).score]
     kind, why = ENDS[fault]
     with pytest.raises(kind, match=why):
         next(start(own, {"fault": fault, "epochs": 2}, 2))
-    assert [*curve, next(left).accuracy] == expected, "a suspended trial goes on as if nothing had been"
+    assert [*curve, next(left).score] == expected, "a suspended trial goes on as if nothing had been"
     left.close()
 
 
@@ -183,8 +183,8 @@ def test_a_search_with_faults_comes_to_its_end(tmp_path):
 
 def test_an_interrupted_step_ends_the_worker_and_the_next_one_starts_another(own):
     class Interrupting(Book):
-        def look(self):
-            super().look()
+        def check_budget(self):
+            super().check_budget()
             if self.looks == 3:
                 raise KeyboardInterrupt
 
@@ -220,7 +220,7 @@ def _alive(pid):
 
 
 def test_what_was_suspended_is_deleted_at_the_end():
-    worker = Worker()
+    worker = TrainingProcess()
     executor = CnnTraining("digits", threads=1)
     from ecoml.training.images.worker.process import WorkerRun
     from ecoml.trial import Trial

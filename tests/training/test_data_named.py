@@ -169,7 +169,7 @@ def test_another_seed_gives_another_division():
 def test_statistics_are_those_of_the_pixels():
     images = np.random.default_rng(0).integers(0, 256, (1500, 3, 4, 5), dtype=np.uint8)
     images[:, 2] = 7
-    mean, std = data.Part(images, np.zeros(1500, np.int64)).statistics()
+    mean, std = data.LabelledImages(images, np.zeros(1500, np.int64)).statistics()
     shares = images / 255
     assert mean == pytest.approx(shares.mean((0, 2, 3)))
     assert std[:2] == pytest.approx(shares.std((0, 2, 3))[:2])

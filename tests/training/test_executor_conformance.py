@@ -35,7 +35,7 @@ def test_it_fulfils_the_protocol(maker):
 
 
 def keyword(config):
-    yield ecoml.Measurement(accuracy=0.5, energy_j=config["width"])
+    yield ecoml.Measurement(score=0.5, energy_j=config["width"])
 
 
 def positional(config):
@@ -43,7 +43,7 @@ def positional(config):
 
 
 def without(config):
-    yield ecoml.Measurement(accuracy=config["width"])
+    yield ecoml.Measurement(score=config["width"])
 
 
 class Called:

@@ -11,7 +11,7 @@ from typing import Any
 from ecoml.errors import SearchFailed, UsageError
 from ecoml.experiments.compare.comparison import Comparison, check_target, compare_searches
 from ecoml.experiments.compare.comparison_plan import PLAN_FILE, Cell, ComparisonPlan, plan_comparison
-from ecoml.experiments.compare.searches import Search, read_csv, search_of
+from ecoml.experiments.compare.searches import SearchRecord, read_csv, search_of
 from ecoml.experiments.compare.task import Task
 from ecoml.run.result import Result
 from ecoml.space import Space
@@ -105,7 +105,7 @@ def gather(inputs: Sequence[str | Path], *, targets: Sequence[float] = (), refer
     return compare_searches(searches, targets=targets, reference=reference)
 
 
-def _read(path: Path) -> list[Search]:
+def _read(path: Path) -> list[SearchRecord]:
     if not path.is_dir():
         return read_csv(path)
     if (path / PLAN_FILE).is_file():
@@ -114,7 +114,7 @@ def _read(path: Path) -> list[Search]:
     return [search_of(Result.load(run)) for run in runs or [path]]
 
 
-def _searches_below(out: Path) -> list[Search]:
+def _searches_below(out: Path) -> list[SearchRecord]:
     plan = tomllib.loads((out / PLAN_FILE).read_text(encoding="utf-8"))
     return [
         search_of(Result.load(directory), strategy)

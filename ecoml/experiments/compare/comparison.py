@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ecoml.errors import UsageError
-from ecoml.experiments.compare.searches import Search
+from ecoml.experiments.compare.searches import SearchRecord
 from ecoml.experiments.compare.significance import Ranks, rank_over_problems
-from ecoml.experiments.compare.standings import Problem, compare_on_problem
+from ecoml.experiments.compare.standings import ProblemComparison, compare_on_problem
 from ecoml.report.statistics import Ratio, geometric_mean, mean_ratio
 
 
@@ -49,7 +49,7 @@ class Comparison:
         targets: All accuracies asked for, the one of `problems` first; empty where the reference gave it.
     """
 
-    problems: tuple[Problem, ...]
+    problems: tuple[ProblemComparison, ...]
     targets: tuple[float, ...] = ()
 
     @property
@@ -92,7 +92,7 @@ class Comparison:
 
 
 def compare_searches(
-    searches: Iterable[Search], *, targets: Sequence[float] = (), reference: str | None = None
+    searches: Iterable[SearchRecord], *, targets: Sequence[float] = (), reference: str | None = None
 ) -> Comparison:
     """Compare searches, problem by problem.
 
@@ -112,7 +112,7 @@ def compare_searches(
     for target in targets:
         check_target(target)
     main = targets[0] if targets else None
-    by_problem: dict[str, list[Search]] = {}
+    by_problem: dict[str, list[SearchRecord]] = {}
     for search in searches:
         by_problem.setdefault(search.problem, []).append(search)
     problems = tuple(compare_on_problem(name, found, main, reference) for name, found in by_problem.items())

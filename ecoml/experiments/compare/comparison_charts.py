@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from ecoml.report.charts.drawing import Drawing, Record, Style, accuracy_y, finish, layer_of, search_x
+from ecoml.report.charts.drawing import Drawing, Record, Style, finish, layer_of, score_y, search_x
 
 _DASHES: tuple[list[int], ...] = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 
@@ -58,7 +58,7 @@ def course_chart(
     """What the median seed has by then, with a band.
 
     Args:
-        course: `strategy`, `energy_j`, `low`, `accuracy` (the median, of whatever is drawn), `high`.
+        course: `strategy`, `energy_j`, `low`, `score` (the median, of whatever is drawn), `high`.
         strategies: Those to draw → index of their colour and dashes, in the order of the legend.
         horizon_j: Where the axis ends.
         title: Of the vertical axis.
@@ -70,7 +70,7 @@ def course_chart(
     x = search_x(horizon_j, source)
     ends = [{"accuracy": record[end]} for record in course for end in ("low", "accuracy", "high")]
     ends += [] if target is None else [{"accuracy": target}]
-    y = accuracy_y(ends, title=title, form=".1~%" if share else ".2~f")
+    y = score_y(ends, title=title, form=".1~%" if share else ".2~f")
     layers = [
         *_band(course, strategies, x, y, style),
         layer_of(course)

@@ -11,7 +11,7 @@ import numpy as np
 from ecoml.energy import format_energy
 from ecoml.experiments.compare.comparison import Comparison
 from ecoml.experiments.compare.comparison_tables import ratio_words
-from ecoml.experiments.compare.standings import Problem, Standing
+from ecoml.experiments.compare.standings import ProblemComparison, Standing
 from ecoml.report.charts.curves import Reached, held, median_band, reached
 from ecoml.report.charts.records import thin
 from ecoml.report.page.document import percent
@@ -45,7 +45,7 @@ def ratio_drawing(comparison: Comparison, style: Style) -> Drawing:
     return ratio_chart(records, strategies, [problem.name for problem in comparison.problems], style=style)
 
 
-def reached_drawing(comparison: Comparison, problem: Problem, style: Style) -> Drawing:
+def reached_drawing(comparison: Comparison, problem: ProblemComparison, style: Style) -> Drawing:
     """The energy-to-target curve: share of the seeds that have reached the target."""
     from ecoml.experiments.compare.comparison_charts import reached_chart
 
@@ -63,7 +63,7 @@ def reached_drawing(comparison: Comparison, problem: Problem, style: Style) -> D
     )
 
 
-def _steps(problem: Problem, standing: Standing, curve: Reached) -> list[dict[str, Any]]:
+def _steps(problem: ProblemComparison, standing: Standing, curve: Reached) -> list[dict[str, Any]]:
     strategy, seeds, source = standing.strategy, len(standing.seeds), problem.quality[standing.strategy].provenance
     records: list[dict[str, Any]] = [{"strategy": strategy, "energy_j": 0.0, "share": 0.0}]
     for index, (energy_j, share) in enumerate(zip(curve.energies_j.tolist(), curve.share.tolist(), strict=True)):
@@ -78,7 +78,7 @@ def _steps(problem: Problem, standing: Standing, curve: Reached) -> list[dict[st
     return [*records, {**end, "energy_j": max(ends_j, float(end["energy_j"]))}]
 
 
-def accuracy_drawing(comparison: Comparison, problem: Problem, style: Style) -> Drawing:
+def score_drawing(comparison: Comparison, problem: ProblemComparison, style: Style) -> Drawing:
     """Best accuracy so far, the median over seeds with its band."""
     curves = {
         standing.strategy: [best_so_far(*search.steps) for search in problem.of(standing.strategy)]
@@ -89,7 +89,7 @@ def accuracy_drawing(comparison: Comparison, problem: Problem, style: Style) -> 
     )
 
 
-def hypervolume_drawing(comparison: Comparison, problem: Problem, style: Style) -> Drawing:
+def hypervolume_drawing(comparison: Comparison, problem: ProblemComparison, style: Style) -> Drawing:
     """Hypervolume, the median over seeds with its band. The problem must have a frame."""
     assert problem.frame is not None
     curves = {
@@ -101,7 +101,7 @@ def hypervolume_drawing(comparison: Comparison, problem: Problem, style: Style) 
 
 def _course(
     comparison: Comparison,
-    problem: Problem,
+    problem: ProblemComparison,
     curves: dict[str, list[Any]],
     *,
     before: float,

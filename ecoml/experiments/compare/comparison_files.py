@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from ecoml.experiments.compare.comparison import Comparison
 from ecoml.experiments.compare.comparison_drawings import (
-    accuracy_drawing,
     hypervolume_drawing,
     ratio_drawing,
     reached_drawing,
+    score_drawing,
 )
 from ecoml.experiments.compare.comparison_json import comparison_dict
 from ecoml.experiments.compare.comparison_page import comparison_page
@@ -66,6 +66,6 @@ def _figures(comparison: Comparison, style: Style) -> Iterator[tuple[str, Drawin
     for number, problem in enumerate(comparison.problems, start=1):
         suffix = f"-{number:02d}-{re.sub(r'[^a-z0-9]+', '-', problem.name.lower()).strip('-')}" if several else ""
         yield f"energy-to-target{suffix}", reached_drawing(comparison, problem, style)
-        yield f"best-so-far{suffix}", accuracy_drawing(comparison, problem, style)
+        yield f"best-so-far{suffix}", score_drawing(comparison, problem, style)
         if problem.frame is not None:
             yield f"hypervolume{suffix}", hypervolume_drawing(comparison, problem, style)

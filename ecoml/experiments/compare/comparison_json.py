@@ -9,7 +9,7 @@ from typing import Any
 from ecoml.experiments.compare.comparison import Comparison, MeanRatio
 from ecoml.experiments.compare.comparison_notes import notes
 from ecoml.experiments.compare.significance import Ranks
-from ecoml.experiments.compare.standings import SHARES_OF_BUDGET, Problem, Quality, Standing
+from ecoml.experiments.compare.standings import SHARES_OF_BUDGET, ProblemComparison, Quality, Standing
 from ecoml.report.statistics import Ratio
 
 
@@ -23,7 +23,7 @@ def comparison_dict(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _problem(problem: Problem, further: Iterable[float]) -> dict[str, Any]:
+def _problem(problem: ProblemComparison, further: Iterable[float]) -> dict[str, Any]:
     return {
         "problem": problem.name,
         "target": problem.target,

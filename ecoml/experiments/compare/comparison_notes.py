@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ecoml.experiments.compare.comparison import Comparison
 from ecoml.experiments.compare.significance import SIGNIFICANT, least_p, seeds_needed
-from ecoml.experiments.compare.standings import Problem
+from ecoml.experiments.compare.standings import ProblemComparison
 from ecoml.report.statistics import ENOUGH_SEEDS
 
 
@@ -15,7 +15,7 @@ def notes(comparison: Comparison) -> tuple[str, ...]:
     return tuple(dict.fromkeys(note for problem in comparison.problems for note in _of_problem(problem)))
 
 
-def _of_problem(problem: Problem) -> Iterator[str]:
+def _of_problem(problem: ProblemComparison) -> Iterator[str]:
     fewest = min(len(standing.seeds) for standing in problem.standings)
     others = len(problem.standings) - 1
     if fewest < ENOUGH_SEEDS:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from ecoml.energy import format_energy
 from ecoml.experiments.compare.comparison import Comparison
 from ecoml.experiments.compare.comparison_drawings import (
-    accuracy_drawing,
     hypervolume_drawing,
     ratio_drawing,
     reached_drawing,
+    score_drawing,
 )
 from ecoml.experiments.compare.comparison_notes import notes
 from ecoml.experiments.compare.comparison_tables import (
@@ -23,7 +23,7 @@ from ecoml.experiments.compare.comparison_tables import (
     ratio_text,
     sweep_table,
 )
-from ecoml.experiments.compare.standings import Problem
+from ecoml.experiments.compare.standings import ProblemComparison
 from ecoml.report.page.document import Html, chart, document, element, join, percent, section, table
 from ecoml.report.page.energy_section import provenance_notes
 from ecoml.report.page.footprint import footprint_sentence
@@ -82,7 +82,7 @@ def _headline(comparison: Comparison) -> str:
     return f"{told}; over all problems, misses counted, {side} {_times(best.overall.value)}."
 
 
-def _problem_headline(problem: Problem) -> str:
+def _problem_headline(problem: ProblemComparison) -> str:
     best = min(problem.standings, key=lambda standing: (standing.energy_j, standing.at_least_j))
     if math.isinf(best.energy_j):
         return f"No strategy reaches {percent(problem.target)} with its median seed."
@@ -121,7 +121,7 @@ def _overview(comparison: Comparison) -> Html:
     )
 
 
-def _problem(comparison: Comparison, problem: Problem, identifier: str) -> Html:
+def _problem(comparison: Comparison, problem: ProblemComparison, identifier: str) -> Html:
     from ecoml.report.charts.drawing import PAGE
 
     several = max(len(standing.seeds) for standing in problem.standings) > 1
@@ -147,7 +147,7 @@ def _problem(comparison: Comparison, problem: Problem, identifier: str) -> Html:
         _table(sweep_table(problem, comparison.targets)) if len(comparison.targets) > 1 else None,
         chart(
             f"{identifier}-best",
-            accuracy_drawing(comparison, problem, PAGE),
+            score_drawing(comparison, problem, PAGE),
             label=f"Best accuracy so far against the energy that the search had spent; {elsewhere}",
             caption=f"Best accuracy so far: {spread}The dashed line is the target.",
         ),
@@ -163,11 +163,11 @@ def _problem(comparison: Comparison, problem: Problem, identifier: str) -> Html:
     )
 
 
-def _has_band(problem: Problem) -> bool:
+def _has_band(problem: ProblemComparison) -> bool:
     return any(len(standing.seeds) >= ENOUGH_SEEDS for standing in problem.standings)
 
 
-def _frame(problem: Problem) -> str:
+def _frame(problem: ProblemComparison) -> str:
     assert problem.frame is not None
     return (
         f"It is counted from the reference point (accuracy 0, {format_energy(problem.frame.high_j)} a training) to the"

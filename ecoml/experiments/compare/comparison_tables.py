@@ -10,7 +10,7 @@ from ecoml.energy import format_energy
 from ecoml.experiments.compare.comparison import Comparison
 from ecoml.experiments.compare.comparison_notes import p_text
 from ecoml.experiments.compare.significance import SIGNIFICANT
-from ecoml.experiments.compare.standings import SHARES_OF_BUDGET, Problem, Standing
+from ecoml.experiments.compare.standings import SHARES_OF_BUDGET, ProblemComparison, Standing
 from ecoml.report.page.document import percent
 from ecoml.report.statistics import Ratio
 
@@ -34,14 +34,14 @@ class TextTable:
     names: int = 1
 
 
-def energy_table(problems: Sequence[Problem]) -> TextTable:
+def energy_table(problems: Sequence[ProblemComparison]) -> TextTable:
     """Energy to target, strategy by strategy; with the problem in front where there are several."""
     header = ("Strategy", "Reached", "Energy to target", "95 % interval", "Times less", "p", "A12", "Source")
     rows = [(problem.name, *_energy_cells(problem, s)) for problem in problems for s in problem.standings]
     return _table(_until(problems), ("Problem", *header), rows, problems)
 
 
-def quality_table(problems: Sequence[Problem]) -> TextTable:
+def quality_table(problems: Sequence[ProblemComparison]) -> TextTable:
     """What was found for how much, whatever the target."""
     at = [f"HV {share:.0%}" for share in SHARES_OF_BUDGET]
     header = ("Strategy", "Seeds", "Best accuracy", *at, "95 % interval", "Optimiser")
@@ -69,7 +69,7 @@ def quality_table(problems: Sequence[Problem]) -> TextTable:
     return _table(caption, ("Problem", *header), rows, problems)
 
 
-def sweep_table(problem: Problem, targets: Sequence[float]) -> TextTable:
+def sweep_table(problem: ProblemComparison, targets: Sequence[float]) -> TextTable:
     """Median energy to each of several targets."""
     header = ("Target", *(standing.strategy for standing in problem.standings))
     rows = tuple(
@@ -139,7 +139,7 @@ def ratio_words(ratio: Ratio | None) -> str:
     return f"{'' if ratio.relation == '=' else ratio.relation + ' '}{ratio_text(ratio.value)}"
 
 
-def _energy_cells(problem: Problem, standing: Standing) -> Iterator[str]:
+def _energy_cells(problem: ProblemComparison, standing: Standing) -> Iterator[str]:
     yield standing.strategy
     yield f"{standing.reached} of {len(standing.seeds)}"
     yield energy_text(standing)
@@ -165,7 +165,7 @@ def _bare(value: float) -> str:
     return ratio_text(value).removesuffix("×")
 
 
-def _until(problems: Sequence[Problem]) -> str:
+def _until(problems: Sequence[ProblemComparison]) -> str:
     if len(problems) > 1:
         return "Energy until the target, problem by problem"
     (problem,) = problems
@@ -173,7 +173,7 @@ def _until(problems: Sequence[Problem]) -> str:
 
 
 def _table(
-    caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], problems: Sequence[Problem]
+    caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], problems: Sequence[ProblemComparison]
 ) -> TextTable:
     """Without the problem where there is only one, and without columns in which no row has anything."""
     rows = list(rows)

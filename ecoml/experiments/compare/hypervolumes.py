@@ -47,11 +47,11 @@ class Frame:
         low, high = math.log(self.low_j), math.log(self.high_j)
         spent_j, shares = [], []
         for entry in progress:
-            if _usable(entry) and front.add(entry.accuracy, math.log(entry.energy_j)):
+            if _usable(entry) and front.add(entry.score, math.log(entry.energy_j)):
                 spent_j.append(entry.spent_j)
                 shares.append(hypervolume(list(front), (0.0, high)) / (high - low))
         return spent_j, shares
 
 
 def _usable(entry: Progress) -> bool:
-    return math.isfinite(entry.accuracy) and math.isfinite(entry.energy_j) and entry.energy_j > 0
+    return math.isfinite(entry.score) and math.isfinite(entry.energy_j) and entry.energy_j > 0

@@ -1,7 +1,7 @@
 """Searches as a comparison sees them: of run folders, or of a tidy CSV.
 
 A tidy CSV has one row a measurement, in the order of the search: `problem`, `strategy`, `seed`, `trial`, `energy_j`,
-`accuracy`, and optionally `epoch`. Without epochs `energy_j` is what the trial took; with them it is cumulative within
+`score`, and optionally `epoch`. Without epochs `energy_j` is what the trial took; with them it is cumulative within
 the trial. What the whole search had spent is the running sum, or the column `spent_j` where there is one. `budget_j`,
 `optimiser_j`, `complete` (False for a search that was cut off) and `provenance` may stand there too, the same in every
 row of a search, and `uncertainty_j`, the half-width of `energy_j`; other columns are left alone.
@@ -45,7 +45,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class SearchRecord:
     """One search: a strategy with a seed on a problem.
 
     Attributes:
@@ -78,7 +78,7 @@ class Search:
     @property
     def best(self) -> float:
         """Best accuracy of all its measurements, 0.0 without any."""
-        return max((entry.accuracy for entry in self.progress if math.isfinite(entry.accuracy)), default=0.0)
+        return max((entry.score for entry in self.progress if math.isfinite(entry.score)), default=0.0)
 
     def energy_to(self, target: float) -> float:
         """Joules to `target`, inf if it was not reached."""
@@ -87,14 +87,14 @@ class Search:
     @property
     def steps(self) -> tuple[list[float], list[float]]:
         """Joules spent, and accuracy, at every measurement."""
-        return [entry.spent_j for entry in self.progress], [entry.accuracy for entry in self.progress]
+        return [entry.spent_j for entry in self.progress], [entry.score for entry in self.progress]
 
 
-def search_of(result: Result, strategy: str | None = None) -> Search:
+def search_of(result: Result, strategy: str | None = None) -> SearchRecord:
     """A run folder's result as one search of a comparison."""
     account = result.energy
     charged = account.provenance is not Provenance.REPORTED
-    return Search(
+    return SearchRecord(
         problem=result.problem,
         strategy=strategy or result.strategy,
         seed=result.seed,
@@ -107,7 +107,7 @@ def search_of(result: Result, strategy: str | None = None) -> Search:
     )
 
 
-def read_csv(path: Path) -> list[Search]:
+def read_csv(path: Path) -> list[SearchRecord]:
     """The searches of a tidy CSV; their energies count as reported unless the file says otherwise.
 
     Raises:
@@ -124,7 +124,7 @@ def read_csv(path: Path) -> list[Search]:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); name a tidy CSV or a run folder") from None
 
 
-def write_csv(searches: Iterable[Search], path: Path) -> None:
+def write_csv(searches: Iterable[SearchRecord], path: Path) -> None:
     """Write searches as a tidy CSV that `read_csv` takes again."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
@@ -137,7 +137,7 @@ def can_write_parquet() -> bool:
     return find_spec("pyarrow") is not None
 
 
-def write_parquet(searches: Iterable[Search], path: Path) -> None:
+def write_parquet(searches: Iterable[SearchRecord], path: Path) -> None:
     """Write the same table as Parquet, which keeps the types of its columns."""
     import pyarrow
     import pyarrow.parquet
@@ -148,7 +148,7 @@ def write_parquet(searches: Iterable[Search], path: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(_rows(searches)), schema=schema), path)
 
 
-def _rows(searches: Iterable[Search]) -> Iterator[dict[str, Any]]:
+def _rows(searches: Iterable[SearchRecord]) -> Iterator[dict[str, Any]]:
     for search in searches:
         # A search without a measurement is a miss: it must not vanish from the table.
         nothing = (Progress(0, 1, math.nan, search.spent_j, search.spent_j),)
@@ -161,7 +161,7 @@ def _rows(searches: Iterable[Search]) -> Iterator[dict[str, Any]]:
                 "epoch": entry.step,
                 "energy_j": entry.energy_j,
                 "uncertainty_j": entry.uncertainty_j,
-                "accuracy": entry.accuracy,
+                "accuracy": entry.score,
                 "spent_j": entry.spent_j,
                 "budget_j": search.budget_j,
                 "optimiser_j": search.optimiser_j,
@@ -195,7 +195,7 @@ class _Row:
             raise UsageError(f"{self._where}: {column} = {self._values[column]!r} is {why}")
         return value
 
-    def accuracy(self) -> float:
+    def score(self) -> float:
         if self.text("accuracy").lower() == "nan":
             return math.nan
         return self.number("accuracy", high=1.0, why="not a share in [0, 1] (97.8 % is 0.978; a failed trial is nan)")
@@ -225,7 +225,7 @@ class _Row:
         return UsageError(f"{self._where}: {what}")
 
 
-def _searches(path: Path, reader: csv.DictReader[str]) -> list[Search]:
+def _searches(path: Path, reader: csv.DictReader[str]) -> list[SearchRecord]:
     columns = reader.fieldnames or []
     missing = [column for column in REQUIRED if column not in columns]
     if missing:
@@ -239,9 +239,9 @@ def _searches(path: Path, reader: csv.DictReader[str]) -> list[Search]:
     return [_search(*key, rows, epochs="epoch" in columns) for key, rows in groups.items()]
 
 
-def _search(problem: str, strategy: str, seed: int, rows: list[_Row], *, epochs: bool) -> Search:
+def _search(problem: str, strategy: str, seed: int, rows: list[_Row], *, epochs: bool) -> SearchRecord:
     progress = tuple(_progress(rows, epochs=epochs))
-    return Search(
+    return SearchRecord(
         problem=problem,
         strategy=strategy,
         seed=seed,
@@ -274,4 +274,4 @@ def _progress(rows: list[_Row], *, epochs: bool) -> Iterator[Progress]:
         if given_j is not None:
             spent_j = given_j
         uncertainty_j = row.optional("uncertainty_j") or 0.0
-        yield Progress(trial, step, row.accuracy(), energy_j, spent_j, uncertainty_j, row.provenance())
+        yield Progress(trial, step, row.score(), energy_j, spent_j, uncertainty_j, row.provenance())

@@ -14,7 +14,7 @@ from statistics import median
 
 from ecoml.energy import Provenance, weakest
 from ecoml.experiments.compare.hypervolumes import Frame
-from ecoml.experiments.compare.searches import Search
+from ecoml.experiments.compare.searches import SearchRecord
 from ecoml.experiments.compare.significance import a12, holm, log_ratios, signed_rank_p
 from ecoml.report.charts.curves import held
 from ecoml.report.statistics import (
@@ -98,7 +98,7 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ProblemComparison:
     """The strategies on one problem.
 
     Attributes:
@@ -119,7 +119,7 @@ class Problem:
     standings: tuple[Standing, ...]
     quality: Mapping[str, Quality]
     frame: Frame | None
-    searches: tuple[Search, ...] = field(repr=False)
+    searches: tuple[SearchRecord, ...] = field(repr=False)
 
     @property
     def provenance(self) -> Provenance:
@@ -136,7 +136,7 @@ class Problem:
         """The energy up to which all its searches are known: with equal budgets, the budget."""
         return min(search.horizon_j for search in self.searches)
 
-    def of(self, strategy: str) -> list[Search]:
+    def of(self, strategy: str) -> list[SearchRecord]:
         """The searches of a strategy, by seed."""
         return [search for search in self.searches if search.strategy == strategy]
 
@@ -145,7 +145,9 @@ class Problem:
         return _standings({s.strategy: self.of(s.strategy) for s in self.standings}, self.reference, target)
 
 
-def compare_on_problem(name: str, searches: Sequence[Search], target: float | None, reference: str | None) -> Problem:
+def compare_on_problem(
+    name: str, searches: Sequence[SearchRecord], target: float | None, reference: str | None
+) -> ProblemComparison:
     """Compare searches on one problem.
 
     Args:
@@ -154,7 +156,7 @@ def compare_on_problem(name: str, searches: Sequence[Search], target: float | No
         target: The accuracy to reach; None: the reference's best of the median seed.
         reference: The strategy to measure against; None, or nobody ran it here: `random`, else the first baseline.
     """
-    by_strategy: dict[str, list[Search]] = {}
+    by_strategy: dict[str, list[SearchRecord]] = {}
     for search in sorted(searches, key=lambda search: search.seed):
         by_strategy.setdefault(search.strategy, []).append(search)
     order = list(dict.fromkeys(search.strategy for search in searches))
@@ -170,7 +172,7 @@ def compare_on_problem(name: str, searches: Sequence[Search], target: float | No
     )
     frame = Frame.around(entry for search in searches for entry in search.progress)
     common_j = min(search.horizon_j for search in searches)
-    return Problem(
+    return ProblemComparison(
         name=name,
         target=target,
         target_from=origin,
@@ -188,7 +190,7 @@ def _reference(strategies: Sequence[str]) -> str:
     return next((name for name in strategies if name != "bayes"), strategies[0])
 
 
-def _standings(by_strategy: Mapping[str, list[Search]], reference: str, target: float) -> tuple[Standing, ...]:
+def _standings(by_strategy: Mapping[str, list[SearchRecord]], reference: str, target: float) -> tuple[Standing, ...]:
     against = by_strategy[reference]
     found = [_standing(searches, against, target) for searches in by_strategy.values()]
     tested = [s for s in found if s.effect is not None and s.effect.p is not None]
@@ -200,7 +202,7 @@ def _standings(by_strategy: Mapping[str, list[Search]], reference: str, target: 
     )
 
 
-def _standing(searches: Sequence[Search], reference: Sequence[Search], target: float) -> Standing:
+def _standing(searches: Sequence[SearchRecord], reference: Sequence[SearchRecord], target: float) -> Standing:
     energies_j = [search.energy_to(target) for search in searches]
     horizons_j = [search.horizon_j for search in searches]
     seeds = tuple(search.seed for search in searches)
@@ -224,11 +226,11 @@ def _standing(searches: Sequence[Search], reference: Sequence[Search], target: f
     )
 
 
-def _effect(searches: Sequence[Search], reference: Sequence[Search], target: float) -> Effect | None:
+def _effect(searches: Sequence[SearchRecord], reference: Sequence[SearchRecord], target: float) -> Effect | None:
     if min(len(searches), len(reference)) < ENOUGH_SEEDS:
         return None
 
-    def columns(of: Sequence[Search]) -> tuple[list[float], list[float]]:
+    def columns(of: Sequence[SearchRecord]) -> tuple[list[float], list[float]]:
         return [search.energy_to(target) for search in of], [search.horizon_j for search in of]
 
     (reference_j, reference_h_j), (strategy_j, strategy_h_j) = columns(reference), columns(searches)
@@ -242,7 +244,7 @@ def _effect(searches: Sequence[Search], reference: Sequence[Search], target: flo
     return Effect(size, p, len(both))
 
 
-def _quality(searches: Sequence[Search], frame: Frame | None, common_j: float) -> Quality:
+def _quality(searches: Sequence[SearchRecord], frame: Frame | None, common_j: float) -> Quality:
     shares = [
         search.optimiser_j / search.spent_j
         for search in searches

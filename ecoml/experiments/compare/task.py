@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ecoml.errors import UsageError
-from ecoml.searcher.settings import Plan
+from ecoml.searcher.settings import Settings
 from ecoml.space import Space
 from ecoml.training.base import Executor
 
@@ -37,7 +37,7 @@ class Task:
     def __post_init__(self) -> None:
         if not 0 < self.budget_j < float("inf"):
             raise UsageError(f"the energy budget is {self.budget_j} J; give a positive, finite number")
-        Plan(self.space, "random", 0, **self.limits)  # refuses what no search could be given
+        Settings(self.space, "random", 0, **self.limits)  # refuses what no search could be given
 
     @property
     def limits(self) -> dict[str, Any]:

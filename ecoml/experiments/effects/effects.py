@@ -38,20 +38,20 @@ Levels = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
+class FactorialTraining:
     """One training of a factorial.
 
     Attributes:
         levels: Its level of each factor.
         draw: Its other parameters.
         energy_j: Joules.
-        accuracy: At its end.
+        score: At its end.
     """
 
     levels: Levels
     draw: frozenset[tuple[str, Any]]
     energy_j: float
-    accuracy: float
+    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class CellSummary:
         n: How many.
         energy_j: Mean.
         energy_cv: CV of the energy; not a number for one training.
-        accuracy: Mean.
-        accuracy_cv: CV of the accuracy.
+        score: Mean.
+        score_cv: CV of the accuracy.
         shapiro_p: p-value that the energies are normally distributed; None for too few or equal ones.
     """
 
@@ -72,8 +72,8 @@ class CellSummary:
     n: int
     energy_j: float
     energy_cv: float
-    accuracy: float
-    accuracy_cv: float
+    score: float
+    score_cv: float
     shapiro_p: float | None
 
 
@@ -86,7 +86,7 @@ class Change:
         after: Likewise.
         energy: Change of the mean energy as a share.
         interval: Its interval at `LEVEL` from resampling draws; None without shared draws.
-        accuracy: Change of the mean accuracy, as a difference of shares.
+        score: Change of the mean accuracy, as a difference of shares.
         p: That the energies do not differ, adjusted after Holm.
         pairs: Draws that both have; 0: compared unpaired.
     """
@@ -95,7 +95,7 @@ class Change:
     after: Any
     energy: float
     interval: tuple[float, float] | None
-    accuracy: float
+    score: float
     p: float
     pairs: int
 
@@ -117,14 +117,14 @@ class FactorEffect:
         name: The factor.
         levels: Its levels in order.
         energy: The test on energy; None if all energies are the same.
-        accuracy: The test on accuracy, likewise.
+        score: The test on accuracy, likewise.
         changes: Between all pairs of levels, first those from the first level.
     """
 
     name: str
     levels: Levels
     energy: RankTest | None
-    accuracy: RankTest | None
+    score: RankTest | None
     changes: tuple[Change, ...]
 
 
@@ -148,7 +148,7 @@ class Effects:
     draws: int
     failed: int
     provenance: Provenance
-    trainings: tuple[Training, ...] = field(repr=False)
+    trainings: tuple[FactorialTraining, ...] = field(repr=False)
 
     @property
     def extremes(self) -> tuple[FactorEffect, Any, Any]:
@@ -201,7 +201,7 @@ def eta_squared(h: float, n: int, k: int) -> float:
 
 
 def _effects(
-    trainings: tuple[Training, ...],
+    trainings: tuple[FactorialTraining, ...],
     names: Sequence[str],
     levels: Sequence[Levels],
     failed: int,
@@ -218,18 +218,18 @@ def _effects(
     for index, (name, of_factor) in enumerate(zip(names, levels, strict=True)):
         groups = {level: [t for t in trainings if t.levels[index] == level] for level in of_factor}
         changes = _changes(groups, shared)
-        energy, accuracy = (_test([[value(t) for t in g] for g in groups.values()]) for value in (_joules, _share))
-        found.append(FactorEffect(name, of_factor, energy, accuracy, changes))
+        energy, score = (_test([[value(t) for t in g] for g in groups.values()]) for value in (_joules, _share))
+        found.append(FactorEffect(name, of_factor, energy, score, changes))
     summaries = tuple(_summary(cell, cells[cell]) for cell in ordered)
     post_hoc = _changes({cell: cells[cell] for cell in ordered}, shared)
     return Effects(tuple(found), summaries, post_hoc, len(shared), failed, provenance, trainings)
 
 
-def _summary(levels: Levels, trainings: Sequence[Training]) -> CellSummary:
+def _summary(levels: Levels, trainings: Sequence[FactorialTraining]) -> CellSummary:
     from scipy.stats import shapiro
 
     energies_j = np.array([t.energy_j for t in trainings])
-    accuracies = np.array([t.accuracy for t in trainings])
+    scores = np.array([t.score for t in trainings])
     normal = None
     if len(energies_j) >= LEAST_IN_CELL and np.ptp(energies_j) > 0:
         normal = float(shapiro(energies_j).pvalue)
@@ -238,8 +238,8 @@ def _summary(levels: Levels, trainings: Sequence[Training]) -> CellSummary:
         len(trainings),
         float(energies_j.mean()),
         _cv(energies_j),
-        float(accuracies.mean()),
-        _cv(accuracies),
+        float(scores.mean()),
+        _cv(scores),
         normal,
     )
 
@@ -253,39 +253,40 @@ def _test(groups: Sequence[Sequence[float]]) -> RankTest | None:
     return RankTest(float(h), float(p), eta_squared(float(h), sum(map(len, groups)), len(groups)))
 
 
-def _changes(groups: Mapping[Any, Sequence[Training]], shared: set[frozenset[tuple[str, Any]]]) -> tuple[Change, ...]:
+def _changes(
+    groups: Mapping[Any, Sequence[FactorialTraining]], shared: set[frozenset[tuple[str, Any]]]
+) -> tuple[Change, ...]:
     """Between all pairs of groups, with p-values adjusted for their number."""
     pairs = list(itertools.combinations(groups, 2))
     raw = [_change(a, b, groups[a], groups[b], shared) for a, b in pairs]
     adjusted = holm([change.p for change in raw])
     return tuple(
-        Change(c.before, c.after, c.energy, c.interval, c.accuracy, p, c.pairs)
-        for c, p in zip(raw, adjusted, strict=True)
+        Change(c.before, c.after, c.energy, c.interval, c.score, p, c.pairs) for c, p in zip(raw, adjusted, strict=True)
     )
 
 
 def _change(
     before: Any,
     after: Any,
-    first: Sequence[Training],
-    second: Sequence[Training],
+    first: Sequence[FactorialTraining],
+    second: Sequence[FactorialTraining],
     shared: set[frozenset[tuple[str, Any]]],
 ) -> Change:
     from scipy.stats import mannwhitneyu
 
     a, b = (np.array([t.energy_j for t in group]) for group in (first, second))
-    accuracy = float(np.mean([t.accuracy for t in second]) - np.mean([t.accuracy for t in first]))
+    score = float(np.mean([t.score for t in second]) - np.mean([t.score for t in first]))
     energy = float(b.mean() / a.mean() - 1)
     if len(shared) < 2:
         p = 1.0 if np.ptp(np.concatenate((a, b))) == 0 else float(mannwhitneyu(a, b).pvalue)
-        return Change(before, after, energy, None, accuracy, p, 0)
+        return Change(before, after, energy, None, score, p, 0)
     # Mean of each draw in both groups: repetitions and other factors are averaged, as all cells have them alike.
     table = np.array([[_of_draw(group, draw) for group in (first, second)] for draw in sorted(shared, key=repr)])
     p = signed_rank_p(np.log(table[:, 1]) - np.log(table[:, 0]))
-    return Change(before, after, energy, _interval(table), accuracy, p, len(table))
+    return Change(before, after, energy, _interval(table), score, p, len(table))
 
 
-def _of_draw(group: Sequence[Training], draw: frozenset[tuple[str, Any]]) -> float:
+def _of_draw(group: Sequence[FactorialTraining], draw: frozenset[tuple[str, Any]]) -> float:
     return float(np.mean([t.energy_j for t in group if t.draw == draw]))
 
 
@@ -296,9 +297,9 @@ def _interval(table: NDArray[np.float64], resamples: int = 2000) -> tuple[float,
     return float(low), float(high)
 
 
-def _training(trial: Trial, names: Sequence[str]) -> Training:
+def _training(trial: Trial, names: Sequence[str]) -> FactorialTraining:
     rest = frozenset((name, value) for name, value in trial.config.items() if name not in names)
-    return Training(tuple(trial.config.get(name) for name in names), rest, trial.energy_j, trial.accuracy or 0.0)
+    return FactorialTraining(tuple(trial.config.get(name) for name in names), rest, trial.energy_j, trial.score or 0.0)
 
 
 def _few_levels(trials: Sequence[Trial]) -> list[str]:
@@ -308,16 +309,16 @@ def _few_levels(trials: Sequence[Trial]) -> list[str]:
     return [name for name, n in counts.items() if 2 <= n <= min(MOST_LEVELS, len(trials) // 2) and name not in real]
 
 
-def _grouped(trainings: Sequence[Training], by: Any) -> dict[Any, list[Training]]:
-    groups: dict[Any, list[Training]] = {}
+def _grouped(trainings: Sequence[FactorialTraining], by: Any) -> dict[Any, list[FactorialTraining]]:
+    groups: dict[Any, list[FactorialTraining]] = {}
     for training in trainings:
         groups.setdefault(by(training), []).append(training)
     return groups
 
 
-def _mean(trainings: Sequence[Training], index: int, level: Any) -> tuple[float, float]:
+def _mean(trainings: Sequence[FactorialTraining], index: int, level: Any) -> tuple[float, float]:
     group = [t for t in trainings if t.levels[index] == level]
-    return float(np.mean([t.energy_j for t in group])), float(np.mean([t.accuracy for t in group]))
+    return float(np.mean([t.energy_j for t in group])), float(np.mean([t.score for t in group]))
 
 
 def _ordered(values: set[Any]) -> Levels:
@@ -329,9 +330,9 @@ def _cv(values: NDArray[np.float64]) -> float:
     return float(values.std(ddof=1) / values.mean()) if len(values) > 1 and values.mean() else math.nan
 
 
-def _joules(training: Training) -> float:
+def _joules(training: FactorialTraining) -> float:
     return training.energy_j
 
 
-def _share(training: Training) -> float:
-    return training.accuracy
+def _share(training: FactorialTraining) -> float:
+    return training.score

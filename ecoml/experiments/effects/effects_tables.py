@@ -20,7 +20,7 @@ def factors_table(effects: Effects) -> TextTable:
     rows = []
     for factor in effects.factors:
         for number, change in enumerate(c for c in factor.changes if c.before == factor.levels[0]):
-            tested = (*_test(factor.energy), _test(factor.accuracy)[2]) if number == 0 else ("", "", "", "")
+            tested = (*_test(factor.energy), _test(factor.score)[2]) if number == 0 else ("", "", "", "")
             rows.append((factor.name, f"{change.before} → {change.after}", *_change(change), *tested))
     header = (
         "Factor",
@@ -51,8 +51,8 @@ def cells_table(effects: Effects) -> TextTable:
             str(cell.n),
             format_energy(cell.energy_j),
             _share(cell.energy_cv),
-            percent(cell.accuracy),
-            _share(cell.accuracy_cv),
+            percent(cell.score),
+            _share(cell.score_cv),
             NOTHING if cell.shapiro_p is None else p_text(cell.shapiro_p),
         )
         for cell in effects.cells
@@ -129,7 +129,7 @@ def _finite(value: Any) -> Any:
 
 def _change(change: Change) -> tuple[str, str, str, str]:
     interval = NOTHING if change.interval is None else f"{_signed(change.interval[0])} to {_signed(change.interval[1])}"
-    return _signed(change.energy), interval, f"{100 * change.accuracy:+.2f} points", p_text(change.p)
+    return _signed(change.energy), interval, f"{100 * change.score:+.2f} points", p_text(change.p)
 
 
 def _test(test: RankTest | None) -> tuple[str, str, str]:

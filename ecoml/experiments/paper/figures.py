@@ -9,7 +9,7 @@ from typing import NamedTuple
 class Published(NamedTuple):
     """The best accuracy of a search, and the round of it."""
 
-    accuracy: float
+    score: float
     round: int
 
 

@@ -88,7 +88,7 @@ class PublishedTraining:
         for _ in range(int(config["epochs"])):
             network.train()
             for batch in batches:
-                account.look()
+                account.check_budget()
                 optimiser.zero_grad()
                 loss = cross_entropy(network(images[batch]), labels[batch])
                 loss.item()  # the study kept every loss, and so waited for it

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean, median_low
 
 from ecoml.energy import weakest
-from ecoml.experiments.compare.searches import Search, search_of
+from ecoml.experiments.compare.searches import SearchRecord, search_of
 from ecoml.run.result import Result
 from ecoml.run.snapshot import Progress
 from ecoml.strategies.repeated import Round, rounds_of
@@ -28,14 +28,14 @@ class RoundSearch:
         rounds: The trials of each round.
     """
 
-    search: Search
+    search: SearchRecord
     rounds: tuple[Round, ...] = field(repr=False)
 
     @property
     def best_so_far(self) -> list[float]:
         """After each round, the best mean accuracy by then."""
         best = -math.inf
-        return [best := max(best, entry.accuracy) for entry in self.search.progress]
+        return [best := max(best, entry.score) for entry in self.search.progress]
 
     @property
     def best_round(self) -> int:
@@ -66,18 +66,18 @@ def in_rounds(result: Result, strategy: str, problem: str, times: int, *, as_pub
     kept: list[Round] = []
     spent_j = 0.0
     for of in rounds:
-        accuracies = of.accuracies(count_failures=not as_published)
+        scores = of.scores(count_failures=not as_published)
         energies_j = of.energies_j(count_failures=not as_published)
-        if not accuracies:
+        if not scores:
             continue
         mean_j = fmean(energies_j)
         known_j = max((by_trial[trial.number] for trial in of.trials if trial.number in by_trial), default=spent_j)
         spent_j = spent_j + mean_j if as_published else max(spent_j, known_j)
         source = weakest(trial.provenance for trial in of.counted)
-        progress.append(Progress(len(progress), 1, fmean(accuracies), mean_j, spent_j, 0.0, source))
+        progress.append(Progress(len(progress), 1, fmean(scores), mean_j, spent_j, 0.0, source))
         kept.append(of)
     whole = search_of(result, strategy)
-    search = Search(
+    search = SearchRecord(
         problem=problem,
         strategy=strategy,
         seed=result.seed,
@@ -119,7 +119,7 @@ def _rows(searches: Iterable[RoundSearch]) -> Iterator[dict[str, object]]:
                     "round": number,
                     "repetition": repetition,
                     "state": trial.state.value,
-                    "accuracy": trial.accuracy,
+                    "accuracy": trial.score,
                     "energy_j": trial.energy_j,
                     "provenance": trial.provenance.value,
                     **{name: value for name, value in of.config.items() if name in varied},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import altair as alt
 
 from ecoml.experiments.paper.rq1 import Rq1, Setting, median_searches
-from ecoml.report.charts.drawing import PRINT, Style, accuracy_y, finish, layer_of
+from ecoml.report.charts.drawing import PRINT, Style, finish, layer_of, score_y
 from ecoml.report.charts.figures import save_figure
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ def save_round_charts(result: Rq1, folder: Path) -> None:
 def round_chart(setting: Setting, style: Style) -> Drawing:
     """The best mean accuracy by each round, of the median seed."""
     records = [
-        {"strategy": strategy, "round": number, "accuracy": accuracy}
+        {"strategy": strategy, "round": number, "accuracy": score}
         for strategy, found in median_searches(setting).items()
-        for number, accuracy in enumerate(found.best_so_far, start=1)
+        for number, score in enumerate(found.best_so_far, start=1)
     ]
     names = list(setting.searches)
     colour = alt.Color(
@@ -36,6 +36,6 @@ def round_chart(setting: Setting, style: Style) -> Drawing:
         legend=alt.Legend(orient="top", title=None),
     )
     x = alt.X("round:Q", title=f"Round ({setting.problem})", axis=alt.Axis(tickMinStep=1))
-    y = accuracy_y(records, title="Best mean accuracy so far")
+    y = score_y(records, title="Best mean accuracy so far")
     line = layer_of(records).mark_line(interpolate="step-after", strokeWidth=2).encode(x=x, y=y, color=colour)
     return finish([line], style, height=240)

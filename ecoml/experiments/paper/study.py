@@ -12,7 +12,7 @@ from ecoml.space import Choice, Space, load_space
 
 if TYPE_CHECKING:
     from ecoml.training.base import Executor
-    from ecoml.training.images.data.data import Dataset, Part
+    from ecoml.training.images.data.data import Dataset, LabelledImages
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ def _cut(found: Dataset, images: int, folder: Path) -> Path:
     return path
 
 
-def _part(part: Part, images: int) -> Part:
+def _part(part: LabelledImages, images: int) -> LabelledImages:
     if len(part) <= images:
         return part
     from ecoml.training.images.data.split import stratified

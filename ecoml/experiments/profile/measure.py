@@ -31,7 +31,7 @@ Task = Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class BlockCost:
     """What one execution of a task takes.
 
     Attributes:
@@ -45,7 +45,7 @@ class Figure:
     time_s: float
 
 
-class Gauge(Protocol):
+class BlockMeter(Protocol):
     """What measures a block."""
 
     @property
@@ -70,7 +70,7 @@ class CounterGauge:
         self.provenance = meter.provenance
 
     def block(self, run: Callable[[], None]) -> tuple[float, float, float]:
-        """See `Gauge.block`."""
+        """See `BlockMeter.block`."""
         with self._meter.window() as window:
             start_s = time.perf_counter()
             run()
@@ -95,13 +95,13 @@ class CpuGauge:
         self._cpu_s = cpu_s
 
     def block(self, run: Callable[[], None]) -> tuple[float, float, float]:
-        """See `Gauge.block`."""
+        """See `BlockMeter.block`."""
         start_s, start_cpu_s = time.perf_counter(), self._cpu_s()
         run()
         return self._power_w * (self._cpu_s() - start_cpu_s), 0.0, time.perf_counter() - start_s
 
 
-def gauge_of(meter: Meter) -> Gauge:
+def gauge_of(meter: Meter) -> BlockMeter:
     """Counters where the meter has them, else CPU time."""
     if meter.provenance is Provenance.ESTIMATED:
         from ecoml.meter.counters.constants import load_constants
@@ -111,8 +111,8 @@ def gauge_of(meter: Meter) -> Gauge:
 
 
 def measure(
-    tasks: Mapping[str, Task], gauge: Gauge, *, finish: Callable[[], None] = lambda: None, blocks: int = 9
-) -> dict[str, Figure]:
+    tasks: Mapping[str, Task], gauge: BlockMeter, *, finish: Callable[[], None] = lambda: None, blocks: int = 9
+) -> dict[str, BlockCost]:
     """What one execution of each task takes.
 
     Args:
@@ -131,7 +131,7 @@ def measure(
     return {name: _figure(found) for name, found in seen.items()}
 
 
-def _figure(blocks: list[tuple[float, float, float]]) -> Figure:
+def _figure(blocks: list[tuple[float, float, float]]) -> BlockCost:
     from scipy.stats import t
 
     count = len(blocks)
@@ -140,7 +140,7 @@ def _figure(blocks: list[tuple[float, float, float]]) -> Figure:
     spread_j = math.sqrt(math.fsum((value - mean_j) ** 2 for value in joules) / (count - 1))
     edge_j = math.hypot(*(block[1] for block in blocks)) / count
     width_j = float(t.ppf(0.975, count - 1)) * spread_j / math.sqrt(count)
-    return Figure(mean_j, width_j + edge_j, math.fsum(block[2] for block in blocks) / count)
+    return BlockCost(mean_j, width_j + edge_j, math.fsum(block[2] for block in blocks) / count)
 
 
 def _repeated(task: Task, count: int, finish: Callable[[], None]) -> Callable[[], None]:

@@ -20,13 +20,13 @@ from torch.nn.functional import cross_entropy
 
 from ecoml.energy import Provenance
 from ecoml.experiments.profile.layers import Layer, layers_of, without_inplace
-from ecoml.experiments.profile.measure import Figure, Gauge, Task, measure
+from ecoml.experiments.profile.measure import BlockCost, BlockMeter, Task, measure
 from ecoml.experiments.profile.memory import keep_freed_memory
 from ecoml.training.images.settings import Settings
 from ecoml.training.images.worker.device import has_bf16
 from ecoml.training.images.worker.recipe import Optimiser
 
-NOTHING = Figure(0.0, 0.0, 0.0)
+NOTHING = BlockCost(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class LayerCost:
 
     name: str
     kind: str
-    forward: Figure
-    backward: Figure
+    forward: BlockCost
+    backward: BlockCost
     flop: int
     moved_b: int
 
@@ -75,33 +75,33 @@ class Profile:
     """
 
     layers: tuple[LayerCost, ...]
-    loss: Figure
-    optimiser: Figure
-    step: Figure
+    loss: BlockCost
+    optimiser: BlockCost
+    step: BlockCost
     batch: int
     provenance: Provenance
     device: str
 
     @property
-    def parts(self) -> Figure:
+    def parts(self) -> BlockCost:
         """All layers, the loss and the optimiser together."""
         figures = [f for layer in self.layers for f in (layer.forward, layer.backward)] + [self.loss, self.optimiser]
         return together(figures)
 
     @property
-    def between(self) -> Figure:
+    def between(self) -> BlockCost:
         """What the whole step takes beyond its parts."""
         parts = self.parts
-        return Figure(
+        return BlockCost(
             self.step.energy_j - parts.energy_j,
             math.hypot(self.step.uncertainty_j, parts.uncertainty_j),
             self.step.time_s - parts.time_s,
         )
 
 
-def together(figures: list[Figure]) -> Figure:
+def together(figures: list[BlockCost]) -> BlockCost:
     """The sum of figures that were measured independently of each other."""
-    return Figure(
+    return BlockCost(
         math.fsum(f.energy_j for f in figures),
         math.hypot(*(f.uncertainty_j for f in figures)),
         math.fsum(f.time_s for f in figures),
@@ -112,7 +112,7 @@ def profile_step(
     network: nn.Module,
     images: Tensor,
     classes: int,
-    gauge: Gauge,
+    gauge: BlockMeter,
     *,
     settings: Settings | None = None,
     blocks: int = 9,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ecoml.energy import Provenance
 from ecoml.experiments.compare.comparison_tables import NOTHING, TextTable
-from ecoml.experiments.profile.measure import Figure
+from ecoml.experiments.profile.measure import BlockCost
 from ecoml.experiments.profile.step import LayerCost, Profile, together
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def profile_chart(profile: Profile, style: Style) -> Drawing:
     return finish([bars], style, height=20 * len(names))
 
 
-def joules(figure: Figure) -> str:
+def joules(figure: BlockCost) -> str:
     """Small energies for a reader: `1.23 ± 0.04 mJ`."""
     scale, unit = next(
         ((s, u) for s, u in ((1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ")) if abs(figure.energy_j) >= s), (1e-9, "nJ")
@@ -144,7 +144,7 @@ def _layer(layer: LayerCost, profile: Profile) -> tuple[str, ...]:
     return (layer.name, layer.kind, joules(layer.forward), backward, *_total(both, profile), *_arithmetic([layer]))
 
 
-def _total(figure: Figure, profile: Profile) -> tuple[str, str, str]:
+def _total(figure: BlockCost, profile: Profile) -> tuple[str, str, str]:
     share = figure.energy_j / profile.step.energy_j if profile.step.energy_j else math.nan
     return joules(figure), f"{100 * share:.1f} %", f"{1e3 * figure.time_s:.3g} ms"
 
@@ -154,5 +154,5 @@ def _arithmetic(layers: Sequence[LayerCost]) -> tuple[str, str]:
     return (f"{flop / 1e6:,.3g} M" if flop else NOTHING), f"{moved / 1e6:,.3g} MB"
 
 
-def _signed(figure: Figure) -> str:
+def _signed(figure: BlockCost) -> str:
     return ("+" if figure.energy_j > 0 else "") + joules(figure)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ecoml.energy import DomainEnergy, Provenance
+from ecoml.energy import Energy, Provenance
 from ecoml.meter.base import Source
 from ecoml.meter.counters.constants import BUILT_IN, Constants
 from ecoml.meter.counters.cpu_time import CpuSeconds
@@ -60,10 +60,10 @@ class Estimate:
         self._seen = 0
 
     @property
-    def idle(self) -> DomainEnergy:
+    def idle(self) -> Energy:
         """Joules of an idle second."""
         idle_j = self._cpus * self._constants.idle_w_per_cpu
-        return DomainEnergy(idle_j, self.gain * idle_j, self.provenance)
+        return Energy(idle_j, self.gain * idle_j, self.provenance)
 
     def read(self, now_s: float) -> Reading:
         """The energy now."""

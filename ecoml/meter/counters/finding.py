@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ecoml.energy import Energy, Provenance
+from ecoml.energy import EnergyByDomain, Provenance
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class CrossCheck:
     """Two figures that should be one.
 
     Attributes:
@@ -60,7 +60,7 @@ class Finding:
     rest_w: float
     rest_noise_w: float
     load_w: float
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[CrossCheck, ...]
     faults: tuple[str, ...]
     unchecked: str
 
@@ -81,7 +81,7 @@ class Check:
     """
 
     findings: tuple[Finding, ...]
-    spent: Energy
+    spent: EnergyByDomain
     elapsed_s: float
 
     @property

@@ -124,7 +124,7 @@ class Neighbours:
         return f"{', '.join(sorted(shared))} {verb} with the ecoml process {pid}: {part} is claimed here"
 
 
-class Shared:
+class SharedGauge:
     """A gauge of the whole host, of which each of the processes that meter it claims its part; fulfils `Gauge`."""
 
     def __init__(self, gauge: Gauge, neighbours: Neighbours) -> None:

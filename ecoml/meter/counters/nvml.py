@@ -17,7 +17,7 @@ from ecoml.energy import Provenance
 from ecoml.meter.base import Source
 from ecoml.meter.counters.device import ask, device_state, text
 from ecoml.meter.repair.counter import Counter, PowerIntegral
-from ecoml.meter.repair.gauge import Found, Gauge
+from ecoml.meter.repair.gauge import FoundGauges, Gauge
 from ecoml.meter.repair.sensor import Sensor
 from ecoml.meter.repair.ticks import Ticks
 
@@ -51,7 +51,7 @@ _SHADOWED = (
 
 def find_gpus(
     root: Path, nvml: Any | None, now_s: float, gpus: Collection[int] | None = None
-) -> tuple[Found, Callable[[], None]]:
+) -> tuple[FoundGauges, Callable[[], None]]:
     """GPUs this process may use, and what ends the use of NVML."""
     note = ""
     if nvml is None and root == Path("/"):
@@ -69,7 +69,7 @@ def find_gpus(
     except Exception as error:
         return _without(root, gpus, "; ".join(filter(None, [_no_nvml(error), note]))), _nothing
 
-    found = Found([], [], {})
+    found = FoundGauges([], [], {})
     setting = os.environ.get("CUDA_VISIBLE_DEVICES")
     visible = list(range(count)) if setting is None else gpus_left_by(nvml, count, setting)
     if setting is not None and re.match(r"\s*\d", setting) and not order_is_certain(nvml, count):
@@ -92,7 +92,7 @@ def find_gpus(
     return found, lambda: ask(nvml, "nvmlShutdown")
 
 
-def _add(found: Found, nvml: Any, index: int, now_s: float, note: str) -> None:
+def _add(found: FoundGauges, nvml: Any, index: int, now_s: float, note: str) -> None:
     domain = f"gpu:{index}"
     try:
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
@@ -115,11 +115,11 @@ def _add(found: Found, nvml: Any, index: int, now_s: float, note: str) -> None:
     found.sources.append(Source(name, domain, gauge.provenance, True, True, "; ".join(parts), note))
 
 
-def _add_idle(found: Found, index: int, why: str) -> None:
+def _add_idle(found: FoundGauges, index: int, why: str) -> None:
     found.sources.append(Source(_ENERGY, f"gpu:{index}", Provenance.MEASURED, True, False, _COVERS, why))
 
 
-def _add_unseen(found: Found, domain: str, why: str) -> None:
+def _add_unseen(found: FoundGauges, domain: str, why: str) -> None:
     found.unseen[domain] = f"{domain} cannot be read: {why}"
     found.sources.append(Source(_ENERGY, domain, Provenance.MISSING, False, False, _COVERS, why))
 
@@ -162,9 +162,9 @@ def _covers_cpu(nvml: Any, handle: Any) -> bool:
     return shown and re.search(r"\bGB\d{3}|Grace", name) is not None
 
 
-def _without(root: Path, gpus: Collection[int] | None, why: str) -> Found:
+def _without(root: Path, gpus: Collection[int] | None, why: str) -> FoundGauges:
     """What is found without NVML: GPUs that the driver shows stay unseen, and are named."""
-    found = Found([], [], {})
+    found = FoundGauges([], [], {})
     cards = _cards(root) if os.environ.get("CUDA_VISIBLE_DEVICES") != "" else []
     cards = [card for card in cards if gpus is None or card in gpus]
     for card in cards:

@@ -17,7 +17,7 @@ from ecoml.meter.counters.powercap import EnergyFile, Zone, find_zones
 from ecoml.meter.counters.pyrapl import PyRapl
 from ecoml.meter.repair.counter import Counter
 from ecoml.meter.repair.dies import Dies
-from ecoml.meter.repair.gauge import Found, Gauge
+from ecoml.meter.repair.gauge import FoundGauges, Gauge
 from ecoml.meter.repair.sensor import Sensor
 from ecoml.meter.repair.ticks import Ticks
 
@@ -55,7 +55,7 @@ _REMEDY_DRIVER = (
 )
 
 
-def find_rapl(root: Path, now_s: float, container: str | None = None) -> Found:
+def find_rapl(root: Path, now_s: float, container: str | None = None) -> FoundGauges:
     """RAPL counters below a root.
 
     Args:
@@ -93,7 +93,7 @@ def find_rapl(root: Path, now_s: float, container: str | None = None) -> Found:
             Source(_NAMES[kind], domain, Provenance.MEASURED, not isinstance(gauge, str), used, covers, remedy)
         )
     sources += [_repeated(zone) for zone in found.repeated]
-    return Found(gauges, sources, unseen)
+    return FoundGauges(gauges, sources, unseen)
 
 
 def _open(root: Path, dies: list[Zone], now_s: float) -> Sensor | Dies | str:

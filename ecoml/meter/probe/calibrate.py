@@ -32,7 +32,7 @@ Load = Callable[[int], AbstractContextManager[Callable[[], float]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class LoadPoint:
     """One window.
 
     Attributes:
@@ -65,7 +65,7 @@ class Calibration:
     idle_uncertainty_w: float
     busy_uncertainty_w: float
     residual: float
-    points: tuple[Point, ...]
+    points: tuple[LoadPoint, ...]
     domains: tuple[str, ...]
 
 
@@ -107,7 +107,9 @@ def calibrate(
         if any(part.provenance is not Provenance.MEASURED for part in parts):
             raise MeterError(f"the counters failed meanwhile, and nothing was calibrated: {' '.join(energy.gaps)}")
         power_w = sum(part.energy_j for part in parts) / elapsed_s
-        points.append(Point(busy, spent_s / elapsed_s, power_w, sum(part.uncertainty_j for part in parts) / elapsed_s))
+        points.append(
+            LoadPoint(busy, spent_s / elapsed_s, power_w, sum(part.uncertainty_j for part in parts) / elapsed_s)
+        )
     return _fit(points, cpus, domains)
 
 
@@ -127,7 +129,7 @@ def processor_domains(meter: Meter) -> tuple[str, ...]:
     return domains
 
 
-def _fit(points: Sequence[Point], cpus: int, domains: tuple[str, ...]) -> Calibration:
+def _fit(points: Sequence[LoadPoint], cpus: int, domains: tuple[str, ...]) -> Calibration:
     count = len(points)
     mean_u = sum(point.busy_cpus for point in points) / count
     spread = sum((point.busy_cpus - mean_u) ** 2 for point in points)

@@ -25,9 +25,9 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from ecoml.energy import Energy, Provenance
+from ecoml.energy import EnergyByDomain, Provenance
 from ecoml.meter.base import Meter, Source
-from ecoml.meter.counters.finding import Check, Comparison, Finding
+from ecoml.meter.counters.finding import Check, CrossCheck, Finding
 from ecoml.meter.counters.nvml import AVERAGED_S
 from ecoml.meter.counters.nvml import GAIN as BOARD_GAIN
 from ecoml.meter.probe.load import busy_cpus, busy_gpus
@@ -49,7 +49,7 @@ Load = Callable[[], AbstractContextManager[Callable[[], float]]]
 class _Busy:
     """One window under load; `boards`: domain → joules of its power, integrated, and how far they may have shifted."""
 
-    energy: Energy
+    energy: EnergyByDomain
     elapsed_s: float
     cpu_s: float
     boards: Mapping[str, tuple[float, float]]
@@ -113,7 +113,7 @@ class Probe:
             self._sleep(LOOK_STEP_S)
         return ticks
 
-    def _window(self, seconds: float) -> tuple[Energy, float]:
+    def _window(self, seconds: float) -> tuple[EnergyByDomain, float]:
         window, start_s = self._meter.window(), self._clock()
         self._sleep(seconds)
         return window.lap(), self._clock() - start_s
@@ -135,7 +135,7 @@ class Probe:
         return _Busy(energy, end_s - start_s, cpu_s() - before_s, integrals)
 
     def _finding(
-        self, source: Source, ticks: _Ticks | None, rest: list[tuple[Energy, float]], once: _Busy, twice: _Busy
+        self, source: Source, ticks: _Ticks | None, rest: list[tuple[EnergyByDomain, float]], once: _Busy, twice: _Busy
     ) -> Finding:
         domain = source.domain
         rests_w = [energy.domains[domain].energy_j / elapsed_s for energy, elapsed_s in rest]
@@ -146,11 +146,11 @@ class Probe:
             for part, busy in ((first, once), (second, twice))
             if part.provenance is Provenance.MISSING or part.energy_j <= 0
         ]
-        comparisons: list[Comparison] = []
+        comparisons: list[CrossCheck] = []
         if source.provenance is Provenance.ESTIMATED:
             one_j, two_j = (_per_cpu_second(domain, rest_w, busy) for busy in (once, twice))
             comparisons.append(
-                Comparison("a CPU second of load in either window", two_j, one_j, SAME_SHARE * abs(one_j))
+                CrossCheck("a CPU second of load in either window", two_j, one_j, SAME_SHARE * abs(one_j))
             )
             if min(one_j, two_j) <= 1e-6:
                 faults.append("no joules above rest while CPUs were kept busy: it does not see this process' CPU time")
@@ -159,13 +159,13 @@ class Probe:
             scale = twice.elapsed_s / once.elapsed_s
             within_j = second.uncertainty_j + scale * first.uncertainty_j
             what = f"{twice.elapsed_s:.3g} s of load with {once.elapsed_s:.3g} s, drawn out"
-            comparisons.append(Comparison(what, second.energy_j, scale * first.energy_j, within_j))
+            comparisons.append(CrossCheck(what, second.energy_j, scale * first.energy_j, within_j))
             unchecked = "whether its joules are true cannot be checked: there is no second source beside it"
         if source.provenance is Provenance.MEASURED and domain in twice.boards:
             board_j, drift_j = twice.boards[domain]
             within_j = second.uncertainty_j + BOARD_GAIN * board_j + drift_j
             comparisons.append(
-                Comparison("its energy counter with its power, integrated", second.energy_j, board_j, within_j)
+                CrossCheck("its energy counter with its power, integrated", second.energy_j, board_j, within_j)
             )
             unchecked = "an error that counter and power share cannot be found here"
         known = ticks if ticks is not None and source.period_s is not None else _Ticks()

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from ecoml.energy import DomainEnergy, Provenance
+from ecoml.energy import Energy, Provenance
 from ecoml.meter.base import DeviceState, Source
 
 
@@ -99,7 +99,7 @@ class Gauge(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundGauges:
     """What was found of one kind of hardware.
 
     Attributes:
@@ -115,20 +115,20 @@ class Found:
     devices: dict[str, Callable[[], DeviceState]] = field(default_factory=dict)
 
 
-def between(gauge: Gauge, first: Reading, last: Reading) -> DomainEnergy:
+def between(gauge: Gauge, first: Reading, last: Reading) -> Energy:
     """Energy of a gauge between two of its readings; `missing` where nothing was read after the first."""
     energy_j = last.energy_j - first.energy_j
     common_j = gauge.gain * energy_j + (last.doubt_j - first.doubt_j) + abs(last.undecided_j - first.undecided_j)
     unseen = last.failing and (last.seen == first.seen or energy_j == 0.0)
     provenance = Provenance.MISSING if unseen else gauge.provenance
     if last is first:
-        return DomainEnergy(energy_j, common_j, provenance)
+        return Energy(energy_j, common_j, provenance)
     seconds = last.at_s - first.at_s
     possible_j = max(energy_j, last.max_power_w * seconds - energy_j) if seconds > 0 else math.inf
     # Not cut to what is possible: what was late at the opening of a short lap is still late in the laps joined to it.
     opening_j, closing_j = _late_j(first, last), _late_j(last, last)
     edge_j = min(opening_j + closing_j, possible_j)
-    return DomainEnergy(energy_j, common_j + edge_j, provenance, edge_j, opening_j, closing_j)
+    return Energy(energy_j, common_j + edge_j, provenance, edge_j, opening_j, closing_j)
 
 
 def _late_j(edge: Reading, last: Reading) -> float:

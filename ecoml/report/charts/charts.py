@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
-from ecoml.report.charts.drawing import SI_LABELS, Drawing, Record, Style, accuracy_y, finish, layer_of, log_x
+from ecoml.report.charts.drawing import SI_LABELS, Drawing, Record, Style, finish, layer_of, log_x, score_y
 
 
 def front_chart(
@@ -22,7 +22,7 @@ def front_chart(
     """Accuracy against a trial's energy: all points faint, the front as steps, the recommended one marked.
 
     Args:
-        points: `trial`, `energy_j` > 0, `accuracy`, and the fields of `tips`.
+        points: `trial`, `energy_j` > 0, `score`, and the fields of `tips`.
         front: The same, cheapest first.
         recommended: The one of `front` to mark.
         tips: What the tooltip shows: field → title.
@@ -31,7 +31,7 @@ def front_chart(
     """
     everything = [*points, *front]
     x = log_x(everything, f"Energy of the trial, J ({source}, log scale)")
-    y = accuracy_y(everything)
+    y = score_y(everything)
     tooltip = [alt.Tooltip(f"{field}:N", title=title) for field, title in tips.items()]
     hover = alt.selection_point(name="hover", fields=["trial"], on="pointerover", empty=False)
     # The page sets it: a selection of vega's own could not be made from the keyboard.
@@ -89,10 +89,10 @@ def progress_chart(
     """Best accuracy so far against what the whole search had spent.
 
     Args:
-        steps: `spent_j`, `accuracy` and the fields of `tips`, at each improvement.
+        steps: `spent_j`, `score` and the fields of `tips`, at each improvement.
         budget_j: Drawn as a line, where it is finite.
         spent_j: Where the search stands now.
-        diminishing: `spent_j` and `accuracy` of the point of diminishing returns.
+        diminishing: `spent_j` and `score` of the point of diminishing returns.
         tips: What the tooltip shows: field → title.
         source: Provenance of the energies, in a word.
         style: Colours and size.
@@ -104,7 +104,7 @@ def progress_chart(
         scale=alt.Scale(domain=[0, end_j], nice=False),
         axis=alt.Axis(labelExpr=SI_LABELS, tickCount=6, labelOverlap=True),
     )
-    y = accuracy_y(steps, title="Best validation accuracy so far")
+    y = score_y(steps, title="Best validation accuracy so far")
     line = [*steps, {"spent_j": spent_j, "accuracy": steps[-1]["accuracy"]}] if steps else []
     layers = [
         layer_of(line).mark_line(interpolate="step-after", color=style.accent, strokeWidth=2).encode(x=x, y=y),
@@ -139,12 +139,12 @@ def learning_chart(curves: Sequence[Record], *, source: str, style: Style) -> Dr
     """Learning curves against the joules of their own trial; those on the front stand out.
 
     Args:
-        curves: `trial`, `step`, `energy_j` > 0, `accuracy`, `energy`, `share` (both in words), `front` (bool).
+        curves: `trial`, `step`, `energy_j` > 0, `score`, `energy`, `share` (both in words), `front` (bool).
         source: Provenance of the energies, in a word.
         style: Colours and size.
     """
     x = log_x(curves, f"Energy of the trial, J ({source}, log scale)")
-    y = accuracy_y(curves)
+    y = score_y(curves)
     tooltip = [
         alt.Tooltip("trial:N", title="trial"),
         alt.Tooltip("step:N", title="step"),

@@ -108,13 +108,13 @@ def search_x(horizon_j: float, source: str) -> alt.X:
     )
 
 
-def accuracy_y(records: Sequence[Record], title: str = "Validation accuracy", form: str = ".1~%") -> alt.Y:
-    accuracies = [record["accuracy"] for record in records] or [0.0, 1.0]
-    margin = max(0.06 * (max(accuracies) - min(accuracies)), 0.004)
+def score_y(records: Sequence[Record], title: str = "Validation accuracy", form: str = ".1~%") -> alt.Y:
+    scores = [record["accuracy"] for record in records] or [0.0, 1.0]
+    margin = max(0.06 * (max(scores) - min(scores)), 0.004)
     return alt.Y(
         "accuracy:Q",
         title=title,
-        scale=alt.Scale(domain=[max(0.0, min(accuracies) - margin), max(accuracies) + margin], nice=False),
+        scale=alt.Scale(domain=[max(0.0, min(scores) - margin), max(scores) + margin], nice=False),
         axis=alt.Axis(format=form, tickCount=6),
     )
 

@@ -76,9 +76,9 @@ def importances(trials: Sequence[Trial], steps: str) -> tuple[Importance | Untol
     if len(measured) < least:
         few = Untold(f"{len(measured)} measured trials are too few for {len(columns)} parameters: {least} are needed")
         return few, few
-    accuracies = np.array([trial.curve[-1].accuracy for trial in measured])
+    scores = np.array([trial.curve[-1].score for trial in measured])
     energies = np.array([math.log(trial.curve[-1].energy_j) for trial in measured])
-    return _importance(columns, accuracies), _importance(columns, energies)
+    return _importance(columns, scores), _importance(columns, energies)
 
 
 def _importance(columns: Mapping[str, NDArray[np.float64]], outcome: NDArray[np.float64]) -> Importance | Untold:
@@ -140,4 +140,4 @@ def _column(values: Sequence[Any]) -> NDArray[np.float64]:
 
 
 def _usable(point: Point) -> bool:
-    return math.isfinite(point.accuracy) and point.energy_j > 0
+    return math.isfinite(point.score) and point.energy_j > 0

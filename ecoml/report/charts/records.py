@@ -109,9 +109,9 @@ def curve_records(result: Result) -> Thinned:
             {
                 "trial": trial.number,
                 "step": point.step,
-                "accuracy": point.accuracy,
+                "accuracy": point.score,
                 "energy_j": point.energy_j,
-                "share": percent(point.accuracy),
+                "share": percent(point.score),
                 "energy": _energy(point),
                 "front": trial.number in on_front,
             }
@@ -128,15 +128,15 @@ def progress_records(result: Result) -> list[Record]:
     records: list[Record] = []
     best = -math.inf
     for entry in result.progress:
-        if entry.accuracy > best:
-            best = entry.accuracy
+        if entry.score > best:
+            best = entry.score
             records.append(
                 {
                     "trial": entry.trial,
                     "step": entry.step,
-                    "accuracy": entry.accuracy,
+                    "accuracy": entry.score,
                     "spent_j": entry.spent_j,
-                    "share": percent(entry.accuracy),
+                    "share": percent(entry.score),
                     "spent": f"{format_energy(entry.spent_j)} ({entry.provenance})",
                 }
             )
@@ -145,7 +145,7 @@ def progress_records(result: Result) -> list[Record]:
 
 def drawable(point: Point) -> bool:
     """Whether it has a place on a logarithmic energy axis."""
-    return math.isfinite(point.accuracy) and math.isfinite(point.energy_j) and point.energy_j > 0
+    return math.isfinite(point.score) and math.isfinite(point.energy_j) and point.energy_j > 0
 
 
 def _histories(result: Result) -> dict[int, str]:
@@ -158,10 +158,10 @@ def _point_record(trial: Trial, point: Point, names: Collection[str], how: Mappi
     return {
         "trial": trial.number,
         "step": point.step,
-        "accuracy": point.accuracy,
+        "accuracy": point.score,
         "energy_j": point.energy_j,
-        "share": percent(point.accuracy),
-        "test": "–" if trial.test_accuracy is None else percent(trial.test_accuracy),
+        "share": percent(point.score),
+        "test": "–" if trial.test_score is None else percent(trial.test_score),
         "energy": _energy(point),
         "how": how[trial.number],
         "config": config_text(trial.config, names),

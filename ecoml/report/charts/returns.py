@@ -26,19 +26,19 @@ class Stretch:
     Attributes:
         from_j: Joules spent at its beginning.
         to_j: Joules spent at its end.
-        from_accuracy: Best accuracy at its beginning.
-        to_accuracy: Best accuracy at its end.
+        from_score: Best accuracy at its beginning.
+        to_score: Best accuracy at its end.
     """
 
     from_j: float
     to_j: float
-    from_accuracy: float
-    to_accuracy: float
+    from_score: float
+    to_score: float
 
     @property
     def points_per_kwh(self) -> float:
         """Percentage points of accuracy per kWh."""
-        return 100 * (self.to_accuracy - self.from_accuracy) / (self.to_j - self.from_j) * J_PER_KWH
+        return 100 * (self.to_score - self.from_score) / (self.to_j - self.from_j) * J_PER_KWH
 
 
 def stretches(steps: Sequence[tuple[float, float]], end_j: float) -> list[Stretch]:
@@ -65,7 +65,7 @@ def stretches(steps: Sequence[tuple[float, float]], end_j: float) -> list[Stretc
 def diminishing_from(pieces: Sequence[Stretch]) -> Stretch | None:
     """The first stretch that gains less per joule than the whole does; None if the search gained nothing, or if it
     gained evenly to its end."""
-    if not pieces or pieces[-1].to_accuracy <= pieces[0].from_accuracy:
+    if not pieces or pieces[-1].to_score <= pieces[0].from_score:
         return None
     whole = overall(pieces)
     return next((piece for piece in pieces if piece.points_per_kwh < whole.points_per_kwh * (1 - 1e-9)), None)
@@ -73,7 +73,7 @@ def diminishing_from(pieces: Sequence[Stretch]) -> Stretch | None:
 
 def overall(pieces: Sequence[Stretch]) -> Stretch:
     """From the beginning of the first to the end of the last."""
-    return Stretch(pieces[0].from_j, pieces[-1].to_j, pieces[0].from_accuracy, pieces[-1].to_accuracy)
+    return Stretch(pieces[0].from_j, pieces[-1].to_j, pieces[0].from_score, pieces[-1].to_score)
 
 
 def _rises(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:

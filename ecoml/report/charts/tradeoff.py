@@ -22,14 +22,14 @@ WITHIN_POINTS = (1, 2)
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Saving:
     """A point of the front that is cheaper than the most accurate one.
 
     Attributes:
         trial: Its number.
         step: How long it was trained.
         energy_j: Joules of its training.
-        accuracy: Its validation accuracy.
+        score: Its validation accuracy.
         saved: Share of the most accurate one's energy that it saves.
         lost: What it is less accurate, as a share.
     """
@@ -37,7 +37,7 @@ class Choice:
     trial: int
     step: int
     energy_j: float
-    accuracy: float
+    score: float
     saved: float
     lost: float
 
@@ -48,7 +48,7 @@ class Half:
 
     trainings: int
     energy_j: float
-    accuracy: float
+    score: float
     best: float
 
 
@@ -66,15 +66,15 @@ class Tradeoff:
         step_name: What a step of a training is called.
     """
 
-    best: Choice
-    within: dict[int, Choice]
-    half: Choice | None
+    best: Saving
+    within: dict[int, Saving]
+    half: Saving | None
     cheaper: Half | None
     dearer: Half | None
     provenance: Provenance
     step_name: str = "step"
 
-    def which(self, choice: Choice) -> str:
+    def which(self, choice: Saving) -> str:
         """`trial 3 after 2 epochs`."""
         return f"trial {choice.trial} after {choice.step} {self.step_name}{'' if choice.step == 1 else 's'}"
 
@@ -98,10 +98,10 @@ def advice(tradeoff: Tradeoff) -> Iterator[str]:
     """The trade-off in sentences."""
     best, source = tradeoff.best, tradeoff.provenance
     yield (
-        f"The most accurate training, {tradeoff.which(best)}, reaches {_percent(best.accuracy)} for"
+        f"The most accurate training, {tradeoff.which(best)}, reaches {_percent(best.score)} for"
         f" {format_energy(best.energy_j)} ({source})."
     )
-    told: Choice | None = None
+    told: Saving | None = None
     for points, choice in tradeoff.within.items():
         what = f"Within {points} percentage point{'s' if points > 1 else ''} of it"
         if (choice.trial, choice.step) == (best.trial, best.step):
@@ -110,7 +110,7 @@ def advice(tradeoff: Tradeoff) -> Iterator[str]:
             yield f"{what} nothing is cheaper than that."
         else:
             yield (
-                f"{what} the cheapest is {tradeoff.which(choice)}: {_percent(choice.accuracy)} for"
+                f"{what} the cheapest is {tradeoff.which(choice)}: {_percent(choice.score)} for"
                 f" {format_energy(choice.energy_j)}, {choice.saved:.0%} less."
             )
         told = choice
@@ -120,14 +120,14 @@ def advice(tradeoff: Tradeoff) -> Iterator[str]:
         half = tradeoff.half
         yield (
             f"Half the energy costs {100 * half.lost:.2f} points: {tradeoff.which(half)} reaches"
-            f" {_percent(half.accuracy)}"
+            f" {_percent(half.score)}"
             f" for {format_energy(half.energy_j)}."
         )
     if tradeoff.cheaper is not None and tradeoff.dearer is not None:
         yield (
             f"The dearer half of the trainings (E+) took {format_energy(tradeoff.dearer.energy_j)} each at"
-            f" {_percent(tradeoff.dearer.accuracy)} on average, the cheaper half (E−)"
-            f" {format_energy(tradeoff.cheaper.energy_j)} at {_percent(tradeoff.cheaper.accuracy)} ({source})."
+            f" {_percent(tradeoff.dearer.score)} on average, the cheaper half (E−)"
+            f" {format_energy(tradeoff.cheaper.energy_j)} at {_percent(tradeoff.cheaper.score)} ({source})."
         )
 
 
@@ -137,20 +137,20 @@ def tradeoff_dict(tradeoff: Tradeoff) -> dict[str, Any]:
 
 
 def _cheapest(front: Sequence[Trial], below: float) -> Trial:
-    enough = (front[-1].accuracy or 0.0) - below - 1e-12
-    return next(trial for trial in front if (trial.accuracy or 0.0) >= enough)
+    enough = (front[-1].score or 0.0) - below - 1e-12
+    return next(trial for trial in front if (trial.score or 0.0) >= enough)
 
 
-def _choice(trial: Trial, best: Trial) -> Choice:
-    accuracy, most = trial.accuracy or 0.0, best.accuracy or 0.0
+def _choice(trial: Trial, best: Trial) -> Saving:
+    score, most = trial.score or 0.0, best.score or 0.0
     saved = 1 - trial.energy_j / best.energy_j if best.energy_j else 0.0
-    return Choice(trial.number, trial.step, trial.energy_j, accuracy, saved, most - accuracy)
+    return Saving(trial.number, trial.step, trial.energy_j, score, saved, most - score)
 
 
 def _half(trials: Sequence[Trial]) -> Half:
-    accuracies = [trial.curve[-1].accuracy for trial in trials]
-    return Half(len(trials), fmean(trial.energy_j for trial in trials), fmean(accuracies), max(accuracies))
+    scores = [trial.curve[-1].score for trial in trials]
+    return Half(len(trials), fmean(trial.energy_j for trial in trials), fmean(scores), max(scores))
 
 
-def _percent(accuracy: float) -> str:
-    return f"{100 * accuracy:.2f} %"
+def _percent(score: float) -> str:
+    return f"{100 * score:.2f} %"

@@ -30,19 +30,19 @@ class Html(str):
     __slots__ = ()
 
 
-class Figure(NamedTuple):
+class Sortable(NamedTuple):
     """A figure in a table that sorts: what is shown, and the number it stands for (None: below all numbers)."""
 
     shown: str | Html | None
     value: float | None
 
 
-Cell = str | Html | Figure | None
+Cell = str | Html | Sortable | None
 
 
 def text(value: Cell) -> Html:
     """Markup of a value: text is escaped, nothing is a dash."""
-    if isinstance(value, Figure):
+    if isinstance(value, Sortable):
         return text(value.shown)
     if isinstance(value, Html):
         return value
@@ -85,7 +85,7 @@ def table(
         caption: What the table shows.
         numeric: Indices of the columns that hold figures.
         names: How many columns name the rows.
-        sortable: Whether the reader can sort it by any column: by `Figure.value`, or as text.
+        sortable: Whether the reader can sort it by any column: by `Sortable.value`, or as text.
     """
     right = set(numeric)
 
@@ -93,7 +93,7 @@ def table(
         return ' class="figure"' if column in right else ""
 
     def cell(column: int, value: Cell) -> str:
-        key = f' data-value="{value.value!r}"' if isinstance(value, Figure) and value.value is not None else ""
+        key = f' data-value="{value.value!r}"' if isinstance(value, Sortable) and value.value is not None else ""
         tag, scope = ("th", ' scope="row"') if column < names else ("td", "")
         return f"<{tag}{scope}{css(column)}{key}>{text(value)}</{tag}>"
 

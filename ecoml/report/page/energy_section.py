@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ecoml.energy import J_PER_KWH, DomainEnergy, Provenance, format_energy, format_figure, format_kwh
+from ecoml.energy import J_PER_KWH, Energy, Provenance, format_energy, format_figure, format_kwh
 from ecoml.report.page.document import Cell, Html, element, facts, percent, section, table, text
 from ecoml.run.result import EnergyAccount
 
@@ -119,7 +119,7 @@ def _told(heading: str, sentences: Iterable[str]) -> Html | None:
     return Html(f'<div class="warning"><p>{text(heading)}</p><ul>{listed}</ul></div>') if listed else None
 
 
-def _figure(energy: DomainEnergy) -> str:
+def _figure(energy: Energy) -> str:
     return f"{format_figure(energy.energy_j, energy.uncertainty_j, energy.provenance)}, {energy.provenance}"
 
 

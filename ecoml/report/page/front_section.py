@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ecoml.report.charts.records import POINT_TIPS, config_text, front_records, point_records, varying
 from ecoml.report.charts.tradeoff import advice, tradeoff_of
 from ecoml.report.format import left_out, plus_minus, source_of, steps_title
-from ecoml.report.page.document import Cell, Figure, Html, chart, element, percent, section, table
+from ecoml.report.page.document import Cell, Html, Sortable, chart, element, percent, section, table
 from ecoml.run.result import Result
 from ecoml.trial import Trial
 
@@ -59,11 +59,11 @@ def _front_table(result: Result) -> Html:
     names = varying(result.trials)
     rows: list[list[Cell]] = [
         [
-            Figure(Html(f'<span id="point-{trial.number}-{trial.step}">{trial.number}</span>'), trial.number),
-            Figure(f"{trial.step}", trial.step),
-            Figure(_accuracy(result, trial), trial.accuracy),
-            Figure(None if trial.test_accuracy is None else percent(trial.test_accuracy), trial.test_accuracy),
-            Figure(plus_minus(trial.energy_j, trial.curve[-1].uncertainty_j, trial.provenance), trial.energy_j),
+            Sortable(Html(f'<span id="point-{trial.number}-{trial.step}">{trial.number}</span>'), trial.number),
+            Sortable(f"{trial.step}", trial.step),
+            Sortable(_score(result, trial), trial.score),
+            Sortable(None if trial.test_score is None else percent(trial.test_score), trial.test_score),
+            Sortable(plus_minus(trial.energy_j, trial.curve[-1].uncertainty_j, trial.provenance), trial.energy_j),
             trial.provenance.value,
             element("span", config_text(trial.config, names), "config"),
         ]
@@ -74,8 +74,8 @@ def _front_table(result: Result) -> Html:
     return table(header, rows, caption=caption, numeric=(1, 2, 3, 4), sortable=True)
 
 
-def _accuracy(result: Result, trial: Trial) -> Html | str:
-    shown = percent(trial.accuracy or 0.0)
+def _score(result: Result, trial: Trial) -> Html | str:
+    shown = percent(trial.score or 0.0)
     chosen = result.recommended
     if chosen is not None and (trial.number, trial.step) == (chosen.number, chosen.step):
         return Html(f'<span class="chosen">{shown} <span aria-label="recommended">◆</span></span>')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ecoml.report.charts.importance import Importance, Untold, importances
-from ecoml.report.page.document import Cell, Figure, Html, element, percent, section, table
+from ecoml.report.page.document import Cell, Html, Sortable, element, percent, section, table
 from ecoml.run.result import Result
 
 
@@ -11,16 +11,16 @@ def importance_section(result: Result) -> Html | None:
     """A table of parameters with their shares for accuracy and for energy; None without a measurement."""
     if not result.front:
         return None
-    accuracy, energy = importances(result.trials, f"{result.step_name}s trained")
-    told = [(title, found) for title, found in _titled(accuracy, energy) if isinstance(found, Importance)]
+    score, energy = importances(result.trials, f"{result.step_name}s trained")
+    told = [(title, found) for title, found in _titled(score, energy) if isinstance(found, Importance)]
     untold = [
         f"What decides the {title} cannot be told: {found.why}."
-        for title, found in _titled(accuracy, energy)
+        for title, found in _titled(score, energy)
         if isinstance(found, Untold)
     ]
     if not told:
-        both = accuracy == energy and isinstance(accuracy, Untold)
-        texts = [f"That cannot be told here: {accuracy.why}."] if both and isinstance(accuracy, Untold) else untold
+        both = score == energy and isinstance(score, Untold)
+        texts = [f"That cannot be told here: {score.why}."] if both and isinstance(score, Untold) else untold
         return section("importance", "What mattered", *(element("p", text) for text in texts))
     names = dict.fromkeys(name for _, found in told for name in found.shares)
     ranked = sorted(names, key=lambda name: -max(found.shares[name] for _, found in told))
@@ -47,14 +47,14 @@ def importance_section(result: Result) -> Html | None:
 
 
 def _titled(
-    accuracy: Importance | Untold, energy: Importance | Untold
+    score: Importance | Untold, energy: Importance | Untold
 ) -> tuple[tuple[str, Importance | Untold], tuple[str, Importance | Untold]]:
-    return ("accuracy", accuracy), ("energy", energy)
+    return ("accuracy", score), ("energy", energy)
 
 
-def _share(found: Importance, name: str) -> Figure:
+def _share(found: Importance, name: str) -> Sortable:
     share, spread = found.shares[name], found.spread[name]
     bar = f'<span class="share" style="--share:{min(1.0, share):.3f}" aria-hidden="true"></span>'
     faint = " none" if share <= spread else ""
     words = f'<span class="amount{faint}">{percent(share, 0)} ± {100 * spread:.0f}</span>'
-    return Figure(Html(bar + words), share)
+    return Sortable(Html(bar + words), share)

@@ -91,14 +91,14 @@ def headline(result: Result) -> str:
     energy = result.energy
     budget = f"{format_energy(energy.total_j)} of {format_energy(energy.budget_j)}, {energy.provenance}"
     best = result.recommended
-    if best is None or best.accuracy is None:
+    if best is None or best.score is None:
         failed = sum(trial.failure is not None for trial in result.trials)
         what = "no trial was started" if not result.trials else "no trial was measured"
         failures = f" ({failed} of {len(result.trials)} failed)" if failed else ""
         return f"Nothing to recommend: {what}{failures}; the search used {budget}"
-    tested = "" if best.test_accuracy is None else f" ({percent(best.test_accuracy)} on the test set)"
+    tested = "" if best.test_score is None else f" ({percent(best.test_score)} on the test set)"
     return (
-        f"Trial {best.number} after {steps_of(result, best.step)} reaches {percent(best.accuracy)} validation accuracy"
+        f"Trial {best.number} after {steps_of(result, best.step)} reaches {percent(best.score)} validation accuracy"
         f"{tested} for {format_energy(best.energy_j)} of training; the search used {budget}"
     )
 
@@ -135,9 +135,9 @@ def _value(value: object) -> str:
 
 
 def _given_up(best: Trial, most_accurate: Trial) -> str:
-    assert best.accuracy is not None
-    assert most_accurate.accuracy is not None
-    points = 100 * (most_accurate.accuracy - best.accuracy)
+    assert best.score is not None
+    assert most_accurate.score is not None
+    points = 100 * (most_accurate.score - best.score)
     return (
         f" The most accurate, trial {most_accurate.number}, is {points:.2f} percentage points better and takes"
         f" {most_accurate.energy_j / best.energy_j:.2f} times the energy ({format_energy(most_accurate.energy_j)},"

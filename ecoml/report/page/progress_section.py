@@ -54,7 +54,7 @@ def progress_drawing(result: Result, style: Style) -> Drawing:
         progress_records(result),
         budget_j=result.energy.budget_j,
         spent_j=result.energy.total_j,
-        diminishing=None if knee is None else {"spent_j": knee.from_j, "accuracy": knee.from_accuracy},
+        diminishing=None if knee is None else {"spent_j": knee.from_j, "accuracy": knee.from_score},
         tips=PROGRESS_TIPS,
         source=result.energy.provenance.value,
         style=style,
@@ -67,7 +67,7 @@ def _pieces(result: Result) -> list[Stretch]:
 
 
 def _verdict(pieces: list[Stretch], knee: Stretch | None, source: Provenance) -> str:
-    if not pieces or overall(pieces).to_accuracy <= overall(pieces).from_accuracy:
+    if not pieces or overall(pieces).to_score <= overall(pieces).from_score:
         return "No measurement was better than the first one: all energy after it bought no accuracy."
     whole = overall(pieces)
     if knee is None:
@@ -75,12 +75,12 @@ def _verdict(pieces: list[Stretch], knee: Stretch | None, source: Provenance) ->
             f"Accuracy rose evenly to the end, by {_gain(whole)} a kWh ({source}): more energy may well have"
             " bought more of it."
         )
-    after = Stretch(knee.from_j, whole.to_j, knee.from_accuracy, whole.to_accuracy)
+    after = Stretch(knee.from_j, whole.to_j, knee.from_score, whole.to_score)
     return (
         f"The point of diminishing returns is {format_energy(knee.from_j)} ({source}): by then the search had"
-        f" reached {percent(knee.from_accuracy)}, and each kWh after it bought {_gain(after)} on average, against"
+        f" reached {percent(knee.from_score)}, and each kWh after it bought {_gain(after)} on average, against"
         f" {_gain(whole)} over the whole search. {percent(1 - knee.from_j / whole.to_j, 0)} of the energy was spent"
-        f" beyond it, for {_points(whole.to_accuracy - knee.from_accuracy)}."
+        f" beyond it, for {_points(whole.to_score - knee.from_score)}."
     )
 
 
@@ -95,11 +95,11 @@ def _improvements(result: Result) -> Html:
 
 def _targets(result: Result) -> Html:
     spent_j = [entry.spent_j for entry in result.progress]
-    accuracies = [entry.accuracy for entry in result.progress]
+    scores = [entry.score for entry in result.progress]
     source = result.energy.provenance.value
     by_energy: dict[float, list[Cell]] = {}  # of targets reached at once, the highest says it all
     for target in TARGETS:
-        to_target_j = energy_to_target(spent_j, accuracies, target)
+        to_target_j = energy_to_target(spent_j, scores, target)
         if to_target_j == float("inf"):
             by_energy[to_target_j] = [
                 percent(target),
@@ -109,7 +109,7 @@ def _targets(result: Result) -> Html:
                 source,
             ]
             break
-        cheapest = next(trial for trial in result.front if (trial.accuracy or 0.0) >= target - 1e-12)
+        cheapest = next(trial for trial in result.front if (trial.score or 0.0) >= target - 1e-12)
         by_energy[to_target_j] = [
             percent(target),
             format_energy(to_target_j),
@@ -126,7 +126,7 @@ def _returns(pieces: list[Stretch], source: Provenance) -> Html:
     rows = [
         [
             f"{format_energy(piece.from_j)} to {format_energy(piece.to_j)}",
-            f"{percent(piece.from_accuracy)} to {percent(piece.to_accuracy)}",
+            f"{percent(piece.from_score)} to {percent(piece.to_score)}",
             _gain(piece),
             source.value,
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ecoml.report.charts.records import config_text, varying
 from ecoml.report.format import left_out, plus_minus, steps_title
-from ecoml.report.page.document import Cell, Figure, Html, element, join, percent, section, table
+from ecoml.report.page.document import Cell, Html, Sortable, element, join, percent, section, table
 from ecoml.report.page.histories import history, visits
 from ecoml.run.result import Result
 from ecoml.trial import Trial, TrialState
@@ -21,7 +21,7 @@ def trials_section(result: Result) -> Html | None:
     times = visits([entry.trial for entry in result.progress])
     note = None
     if len(shown) > MOST_ROWS:
-        ranked = sorted(shown, key=lambda trial: -1.0 if trial.accuracy is None else trial.accuracy, reverse=True)
+        ranked = sorted(shown, key=lambda trial: -1.0 if trial.score is None else trial.score, reverse=True)
         shown = tuple(sorted(ranked[:MOST_ROWS], key=lambda trial: trial.number))
         note = element(
             "p",
@@ -30,12 +30,12 @@ def trials_section(result: Result) -> Html | None:
         )
     rows: list[list[Cell]] = [
         [
-            Figure(f"{trial.number}", trial.number),
+            Sortable(f"{trial.number}", trial.number),
             history(trial, times[trial.number]),
-            Figure(None if trial.accuracy is None else percent(trial.accuracy), trial.accuracy),
-            Figure(plus_minus(trial.energy_j, 0.0, trial.provenance), trial.energy_j),
+            Sortable(None if trial.score is None else percent(trial.score), trial.score),
+            Sortable(plus_minus(trial.energy_j, 0.0, trial.provenance), trial.energy_j),
             trial.provenance.value if trial.curve else None,
-            Figure(f"{trial.step}", trial.step),
+            Sortable(f"{trial.step}", trial.step),
             join([element("span", config_text(trial.config, names), "config"), _failure(trial)], separator="<br>"),
         ]
         for trial in shown

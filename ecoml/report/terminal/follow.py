@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ecoml.energy import Provenance
 from ecoml.errors import SearchFailed
-from ecoml.report.terminal.glance import SHORTEST_POWER_S, FolderSource
 from ecoml.report.terminal.progress import PlainLines
+from ecoml.report.terminal.status import SHORTEST_POWER_S, FolderStatus
 from ecoml.run.in_flight import is_written
 
 LOOK_S = 1.0
@@ -27,23 +27,23 @@ def follow(folder: Path, *, once: bool = False, sleep: Callable[[float], None] =
         RunFolderError: Not a run folder, or a newer one.
         SearchFailed: The search was cut off: nobody writes the folder any more.
     """
-    source = FolderSource(folder)
-    glance = source.glance()
-    if once and not glance.ended and glance.provenance is not Provenance.REPORTED and is_written(folder):
+    source = FolderStatus(folder)
+    status = source.status()
+    if once and not status.ended and status.provenance is not Provenance.REPORTED and is_written(folder):
         sleep(SHORTEST_POWER_S + 0.1)  # power takes two looks
-    if not once and not glance.ended:
+    if not once and not status.ended:
         try:
             _until_the_end(source, folder, sleep)
         except KeyboardInterrupt:  # ends the watching, not the search
             return
     _print(source)
-    if not source.glance().ended and not is_written(folder):
+    if not source.status().ended and not is_written(folder):
         raise SearchFailed(
             f"{folder}: the search was cut off, and no process here goes on with it; to go on: ecoml resume {folder}"
         )
 
 
-def _until_the_end(source: FolderSource, folder: Path, sleep: Callable[[float], None]) -> None:
+def _until_the_end(source: FolderStatus, folder: Path, sleep: Callable[[float], None]) -> None:
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.live import Live
@@ -53,16 +53,16 @@ def _until_the_end(source: FolderSource, folder: Path, sleep: Callable[[float], 
         with Live(console=Console(), auto_refresh=False, transient=True, vertical_overflow="crop") as screen:
             while True:
                 started = time.monotonic()
-                glance = source.glance()
-                if glance.ended or not is_written(folder):
+                status = source.status()
+                if status.ended or not is_written(folder):
                     return
-                screen.update(view(glance), refresh=True)
+                screen.update(view(status), refresh=True)
                 _rest(time.monotonic() - started, sleep)
     lines = PlainLines(source, say=lambda line: print(line, flush=True))
     while True:
         started = time.monotonic()
         lines.look()
-        if source.glance().ended or not is_written(folder):
+        if source.status().ended or not is_written(folder):
             lines.look(last=True)
             return
         _rest(time.monotonic() - started, sleep)
@@ -72,8 +72,8 @@ def _rest(took_s: float, sleep: Callable[[float], None]) -> None:
     sleep(max(LOOK_S, took_s / READING_SHARE))
 
 
-def _print(source: FolderSource) -> None:
+def _print(source: FolderStatus) -> None:
     from ecoml.report.terminal.summary import console
     from ecoml.report.terminal.view import view
 
-    console().print(view(source.glance()))
+    console().print(view(source.status()))

@@ -19,7 +19,7 @@ from ecoml.meter import Source
 from ecoml.report.terminal.words import MEANING
 
 if TYPE_CHECKING:
-    from ecoml.meter.counters.finding import Check, Comparison, Finding
+    from ecoml.meter.counters.finding import Check, CrossCheck, Finding
     from ecoml.meter.probe.calibrate import Calibration
 
 PLAIN_WIDTH = 80
@@ -96,7 +96,7 @@ def _finding_lines(finding: Finding) -> Iterator[str]:
     yield finding.unchecked
 
 
-def _comparison_line(comparison: Comparison) -> str:
+def _comparison_line(comparison: CrossCheck) -> str:
     verdict = "agrees" if comparison.agrees else "does NOT agree"
     found, against, within = (
         f"{value:.4g} {comparison.unit}" for value in (comparison.found, comparison.against, comparison.within)

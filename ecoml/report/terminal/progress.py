@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ecoml.energy import format_energy
-from ecoml.report.terminal.glance import Glance, SearchSource, Source
+from ecoml.report.terminal.status import LiveStatus, Status, StatusSource
 from ecoml.report.terminal.words import percent, steps
 from ecoml.run.result import recommend
-from ecoml.searcher.loop import Search
+from ecoml.searcher.loop import Loop
 from ecoml.trial import Trial
 
 REFRESHES_PER_S = 1.0
@@ -28,13 +28,13 @@ SHARE_OF_BUDGET = 0.1
 
 
 @contextmanager
-def show(search: Search) -> Iterator[None]:
+def show(search: Loop) -> Iterator[None]:
     """Show a search while the context is open."""
     for why in search.ledger.unmeasured:
         print(f"energy is {search.ledger.provenance} here: {why}", file=sys.stderr, flush=True)
     for note in search.notes:
         print(note, file=sys.stderr, flush=True)
-    source = SearchSource(search)
+    source = LiveStatus(search)
     if sys.stderr.isatty():
         with live(source):
             yield
@@ -51,7 +51,7 @@ def show(search: Search) -> Iterator[None]:
 
 
 @contextmanager
-def live(source: Source) -> Iterator[None]:
+def live(source: StatusSource) -> Iterator[None]:
     """A view that stays in place and is drawn anew once a second, to the width that the terminal then has."""
     from rich.console import Console
     from rich.live import Live
@@ -59,7 +59,7 @@ def live(source: Source) -> Iterator[None]:
     from ecoml.report.terminal.view import view
 
     with Live(
-        get_renderable=lambda: view(source.glance()),
+        get_renderable=lambda: view(source.status()),
         console=Console(stderr=True),
         refresh_per_second=REFRESHES_PER_S,
         transient=True,
@@ -76,7 +76,7 @@ class PlainLines:
 
     def __init__(
         self,
-        source: Source,
+        source: StatusSource,
         *,
         say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
         clock: Callable[[], float] = time.monotonic,
@@ -91,41 +91,41 @@ class PlainLines:
 
     def look(self, *, last: bool = False) -> None:
         """Say what is new, if it is worth a line; everything that is new, if nothing more will come."""
-        glance = self._source.glance()
-        ended = {trial.number for trial in glance.trials if trial.state.ended}
+        status = self._source.status()
+        ended = {trial.number for trial in status.trials if trial.state.ended}
         if self._ended is None:  # what an earlier sitting did is no news
             self._ended = set() if len(ended) <= 1 else ended
         new = sorted(ended - self._ended)
         if not new:
             return
         now = self._clock()
-        if not last and not (now - self._said_at >= SHORTEST_SILENCE_S and self._is_news(glance, new, now)):
+        if not last and not (now - self._said_at >= SHORTEST_SILENCE_S and self._is_news(status, new, now)):
             return
-        self._say(self._line(glance, glance.trials[new[-1]], len(new) - 1))
-        self._said_at, self._said_spent_j, self._ended = now, glance.spent_j, ended
-        self._best = _of(recommend(glance.front))
+        self._say(self._line(status, status.trials[new[-1]], len(new) - 1))
+        self._said_at, self._said_spent_j, self._ended = now, status.spent_j, ended
+        self._best = _of(recommend(status.front))
 
-    def _is_news(self, glance: Glance, new: list[int], now: float) -> bool:
+    def _is_news(self, status: Status, new: list[int], now: float) -> bool:
         return (
             now - self._said_at >= LONGEST_SILENCE_S
-            or glance.spent_j - self._said_spent_j >= SHARE_OF_BUDGET * glance.budget_j
-            or _of(recommend(glance.front)) != self._best
-            or any(glance.trials[number].state == "failed" for number in new)
+            or status.spent_j - self._said_spent_j >= SHARE_OF_BUDGET * status.budget_j
+            or _of(recommend(status.front)) != self._best
+            or any(status.trials[number].state == "failed" for number in new)
         )
 
     @staticmethod
-    def _line(glance: Glance, trial: Trial, others: int) -> str:
+    def _line(status: Status, trial: Trial, others: int) -> str:
         why = f": {trial.failure}" if trial.failure else ""
-        best = recommend(glance.front)
+        best = recommend(status.front)
         told = [
-            f"trial {trial.number:>3}  {percent(trial.accuracy):>8}  {format_energy(trial.energy_j):>8}"
-            f"  {steps(trial, glance.step_name)}, {trial.state}{why}"
+            f"trial {trial.number:>3}  {percent(trial.score):>8}  {format_energy(trial.energy_j):>8}"
+            f"  {steps(trial, status.step_name)}, {trial.state}{why}"
         ]
         if others:
             told.append(f"and {others} before it")
         if best is not None and best.number != trial.number:
-            told.append(f"best {percent(best.accuracy)} for {format_energy(best.energy_j)}, trial {best.number}")
-        told.append(f"spent {format_energy(glance.spent_j)} of {format_energy(glance.budget_j)} ({glance.provenance})")
+            told.append(f"best {percent(best.score)} for {format_energy(best.energy_j)}, trial {best.number}")
+        told.append(f"spent {format_energy(status.spent_j)} of {format_energy(status.budget_j)} ({status.provenance})")
         return "  | ".join(told)
 
 

@@ -88,8 +88,8 @@ def _front(result: Result) -> Table:
         table.add_row(
             f"{'→ ' if marked else ''}{trial.number}",
             str(trial.step),
-            percent(trial.accuracy),
-            percent(trial.test_accuracy),
+            percent(trial.score),
+            percent(trial.test_score),
             format_figure(trial.energy_j, trial.uncertainty_j, trial.provenance),
             style="bold green" if marked else "",
         )
@@ -99,14 +99,14 @@ def _front(result: Result) -> Table:
 def _recommendation(result: Result) -> Text:
     best = result.recommended
     assert best is not None, "a front has a recommended trial"
-    tested = f" ({percent(best.test_accuracy)} on the test set)" if best.test_accuracy is not None else ""
+    tested = f" ({percent(best.test_score)} on the test set)" if best.test_score is not None else ""
     kept = any((result.directory / "models").glob(f"trial-{best.number:04d}-*"))
     load = f'\n  load it with  ecoml.load_model("{result.directory}", {best.number}, step={best.step})' if kept else ""
     config = config_line({name: value for name, value in best.config.items() if name not in result.fixed})
     return Text.assemble(
         ("\nRecommended: ", "bold"),
         (f"trial {best.number} after {steps(best, result.step_name)}", "bold green"),
-        f", {percent(best.accuracy)} validation accuracy{tested} for {format_energy(best.energy_j)} of training"
+        f", {percent(best.score)} validation accuracy{tested} for {format_energy(best.energy_j)} of training"
         f" ({best.provenance}): the cheapest within one percentage point of the best\n  {config}{load}",
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 from rich.live import Live
 from rich.table import Table
 
-from ecoml.energy import Energy, format_energy
+from ecoml.energy import EnergyByDomain, format_energy
 from ecoml.meter import DeviceState, Meter
 from ecoml.report.terminal.meters import console, watts
 
@@ -43,7 +43,7 @@ def show(
 
     try:
         if sys.stdout.isatty() and not as_json:
-            total = Energy()
+            total = EnergyByDomain()
             with Live(console=console(), auto_refresh=False) as live:
                 for view in views():
                     total += view.energy
@@ -58,14 +58,14 @@ def show(
 class _View:
     """One second of a meter."""
 
-    def __init__(self, meter: Meter, energy: Energy, elapsed_s: float) -> None:
+    def __init__(self, meter: Meter, energy: EnergyByDomain, elapsed_s: float) -> None:
         self.energy = energy
         self._elapsed_s = elapsed_s
         self._power_w = meter.power_w()
         self._devices = meter.observe()
         self._neighbours = meter.neighbours
 
-    def table(self, total: Energy) -> Table:
+    def table(self, total: EnergyByDomain) -> Table:
         table = Table(
             box=None, padding=(0, 2, 0, 0), header_style="bold", caption=self._caption(), caption_justify="left"
         )

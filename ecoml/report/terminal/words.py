@@ -20,9 +20,9 @@ MEANING = {
 """What a provenance says about a figure."""
 
 
-def percent(accuracy: float | None) -> str:
+def percent(score: float | None) -> str:
     """An accuracy for a reader, `–` if there is none."""
-    return "–" if accuracy is None else f"{100 * accuracy:.2f} %"
+    return "–" if score is None else f"{100 * score:.2f} %"
 
 
 def config_line(config: Mapping[str, Any]) -> str:
@@ -34,12 +34,12 @@ def config_line(config: Mapping[str, Any]) -> str:
 
 def sparkline(trial: Trial, width: int = 24) -> str:
     """A trial's accuracies as little blocks, from its lowest to its highest."""
-    accuracies = [point.accuracy for point in trial.curve][-width:]
-    if not accuracies:
+    scores = [point.score for point in trial.curve][-width:]
+    if not scores:
         return ""
-    low, high = min(accuracies), max(accuracies)
+    low, high = min(scores), max(scores)
     scale = (len(_BLOCKS) - 1) / (high - low) if high > low else 0.0
-    return "".join(_BLOCKS[round((accuracy - low) * scale)] for accuracy in accuracies)
+    return "".join(_BLOCKS[round((score - low) * scale)] for score in scores)
 
 
 def steps(trial: Trial, name: str = "step") -> str:

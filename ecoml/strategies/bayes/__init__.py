@@ -27,9 +27,9 @@ from ecoml.strategies.bayes.candidates import Candidates, Pool
 from ecoml.strategies.bayes.energy_model import EnergyModel
 from ecoml.strategies.bayes.energy_noise import log_energy_variance
 from ecoml.strategies.bayes.front import front_of
-from ecoml.strategies.bayes.observations import Evidence, evenly, evidence_of, milestones, twins
+from ecoml.strategies.bayes.observations import Observed, duplicates, evenly, milestones, observed_of
 from ecoml.strategies.bayes.one_thread import one_thread
-from ecoml.strategies.bayes.step_schedule import Pace
+from ecoml.strategies.bayes.step_schedule import StepSchedule
 from ecoml.strategies.bayes.stopping import reason_to_end
 from ecoml.strategies.enumeration import Key, key
 from ecoml.strategies.random import RandomSearch
@@ -129,10 +129,10 @@ class Bayes:
         """What to do next; `End` when nothing is left that would be worth its energy."""
         trials = [self._trials[number] for number in sorted(self._trials)]
         known = self._u(trials)
-        repeats, apart = twins(trials, known)
+        repeats, apart = duplicates(trials, known)
         distinct = [trial for trial in trials if trial.number not in repeats]
-        evidence = evidence_of([*self._learnt, *distinct], milestones(1.5, 10_000), _OBSERVATIONS)
-        pace = Pace(evidence)
+        evidence = observed_of([*self._learnt, *distinct], milestones(1.5, 10_000), _OBSERVATIONS)
+        pace = StepSchedule(evidence)
         for trial in distinct:
             if trial.state is TrialState.SUSPENDED and trial.step < pace.screening:
                 return Continue(trial.number, pace.screening - trial.step)
@@ -170,7 +170,7 @@ class Bayes:
             self._design.leave_out(config)
         return None
 
-    def _cheap(self, evidence: Evidence) -> Config | None:
+    def _cheap(self, evidence: Observed) -> Config | None:
         """Of a few feasible configurations at random the one that is predicted to take least, if that is far less.
 
         For an initial design of trainings that cannot be left early: one dear one may take more than all the rest.
@@ -198,7 +198,9 @@ class Bayes:
         trial = next(suspended, None)
         return End("every configuration has been tried") if trial is None else Continue(trial.number)
 
-    def _best(self, evidence: Evidence, trials: Sequence[Trial], known: Array, apart: float, pace: Pace) -> Decision:
+    def _best(
+        self, evidence: Observed, trials: Sequence[Trial], known: Array, apart: float, pace: StepSchedule
+    ) -> Decision:
         """The candidate worth most per joule."""
         from ecoml.strategies.bayes.surrogate import Surrogate  # imports scipy, hence not before it is needed
 
@@ -240,7 +242,7 @@ class Bayes:
         return pool.take(np.flatnonzero([self._goal.feasible(config) for config in pool.configs]))
 
     def _scores(
-        self, candidates: _Options, surrogate: Surrogate, evidence: Evidence, tried: Array
+        self, candidates: _Options, surrogate: Surrogate, evidence: Observed, tried: Array
     ) -> tuple[Array, str]:
         """What each candidate is worth per joule, as a logarithm, and why the search should end, if it should.
 
@@ -256,8 +258,8 @@ class Bayes:
         spent_j = sum(trial.energy_j for trial in self._trials.values())
         whole_j = candidates.step_j * steps + _SURCHARGE * spent_j
         log_to_go_j = np.log(whole_j * (1.0 - candidates.done / steps))
-        if self._goal.target_accuracy is not None:
-            target = float(evidence.scaled(np.array(self._goal.target_accuracy)))
+        if self._goal.target is not None:
+            target = float(evidence.scaled(np.array(self._goal.target)))
             return log_probability(mean, deviation, target) - log_to_go_j, ""
         front = front_of(evidence, tried, surrogate)
         ceiling = float(evidence.scaled(np.array(1.0))) - _MARGIN
@@ -281,8 +283,8 @@ class Bayes:
             least = count
         looked_at = milestones(3.0, 10_000)
         first = [*self._learnt, *trials[:least]]
-        evidence = evidence_of(evenly(first, looked_at, _LEARNT_FROM), looked_at, _LEARNT_FROM)
-        evidence = evidence or evidence_of(trials, looked_at, _LEARNT_FROM)
+        evidence = observed_of(evenly(first, looked_at, _LEARNT_FROM), looked_at, _LEARNT_FROM)
+        evidence = evidence or observed_of(trials, looked_at, _LEARNT_FROM)
         assert evidence is not None, "there is evidence, or there would be no surrogate"
         from ecoml.strategies.bayes.surrogate import fit
 
@@ -292,7 +294,7 @@ class Bayes:
             self._fitted = learnt_from, fit(data)
         return self._fitted[1]
 
-    def _observations(self, x: Array, evidence: Evidence) -> Observations:
+    def _observations(self, x: Array, evidence: Observed) -> Observations:
         from ecoml.strategies.bayes.surrogate import Observations
 
         return Observations(x, self._candidates.groups, evidence.owner, np.log(evidence.step), evidence.y)

@@ -39,12 +39,12 @@ def log_improvement(
         last: R.
         ceiling: c.
     """
-    begins, accuracies = front[:, 0], np.minimum(front[:, 1], ceiling)
+    begins, scores = front[:, 0], np.minimum(front[:, 1], ceiling)
     ends = np.r_[begins[1:], begins[-1] + last]
     lengths = ends - np.maximum(begins, log_energy[:, None])
     lengths[:, -1] = last
-    improvement = log_expected_improvement((mean[:, None] - accuracies) / deviation[:, None])
-    above = log_expected_improvement((mean[:, None] - np.maximum(ceiling, accuracies + _ROOM)) / deviation[:, None])
+    improvement = log_expected_improvement((mean[:, None] - scores) / deviation[:, None])
+    above = log_expected_improvement((mean[:, None] - np.maximum(ceiling, scores + _ROOM)) / deviation[:, None])
     improvement += np.log(-np.expm1(np.minimum(above - improvement, -1e-15)))  # of their difference
     with np.errstate(divide="ignore"):
         parts = np.log(np.maximum(lengths, 0.0)) + improvement

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecoml.pareto import front_indices
-from ecoml.strategies.bayes.observations import Evidence
+from ecoml.strategies.bayes.observations import Observed
 
 if TYPE_CHECKING:
     from ecoml.strategies.bayes.surrogate import Surrogate
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
-def front_of(evidence: Evidence, x: Array, surrogate: Surrogate) -> Array:
+def front_of(evidence: Observed, x: Array, surrogate: Surrogate) -> Array:
     """Log energies and scaled accuracies of the front of this run's points, both ascending.
 
     The accuracies are the surrogate's, without what is chance from point to point: the best of many measurements has
@@ -40,14 +40,14 @@ def front_of(evidence: Evidence, x: Array, surrogate: Surrogate) -> Array:
     ]
     if not own:
         ends = [trial.curve[-1] for trial in measured]
-        dearest_j, worst = max(point.energy_j for point in ends), min(point.accuracy for point in ends)
+        dearest_j, worst = max(point.energy_j for point in ends), min(point.score for point in ends)
         return np.array([[math.log(dearest_j), float(evidence.scaled(np.array(worst)))]])
     log_energy = np.log([point.energy_j for _, point in own])
-    on_front = set(front_indices(np.array([point.accuracy for _, point in own]), log_energy).tolist())
+    on_front = set(front_indices(np.array([point.score for _, point in own]), log_energy).tolist())
     observed = set(zip(evidence.owner.tolist(), evidence.step.tolist(), strict=True))
     kept = [k for k, (i, point) in enumerate(own) if k in on_front or (i, point.step) in observed]
     owner, step = np.array([(own[k][0], own[k][1].step) for k in kept]).T
-    accuracy, log_energy = surrogate.mean(x[owner], owner, np.log(step)), log_energy[kept]
-    front = front_indices(accuracy, log_energy)
+    score, log_energy = surrogate.mean(x[owner], owner, np.log(step)), log_energy[kept]
+    front = front_indices(score, log_energy)
     front = front[np.argsort(log_energy[front], kind="stable")]
-    return np.column_stack([log_energy[front], accuracy[front]])
+    return np.column_stack([log_energy[front], score[front]])

@@ -38,7 +38,7 @@ _TWIN_MOST = 0.3  # that distance is at most this share of the cube's diagonal
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Observed:
     """What is known by now.
 
     Attributes:
@@ -65,9 +65,9 @@ class Evidence:
     spread: float
     length: int | None
 
-    def scaled(self, accuracy: Array) -> Array:
+    def scaled(self, score: Array) -> Array:
         """Accuracies as the surrogate sees them."""
-        return np.asarray((np.arcsinh((accuracy - self.best) / self.unit) - self.centre) / self.spread)
+        return np.asarray((np.arcsinh((score - self.best) / self.unit) - self.centre) / self.spread)
 
     @property
     def bend(self) -> float:
@@ -85,7 +85,7 @@ def is_usable(trial: Trial) -> bool:
     return bool(trial.curve) and trial.state is not TrialState.FAILED and trial.curve[-1].energy_j > 0
 
 
-def evidence_of(trials: Sequence[Trial], milestones: Sequence[int], most: int) -> Evidence | None:
+def observed_of(trials: Sequence[Trial], milestones: Sequence[int], most: int) -> Observed | None:
     """What trials (no twins among them) say; None as long as none has a usable point.
 
     Args:
@@ -97,7 +97,7 @@ def evidence_of(trials: Sequence[Trial], milestones: Sequence[int], most: int) -
     if not measured:
         return None
     failed = [trial for trial in trials if trial.state is TrialState.FAILED]
-    peaks = np.array([max(point.accuracy for point in trial.curve) for trial in measured])
+    peaks = np.array([max(point.score for point in trial.curve) for trial in measured])
     best = float(peaks.max())
     behind = (best - peaks)[best - peaks > 1e-12]
     unit = float(np.quantile(behind, _GOOD)) if len(behind) else 1.0
@@ -117,7 +117,7 @@ def evidence_of(trials: Sequence[Trial], milestones: Sequence[int], most: int) -
     kept = sorted(steps)
     measured = [measured[i] for i in kept]
     observed = [(row, step) for row, i in enumerate(kept) for step in steps[i]]
-    values = [measured[row].curve[step - 1].accuracy for row, step in observed]
+    values = [measured[row].curve[step - 1].score for row, step in observed]
     far = length or max(trial.step for trial in measured)
     failed = failed[: max(1, most // 4)]
     observed += [(len(measured) + row, far) for row in range(len(failed))]
@@ -127,7 +127,7 @@ def evidence_of(trials: Sequence[Trial], milestones: Sequence[int], most: int) -
     spread = spread if spread > 1e-12 else 1.0
     owner, step = np.array(observed, dtype=np.intp).T
     y = (y - centre) / spread
-    return Evidence((*measured, *failed), len(measured), owner, step, y, best, unit, centre, spread, length)
+    return Observed((*measured, *failed), len(measured), owner, step, y, best, unit, centre, spread, length)
 
 
 def evenly(trials: Sequence[Trial], milestones: Sequence[int], most: int) -> list[Trial]:
@@ -140,7 +140,7 @@ def evenly(trials: Sequence[Trial], milestones: Sequence[int], most: int) -> lis
     points = sum(sum(step < trial.step for step in milestones) + 1 for trial in measured)
     if points <= most:
         return list(trials)
-    peaks = np.array([max(point.accuracy for point in trial.curve) for trial in measured])
+    peaks = np.array([max(point.score for point in trial.curve) for trial in measured])
     ranked = np.argsort(-peaks, kind="stable")
     ranks = np.linspace(0, len(measured) - 1, max(2, most * len(measured) // points)).round().astype(int)
     chosen = {measured[i].number for i in ranked[ranks]}
@@ -157,7 +157,7 @@ def milestones(factor: float, until: int) -> list[int]:
         found.append(round(at))
 
 
-def twins(trials: Sequence[Trial], u: Array) -> tuple[set[int], float]:
+def duplicates(trials: Sequence[Trial], u: Array) -> tuple[set[int], float]:
     """Numbers of the trials that repeat another with a longer (or earlier) curve, and how far apart trials must lie.
 
     Args:
@@ -170,7 +170,7 @@ def twins(trials: Sequence[Trial], u: Array) -> tuple[set[int], float]:
     for i, trial in enumerate(trials):
         if not is_usable(trial):
             continue
-        others = alike.setdefault((trial.curve[0].accuracy, trial.curve[0].energy_j), [])
+        others = alike.setdefault((trial.curve[0].score, trial.curve[0].energy_j), [])
         for j in others[:_COMPARED]:
             other = trials[j]
             if other.number not in repeats and _same(trial, other):
@@ -186,8 +186,8 @@ def twins(trials: Sequence[Trial], u: Array) -> tuple[set[int], float]:
 def _same(one: Trial, other: Trial) -> bool:
     common = min(one.step, other.step)
     pairs = list(zip(one.curve[:common], other.curve[:common], strict=True))
-    if any(a.accuracy != b.accuracy or a.energy_j != b.energy_j for a, b in pairs):
+    if any(a.score != b.score or a.energy_j != b.energy_j for a, b in pairs):
         return False
     if one.state is TrialState.FINISHED and other.state is TrialState.FINISHED:
         return one.step == other.step
-    return common >= _TWIN_STEPS and len({a.accuracy for a, _ in pairs}) > 1
+    return common >= _TWIN_STEPS and len({a.score for a, _ in pairs}) > 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from ecoml.energy import Provenance
-from ecoml.strategies.bayes.observations import Evidence
+from ecoml.strategies.bayes.observations import Observed
 
 FIRST_STEPS = 2
 """Of a new trial; then it is looked at whether it repeats another."""
@@ -24,14 +24,14 @@ _DECISION_S = 0.02, 2e-7  # CPU seconds of a decision: constant, and for each pa
 _CPU_W = 4.0  # of one busy CPU and what it keeps awake
 
 
-class Pace:
+class StepSchedule:
     """Lengths of stretches, in steps.
 
     Args:
         evidence: What is known; None: nothing.
     """
 
-    def __init__(self, evidence: Evidence | None) -> None:
+    def __init__(self, evidence: Observed | None) -> None:
         self._least_j = 0.0
         self.screening = _SCREENING
         if evidence is None:

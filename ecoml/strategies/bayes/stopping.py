@@ -58,10 +58,10 @@ def rise_of_best(trials: Sequence[Trial]) -> float:
     On n images accuracies are multiples of 1/n, and several trials may be equally good. What they would differ by on
     more images is not known: they are spread evenly over that step.
     """
-    peaks = np.sort([max(point.accuracy for point in trial.curve) for trial in trials if trial.curve])[::-1]
+    peaks = np.sort([max(point.score for point in trial.curve) for trial in trials if trial.curve])[::-1]
     if len(peaks) <= _TAIL:
         return math.inf
-    values = np.unique([point.accuracy for trial in trials for point in trial.curve])
+    values = np.unique([point.score for trial in trials for point in trial.curve])
     step = float(np.diff(values).min()) if len(values) > 1 else 0.0
     _, first, equal = np.unique(-peaks, return_index=True, return_counts=True)
     rank = np.arange(len(peaks)) - np.repeat(first, equal)

@@ -58,7 +58,7 @@ def is_measured(trial: Trial) -> bool:
     return (
         trial.state in (TrialState.FINISHED, TrialState.STOPPED)
         and bool(trial.curve)
-        and math.isfinite(trial.curve[-1].accuracy)
+        and math.isfinite(trial.curve[-1].score)
         and trial.curve[-1].energy_j > 0
     )
 
@@ -82,14 +82,14 @@ def objectives_of(trials: Sequence[Trial], initial: int) -> Objectives | None:
         t for t in trials if t.state is TrialState.FAILED or (t.state.ended and t.curve and not is_measured(t))
     )
     pending = tuple(t for t in trials if not t.state.ended)
-    v = np.array([[t.curve[-1].accuracy, -math.log(t.curve[-1].energy_j)] for t in measured])
+    v = np.array([[t.curve[-1].score, -math.log(t.curve[-1].energy_j)] for t in measured])
     first = v[:initial]
     reference = np.array([first[:, 0].max(), first[:, 1].min()])
 
-    accuracy = v[:, 0]
-    incumbents = np.union1d(front_indices(accuracy, -v[:, 1]), np.argsort(-accuracy, kind="stable")[:3])
-    median = float(np.median(accuracy))
-    clipped = np.column_stack([np.maximum(accuracy, median - _REACH * (accuracy.max() - median)), v[:, 1]])
+    score = v[:, 0]
+    incumbents = np.union1d(front_indices(score, -v[:, 1]), np.argsort(-score, kind="stable")[:3])
+    median = float(np.median(score))
+    clipped = np.column_stack([np.maximum(score, median - _REACH * (score.max() - median)), v[:, 1]])
     centre, spread = clipped.mean(axis=0), clipped.std(axis=0)
     spread[spread < 1e-12] = 1.0
     y = (clipped - centre) / spread

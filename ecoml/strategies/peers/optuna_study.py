@@ -93,12 +93,12 @@ class OptunaSearch:
         number, mirror = trial.number, self._mirrors[trial.number]
         if self._sampler != "nsga2":
             for point in trial.curve[self._reported[number] :]:
-                mirror.report(point.accuracy, point.step)
+                mirror.report(point.score, point.step)
                 self._pruned[number] = self._prunes and mirror.should_prune()
         self._reported[number] = trial.step
         states = optuna.trial.TrialState
-        if trial.state is TrialState.FINISHED and trial.accuracy is not None:
-            values = [trial.accuracy, trial.energy_j] if self._sampler == "nsga2" else [trial.accuracy]
+        if trial.state is TrialState.FINISHED and trial.score is not None:
+            values = [trial.score, trial.energy_j] if self._sampler == "nsga2" else [trial.score]
             self._study.tell(mirror, values)
         elif trial.state is TrialState.STOPPED and trial.curve and self._sampler != "nsga2":
             self._study.tell(mirror, state=states.PRUNED)

@@ -92,7 +92,7 @@ class SmacSearch:
                         break
                     self._answer(info, None)
                 elif trial.state.ended or (steps is not None and trial.step >= steps):
-                    self._answer(info, _accuracy(trial, steps))
+                    self._answer(info, _score(trial, steps))
                     refused = 0
                 elif trial.state is TrialState.SUSPENDED:
                     return Continue(trial.number, None if steps is None else steps - trial.step)
@@ -112,12 +112,12 @@ class SmacSearch:
                 return
             yield self._open[-1]
 
-    def _answer(self, info: TrialInfo, accuracy: float | None) -> None:
+    def _answer(self, info: TrialInfo, score: float | None) -> None:
         from smac.runhistory import StatusType, TrialValue
 
         assert self._smac is not None
-        status = StatusType.CRASHED if accuracy is None else StatusType.SUCCESS
-        self._smac.tell(info, TrialValue(cost=1.0 - (accuracy or 0.0), status=status), save=False)
+        status = StatusType.CRASHED if score is None else StatusType.SUCCESS
+        self._smac.tell(info, TrialValue(cost=1.0 - (score or 0.0), status=status), save=False)
         self._open.remove(info)
 
     def _steps(self, info: TrialInfo) -> int | None:
@@ -192,11 +192,11 @@ def _value(parameter: Parameter | None, value: Any) -> Any:
     return float(value) if isinstance(parameter, Float) else int(value)
 
 
-def _accuracy(trial: Trial, steps: int | None) -> float | None:
+def _score(trial: Trial, steps: int | None) -> float | None:
     """After so many steps; where it was left if it was stopped before, None if it failed before."""
     if steps is not None and trial.step >= steps:
-        return trial.curve[steps - 1].accuracy
-    return None if trial.state is TrialState.FAILED else trial.accuracy
+        return trial.curve[steps - 1].score
+    return None if trial.state is TrialState.FAILED else trial.score
 
 
 def _sort_starts(smac: AbstractFacade) -> None:

@@ -17,7 +17,7 @@ from ecoml.training.images import catalogue
 from ecoml.training.images.network.floor import Floor
 from ecoml.training.images.network.plan import plan
 from ecoml.training.images.settings import Settings, validate_space
-from ecoml.training.images.worker.part import CnnPart, devices_of, gpu_of
+from ecoml.training.images.worker.part import ImageWorker, devices_of, gpu_of
 from ecoml.training.images.worker.process import WorkerRun, shared_worker
 from ecoml.training.images.worker.workload import Prepared, Workload
 from ecoml.trial import Config, Trial
@@ -99,7 +99,7 @@ class CnnTraining:
         self.patience_s = patience_s
         self._prepared: tuple[Workload, Prepared] | None = None
         self._devices = devices_of(device)
-        self._parts: tuple[CnnPart, ...] = ()
+        self._parts: tuple[ImageWorker, ...] = ()
 
     @property
     def problem(self) -> str:
@@ -149,7 +149,7 @@ class CnnTraining:
             return self._parts[0].start(trial, account)
         return WorkerRun(shared_worker(), workload, trial, account, self.patience_s)
 
-    def parts(self) -> tuple[CnnPart, ...]:
+    def parts(self) -> tuple[ImageWorker, ...]:
         """One for each of several devices, once `prepare` was called."""
         return self._parts
 
@@ -247,7 +247,7 @@ class CnnTraining:
             None if self.model is None else name_of(self.model),
         )
         if self._devices:
-            self._parts = tuple(CnnPart(workload, device, self.patience_s) for device in self._devices)
+            self._parts = tuple(ImageWorker(workload, device, self.patience_s) for device in self._devices)
             found = [part.prepare() for part in self._parts]
             self._prepared = self._parts[0].workload, found[0]
         else:

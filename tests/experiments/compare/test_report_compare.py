@@ -71,7 +71,7 @@ def test_few_seeds_are_said_to_be_few_and_many_get_intervals(table):
 
 def test_a_mean_over_problems_counts_the_misses_too(table):
     text = HEAD + rows_of("p", "random", 1, 40) + rows_of("p", "bayes", 1, 5)
-    text += rows_of("q", "random", 1, 10) + rows_of("q", "bayes", 1, 20, accuracy=0.2)
+    text += rows_of("q", "random", 1, 10) + rows_of("q", "bayes", 1, 20, score=0.2)
     comparison = gather([table(text)])
     (mean,) = comparison.means
     assert mean.value == pytest.approx(8.0)
@@ -83,7 +83,7 @@ def test_a_mean_over_problems_counts_the_misses_too(table):
 
 
 def test_target_and_reference_may_be_given(table):
-    path = table(HEAD + rows_of("p", "random", 1, 40) + rows_of("p", "grid", 1, 10, accuracy=0.7))
+    path = table(HEAD + rows_of("p", "random", 1, 40) + rows_of("p", "grid", 1, 10, score=0.7))
     (problem,) = gather([path], targets=[0.6], reference="grid").problems
     assert (problem.reference, problem.target) == ("grid", 0.6)
     with pytest.raises(UsageError, match="'sobol' is not among the strategies"):

@@ -196,7 +196,7 @@ def test_a_folder_without_strategies_is_refused(tmp_path):
 def test_limits_hold_in_every_search_and_are_said_before(folder, tmp_path):
     def train(config):
         for _ in range(3):
-            yield ecoml.Measurement(accuracy=0.5, energy_j=config["width"] / 2)
+            yield ecoml.Measurement(score=0.5, energy_j=config["width"] / 2)
 
     comparison, said = start(
         folder,

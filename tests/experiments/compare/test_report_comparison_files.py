@@ -21,7 +21,7 @@ def test_everything_is_written_and_the_csv_reads_back(table, tmp_path):
         HEAD
         + rows_of("p", "random", 5, 40)
         + rows_of("p", "<i>bayes</i>", 5, 10)
-        + rows_of("p", "grid", 5, 9, accuracy=0.1)
+        + rows_of("p", "grid", 5, 9, score=0.1)
     )
     comparison = gather([path])
     page = write_comparison(comparison, tmp_path / "out")
@@ -68,7 +68,7 @@ def test_without_pyarrow_it_is_left_out_and_said_to_be(table, tmp_path, monkeypa
 
 
 def test_further_targets_are_told_beside_the_first(table, tmp_path, capsys):
-    text = HEAD + rows_of("p", "random", 2, 40) + rows_of("p", "bayes", 2, 10, accuracy=0.95)
+    text = HEAD + rows_of("p", "random", 2, 40) + rows_of("p", "bayes", 2, 10, score=0.95)
     comparison = gather([table(text)], targets=[0.9, 0.5, 0.95])
     (problem,) = comparison.problems
     assert problem.target == 0.9
@@ -105,7 +105,7 @@ def without_source(value, known=False, where=""):
 
 
 def test_every_joule_has_a_source(table, tmp_path):
-    text = HEAD + rows_of("p", "random", 5, 40) + rows_of("p", "bayes", 5, 10, accuracy=0.95)
+    text = HEAD + rows_of("p", "random", 5, 40) + rows_of("p", "bayes", 5, 10, score=0.95)
     comparison = gather([table(text)], targets=[0.9, 0.95])
     numbers = comparison_dict(comparison)
     assert without_source(numbers) == []

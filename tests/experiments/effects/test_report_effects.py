@@ -25,8 +25,8 @@ from ecoml.training.function import FunctionExecutor
 from ecoml.trial import Measurement, Point, Trial, TrialState
 
 
-def trial(number, config, energy_j, accuracy=0.5, state=TrialState.FINISHED):
-    return Trial(number, config, state, [Point(1, accuracy, energy_j, 0.0, Provenance.ESTIMATED)])
+def trial(number, config, energy_j, score=0.5, state=TrialState.FINISHED):
+    return Trial(number, config, state, [Point(1, score, energy_j, 0.0, Provenance.ESTIMATED)])
 
 
 def factorial(energy_j, draws=12):
@@ -38,10 +38,8 @@ def factorial(energy_j, draws=12):
         for conv in (1, 4):
             for relu in ("no", "yes"):
                 config = {"conv": conv, "relu": relu, "learning_rate": draw / 100}
-                accuracy = 0.8 + 0.01 * (conv == 4)
-                trials.append(
-                    trial(len(trials), config, dear * energy_j(conv, relu) * rng.uniform(0.99, 1.01), accuracy)
-                )
+                score = 0.8 + 0.01 * (conv == 4)
+                trials.append(trial(len(trials), config, dear * energy_j(conv, relu) * rng.uniform(0.99, 1.01), score))
     return trials
 
 
@@ -57,7 +55,7 @@ def test_a_known_effect_is_found_and_no_other():
     assert change.interval is not None
     assert change.interval[0] < 1.0 < change.interval[1]
     assert change.interval[1] - change.interval[0] < 0.05, "the same draws in both: their own cost drops out"
-    assert change.accuracy == pytest.approx(0.01)
+    assert change.score == pytest.approx(0.01)
     assert change.p < 0.01
     assert change.pairs == effects.draws == 12
     assert relu.changes[0].energy == pytest.approx(0.0, abs=0.01)
@@ -65,7 +63,7 @@ def test_a_known_effect_is_found_and_no_other():
     assert conv.energy is not None
     assert relu.energy is not None
     assert conv.energy.eta2 > 0.7 > 0.1 > relu.energy.eta2
-    assert conv.accuracy is not None
+    assert conv.score is not None
     assert (effects.extremes[0].name, *effects.extremes[1:]) == ("conv", 1, 4)
 
 
@@ -146,7 +144,7 @@ def test_what_is_no_factor_is_refused(factors, wanted):
 
 
 def test_tables_and_files_of_a_run_folder(tmp_path):
-    courses = [Course([(t.accuracy, t.energy_j)], t.config) for t in factorial(doubled, draws=6)]
+    courses = [Course([(t.score, t.energy_j)], t.config) for t in factorial(doubled, draws=6)]
     run = write_run(tmp_path / "run", courses, budget_j=1e6)
     effects = effects_of(Result.load(run).trials, ["conv", "relu"])
     assert write_effects(effects, run).is_file()
@@ -164,7 +162,7 @@ def test_a_factorial_is_run_told_and_gone_on_with(tmp_path):
 
     def train(config):
         made.append(config)
-        return Measurement(accuracy=0.5, energy_j=(1 + config["rate"]) * doubled(config["conv"], config["relu"]))
+        return Measurement(score=0.5, energy_j=(1 + config["rate"]) * doubled(config["conv"], config["relu"]))
 
     def run(draws=5, budget_j=1e6, seed=0):
         arguments = {"out": tmp_path / "run", "draws": draws, "times": 2, "progress": False}

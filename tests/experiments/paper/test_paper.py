@@ -79,12 +79,12 @@ def test_the_published_training_ignores_beta2_and_never_evaluates(tmp_path):
     space = study.space(3, {"network": "SimpleCNN"})
     executor.prepare(space)
 
-    def accuracy(beta2):
+    def score(beta2):
         config = {**space.fixed, "learning_rate": 0.01, "beta1": 0.9, "beta2": beta2}
         book = Book()
-        reached = next(executor.start(Trial(0, config), book)).accuracy
+        reached = next(executor.start(Trial(0, config), book)).score
         assert book.entries[-1] == "evaluation"
         return reached
 
-    assert accuracy(0.8) == accuracy(0.999)
-    assert 0 <= accuracy(0.8) <= 1
+    assert score(0.8) == score(0.999)
+    assert 0 <= score(0.8) <= 1

@@ -122,7 +122,7 @@ def test_a_layer_that_is_called_twice_is_there_twice():
 
 
 def test_uncertainty_is_that_of_the_blocks():
-    class Gauge(FakeGauge):
+    class BlockMeter(FakeGauge):
         shown = iter([1.0, 2.0, 3.0])
 
         def block(self, run):
@@ -130,7 +130,7 @@ def test_uncertainty_is_that_of_the_blocks():
             return next(self.shown), 0.3, 1.0
 
     calls = []
-    (figure,) = measure({"task": lambda: calls.append(0)}, OneByOne(Gauge()), blocks=3).values()
+    (figure,) = measure({"task": lambda: calls.append(0)}, OneByOne(BlockMeter()), blocks=3).values()
     assert figure.energy_j == pytest.approx(2.0)
     assert figure.uncertainty_j == pytest.approx(4.3027 * 1.0 / 3**0.5 + 0.3 / 3**0.5, rel=1e-4)
 

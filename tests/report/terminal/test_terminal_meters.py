@@ -6,11 +6,11 @@ import sys
 import pytest
 from fake_meter import FakeMeter
 
-from ecoml.energy import DomainEnergy, Energy, Provenance
+from ecoml.energy import Energy, EnergyByDomain, Provenance
 from ecoml.meter import DeviceState, Process, Source, open_meter
 from ecoml.meter.counters.constants import Constants
-from ecoml.meter.counters.finding import Check, Comparison, Finding
-from ecoml.meter.probe.calibrate import Calibration, Point
+from ecoml.meter.counters.finding import Check, CrossCheck, Finding
+from ecoml.meter.probe.calibrate import Calibration, LoadPoint
 from ecoml.report.terminal.meters import print_calibration, print_check, print_sources, sources_as_rows
 from ecoml.report.terminal.watch import show
 from ecoml.testing.meters import SimulatedHost
@@ -157,11 +157,11 @@ def finding(comparison, faults=()):
     )
 
 
-SPENT = Energy({"cpu:0": DomainEnergy(1600.0, 40.0, Provenance.MEASURED)}, ("cpu:0 was not read for a while",))
+SPENT = EnergyByDomain({"cpu:0": Energy(1600.0, 40.0, Provenance.MEASURED)}, ("cpu:0 was not read for a while",))
 
 
 def test_a_probe_that_agrees(capsys):
-    print_check(Check((finding(Comparison("6 s of load with 3 s, drawn out", 1080.0, 1081.0, 60.0)),), SPENT, 19.4))
+    print_check(Check((finding(CrossCheck("6 s of load with 3 s, drawn out", 1080.0, 1081.0, 60.0)),), SPENT, 19.4))
     out = capsys.readouterr().out
     assert "updates every 1.02 ms, in steps of 61 µJ" in words(out)
     assert "at rest 52 W (scatter 0.3 W between half seconds), under load 180 W" in words(out)
@@ -174,7 +174,7 @@ def test_a_probe_that_agrees(capsys):
 
 
 def test_a_probe_that_does_not_agree(capsys):
-    comparison = Comparison("its energy counter with its power, integrated", 6000.0, 3000.0, 300.0)
+    comparison = CrossCheck("its energy counter with its power, integrated", 6000.0, 3000.0, 300.0)
     print_check(Check((finding(comparison, ("0 J in 3 s of full load",)),), SPENT, 19.4))
     out = words(capsys.readouterr().out)
     assert "does NOT agree: its energy counter with its power, integrated: 6000 J and 3000 J" in out
@@ -183,7 +183,7 @@ def test_a_probe_that_does_not_agree(capsys):
 
 
 def test_a_calibration_says_where_it_is_kept_and_how_to_undo_it(capsys, tmp_path):
-    points = (Point(0, 0.0, 44.0, 0.9), Point(4, 4.0, 104.0, 2.1))
+    points = (LoadPoint(0, 0.0, 44.0, 0.9), LoadPoint(4, 4.0, 104.0, 2.1))
     constants = Constants(11.0, 26.0, calibrated="on 2026-11-23")
     print_calibration(Calibration(constants, 0.4, 0.9, 0.012, points, ("cpu:0",)), tmp_path / "estimate.toml")
     out = words(capsys.readouterr().out)

@@ -25,7 +25,7 @@ _TEST_SEED = 1797  # the held-out test set must be the same in every search
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class LabelledImages:
     """Images and their labels.
 
     Attributes:
@@ -39,8 +39,8 @@ class Part:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, indices: npt.NDArray[np.intp]) -> Part:
-        return Part(self.images[indices], self.labels[indices])
+    def __getitem__(self, indices: npt.NDArray[np.intp]) -> LabelledImages:
+        return LabelledImages(self.images[indices], self.labels[indices])
 
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each channel, pixels in [0, 1]; no deviation is below one grey level."""
@@ -58,7 +58,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class FoundData:
     """What a reader found: a data set that may still lack a test part, and may not be large enough.
 
     Attributes:
@@ -72,9 +72,9 @@ class Found:
 
     problem: str
     classes: tuple[str, ...]
-    train: Part
-    test: Part | None = None
-    validation: Part | None = None
+    train: LabelledImages
+    test: LabelledImages | None = None
+    validation: LabelledImages | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -93,12 +93,12 @@ class Dataset:
 
     problem: str
     classes: tuple[str, ...]
-    train: Part
-    test: Part
-    validation: Part | None
+    train: LabelledImages
+    test: LabelledImages
+    validation: LabelledImages | None
     notes: tuple[str, ...]
 
-    def divided(self, share: float, seed: int) -> tuple[Part, Part]:
+    def divided(self, share: float, seed: int) -> tuple[LabelledImages, LabelledImages]:
         """Training and validation part; the latter has `share` of the images, and at least one of each class."""
         if self.validation is not None:
             return self.train, self.validation
@@ -136,7 +136,7 @@ def numbered(labels: Sequence[Any] | npt.NDArray[Any], classes: Sequence[Any], w
         raise DataError(f"{where}: class {str(error.args[0])!r} is not in the training data; remove it here") from None
 
 
-def _find(data: str, data_dir: Path | None, download: bool) -> Found:
+def _find(data: str, data_dir: Path | None, download: bool) -> FoundData:
     if data in catalogue.NAMED:
         from ecoml.training.images.data import named
 
@@ -156,7 +156,7 @@ def _find(data: str, data_dir: Path | None, download: bool) -> Found:
     raise catalogue.unknown(data)
 
 
-def _check(found: Found, where: str) -> None:
+def _check(found: FoundData, where: str) -> None:
     if len(found.classes) < 2:
         only = f", {found.classes[0]!r}" if found.classes else ""
         raise DataError(f"{where}: there is one class only{only}; at least two are needed")

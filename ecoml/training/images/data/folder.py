@@ -22,7 +22,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ecoml.errors import DataError
 from ecoml.training.images.data import decoded
-from ecoml.training.images.data.data import Found, Images, Part, numbered
+from ecoml.training.images.data.data import FoundData, Images, LabelledImages, numbered
 
 LARGEST_SIDE = 64
 EXTENSIONS = frozenset(
@@ -51,7 +51,7 @@ class _Form:
     coloured: bool
 
 
-def read(folder: Path) -> Found:
+def read(folder: Path) -> FoundData:
     """The data set in a folder.
 
     Raises:
@@ -63,10 +63,10 @@ def read(folder: Path) -> Found:
     classes = sorted(training.classes)
     labels = {part: numbered(listing.labels, classes, str(parts[part])) for part, listing in listings.items()}
     images = _decoded(listings, training)
-    read_parts = {part: Part(images[part].transpose(0, 3, 1, 2), labels[part]) for part in listings}
+    read_parts = {part: LabelledImages(images[part].transpose(0, 3, 1, 2), labels[part]) for part in listings}
     name = folder.resolve().name
     train, test, validation = read_parts["train"], read_parts.get("test"), read_parts.get("validation")
-    return Found(name, tuple(classes), train, test, validation, _notes(listings))
+    return FoundData(name, tuple(classes), train, test, validation, _notes(listings))
 
 
 def _decoded(listings: dict[str, _Listing], training: _Listing) -> dict[str, Images]:

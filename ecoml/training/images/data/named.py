@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ecoml.errors import DataError
 from ecoml.training.images import catalogue
-from ecoml.training.images.data.data import Found, Part
+from ecoml.training.images.data.data import FoundData, LabelledImages
 
 _TORCHVISION = {
     "mnist": "MNIST",
@@ -40,7 +40,7 @@ _IDX_FILES = (
 _SECONDS_WITHOUT_AN_ANSWER = 30.0
 
 
-def read(name: str, data_dir: Path | None, *, download: bool) -> Found:
+def read(name: str, data_dir: Path | None, *, download: bool) -> FoundData:
     """The data set of that name, downloaded if it is allowed and needed.
 
     Raises:
@@ -55,7 +55,7 @@ def read(name: str, data_dir: Path | None, *, download: bool) -> Found:
     return _torchvision(name, data_dir, download)
 
 
-def _digits() -> Found:
+def _digits() -> FoundData:
     spec = importlib.util.find_spec("sklearn")  # importing scikit-learn takes longer than many a training on its digits
     folders = spec.submodule_search_locations if spec is not None else None
     file = Path(folders[0]) / "datasets" / "data" / "digits.csv.gz" if folders else None
@@ -67,10 +67,10 @@ def _digits() -> Found:
 
         pixels, labels = load_digits(return_X_y=True)
     images = np.rint(np.reshape(pixels, (-1, 1, 8, 8)) * (255 / 16)).astype(np.uint8)
-    return Found("digits", _DIGITS, Part(images, labels.astype(np.int64)))
+    return FoundData("digits", _DIGITS, LabelledImages(images, labels.astype(np.int64)))
 
 
-def _idx(name: str, data_dir: Path | None, download: bool) -> Found:
+def _idx(name: str, data_dir: Path | None, download: bool) -> FoundData:
     found = _idx_files(name, data_dir)
     if found is None and download:
         _download(name, data_dir)
@@ -80,7 +80,7 @@ def _idx(name: str, data_dir: Path | None, download: bool) -> Found:
     train_images, train_labels, test_images, test_labels = (read_idx(path) for path in found)
     train = _part(train_images, train_labels, found[0])
     test = _part(test_images, test_labels, found[2])
-    return Found(name, _CLOTHES if name == "fashion-mnist" else _DIGITS, train, test)
+    return FoundData(name, _CLOTHES if name == "fashion-mnist" else _DIGITS, train, test)
 
 
 def _idx_files(name: str, data_dir: Path | None) -> list[Path] | None:
@@ -118,23 +118,23 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
 
-def _part(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], path: Path) -> Part:
+def _part(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], path: Path) -> LabelledImages:
     if images.ndim != 3 or labels.shape != images.shape[:1] or not len(labels) or labels.max() > 9:
         raise DataError(f"{path}: images {images.shape} and the labels {labels.shape} beside them do not fit together")
-    return Part(images[:, None], labels.astype(np.int64))
+    return LabelledImages(images[:, None], labels.astype(np.int64))
 
 
-def _torchvision(name: str, data_dir: Path | None, download: bool) -> Found:
+def _torchvision(name: str, data_dir: Path | None, download: bool) -> FoundData:
     train, test = _torchvision_part(name, True, data_dir, download), _torchvision_part(name, False, data_dir, download)
     classes = getattr(train, "classes", _DIGITS)
-    return Found(name, tuple(classes), as_part(train), as_part(test))
+    return FoundData(name, tuple(classes), as_part(train), as_part(test))
 
 
-def as_part(dataset: Any) -> Part:
+def as_part(dataset: Any) -> LabelledImages:
     """From torchvision's CIFAR (N×H×W×C, `targets`) or SVHN (N×C×H×W, `labels`)."""
     if hasattr(dataset, "targets"):
-        return Part(dataset.data.transpose(0, 3, 1, 2), np.asarray(dataset.targets, dtype=np.int64))
-    return Part(np.asarray(dataset.data), np.asarray(dataset.labels, dtype=np.int64))
+        return LabelledImages(dataset.data.transpose(0, 3, 1, 2), np.asarray(dataset.targets, dtype=np.int64))
+    return LabelledImages(np.asarray(dataset.data), np.asarray(dataset.labels, dtype=np.int64))
 
 
 def _download(name: str, data_dir: Path | None) -> None:

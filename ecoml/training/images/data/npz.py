@@ -17,14 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ecoml.errors import DataError
-from ecoml.training.images.data.data import Found, Images, Part, numbered
+from ecoml.training.images.data.data import FoundData, Images, LabelledImages, numbered
 
 Array = npt.NDArray[Any]
 
 _KEYS = tuple(f"{name}{part}" for part in ("", "_train", "_val", "_test") for name in "xy")
 
 
-def read(path: Path) -> Found:
+def read(path: Path) -> FoundData:
     """The data set in a file.
 
     Raises:
@@ -35,18 +35,18 @@ def read(path: Path) -> Found:
     x, y = _pair(arrays, path, "x" + prefix, "y" + prefix)
     classes = np.unique(y).tolist()
     low, high, notes = _range(x)
-    train = Part(_pixels(x, low, high), numbered(y.tolist(), classes, str(path)))
+    train = LabelledImages(_pixels(x, low, high), numbered(y.tolist(), classes, str(path)))
 
-    def other(name: str) -> Part | None:
+    def other(name: str) -> LabelledImages | None:
         x_key, y_key = f"x_{name}", f"y_{name}"
         if x_key not in arrays and y_key not in arrays:
             return None
         images, labels = _pair(arrays, path, x_key, y_key)
         if (images.dtype.kind == "f") != (x.dtype.kind == "f"):
             raise DataError(f"{path}: x{prefix} is {x.dtype} and {x_key} {images.dtype}; store both alike")
-        return Part(_pixels(images, low, high), numbered(labels.tolist(), classes, f"{path}: {y_key}"))
+        return LabelledImages(_pixels(images, low, high), numbered(labels.tolist(), classes, f"{path}: {y_key}"))
 
-    return Found(path.stem, tuple(str(name) for name in classes), train, other("test"), other("val"), notes)
+    return FoundData(path.stem, tuple(str(name) for name in classes), train, other("test"), other("val"), notes)
 
 
 def _arrays(path: Path) -> dict[str, Array]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ecoml.training.images.data.data import Part
+from ecoml.training.images.data.data import LabelledImages
 from ecoml.training.images.network.network import scaled
 from ecoml.training.images.network.plan import Shape
 
@@ -32,7 +32,7 @@ class Resident:
     labels: Tensor
 
     @classmethod
-    def of(cls, part: Part, device: torch.device) -> Resident:
+    def of(cls, part: LabelledImages, device: torch.device) -> Resident:
         """A part of a data set, moved to the device."""
         images = torch.from_numpy(np.require(part.images.transpose(0, 2, 3, 1), requirements=["C", "W"]))
         return cls(images.to(device), torch.from_numpy(part.labels).to(device))
@@ -64,7 +64,7 @@ class Resident:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Problem:
+class TrainingTask:
     """What every trial works on.
 
     Attributes:

@@ -10,7 +10,7 @@ import torch
 from ecoml.errors import UsageError
 from ecoml.meter.counters.constants import load_constants
 from ecoml.training.images.data.data import Dataset
-from ecoml.training.images.data.resident import Problem, Resident
+from ecoml.training.images.data.resident import Resident, TrainingTask
 from ecoml.training.images.worker.workload import Workload
 
 _PEAK_SIDE = {"cpu": 768, "cuda": 8192}
@@ -43,13 +43,13 @@ def device_of(name: str | None) -> torch.device:
     return device
 
 
-def problem_of(dataset: Dataset, workload: Workload) -> Problem:
+def problem_of(dataset: Dataset, workload: Workload) -> TrainingTask:
     """A data set, divided and moved to the device."""
     device = device_of(workload.device)
     train, validation = dataset.divided(workload.validation_share, workload.seed)
     mean, std = train.statistics()
     channels, height, width = train.images.shape[1:]
-    return Problem(
+    return TrainingTask(
         dataset.problem,
         dataset.classes,
         (channels, height, width),

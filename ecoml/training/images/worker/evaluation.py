@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ecoml.training.base import Account
-from ecoml.training.images.data.resident import Problem, Resident
+from ecoml.training.images.data.resident import Resident, TrainingTask
 from ecoml.training.images.network.network import Network
 from ecoml.training.images.worker.step import finish, in_precision
 
@@ -17,7 +17,7 @@ _FEWEST = 64
 """Images predicted at once below which fewer are not tried."""
 
 
-def accuracy(network: Network, data: Resident, problem: Problem, account: Account | None = None) -> float:
+def accuracy(network: Network, data: Resident, problem: TrainingTask, account: Account | None = None) -> float:
     """Share of images whose class the network predicts, in [0, 1].
 
     Args:
@@ -40,13 +40,13 @@ def accuracy(network: Network, data: Resident, problem: Problem, account: Accoun
             at_once //= 4
 
 
-def _correct(network: Network, data: Resident, problem: Problem, account: Account | None, at_once: int) -> int:
+def _correct(network: Network, data: Resident, problem: TrainingTask, account: Account | None, at_once: int) -> int:
     predict = network.logits if data.sides == network.sides else network
     correct = torch.zeros((), dtype=torch.int64, device=data.labels.device)
     with torch.inference_mode(), in_precision(problem, network):
         for images, labels in data.slices(at_once):
             if account is not None:
-                account.look()
+                account.check_budget()
             correct += (predict(images).argmax(1) == labels).sum()
     finish(problem.device)
     return int(correct)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ecoml.energy import Purpose
 from ecoml.errors import UsageError
 from ecoml.training.base import Account
-from ecoml.training.images.data.resident import Problem, Resident
+from ecoml.training.images.data.resident import Resident, TrainingTask
 from ecoml.training.images.network.memory import free_host_bytes
 from ecoml.training.images.network.network import Network
 from ecoml.training.images.network.plan import plan
@@ -30,7 +30,7 @@ from ecoml.training.images.worker.device import free_device_bytes
 from ecoml.training.images.worker.evaluation import EVALUATION_BATCH, accuracy
 from ecoml.training.images.worker.recipe import Average, Optimiser
 from ecoml.training.images.worker.schedule import rate_factor, sides_at
-from ecoml.training.images.worker.step import Batch, Pace, Step, check_loss, finish, in_precision, recorded
+from ecoml.training.images.worker.step import Batch, CheckInterval, Step, check_loss, finish, in_precision, recorded
 from ecoml.trial import Config
 
 Build = Callable[[dict[str, Any]], nn.Module]
@@ -54,7 +54,7 @@ class Training:
     """
 
     def __init__(
-        self, problem: Problem, number: int, config: Config, account: Account, build: Build | None = None
+        self, problem: TrainingTask, number: int, config: Config, account: Account, build: Build | None = None
     ) -> None:
         self.epoch = 0
         self._updates = 0
@@ -101,11 +101,11 @@ class Training:
         self._seed()
         order, weights = self._order()
         batch.weights.copy_(weights)
-        pace = Pace(problem.device)
+        pace = CheckInterval(problem.device)
         try:
             for start, stop in _bounds(len(order), size, equal=problem.device.type == "cuda"):
                 if pace.due():
-                    account.look()
+                    account.check_budget()
                 t = (self.epoch + (start + stop) / 2 / len(order)) / settings.epochs
                 self._optimiser.set_rate(settings.learning_rate * rate_factor(settings.schedule, t))
                 (play or batch)(order[start:stop])
@@ -125,13 +125,13 @@ class Training:
         account.enter(Purpose.EVALUATION)
         return accuracy(self.network, problem.at(sides)[1], problem, account)
 
-    def freeze(self, path: Path) -> None:
+    def checkpoint(self, path: Path) -> None:
         """Write all that is needed to go on later."""
         counts = {"epoch": self.epoch, "updates": self._updates, "sides": list(self.network.sides)}
         torch.save({**counts, "tensors": self._tensors()}, path)
 
-    def thaw(self, path: Path) -> None:
-        """Take up what `freeze` wrote of the same trial."""
+    def restore_checkpoint(self, path: Path) -> None:
+        """Take up what `checkpoint` wrote of the same trial."""
         kept = torch.load(path, map_location=self._problem.device, weights_only=True)
         self.epoch, self._updates = kept["epoch"], kept["updates"]
         self.network.sides = tuple(kept["sides"])
@@ -213,7 +213,7 @@ class Training:
         return order[torch.randperm(len(order), device=device)], weights
 
 
-def warm_up(problem: Problem) -> None:
+def warm_up(problem: TrainingTask) -> None:
     """Train for a moment, so that what torch loads on first use is not charged to the first trial."""
     few = Resident(problem.train.images[:2], problem.train.labels[:2])
     small = replace(problem, train=few, validation=few)
@@ -221,7 +221,7 @@ def warm_up(problem: Problem) -> None:
 
 
 class _NoAccount:
-    def look(self) -> None:
+    def check_budget(self) -> None:
         pass
 
     def enter(self, purpose: Purpose) -> None:

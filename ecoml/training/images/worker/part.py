@@ -12,8 +12,8 @@ from ecoml.training.images.worker.workload import Prepared, Workload
 from ecoml.trial import Trial
 
 
-class CnnPart:
-    """Trains one trial at a time on its device; fulfils `ecoml.training.base.Part`.
+class ImageWorker:
+    """Trains one trial at a time on its device; fulfils `ecoml.training.base.LabelledImages`.
 
     Args:
         workload: What is trained on, wherever.

@@ -54,7 +54,9 @@ class WorkerRun:
 
     _numbers = count()
 
-    def __init__(self, worker: Worker, workload: Workload, trial: Trial, account: Account, patience_s: float) -> None:
+    def __init__(
+        self, worker: TrainingProcess, workload: Workload, trial: Trial, account: Account, patience_s: float
+    ) -> None:
         self.workload = workload
         self.trial = trial
         self.number = next(self._numbers)
@@ -81,7 +83,7 @@ class WorkerRun:
             self.worker.forget(self)
 
 
-class Worker:
+class TrainingProcess:
     """The worker process. Any thread may use it; requests take turns."""
 
     def __init__(self) -> None:
@@ -219,7 +221,7 @@ class Worker:
                 message = connection.recv()
                 longest_s = max(longest_s, monotonic() - asked_s)
                 match message:
-                    case ("look",):
+                    case ("check_budget",):
                         connection.send(_allowed(run))
                     case ("enter", purpose):
                         if run is not None:
@@ -294,7 +296,7 @@ def _allowed(run: WorkerRun | None) -> bool:
     if run is None:
         return True
     try:
-        run.account.look()
+        run.account.check_budget()
     except BudgetExhausted:
         return False
     return True
@@ -309,14 +311,14 @@ def _error(pickled: bytes | None, line: str, trace: str) -> BaseException:
     return error
 
 
-def _shared() -> Callable[..., Worker]:
-    workers: dict[str | None, Worker] = {}
+def _shared() -> Callable[..., TrainingProcess]:
+    workers: dict[str | None, TrainingProcess] = {}
     lock = threading.Lock()
 
-    def shared(device: str | None = None) -> Worker:
+    def shared(device: str | None = None) -> TrainingProcess:
         with lock:
             if device not in workers:
-                workers[device] = Worker()
+                workers[device] = TrainingProcess()
                 atexit.register(workers[device].stop)
             return workers[device]
 

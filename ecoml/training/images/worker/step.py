@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ecoml.training.images.data.augment import batch_of
-from ecoml.training.images.data.resident import Problem, Resident
+from ecoml.training.images.data.resident import Resident, TrainingTask
 from ecoml.training.images.network.network import Network
 from ecoml.training.images.worker.recipe import Optimiser
 
@@ -46,7 +46,7 @@ class Batch:
         losses: Last loss of each training image, or None if nobody asks.
     """
 
-    def __init__(self, problem: Problem, network: Network, optimiser: Optimiser, data: Resident) -> None:
+    def __init__(self, problem: TrainingTask, network: Network, optimiser: Optimiser, data: Resident) -> None:
         self.loss = torch.zeros((), device=problem.device)
         self.weights = torch.ones(len(data), device=problem.device)
         self.losses: Tensor | None = None
@@ -131,7 +131,7 @@ def _no_waiting() -> Iterator[None]:
             torch.cuda.set_sync_debug_mode("default")
 
 
-class Pace:
+class CheckInterval:
     """When to ask whether the budget allows another batch, and how many of them a GPU has before it."""
 
     def __init__(self, device: torch.device) -> None:
@@ -170,7 +170,7 @@ def finish(device: torch.device) -> None:
         event.synchronize()
 
 
-def in_precision(problem: Problem, network: Network) -> contextlib.AbstractContextManager[Any]:
+def in_precision(problem: TrainingTask, network: Network) -> contextlib.AbstractContextManager[Any]:
     """bfloat16 where the problem says so, and on a CPU the network gains more by it than the conversions cost."""
     if not problem.bf16 or (problem.device.type == "cpu" and network.batch_flops < _BF16_FROM_FLOP):
         return contextlib.nullcontext()

@@ -3,8 +3,8 @@
 It answers one request at a time, and holds one network: that of the trial under way. All others are files. So a trial
 that crashes, hangs or takes all memory takes nothing with it but itself.
 
-Requests are `(name of a method of Workplace, arguments)`. While one is worked on, `("look",)` asks whether the budget
-allows another batch, and `("enter", purpose)` changes the purpose; the host answers each with a bool. The end is
+Requests are `(name of a method of Workplace, arguments)`. While one is worked on, `("check_budget",)` asks whether the
+budget allows another batch, and `("enter", purpose)` changes the purpose; the host answers each with a bool. The end is
 `("done", value)` or `("raised", pickled error, its line, its traceback)`.
 """
 
@@ -27,7 +27,7 @@ from ecoml.trial import Config
 
 if TYPE_CHECKING:
     from ecoml.training.images.data.data import Dataset
-    from ecoml.training.images.data.resident import Problem
+    from ecoml.training.images.data.resident import TrainingTask
     from ecoml.training.images.worker.loop import Build, Training
 
 _KEPT = 2
@@ -63,7 +63,7 @@ class Workplace:
     def __init__(self, connection: Connection[Any, Any]) -> None:
         self._account = _HostAccount(connection)
         self._datasets: dict[tuple[str, str | None], Dataset] = {}
-        self._problems: dict[Workload, Problem] = {}
+        self._problems: dict[Workload, TrainingTask] = {}
         self._training: Training | None = None
         self._run = -1
         self._warm = False
@@ -114,16 +114,16 @@ class Workplace:
                     self._training = Training(problem, number, config, self._account, _build(workload))
                     self._run = run
                     if frozen is not None:
-                        self._training.thaw(frozen)
+                        self._training.restore_checkpoint(frozen)
                 return self._training.advance()
         except BaseException:
             self.drop()
             raise
 
-    def freeze(self, path: Path) -> None:
+    def checkpoint(self, path: Path) -> None:
         """Write the training that is held to a file, and let go of it."""
         assert self._training is not None, "the host freezes only what is held"
-        self._training.freeze(path)
+        self._training.checkpoint(path)
         self.drop()
 
     def drop(self) -> None:
@@ -159,7 +159,7 @@ class Workplace:
             self._datasets[key] = data.load(workload.data, data_dir, download=workload.download)
         return self._datasets[key]
 
-    def _problem(self, workload: Workload) -> Problem:
+    def _problem(self, workload: Workload) -> TrainingTask:
         from ecoml.training.images.worker import device
 
         device.set_determinism(workload.deterministic)
@@ -177,8 +177,8 @@ class _HostAccount:
     def __init__(self, connection: Connection[Any, Any]) -> None:
         self._connection = connection
 
-    def look(self) -> None:
-        self._connection.send(("look",))
+    def check_budget(self) -> None:
+        self._connection.send(("check_budget",))
         if not self._connection.recv():
             raise BudgetExhausted
 

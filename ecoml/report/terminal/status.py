@@ -15,7 +15,7 @@ from ecoml.run.folder import LEDGER, read_settings
 from ecoml.run.in_flight import read_in_flight_j
 from ecoml.run.result import result_of
 from ecoml.run.snapshot import read_snapshot
-from ecoml.searcher.loop import Search
+from ecoml.searcher.loop import Loop
 from ecoml.trial import Trial, TrialState
 
 POWER_OVER_S = 10.0
@@ -29,7 +29,7 @@ _RESERVED = ("reserved_j", "closing_j")
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class Status:
     """How a search stands.
 
     Attributes:
@@ -70,17 +70,17 @@ class Glance:
         return (self.spent_j / ended if ended >= 3 else 0.0) or None
 
 
-class Source(Protocol):
+class StatusSource(Protocol):
     """Where glances come from."""
 
-    def glance(self) -> Glance:
+    def status(self) -> Status:
         """How the search stands now."""
 
 
-class SearchSource:
+class LiveStatus:
     """Glances at a search of this process."""
 
-    def __init__(self, search: Search) -> None:
+    def __init__(self, search: Loop) -> None:
         self._search = search
         self._order = [number for trial in search.trials for number in [trial.number] * trial.step]
         self._steps = {trial.number: trial.step for trial in search.trials}
@@ -88,12 +88,12 @@ class SearchSource:
         self._power = Power()
         search.listeners.append(self._changed)
 
-    def glance(self) -> Glance:
+    def status(self) -> Status:
         search, ledger = self._search, self._search.ledger
         if self._front[0] != len(self._order):
             self._front = len(self._order), search.front
         metered = ledger.provenance is not Provenance.REPORTED
-        return Glance(
+        return Status(
             budget_j=ledger.budget_j,
             spent_j=ledger.spent_j,
             reserved_j=0.0 if search.ended else ledger.reserved_j + ledger.closing_j,
@@ -113,7 +113,7 @@ class SearchSource:
         self._steps[trial.number] = trial.step
 
 
-class FolderSource:
+class FolderStatus:
     """Glances at a run folder that another process may be writing. Only reads, and takes no lock."""
 
     def __init__(self, folder: Path) -> None:
@@ -121,7 +121,7 @@ class FolderSource:
         self._spent_j = 0.0
         self._power = Power()
 
-    def glance(self) -> Glance:
+    def status(self) -> Status:
         """How the search stands.
 
         Raises:
@@ -137,7 +137,7 @@ class FolderSource:
         order = [entry.trial for entry in result.progress]
         provenance = weakest(result.energy.provenance_by_domain.values())
         moving = not result.ended and provenance is not Provenance.REPORTED
-        return Glance(
+        return Status(
             budget_j=result.energy.budget_j,
             spent_j=self._spent_j,
             reserved_j=0.0 if result.ended else math.fsum(snapshot.settings.get(key, 0.0) for key in _RESERVED),

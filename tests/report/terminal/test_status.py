@@ -12,22 +12,22 @@ from rich.console import Console
 
 import ecoml
 from ecoml.energy import Provenance
-from ecoml.report.terminal.glance import FolderSource, Glance, Power, SearchSource, doing
 from ecoml.report.terminal.progress import PlainLines
+from ecoml.report.terminal.status import FolderStatus, LiveStatus, Power, Status, doing
 from ecoml.report.terminal.view import duration, view
 from ecoml.trial import Point, Trial, TrialState
 
 
-def trial(number, accuracies, state=TrialState.FINISHED, failure=None, **config):
-    points = [Point(s, a, 2.0 * s, 0.0, Provenance.ESTIMATED) for s, a in enumerate(accuracies, start=1)]
+def trial(number, scores, state=TrialState.FINISHED, failure=None, **config):
+    points = [Point(s, a, 2.0 * s, 0.0, Provenance.ESTIMATED) for s, a in enumerate(scores, start=1)]
     return Trial(number, {"learning_rate": 0.01, **config}, state, points, failure=failure)
 
 
-def glance(trials, order=None, *, spent_j=40.0, power_w=4.0, ended="", reserved_j=5.0):
+def status(trials, order=None, *, spent_j=40.0, power_w=4.0, ended="", reserved_j=5.0):
     from ecoml.run.result import front_of
 
     order = [t.number for t in trials for _ in t.curve] if order is None else order
-    return Glance(
+    return Status(
         100.0, spent_j, reserved_j, Provenance.ESTIMATED, power_w, trials, order, trials[-1] if trials else None,
         front_of(trials), "epoch", ended,
     )  # fmt: skip
@@ -59,7 +59,7 @@ def test_the_view_tells_it_all_at_a_glance():
         trial(3, [0.4], TrialState.STOPPED, "no use"),
         trial(4, [0.5], RUNNING, epochs=12),
     ]
-    shown = " ".join(drawn(glance(trials), 140).split())
+    shown = " ".join(drawn(status(trials), 140).split())
     for words in (
         "40%",
         "spent 40.0 J, reserved 5.00 J, left 55.0 J of 100 J (estimated)",
@@ -71,7 +71,7 @@ def test_the_view_tells_it_all_at_a_glance():
         "about 4 more trials, at 13.3 J (estimated) each so far, everything included",
     ):
         assert words in shown
-    over = " ".join(drawn(glance(trials[:1], ended="the budget is spent"), 140).split())
+    over = " ".join(drawn(status(trials[:1], ended="the budget is spent"), 140).split())
     assert "ended the budget is spent" in over
     assert "reserved" not in over
 
@@ -89,7 +89,7 @@ def test_no_line_is_wider_than_the_terminal(width, rows, spent_j, power_w, ended
         trial(number, curve, state, "x" * 40 if state is TrialState.FAILED else None, words="y" * 50)
         for number, (curve, state) in enumerate(rows)
     ]
-    shown = drawn(glance(trials, spent_j=spent_j, power_w=power_w, ended=ended, reserved_j=80.0), width)
+    shown = drawn(status(trials, spent_j=spent_j, power_w=power_w, ended=ended, reserved_j=80.0), width)
     assert max(map(len, shown.splitlines())) <= width
     assert "budget" in shown
 
@@ -143,10 +143,10 @@ def test_from_inside_and_from_the_folder_it_looks_the_same(space, run_folder, mo
     searcher = ecoml.Searcher(space, train, budget_j=1000, strategy=Turns(), directory=run_folder, progress=False)
     with searcher:
         search = searcher._open()
-        inside, outside = SearchSource(search), FolderSource(run_folder)
+        inside, outside = LiveStatus(search), FolderStatus(run_folder)
 
         def look(trial):
-            one, other = inside.glance(), outside.glance()
+            one, other = inside.status(), outside.status()
             for name in ("budget_j", "spent_j", "reserved_j", "ended", "step_name", "power_w"):
                 assert getattr(one, name) == pytest.approx(getattr(other, name)), name
             for name in ("order", "trials"):
@@ -168,7 +168,7 @@ class Fixed:
     def __init__(self, first):
         self.now = first
 
-    def glance(self):
+    def status(self):
         return self.now
 
 
@@ -180,12 +180,12 @@ def test_a_log_of_a_long_search_stays_short_and_leaves_no_trial_out():
     now = 0.0
     said: list[str] = []
     trials: list[Trial] = []
-    source = Fixed(glance([]))
+    source = Fixed(status([]))
     lines = lines_of(said, source, lambda: now)
     for number in range(300):
         now += 1.0
         trials.append(trial(number, [0.9 if number < 150 else 0.95]))
-        source.now = glance(list(trials), spent_j=0.3 * number)
+        source.now = status(list(trials), spent_j=0.3 * number)
         lines.look()
     lines.look(last=True)
     told = sum(1 + (int(line.split("and ")[1].split()[0]) if "and " in line else 0) for line in said)
@@ -198,15 +198,15 @@ def test_a_failure_is_worth_a_line_but_not_two_within_half_a_second():
     now = 0.0
     said: list[str] = []
     first = trial(0, [0.9])
-    source = Fixed(glance([first]))
+    source = Fixed(status([first]))
     lines = lines_of(said, source, lambda: now)
     lines.look()
     failures = [trial(n, [], TrialState.FAILED, f"boom {n}") for n in (1, 2)]
     now = 1.0
-    source.now = glance([first, failures[0]])
+    source.now = status([first, failures[0]])
     lines.look()
     now = 1.1
-    source.now = glance([first, *failures])
+    source.now = status([first, *failures])
     lines.look()
     assert [line.split("  |")[0].split()[1] for line in said] == ["0", "1"]
     assert "failed: boom 1" in said[1]
@@ -217,5 +217,5 @@ def test_a_failure_is_worth_a_line_but_not_two_within_half_a_second():
 def test_what_an_earlier_sitting_did_is_no_news(tmp_path):
     folder = write_run(tmp_path / "run", [Course([(0.5, 1.0)])] * 5)
     said: list[str] = []
-    PlainLines(FolderSource(folder), say=said.append).look()
+    PlainLines(FolderStatus(folder), say=said.append).look()
     assert said == []

@@ -200,7 +200,7 @@ class TrainingProcess:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="ecoml-suspended-"))
         path = self._folder / f"{held.number}"
-        self._request("freeze", path, run=held)
+        self._request("checkpoint", path, run=held)
         held.frozen = path
 
     def _request(

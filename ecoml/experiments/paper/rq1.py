@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from ecoml.experiments.compare.compare import run_plan, searches_with
-from ecoml.experiments.compare.comparison import Comparison, compare_searches
+from ecoml.experiments.compare.comparison import compare_searches
 from ecoml.experiments.compare.comparison_plan import ComparisonPlan
 from ecoml.experiments.paper.networks import FAMILIES
-from ecoml.experiments.paper.rounds import RoundSearch, in_rounds, middle, write_repetitions
+from ecoml.experiments.paper.rounds import in_rounds, write_repetitions
+from ecoml.experiments.paper.rq1_result import Rq1, Setting
 from ecoml.experiments.paper.study import Study
 from ecoml.run.result import Result
 
@@ -25,40 +25,6 @@ STRATEGIES = ("random", "grid", "bo")
 """In the order of the study's table."""
 
 PARAMETERS = (5, 3)
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One network and one space.
-
-    Attributes:
-        network: One of `FAMILIES`.
-        parameters: How many are searched.
-        problem: Its name in a comparison.
-        searches: Strategy → its searches, by seed.
-    """
-
-    network: str
-    parameters: int
-    problem: str
-    searches: dict[str, list[RoundSearch]] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Rq1:
-    """What came of it.
-
-    Attributes:
-        study: What it was run with.
-        settings: One a network and space.
-        comparison: All of them, by energy to target.
-        page: The comparison's page.
-    """
-
-    study: Study
-    settings: tuple[Setting, ...]
-    comparison: Comparison
-    page: Path
 
 
 def run_rq1(
@@ -127,11 +93,6 @@ def _together(study: Study, settings: Sequence[Setting], out: Path) -> Rq1:
     save_round_charts(result, out / "figures")
     (out / "rq1.json").write_text(json.dumps(rq1_dict(result), indent=2) + "\n", encoding="utf-8")
     return result
-
-
-def median_searches(setting: Setting) -> dict[str, RoundSearch]:
-    """Of each strategy the search of the median seed."""
-    return {name: middle(found) for name, found in setting.searches.items()}
 
 
 def _strategies(study: Study, folder: Path) -> dict[str, Path | str]:

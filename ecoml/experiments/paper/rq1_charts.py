@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import altair as alt
 
-from ecoml.experiments.paper.rq1 import Rq1, Setting, median_searches
+from ecoml.experiments.paper.rq1_result import Rq1, Setting
 from ecoml.report.charts.drawing import PRINT, Style, finish, layer_of, score_y
 from ecoml.report.charts.figures import save_figure
 
@@ -26,7 +26,7 @@ def round_chart(setting: Setting, style: Style) -> Drawing:
     """The best mean accuracy by each round, of the median seed."""
     records = [
         {"strategy": strategy, "round": number, "accuracy": score}
-        for strategy, found in median_searches(setting).items()
+        for strategy, found in setting.medians.items()
         for number, score in enumerate(found.best_so_far, start=1)
     ]
     names = list(setting.searches)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ecoml.energy import format_energy
 from ecoml.experiments.compare.comparison_tables import NOTHING, TextTable
 from ecoml.experiments.paper.figures import TABLE_III
 from ecoml.experiments.paper.rounds import TOLERANCE
+from ecoml.experiments.paper.rq1_result import Rq1
 from ecoml.report.page.document import percent
-
-if TYPE_CHECKING:
-    from ecoml.experiments.paper.rq1 import Rq1
 
 
 def table_iii(result: Rq1) -> TextTable:
@@ -53,11 +51,9 @@ def about(result: Rq1) -> str:
 
 def rows_of(result: Rq1) -> list[dict[str, Any]]:
     """One a network, space and strategy."""
-    from ecoml.experiments.paper.rq1 import median_searches
-
     rows = []
     for setting in result.settings:
-        for strategy, found in median_searches(setting).items():
+        for strategy, found in setting.medians.items():
             published = TABLE_III.get(result.study.name, {}).get(setting.network, {}).get(strategy, {})
             known = published.get(setting.parameters)
             progress = found.search.progress

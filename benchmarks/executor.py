@@ -224,9 +224,9 @@ def _write(name: str, folder: Path | None, images: int | None, file: Path) -> No
         arrays = {"x": np.clip(pixels, 0, 255).astype(np.uint8), "y": labels}
         arrays |= {"x_test": arrays["x"][:1000], "y_test": labels[:1000]}
     else:
-        from ecoml.training.images.data import data
+        from ecoml.training.images.data.loader import load
 
-        found = data.load(name, folder, download=False)
+        found = load(name, folder, download=False)
         arrays = {"x": found.train.images, "y": found.train.labels}
         arrays |= {"x_test": found.test.images, "y_test": found.test.labels}
     kept = {key: value[:images] if "test" not in key else value for key, value in arrays.items()}

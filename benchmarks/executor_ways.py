@@ -258,9 +258,9 @@ def _layers(config: dict[str, Any], train: Any) -> Any:
 
 
 def _parts(file: Path, seed: int) -> tuple[Any, Any]:
-    from ecoml.training.images.data import data
+    from ecoml.training.images.data.loader import load
 
-    return data.load(str(file)).divided(0.2, seed)
+    return load(str(file)).divided(0.2, seed)
 
 
 def _cpu_s() -> float:

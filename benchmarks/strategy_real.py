@@ -94,7 +94,7 @@ def _data(task: str, out: Path) -> str | Path:
     name, _, count = task.rpartition("-")
     if not count.isdigit():
         return task
-    from ecoml.training.images.data.data import load
+    from ecoml.training.images.data.loader import load
 
     file = out / f"{task}.npz"
     if not file.is_file():

@@ -218,7 +218,7 @@ def open_trained(task: str) -> Trained:
 
 @lru_cache
 def _images(name: str) -> Images:
-    from ecoml.training.images.data.data import load
+    from ecoml.training.images.data.loader import load
 
     data, (fitted, validated, judged) = load(name), _FOLDS[name]
     pixels = np.concatenate([part.images.reshape(len(part), -1) for part in (data.train, data.test)])

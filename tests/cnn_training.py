@@ -6,7 +6,7 @@ import math
 
 from ecoml.energy import Purpose
 from ecoml.errors import BudgetExhausted
-from ecoml.training.images.data import data
+from ecoml.training.images.data.loader import load
 from ecoml.training.images.worker import device
 from ecoml.training.images.worker.loop import Training
 from ecoml.training.images.worker.workload import Workload
@@ -36,7 +36,7 @@ class Book:
 def problem(name="digits", seed=0):
     """Data on the CPU, for trainings in this very process."""
     workload = Workload(name, None, False, "cpu", seed, 1, True, 0.2, False)
-    return device.problem_of(data.load(name), workload)
+    return device.problem_of(load(name), workload)
 
 
 def training(of, config, number=0, book=None, build=None):

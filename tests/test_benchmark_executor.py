@@ -27,9 +27,9 @@ def run(*arguments):
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    from ecoml.training.images.data import data
+    from ecoml.training.images.data.loader import load
 
-    found = data.load("digits")
+    found = load("digits")
     path = tmp_path_factory.mktemp("digits") / "data.npz"
     np.savez(path, x=found.train.images, y=found.train.labels)
     return path

@@ -15,7 +15,7 @@ from cnn_training import problem, rest, start, training
 from ecoml.errors import DataError, UsageError
 from ecoml.training import CnnTraining, base, load_model_file
 from ecoml.training.create import create_executor
-from ecoml.training.images.data import data
+from ecoml.training.images.data.loader import load
 from ecoml.training.images.model import save_model
 from ecoml.trial import Trial
 
@@ -37,7 +37,7 @@ def trained(digits):
 
 
 def test_a_loaded_network_predicts_what_the_saved_one_did(tmp_path):
-    found = data.load("digits").train
+    found = load("digits").train
     np.savez(tmp_path / "larger.npz", x=found.images[:300].repeat(2, 2).repeat(2, 3), y=found.labels[:300])
     here = problem(str(tmp_path / "larger.npz"))
     run = training(here, CONFIG | {"start_resolution": 0.5, "epochs": 4, "schedule": "averaged"})
@@ -112,7 +112,7 @@ def test_files_that_are_no_models(digits, trained, tmp_path):
 
 
 def test_the_test_set_is_the_same_in_every_search_and_never_trained_on(digits):
-    sets = [data.load("digits") for _ in range(2)]
+    sets = [load("digits") for _ in range(2)]
     assert np.array_equal(sets[0].test.images, sets[1].test.images)
     parts = [problem(seed=seed) for seed in (0, 9)]
     assert not torch.equal(parts[0].train.images, parts[1].train.images)

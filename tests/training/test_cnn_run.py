@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ecoml.errors import BudgetExhausted, UsageError
 from ecoml.training.images import CnnTraining
-from ecoml.training.images.data import data
+from ecoml.training.images.data.loader import load
 from ecoml.training.images.settings import Settings
 from ecoml.training.images.worker.loop import _bounds, named_out_of_memory
 from ecoml.training.images.worker.schedule import rate_factor, sides_at
@@ -43,7 +43,7 @@ def here():
 @pytest.fixture(scope="module")
 def larger(tmp_path_factory):
     """Digits of 16×16 pixels, so that there is a resolution to begin with."""
-    found = data.load("digits").train
+    found = load("digits").train
     file = tmp_path_factory.mktemp("data") / "larger.npz"
     np.savez(file, x=found.images[:600].repeat(2, 2).repeat(2, 3), y=found.labels[:600])
     return problem(str(file))

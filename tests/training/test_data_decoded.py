@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ecoml.training.images.data import decoded, folder
-from ecoml.training.images.data.data import load
+from ecoml.training.images.data.loader import load
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +109,7 @@ def test_those_not_used_for_longest_make_room(cache, monkeypatch):
 
 
 def test_processes_that_decode_at_once_leave_one_whole_entry(photos, cache):
-    code = f"from ecoml.training.images.data.data import load; print(int(load({str(photos)!r}).train.images.sum()))"
+    code = f"from ecoml.training.images.data.loader import load; print(int(load({str(photos)!r}).train.images.sum()))"
     processes = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(4)]
     sums = {process.communicate()[0] for process in processes}
     assert len(sums) == 1

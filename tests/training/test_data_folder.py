@@ -8,7 +8,7 @@ from PIL import Image
 
 from ecoml.errors import DataError
 from ecoml.training.images import CnnTraining
-from ecoml.training.images.data import data
+from ecoml.training.images.data.loader import load
 
 
 def picture(path, mode="RGB", size=(8, 8), value=100, **options):
@@ -31,7 +31,7 @@ def classes_of(root, count=5, names=("cat", "dog"), **options):
 
 def test_a_folder_of_classes(tmp_path):
     classes_of(tmp_path / "pets", 10)
-    dataset = data.load(str(tmp_path / "pets"))
+    dataset = load(str(tmp_path / "pets"))
     assert dataset.problem == "pets"
     assert dataset.classes == ("cat", "dog")
     assert dataset.train.images.shape == (16, 3, 8, 8)
@@ -51,7 +51,7 @@ def test_parts_that_are_given_are_kept(tmp_path, validation, test):
         classes_of(tmp_path / validation, 3)
     if test:
         classes_of(tmp_path / "test", 2)
-    dataset = data.load(str(tmp_path))
+    dataset = load(str(tmp_path))
     assert len(dataset.test) == 4
     assert len(dataset.train) == (20 if test else 16)
     training, held_out = dataset.divided(0.5, seed=0)
@@ -61,14 +61,14 @@ def test_parts_that_are_given_are_kept(tmp_path, validation, test):
 
 def test_train_may_be_a_class(tmp_path):
     classes_of(tmp_path, 5, ("bus", "train"))
-    assert data.load(str(tmp_path)).classes == ("bus", "train")
+    assert load(str(tmp_path)).classes == ("bus", "train")
 
 
 def test_mixed_sizes_become_squares_of_the_median_shorter_side(tmp_path):
     for number, size in enumerate([(10, 30), (12, 12), (40, 20), (200, 90), (12, 50)]):
         for name in ("cat", "dog"):
             picture(tmp_path / name / f"{number}.png", size=size)
-    assert data.load(str(tmp_path)).train.images.shape[1:] == (3, 12, 12)
+    assert load(str(tmp_path)).train.images.shape[1:] == (3, 12, 12)
 
 
 def test_large_images_are_scaled_down_and_their_middle_is_kept(tmp_path):
@@ -78,14 +78,14 @@ def test_large_images_are_scaled_down_and_their_middle_is_kept(tmp_path):
         for number in range(3):
             (tmp_path / name).mkdir(exist_ok=True)
             Image.fromarray(wide).save(tmp_path / name / f"{number}.png")
-    images = data.load(str(tmp_path)).train.images
+    images = load(str(tmp_path)).train.images
     assert images.shape[1:] == (1, 64, 64)
     assert images[..., 2:-2].min() >= 198
 
 
 def test_small_images_of_one_size_are_taken_as_they_are(tmp_path):
     classes_of(tmp_path, size=(20, 10))
-    assert data.load(str(tmp_path)).train.images.shape[1:] == (3, 10, 20)
+    assert load(str(tmp_path)).train.images.shape[1:] == (3, 10, 20)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_images_are_coloured_if_one_is(tmp_path, modes, channels):
     for name in ("cat", "dog"):
         for number, mode in enumerate(modes):
             picture(tmp_path / name / f"{number}.png", mode)
-    assert data.load(str(tmp_path)).train.images.shape[1] == channels
+    assert load(str(tmp_path)).train.images.shape[1] == channels
 
 
 def test_sixteen_bits_transparency_and_jpegs(tmp_path):
@@ -110,7 +110,7 @@ def test_sixteen_bits_transparency_and_jpegs(tmp_path):
         picture(tmp_path / name / "deep.png", "I;16", value=120)
         picture(tmp_path / name / "flat.jpeg", "L", value=120, quality=95)
         (Image.new("LA", (8, 8), (200, 0))).save(tmp_path / name / "clear.png")
-    images = data.load(str(tmp_path))
+    images = load(str(tmp_path))
     pixels = np.concatenate([images.train.images, images.test.images])
     greys = sorted(int(image.mean()) for image in pixels)
     flat = int(np.asarray(Image.new("RGB", (1, 1), (120, 60, 40)).convert("L"))[0, 0])
@@ -128,7 +128,7 @@ def test_a_photograph_is_turned_as_its_camera_was_held(tmp_path):
         for number in range(3):
             (tmp_path / name).mkdir(exist_ok=True)
             Image.fromarray(upright).save(tmp_path / name / f"{number}.png", exif=exif)
-    image = data.load(str(tmp_path)).train.images[0, 0]
+    image = load(str(tmp_path)).train.images[0, 0]
     assert image[:, 4:].min() == 255
     assert image[:, :4].max() == 0
 
@@ -139,7 +139,7 @@ def test_what_is_no_image_is_ignored_with_a_note(tmp_path):
     (tmp_path / "cat" / ".hidden.png").write_text("")
     (tmp_path / ".git").mkdir()
     (tmp_path / "readme.md").write_text("")
-    assert data.load(str(tmp_path)).notes == ()
+    assert load(str(tmp_path)).notes == ()
     (tmp_path / "cat" / "notes.TXT").write_text("")
     (tmp_path / "dog" / "more").mkdir()
     training = CnnTraining(tmp_path)
@@ -173,33 +173,33 @@ def test_a_folder_that_cannot_be_used(tmp_path, change, complaint):
     classes_of(root)
     change(root)
     with pytest.raises(DataError, match=complaint) as caught:
-        data.load(str(root))
+        load(str(root))
     assert "\n" not in str(caught.value)
 
 
 def test_folders_without_images_by_class(tmp_path):
     with pytest.raises(DataError, match="no images by class"):
-        data.load(str(tmp_path))
+        load(str(tmp_path))
     picture(tmp_path / "1.png")
     with pytest.raises(DataError, match="no images by class"):
-        data.load(str(tmp_path))
+        load(str(tmp_path))
 
 
 def test_parts_that_do_not_fit(tmp_path):
     classes_of(tmp_path / "train")
     classes_of(tmp_path / "test", names=("cat", "eel"))
     with pytest.raises(DataError, match="test: class 'eel' is not in the training data"):
-        data.load(str(tmp_path))
+        load(str(tmp_path))
     (tmp_path / "val").mkdir()
     with pytest.raises(DataError, match="val: no images by class"):
-        data.load(str(tmp_path))
+        load(str(tmp_path))
     (tmp_path / "valid").mkdir()
     with pytest.raises(DataError, match="val and valid both hold"):
-        data.load(str(tmp_path))
+        load(str(tmp_path))
 
 
 def test_two_images_a_class_are_enough_where_the_test_part_is_given(tmp_path):
     classes_of(tmp_path / "train", 2)
     classes_of(tmp_path / "test", 1)
-    training, validation = data.load(str(tmp_path)).divided(0.2, 0)
+    training, validation = load(str(tmp_path)).divided(0.2, 0)
     assert sorted(training.labels) == sorted(validation.labels) == [0, 1]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from ecoml.errors import DataError
 from ecoml.training.images import available_data
-from ecoml.training.images.data import data
+from ecoml.training.images.data.dataset import LabelledImages
+from ecoml.training.images.data.loader import load
 from ecoml.training.images.data.named import as_part, read_idx
 from ecoml.training.images.data.split import stratified
 from ecoml.training.images.network.memory import free_host_bytes
@@ -51,7 +52,7 @@ def write_idx(folder, *, packed):
 def test_digits_are_scikit_learns():
     from sklearn.datasets import load_digits
 
-    dataset = data.load("digits")
+    dataset = load("digits")
     assert len(dataset.train) + len(dataset.test) == 1797
     assert dataset.train.images.dtype == np.uint8
     assert dataset.train.images.shape[1:] == (1, 8, 8)
@@ -66,7 +67,7 @@ def test_digits_are_scikit_learns():
 @pytest.mark.parametrize("below", [".", "FashionMNIST/raw"])
 def test_idx_files_where_the_user_says(tmp_path, packed, below):
     train, test = write_idx(tmp_path / "mine" / below, packed=packed)
-    dataset = data.load("fashion-mnist", tmp_path / "mine", download=False)
+    dataset = load("fashion-mnist", tmp_path / "mine", download=False)
     assert np.array_equal(dataset.train.images[:, 0], train)
     assert np.array_equal(dataset.test.images[:, 0], test)
     assert dataset.classes[0] == "T-shirt"
@@ -75,13 +76,13 @@ def test_idx_files_where_the_user_says(tmp_path, packed, below):
 @pytest.mark.parametrize("place", ["cache/ecoml", "shared/datasets/fashion-mnist"])
 def test_idx_files_that_are_there_already_are_found(tmp_path, place):
     write_idx(tmp_path / place, packed=True)
-    assert len(data.load("fashion-mnist").train) == 60
+    assert len(load("fashion-mnist").train) == 60
 
 
 @pytest.mark.parametrize("name", ["fashion-mnist", "cifar10", "svhn"])
 def test_without_a_network_one_line_says_what_to_put_where(tmp_path, name, capfd):
     with pytest.raises(DataError, match=rf"{name} is not in {tmp_path}/mine and could not be downloaded") as caught:
-        data.load(name, tmp_path / "mine")
+        load(name, tmp_path / "mine")
     line = str(caught.value)
     assert "\n" not in line
     assert {"fashion-mnist": FILES[0], "cifar10": "cifar-10-batches-py", "svhn": "test_32x32.mat"}[name] in line
@@ -90,9 +91,9 @@ def test_without_a_network_one_line_says_what_to_put_where(tmp_path, name, capfd
 
 def test_download_can_be_forbidden(tmp_path):
     with pytest.raises(DataError, match="download is off"):
-        data.load("mnist", download=False)
+        load("mnist", download=False)
     with pytest.raises(DataError, match="no such folder"):
-        data.load("mnist", tmp_path / "nowhere", download=False)
+        load("mnist", tmp_path / "nowhere", download=False)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_images_and_labels_of_different_files(tmp_path):
     write_idx(tmp_path, packed=False)
     (tmp_path / FILES[1]).write_bytes(idx(np.zeros(59, np.uint8)))
     with pytest.raises(DataError, match="do not fit together"):
-        data.load("mnist", tmp_path)
+        load("mnist", tmp_path)
 
 
 def test_torchvisions_orders_of_dimensions():
@@ -169,7 +170,7 @@ def test_another_seed_gives_another_division():
 def test_statistics_are_those_of_the_pixels():
     images = np.random.default_rng(0).integers(0, 256, (1500, 3, 4, 5), dtype=np.uint8)
     images[:, 2] = 7
-    mean, std = data.LabelledImages(images, np.zeros(1500, np.int64)).statistics()
+    mean, std = LabelledImages(images, np.zeros(1500, np.int64)).statistics()
     shares = images / 255
     assert mean == pytest.approx(shares.mean((0, 2, 3)))
     assert std[:2] == pytest.approx(shares.std((0, 2, 3))[:2])

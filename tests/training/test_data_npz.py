@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ecoml.errors import DataError
-from ecoml.training.images.data import data
+from ecoml.training.images.data import loader
 
 RNG = np.random.default_rng(0)
 BYTES = RNG.integers(0, 256, (20, 6, 7), dtype=np.uint8)
@@ -17,7 +17,7 @@ Y = np.arange(20) % 2
 def load(tmp_path):
     def write_and_load(**arrays):
         np.savez(tmp_path / "mine.npz", **arrays)
-        return data.load(str(tmp_path / "mine.npz"))
+        return loader.load(str(tmp_path / "mine.npz"))
 
     return write_and_load
 
@@ -149,4 +149,4 @@ def test_files_that_are_no_npz(tmp_path, content):
         content = bytes(whole)
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"mine\.npz: (not an \.npz file|damaged|x is damaged)"):
-        data.load(str(path))
+        loader.load(str(path))

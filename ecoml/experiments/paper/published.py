@@ -48,9 +48,9 @@ class PublishedTraining:
             return
         import torch
 
-        from ecoml.training.images.data import data
+        from ecoml.training.images.data.loader import load
 
-        found = data.load(self.data, None if self.data_dir is None else Path(self.data_dir))
+        found = load(self.data, None if self.data_dir is None else Path(self.data_dir))
         parts = (found.train, found.test)
         images = [torch.from_numpy(part.images).to(self.device).float() / 255 for part in parts]
         labels = [torch.from_numpy(part.labels).to(self.device) for part in parts]

@@ -12,7 +12,7 @@ from ecoml.space import Choice, Space, load_space
 
 if TYPE_CHECKING:
     from ecoml.training.base import Executor
-    from ecoml.training.images.data.data import Dataset, LabelledImages
+    from ecoml.training.images.data.dataset import Dataset, LabelledImages
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +136,10 @@ def open_study(
     if scale not in SCALES:
         raise UsageError(f"--scale {scale} is not known; use one of {', '.join(SCALES)}")
     from ecoml.training.images import CnnTraining
-    from ecoml.training.images.data import data as reading
+    from ecoml.training.images.data.loader import load
 
     size = SCALES[scale]
-    found = reading.load(data, data_dir, download=download)
+    found = load(data, data_dir, download=download)
     channels, height, width = found.train.images.shape[1:]
     if height != width:
         raise UsageError(f"{data}: images of {height}×{width} pixels; the study's networks take square ones")

@@ -99,9 +99,9 @@ def _of_run(run: Path, number: int | None, changes: Sequence[str], shape: Shape 
     if not isinstance(executor, CnnTraining):
         raise UsageError(f"{run}: only networks of the built-in training can be profiled; name your own module instead")
     if shape is None or classes is None:
-        from ecoml.training.images.data import data
+        from ecoml.training.images.data.loader import load
 
-        found = data.load(executor.data, None if executor.data_dir is None else Path(executor.data_dir))
+        found = load(executor.data, None if executor.data_dir is None else Path(executor.data_dir))
         channels, height, width = found.train.images.shape[1:]
         shape, classes = shape or (channels, height, width), classes or len(found.classes)
     return _subject(f"trial {trial.number} of {run}", _changed(trial.config, changes), shape, classes, executor.model)

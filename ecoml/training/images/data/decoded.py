@@ -20,7 +20,7 @@ import numpy as np
 import PIL
 
 from ecoml.training.images.catalogue import cache_dir
-from ecoml.training.images.data.data import Images
+from ecoml.training.images.data.dataset import Images
 
 LARGEST_BYTES = 20 * 2**30
 _FORMAT = "1"

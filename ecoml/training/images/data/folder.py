@@ -22,7 +22,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ecoml.errors import DataError
 from ecoml.training.images.data import decoded
-from ecoml.training.images.data.data import FoundData, Images, LabelledImages, numbered
+from ecoml.training.images.data.dataset import FoundData, Images, LabelledImages, numbered
 
 LARGEST_SIDE = 64
 EXTENSIONS = frozenset(

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ecoml.errors import DataError
 from ecoml.training.images import catalogue
-from ecoml.training.images.data.data import FoundData, LabelledImages
+from ecoml.training.images.data.dataset import FoundData, LabelledImages
 
 _TORCHVISION = {
     "mnist": "MNIST",

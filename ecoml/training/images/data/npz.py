@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecoml.errors import DataError
-from ecoml.training.images.data.data import FoundData, Images, LabelledImages, numbered
+from ecoml.training.images.data.dataset import FoundData, Images, LabelledImages, numbered
 
 Array = npt.NDArray[Any]
 

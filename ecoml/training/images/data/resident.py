@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ecoml.training.images.data.data import LabelledImages
+from ecoml.training.images.data.dataset import LabelledImages
 from ecoml.training.images.network.network import scaled
 from ecoml.training.images.network.plan import Shape
 

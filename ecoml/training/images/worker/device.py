@@ -9,7 +9,7 @@ import torch
 
 from ecoml.errors import UsageError
 from ecoml.meter.counters.constants import load_constants
-from ecoml.training.images.data.data import Dataset
+from ecoml.training.images.data.dataset import Dataset
 from ecoml.training.images.data.resident import Resident, TrainingTask
 from ecoml.training.images.worker.workload import Workload
 

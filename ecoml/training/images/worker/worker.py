@@ -26,7 +26,7 @@ from ecoml.training.images.worker.workload import Prepared, Workload
 from ecoml.trial import Config
 
 if TYPE_CHECKING:
-    from ecoml.training.images.data.data import Dataset
+    from ecoml.training.images.data.dataset import Dataset
     from ecoml.training.images.data.resident import TrainingTask
     from ecoml.training.images.worker.loop import Build, Training
 
@@ -152,11 +152,11 @@ class Workplace:
     def _dataset(self, workload: Workload) -> Dataset:
         key = workload.data, workload.data_dir
         if key not in self._datasets:
-            from ecoml.training.images.data import data
+            from ecoml.training.images.data.loader import load
 
             data_dir = None if workload.data_dir is None else Path(workload.data_dir)
             _make_room(self._datasets)
-            self._datasets[key] = data.load(workload.data, data_dir, download=workload.download)
+            self._datasets[key] = load(workload.data, data_dir, download=workload.download)
         return self._datasets[key]
 
     def _problem(self, workload: Workload) -> TrainingTask:

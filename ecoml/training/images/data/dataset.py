@@ -7,21 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ecoml.errors import DataError
-from ecoml.training.images import catalogue
 from ecoml.training.images.data.split import stratified
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
-
-TEST_SHARE = 0.2
-_TEST_SEED = 1797  # the held-out test set must be the same in every search
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,23 +101,6 @@ class Dataset:
         return self.train[kept], self.train[held_out]
 
 
-def load(data: str, data_dir: Path | None = None, *, download: bool = True) -> Dataset:
-    """The data set of that name, in that folder, or in that `.npz` file.
-
-    A data set without a test part gets one: a stratified fifth, always the same one.
-
-    Raises:
-        DataError: It is not there, cannot be read, or is too small to be divided.
-    """
-    found = _find(data, data_dir, download)
-    _check(found, data)
-    train, test = found.train, found.test
-    if test is None:
-        kept, held_out = stratified(train.labels, TEST_SHARE, _TEST_SEED)
-        train, test = train[kept], train[held_out]
-    return Dataset(found.problem, found.classes, train, test, found.validation, found.notes)
-
-
 def numbered(labels: Sequence[Any] | npt.NDArray[Any], classes: Sequence[Any], where: str) -> Labels:
     """Labels as positions in `classes`.
 
@@ -134,46 +112,3 @@ def numbered(labels: Sequence[Any] | npt.NDArray[Any], classes: Sequence[Any], w
         return np.array([position[label] for label in labels], dtype=np.int64)
     except KeyError as error:
         raise DataError(f"{where}: class {str(error.args[0])!r} is not in the training data; remove it here") from None
-
-
-def _find(data: str, data_dir: Path | None, download: bool) -> FoundData:
-    if data in catalogue.NAMED:
-        from ecoml.training.images.data import named
-
-        return named.read(data, data_dir, download=download)
-    path = Path(data).expanduser()
-    try:
-        if path.is_dir():
-            from ecoml.training.images.data import folder
-
-            return folder.read(path)
-        if path.exists():
-            from ecoml.training.images.data import npz
-
-            return npz.read(path)
-    except OSError as error:
-        raise DataError(f"{error.filename or path}: cannot be read ({error.strerror or error}); see to it") from None
-    raise catalogue.unknown(data)
-
-
-def _check(found: FoundData, where: str) -> None:
-    if len(found.classes) < 2:
-        only = f", {found.classes[0]!r}" if found.classes else ""
-        raise DataError(f"{where}: there is one class only{only}; at least two are needed")
-    parts = {"training": True, "validation": found.validation is None, "test": found.test is None}
-    wanted = [part for part, missing in parts.items() if missing]
-    counts = np.bincount(found.train.labels, minlength=len(found.classes))
-    fewest = int(counts.argmin())
-    if counts[fewest] < len(wanted):
-        raise DataError(
-            f"{where}: class {found.classes[fewest]!r} has {counts[fewest]} training images; {len(wanted)} are needed"
-            f" at least, one each for {' and '.join(wanted)}; add images or remove the class"
-        )
-    for part, name in ((found.validation, "validation"), (found.test, "test")):
-        if part is not None and part.images.shape[1:] != found.train.images.shape[1:]:
-            raise DataError(
-                f"{where}: {name} images are {part.images.shape[1:]}, training images {found.train.images.shape[1:]}"
-                " (channels, height, width); make them alike"
-            )
-        if part is not None and not len(part):
-            raise DataError(f"{where}: the {name} part is empty; add images or leave it out")

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ecoml import Choice, Float, Int, Space
 from ecoml.errors import UsageError
-from ecoml.space.parameters import Value
+from ecoml.space import Value
 
 Array = NDArray[np.float64]
 

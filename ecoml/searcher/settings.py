@@ -12,6 +12,7 @@ from ecoml.errors import UsageError
 from ecoml.searcher import warm_start
 from ecoml.searcher.warm_start import WarmStart
 from ecoml.space import Space
+from ecoml.space.schema import space_of
 from ecoml.strategies import Strategy, create_strategy
 
 
@@ -124,7 +125,7 @@ class Settings:
         run = settings["run"]
         kept, earlier = folder / STRATEGY_FILE, folder / warm_start.FILE
         return cls(
-            space=Space.from_dict(settings["space"], where=str(folder / "run.toml")),
+            space=space_of(settings["space"], where=str(folder / "run.toml")),
             strategy=strategy or (kept if kept.is_file() else run["strategy"]),
             seed=run["seed"],
             max_trials=run.get("max_trials"),

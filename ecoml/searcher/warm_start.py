@@ -13,6 +13,7 @@ from ecoml.errors import SpaceError, UsageError
 from ecoml.run.folder import LEDGER, read_settings
 from ecoml.run.snapshot import read_snapshot
 from ecoml.space import Space
+from ecoml.space.schema import space_of
 from ecoml.trial import Point, Trial, TrialState
 
 FILE = "warm-start.json"
@@ -44,7 +45,7 @@ class WarmStart:
         """
         path = Path(directory)
         settings = read_settings(path)
-        _refuse_other_parameters(path, Space.from_dict(settings["space"], where=str(path / "run.toml")), space)
+        _refuse_other_parameters(path, space_of(settings["space"], where=str(path / "run.toml")), space)
         trials = [trial for trial in read_snapshot(path / LEDGER).trials if trial.state.ended or trial.curve]
         known, outside = [], ""
         for trial in trials:

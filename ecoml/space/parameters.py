@@ -17,9 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ecoml.errors import SpaceError
-
-Value = str | int | float | bool
-"""What a parameter may be set to; every one of them can be written in TOML."""
+from ecoml.space.values import Value, check_order, conditions_of, finite, fits, plain
 
 _MOST_VALUES = 2**40  # above it, neighbouring bins can no longer be told apart in a float
 
@@ -49,12 +47,12 @@ class Float:
     _highest_cell: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        low, high = (_finite(bound, end, "Float") for end, bound in (("low", self.low), ("high", self.high)))
-        _check_order("Float", low, high, self.log)
+        low, high = (finite(bound, end, "Float") for end, bound in (("low", self.low), ("high", self.high)))
+        check_order("Float", low, high, self.log)
         origin, span = (math.log(low), math.log(high) - math.log(low)) if self.log else (low, high - low)
         if not 0.0 < span < math.inf:
             raise SpaceError(f"Float: a float cannot resolve the range from {low!r} to {high!r}; choose other bounds")
-        _assign(self, low=low, high=high, when=_conditions(self.when), _origin=origin, _span=span)
+        _assign(self, low=low, high=high, when=conditions_of(self.when), _origin=origin, _span=span)
         # Sums of numbers up to the largest bound are good to 15 digits: no decimal finer than its 13th is kept.
         largest = max(abs(low), abs(high))
         _assign(self, _decimals=-max(math.floor(math.log10(span)) - 9, math.floor(math.log10(largest)) - 13))
@@ -134,10 +132,10 @@ class Int:
         for end, bound in (("low", self.low), ("high", self.high)):
             if not fits(bound, int):
                 raise SpaceError(f"Int: {end} = {bound!r} is not a whole number; give an int, or use Float")
-        _check_order("Int", self.low, self.high, self.log)
+        check_order("Int", self.low, self.high, self.log)
         if self.high - self.low >= _MOST_VALUES:
             raise SpaceError(f"Int: {self.low} to {self.high} is more than 2^40 values; use Float, or a narrower range")
-        _assign(self, when=_conditions(self.when), _origin=0.0, _span=float(self.count))
+        _assign(self, when=conditions_of(self.when), _origin=0.0, _span=float(self.count))
         if self.log:
             origin = math.log(self.low - 0.5)
             _assign(self, _origin=origin, _span=math.log(self.high + 0.5) - origin)
@@ -206,7 +204,7 @@ class Choice:
         if len(index) < len(options):
             repeated = next(option for option in index if options.count(option) > 1)
             raise SpaceError(f"Choice: the option {repeated!r} stands there twice; list it once")
-        _assign(self, options=options, when=_conditions(self.when), _index=index)
+        _assign(self, options=options, when=conditions_of(self.when), _index=index)
 
     @property
     def count(self) -> int:
@@ -234,72 +232,6 @@ class Choice:
 
 
 Parameter = Float | Int | Choice
-
-
-def fits(value: Any, kind: type) -> bool:
-    """Whether a value is of a kind; an int fits a float, a bool only a bool."""
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)
-
-
-def plain(value: Any, what: str) -> Value:
-    """A fixed value or an option as str, int, float or bool itself, no subclass (of numpy, or an enum) of it.
-
-    Raises:
-        SpaceError: It is none of these; `what` heads the message.
-    """
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        return int(value)
-    if not isinstance(value, float):
-        raise SpaceError(f"{what} is of type {type(value).__name__}; give a str, int, float or bool")
-    if not math.isfinite(value):
-        raise SpaceError(f"{what} is not finite; give a finite number")
-    return float(value)
-
-
-def _finite(bound: Any, end: str, kind: str) -> float:
-    if not fits(bound, float):
-        raise SpaceError(f"{kind}: {end} = {bound!r} is not a number; give a float")
-    try:
-        number = float(bound) + 0.0
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise SpaceError(f"{kind}: {end} = {bound!r} is not finite; give a finite bound")
-    return number
-
-
-def _check_order(kind: str, low: float, high: float, log: Any) -> None:
-    if not isinstance(log, bool):
-        raise SpaceError(f"{kind}: log = {log!r} is neither true nor false; give one of them")
-    if low > high:
-        raise SpaceError(f"{kind}: low = {low!r} is above high = {high!r}; swap them")
-    if low == high:
-        raise SpaceError(f"{kind}: low = high = {low!r}; give the fixed value {low!r} instead")
-    if log and low <= 0:
-        raise SpaceError(f"{kind}: a log scale needs low > 0, not {low!r}; raise low, or leave out log")
-
-
-def _conditions(when: Any) -> dict[str, tuple[Value, ...]] | None:
-    """A condition as parent → tuple of values, where a user may give a single value too."""
-    if when is None:
-        return None
-    if not isinstance(when, Mapping):
-        raise SpaceError(
-            f"when = {when!r} is not a table; write the parent's name and its values, as {{name: [value]}}"
-        )
-    conditions: dict[str, tuple[Value, ...]] = {}
-    for parent, given in when.items():
-        values = (given,) if isinstance(given, str) or not isinstance(given, Sequence) else tuple(given)
-        if not values:
-            raise SpaceError(f"when: {parent} has no value, so the condition never holds; list at least one")
-        conditions[parent] = tuple(plain(value, f"when: {parent} = {value!r}") for value in values)
-    return conditions or None
 
 
 def _range_table(parameter: Float | Int) -> dict[str, Any]:

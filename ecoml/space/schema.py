@@ -22,8 +22,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ecoml.errors import SpaceError
-from ecoml.space.parameters import Choice, Float, Int, Parameter, Value
+from ecoml.space.parameters import Choice, Float, Int, Parameter
 from ecoml.space.space import Space
+from ecoml.space.values import Value
 
 
 class _Table(BaseModel):
@@ -79,11 +80,15 @@ class _File(_Table):
 _TYPES: dict[str, type[_Table]] = {"float": _Float, "int": _Int, "choice": _Choice, "fixed": _Fixed}
 
 
-def parse(tables: Mapping[str, Any], where: str) -> Space:
-    """The space described by the tables of a TOML file.
+def space_of(tables: Mapping[str, Any], *, where: str = "the space") -> Space:
+    """The space that a TOML file or `Space.to_dict` describes.
+
+    Args:
+        tables: The tables of the file.
+        where: What heads the message of an error, a path for one.
 
     Raises:
-        SpaceError: They do not describe one. One line: `where`, the key, the remedy, and how many errors follow.
+        SpaceError: They do not describe a space. One line: `where`, the key, the remedy, and how many errors follow.
     """
     try:
         file = _File.model_validate(dict(tables))

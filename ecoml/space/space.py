@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecoml.errors import SpaceError
-from ecoml.space.parameters import Float, Parameter, Value, fits, plain
+from ecoml.space.parameters import Float, Parameter
+from ecoml.space.values import Value, fits, plain
 
 _Conditions = tuple[tuple[str, tuple[Value, ...]], ...]
 
@@ -153,7 +154,7 @@ class Space:
         return ways.total()
 
     def to_dict(self) -> dict[str, Any]:
-        """This space as the tables of a TOML file; `Space.from_dict` makes an equal one of them."""
+        """This space as the tables of a TOML file; `ecoml.space.schema.space_of` makes an equal one of them."""
         keys = list(self.parameters)
         last_free = max((keys.index(key) for key in self.names), default=-1)
         parameters = {
@@ -167,17 +168,6 @@ class Space:
             "fixed": {key: self.fixed[key] for key in keys[last_free + 1 :]},
         }
         return {key: table for key, table in tables.items() if table}
-
-    @classmethod
-    def from_dict(cls, tables: Mapping[str, Any], *, where: str = "the space") -> Space:
-        """The space that `to_dict` or a TOML file describes; `where` heads the message of an error.
-
-        Raises:
-            SpaceError: The tables do not describe a space.
-        """
-        from ecoml.space.schema import parse  # pydantic costs a fifth of a second, and only files need it
-
-        return parse(tables, where)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Space):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ecoml.errors import SpaceError
 from ecoml.space import Choice, Float, Int, Space
+from ecoml.space.schema import space_of
 
 unhurried = settings(deadline=None)  # a busy machine is no failure
 
@@ -72,7 +73,7 @@ def test_configs_survive_the_cube_bit_for_bit(space, seed):
 @unhurried
 @given(spaces())
 def test_the_toml_form_gives_an_equal_space(space):
-    again = Space.from_dict(space.to_dict())
+    again = space_of(space.to_dict())
     assert again == space
     assert repr(again.to_dict()) == repr(space.to_dict())
 
@@ -145,7 +146,7 @@ def test_a_space_may_be_all_fixed():
     assert (space.dimension, space.names, space.size) == (0, (), 1)
     assert space.decode(np.empty(0)) == {"epochs": 3, "optimizer": "sgd"}
     assert space.encode({"epochs": 3, "optimizer": "sgd"}).shape == (0,)
-    assert Space.from_dict(space.to_dict()) == space
+    assert space_of(space.to_dict()) == space
 
 
 def test_samples_cover_the_space_and_follow_the_generator():

@@ -1,0 +1,97 @@
+"""What the parameters of a space may be given, checked: values, bounds and conditions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ecoml.errors import SpaceError
+
+Value = str | int | float | bool
+"""What a parameter may be set to; every one of them can be written in TOML."""
+
+
+def fits(value: Any, kind: type) -> bool:
+    """Whether a value is of a kind; an int fits a float, a bool only a bool."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def plain(value: Any, what: str) -> Value:
+    """A fixed value or an option as str, int, float or bool itself, no subclass (of numpy, or an enum) of it.
+
+    Raises:
+        SpaceError: It is none of these; `what` heads the message.
+    """
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if not isinstance(value, float):
+        raise SpaceError(f"{what} is of type {type(value).__name__}; give a str, int, float or bool")
+    if not math.isfinite(value):
+        raise SpaceError(f"{what} is not finite; give a finite number")
+    return float(value)
+
+
+def finite(bound: Any, end: str, kind: str) -> float:
+    """A bound as a float.
+
+    Args:
+        bound: What was given.
+        end: `low` or `high`.
+        kind: The class of the parameter.
+
+    Raises:
+        SpaceError: It is no finite number.
+    """
+    if not fits(bound, float):
+        raise SpaceError(f"{kind}: {end} = {bound!r} is not a number; give a float")
+    try:
+        number = float(bound) + 0.0
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise SpaceError(f"{kind}: {end} = {bound!r} is not finite; give a finite bound")
+    return number
+
+
+def check_order(kind: str, low: float, high: float, log: Any) -> None:
+    """Refuse bounds between which there is no range, or none on a log scale.
+
+    Raises:
+        SpaceError: low is not below high, or `log` is no bool, or is true of bounds that are not above 0.
+    """
+    if not isinstance(log, bool):
+        raise SpaceError(f"{kind}: log = {log!r} is neither true nor false; give one of them")
+    if low > high:
+        raise SpaceError(f"{kind}: low = {low!r} is above high = {high!r}; swap them")
+    if low == high:
+        raise SpaceError(f"{kind}: low = high = {low!r}; give the fixed value {low!r} instead")
+    if log and low <= 0:
+        raise SpaceError(f"{kind}: a log scale needs low > 0, not {low!r}; raise low, or leave out log")
+
+
+def conditions_of(when: Any) -> dict[str, tuple[Value, ...]] | None:
+    """A condition as parent → tuple of values, where a user may give a single value too; None without any.
+
+    Raises:
+        SpaceError: It is no table, or lists no value, or something that cannot be one.
+    """
+    if when is None:
+        return None
+    if not isinstance(when, Mapping):
+        raise SpaceError(
+            f"when = {when!r} is not a table; write the parent's name and its values, as {{name: [value]}}"
+        )
+    conditions: dict[str, tuple[Value, ...]] = {}
+    for parent, given in when.items():
+        values = (given,) if isinstance(given, str) or not isinstance(given, Sequence) else tuple(given)
+        if not values:
+            raise SpaceError(f"when: {parent} has no value, so the condition never holds; list at least one")
+        conditions[parent] = tuple(plain(value, f"when: {parent} = {value!r}") for value in values)
+    return conditions or None

@@ -73,14 +73,12 @@ def ecoml_as_it_comes(
     with Measured(where["device"]) as measured:
         run = executor.start(ecoml.Trial(0, config), Free())
         for _ in range(config["epochs"]):
-            measured.accuracy = next(run).accuracy
+            measured.accuracy = next(run).score
         run.close()
     assert executor._prepared is not None, "it was prepared"
     workload, found = executor._prepared
     j_per_flop = found.peak_power_w / found.peak_flop_per_s
-    floor = Floor(
-        found.shape, len(found.classes), found.train_images, found.validation_images, j_per_flop, found.peak_source
-    )
+    floor = Floor(found.shape, len(found.classes), found.train_images, found.validation_images, j_per_flop)
     flop = floor.flops(config, config["epochs"])
     # On a CPU the peak is that of all its threads.
     peak = found.peak_flop_per_s / (1 if found.device.startswith("cuda") else workload.threads)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 J_PER_KWH = 3.6e6
 
@@ -18,6 +19,7 @@ class Provenance(StrEnum):
 
     MEASURED = "measured"  # a hardware counter
     SAMPLED = "sampled"  # integrated power readings
+    ATTRIBUTED = "attributed"  # a share of a measured total: the counter is slower than what it is asked for
     REPORTED = "reported"  # the caller's figure
     ESTIMATED = "estimated"  # a model
     MISSING = "missing"  # nobody looked
@@ -82,7 +84,7 @@ class Energy:
         return max(0.0, self.uncertainty_j - self.edge_j)
 
     def __add__(self, other: Energy) -> Energy:
-        return total((self, other))
+        return add_up((self, other))
 
     def then(self, other: Energy) -> Energy:
         """This window and the one that opens with the very reading that closed it: the edge between them cancels."""
@@ -96,6 +98,10 @@ class Energy:
             other.closing_j,
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"energy_j": self.energy_j, "uncertainty_j": self.uncertainty_j, "provenance": self.provenance.value}
+
     def times(self, factor: float) -> Energy:
         """So many times this energy, with its error so many times: power over a second becomes energy."""
         return Energy(
@@ -108,12 +114,12 @@ class Energy:
         )
 
 
-def figure_of(energy_j: float, uncertainty_j: float, provenance: Provenance, edge_j: float) -> Energy:
+def energy_of(energy_j: float, uncertainty_j: float, provenance: Provenance, edge_j: float) -> Energy:
     """A figure of which no more is kept than this: each edge is taken for a half of `edge_j`."""
     return Energy(energy_j, uncertainty_j, provenance, edge_j, edge_j / 2, edge_j / 2)
 
 
-def total(parts: Sequence[Energy]) -> Energy:
+def add_up(parts: Sequence[Energy]) -> Energy:
     """The energy of several windows one after the other, summed without rounding errors piling up.
 
     A source that reads too high does so in every window, so that part adds up. How late a reading was at an edge is
@@ -163,7 +169,7 @@ class EnergyByDomain:
         return math.fsum(part.uncertainty_j for part in self.domains.values())
 
     @property
-    def together(self) -> Energy:
+    def total(self) -> Energy:
         """All domains as one figure."""
         parts = self.domains.values()
         return Energy(
@@ -197,30 +203,3 @@ class EnergyByDomain:
 def reported(energy_j: float, uncertainty_j: float = 0.0) -> EnergyByDomain:
     """Energy that the caller's training function brought along."""
     return EnergyByDomain({"reported": Energy(energy_j, uncertainty_j, Provenance.REPORTED)})
-
-
-def format_energy(energy_j: float) -> str:
-    """Joules for a reader, three significant digits: `0.42 J`, `812 J`, `4.31 kJ`, `1.20 MJ`."""
-    if not math.isfinite(energy_j):
-        return f"{energy_j} J"
-    for scale, unit in ((1e6, "MJ"), (1e3, "kJ")):
-        if abs(energy_j) >= 0.9995 * scale:
-            return f"{_three_digits(energy_j / scale)} {unit}"
-    return f"{_three_digits(energy_j)} J"
-
-
-def format_figure(energy_j: float, uncertainty_j: float, provenance: Provenance) -> str:
-    """Joules with their half-width; an estimate's interval is the same factor everywhere, and is told once."""
-    if uncertainty_j <= 0 or provenance is Provenance.ESTIMATED:
-        return format_energy(energy_j)
-    return f"{format_energy(energy_j)} ± {format_energy(uncertainty_j)}"
-
-
-def format_kwh(energy_j: float) -> str:
-    """Joules as kWh for a reader, three significant digits."""
-    return f"{energy_j / J_PER_KWH:.3g} kWh"
-
-
-def _three_digits(value: float) -> str:
-    decimals = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
-    return f"{value:.{decimals}f}"

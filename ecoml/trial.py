@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from ecoml.energy import Energy, Provenance, figure_of, weakest
+from ecoml.endings import TrialEnd
+from ecoml.energy import Energy, Provenance, energy_of
+from ecoml.errors import TrainingError
+from ecoml.metric import ACCURACY, Metric
 
 Config = Mapping[str, Any]
 """A configuration: parameter name → float, int or str. Inactive conditional parameters are absent."""
@@ -30,11 +34,11 @@ class TrialState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What a run yields: the validation accuracy now, and the energy since the measurement before.
+    """What a run yields: the score now, and the energy since the measurement before.
 
     Attributes:
-        score: Share of correct predictions, in [0, 1]. Not a number means that the training diverged.
-        energy_j: Joules since the measurement before, > 0, where the caller brings them; None: ecoml meters them.
+        score: What the metric says of the model now. Not a number means that the training diverged.
+        energy_j: Joules since the measurement before, > 0, where the training reports them; None: ecoml meters them.
         uncertainty_j: Half-width of `energy_j` in joules.
     """
 
@@ -42,47 +46,77 @@ class Measurement:
     energy_j: float | None = None
     uncertainty_j: float = 0.0
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "score", real_number("score", self.score))
+        if self.energy_j is not None:
+            object.__setattr__(self, "energy_j", real_number("energy_j", self.energy_j))
+        half_j = real_number("uncertainty_j", self.uncertainty_j)
+        if not 0 <= half_j < math.inf:
+            raise TrainingError(f"uncertainty_j is {half_j}; give a half-width in joules, 0 or more")
+        object.__setattr__(self, "uncertainty_j", half_j)
+
+
+def real_number(name: str, value: Any) -> float:
+    """A number of any library as a float: Python's, numpy's, a tensor of one element.
+
+    Raises:
+        TrainingError: It is none: nothing, a text, a truth value, an array.
+    """
+    if type(value) is float:
+        return value
+    try:
+        if isinstance(value, bool | str | bytes) or type(value).__name__ in ("bool_", "bool"):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        raise TrainingError(f"{name} is {value!r:.60} ({type(value).__name__}); give a number") from None
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point of a learning curve, as the ledger keeps it.
+    """One point of a learning curve.
 
     Attributes:
         step: 1 for the first measurement (an epoch, with the built-in training).
-        score: Validation accuracy in [0, 1].
-        energy_j: Joules of this trial up to here: training and evaluation, from its first batch.
-        uncertainty_j: Half-width of `energy_j` in joules.
-        provenance: Source of `energy_j`.
-        evaluation_j: Joules of this step's evaluation alone, part of `energy_j`; 0.0 where it was not told apart.
-        edge_j: The part of `uncertainty_j` that is independent from step to step (see `ecoml.energy.total`).
+        score: As the metric has it.
+        energy: What the trial took up to here: training and evaluation, from its first batch.
+        utility: The score, or its negative where lower is better: what strategies and fronts maximise.
+        evaluation_j: Joules of this step's evaluation alone, part of `energy`; 0.0 where it was not told apart.
+        spent_j: Joules of the whole search by then.
+        floor_j: The least energy of the arithmetic up to here; None where it is not known.
     """
 
     step: int
     score: float
-    energy_j: float
-    uncertainty_j: float
-    provenance: Provenance
+    energy: Energy
+    utility: float
     evaluation_j: float = 0.0
-    edge_j: float = 0.0
+    spent_j: float = 0.0
+    floor_j: float | None = None
 
     @property
-    def energy(self) -> Energy:
-        """Its energy with all that is known of its error."""
-        return figure_of(self.energy_j, self.uncertainty_j, self.provenance, self.edge_j)
+    def energy_j(self) -> float:
+        """Joules of the trial up to here."""
+        return self.energy.energy_j
 
 
-def next_point(curve: Sequence[Point], score: float, step: Energy, evaluation_j: float = 0.0) -> Point:
-    """The point that a step of so much energy adds to `curve`."""
-    so_far = curve[-1].energy + step if curve else step
-    return Point(
-        len(curve) + 1,
-        score,
-        so_far.energy_j,
-        so_far.uncertainty_j,
-        so_far.provenance,
-        evaluation_j,
-        so_far.edge_j,
-    )
+def next_point(
+    curve: Sequence[Point],
+    score: float,
+    taken: Energy,
+    metric: Metric = ACCURACY,
+    *,
+    evaluation_j: float = 0.0,
+    spent_j: float = 0.0,
+    floor_j: float | None = None,
+) -> Point:
+    """The point that a step adds to `curve` which took so much energy."""
+    sum_ = curve[-1].energy + taken if curve else taken
+    energy = energy_of(sum_.energy_j, sum_.uncertainty_j, sum_.provenance, sum_.edge_j)
+    return Point(len(curve) + 1, score, energy, metric.utility(score), evaluation_j, spent_j, floor_j)
+
+
+_NOTHING = Energy(0.0, 0.0, Provenance.MISSING)
 
 
 @dataclass(slots=True)
@@ -94,50 +128,47 @@ class Trial:
         config: The configuration.
         state: Where it stands.
         curve: Its measurements, oldest first.
-        tail_j: Joules charged to it since its last point (an epoch that was cut, a crash).
-        tail_uncertainty_j: Half-width of `tail_j` in joules.
-        tail_provenance: Source of `tail_j`; None where there is none.
-        failure: Why it failed, in one line.
-        test_score: Accuracy on the test set; only for the front, only after the search.
+        tail: What was charged to it since its last point (an epoch that was cut, a crash); None: nothing.
+        end: Why it is over; None before, and where a strategy left it.
+        test_score: Score on the test set; only for the front, only after the search.
     """
 
     number: int
     config: Config
     state: TrialState = TrialState.RUNNING
     curve: list[Point] = field(default_factory=list)
-    tail_j: float = 0.0
-    failure: str | None = None
+    tail: Energy | None = None
+    end: TrialEnd | None = None
     test_score: float | None = None
-    tail_uncertainty_j: float = 0.0
-    tail_provenance: Provenance | None = None
 
     @property
     def score(self) -> float | None:
-        """Validation accuracy at its last point, None before the first."""
+        """Score at its last point, None before the first."""
         return self.curve[-1].score if self.curve else None
 
     @property
-    def energy_j(self) -> float:
-        """All joules charged to it so far."""
-        return (self.curve[-1].energy_j if self.curve else 0.0) + self.tail_j
+    def utility(self) -> float | None:
+        """Utility at its last point, None before the first."""
+        return self.curve[-1].utility if self.curve else None
 
     @property
-    def uncertainty_j(self) -> float:
-        """Half-width of `energy_j` in joules."""
-        return (self.curve[-1].uncertainty_j if self.curve else 0.0) + self.tail_uncertainty_j
+    def energy(self) -> Energy:
+        """All that was charged to it so far."""
+        parts = [self.curve[-1].energy] if self.curve else []
+        if self.tail is not None:
+            parts.append(self.tail)
+        return parts[0] + parts[1] if len(parts) == 2 else parts[0] if parts else _NOTHING
+
+    @property
+    def energy_j(self) -> float:
+        """Joules charged to it so far."""
+        return (self.curve[-1].energy.energy_j if self.curve else 0.0) + (self.tail.energy_j if self.tail else 0.0)
 
     @property
     def step(self) -> int:
         """Number of measurements so far."""
         return len(self.curve)
 
-    @property
-    def provenance(self) -> Provenance:
-        """Source of its energy: that of its weakest part."""
-        sources = [point.provenance for point in self.curve]
-        return weakest(sources if self.tail_provenance is None else [*sources, self.tail_provenance])
-
     def at(self, step: int) -> Trial:
         """This trial as if its training had ended after `step` measurements: a candidate for the front."""
-        curve = self.curve[:step]
-        return replace(self, curve=curve, tail_j=0.0, tail_uncertainty_j=0.0, tail_provenance=None)
+        return replace(self, curve=self.curve[:step], tail=None)

@@ -10,7 +10,7 @@ from ecoml.energy import Purpose
 from ecoml.meter import open_meter
 from ecoml.meter.counters.ordinals import nvml_indices
 from ecoml.meter.idle import Idle
-from ecoml.run.account import MeteredAccount
+from ecoml.ledger.metered import MeteredAccount
 from ecoml.testing.hosts import SimulatedHost
 
 GPU_W = (300.0, 700.0)
@@ -40,7 +40,7 @@ class Rig:
             def __init__(self, store, window, *, spent_j, opened_s, watch):
                 super().__init__(store, window, spent_j=spent_j, watch=watch, clock=clock)
 
-        monkeypatch.setattr("ecoml.run.ledger.MeteredAccount", Clocked)
+        monkeypatch.setattr("ecoml.ledger.ledger.MeteredAccount", Clocked)
         monkeypatch.setattr("ecoml.searcher.searcher.measure_idle", lambda meter, left_j: Idle())
         monkeypatch.setattr(
             "ecoml.meter.open_meter",
@@ -48,7 +48,7 @@ class Rig:
         )
         monkeypatch.setattr("ecoml.meter.counters.ordinals.nvml_indices", lambda few: nvml_indices(few, self.host.nvml))
         monkeypatch.setattr("ecoml.searcher.workers.wait", self.conduct)
-        monkeypatch.setattr("ecoml.run.account.HEARTBEAT_S", 1e3)
+        monkeypatch.setattr("ecoml.ledger.metered.HEARTBEAT_S", 1e3)
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def spend(self, lane, seconds):

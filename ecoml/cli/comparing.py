@@ -71,7 +71,7 @@ def compare(
     first = inputs[0]
     if len(inputs) == 1 and _names_strategies(first):
         from ecoml.energy import J_PER_KWH
-        from ecoml.run.budget import budget_in_joules
+        from ecoml.searcher.budget import budget_in_joules
         from ecoml.space import load_space
         from ecoml.training.images import CnnTraining
 

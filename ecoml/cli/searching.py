@@ -112,8 +112,8 @@ def resume(
 ) -> None:
     """Go on with a search after a stop, a crash or a spent budget."""
     from ecoml.report.page.footprint import check_grid_intensity
-    from ecoml.run.budget import budget_in_joules
     from ecoml.run.result import Result
+    from ecoml.searcher.budget import budget_in_joules
     from ecoml.searcher.searcher import Searcher
 
     check_grid_intensity(grid_intensity)

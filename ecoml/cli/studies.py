@@ -67,7 +67,7 @@ def effects(
     if budget_kwh is None:
         raise UsageError("how much energy may the factorial take? Give --budget-kwh, e.g. --budget-kwh 0.001")
     from ecoml.experiments.effects.effects_run import run_factorial
-    from ecoml.run.budget import budget_in_joules
+    from ecoml.searcher.budget import budget_in_joules
     from ecoml.space import load_space
     from ecoml.training.images import CnnTraining
 
@@ -255,7 +255,7 @@ def _folder(experiment: str, scale: str, as_published: bool) -> Path:
 
 def _budget_j(budget_kwh: float | None, scale: str) -> float:
     """The ceiling of each search; without one the smaller scales have one that they do not reach."""
-    from ecoml.run.budget import budget_in_joules
+    from ecoml.searcher.budget import budget_in_joules
 
     if budget_kwh is None and scale == "full":
         raise UsageError("how much energy may each search take at full size? Give --budget-kwh, e.g. --budget-kwh 0.5")

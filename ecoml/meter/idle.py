@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from ecoml.energy import Energy, EnergyByDomain, Provenance, figure_of, format_energy
+from ecoml.energy import Energy, EnergyByDomain, Provenance
+from ecoml.format import format_energy
 from ecoml.meter.base import Meter
 
 SHORTEST_S = 1.0
@@ -94,17 +95,3 @@ def _quiet(
             if lasted_s >= lasts_s / 2 and not spent_j:  # it counts nothing, and will not
                 break
     return window.lap(), clock() - opened_s
-
-
-def net_of_idle(gross: Energy, idle: Energy) -> Energy:
-    """What was spent beyond idling. Both are of one source, so that its own error is the same share of both."""
-    common_j = max(0.0, gross.common_j - idle.common_j)
-    edge_j = gross.edge_j + idle.edge_j
-    net_j = max(0.0, gross.energy_j - idle.energy_j)
-    return figure_of(net_j, common_j + edge_j, gross.provenance, edge_j)
-
-
-def idle_of(gross: Energy, second: Energy, seconds: float) -> Energy:
-    """Joules of so many idle seconds, never more than what was spent in them."""
-    idle = second.times(seconds)
-    return replace(idle, energy_j=min(idle.energy_j, gross.energy_j))

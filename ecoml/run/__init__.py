@@ -1,6 +1,1 @@
-"""The ledger: what was spent, on what, what is reserved, what is left; on disk, with one writer."""
-
-from ecoml.run.ledger import Ledger, NeedsMeter
-from ecoml.run.metering import Metering
-
-__all__ = ["Ledger", "Metering", "NeedsMeter"]
+"""A run on disk, and what it amounts to: the folder, the ledger's file, the account, the result."""

@@ -1,245 +1,157 @@
-"""The account: every joule belongs to exactly one purpose, and none is spent unseen past the budget.
-
-`MeteredAccount` cuts the meter's tape where the purpose changes: each piece belongs to the purpose that ended there,
-so the purposes sum to the host's total by construction. Where several trials run at once (`open_lanes`), a piece is
-divided among them (`lanes.py`). Joules that the caller brings along have an account of their own (`reported.py`).
-"""
+"""The account as people see it: what was spent, on what, where the figures come from, and what of it was idling."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
-from ecoml.energy import Provenance, Purpose
-from ecoml.errors import BudgetExhausted, StorageError
-from ecoml.meter.base import Window
-from ecoml.run.attribution import Attribution
-from ecoml.run.lanes import AT_REST, Lanes
-from ecoml.run.meter_thread import Watch
-from ecoml.run.overshoot import Overshoot
-from ecoml.run.reported import Charge
-from ecoml.run.store import Store
-from ecoml.trial import Measurement
+from ecoml.energy import J_PER_KWH, Energy, EnergyByDomain, Provenance, Purpose, energy_of
+from ecoml.run.snapshot import SharedUse, Snapshot
 
-HEARTBEAT_S = 1.0
-"""How often the joules in flight are put on disk: after a kill, no more than this goes unseen."""
-
-LONGEST_BLIND_S = 1.0
-"""However far the budget's end may be, `check_budget` reads the meter at least this often."""
-
-SHORTEST_POWER_S = 0.05
-"""Power over a shorter piece says more about the counter's ticks than about the host."""
+_ROUNDING = 1e-6
 
 
-class MeteredAccount:
-    """Charges what a meter reads.
-
-    Args:
-        store: Where the joules are entered.
-        window: What gives them, open since the sitting began.
-        spent_j: Joules of earlier sittings.
-        opened_s: When the window was opened, on `clock`; None: just now.
-        watch: What the heartbeat looks at besides joules.
-        clock: Gives seconds.
+@dataclass(frozen=True, slots=True)
+class EnergyAccount:
+    """What a search spent.
 
     Attributes:
-        limit_j: `check_budget` refuses to go on when this is spent; at most the budget.
-        spent_j: Joules since the search began, earlier sittings included.
-        unwatched_j: The most that was ever spent between two looks: the bound of an overshoot.
-        lanes_j: What `spent_j` holds of trials in lanes in this sitting.
+        budget_j: The ceiling in joules.
+        total: All of it.
+        by_purpose: Training, evaluation, optimiser, overhead. Their joules sum to the total's; their half-widths to
+            more, since what an edge takes from one purpose it gives to another.
+        by_domain: By domain (`cpu`, `gpu:0`, … or `reported`); they sum to the total as well.
+        overshoot_bound_j: The most joules that were spent between two checks of the budget.
+        gaps: What could not be metered, one sentence each.
+        thinking_cpu_s: CPU seconds of the optimiser where the training reports the energy: shown apart, not charged.
+        idle: What the metered domains would have drawn meanwhile with nothing done; None if it is not known.
+        net: What was spent beyond that.
+        idle_note: Why `idle` is not known.
+        idle_second: Energy of an idle second by domain.
+        shared: Other processes that used what is metered.
+        unmeasured: What keeps the energy from being measured, one sentence with its remedy each.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        window: Window,
-        *,
-        spent_j: float = 0.0,
-        opened_s: float | None = None,
-        watch: Watch | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.limit_j = float("inf")
-        self.spent_j = spent_j
-        self.unwatched_j = 0.0
-        self.lanes_j = 0.0
-        self._store = store
-        self._window = window
-        self._clock = clock
-        self._lock = threading.RLock()
-        self._lanes = Lanes()
-        self._attribution = Attribution()
-        self._session = store.next_session()
-        self._watch = watch
-        self._read_at = self._next_read_at = clock()
-        self._overshoots: dict[int | None, Overshoot] = {
-            None: Overshoot(self._read_at)
-        }  # of each lane; None: there are no lanes
-        self._power_since = self._read_at, spent_j
-        self._peak_power_w = 0.0
-        self._opened_s = self._read_at if opened_s is None else opened_s
-        self._closed = False
-        self._lap()  # what was spent before there was an account: getting ready, over a time it does not know
-        if watch is not None:
-            watch.keep(self._read_at, self._lanes)
-        self.unwatched_j = self._peak_power_w = 0.0
-        self._overshoots = {None: Overshoot(self._read_at)}
-        self._power_since = self._read_at, self.spent_j
-        self._heart = threading.Event()
-        self._thread = threading.Thread(target=self._live, name="ecoml-heartbeat", daemon=True)
-        self._thread.start()
+    budget_j: float
+    total: Energy
+    by_purpose: Mapping[Purpose, Energy]
+    by_domain: Mapping[str, Energy]
+    overshoot_bound_j: float
+    gaps: tuple[str, ...] = ()
+    thinking_cpu_s: float = 0.0
+    idle: Energy | None = None
+    net: Energy | None = None
+    idle_note: str = ""
+    idle_second: Mapping[str, Energy] = field(default_factory=dict)
+    shared: tuple[SharedUse, ...] = ()
+    unmeasured: tuple[str, ...] = ()
 
     @property
-    def power_w(self) -> float:
-        """The highest power seen over a piece of 50 ms or more."""
-        return self._peak_power_w
+    def total_j(self) -> float:
+        """All joules together."""
+        return self.total.energy_j
+
+    @property
+    def total_kwh(self) -> float:
+        """All joules together, in kWh."""
+        return self.total.energy_j / J_PER_KWH
 
     @property
     def provenance(self) -> Provenance:
-        """That of the open window."""
-        return self._window.provenance
+        """Source of the total: that of its weakest part."""
+        return self.total.provenance
 
-    def open_lanes(self, domains: Sequence[str]) -> None:
-        """From here on several trials run at once, each on the device of one of these domains."""
-        with self._lock:
-            self._lap()
-            self._lanes = Lanes(domains)
+    @property
+    def left_j(self) -> float:
+        """Joules left of the budget, 0.0 if it was overshot."""
+        return max(0.0, self.budget_j - self.total_j)
 
-    def check_budget(self, lane: int | None = None) -> None:
-        now = self._clock()
-        with self._lock:
-            if lane in self._overshoots:
-                self._overshoots[lane].checked(now)
-        if now < self._next_read_at:
-            return
-        self._lap()
-        if self.spent_j >= self.limit_j:
-            raise BudgetExhausted
-        # Read again before the rest could be gone, even at four times the highest power seen so far.
-        left_s = (self.limit_j - self.spent_j) / (4 * self._peak_power_w) if self._peak_power_w else 0.0
-        self._next_read_at = now + min(left_s, LONGEST_BLIND_S)
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "total": self.total.to_dict(),
+            "total_kwh": self.total_kwh,
+            "budget_j": self.budget_j,
+            "left_j": self.left_j,
+            "overshoot_bound_j": self.overshoot_bound_j,
+            "by_purpose": _dicts(self.by_purpose),
+            "by_domain": _dicts(self.by_domain),
+            "idle": None if self.idle is None else self.idle.to_dict(),
+            "net_of_idle": None if self.net is None else self.net.to_dict(),
+            "idle_note": self.idle_note,
+            "idle_second": _dicts(self.idle_second),
+            "shared_with": [asdict(other) for other in self.shared],
+            "gaps": list(self.gaps),
+            "unmeasured": list(self.unmeasured),
+            "optimiser_cpu_s_apart": self.thinking_cpu_s,
+        }
 
-    def enter(self, purpose: Purpose, trial: int | None = None, lane: int | None = None) -> None:
-        with self._lock:
-            before = self._lanes.host if lane is None else self._lanes.busy.get(lane, AT_REST)
-            if purpose in (Purpose.TRAINING, Purpose.EVALUATION) and trial is None:
-                trial = before[1]
-            if (purpose, trial) == before:
-                return
-            self._lap()
-            if lane is None:
-                self._lanes.host = purpose, trial
-            else:
-                self._lanes.busy[lane] = purpose, trial
-                self._overshoots.pop(None, None)
-                self._overshoots.setdefault(lane, Overshoot(self._read_at))
 
-    def charge(self, trial: int, step: int, measurement: Measurement) -> Charge:
-        """Settle a step that gave a measurement."""
-        with self._lock, self._store.transaction():
-            self._lap()
-            taken = self._attribution.step(trial)
-            charge = Charge(taken.energy.together, taken.evaluation_j)
-            energy, spent_j = charge.energy, self.spent_j
-            filled = Measurement(measurement.score, energy.energy_j, energy.uncertainty_j)
-            self._store.add_measurement(
-                trial, step, filled, energy.provenance, charge.evaluation_j, spent_j, energy.edge_j
-            )
-            self._end_step(trial)
-        return charge
+def account_of(snapshot: Snapshot) -> EnergyAccount:
+    """The account that a ledger's content amounts to."""
+    kept = snapshot.settings
+    entered = sum(snapshot.by_purpose.values(), EnergyByDomain()).domains
+    domains = {name: _as_one_window(part, snapshot.host.get(name)) for name, part in entered.items()}
+    total = EnergyByDomain(domains).total
+    idle, net, note = _idle_and_net(snapshot, domains)
+    return EnergyAccount(
+        budget_j=kept["budget_j"],
+        total=total,
+        by_purpose={
+            purpose: part.total if part.domains else replace(part.total, provenance=total.provenance)
+            for purpose, part in snapshot.by_purpose.items()
+        },
+        by_domain=domains,
+        overshoot_bound_j=kept.get("overshoot_bound_j", 0.0),
+        gaps=snapshot.gaps,
+        thinking_cpu_s=kept.get("thinking_cpu_s", 0.0),
+        idle=idle,
+        net=net,
+        idle_note=note,
+        idle_second=snapshot.idle,
+        shared=snapshot.shared,
+        unmeasured=tuple(kept.get("unmeasured", ())),
+    )
 
-    def charge_only(self, trial: int, energy_j: float | None = None) -> Charge:
-        """Settle a step that gave no accuracy. The joules are the meter's; `energy_j` is for the other account."""
-        del energy_j
-        with self._lock:
-            self._lap()
-            taken = self._attribution.step(trial)
-            charge = Charge(taken.energy.together, taken.evaluation_j)
-            self._end_step(trial)
-        return charge
 
-    def settle(self) -> None:
-        """Enter all joules so far, in the middle of a step if need be."""
-        with self._lock:
-            self._lap()
-            self._enter()
+def net_of_idle(gross: Energy, idle: Energy) -> Energy:
+    """What was spent beyond idling. Both are of one source, so that its own error is the same share of both."""
+    common_j = max(0.0, gross.common_j - idle.common_j)
+    edge_j = gross.edge_j + idle.edge_j
+    net_j = max(0.0, gross.energy_j - idle.energy_j)
+    return energy_of(net_j, common_j + edge_j, gross.provenance, edge_j)
 
-    def close(self) -> None:
-        """Enter the rest; what is spent from here on is no longer this search's. May be called twice."""
-        self._stop_heart()
-        if not self._closed:
-            self._beat(last=True)
-        self.settle()
-        self._closed = True
 
-    def abandon(self) -> None:
-        """Stop, and take back all that was entered: the caller brings the energy."""
-        self._stop_heart()
-        self._closed = True
-        self._store.forget_entries()
+def idle_of(gross: Energy, second: Energy, seconds: float) -> Energy:
+    """The energy of so many idle seconds, never more than what was spent in them."""
+    idle = second.times(seconds)
+    return replace(idle, energy_j=min(idle.energy_j, gross.energy_j))
 
-    def _stop_heart(self) -> None:
-        self._heart.set()
-        self._thread.join()
 
-    def _end_step(self, trial: int) -> None:
-        """Enter the piece that was just cut and all before it; what comes next is overhead until someone says more."""
-        self._enter()
-        self._attribution.end_step(trial)
-        lane = self._lanes.of_trial(trial)
-        self._overshoots.pop(lane, None)
-        if lane is None:
-            self._lanes.host = AT_REST
-        else:
-            del self._lanes.busy[lane]
-        if not self._overshoots:
-            self._overshoots[None] = Overshoot(self._clock())
+def _as_one_window(entered: Energy, host: Energy | None) -> Energy:
+    """The entries of a domain with the uncertainty of the windows they were cut from, where those are known."""
+    if host is None or abs(host.energy_j - entered.energy_j) > _ROUNDING * (entered.energy_j + 1e-3):
+        return entered
+    return energy_of(entered.energy_j, host.uncertainty_j, entered.provenance, host.edge_j)
 
-    def _enter(self) -> None:
-        with self._store.transaction():
-            self._store.enter(self._attribution.pending)
-            self._note_host()
-        self._attribution.entered()
 
-    def _note_host(self) -> None:
-        if self._attribution.host is not None:
-            self._store.set_host(self._session, self._read_at - self._opened_s, self._attribution.host)
+def _idle_and_net(snapshot: Snapshot, domains: Mapping[str, Energy]) -> tuple[Energy | None, Energy | None, str]:
+    """The energy of idling, the energy beyond it, and why they are not known."""
+    if snapshot.reported:
+        return None, None, "the training brought its own energy, and nothing was metered"
+    counted = {name: part for name, part in domains.items() if part.provenance is not Provenance.MISSING}
+    if not counted:
+        return None, None, "nothing was metered"
+    unknown = sorted(counted.keys() - snapshot.idle.keys())
+    if unknown:
+        return None, None, snapshot.settings.get("idle_note") or f"idle power of {', '.join(unknown)} is not known"
+    if any(name not in snapshot.seconds for name in counted):
+        return None, None, "how long this run took was not kept"
+    idle = {name: idle_of(part, snapshot.idle[name], snapshot.seconds[name]) for name, part in counted.items()}
+    net = {name: net_of_idle(part, idle[name]) for name, part in counted.items()}
+    return EnergyByDomain(idle).total, EnergyByDomain(net).total, ""
 
-    def _lap(self) -> None:
-        """Cut the tape here; the piece belongs to the present purpose."""
-        with self._lock:
-            if self._closed:
-                return
-            energy = self._window.lap()
-            now = self._clock()
-            lap_s, self._read_at = now - self._read_at, now
-            lap_j = energy.energy_j
-            self.spent_j += lap_j
-            divided = self._lanes.divide(energy)
-            self.lanes_j += sum(divided[activity].energy_j for activity in self._lanes.busy.values())
-            self._attribution.add(energy, divided)
-            if self._watch is not None:
-                self._watch.add(energy)
-            since_s, since_j = self._power_since
-            if now - since_s >= SHORTEST_POWER_S:
-                self._peak_power_w = max(self._peak_power_w, (self.spent_j - since_j) / (now - since_s))
-                self._power_since = now, self.spent_j
-            for sight in self._overshoots.values():
-                self.unwatched_j = max(self.unwatched_j, sight.read(now, lap_s, lap_j))
 
-    def _live(self) -> None:
-        while not self._heart.wait(HEARTBEAT_S):
-            with suppress(StorageError):  # the search itself meets it at its next step, and says so
-                self._beat()
-
-    def _beat(self, *, last: bool = False) -> None:
-        if self._watch is not None:
-            self._watch.observe(self._clock())  # before the lock: asking a driver takes milliseconds
-        with self._lock, self._store.transaction():
-            self._lap()
-            self._store.note_in_flight(self._attribution.pending)
-            self._note_host()
-            if self._watch is not None:
-                self._watch.keep(self._read_at, self._lanes, last=last)
+def _dicts(energies: Mapping[Any, Energy]) -> dict[str, Any]:
+    return {str(name): energy.to_dict() for name, energy in energies.items()}

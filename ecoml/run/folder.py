@@ -20,8 +20,14 @@ from ecoml.run.store import Store
 
 LEDGER = "ledger.sqlite"
 
-FORMAT = 1
-"""Version of `run.toml`; a newer one is refused."""
+FORMAT = 2
+"""Version of `run.toml`; a newer one is refused, an older one is read as if it were of this version."""
+
+
+_LIMITS_OF_VERSION_1 = (
+    *("max_trials", "target_accuracy", "max_parameters", "max_energy_per_training_j"),
+    *("require_measured", "spend_all"),
+)
 
 
 class RunFolder:
@@ -126,7 +132,21 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise RunFolderError(
             f"{path}: written by a newer ecoml (format {found}, this one reads {FORMAT}); upgrade ecoml"
         )
-    return settings
+    return settings if found == FORMAT else _of_version_1(settings)
+
+
+def _of_version_1(settings: dict[str, Any]) -> dict[str, Any]:
+    """What ecoml 0.1 wrote, as this version writes it."""
+    run = dict(settings["run"])
+    limits = {name: run.pop(name) for name in _LIMITS_OF_VERSION_1 if name in run}
+    if "target_accuracy" in limits:
+        limits["target"] = limits.pop("target_accuracy")
+    executor = dict(settings.get("executor", {}))
+    step = "epoch" if executor.get("kind") == "cnn" else "step"
+    if isinstance(model := executor.get("model"), str):
+        executor["model"] = model.replace("ecoml.paper.", "ecoml.experiments.paper.")
+    metric = {"name": "validation accuracy", "minimize": False, "low": 0.0, "high": 1.0, "step": step}
+    return {**settings, "format": FORMAT, "run": run, "limits": limits, "executor": executor, "metric": metric}
 
 
 def default_path(strategy: str) -> Path:

@@ -8,20 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ecoml.endings import SearchEnd
+from ecoml.limits import Limits
+from ecoml.metric import ACCURACY, Metric
 from ecoml.pareto import front_indices
-from ecoml.run.folder import read_settings
-from ecoml.run.outcome import EnergyAccount, account_of
+from ecoml.run.account import EnergyAccount, account_of
+from ecoml.run.folder import LEDGER, read_settings
 from ecoml.run.snapshot import Progress, Snapshot, read_snapshot
-from ecoml.trial import Trial
+from ecoml.trial import Point, Trial
 
-__all__ = ["WITHIN", "EnergyAccount", "Result", "front_of", "recommend", "result_of", "within"]
+__all__ = ["WITHIN", "EnergyAccount", "Result", "front_of", "recommend", "result_of", "tolerance"]
 
 WITHIN = 0.01
-"""The recommended trial is the cheapest whose accuracy is at most this far below the best."""
-
-
-GOAL = ("target_accuracy", "max_parameters", "max_energy_per_training_j", "spend_all")
-"""Keys of `run.toml` that say what was asked for beyond the best for the budget."""
+"""The recommended trial is the cheapest whose score is at most this share of the score's range below the best."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +29,14 @@ class Result:
 
     Attributes:
         trials: Every trial, in order.
-        front: The trials, each as if ended at one point of its curve, that no other beats on both accuracy and energy;
+        front: The trials, each as if ended at one point of its curve, that no other beats on both score and energy;
             cheapest first. A trial may stand here more than once, with different `step`. None took more than
-            `max_energy_per_training_j`.
-        recommended: The cheapest on the front within one percentage point of the best validation accuracy.
+            `limits.max_energy_per_training_j`.
+        recommended: The cheapest on the front within one hundredth of the score's range of the best.
         energy: The account.
         progress: Every measurement in the order of the search, with what the search had spent by then.
-        ended: Why the search is over, in words; empty while it runs.
+        ended: Why the search is over; None while it runs.
+        metric: What the scores are.
         settings: What `run.toml` holds.
         directory: The run folder.
     """
@@ -46,7 +46,8 @@ class Result:
     recommended: Trial | None
     energy: EnergyAccount
     progress: tuple[Progress, ...] = field(repr=False)
-    ended: str
+    ended: SearchEnd | None
+    metric: Metric
     settings: Mapping[str, Any] = field(repr=False)
     directory: Path
 
@@ -59,7 +60,7 @@ class Result:
         """
         path = Path(directory)
         settings = read_settings(path)
-        return result_of(read_snapshot(path / "ledger.sqlite"), settings, path)
+        return result_of(read_snapshot(path / LEDGER, metric_of(settings)), settings, path)
 
     @property
     def problem(self) -> str:
@@ -77,9 +78,14 @@ class Result:
         return int(self.settings["run"]["seed"])
 
     @property
-    def step_name(self) -> str:
-        """What a step of a curve is: an epoch of the built-in training, a measurement of one's own."""
-        return "epoch" if self.settings.get("executor", {}).get("kind") == "cnn" else "step"
+    def limits(self) -> Limits:
+        """What was asked for beyond the best for the budget."""
+        return limits_of(self.settings)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the search came to its end."""
+        return self.ended is not None and self.ended.reason.complete
 
     @property
     def fixed(self) -> frozenset[str]:
@@ -88,39 +94,29 @@ class Result:
         fixed = {name for name, table in parameters.items() if table["type"] == "fixed"}
         return frozenset(fixed | set(self.settings["space"].get("fixed", {})))
 
-    def floor_j(self, trial: Trial) -> float | None:
-        """The least energy of a trial's epochs (`ecoml.training.images.network.floor`); None where it is not known."""
-        if "floor" not in self.settings:
-            return None
-        from ecoml.training.images.network.floor import Floor
-
-        return Floor.of(self.settings["floor"]).energy_j(trial)
-
     def efficiency(self, *trials: Trial) -> float | None:
-        """`floor_j` of these trials (of all without one) as a share of what their epochs took; None if not known."""
-        begun = [trial for trial in trials or self.trials if trial.curve]
-        floors_j = [self.floor_j(trial) for trial in begun]
-        taken_j = math.fsum(trial.curve[-1].energy_j for trial in begun)
-        if not begun or taken_j <= 0 or None in floors_j:
-            return None
-        return math.fsum(floor_j for floor_j in floors_j if floor_j is not None) / taken_j
+        """The least energy of these trials' arithmetic (of all without one) as a share of what they took.
 
-    @property
-    def max_energy_per_training_j(self) -> float | None:
-        """The most joules that a training might take; None: any number."""
-        return _most_j(self.settings)
+        None where it is not known.
+        """
+        ends = [trial.curve[-1] for trial in trials or self.trials if trial.curve]
+        floors_j = [end.floor_j for end in ends if end.floor_j is not None]
+        taken_j = math.fsum(end.energy_j for end in ends)
+        if not ends or taken_j <= 0 or len(floors_j) < len(ends):
+            return None
+        return math.fsum(floors_j) / taken_j
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        run = self.settings["run"]
         return {
             "directory": str(self.directory),
             "problem": self.problem,
             "strategy": self.strategy,
             "seed": self.seed,
-            "goal": {key: run[key] for key in GOAL if key in run},
+            "metric": self.metric.to_dict(),
+            "limits": self.limits.to_dict(),
             "warm_start": self.settings.get("warm_start"),
-            "ended": self.ended,
+            "ended": None if self.ended is None else self.ended.to_dict(),
             "energy": self.energy.to_dict(),
             "efficiency": self.efficiency(),
             "recommended": self._trial_dict(self.recommended) if self.recommended else None,
@@ -129,85 +125,83 @@ class Result:
                 {
                     **self._trial_dict(trial),
                     "state": trial.state.value,
-                    "failure": trial.failure,
-                    "curve": _curve(trial),
+                    "end": None if trial.end is None else trial.end.to_dict(),
+                    "curve": [_point_dict(point) for point in trial.curve],
                 }
                 for trial in self.trials
             ],
         }
 
     def _trial_dict(self, trial: Trial) -> dict[str, Any]:
-        return {**_trial_dict(trial), "efficiency": self.efficiency(trial)}
+        return {
+            "trial": trial.number,
+            "step": trial.step,
+            "score": trial.score,
+            "test_score": trial.test_score,
+            "energy": trial.energy.to_dict(),
+            "efficiency": self.efficiency(trial) if trial.curve else None,
+            "config": dict(trial.config),
+        }
 
 
 def result_of(snapshot: Snapshot, settings: Mapping[str, Any], directory: Path) -> Result:
     """The result that a ledger's content amounts to."""
-    front = front_of(snapshot.trials, _most_j(settings))
+    metric = metric_of(settings)
+    front = front_of(snapshot.trials, limits_of(settings))
     for trial in front:
         trial.test_score = snapshot.tests.get((trial.number, trial.step))
     return Result(
         trials=tuple(snapshot.trials),
         front=front,
-        recommended=recommend(front),
+        recommended=recommend(front, metric),
         energy=account_of(snapshot),
         progress=tuple(snapshot.progress),
-        ended=snapshot.settings.get("ended", ""),
+        ended=snapshot.ended,
+        metric=metric,
         settings=settings,
         directory=directory,
     )
 
 
-def front_of(trials: Sequence[Trial], most_j: float | None = None) -> tuple[Trial, ...]:
-    """The points of all curves that none beats on both accuracy and energy, cheapest first, as trials cut there.
+def metric_of(settings: Mapping[str, Any]) -> Metric:
+    """What the scores of a run are, by its `run.toml`."""
+    return Metric.of(settings["metric"]) if "metric" in settings else ACCURACY
 
-    Points of more than `most_j` joules do not count.
+
+def limits_of(settings: Mapping[str, Any]) -> Limits:
+    """The limits of a run, by its `run.toml`."""
+    return Limits.of(settings.get("limits", {}))
+
+
+def front_of(trials: Sequence[Trial], limits: Limits | None = None) -> tuple[Trial, ...]:
+    """The points of all curves that none beats on both score and energy, cheapest first, as trials cut there.
+
+    Points of more joules than a training may take do not count.
     """
-    points = [(trial, point) for trial in trials for point in trial.curve if within(point.energy_j, most_j)]
-    chosen = front_indices([point.score for _, point in points], [point.energy_j for _, point in points])
-    front = [points[index][0].at(points[index][1].step) for index in chosen]
-    return tuple(sorted(front, key=lambda trial: trial.energy_j))
+    limits = limits or Limits()
+    points = [(trial, point) for trial in trials for point in trial.curve if limits.allows_j(point.energy_j)]
+    chosen = front_indices([point.utility for _, point in points], [point.energy_j for _, point in points])
+    return tuple(points[index][0].at(points[index][1].step) for index in chosen)
 
 
-def within(energy_j: float, most_j: float | None) -> bool:
-    """Whether joules are at most so many, to rounding."""
-    return most_j is None or energy_j <= most_j * (1 + 1e-9)
+def tolerance(front: Sequence[Trial], metric: Metric) -> float:
+    """How much worse than the best a score may be and still be as good: `WITHIN` of the metric's range.
+
+    Without bounds the range is that of the front.
+    """
+    if metric.span is not None:
+        return WITHIN * metric.span
+    utilities = [trial.curve[-1].utility for trial in front]
+    return WITHIN * (max(utilities) - min(utilities))
 
 
-def recommend(front: Sequence[Trial]) -> Trial | None:
-    """The cheapest within one percentage point of the best validation accuracy; None for an empty front."""
-    scores = [trial.score for trial in front if trial.score is not None]
-    if not scores:
+def recommend(front: Sequence[Trial], metric: Metric) -> Trial | None:
+    """The cheapest of a front that is as good as its best, to `tolerance`; None for an empty front."""
+    if not front:
         return None
-    enough = max(scores) - WITHIN
-    return next(trial for trial in front if trial.score is not None and trial.score >= enough - 1e-12)
+    enough = max(trial.curve[-1].utility for trial in front) - tolerance(front, metric)
+    return next(trial for trial in front if trial.curve[-1].utility >= enough - 1e-12)
 
 
-def _most_j(settings: Mapping[str, Any]) -> float | None:
-    most_j = settings["run"].get("max_energy_per_training_j")
-    return None if most_j is None else float(most_j)
-
-
-def _trial_dict(trial: Trial) -> dict[str, Any]:
-    return {
-        "trial": trial.number,
-        "step": trial.step,
-        "accuracy": trial.score,
-        "test_accuracy": trial.test_score,
-        "energy_j": trial.energy_j,
-        "uncertainty_j": trial.uncertainty_j,
-        "provenance": trial.provenance.value,
-        "config": dict(trial.config),
-    }
-
-
-def _curve(trial: Trial) -> list[dict[str, Any]]:
-    return [
-        {
-            "step": point.step,
-            "accuracy": point.score,
-            "energy_j": point.energy_j,
-            "uncertainty_j": point.uncertainty_j,
-            "provenance": point.provenance.value,
-        }
-        for point in trial.curve
-    ]
+def _point_dict(point: Point) -> dict[str, Any]:
+    return {"step": point.step, "score": point.score, "energy": point.energy.to_dict(), "spent_j": point.spent_j}

@@ -11,8 +11,9 @@ import sqlite3
 from pathlib import Path
 
 from ecoml.errors import RunFolderError
+from ecoml.run.old_endings import translate
 
-_STEPS = (
+_LAYOUTS = (
     """
 CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE trial (
@@ -51,24 +52,36 @@ CREATE TABLE power (
     domain TEXT NOT NULL, power_w REAL NOT NULL, uncertainty_w REAL NOT NULL, provenance TEXT NOT NULL,
     utilisation REAL, temperature_c REAL, clock_mhz REAL);
 """,
+    """
+ALTER TABLE measurement RENAME COLUMN accuracy TO score;
+ALTER TABLE measurement ADD COLUMN floor_j REAL;
+ALTER TABLE test RENAME COLUMN accuracy TO score;
+ALTER TABLE host RENAME COLUMN sitting TO session;
+ALTER TABLE trial ADD COLUMN ending TEXT;
+""",
 )
-"""Each brings a file from the version before to its own.
+"""Each brings a file from the version before to its own; from sentences to enumerations, `old_endings` does.
 
-`edge_j` is the part of an uncertainty that the edges of the window account for (see `ecoml.energy.total`). `host` is
-what the meter saw in a sitting as one window, whatever it was spent on: at every moment the sum of `entry` and
-`in_flight` is that of `host`. `power` is the trace: mean power over the `seconds` before `at`.
+`edge_j` is the part of an uncertainty that the edges of the window account for (see `ecoml.energy.add_up`). `host` is
+what the meter saw in a session as one window, whatever it was spent on: at every moment the sum of `entry` and
+`in_flight` is that of `host`. `power` is the trace: mean power over the `seconds` before `at`. `ending` is a `TrialEnd`
+as JSON.
 """
 
-SCHEMA_VERSION = len(_STEPS)
+SCHEMA_VERSION = len(_LAYOUTS)
+
+_WITH_ENDINGS = 3
 
 _REMEDY = "name a folder made by `ecoml search`"
 
 
 def bring_up_to_date(connection: sqlite3.Connection, version: int) -> None:
     """Bring a file of an older version (0: an empty one) to this one; the caller holds the transaction."""
-    for step in _STEPS[version:]:
-        for statement in step.strip().split(";\n"):
+    for layout in _LAYOUTS[version:]:
+        for statement in layout.strip().split(";\n"):
             connection.execute(statement)
+    if version < _WITH_ENDINGS:
+        translate(connection)
     if version < SCHEMA_VERSION:
         connection.execute(
             "INSERT OR REPLACE INTO setting (key, value) VALUES ('schema', ?)", (json.dumps(SCHEMA_VERSION),)

@@ -11,32 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, figure_of, total
+from ecoml.endings import SearchEnd, TrialEnd
+from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, add_up, energy_of
+from ecoml.metric import Metric
 from ecoml.run.schema import open_to_read
-from ecoml.trial import Trial, TrialState, next_point
+from ecoml.trial import Point, Trial, TrialState, next_point
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One measurement in the order of the search, with what the whole search had spent by then.
+    """One measurement in the order of the search; `point.spent_j` is what the whole search had spent by then.
 
     Attributes:
         trial: The trial's number.
-        step: The step of its curve.
-        score: Validation accuracy.
-        energy_j: Joules of the trial up to here.
-        spent_j: Joules of the whole search by then.
-        uncertainty_j: Half-width of `energy_j`.
-        provenance: Source of both.
+        point: The point of its curve.
     """
 
     trial: int
-    step: int
-    score: float
-    energy_j: float
-    spent_j: float
-    uncertainty_j: float = 0.0
-    provenance: Provenance = Provenance.REPORTED
+    point: Point
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +46,6 @@ class SharedUse:
     pid: int
     name: str
     seconds: float
-
-    def __str__(self) -> str:
-        who = f"{self.name} (process {self.pid})" if self.name else f"process {self.pid}"
-        return f"{self.domain} was shared with {who} for {self.seconds:.3g} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +86,7 @@ class Snapshot:
     Attributes:
         trials: Every trial, in order.
         progress: Every measurement, in the order of the search.
-        tests: Test accuracy by trial and step.
+        tests: Test score by trial and step.
         by_purpose: The entries, by what they were spent on.
         host: What the meter saw of each domain, every sitting as one window.
         seconds: For how long the meter saw it, by domain.
@@ -120,6 +108,12 @@ class Snapshot:
     settings: dict[str, Any]
 
     @property
+    def ended(self) -> SearchEnd | None:
+        """Why the search is over; None while it runs."""
+        kept = self.settings.get("ended")
+        return SearchEnd.of(kept) if kept else None
+
+    @property
     def spent_j(self) -> float:
         """All joules entered."""
         return math.fsum(energy.energy_j for energy in self.by_purpose.values())
@@ -130,15 +124,15 @@ class Snapshot:
         return any(Provenance.REPORTED is energy.provenance for energy in self.by_purpose.values())
 
 
-def read_snapshot(path: Path) -> Snapshot:
-    """Read a ledger file that another process may be writing.
+def read_snapshot(path: Path, metric: Metric) -> Snapshot:
+    """Read a ledger file of scores of `metric`, which another process may be writing.
 
     Raises:
         RunFolderError: It is not a ledger, or a newer one.
     """
     with closing(open_to_read(path)) as connection:
         connection.execute("BEGIN")
-        return snapshot_of(connection)
+        return snapshot_of(connection, metric)
 
 
 def read_trace(path: Path) -> list[PowerSample]:
@@ -157,15 +151,15 @@ def read_trace(path: Path) -> list[PowerSample]:
         ]
 
 
-def snapshot_of(connection: sqlite3.Connection) -> Snapshot:
+def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
     """What a connection sees; the caller keeps it from changing meanwhile."""
     trials = {
-        number: Trial(number, json.loads(config), TrialState(state), failure=failure)
-        for number, config, state, failure in connection.execute(
-            "SELECT number, config, state, failure FROM trial ORDER BY number"
+        number: Trial(number, json.loads(config), TrialState(state), end=TrialEnd.of(json.loads(end)) if end else None)
+        for number, config, state, end in connection.execute(
+            "SELECT number, config, state, ending FROM trial ORDER BY number"
         )
     }
-    progress = _read_curves(connection, trials)
+    progress = _read_curves(connection, trials, metric)
     entries: dict[tuple[Purpose, str], list[Energy]] = {}
     charged: dict[int, list[Energy]] = {}
     for purpose, number, domain, *figures in connection.execute(
@@ -180,19 +174,19 @@ def snapshot_of(connection: sqlite3.Connection) -> Snapshot:
     host: dict[str, list[Energy]] = {}
     seconds: dict[str, float] = {}
     for domain, lasted_s, *figures in connection.execute(
-        "SELECT domain, seconds, energy_j, uncertainty_j, provenance, edge_j FROM host ORDER BY sitting"
+        "SELECT domain, seconds, energy_j, uncertainty_j, provenance, edge_j FROM host ORDER BY session"
     ):
         host.setdefault(domain, []).append(_figure(figures))
         seconds[domain] = seconds.get(domain, 0.0) + lasted_s
     return Snapshot(
         trials=list(trials.values()),
         progress=progress,
-        tests={(t, s): a for t, s, a in connection.execute("SELECT trial, step, accuracy FROM test")},
+        tests={(t, s): a for t, s, a in connection.execute("SELECT trial, step, score FROM test")},
         by_purpose={
-            purpose: EnergyByDomain({domain: total(parts) for (of, domain), parts in entries.items() if of is purpose})
+            purpose: EnergyByDomain({domain: add_up(parts) for (of, domain), parts in entries.items() if of is purpose})
             for purpose in Purpose
         },
-        host={domain: total(parts) for domain, parts in host.items()},
+        host={domain: add_up(parts) for domain, parts in host.items()},
         seconds=seconds,
         idle={
             domain: _figure(figures)
@@ -209,30 +203,29 @@ def snapshot_of(connection: sqlite3.Connection) -> Snapshot:
     )
 
 
-def _read_curves(connection: sqlite3.Connection, trials: Mapping[int, Trial]) -> list[Progress]:
+def _read_curves(connection: sqlite3.Connection, trials: Mapping[int, Trial], metric: Metric) -> list[Progress]:
     """Put every measurement on its trial's curve."""
     progress = []
-    for number, step, score, evaluation_j, spent_j, *figures in connection.execute(
-        "SELECT trial, step, accuracy, evaluation_j, spent_j, energy_j, uncertainty_j, provenance, edge_j"
+    for number, score, evaluation_j, spent_j, floor_j, *figures in connection.execute(
+        "SELECT trial, score, evaluation_j, spent_j, floor_j, energy_j, uncertainty_j, provenance, edge_j"
         " FROM measurement ORDER BY id"
     ):
         curve = trials[number].curve
-        point = next_point(curve, score, _figure(figures), evaluation_j)
+        taken = _figure(figures)
+        point = next_point(curve, score, taken, metric, evaluation_j=evaluation_j, spent_j=spent_j, floor_j=floor_j)
         curve.append(point)
-        progress.append(Progress(number, step, score, point.energy_j, spent_j, point.uncertainty_j, point.provenance))
+        progress.append(Progress(number, point))
     return progress
 
 
 def _figure(row: Sequence[Any]) -> Energy:
     energy_j, uncertainty_j, provenance, edge_j = row
-    return figure_of(energy_j, uncertainty_j, Provenance(provenance), edge_j)
+    return energy_of(energy_j, uncertainty_j, Provenance(provenance), edge_j)
 
 
 def _set_tail(trial: Trial, charged: Sequence[Energy]) -> None:
     """What was charged to a trial beyond its curve."""
-    whole = total(charged)
-    tail_j = whole.energy_j - trial.energy_j
+    whole, curve = add_up(charged), trial.energy
+    tail_j = whole.energy_j - curve.energy_j
     if tail_j > 1e-9 * whole.energy_j:
-        trial.tail_j = tail_j
-        trial.tail_uncertainty_j = max(0.0, whole.uncertainty_j - trial.uncertainty_j)
-        trial.tail_provenance = whole.provenance
+        trial.tail = Energy(tail_j, max(0.0, whole.uncertainty_j - curve.uncertainty_j), whole.provenance)

@@ -16,23 +16,13 @@ from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 
+from ecoml.endings import EndReason, TrialEnd
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
 from ecoml.errors import StorageError
+from ecoml.metric import Metric
 from ecoml.run.schema import SCHEMA_VERSION, bring_up_to_date, version_of
-from ecoml.run.snapshot import PowerSample, Progress, SharedUse, Snapshot, read_snapshot, read_trace, snapshot_of
-from ecoml.trial import Measurement, Trial, TrialState
-
-__all__ = [
-    "SCHEMA_VERSION",
-    "Pending",
-    "PowerSample",
-    "Progress",
-    "SharedUse",
-    "Snapshot",
-    "Store",
-    "read_snapshot",
-    "read_trace",
-]
+from ecoml.run.snapshot import PowerSample, Snapshot, snapshot_of
+from ecoml.trial import Point, Trial, TrialState
 
 Pending = Mapping[tuple[Purpose, int | None], EnergyByDomain]
 """Joules not yet entered, by what they were spent on and for which trial (None: for none)."""
@@ -96,27 +86,20 @@ class Store:
         """A trial's state has changed."""
         with self.transaction():
             self._connection.execute(
-                "UPDATE trial SET state = ?, failure = ?, traceback = ? WHERE number = ?",
-                (trial.state.value, trial.failure, traceback, trial.number),
+                "UPDATE trial SET state = ?, ending = ?, traceback = ? WHERE number = ?",
+                (trial.state.value, _ending(trial.end), traceback, trial.number),
             )
 
-    def add_measurement(
-        self,
-        trial: int,
-        step: int,
-        measurement: Measurement,
-        provenance: Provenance,
-        evaluation_j: float,
-        spent_j: float,
-        edge_j: float = 0.0,
-    ) -> None:
-        """A run has yielded. `measurement.energy_j` is what the step took; `spent_j` the whole search so far."""
-        figure = measurement.energy_j, measurement.uncertainty_j, provenance, edge_j
+    def add_measurement(self, trial: int, point: Point, taken: Energy) -> None:
+        """A run has yielded a point of its curve, whose step took so much."""
         with self.transaction():
             self._connection.execute(
-                "INSERT INTO measurement (trial, step, accuracy, evaluation_j, spent_j, at, energy_j, uncertainty_j,"
-                " provenance, edge_j) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (trial, step, measurement.score, evaluation_j, spent_j, time.time(), *figure),
+                "INSERT INTO measurement (trial, step, score, evaluation_j, spent_j, floor_j, at, energy_j,"
+                " uncertainty_j, provenance, edge_j) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(trial, point.step, point.score, point.evaluation_j, point.spent_j, point.floor_j, time.time()),
+                    *_figure(taken),
+                ),
             )
 
     def add_test(self, trial: int, step: int, score: float) -> None:
@@ -160,13 +143,13 @@ class Store:
     def next_session(self) -> int:
         """The number of a sitting that begins now."""
         with self._lock:
-            return int(self._connection.execute("SELECT COALESCE(MAX(sitting), 0) + 1 FROM host").fetchone()[0])
+            return int(self._connection.execute("SELECT COALESCE(MAX(session), 0) + 1 FROM host").fetchone()[0])
 
     def set_host(self, session: int, seconds: float, energy: EnergyByDomain) -> None:
         """What the meter has seen in a sitting so far, as one window."""
         with self.transaction():
             self._connection.executemany(
-                "INSERT OR REPLACE INTO host (sitting, domain, seconds, energy_j, uncertainty_j, provenance, edge_j)"
+                "INSERT OR REPLACE INTO host (session, domain, seconds, energy_j, uncertainty_j, provenance, edge_j)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [(session, domain, seconds, *_figure(part)) for domain, part in energy.domains.items()],
             )
@@ -198,11 +181,6 @@ class Store:
                 [astuple(sample) for sample in samples],
             )
 
-    def in_flight_j(self) -> float:
-        """Joules of the present step as of the last heartbeat."""
-        with self._lock:
-            return float(self._connection.execute("SELECT TOTAL(energy_j) FROM in_flight").fetchone()[0])
-
     def recover(self) -> float:
         """After a kill: what was in flight becomes an entry, open trials are stopped. Returns the joules recovered."""
         with self.transaction():
@@ -217,26 +195,27 @@ class Store:
             )
             self._connection.execute("DELETE FROM in_flight")
             self._connection.execute(
-                "UPDATE trial SET state = ?, failure = ? WHERE state IN (?, ?)",
-                (TrialState.STOPPED, "interrupted", TrialState.RUNNING, TrialState.SUSPENDED),
+                "UPDATE trial SET state = ?, ending = ? WHERE state IN (?, ?)",
+                (
+                    *(TrialState.STOPPED, _ending(TrialEnd(EndReason.INTERRUPTED))),
+                    *(TrialState.RUNNING, TrialState.SUSPENDED),
+                ),
             )
         return float(sum(row[3] for row in rows))
 
-    def forget_entries(self) -> None:
-        """Take back all entries: the caller turned out to bring its own energy."""
-        with self.transaction():
-            for table in ("in_flight", "entry", "gap", "host", "idle", "shared", "power"):
-                self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names from this line
-
-    def snapshot(self) -> Snapshot:
-        """All that the ledger holds now."""
+    def snapshot(self, metric: Metric) -> Snapshot:
+        """All that the ledger holds now, its scores being of `metric`."""
         with self._lock:
-            return snapshot_of(self._connection)
+            return snapshot_of(self._connection, metric)
 
     def close(self) -> None:
         """Close the file. May be called twice."""
         with self._lock:
             self._connection.close()
+
+
+def _ending(end: TrialEnd | None) -> str | None:
+    return None if end is None else json.dumps(end.to_dict())
 
 
 def _rows(pending: Pending) -> Iterator[tuple[str, int | None, str, float, float, str, float]]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from ecoml.energy import Purpose
 from ecoml.errors import StorageError, in_one_line
-from ecoml.run import Ledger
+from ecoml.ledger import Ledger
+from ecoml.metric import Metric
 from ecoml.run.result import recommend
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.models import keep_only, model_path
@@ -23,11 +24,17 @@ class FrontModels:
         executor: Saves and tests them.
         ledger: Whose folder they are kept in, and whose energy their test takes.
         interrupts: A test may be interrupted.
+        metric: What the scores are.
+
+    Attributes:
+        kept: Whether there are networks to keep.
     """
 
-    def __init__(self, executor: Executor | None, ledger: Ledger, interrupts: Interrupts) -> None:
+    def __init__(self, executor: Executor | None, ledger: Ledger, interrupts: Interrupts, metric: Metric) -> None:
         self._executor = executor if isinstance(executor, Tested) else None
+        self.kept = self._executor is not None
         self._ledger = ledger
+        self._metric = metric
         self._interruptible = interrupts.allowed
 
     def keep(self, run: Run | None, trial: Trial, front: Sequence[Trial]) -> None:
@@ -61,7 +68,7 @@ class FrontModels:
         """Test the networks once, the recommended one first, as far as the budget goes."""
         if self._executor is None:
             return
-        best = recommend(front)
+        best = recommend(front, self._metric)
         for trial in sorted(front, key=lambda trial: trial is not best):
             path = model_path(self._ledger.path, trial)
             if self._ledger.budget_j - self._ledger.spent_j < self._test_j(trial) or not path.is_file():

@@ -1,46 +1,51 @@
-"""Searcher: the one loop. It asks the strategy, advances runs, charges the ledger, and keeps the budget."""
+"""Searcher: what a user drives. It opens meter, data and run folder, runs the loop, and resumes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ecoml.endings import EndReason, SearchEnd, StopReason, TrialEnd
 from ecoml.energy import Provenance, Purpose, comparable
 from ecoml.errors import EcomlError, MeterError, SearchFailed, StorageError, UsageError
+from ecoml.format import describe_search_end
+from ecoml.ledger import Ledger, Metering
+from ecoml.limits import Limits
 from ecoml.meter.idle import Idle, measure_idle
-from ecoml.run import Ledger, Metering
-from ecoml.run.budget import budget_in_joules, refuse_spent, too_small
+from ecoml.metric import ACCURACY, Metric
 from ecoml.run.folder import RunFolder, check_free, default_path
-from ecoml.run.result import Result, result_of
-from ecoml.run.store import Snapshot, read_snapshot
+from ecoml.run.result import Result, metric_of, result_of
+from ecoml.run.snapshot import Snapshot, read_snapshot
+from ecoml.searcher.budget import budget_in_joules, refuse_spent, too_small
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.loop import Loop
-from ecoml.searcher.settings import Settings
+from ecoml.searcher.search import Search
+from ecoml.searcher.settings import EnergySource, SearchSettings
+from ecoml.searcher.size_limit import Parameters, size_limit
 from ecoml.searcher.warm_start import WarmStart
-from ecoml.searcher.workers import ParallelRunner
+from ecoml.searcher.workers import seats_of
 from ecoml.space import Space
 from ecoml.strategies import Start, Strategy
 from ecoml.strategies.base import Learns
-from ecoml.training.base import Divided, Executor, Floored, OnGpus, Part
+from ecoml.training.base import Declares, Executor, OnGpus, Pooled
 from ecoml.training.create import create_executor
-from ecoml.training.function import FunctionExecutor, TrainFunction, brings_energy
-from ecoml.training.size import Parameters, size_limit
+from ecoml.training.function import FunctionExecutor, TrainFunction
 from ecoml.trial import Measurement, Trial, TrialState
 
 if TYPE_CHECKING:
     from ecoml.meter.base import Meter
 
-INTERRUPTED = "interrupted"
-"""How the reason begins when a search was left before its end."""
+Show = Callable[[Search], AbstractContextManager[None]]
+"""Shows a search while the context it gives is open; see `ecoml.report.terminal.progress.show`."""
 
 
 class Searcher:
-    """A search for the best networks that an energy budget buys.
+    """A search for the best models that an energy budget buys.
 
     Args:
         space: What may be tried.
@@ -51,25 +56,23 @@ class Searcher:
         strategy: A name (see `ecoml strategies`), the path of a strategy file, or any object with `ask` and `tell`.
         seed: Of proposals, data split and initial weights.
         directory: The run folder; it must be new. By default one below `runs/`.
+        metric: What the scores of `train` are; an executor that says so itself is given none. By default a validation
+            accuracy in [0, 1].
+        energy: `metered`: the joules are those of this host's meter. `reported`: each measurement brings its own, no
+            meter is opened, and nothing else is charged.
         meter: A meter of one's own; by default that of this host.
-        max_trials: End after so many trials.
-        target: End when a measurement reaches this validation accuracy.
-        require_measured: Refuse to run on an estimate.
         trace: Keep power over time in the run folder; the report draws it.
-        max_parameters: Networks with more trainable numbers are never trained.
-        parameters: Counts those of a configuration; not needed for the built-in training.
-        max_energy_per_training_j: A training is stopped before a step that would make it take more joules, and what
-            took more is on no front.
-        spend_all: Go on to the end of the budget, even where the strategy expects no more of the rest.
+        parameters: Counts the trainable numbers of a configuration; not needed for the built-in training.
         warm_start: A run folder whose trials inform the strategy. Their energy is not charged again, and they are no
             trials of this search.
-        progress: Show what happens.
+        show: Shows what happens; by default nothing does.
+        **limits: What ends the search, or a training, before the budget does; see `ecoml.Limits`.
 
     Raises:
         UsageError: Something here cannot be used; nothing has been written.
 
     Attributes:
-        plan: All that decides how the search goes.
+        settings: All that decides how the search goes.
         budget_j: The ceiling in joules.
         directory: The run folder.
     """
@@ -84,65 +87,51 @@ class Searcher:
         strategy: str | Path | Strategy = "bayes",
         seed: int = 0,
         directory: str | Path | None = None,
+        metric: Metric | None = None,
+        energy: EnergySource = "metered",
         meter: Meter | None = None,
-        max_trials: int | None = None,
-        target: float | None = None,
-        require_measured: bool = False,
         trace: bool = False,
-        max_parameters: int | None = None,
         parameters: Parameters | None = None,
-        max_energy_per_training_j: float | None = None,
-        spend_all: bool = False,
         warm_start: str | Path | None = None,
-        progress: bool = True,
+        show: Show | None = None,
+        **limits: Any,
     ) -> None:
         budget_j = budget_in_joules(budget_kwh, budget_j)
-        plan = Settings(
-            space,
-            strategy,
-            seed,
-            max_trials,
-            target,
-            require_measured,
-            trace,
-            max_parameters,
-            max_energy_per_training_j,
-            spend_all,
-        )
+        executor = _executor(train)
+        settings = SearchSettings(space, strategy, seed, _metric(metric, executor), energy, Limits.of(limits), trace)
         if warm_start is not None:
-            plan = replace(plan, warm_start=WarmStart.of_run(warm_start, space))
-        path = Path(directory) if directory is not None else default_path(plan.strategy_name)
+            settings = replace(settings, warm_start=WarmStart.of_run(warm_start, space, settings.metric))
+        path = Path(directory) if directory is not None else default_path(settings.strategy_name)
         check_free(path)
-        self._set_up(plan, _executor(train), path, budget_j, meter, progress, parameters)
+        self._set_up(settings, executor, path, budget_j, meter, show, parameters)
 
     def _set_up(
         self,
-        plan: Settings,
+        settings: SearchSettings,
         executor: Executor | None,
         path: Path,
         budget_j: float,
         meter: Meter | None,
-        progress: bool,
+        show: Show | None,
         parameters: Parameters | None,
     ) -> None:
-        self.plan = plan
+        self.settings = settings
         self.budget_j = budget_j
         self.directory = path
         self._executor = executor
-        self._strategy = plan.create_strategy()
-        self._size = size_limit(plan.max_parameters, executor, parameters)
+        self._strategy = settings.create_strategy()
+        self._size = size_limit(settings.limits.max_parameters, executor, parameters)
         self._meter = meter
         self._meter_is_ours = meter is None
-        self._progress = progress
+        self._show: Show = show or (lambda _search: nullcontext())
         self._folder: RunFolder | None = None
         self._before: Snapshot | None = None
-        self._search: Loop | None = None
+        self._search: Search | None = None
         self._interrupts = Interrupts()
         self._asked: set[int] = set()
-        self._parts: Sequence[Part] = ()  # of an executor that trains on several GPUs at once
-        self._domains: Sequence[str] = ()  # of each of them
+        self._domains: Sequence[str] = ()  # of the meter, one for each of several workers
         if executor is not None and hasattr(executor, "seed"):
-            executor.seed = plan.seed
+            executor.seed = settings.seed
 
     @classmethod
     def resume(
@@ -155,7 +144,7 @@ class Searcher:
         strategy: Strategy | None = None,
         meter: Meter | None = None,
         parameters: Parameters | None = None,
-        progress: bool = True,
+        show: Show | None = None,
     ) -> Self:
         """A searcher that goes on where a run folder was left: after a crash, a Ctrl-C, or an exhausted budget.
 
@@ -167,7 +156,7 @@ class Searcher:
             strategy: The same object as before, if the strategy was one; it is told all stored trials.
             meter: As in the constructor.
             parameters: The same function as before, if there was one.
-            progress: As in the constructor.
+            show: As in the constructor.
 
         Raises:
             RunFolderError: Not a run folder, or a newer one.
@@ -177,14 +166,14 @@ class Searcher:
         path = Path(directory)
         folder = RunFolder.open(path)
         try:
-            before = read_snapshot(folder.ledger)
+            before = read_snapshot(folder.ledger, metric_of(folder.settings))
             new_budget = budget_kwh is not None or budget_j is not None
             total_j = budget_in_joules(budget_kwh, budget_j) if new_budget else before.settings["budget_j"]
             refuse_spent(path, total_j, before)
-            plan = Settings.from_settings(folder.settings, path, strategy)
+            settings = SearchSettings.of_run(folder.settings, path, reported=before.reported, strategy=strategy)
             executor = _executor(train) or create_executor(folder.settings.get("executor", {}), path)
             self = cls.__new__(cls)
-            self._set_up(plan, executor, path, total_j, meter, progress, parameters)
+            self._set_up(settings, executor, path, total_j, meter, show, parameters)
             self._folder, self._before = folder, before
         except BaseException:
             folder.close()
@@ -192,7 +181,7 @@ class Searcher:
         return self
 
     def run(self) -> Result:
-        """Search until the budget, the target, `max_trials` or the strategy ends it.
+        """Search until the budget, a limit or the strategy ends it.
 
         Raises:
             BudgetError: The budget ended before the first measurement; nothing is left on disk.
@@ -203,32 +192,41 @@ class Searcher:
             raise UsageError("this searcher was given no training; pass one, or drive it with ask() and tell()")
         with self:
             search = self._open()
-            with self._interrupts, self._shown(search):
+            seats = seats_of(self._executor, search.ledger, self._domains)
+            with self._interrupts, self._show(search):
                 try:
-                    search.end(self._loop(search))
+                    search.end(Loop(search, seats).run())
                 except KeyboardInterrupt:
-                    search.end(f"{INTERRUPTED} by the user", test=False)
+                    search.end(SearchEnd(StopReason.INTERRUPTED), test=False)
                     raise
                 except EcomlError as error:
                     with suppress(StorageError):
-                        search.end(f"{INTERRUPTED}: {error}", test=False)
+                        search.end(SearchEnd(StopReason.ERROR, {"message": str(error)}), test=False)
                     raise
             self._refuse_emptiness(search)
             return self.result
 
     def ask(self) -> Trial | None:
-        """The next trial to train by one's own means, or None when the search is over."""
+        """The next trial to train by one's own means.
+
+        None when the search is over, or where nothing more fits beside the trials that are under way.
+        """
         search = self._open()
         if search.ended:
             return None
-        if search.ledger.metered and not search.ledger.provisional and self._asked:
+        if search.ledger.metered and self._asked:
             raise UsageError(f"tell the result of trial {min(self._asked)} first: two trials cannot be metered apart")
         decision = search.decide()
-        if isinstance(decision, str):
-            search.end(decision)
+        if isinstance(decision, SearchEnd):
+            if not self._asked:  # else there may be room again when what is under way has been told
+                search.end(decision)
             return None
         trial = search.begin(decision) if isinstance(decision, Start) else search.trials[decision.number]
-        search.reserve(trial)
+        if not search.reserve(trial):
+            search.end(search.spent_on(trial))
+            return None
+        if trial.state is not TrialState.RUNNING:
+            search.change(trial, TrialState.RUNNING)
         self._asked.add(trial.number)
         search.ledger.enter(Purpose.TRAINING, trial.number)
         return trial
@@ -242,26 +240,29 @@ class Searcher:
         uncertainty_j: float = 0.0,
         done: bool = True,
     ) -> None:
-        """The validation accuracy of a trial that `ask` gave, and its energy since the last `tell` if one has it.
+        """The score of a trial that `ask` gave; with `energy="reported"` also its energy since the last `tell`.
 
         Args:
             trial: The trial.
-            score: In [0, 1]; not a number if the training failed.
-            energy_j: Joules since the measurement before; None: what the meter saw since `ask`.
+            score: As the metric has it; not a number if the training failed.
+            energy_j: Joules since the measurement before.
             uncertainty_j: Half-width of `energy_j`.
             done: Whether its training is over; otherwise further points may be told.
+
+        Raises:
+            UsageError: The trial is not under way.
+            TrainingError: A value makes no sense, or contradicts where the search's energy comes from.
         """
         search = self._open()
         if trial.number not in self._asked:
             raise UsageError(f"trial {trial.number} is not under way; tell what ask() gave, once")
-        if energy_j is None and len(self._asked) > 1:
-            raise UsageError(f"trial {trial.number}: several trials are under way, so tell its energy_j as well")
         search.record(trial, Measurement(score, energy_j, uncertainty_j))
         if done and not trial.state.ended:
-            search.change(trial, TrialState.FINISHED)
+            search.change(trial, TrialState.FINISHED, TrialEnd(EndReason.FINISHED))
         if trial.state.ended:
             self._asked.discard(trial.number)
         else:
+            search.reserve(trial)
             search.ledger.enter(Purpose.TRAINING, trial.number)
 
     @property
@@ -292,51 +293,31 @@ class Searcher:
     ) -> None:
         self.close()
 
-    def _loop(self, search: Loop) -> str:
-        if self._parts:
-            return ParallelRunner(search, self._parts, self._domains).run()
-        while True:
-            decision = search.decide()
-            if isinstance(decision, str):
-                return decision
-            trial = search.begin(decision) if isinstance(decision, Start) else search.trials[decision.number]
-            if reason := search.advance(trial, decision.steps):
-                return reason
-
-    def _open(self) -> Loop:
-        """Everything the loop needs, opened once: first what may be refused, then the run folder."""
+    def _open(self) -> Search:
+        """Everything a search needs, opened once: first what may be refused, then the run folder."""
         if self._search is not None:
             return self._search
-        metered = not self._brings_energy()
-        metering = self._open_metering() if metered else None
-        if isinstance(self._executor, Divided) and metering is not None and len(gpus := self._executor.gpus()) > 1:
+        executor, settings = self._executor, self.settings
+        metering = self._open_metering() if settings.energy == "metered" else None
+        if isinstance(executor, Pooled) and metering is not None and len(gpus := executor.gpus()) > 1:
             from ecoml.meter.counters.ordinals import domains_of
 
             self._domains = domains_of(gpus, metering.meter.sources)
-        if self._executor is not None:
-            self._executor.prepare(self.plan.space)
-        if isinstance(self._executor, Divided) and len(parts := self._executor.parts()) > 1:
-            self._parts = parts
-        may_bring_energy = self._executor is None or isinstance(self._executor, FunctionExecutor)
-        if metering is not None and not may_bring_energy and self.plan.warm_start is not None:
-            self.plan.warm_start.refuse_mixture(metering.meter.provenance)
-        if metering is not None and not may_bring_energy and self._before is None:
+        if executor is not None:
+            executor.prepare(settings.space)
+        if metering is not None and settings.warm_start is not None:
+            settings.warm_start.refuse_mixture(metering.meter.provenance)
+        if metering is not None and executor is not None and self._before is None:
             ready_j = metering.window.energy_j
             if ready_j >= self.budget_j:
                 raise too_small(self.budget_j, ready_j, metering.window.provenance, "getting ready")
-        open_metering = self._open_metering if metering is None else lambda: metering
         if self._folder is None:
-            self._folder = RunFolder.create(self.directory, self._settings(), self.plan.files())
-        ledger = Ledger(self._folder, self.budget_j, open_metering, metered=metered, trace=self.plan.trace)
-        self._search = Loop(self.plan, self._strategy, self._executor, ledger, self._interrupts, self._size)
+            self._folder = RunFolder.create(self.directory, self._to_dict(), settings.files())
+        ledger = Ledger(self._folder, self.budget_j, settings.metric, metering, trace=settings.trace)
+        self._search = Search(settings, self._strategy, executor, ledger, self._interrupts, self._size)
         if self._before is not None:
             self._search.restore(ledger.snapshot().trials)
         return self._search
-
-    def _brings_energy(self) -> bool:
-        if self._before is not None and self._before.progress:
-            return self._before.reported
-        return isinstance(self._executor, FunctionExecutor) and brings_energy(self._executor.function)
 
     def _open_metering(self) -> Metering:
         """The one meter of this search, watched from here on."""
@@ -349,7 +330,7 @@ class Searcher:
         from ecoml.meter.required import refuse_unmeasured
 
         meter = self._meter
-        if self.plan.require_measured:
+        if self.settings.limits.require_measured:
             refuse_unmeasured(meter)
         self._refuse_mixture(meter.provenance)
         opened_s, window = time.monotonic(), meter.window().__enter__()
@@ -366,24 +347,26 @@ class Searcher:
                 " (see `ecoml meters`), or start a new run"
             )
 
-    def _settings(self) -> dict[str, Any]:
-        settings = self.plan.to_settings()
+    def _to_dict(self) -> dict[str, Any]:
+        """For `run.toml`."""
+        settings = self.settings.to_dict()
         described = dict(self._executor.describe()) if self._executor is not None else {"kind": "ask-and-tell"}
         settings["run"]["problem"] = str(described.get("data") or described.get("name") or described["kind"])
         settings["run"]["budget_j"] = self.budget_j
-        if self.plan.warm_start is not None:
+        if self.settings.warm_start is not None:
             settings["warm_start"]["learnt"] = isinstance(self._strategy, Learns)
         settings["executor"] = {key: value for key, value in described.items() if value is not None}
-        if isinstance(self._executor, Floored) and (floor := self._executor.floor()) is not None:
-            settings["floor"] = floor.to_dict()
         return settings
 
-    def _refuse_emptiness(self, search: Loop) -> None:
+    def _refuse_emptiness(self, search: Search) -> None:
         if any(trial.curve for trial in search.trials):
             return
         if any(trial.state is TrialState.FAILED for trial in search.trials):
+            assert search.ended is not None, "it has just ended"
             raise SearchFailed(
-                f"no trial succeeded: {search.ended}; the account is in {self.directory}", spent_j=search.ledger.spent_j
+                f"no trial succeeded: {describe_search_end(search.ended, self.settings.metric)};"
+                f" the account is in {self.directory}",
+                spent_j=search.ledger.spent_j,
             )
         ledger = search.ledger
         if not search.trials and self._size.excluded:
@@ -393,15 +376,14 @@ class Searcher:
             ledger.delete()
             raise too_small(self.budget_j, ledger.spent_j, ledger.provenance, "getting ready and the first trial")
 
-    @contextmanager
-    def _shown(self, search: Loop) -> Iterator[None]:
-        if not self._progress:
-            yield
-            return
-        from ecoml.report.terminal.progress import show
 
-        with show(search):
-            yield
+def _metric(given: Metric | None, executor: Executor | None) -> Metric:
+    """What the scores are: as the executor says, or else the caller."""
+    if not isinstance(executor, Declares):
+        return ACCURACY if given is None else given
+    if given is not None and given != executor.metric:
+        raise UsageError(f"the training measures {executor.metric.name}; leave metric={given.name!r} out")
+    return executor.metric
 
 
 def _executor(train: TrainFunction | Executor | None) -> Executor | None:

@@ -1,49 +1,50 @@
-"""Plan: all that decides how a search goes, as `run.toml` keeps it."""
+"""All that decides how a search goes, as `run.toml` keeps it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ecoml.errors import UsageError
+from ecoml.limits import Limits
+from ecoml.metric import ACCURACY, Metric
+from ecoml.run.result import limits_of, metric_of
 from ecoml.searcher import warm_start
 from ecoml.searcher.warm_start import WarmStart
 from ecoml.space import Space
 from ecoml.space.schema import space_of
 from ecoml.strategies import Strategy, create_strategy
 
+EnergySource = Literal["metered", "reported"]
+"""Where joules come from: this host's meter, or the training itself."""
+
+STRATEGY_FILE = "strategy.toml"
+
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class SearchSettings:
     """All that decides how a search goes, apart from the executor and the meter.
 
     Attributes:
         space: What may be tried.
         strategy: A name, the path of a strategy file, or an object with `ask` and `tell`.
         seed: Of proposals, data split and initial weights.
-        max_trials: End after so many trials; None: no such end.
-        target: End when a measurement reaches this validation accuracy; None: no such end.
-        require_measured: Refuse to run on an estimate.
+        metric: What the scores are.
+        energy: Where joules come from.
+        limits: What was asked for beyond the best for the budget.
         trace: Keep power over time in the run folder.
-        max_parameters: The most trainable numbers that a network may have; None: any number.
-        max_energy_per_training_j: The most joules that one training may take; None: any number.
-        spend_all: Go on to the end of the budget, even where the strategy expects no more of the rest.
         warm_start: Trials of another run that inform the strategy; None: none.
     """
 
     space: Space
     strategy: str | Path | Strategy
-    seed: int
-    max_trials: int | None = None
-    target: float | None = None
-    require_measured: bool = False
+    seed: int = 0
+    metric: Metric = ACCURACY
+    energy: EnergySource = "metered"
+    limits: Limits = field(default_factory=Limits)
     trace: bool = False
-    max_parameters: int | None = None
-    max_energy_per_training_j: float | None = None
-    spend_all: bool = False
     warm_start: WarmStart | None = None
 
     def __post_init__(self) -> None:
@@ -51,17 +52,11 @@ class Settings:
             raise UsageError(f"the space is a {type(self.space).__name__}; give an ecoml.Space or ecoml.load_space(…)")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise UsageError(f"the seed is {self.seed!r}; give a whole number from 0 on")
-        if self.target is not None and not 0 < self.target <= 1:
-            raise UsageError(f"the target accuracy is {self.target}; give a share in (0, 1], such as 0.95")
-        if self.max_trials is not None and self.max_trials < 1:
-            raise UsageError(f"max_trials is {self.max_trials}; give at least 1")
-        if self.max_parameters is not None and (
-            isinstance(self.max_parameters, bool) or not isinstance(self.max_parameters, int) or self.max_parameters < 1
-        ):
-            raise UsageError(f"max_parameters is {self.max_parameters!r}; give a whole number from 1 on")
-        most_j = self.max_energy_per_training_j
-        if most_j is not None and not (math.isfinite(most_j) and most_j > 0):
-            raise UsageError(f"the most energy of a training is {most_j:g} J; give a positive, finite number")
+        if self.energy not in ("metered", "reported"):
+            raise UsageError(f'energy is {self.energy!r}; give "metered", or "reported" where the training brings it')
+        if not isinstance(self.metric, Metric):
+            raise UsageError(f'the metric is {self.metric!r}; give ecoml.Metric("validation loss", minimize=True)')
+        self.limits.check_target(self.metric)
 
     def create_strategy(self) -> Strategy:
         """A strategy that has seen nothing yet.
@@ -85,21 +80,12 @@ class Settings:
             return Path(self.strategy).stem
         return type(self.strategy).__name__.lower()
 
-    def to_settings(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For `run.toml`."""
-        run = {
-            "strategy": self.strategy_name,
-            "seed": self.seed,
-            "max_trials": self.max_trials,
-            "target_accuracy": self.target,
-            "require_measured": self.require_measured,
-            "trace": self.trace,
-            "max_parameters": self.max_parameters,
-            "max_energy_per_training_j": self.max_energy_per_training_j,
-            "spend_all": self.spend_all,
-        }
-        settings = {
-            "run": {key: value for key, value in run.items() if value is not None},
+        settings: dict[str, Any] = {
+            "run": {"strategy": self.strategy_name, "seed": self.seed, "energy": self.energy, "trace": self.trace},
+            "metric": self.metric.to_dict(),
+            "limits": self.limits.to_dict(),
             "space": self.space.to_dict(),
         }
         if self.warm_start is not None:
@@ -116,27 +102,31 @@ class Settings:
         return files
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], folder: Path, strategy: Strategy | None = None) -> Settings:
-        """The plan of a run folder.
+    def of_run(
+        cls, settings: Mapping[str, Any], folder: Path, *, reported: bool, strategy: Strategy | None = None
+    ) -> SearchSettings:
+        """The settings of a run folder.
+
+        Args:
+            settings: Its `run.toml`.
+            folder: Where it lies.
+            reported: Whether its joules are reported, for a folder that does not say so.
+            strategy: The strategy, if it was an object of the caller's.
 
         Raises:
             UsageError: The strategy was an object of the caller's, and none is given now.
         """
+
         run = settings["run"]
         kept, earlier = folder / STRATEGY_FILE, folder / warm_start.FILE
+        metric = metric_of(settings)
         return cls(
             space=space_of(settings["space"], where=str(folder / "run.toml")),
             strategy=strategy or (kept if kept.is_file() else run["strategy"]),
             seed=run["seed"],
-            max_trials=run.get("max_trials"),
-            target=run.get("target_accuracy"),
-            require_measured=run.get("require_measured", False),
+            metric=metric,
+            energy=run.get("energy", "reported" if reported else "metered"),
+            limits=limits_of(settings),
             trace=run.get("trace", False),
-            max_parameters=run.get("max_parameters"),
-            max_energy_per_training_j=run.get("max_energy_per_training_j"),
-            spend_all=run.get("spend_all", False),
-            warm_start=WarmStart.from_json(earlier.read_text(encoding="utf-8")) if earlier.is_file() else None,
+            warm_start=WarmStart.from_json(earlier.read_text(encoding="utf-8"), metric) if earlier.is_file() else None,
         )
-
-
-STRATEGY_FILE = "strategy.toml"

@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ecoml.energy import Provenance, comparable, weakest
+from ecoml.endings import TrialEnd
+from ecoml.energy import Energy, Provenance, comparable, energy_of, weakest
 from ecoml.errors import SpaceError, UsageError
+from ecoml.metric import Metric
 from ecoml.run.folder import LEDGER, read_settings
+from ecoml.run.result import metric_of
 from ecoml.run.snapshot import read_snapshot
 from ecoml.space import Space
-from ecoml.space.schema import space_of
 from ecoml.trial import Point, Trial, TrialState
 
 FILE = "warm-start.json"
@@ -36,17 +38,24 @@ class WarmStart:
     left_out: int = 0
 
     @classmethod
-    def of_run(cls, directory: str | Path, space: Space) -> WarmStart:
+    def of_run(cls, directory: str | Path, space: Space, metric: Metric) -> WarmStart:
         """The trials of a run folder.
 
         Raises:
             RunFolderError: Not a run folder, or a newer one.
-            UsageError: Its space has other parameters than `space`, or none of its trials can be used.
+            UsageError: Its parameters or its metric are others, or none of its trials can be used.
         """
+        from ecoml.space.schema import space_of  # pydantic costs a fifth of a second
+
         path = Path(directory)
         settings = read_settings(path)
         _refuse_other_parameters(path, space_of(settings["space"], where=str(path / "run.toml")), space)
-        trials = [trial for trial in read_snapshot(path / LEDGER).trials if trial.state.ended or trial.curve]
+        if (theirs := metric_of(settings)).name != metric.name or theirs.minimize != metric.minimize:
+            raise UsageError(
+                f"{path}: its score is the {theirs.name}, and that of this search is the {metric.name};"
+                " start from a run on the same metric, or leave --warm-start out"
+            )
+        trials = [trial for trial in read_snapshot(path / LEDGER, metric).trials if trial.state.ended or trial.curve]
         known, outside = [], ""
         for trial in trials:
             try:
@@ -67,7 +76,7 @@ class WarmStart:
     @property
     def provenance(self) -> Provenance:
         """Source of its energies: that of the weakest."""
-        return weakest(point.provenance for trial in self.trials for point in trial.curve)
+        return weakest(point.energy.provenance for trial in self.trials for point in trial.curve)
 
     def refuse_mixture(self, now: Provenance) -> None:
         """Refuse a search whose joules are of another kind: a surrogate would compare them as if they were the same.
@@ -93,13 +102,17 @@ class WarmStart:
 
     def to_json(self) -> str:
         """For the run folder."""
-        return json.dumps(asdict(self), indent=1)
+        return json.dumps(
+            {**asdict(self), "format": 2, "trials": [_trial_dict(trial) for trial in self.trials]}, indent=1
+        )
 
     @classmethod
-    def from_json(cls, text: str) -> WarmStart:
-        """What `to_json` wrote."""
+    def from_json(cls, text: str, metric: Metric) -> WarmStart:
+        """What `to_json` wrote, of scores of this metric."""
         kept = json.loads(text)
-        return cls(kept["run"], kept["problem"], tuple(_trial(table) for table in kept["trials"]), kept["left_out"])
+        if "format" not in kept:
+            kept["trials"] = [_of_version_1(table) for table in kept["trials"]]
+        return cls(kept["run"], kept["problem"], tuple(_trial(t, metric) for t in kept["trials"]), kept["left_out"])
 
 
 def about_warm_start(settings: Mapping[str, Any], strategy: str) -> str:
@@ -109,17 +122,58 @@ def about_warm_start(settings: Mapping[str, Any], strategy: str) -> str:
     return f"warm start from {settings['trials']} trials of {settings['run']} on {settings['problem']}{left_out}{use}"
 
 
-def _trial(table: Mapping[str, Any]) -> Trial:
-    curve = [Point(**{**point, "provenance": Provenance(point["provenance"])}) for point in table["curve"]]
-    tail = table["tail_provenance"]
+def _trial_dict(trial: Trial) -> dict[str, Any]:
+    """A trial that has ended, as JSON values; its energies are cumulative."""
+    return {
+        "number": trial.number,
+        "config": dict(trial.config),
+        "state": trial.state.value,
+        "curve": [
+            {"score": point.score, "evaluation_j": point.evaluation_j, **_dict(point.energy)} for point in trial.curve
+        ],
+        "tail": None if trial.tail is None else _dict(trial.tail),
+        "end": None if trial.end is None else trial.end.to_dict(),
+    }
+
+
+def _trial(table: Mapping[str, Any], metric: Metric) -> Trial:
+    curve = [
+        Point(step, kept["score"], _energy(kept), metric.utility(kept["score"]), kept["evaluation_j"])
+        for step, kept in enumerate(table["curve"], start=1)
+    ]
+    tail, end = table["tail"], table["end"]
     return Trial(
-        **{
-            **table,
-            "state": TrialState(table["state"]),
-            "curve": curve,
-            "tail_provenance": None if tail is None else Provenance(tail),
-        }
+        table["number"],
+        table["config"],
+        TrialState(table["state"]),
+        curve,
+        None if tail is None else _energy(tail),
+        None if end is None else TrialEnd.of(end),
     )
+
+
+def _dict(energy: Energy) -> dict[str, Any]:
+    return {**energy.to_dict(), "edge_j": energy.edge_j}
+
+
+def _energy(table: Mapping[str, Any]) -> Energy:
+    return energy_of(table["energy_j"], table["uncertainty_j"], Provenance(table["provenance"]), table["edge_j"])
+
+
+def _of_version_1(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial as ecoml 0.1 wrote it, as this version writes it."""
+    tail = {
+        "energy_j": table["tail_j"],
+        "uncertainty_j": table["tail_uncertainty_j"],
+        "provenance": table["tail_provenance"],
+        "edge_j": 0.0,
+    }
+    return {
+        **{name: table[name] for name in ("number", "config", "state")},
+        "curve": [{**point, "score": point["accuracy"]} for point in table["curve"]],
+        "tail": tail if table["tail_provenance"] else None,
+        "end": None,
+    }
 
 
 def _refuse_other_parameters(path: Path, theirs: Space, ours: Space) -> None:

@@ -1,25 +1,22 @@
-"""Crew: the loop of a search on several GPUs, a trial on each.
+"""The workers of a search, and how their runs are advanced: one inline, several by a thread each.
 
-What decides, records and tells is the one thread that runs it, as with one device; only the steps of trainings run in
-threads beside it. Strategies see running trials as such, and propose none of them again. Where there is nothing to
-propose while trials run (`End`, or no budget for a further one beside them), the strategy is asked again when one of
-them has left its lane. The order in which steps end is the GPUs', so that two searches with one seed may differ.
+What decides, records and tells is always the one thread that runs the loop. The order in which steps of several workers
+end is theirs, so that two searches with one seed may differ; with one worker they do not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Protocol
 
-from ecoml.energy import Purpose
-from ecoml.errors import EcomlError, SearchFailed
-from ecoml.run.lane import Lane
-from ecoml.searcher.loop import Loop
-from ecoml.strategies import Continue
-from ecoml.training.base import Part, Run
-from ecoml.trial import Measurement, Trial, TrialState
+from ecoml.ledger import Ledger
+from ecoml.ledger.worker_account import WorkerAccount
+from ecoml.searcher.search import Outcome
+from ecoml.training.base import Account, Executor, Pooled, Run, Worker
+from ecoml.trial import Measurement, Trial
 
 SIDE_BY_SIDE = (
     "trials ran side by side, each on a GPU of its own: what they shared (processor, memory) is divided equally among"
@@ -28,133 +25,109 @@ SIDE_BY_SIDE = (
 
 
 @dataclass(slots=True)
-class _Task:
-    """What is under way in a lane.
+class Seat:
+    """A worker, and what the loop has to remember of it.
 
     Attributes:
-        trial: The trial.
-        run: Its run.
-        left: Steps after which it is suspended; None: at its end.
-        step: The step that is under way.
+        worker: The worker.
+        account: What its training sees of the ledger.
+        trial: The trial that is advanced on it; None while it is idle.
+        left: Steps after which that is suspended; None: at its end.
     """
 
-    trial: Trial
-    run: Run
-    left: int | None
-    step: Future[Measurement]
+    worker: Worker
+    account: WorkerAccount
+    trial: Trial | None = None
+    left: int | None = None
 
 
-class ParallelRunner:
-    """Trains up to one trial on each part of an executor at a time."""
+class Stepper(Protocol):
+    """Advances runs, at most one a seat at a time."""
 
-    def __init__(self, search: Loop, parts: Sequence[Part], domains: Sequence[str]) -> None:
-        self._search = search
-        self._parts = parts
-        self._lanes: list[Lane] = [search.ledger.lane(number) for number in range(len(parts))]
-        self._tasks: dict[int, _Task] = {}
-        self._next: tuple[Trial, int | None] | None = None  # decided, and waiting for room in the budget
-        search.ledger.open_lanes(domains)
-        search.ledger.note(SIDE_BY_SIDE)
+    def advance(self, seat: Seat, run: Run) -> None:
+        """Begin a run's next step."""
 
-    def run(self) -> str:
-        """Search until something ends it; why it ended."""
-        with ThreadPoolExecutor(len(self._parts), "ecoml-lane") as pool:
-            try:
-                while True:
-                    reason = self._fill(pool)
-                    if not self._tasks:
-                        return reason
-                    while not self._one_left(pool):
-                        pass
-            except BaseException:
-                self._recall("interrupted")
-                self._drain()
-                raise
+    def ended(self) -> Iterator[tuple[Seat, Outcome]]:
+        """Wait for at least one step to end; what each that has ended came to."""
 
-    def _fill(self, pool: ThreadPoolExecutor) -> str:
-        """Give every idle lane a trial, as far as there is one; why the last one was not given any."""
-        search, reason = self._search, ""
-        while not reason and (idle := [lane for lane in range(len(self._parts)) if lane not in self._tasks]):
-            if self._next is None or search.reached:
-                decision = search.decide()
-                if isinstance(decision, str):
-                    reason = decision
-                    break
-                if isinstance(decision, Continue) and search.trials[decision.number].state is TrialState.RUNNING:
-                    raise SearchFailed(f"the strategy wants to go on with trial {decision.number}, which is running")
-                trial = search.trials[decision.number] if isinstance(decision, Continue) else search.begin(decision)
-                self._next = trial, decision.steps
-            reason = self._assign(pool, idle[0], *self._next)
-        return reason
+    def open(self) -> AbstractContextManager[object]:
+        """Runs are advanced while this context is open."""
 
-    def _assign(self, pool: ThreadPoolExecutor, lane: int, trial: Trial, steps: int | None) -> str:
-        """Let a trial go on in a lane; why it cannot, if it cannot."""
-        search, part, account = self._search, self._parts[lane], self._lanes[lane]
-        if not search.reserve(trial, lane):
-            if not self._tasks:
-                self._next = None
-                search.change(trial, TrialState.STOPPED, search.cut)
-            return search.spent_on(trial)
-        self._next, search.current = None, trial
-        run = search.runs.get(trial.number)
-        if run is None:
-            run = search.runs[trial.number] = part.start(trial, account)
-        else:
-            part.take_over(run, account)
-        if trial.state is not TrialState.RUNNING:
-            search.change(trial, TrialState.RUNNING)
-        self._tasks[lane] = _Task(trial, run, steps, self._step(pool, lane, trial, run))
-        return ""
 
-    def _step(self, pool: ThreadPoolExecutor, lane: int, trial: Trial, run: Run) -> Future[Measurement]:
-        self._lanes[lane].enter(Purpose.TRAINING, trial.number)
-        return pool.submit(run.__next__)
+class InlineStepper:
+    """Advances the run of a single seat in the loop's own thread, when its outcome is asked for."""
 
-    def _one_left(self, pool: ThreadPoolExecutor) -> bool:
-        """Wait for steps to end and go on with their trials; whether one has left its lane."""
-        search = self._search
-        search.wait(lambda: wait([task.step for task in self._tasks.values()], return_when=FIRST_COMPLETED))
-        left = False
-        for lane in [lane for lane, task in sorted(self._tasks.items()) if task.step.done()]:
-            task = self._tasks[lane]
-            if self._settled(lane, task):
-                task.step = self._step(pool, lane, task.trial, task.run)
-            else:
-                del self._tasks[lane]
-                search.ledger.release(lane)
-                left = True
-        if search.reached:
-            self._recall("the target was reached")
-        return left
+    def __init__(self) -> None:
+        self._steps: list[tuple[Seat, Outcome]] = []
 
-    def _settled(self, lane: int, task: _Task) -> bool:
-        """Record a step that has ended; whether its trial goes on with the next."""
-        search, trial = self._search, task.trial
-        search.current = trial
-        if not search.take(trial, task.step.result):
-            return False
-        task.left = None if task.left is None else task.left - 1
-        if self._lanes[lane].recalled or search.reached:
-            search.change(trial, TrialState.STOPPED, "the target was reached" if search.reached else search.cut)
-        elif task.left == 0:
-            self._parts[lane].leave(task.run)
-            search.change(trial, TrialState.SUSPENDED)
-        elif not search.reserve(trial, lane):
-            search.change(trial, TrialState.STOPPED, search.cut)
-        else:
-            return True
-        return False
+    def advance(self, seat: Seat, run: Run) -> None:
+        self._steps.append((seat, run.__next__))
 
-    def _recall(self, why: str) -> None:
-        """Let every training end at its next look at the budget."""
-        self._search.cut = why
-        for lane in self._lanes:
-            lane.recalled = True
+    def ended(self) -> Iterator[tuple[Seat, Outcome]]:
+        while self._steps:
+            yield self._steps.pop()
 
-    def _drain(self) -> None:
-        """After an error or an interruption: what is under way is charged, and stopped."""
-        while self._tasks:
-            lane, task = self._tasks.popitem()
-            wait([task.step])
-            with suppress(EcomlError):
-                self._settled(lane, task)
+    def open(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+
+class ThreadedStepper:
+    """Advances each run in a thread.
+
+    Args:
+        seats: Whose runs, at most one a seat at a time.
+        interruptible: Marks where an interruption may come while it waits.
+    """
+
+    def __init__(self, seats: Sequence[Seat], interruptible: AbstractContextManager[None]) -> None:
+        self._seats = seats
+        self._interruptible = interruptible
+        self._pool: ThreadPoolExecutor | None = None
+        self._steps: dict[int, Future[Measurement]] = {}  # by seat
+
+    def advance(self, seat: Seat, run: Run) -> None:
+        assert self._pool is not None, "runs are advanced while it is open"
+        self._steps[self._seats.index(seat)] = self._pool.submit(run.__next__)
+
+    def ended(self) -> Iterator[tuple[Seat, Outcome]]:
+        with self._interruptible:
+            wait(list(self._steps.values()), return_when=FIRST_COMPLETED)
+        for number in [number for number, step in sorted(self._steps.items()) if step.done()]:
+            yield self._seats[number], self._steps.pop(number).result
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        with ThreadPoolExecutor(len(self._seats), "ecoml-worker") as self._pool:
+            yield
+
+
+class OnlyWorker:
+    """This process, for an executor that trains one trial at a time: its runs stay where they are."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def start(self, trial: Trial, account: Account) -> Run:
+        return self._executor.start(trial, account)
+
+    def suspend(self, run: Run) -> None:
+        """It waits where it is."""
+
+    def take_over(self, run: Run, account: Account) -> None:
+        """It is here already."""
+
+
+def seats_of(executor: Executor, ledger: Ledger, domains: Sequence[str]) -> list[Seat]:
+    """The workers of an executor, of which `prepare` was called.
+
+    Args:
+        executor: Whose workers.
+        ledger: Gives each its account.
+        domains: The meter's domain of each worker; none where there is one worker.
+    """
+    workers = executor.workers() if isinstance(executor, Pooled) else ()
+    if len(workers) < 2:
+        return [Seat(OnlyWorker(executor), ledger.account_of(None))]
+    ledger.share_among(domains)
+    ledger.note(SIDE_BY_SIDE)
+    return [Seat(worker, ledger.account_of(number)) for number, worker in enumerate(workers)]

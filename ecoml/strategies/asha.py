@@ -71,7 +71,7 @@ class Halving:
         """The best trial that waits at a rung and is among the best 1/factor of all that have reached it."""
         if rung not in self._best or self._best[rung][0] != len(reached):
             points = [trial.curve[rung - 1] for trial in reached]
-            score, energy_j = np.array([p.score for p in points]), np.array([p.energy_j for p in points])
+            score, energy_j = np.array([p.utility for p in points]), np.array([p.energy_j for p in points])
             best = ranking(score, energy_j, len(reached) // self._factor)
             self._best[rung] = len(reached), [reached[i].number for i in best]
         for number in self._best[rung][1]:

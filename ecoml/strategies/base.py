@@ -18,10 +18,13 @@ for, `learn(trials)` gives the trials of another run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from ecoml.endings import StopReason
+from ecoml.limits import Limits
+from ecoml.metric import ACCURACY, Metric
 from ecoml.trial import Config, Trial
 
 
@@ -43,9 +46,15 @@ class Continue:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Nothing is left that would be worth its energy; `reason` completes "the search ended: …"."""
+    """Nothing is left that would be worth its energy.
 
-    reason: str
+    Attributes:
+        reason: One of the reasons that are known, or the strategy's own, which completes "the search ended: …".
+        details: The numbers that belong to a known reason (see `StopReason`).
+    """
+
+    reason: StopReason | str
+    details: Mapping[str, float] = field(default_factory=dict)
 
 
 Decision = Start | Continue | End
@@ -72,16 +81,19 @@ class Goal:
     """What a search is for, beyond the best for its budget.
 
     Attributes:
-        target: The search ends when a measurement reaches it; None: no such end.
-        spend_all: Go on to the end of the budget, however little is to be expected of the rest.
-        max_energy_j: A training is stopped before it takes more joules than this, and what took more does not count.
+        limits: The target, the most that a training may take, whether all is to be spent.
+        metric: What the scores are. `Point.utility` is what is to be maximised, whatever the metric.
         feasible: Whether a configuration may be started. Fast, and always the same for the same configuration.
     """
 
-    target: float | None = None
-    spend_all: bool = False
-    max_energy_j: float | None = None
+    limits: Limits = field(default_factory=Limits)
+    metric: Metric = ACCURACY
     feasible: Callable[[Config], bool] = any_config
+
+    @property
+    def target(self) -> float | None:
+        """The utility at which the search ends; None: there is no such end."""
+        return None if self.limits.target is None else self.metric.utility(self.limits.target)
 
 
 @runtime_checkable
@@ -122,4 +134,4 @@ def ask_feasible(strategy: Strategy, feasible: Callable[[Config], bool]) -> Deci
         last, repeats = decision, repeats + 1 if decision == last else 0
         if repeats == _REPEATS:
             break
-    return End("no further feasible configuration was proposed")
+    return End(StopReason.NOTHING_FEASIBLE)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ecoml.endings import StopReason
 from ecoml.space import Space
 from ecoml.strategies.base import Decision, End, Start
 from ecoml.strategies.enumeration import Key, Lattice, Permutation, all_levels, key
@@ -18,7 +19,7 @@ from ecoml.trial import Config, Trial
 
 Sampler = Literal["uniform", "sobol"]
 
-EXHAUSTED = End("every configuration has been tried")
+EXHAUSTED = End(StopReason.EXHAUSTED)
 
 _BLOCK = 256  # points drawn at once; a power of two keeps Sobol' balanced
 _LISTABLE = 1 << 16  # finite spaces up to this size are worth walking through for what is left

@@ -10,9 +10,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ecoml.energy import weakest
+from ecoml.energy import Energy, weakest
 from ecoml.errors import UsageError
-from ecoml.strategies.base import Decision, End, Start, Strategy
+from ecoml.strategies.base import Decision, End, Goal, Pursues, Start, Strategy
 from ecoml.trial import Config, Point, Trial, TrialState
 
 
@@ -37,10 +37,12 @@ class Round:
         """Whether it needs no further repetition. Cut off twice as often as wanted, it is left as it is."""
         return len(self.counted) >= times or (len(self.trials) >= 2 * times and all(t.state.ended for t in self.trials))
 
-    def scores(self, *, count_failures: bool) -> list[float]:
-        """Final accuracy of each repetition that counts; a failed one has 0, or is left out."""
+    def utilities(self, worst: float, *, count_failures: bool) -> list[float]:
+        """Final utility of each repetition that counts; a failed one has the worst, or is left out."""
         ended = [trial for trial in self.counted if count_failures or trial.state is not TrialState.FAILED]
-        return [0.0 if trial.state is TrialState.FAILED else trial.score or 0.0 for trial in ended]
+        return [
+            worst if trial.state is TrialState.FAILED or trial.utility is None else trial.utility for trial in ended
+        ]
 
     def energies_j(self, *, count_failures: bool) -> list[float]:
         """Joules of each repetition that counts."""
@@ -64,7 +66,8 @@ class Repeated:
         strategy: What proposes; whole trainings only.
         times: Repetitions of each configuration.
         rounds: End after so many configurations; None: when the strategy ends.
-        count_failures: Whether a failed repetition counts as accuracy 0; otherwise it is left out of the mean.
+        count_failures: Whether a failed repetition counts as the worst score there is (of a score without a bound: the
+            worst measured so far); otherwise it is left out of the mean.
     """
 
     def __init__(
@@ -76,6 +79,22 @@ class Repeated:
         self._count_failures = count_failures
         self._trials: dict[int, Trial] = {}
         self._told = 0
+        self._goal = Goal()
+
+    def pursue(self, goal: Goal) -> None:
+        """What the search is for, the strategy inside is told as well."""
+        self._goal = goal
+        if isinstance(self._strategy, Pursues):
+            self._strategy.pursue(goal)
+
+    @property
+    def _worst(self) -> float:
+        """The utility of a failure."""
+        metric = self._goal.metric
+        bound = metric.high if metric.minimize else metric.low
+        if bound is not None:
+            return metric.utility(bound)
+        return min((point.utility for trial in self._trials.values() for point in trial.curve), default=0.0)
 
     def tell(self, trial: Trial) -> None:
         """Remember the trial; the strategy inside is told of a round when that is complete."""
@@ -100,11 +119,13 @@ class Repeated:
         )
 
     def _as_trial(self, number: int, of: Round) -> Trial:
-        scores = of.scores(count_failures=self._count_failures)
-        if not scores:
-            return Trial(number, of.config, TrialState.FAILED, failure="no repetition succeeded")
+        utilities = of.utilities(self._worst, count_failures=self._count_failures)
+        if not utilities:
+            end = next((trial.end for trial in of.counted if trial.end is not None), None)
+            return Trial(number, of.config, TrialState.FAILED, end=end)
         energies_j = of.energies_j(count_failures=self._count_failures)
         mean_j = math.fsum(energies_j) / len(energies_j)
-        source = weakest(trial.provenance for trial in of.counted)
-        point = Point(1, math.fsum(scores) / len(scores), mean_j, 0.0, source)
+        source = weakest(trial.energy.provenance for trial in of.counted)
+        utility = math.fsum(utilities) / len(utilities)
+        point = Point(1, self._goal.metric.utility(utility), Energy(mean_j, 0.0, source), utility)
         return Trial(number, of.config, TrialState.FINISHED, [point])

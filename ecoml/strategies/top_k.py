@@ -50,6 +50,6 @@ class TopK:
         """The best trial of the last round that is kept and not yet trained to its end."""
         begin = (count - 1) // self._many * self._many
         round_ = [trial for number, trial in sorted(self._trials.items()) if number >= begin and trial.curve]
-        round_.sort(key=lambda trial: -trial.curve[0].score)
+        round_.sort(key=lambda trial: -trial.curve[0].utility)
         waiting = [t.number for t in round_[: self._best] if t.state is TrialState.SUSPENDED]
         return waiting[0] if waiting else None

@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 
-from ecoml.energy import Provenance
+from ecoml.endings import FailureKind, TrialEnd
+from ecoml.energy import Energy, Provenance
+from ecoml.limits import Limits
 from ecoml.space import Choice, Float, Int, Space
 from ecoml.strategies.base import Continue, Decision, End, Goal, Learns, Pursues, Start, Strategy
 from ecoml.strategies.random import RandomSearch
@@ -58,7 +60,7 @@ def outcome(config: Config, step: int) -> Point:
     size = float(config.get("width", 8)) * float(config.get("depth", 1))
     rate = abs(1.0 - 1e2 * float(config.get("learning_rate", 1e-2))) / (1.0 + 1e2 * config.get("learning_rate", 1e-2))
     score = 0.95 * (1.0 - 0.5**step) * size / (size + 8.0) * (1.0 - 0.5 * rate)
-    return Point(step, score, step * (5.0 + size), 0.0, Provenance.REPORTED)
+    return Point(step, score, Energy(step * (5.0 + size), 0.0, Provenance.REPORTED), score)
 
 
 def fails(config: Config) -> bool:
@@ -106,7 +108,8 @@ class Session:
         assert steps is None or steps >= 1, f"a trial is advanced by at least one step, not {steps}"
         trial.state = TrialState.RUNNING
         if self.may_fail and fails(trial.config):
-            trial.state, trial.failure, trial.tail_j = TrialState.FAILED, "out of memory", 7.0
+            trial.state, trial.end = TrialState.FAILED, TrialEnd(FailureKind.OUT_OF_MEMORY)
+            trial.tail = Energy(7.0, 0.0, Provenance.REPORTED)
             self.strategy.tell(trial)
             return
         last = STEPS if steps is None else min(STEPS, trial.step + steps)
@@ -202,7 +205,10 @@ def check_goal_is_pursued(create: CreateStrategy) -> None:
         strategy.pursue(goal)
         return strategy
 
-    for goal in (Goal(feasible=small, max_energy_j=60.0, spend_all=True), Goal(target=0.9, feasible=small)):
+    for goal in (
+        Goal(Limits(max_energy_per_training_j=60.0, spend_all=True), feasible=small),
+        Goal(Limits(target=0.9), feasible=small),
+    ):
         begun = Session(begin(mixed_space(), goal))
         proposed = [decision.config for decision in begun.run(TRIALS) if isinstance(decision, Start)]
         infeasible = [config for config in proposed if not small(config)]
@@ -210,7 +216,7 @@ def check_goal_is_pursued(create: CreateStrategy) -> None:
         resumed = Session(begin(mixed_space(), goal), told=begun.trials.values())
         expected, found = begun.run(2), resumed.run(2)
         assert found == expected, f"{goal}, interrupted: {found} instead of {expected}"
-    decisions = Session(begin(finite_space(), Goal(feasible=small, spend_all=True))).run(9 * (STEPS + 1) + 1)
+    decisions = Session(begin(finite_space(), Goal(Limits(spend_all=True), feasible=small))).run(9 * (STEPS + 1) + 1)
     assert isinstance(decisions[-1], End), "nothing feasible was left, yet the search went on"
     tried = [decision.config for decision in decisions if isinstance(decision, Start)]
     assert all(map(small, tried)), f"proposed, some infeasible: {tried}"

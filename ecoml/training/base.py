@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from ecoml.energy import Purpose
+from ecoml.metric import Metric
 from ecoml.space import Space
 from ecoml.trial import Config, Measurement, Trial
 
@@ -63,19 +64,23 @@ class Executor(Protocol):
         """What `run.toml` keeps, enough to build this executor again: `{"kind": …, …}`, TOML values only."""
 
 
-class Floor(Protocol):
-    """What the least energy of a trial is computed from."""
+@runtime_checkable
+class Declares(Protocol):
+    """An executor that says what it measures; without this it is a validation accuracy."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """For `run.toml`."""
+    metric: Metric
+    """What its scores are, and what a step is called."""
 
 
 @runtime_checkable
 class Floored(Protocol):
     """An executor that knows the arithmetic of its trials."""
 
-    def floor(self) -> Floor | None:
-        """What the least energy of a trial is computed from, once `prepare` was called; None if it is not known."""
+    def floor_j(self, config: Config, step: int) -> float | None:
+        """The least joules of a trial's first `step` steps on its device; None if that is not known.
+
+        Called after `prepare`, once a step; fast.
+        """
 
 
 @runtime_checkable
@@ -86,33 +91,35 @@ class OnGpus(Protocol):
         """CUDA's numbers of them, in this process; none if it trains on the CPU. Known before `prepare`."""
 
 
-class Part(Protocol):
-    """One GPU of an executor; one trial at a time is trained on it.
+class Worker(Protocol):
+    """A place where one trial trains at a time and whose energy is known: this process, a GPU, another host.
 
-    All of this is called by one thread; the runs of different parts are advanced by threads of their own at once.
+    A run is advanced and closed by its own methods; a worker begins it, suspends it to a checkpoint that any worker of
+    the executor can take over, and takes one over. All of this is called by one thread; the runs of different workers
+    are advanced by threads of their own at once.
     """
 
     def start(self, trial: Trial, account: Account) -> Run:
-        """A run of `trial.config` on this device, not yet advanced."""
+        """A run of `trial.config` here, not yet advanced."""
 
-    def leave(self, run: Run) -> None:
-        """A run on this device is suspended: bring it to where any part can go on with it."""
+    def suspend(self, run: Run) -> None:
+        """A run here is left for now: bring it to where any worker can go on with it."""
 
     def take_over(self, run: Run, account: Account) -> None:
-        """Go on with a run on this device, on whichever it was left."""
+        """Go on here with a run, wherever it was suspended."""
 
 
 @runtime_checkable
-class Divided(Protocol):
-    """An executor that may train on several GPUs at once, a trial on each."""
+class Pooled(Protocol):
+    """An executor that may train several trials at once, one on each of its GPUs."""
 
     def gpus(self) -> Sequence[int]:
         """As in `OnGpus`."""
 
-    def parts(self) -> Sequence[Part]:
+    def workers(self) -> Sequence[Worker]:
         """One for each of `gpus()`, in their order, once `prepare` was called; none if one trial is trained at a time.
 
-        Their runs look at the account they were started with, or taken over with last.
+        Their runs see the account they were started with, or taken over with last.
         """
 
 
@@ -135,4 +142,4 @@ class Tested(Protocol):
         """Write the run's present weights to `path` (safetensors), with what is needed to rebuild the model."""
 
     def test(self, path: Path) -> float:
-        """Test accuracy in [0, 1] of the model saved at `path`."""
+        """Test score of the model saved at `path`."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import inspect
-import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -15,7 +13,7 @@ from ecoml.training.base import Account, Run
 from ecoml.trial import Measurement, Trial
 
 TrainFunction = Callable[[dict[str, Any]], Any]
-"""Takes a configuration; yields (or returns once) an accuracy in [0, 1] or a `Measurement`."""
+"""Takes a configuration; yields (or returns once) a score or a `Measurement`."""
 
 
 class FunctionExecutor:
@@ -59,11 +57,11 @@ class FunctionRun:
         if isinstance(value, Measurement):
             return value
         try:
-            return Measurement(float(value))
-        except (TypeError, ValueError):
+            return Measurement(value)
+        except TrainingError:
             raise TrainingError(
                 f"trial {self._trial.number}: {name_of(self._function)} gave {value!r:.60} ({type(value).__name__});"
-                " yield (or return) an accuracy in [0, 1] or an ecoml.Measurement"
+                " yield (or return) a score or an ecoml.Measurement"
             ) from None
 
 
@@ -72,29 +70,6 @@ def name_of(function: TrainFunction) -> str:
     inner = _unwrap(function)
     name = getattr(inner, "__qualname__", type(inner).__name__)
     return f"{getattr(inner, '__module__', '?')}:{name}"
-
-
-def brings_energy(function: TrainFunction) -> bool:
-    """Whether the function's own code gives energy to its measurements: `Measurement(accuracy=…, energy_j=…)`.
-
-    A training that reports its energy needs no meter, but what it yields is known only after its first step, when it
-    is too late to begin metering. So its code is asked. A wrong "no" costs a meter that is opened and dropped again at
-    the first measurement; after a wrong "yes" the first step is repeated under a meter.
-    """
-    inner = _unwrap(function)
-    if not inspect.isroutine(inner):
-        inner = type(inner).__call__
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(inner)))
-    except (OSError, TypeError, SyntaxError):
-        code = getattr(inner, "__code__", None)  # typed at a prompt: only the names in its byte code are left
-        return code is not None and "Measurement" in code.co_names and "energy_j" in repr(code.co_consts)
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return any(
-        (len(call.args) > 1 or any(keyword.arg == "energy_j" for keyword in call.keywords))
-        for call in calls
-        if ast.unparse(call.func).split(".")[-1] == "Measurement"
-    )
 
 
 def _unwrap(function: TrainFunction) -> Any:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ecoml.energy import Purpose
 from ecoml.errors import BudgetExhausted
-from ecoml.run import account as account_module
-from ecoml.run.account import MeteredAccount
+from ecoml.ledger import metered as account_module
+from ecoml.ledger.metered import MeteredAccount
 from ecoml.run.store import Store
 from ecoml.trial import Measurement, Trial
 

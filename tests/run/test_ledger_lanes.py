@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
-from ecoml.run.lanes import Lanes
+from ecoml.ledger.sharing import Lanes
 
 TRAINING, EVALUATION = Purpose.TRAINING, Purpose.EVALUATION
 

@@ -11,7 +11,8 @@ import ecoml
 from ecoml.energy import Provenance, Purpose
 from ecoml.run.result import Result
 from ecoml.run.schema import SCHEMA_VERSION
-from ecoml.run.store import Store, read_snapshot, read_trace
+from ecoml.run.snapshot import read_snapshot, read_trace
+from ecoml.run.store import Store
 
 VERSION_1 = """
 CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

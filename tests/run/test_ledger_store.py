@@ -10,7 +10,9 @@ from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
 from ecoml.errors import RunFolderError
 from ecoml.run.folder import RunFolder
 from ecoml.run.result import Result
-from ecoml.run.store import SCHEMA_VERSION, Store, read_snapshot
+from ecoml.run.schema import SCHEMA_VERSION
+from ecoml.run.snapshot import read_snapshot
+from ecoml.run.store import Store
 from ecoml.trial import Measurement, Trial, TrialState
 
 

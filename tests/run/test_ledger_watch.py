@@ -9,9 +9,10 @@ import pytest
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
 from ecoml.meter.base import DeviceState, Process
-from ecoml.run.lanes import Lanes
-from ecoml.run.meter_thread import HOST, OBSERVE_S, Watch
-from ecoml.run.store import Store, read_trace
+from ecoml.ledger.sharing import Lanes
+from ecoml.ledger.meter_thread import HOST, OBSERVE_S, Watch
+from ecoml.run.snapshot import read_trace
+from ecoml.run.store import Store
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from searcher.scripts import CONFIG, Script
 import ecoml
 from ecoml.energy import Provenance
 from ecoml.meter import open_meter
-from ecoml.run import account as account_module
+from ecoml.ledger import metered as account_module
 from ecoml.run.result import Result
 from ecoml.run.store import Store
 from ecoml.testing.hosts import SimulatedHost

@@ -17,7 +17,7 @@ from ecoml.report.terminal.summary import print_result
 from ecoml.run.result import Result
 from ecoml.strategies import Start, create_strategy
 from ecoml.strategies.base import End, Goal, ask_feasible
-from ecoml.training.size import SizeLimit
+from ecoml.searcher.size_limit import SizeLimit
 
 
 def size(config):

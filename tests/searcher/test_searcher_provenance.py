@@ -16,8 +16,8 @@ from ecoml.meter import open_meter
 from ecoml.meter.idle import Idle
 from ecoml.report.page.page import write_report
 from ecoml.report.terminal.summary import print_result
-from ecoml.run import account as account_module
-from ecoml.run.store import read_trace
+from ecoml.ledger import metered as account_module
+from ecoml.run.snapshot import read_trace
 from ecoml.testing.hosts import SimulatedHost
 
 SOURCES = set(Provenance)

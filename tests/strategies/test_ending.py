@@ -26,7 +26,7 @@ def test_the_best_of_twice_as_many_exponential_draws_is_foreseen():
     assert np.mean(foreseen) == pytest.approx(np.mean(draws.max(1) - draws[:, :64].max(1)), rel=0.15)
 
 
-@pytest.mark.parametrize("accuracies", [[], [0.5] * 4])
+@pytest.mark.parametrize("scores", [[], [0.5] * 4])
 def test_of_hardly_anything_nothing_is_foreseen(scores):
     assert rise_of_best(trials_of(scores)) == math.inf
 

@@ -61,7 +61,7 @@ def test_a_round_is_told_as_the_mean_of_its_repetitions():
     assert [trial.number for trial in inner.told] == [0, 1]
 
 
-@pytest.mark.parametrize(("count_failures", "accuracy"), [(True, 0.2), (False, 0.4)])
+@pytest.mark.parametrize(("count_failures", "score"), [(True, 0.2), (False, 0.4)])
 def test_a_failed_repetition_counts_as_nothing_or_is_left_out(count_failures, score):
     inner = Recorder()
     strategy = Repeated(inner, times=2, count_failures=count_failures)

@@ -66,7 +66,7 @@ def in_rounds(result: Result, strategy: str, problem: str, times: int, *, as_pub
     kept: list[Round] = []
     spent_j = 0.0
     for of in rounds:
-        scores = of.scores(count_failures=not as_published)
+        scores = of.utilities(0.0, count_failures=not as_published)
         energies_j = of.energies_j(count_failures=not as_published)
         if not scores:
             continue

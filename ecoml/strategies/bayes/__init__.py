@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ecoml.endings import StopReason
 from ecoml.errors import UsageError
 from ecoml.space import Space
 from ecoml.strategies.base import Continue, Decision, End, Goal, Start
@@ -30,7 +31,7 @@ from ecoml.strategies.bayes.front import front_of
 from ecoml.strategies.bayes.observations import Observed, duplicates, evenly, milestones, observed_of
 from ecoml.strategies.bayes.one_thread import one_thread
 from ecoml.strategies.bayes.step_schedule import StepSchedule
-from ecoml.strategies.bayes.stopping import reason_to_end
+from ecoml.strategies.bayes.stopping import end_of
 from ecoml.strategies.enumeration import Key, key
 from ecoml.strategies.random import RandomSearch
 from ecoml.trial import Config, Trial, TrialState
@@ -196,7 +197,7 @@ class Bayes:
         """With nothing new left: what is suspended is trained to its end."""
         suspended = (trial for trial in self._trials.values() if trial.state is TrialState.SUSPENDED)
         trial = next(suspended, None)
-        return End("every configuration has been tried") if trial is None else Continue(trial.number)
+        return End(StopReason.EXHAUSTED) if trial is None else Continue(trial.number)
 
     def _best(
         self, evidence: Observed, trials: Sequence[Trial], known: Array, apart: float, pace: StepSchedule
@@ -224,9 +225,9 @@ class Bayes:
         if not len(candidates.x):
             config = self._first()
             return self._rest() if config is None else self._started(config, pace.first())
-        score, reason = self._scores(candidates, surrogate, evidence, tried)
-        if reason:
-            return End(reason)
+        score, end = self._scores(candidates, surrogate, evidence, tried)
+        if end is not None:
+            return end
         choice = int(np.argmax(score))
         if choice < len(new.x):
             return self._started(new.configs[choice], pace.first(candidates.step_j[choice]))
@@ -243,7 +244,7 @@ class Bayes:
 
     def _scores(
         self, candidates: _Options, surrogate: Surrogate, evidence: Observed, tried: Array
-    ) -> tuple[Array, str]:
+    ) -> tuple[Array, End | None]:
         """What each candidate is worth per joule, as a logarithm, and why the search should end, if it should.
 
         `tried`: features of the evidence's trials (m, D).
@@ -251,7 +252,7 @@ class Bayes:
         from ecoml.strategies.bayes.acquisition import log_improvement, log_probability
 
         steps = np.full(len(candidates.x), float(evidence.horizon))
-        if (most_j := self._goal.max_energy_j) is not None:
+        if (most_j := self._goal.limits.max_energy_per_training_j) is not None:
             steps = np.clip(np.floor(most_j / candidates.step_j), candidates.done + 1, steps)
         mean, deviation = surrogate(candidates.x, candidates.owner, np.log(steps))
         deviation *= _CAUTION_AT_ONCE if evidence.length == 1 else _CAUTION
@@ -260,17 +261,19 @@ class Bayes:
         log_to_go_j = np.log(whole_j * (1.0 - candidates.done / steps))
         if self._goal.target is not None:
             target = float(evidence.scaled(np.array(self._goal.target)))
-            return log_probability(mean, deviation, target) - log_to_go_j, ""
+            return log_probability(mean, deviation, target) - log_to_go_j, None
         front = front_of(evidence, tried, surrogate)
-        ceiling = float(evidence.scaled(np.array(1.0))) - _MARGIN
+        highest = self._goal.metric.ceiling
+        ceiling = float(evidence.scaled(np.array(highest))) - _MARGIN if math.isfinite(highest) else math.inf
         log_energy = np.log(candidates.step_j * steps)
         improvement = log_improvement(mean - _MARGIN, deviation, log_energy, front, _LAST, ceiling)
         score = improvement - _COST_WEIGHT * log_to_go_j
-        if self._goal.spend_all or evidence.length is None:
-            return score, ""
+        if self._goal.limits.spend_all or evidence.length is None:
+            return score, None
         rate = math.exp(float((improvement - log_to_go_j).max())) * evidence.bend
         average_j = float(np.mean(candidates.step_j)) * evidence.length
-        return score, reason_to_end(list(self._trials.values()), front, rate, average_j, _LAST, evidence.unit)
+        trials, metric = list(self._trials.values()), self._goal.metric
+        return score, end_of(trials, metric, front, rate, average_j, _LAST, evidence.unit)
 
     def _hyperparameters(self, trials: Sequence[Trial]) -> Array:
         """Those of the surrogate, learnt from some of the first so many trials and few points of each curve.

@@ -37,15 +37,17 @@ def log_improvement(
         log_energy: e (q,).
         front: (k, 2), log energies and accuracies of the front, both ascending, k ≥ 1; above c they count as c.
         last: R.
-        ceiling: c.
+        ceiling: c; inf where scores have no bound.
     """
     begins, scores = front[:, 0], np.minimum(front[:, 1], ceiling)
     ends = np.r_[begins[1:], begins[-1] + last]
     lengths = ends - np.maximum(begins, log_energy[:, None])
     lengths[:, -1] = last
     improvement = log_expected_improvement((mean[:, None] - scores) / deviation[:, None])
-    above = log_expected_improvement((mean[:, None] - np.maximum(ceiling, scores + _ROOM)) / deviation[:, None])
-    improvement += np.log(-np.expm1(np.minimum(above - improvement, -1e-15)))  # of their difference
+    if np.isfinite(ceiling):
+        over = (mean[:, None] - np.maximum(ceiling, scores + _ROOM)) / deviation[:, None]
+        above = log_expected_improvement(over)
+        improvement += np.log(-np.expm1(np.minimum(above - improvement, -1e-15)))  # of their difference
     with np.errstate(divide="ignore"):
         parts = np.log(np.maximum(lengths, 0.0)) + improvement
     top = parts.max(axis=1)

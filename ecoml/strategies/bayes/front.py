@@ -40,10 +40,10 @@ def front_of(evidence: Observed, x: Array, surrogate: Surrogate) -> Array:
     ]
     if not own:
         ends = [trial.curve[-1] for trial in measured]
-        dearest_j, worst = max(point.energy_j for point in ends), min(point.score for point in ends)
+        dearest_j, worst = max(point.energy_j for point in ends), min(point.utility for point in ends)
         return np.array([[math.log(dearest_j), float(evidence.scaled(np.array(worst)))]])
     log_energy = np.log([point.energy_j for _, point in own])
-    on_front = set(front_indices(np.array([point.score for _, point in own]), log_energy).tolist())
+    on_front = set(front_indices(np.array([point.utility for _, point in own]), log_energy).tolist())
     observed = set(zip(evidence.owner.tolist(), evidence.step.tolist(), strict=True))
     kept = [k for k, (i, point) in enumerate(own) if k in on_front or (i, point.step) in observed]
     owner, step = np.array([(own[k][0], own[k][1].step) for k in kept]).T

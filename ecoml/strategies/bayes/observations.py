@@ -97,7 +97,7 @@ def observed_of(trials: Sequence[Trial], milestones: Sequence[int], most: int) -
     if not measured:
         return None
     failed = [trial for trial in trials if trial.state is TrialState.FAILED]
-    peaks = np.array([max(point.score for point in trial.curve) for trial in measured])
+    peaks = np.array([max(point.utility for point in trial.curve) for trial in measured])
     best = float(peaks.max())
     behind = (best - peaks)[best - peaks > 1e-12]
     unit = float(np.quantile(behind, _GOOD)) if len(behind) else 1.0
@@ -117,7 +117,7 @@ def observed_of(trials: Sequence[Trial], milestones: Sequence[int], most: int) -
     kept = sorted(steps)
     measured = [measured[i] for i in kept]
     observed = [(row, step) for row, i in enumerate(kept) for step in steps[i]]
-    values = [measured[row].curve[step - 1].score for row, step in observed]
+    values = [measured[row].curve[step - 1].utility for row, step in observed]
     far = length or max(trial.step for trial in measured)
     failed = failed[: max(1, most // 4)]
     observed += [(len(measured) + row, far) for row in range(len(failed))]
@@ -140,7 +140,7 @@ def evenly(trials: Sequence[Trial], milestones: Sequence[int], most: int) -> lis
     points = sum(sum(step < trial.step for step in milestones) + 1 for trial in measured)
     if points <= most:
         return list(trials)
-    peaks = np.array([max(point.score for point in trial.curve) for trial in measured])
+    peaks = np.array([max(point.utility for point in trial.curve) for trial in measured])
     ranked = np.argsort(-peaks, kind="stable")
     ranks = np.linspace(0, len(measured) - 1, max(2, most * len(measured) // points)).round().astype(int)
     chosen = {measured[i].number for i in ranked[ranks]}
@@ -170,7 +170,7 @@ def duplicates(trials: Sequence[Trial], u: Array) -> tuple[set[int], float]:
     for i, trial in enumerate(trials):
         if not is_usable(trial):
             continue
-        others = alike.setdefault((trial.curve[0].score, trial.curve[0].energy_j), [])
+        others = alike.setdefault((trial.curve[0].utility, trial.curve[0].energy_j), [])
         for j in others[:_COMPARED]:
             other = trials[j]
             if other.number not in repeats and _same(trial, other):
@@ -186,8 +186,8 @@ def duplicates(trials: Sequence[Trial], u: Array) -> tuple[set[int], float]:
 def _same(one: Trial, other: Trial) -> bool:
     common = min(one.step, other.step)
     pairs = list(zip(one.curve[:common], other.curve[:common], strict=True))
-    if any(a.score != b.score or a.energy_j != b.energy_j for a, b in pairs):
+    if any(a.utility != b.utility or a.energy_j != b.energy_j for a, b in pairs):
         return False
     if one.state is TrialState.FINISHED and other.state is TrialState.FINISHED:
         return one.step == other.step
-    return common >= _TWIN_STEPS and len({a.score for a, _ in pairs}) > 1
+    return common >= _TWIN_STEPS and len({a.utility for a, _ in pairs}) > 1

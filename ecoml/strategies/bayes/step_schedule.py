@@ -37,7 +37,7 @@ class StepSchedule:
         if evidence is None:
             return
         measured = evidence.trials[: evidence.measured]
-        if measured[0].provenance is not Provenance.REPORTED:
+        if measured[0].energy.provenance is not Provenance.REPORTED:
             constant_s, pair_s = _DECISION_S
             self._least_j = _THINKING * _CPU_W * (constant_s + pair_s * len(evidence.y) ** 2)
         if evidence.length is not None:

@@ -1,7 +1,7 @@
 """When a search has spent enough: as much energy again as it has spent promises too little.
 
 Two forecasts must agree on that. One is the surrogate's: what the best candidate promises for each joule. The other
-knows nothing of a surrogate, which may be too sure of itself: by how much the best accuracy rises if as many trials
+knows nothing of a surrogate, which may be too sure of itself: by how much the best score rises if as many trials
 again are like those so far. Of exponential tails the expected maximum grows by ln 2 times their scale when the sample
 doubles, and the mean excess of the best over the next estimates that scale.
 """
@@ -14,56 +14,62 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ecoml.energy import format_energy
+from ecoml.endings import StopReason
+from ecoml.metric import Metric
+from ecoml.strategies.base import End
 from ecoml.trial import Trial
 
-_WORTH = 0.05  # percentage points of accuracy, on average over the front
+_WORTH = 0.0005  # of the score's range, on average over the front
 _WORTH_SHARE = 0.2  # of how far good trials stay behind the best, where that is less: they may all be at 99.9 %
 _LEAST = 20.0  # whole trainings, of which the energy must have been spent
 _TAIL = 4  # best trials, whose mean excess over the next is looked at
 
 
-def reason_to_end(
-    trials: Sequence[Trial], front: NDArray[np.float64], rate: float, whole_j: float, last: float, unit: float
-) -> str:
-    """Why a search should end; empty: it should go on.
+def end_of(
+    trials: Sequence[Trial],
+    metric: Metric,
+    front: NDArray[np.float64],
+    rate: float,
+    whole_j: float,
+    last: float,
+    unit: float,
+) -> End | None:
+    """That a search should end, and why; None: it should go on.
 
     Args:
         trials: All of this run.
+        metric: What their scores are.
         front: (k, 2), log energies ascending in the first column.
-        rate: Hypervolume of accuracy and log energy that the best candidate promises for each joule.
+        rate: Hypervolume of utility and log energy that the best candidate promises for each joule.
         whole_j: Joules of a whole training, on average.
         last: How far the front counts beyond its dearest point, in log energy.
-        unit: Accuracy by which good trials stay behind the best.
+        unit: Utility by which good trials stay behind the best.
     """
     spent_j = sum(trial.energy_j for trial in trials)
     if spent_j < _LEAST * whole_j:
-        return ""
+        return None
     length = float(np.ptp(front[:, 0])) + last
-    worth = min(_WORTH, 100.0 * _WORTH_SHARE * unit)
-    promise = 100.0 * spent_j * rate / length
+    worth = _WORTH_SHARE * unit if metric.span is None else min(_WORTH * metric.span, _WORTH_SHARE * unit)
+    promise = spent_j * rate / length
     if promise < worth:  # else there is no need to look at all points
-        promise = max(promise, 100.0 * last * rise_of_best(trials) / length)
+        promise = max(promise, last * rise_of_best(trials, metric.ceiling) / length)
     if promise >= worth:
-        return ""
-    return (
-        f"as much energy again ({format_energy(spent_j)}) promises {promise:.2g} percentage points of accuracy on "
-        f"average over the front, and less than {worth:.2g} is not worth it"
-    )
+        return None
+    return End(StopReason.NOT_WORTH_IT, {"spent_j": spent_j, "promise": promise, "worth": worth})
 
 
-def rise_of_best(trials: Sequence[Trial]) -> float:
-    """By how much as many trials again would raise the best accuracy, if they were like these; none is above 1.
+def rise_of_best(trials: Sequence[Trial], ceiling: float = 1.0) -> float:
+    """By how much as many trials again would raise the best utility, if they were like these; to `ceiling` at most.
 
     On n images accuracies are multiples of 1/n, and several trials may be equally good. What they would differ by on
     more images is not known: they are spread evenly over that step.
     """
-    peaks = np.sort([max(point.score for point in trial.curve) for trial in trials if trial.curve])[::-1]
+    peaks = np.sort([max(point.utility for point in trial.curve) for trial in trials if trial.curve])[::-1]
     if len(peaks) <= _TAIL:
         return math.inf
-    values = np.unique([point.score for trial in trials for point in trial.curve])
+    values = np.unique([point.utility for trial in trials for point in trial.curve])
     step = float(np.diff(values).min()) if len(values) > 1 else 0.0
     _, first, equal = np.unique(-peaks, return_index=True, return_counts=True)
     rank = np.arange(len(peaks)) - np.repeat(first, equal)
     spread = peaks + step * (0.5 - (rank + 0.5) / np.repeat(equal, equal))
-    return min(math.log(2) * float(spread[:_TAIL].mean() - spread[_TAIL]), 1.0 - float(peaks[0]))
+    return min(math.log(2) * float(spread[:_TAIL].mean() - spread[_TAIL]), ceiling - float(peaks[0]))

@@ -58,7 +58,7 @@ def is_measured(trial: Trial) -> bool:
     return (
         trial.state in (TrialState.FINISHED, TrialState.STOPPED)
         and bool(trial.curve)
-        and math.isfinite(trial.curve[-1].score)
+        and math.isfinite(trial.curve[-1].utility)
         and trial.curve[-1].energy_j > 0
     )
 
@@ -82,7 +82,7 @@ def objectives_of(trials: Sequence[Trial], initial: int) -> Objectives | None:
         t for t in trials if t.state is TrialState.FAILED or (t.state.ended and t.curve and not is_measured(t))
     )
     pending = tuple(t for t in trials if not t.state.ended)
-    v = np.array([[t.curve[-1].score, -math.log(t.curve[-1].energy_j)] for t in measured])
+    v = np.array([[t.curve[-1].utility, -math.log(t.curve[-1].energy_j)] for t in measured])
     first = v[:initial]
     reference = np.array([first[:, 0].max(), first[:, 1].min()])
 

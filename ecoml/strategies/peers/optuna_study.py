@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ecoml.endings import StopReason
 from ecoml.space import Choice, Float, Parameter, Space
 from ecoml.strategies.base import Continue, Decision, End, Start
 from ecoml.strategies.enumeration import key
@@ -79,7 +80,7 @@ class OptunaSearch:
         steps = 1 if self._prunes else None
         unseen = self._design.peek()
         if unseen is None:
-            return End("every configuration has been tried")
+            return End(StopReason.EXHAUSTED)
         config = self._proposal()
         if key(config) in self._design.seen:
             config = unseen
@@ -93,12 +94,12 @@ class OptunaSearch:
         number, mirror = trial.number, self._mirrors[trial.number]
         if self._sampler != "nsga2":
             for point in trial.curve[self._reported[number] :]:
-                mirror.report(point.score, point.step)
+                mirror.report(point.utility, point.step)
                 self._pruned[number] = self._prunes and mirror.should_prune()
         self._reported[number] = trial.step
         states = optuna.trial.TrialState
-        if trial.state is TrialState.FINISHED and trial.score is not None:
-            values = [trial.score, trial.energy_j] if self._sampler == "nsga2" else [trial.score]
+        if trial.state is TrialState.FINISHED and trial.utility is not None:
+            values = [trial.utility, trial.energy_j] if self._sampler == "nsga2" else [trial.utility]
             self._study.tell(mirror, values)
         elif trial.state is TrialState.STOPPED and trial.curve and self._sampler != "nsga2":
             self._study.tell(mirror, state=states.PRUNED)

@@ -53,7 +53,7 @@ class PaperSearch:
     def ask(self) -> Decision:
         """A configuration that has not been seen, to be trained to its end; `End` when there is none."""
         trials = [self._trials[number] for number in sorted(self._trials)]
-        ended = [trial for trial in trials if trial.state.ended and trial.score is not None]
+        ended = [trial for trial in trials if trial.state.ended and trial.utility is not None]
         config = self._best(ended) if ended else None
         if config is None:
             return self._design.ask()
@@ -72,7 +72,7 @@ class PaperSearch:
         candidates = [config for config in drawn if key(config) not in self._design.seen]
         if not candidates:
             return None
-        score = np.array([trial.score for trial in ended])
+        score = np.array([trial.utility for trial in ended])
         # What scikit-learn took for want of a kernel when the paper was written; it fits one today.
         kernel = ConstantKernel(1.0, constant_value_bounds="fixed") * RBF(1.0, length_scale_bounds="fixed")
         model = GaussianProcessRegressor(kernel).fit(self._values([trial.config for trial in ended]), score)

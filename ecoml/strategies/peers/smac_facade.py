@@ -195,8 +195,8 @@ def _value(parameter: Parameter | None, value: Any) -> Any:
 def _score(trial: Trial, steps: int | None) -> float | None:
     """After so many steps; where it was left if it was stopped before, None if it failed before."""
     if steps is not None and trial.step >= steps:
-        return trial.curve[steps - 1].score
-    return None if trial.state is TrialState.FAILED else trial.score
+        return trial.curve[steps - 1].utility
+    return None if trial.state is TrialState.FAILED else trial.utility
 
 
 def _sort_starts(smac: AbstractFacade) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecoml.errors import UsageError
+from ecoml.metric import Metric
 from ecoml.space import Space
 from ecoml.training.base import Account, Run
 from ecoml.training.function import name_of
@@ -58,10 +59,10 @@ class CnnTraining:
         UsageError: An argument is out of its range. What `data` and `device` name is looked at by `prepare`.
 
     Attributes:
-        step_name: What a measurement comes after, for people.
+        metric: What its scores are, and that a step is an epoch.
     """
 
-    step_name = "epoch"
+    metric = Metric("validation accuracy", low=0.0, high=1.0, step="epoch")
 
     def __init__(
         self,
@@ -99,7 +100,7 @@ class CnnTraining:
         self.patience_s = patience_s
         self._prepared: tuple[Workload, Prepared] | None = None
         self._devices = devices_of(device)
-        self._parts: tuple[ImageWorker, ...] = ()
+        self._workers: tuple[ImageWorker, ...] = ()
 
     @property
     def problem(self) -> str:
@@ -145,13 +146,13 @@ class CnnTraining:
     def start(self, trial: Trial, account: Account) -> Run:
         """A run of `trial.config`; its first step builds the network, and fails if the configuration is not usable."""
         workload, _ = self._ready()
-        if self._parts:
-            return self._parts[0].start(trial, account)
+        if self._workers:
+            return self._workers[0].start(trial, account)
         return WorkerRun(shared_worker(), workload, trial, account, self.patience_s)
 
-    def parts(self) -> tuple[ImageWorker, ...]:
+    def workers(self) -> tuple[ImageWorker, ...]:
         """One for each of several devices, once `prepare` was called."""
-        return self._parts
+        return self._workers
 
     def describe(self) -> Mapping[str, Any]:
         """What builds this executor again; what was not given is left out."""
@@ -192,22 +193,22 @@ class CnnTraining:
         kind, _, number = (self.device or "cuda").partition(":")
         return (int(number) if number.isdigit() else 0,) if kind == "cuda" else ()
 
-    def floor(self) -> Floor | None:
-        """What the least energy of a trial is computed from.
+    def floor_j(self, config: Config, step: int) -> float | None:
+        """The least joules that the arithmetic of a training's first `step` epochs takes on this device.
 
         None before `prepare`, for networks of the caller's own, and where the power at the peak is not known.
         """
         if self._prepared is None or self.model is not None or math.isnan(self._prepared[1].peak_power_w):
             return None
         found = self._prepared[1]
-        return Floor(
+        floor = Floor(
             found.shape,
             len(found.classes),
             found.train_images,
             found.validation_images,
             found.peak_power_w / found.peak_flop_per_s,
-            found.peak_source,
         )
+        return floor.energy_j(config, step)
 
     def save(self, run: Run, trial: Trial, path: Path) -> None:
         """Write the run's present weights to `path`.
@@ -226,7 +227,7 @@ class CnnTraining:
             UsageError: The file cannot be used, or its model takes other images or knows other classes.
         """
         workload, _ = self._ready()
-        worker = self._parts[0].worker if self._parts else shared_worker()
+        worker = self._workers[0].worker if self._workers else shared_worker()
         return worker.test(workload, path, self.problem, self.patience_s)
 
     def _ready(self) -> tuple[Workload, Prepared]:
@@ -247,9 +248,9 @@ class CnnTraining:
             None if self.model is None else name_of(self.model),
         )
         if self._devices:
-            self._parts = tuple(ImageWorker(workload, device, self.patience_s) for device in self._devices)
-            found = [part.prepare() for part in self._parts]
-            self._prepared = self._parts[0].workload, found[0]
+            self._workers = tuple(ImageWorker(workload, device, self.patience_s) for device in self._devices)
+            found = [worker.prepare() for worker in self._workers]
+            self._prepared = self._workers[0].workload, found[0]
         else:
             self._prepared = workload, shared_worker().prepare(workload)
         return self._prepared

@@ -9,19 +9,17 @@ the device does nothing but large matrix products. Images that an epoch skips co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from ecoml.training.images.network.plan import Shape, plan
 from ecoml.training.images.settings import Settings
 from ecoml.training.images.worker.schedule import sides_at
-from ecoml.trial import Config, Trial
+from ecoml.trial import Config
 
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """What the least energy of a trial is computed from; kept in `run.toml`.
+    """What the least energy of a trial is computed from.
 
     Attributes:
         shape: Channels, height, width of an image.
@@ -29,7 +27,6 @@ class Floor:
         train_images: Images to train on.
         validation_images: Images to validate on.
         j_per_flop: Joules per FLOP at the device's peak.
-        source: How that is known, in words.
     """
 
     shape: Shape
@@ -37,17 +34,6 @@ class Floor:
     train_images: int
     validation_images: int
     j_per_flop: float
-    source: str
-
-    @classmethod
-    def of(cls, table: Mapping[str, Any]) -> Floor:
-        """From what `to_dict` gave."""
-        channels, height, width = table["shape"]
-        return cls(**{**table, "shape": (channels, height, width)})
-
-    def to_dict(self) -> dict[str, Any]:
-        """For `run.toml`."""
-        return {**asdict(self), "shape": list(self.shape)}
 
     def flops(self, config: Config, epochs: int) -> int:
         """FLOP of the first `epochs` epochs of a training, evaluations included."""
@@ -57,12 +43,6 @@ class Floor:
         sides = (sides_at(settings, self.shape[1:], epoch / settings.epochs) for epoch in range(epochs))
         return sum(images * form.flops(each) for each in sides)
 
-    def energy_j(self, trial: Trial) -> float:
-        """The least energy of a trial's epochs so far, in joules."""
-        return self.flops(trial.config, trial.step) * self.j_per_flop
-
-    def efficiency(self, trial: Trial) -> float | None:
-        """`energy_j` as a share of what its epochs took; None before the first."""
-        if not trial.curve:
-            return None
-        return self.energy_j(trial) / trial.curve[-1].energy_j
+    def energy_j(self, config: Config, epochs: int) -> float:
+        """The least joules of the first `epochs` epochs of a training."""
+        return self.flops(config, epochs) * self.j_per_flop

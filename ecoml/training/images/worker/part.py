@@ -34,14 +34,14 @@ class ImageWorker:
         """A run of `trial.config` on this device."""
         return WorkerRun(self.worker, self.workload, trial, account, self._patience_s)
 
-    def leave(self, run: Run) -> None:
+    def suspend(self, run: Run) -> None:
         """Put a suspended run into a file."""
-        assert isinstance(run, WorkerRun), "parts are given their own runs"
+        assert isinstance(run, WorkerRun), "workers are given their own runs"
         run.worker.leave(run)
 
     def take_over(self, run: Run, account: Account) -> None:
         """Go on here with a run that was put into a file."""
-        assert isinstance(run, WorkerRun), "parts are given their own runs"
+        assert isinstance(run, WorkerRun), "workers are given their own runs"
         run.worker, run.workload, run.account = self.worker, self.workload, account
 
 

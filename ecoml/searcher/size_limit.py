@@ -51,9 +51,10 @@ class SizeLimit:
         self.excluded |= number > self.most
         return number <= self.most
 
-    def explain(self, reason: str) -> str:
-        """Why a search ended, with what the limit has to do with it."""
-        return f"{reason}; networks of more than {self.most:,} parameters were left out" if self.excluded else reason
+    @property
+    def details(self) -> dict[str, int]:
+        """What the limit has to do with a search's end, for `SearchEnd`."""
+        return {"excluded_above": self.most} if self.excluded and self.most is not None else {}
 
     def refusal(self) -> UsageError:
         """The error for a limit under which nothing could be trained."""

@@ -2,7 +2,7 @@
 
 Pieces that follow one another on the same purpose are one window: the edge between them cancels. So are the pieces of a
 step (training, then evaluation), and all pieces of a sitting, which are what the host took. Where several trials run at
-once, a piece is divided first (`lanes.py`), and each trial's shares follow one another in the same sense.
+once, a piece is divided first (`sharing.py`), and each trial's shares follow one another in the same sense.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ecoml.energy import EnergyByDomain, Purpose
-from ecoml.run.lanes import Activity
+from ecoml.ledger.sharing import Activity
 
 _OF_STEP = (Purpose.TRAINING, Purpose.EVALUATION)
 

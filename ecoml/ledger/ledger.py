@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ecoml.energy import Provenance, Purpose
+from ecoml.endings import SearchEnd
+from ecoml.energy import Energy, Provenance, Purpose
 from ecoml.errors import StorageError, TrainingError
+from ecoml.ledger.meter_thread import Watch
+from ecoml.ledger.metered import MeteredAccount
+from ecoml.ledger.metering import Metering
+from ecoml.ledger.reported import ReportedAccount
+from ecoml.ledger.worker_account import WorkerAccount
 from ecoml.meter.required import what_is_unmeasured
-from ecoml.run.account import MeteredAccount
+from ecoml.metric import Metric
 from ecoml.run.folder import RunFolder
-from ecoml.run.lane import Lane
-from ecoml.run.meter_thread import Watch
-from ecoml.run.metering import Metering
-from ecoml.run.reported import ReportedAccount
-from ecoml.run.store import Snapshot, Store
+from ecoml.run.snapshot import Snapshot
+from ecoml.run.store import Store
 from ecoml.trial import Measurement, Trial, next_point
 
 CLOSING_SHARE = 0.25
@@ -30,20 +33,16 @@ ROUNDING = 1e-9
 """Ten steps of a tenth of the budget fit into it, although their sum in floating point may not."""
 
 
-class NeedsMeter(Exception):  # noqa: N818 - a signal to the searcher, not an error
-    """The first measurement brought no energy, although no meter was opened."""
-
-
 class Ledger:
     """What was spent, on what, what is reserved, what is left. One writer.
 
-    Opening it settles what an earlier sitting left: joules in flight become entries, open trials are stopped.
+    Opening it settles what an earlier session left: joules in flight become entries, open trials are stopped.
 
     Args:
         folder: The run folder.
         budget_j: The ceiling on everything.
-        open_metering: Opens the meter and its window, when they are needed.
-        metered: Whether joules come from the meter; otherwise the training is expected to bring them.
+        metric: What the scores are.
+        metering: Where the joules come from; None: the training reports them.
         trace: Whether to keep power over time.
 
     Attributes:
@@ -53,39 +52,41 @@ class Ledger:
     """
 
     def __init__(
-        self,
-        folder: RunFolder,
-        budget_j: float,
-        open_metering: Callable[[], Metering],
-        *,
-        metered: bool,
-        trace: bool = False,
+        self, folder: RunFolder, budget_j: float, metric: Metric, metering: Metering | None, *, trace: bool = False
     ) -> None:
         store = Store(folder.ledger, create=False)
         if store.recover():
             store.add_gap("the process was killed in a step: its joules since the last heartbeat went unseen")
         self.budget_j = budget_j
-        self._reserved_j: dict[int | None, float] = {}  # by lane
         self.unmeasured: tuple[str, ...] = ()
+        self._reserved_j: dict[int, float] = {}  # by trial
         self._closed = False
         self._noted_s = -math.inf
         self._folder = folder
         self._store = store
-        self._open_metering = open_metering
-        self._trace = trace
-        before = store.snapshot()
-        self._provisional = not before.progress
+        self._metric = metric
+        before = store.snapshot(metric)
         self._tried = bool(before.progress)
         self._thinking_before_s = before.settings.get("thinking_cpu_s", 0.0)
-        self._account: MeteredAccount | ReportedAccount = (
-            self._metered_account(before.spent_j) if metered else ReportedAccount(store, spent_j=before.spent_j)
-        )
-        self._account.settle()  # getting ready is overhead, and no step between two looks
+        self._account = self._open_account(metering, before.spent_j, trace)
+        self._account.settle()  # getting ready is overhead, and no step between two checks
         self._store.set("getting_ready_j", self._account.spent_j - before.spent_j, self.provenance)
         self._account.unwatched_j = before.settings.get("overshoot_bound_j", 0.0)
         self._store.set("budget_j", budget_j)
-        self._store.set("ended", "")
+        self._store.set("ended", None)
         self.keep_back(0.0)
+
+    def _open_account(self, metering: Metering | None, spent_j: float, trace: bool) -> MeteredAccount | ReportedAccount:
+        if metering is None:
+            return ReportedAccount(self._store, spent_j=spent_j)
+        self.unmeasured = what_is_unmeasured(metering.meter)
+        watch = Watch(metering.meter, self._store, metering.opened_s, trace=trace)
+        account = MeteredAccount(self._store, metering.window, spent_j=spent_j, opened_s=metering.opened_s, watch=watch)
+        with self._store.transaction():
+            self._store.set_idle(metering.idle.by_domain)
+            self._store.set("idle_note", metering.idle.note)
+            self._store.set("unmeasured", self.unmeasured)
+        return account
 
     @property
     def path(self) -> Path:
@@ -94,13 +95,8 @@ class Ledger:
 
     @property
     def metered(self) -> bool:
-        """Whether joules come from a meter (or from the caller)."""
+        """Whether joules come from a meter (or are reported by the training)."""
         return isinstance(self._account, MeteredAccount)
-
-    @property
-    def provisional(self) -> bool:
-        """Whether nothing was measured yet, so that where the joules come from may still change."""
-        return self._provisional
 
     @property
     def spent_j(self) -> float:
@@ -109,8 +105,8 @@ class Ledger:
 
     @property
     def host_j(self) -> float:
-        """Joules spent so far outside of lanes."""
-        return self._account.spent_j - self._account.lanes_j
+        """Joules spent so far that no worker has to itself."""
+        return self._account.spent_j - self._account.workers_j
 
     @property
     def provenance(self) -> Provenance:
@@ -124,7 +120,7 @@ class Ledger:
 
     @property
     def overshoot_bound_j(self) -> float:
-        """The most that was spent between two looks at the budget."""
+        """The most that was spent between two checks of the budget."""
         return self._account.unwatched_j
 
     def keep_back(self, closing_j: float) -> None:
@@ -134,18 +130,13 @@ class Ledger:
         self.closing_j = min(closing_j, CLOSING_SHARE * self.budget_j)
         self._account.limit_j = self.budget_j - self.closing_j
 
-    def check_budget(self) -> None:
-        """Raise `BudgetExhausted` if nothing is left. Costs microseconds."""
-        if not (self._provisional and not self.metered):
-            self._account.check_budget()
-
-    def open_lanes(self, domains: Sequence[str]) -> None:
+    def share_among(self, domains: Sequence[str]) -> None:
         """From here on several trials run at once, each on the device of one of these domains."""
-        self._account.open_lanes(domains)
+        self._account.share_among(domains)
 
-    def lane(self, number: int) -> Lane:
-        """What the training in a lane sees of this ledger."""
-        return Lane(lambda: self._account, number)
+    def account_of(self, worker: int | None) -> WorkerAccount:
+        """What the training on a worker sees of this ledger; None: of the only one."""
+        return WorkerAccount(self._account, worker)
 
     def enter(self, purpose: Purpose, trial: int | None = None) -> None:
         """From here on joules count as `purpose`, for `trial`."""
@@ -156,31 +147,25 @@ class Ledger:
         """Forecasts of the steps that are under way."""
         return math.fsum(self._reserved_j.values())
 
-    def can_afford(self, forecast_j: float, lane: int | None = None) -> bool:
-        """Whether a step of `forecast_j` fits beside those in other lanes. A search's very first is always tried."""
-        held_j = math.fsum(j for other, j in self._reserved_j.items() if other is not None and other != lane)
+    def can_afford(self, forecast_j: float, trial: int | None = None) -> bool:
+        """Whether a step of `forecast_j` fits beside those of other trials. A search's very first is always tried."""
+        held_j = math.fsum(held_j for other, held_j in self._reserved_j.items() if other != trial)
         left_j = self.left_j - held_j
         return not self._tried or (left_j > ROUNDING * self.budget_j and forecast_j <= left_j * (1 + ROUNDING))
 
-    def reserve(self, forecast_j: float, lane: int | None = None) -> bool:
-        """Set joules aside for a step; False, and nothing is set aside, if they are not there."""
-        if not self.can_afford(forecast_j, lane):
+    def reserve(self, trial: int, forecast_j: float) -> bool:
+        """Set joules aside for a trial's next step; False, and nothing is set aside, if they are not there."""
+        if not self.can_afford(forecast_j, trial):
             return False
         self._tried = True
-        self._reserved_j[lane] = forecast_j
+        self._reserved_j[trial] = forecast_j
         if time.monotonic() - self._noted_s >= NOTED_EVERY_S:
             self._note_bounds()
         return True
 
-    def release(self, lane: int) -> None:
-        """Nothing is under way in a lane."""
-        self._reserved_j.pop(lane, None)
-
-    def attach(self) -> None:
-        """Begin to meter a search whose first measurement brought no energy."""
-        self._store.add_gap("the first step ran once without a meter: its joules are missing from the account")
-        self._account = self._metered_account(self.spent_j)
-        self.keep_back(0.0)
+    def release(self, trial: int) -> None:
+        """Nothing of a trial is under way."""
+        self._reserved_j.pop(trial, None)
 
     def started(self, trial: Trial) -> None:
         """Enter a new trial."""
@@ -190,29 +175,35 @@ class Ledger:
         """Enter a trial's new state."""
         self._store.set_state(trial, traceback)
 
-    def charge(self, trial: Trial, measurement: Measurement) -> None:
+    def charge(self, trial: Trial, measurement: Measurement, floor_j: float | None = None) -> None:
         """Charge a step and add its point to the trial's curve.
 
         Raises:
-            NeedsMeter: The first measurement brings no energy, and there is no meter.
-            TrainingError: It brings energy and others did not, or the other way round.
+            TrainingError: It reports energy although that is metered, or the other way round.
         """
-        self._settle_source(trial, measurement.energy_j is not None)
-        charge = self._account.charge(trial.number, trial.step + 1, measurement)
-        trial.curve.append(next_point(trial.curve, measurement.score, charge.energy, charge.evaluation_j))
+        self._check_source(trial, measurement.energy_j)
+        with self._account.end_of_step(trial.number, measurement.energy_j, measurement.uncertainty_j) as step:
+            taken = step.energy.total
+            point = next_point(
+                *(trial.curve, measurement.score, taken, self._metric),
+                evaluation_j=step.evaluation_j,
+                spent_j=self.spent_j,
+                floor_j=floor_j,
+            )
+            self._store.add_measurement(trial.number, point, taken)
+        trial.curve.append(point)
 
     def charge_without_point(self, trial: Trial, energy_j: float | None = None) -> None:
-        """Charge what a step took that gave no accuracy (it failed, was cut, or came to its end)."""
-        if energy_j is not None:
-            self._settle_source(trial, brings_energy=True)
-        charge = self._account.charge_only(trial.number, energy_j)
-        if charge is not None and charge.energy.energy_j > 0:
-            trial.tail_j += charge.energy.energy_j
-            trial.tail_uncertainty_j += charge.energy.uncertainty_j
-            trial.tail_provenance = charge.energy.provenance
+        """Charge what a step took that gave no score (it failed, was cut, or came to its end)."""
+        with self._account.end_of_step(trial.number, None if self.metered else energy_j) as step:
+            taken = step.energy.total
+        if taken.energy_j > 0:
+            whole_j = taken.uncertainty_j + (trial.tail.uncertainty_j if trial.tail else 0.0)
+            before_j = trial.tail.energy_j if trial.tail else 0.0
+            trial.tail = Energy(before_j + taken.energy_j, whole_j, taken.provenance)
 
     def add_test(self, trial: Trial, score: float) -> None:
-        """Enter a test accuracy of a front trial."""
+        """Enter a test score of a front trial."""
         self._store.add_test(trial.number, trial.step, score)
 
     def note(self, text: str) -> None:
@@ -225,13 +216,13 @@ class Ledger:
 
     def snapshot(self) -> Snapshot:
         """All that the ledger holds."""
-        return self._store.snapshot()
+        return self._store.snapshot(self._metric)
 
-    def end(self, reason: str) -> None:
+    def end(self, end: SearchEnd) -> None:
         """The search is over, and so is its account."""
         self._account.close()
         with self._store.transaction():
-            self._store.set("ended", reason)
+            self._store.set("ended", end.to_dict())
             self._reserved_j.clear()
             self._note_bounds()
 
@@ -256,17 +247,6 @@ class Ledger:
         self.close()
         self._folder.delete()
 
-    def _metered_account(self, spent_j: float) -> MeteredAccount:
-        metering = self._open_metering()
-        self.unmeasured = what_is_unmeasured(metering.meter)
-        watch = Watch(metering.meter, self._store, metering.opened_s, trace=self._trace)
-        account = MeteredAccount(self._store, metering.window, spent_j=spent_j, opened_s=metering.opened_s, watch=watch)
-        with self._store.transaction():
-            self._store.set_idle(metering.idle.by_domain)
-            self._store.set("idle_note", metering.idle.note)
-            self._store.set("unmeasured", self.unmeasured)
-        return account
-
     def _note_bounds(self) -> None:
         """Put on disk what is reserved and what an overshoot is bounded by: for people, so not at every step."""
         self._noted_s = time.monotonic()
@@ -277,19 +257,16 @@ class Ledger:
             if isinstance(self._account, ReportedAccount):
                 self._store.set("thinking_cpu_s", self._thinking_before_s + self._account.thinking_cpu_s)
 
-    def _settle_source(self, trial: Trial, brings_energy: bool) -> None:
-        if brings_energy == (not self.metered):
-            self._provisional = False
-            return
-        if not self._provisional:
-            told, missing = ("brings energy_j", "none did") if brings_energy else ("brings no energy_j", "others did")
+    def _check_source(self, trial: Trial, energy_j: float | None) -> None:
+        if energy_j is not None and self.metered:
             raise TrainingError(
-                f"trial {trial.number}: this measurement {told} and {missing} before; bring the energy always or never",
+                f"trial {trial.number} reports energy_j, and the energy of this search is metered;"
+                ' give energy="reported" to the search, or leave energy_j out',
                 spent_j=self.spent_j,
             )
-        if isinstance(self._account, ReportedAccount):
-            raise NeedsMeter
-        self._account.abandon()
-        self._account = ReportedAccount(self._store)
-        self.keep_back(0.0)
-        self._provisional = False
+        if energy_j is None and not self.metered:
+            raise TrainingError(
+                f"trial {trial.number} reports no energy_j, and the energy of this search is to be reported;"
+                ' yield ecoml.Measurement(score, energy_j=…), or leave energy="reported" out',
+                spent_j=self.spent_j,
+            )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 
 from ecoml.energy import EnergyByDomain
+from ecoml.ledger.sharing import Sharing
 from ecoml.meter.base import DeviceState, Meter
-from ecoml.run.lanes import Lanes
-from ecoml.run.store import PowerSample, Store
+from ecoml.run.snapshot import PowerSample
+from ecoml.run.store import Store
 
 HOST = "host"
 """What another ecoml process shares, in the table `shared`."""
@@ -61,7 +62,7 @@ class Watch:
         if self._trace:
             self._since_sample = piece if self._since_sample is None else self._since_sample.then(piece)
 
-    def keep(self, now_s: float, lanes: Lanes, *, last: bool = False) -> None:
+    def keep(self, now_s: float, sharing: Sharing, *, last: bool = False) -> None:
         """Put on disk what was seen up to now, and what is going on; at the last time however little it is."""
         for (domain, pid, name), seconds in self._seen.items():
             self._store.add_shared(domain, pid, name, seconds)
@@ -73,7 +74,7 @@ class Watch:
         samples = []
         for domain, part in self._since_sample.domains.items():
             power = part.times(1 / lasted_s)
-            purpose, trial = lanes.of_domain(domain)
+            purpose, trial = sharing.of_domain(domain)
             state = self._states.get(domain, DeviceState())
             samples.append(
                 PowerSample(

@@ -1,9 +1,9 @@
-"""Lanes: whose the joules of a piece are, where several trials run at once, each on a metered device of its own.
+"""Sharing: whose the joules of a piece are, where several trials run at once, each on a metered device of its own.
 
 A device's joules are those of the trial that runs on it; of a device on which none runs they are the host's own
-business: the strategy's thinking, or overhead. What has no lane (processors, memory) is divided equally among all that
-is under way: each trial, and the strategy while it thinks. Nobody can tell whose it was, so a share among several may
-be all of it or nothing, and its half-width says so. Shares always sum to what is shared.
+business: the strategy's thinking, or overhead. What no worker has to itself (processors, memory) is divided equally
+among all that is under way: each trial, and the strategy while it thinks. Nobody can tell whose it was, so a share
+among several may be all of it or nothing, and its half-width says so. Shares always sum to what is shared.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ Activity = tuple[Purpose, int | None]
 AT_REST: Activity = (Purpose.OVERHEAD, None)
 
 
-class Lanes:
-    """What is going on, on the host and in each lane.
+class Sharing:
+    """What is going on, on the host and in each worker.
 
     Args:
-        domains: That of each lane's device; none where one thing goes on at a time, which then has all joules.
+        domains: That of each worker's device; none where one thing goes on at a time, which then has all joules.
 
     Attributes:
         host: What the host itself is at.
-        busy: What is going on in a lane, by its number; a lane at rest is not in it.
+        busy: What is going on in a worker, by its number; a worker at rest is not in it.
     """
 
     def __init__(self, domains: Sequence[str] = ()) -> None:
         self.host = AT_REST
         self.busy: dict[int, Activity] = {}
-        self._lane_of = {domain: lane for lane, domain in enumerate(domains)}
+        self._worker_of = {domain: worker for worker, domain in enumerate(domains)}
 
     def of_trial(self, trial: int) -> int | None:
-        """The lane in which a trial runs; None if it runs in none."""
-        return next((lane for lane, (_, number) in self.busy.items() if number == trial), None)
+        """The worker in which a trial runs; None if it runs in none."""
+        return next((worker for worker, (_, number) in self.busy.items() if number == trial), None)
 
     def of_domain(self, domain: str) -> Activity:
         """What is going on that draws on a domain; of one that several trials share, what the host itself is at."""
-        lane = self._lane_of.get(domain)
-        return self.host if lane is None else self.busy.get(lane, self.host)
+        worker = self._worker_of.get(domain)
+        return self.host if worker is None else self.busy.get(worker, self.host)
 
     def divide(self, piece: EnergyByDomain) -> dict[Activity, EnergyByDomain]:
         """Whose the joules of a piece are during which nothing changed."""
@@ -53,7 +53,7 @@ class Lanes:
             sharers.append(self.host)
         divided: dict[Activity, dict[str, Energy]] = {activity: {} for activity in (*sharers, self.host)}
         for domain, part in piece.domains.items():
-            if domain in self._lane_of:
+            if domain in self._worker_of:
                 divided[self.of_domain(domain)][domain] = part
             else:
                 for activity in sharers:

@@ -1,0 +1,75 @@
+"""The account of a search whose training reports its own joules: no meter is opened, and thinking is kept apart."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from ecoml.energy import EnergyByDomain, Provenance, Purpose, reported
+from ecoml.errors import BudgetExhausted
+from ecoml.ledger.attribution import Step
+from ecoml.run.store import Store
+
+
+class ReportedAccount:
+    """Charges what the training reports, and nothing else.
+
+    Attributes:
+        limit_j: As in `MeteredAccount`.
+        spent_j: Reported joules since the search began.
+        unwatched_j: The most that one measurement reported.
+        workers_j: None of them: nothing else draws on this account.
+        thinking_cpu_s: CPU seconds of the optimiser in this session; shown, never charged.
+    """
+
+    def __init__(self, store: Store, *, spent_j: float = 0.0) -> None:
+        self.limit_j = float("inf")
+        self.spent_j = spent_j
+        self.unwatched_j = 0.0
+        self.workers_j = 0.0
+        self.thinking_cpu_s = 0.0
+        self._store = store
+        self._thinking_since: float | None = None
+
+    @property
+    def provenance(self) -> Provenance:
+        """The caller's."""
+        return Provenance.REPORTED
+
+    def check_budget(self, worker: int | None = None) -> None:  # noqa: ARG002 - the account's contract
+        if self.spent_j >= self.limit_j:
+            raise BudgetExhausted
+
+    def enter(self, purpose: Purpose, trial: int | None = None, worker: int | None = None) -> None:  # noqa: ARG002
+        """Only thinking is told apart, by its CPU seconds."""
+        if worker is not None:
+            return
+        now = time.process_time()
+        if self._thinking_since is not None:
+            self.thinking_cpu_s += now - self._thinking_since
+        self._thinking_since = now if purpose is Purpose.OPTIMISER else None
+
+    @contextmanager
+    def end_of_step(self, trial: int, energy_j: float | None, uncertainty_j: float = 0.0) -> Iterator[Step]:
+        """As in `MeteredAccount`; without joules nothing is charged."""
+        energy = EnergyByDomain() if energy_j is None else reported(energy_j, uncertainty_j)
+        before_j = self.spent_j
+        self.spent_j += energy.energy_j
+        try:
+            with self._store.transaction():
+                yield Step(energy)
+                self._store.enter({(Purpose.TRAINING, trial): energy} if energy.domains else {})
+        except BaseException:
+            self.spent_j = before_j
+            raise
+        self.unwatched_j = max(self.unwatched_j, energy.energy_j)
+
+    def share_among(self, domains: Sequence[str]) -> None:
+        """What is reported needs no sharing."""
+
+    def settle(self) -> None:
+        """Every joule is entered as it is reported."""
+
+    def close(self) -> None:
+        """There is no meter to let go of."""

@@ -1,0 +1,112 @@
+"""What a search may be asked for beyond the best for its budget: one value, whole in `run.toml`.
+
+A new limit is a field here, its meaning where the loop decides, and its option on the command line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
+from typing import Any, Self
+
+from ecoml.errors import UsageError
+from ecoml.metric import Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What ends a search, or a training, before the budget does.
+
+    Attributes:
+        max_trials: End after so many trials; None: no such end.
+        target: End when a measurement reaches this score; None: no such end.
+        max_parameters: The most trainable numbers that a network may have; None: any number.
+        max_energy_per_training_j: The most joules that one training may take; what took more is on no front. None: any.
+        require_measured: Refuse to run on an estimate.
+        spend_all: Go on to the end of the budget, even where the strategy expects no more of the rest.
+
+    Raises:
+        UsageError: A value makes no sense.
+    """
+
+    max_trials: int | None = None
+    target: float | None = None
+    max_parameters: int | None = None
+    max_energy_per_training_j: float | None = None
+    require_measured: bool = False
+    spend_all: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("max_trials", "max_parameters"):
+            object.__setattr__(self, name, _whole(name, getattr(self, name)))
+        for name in ("target", "max_energy_per_training_j"):
+            object.__setattr__(self, name, _number(name, getattr(self, name)))
+        if self.max_energy_per_training_j is not None and self.max_energy_per_training_j <= 0:
+            raise UsageError(
+                f"the most energy of a training is {self.max_energy_per_training_j:g} J; give a positive number"
+            )
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """From names and values.
+
+        Raises:
+            UsageError: There is no such limit, or a value makes no sense.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in given:
+            if name not in known:
+                meant = get_close_matches(name, known, n=1)
+                hint = f"; did you mean {meant[0]}?" if meant else f"; there are {', '.join(known)}"
+                raise UsageError(f"unknown argument {name!r}{hint}")
+        return cls(**given)
+
+    def check_target(self, metric: Metric) -> None:
+        """Refuse a target that the metric cannot reach, or that every score has reached.
+
+        Raises:
+            UsageError: So it is.
+        """
+        if self.target is None:
+            return
+        worst = metric.high if metric.minimize else metric.low
+        if not metric.allows(self.target) or (worst is not None and self.target == worst):
+            low = "−∞" if metric.low is None else f"{metric.low:g}"
+            high = "∞" if metric.high is None else f"{metric.high:g}"
+            such = ", such as 0.95" if metric.is_share else ""
+            raise UsageError(f"the target is {self.target:g}; give a {metric.name} between {low} and {high}{such}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """For TOML and JSON: what was asked for, and nothing else."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, False)}
+
+    def allows_j(self, energy_j: float) -> bool:
+        """Whether a training may take so many joules, to rounding."""
+        most_j = self.max_energy_per_training_j
+        return most_j is None or energy_j <= most_j * (1 + 1e-9)
+
+
+def _whole(name: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    try:
+        whole = None if isinstance(value, bool) or int(value) != value else int(value)
+    except (TypeError, ValueError, OverflowError):
+        whole = None
+    if whole is None or whole < 1:
+        raise UsageError(f"{name} is {value!r}; give a whole number from 1 on")
+    return whole
+
+
+def _number(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    try:
+        number = math.nan if isinstance(value, bool | str) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"{name} is {value!r}; give a finite number")
+    return number

@@ -1,0 +1,86 @@
+"""What a training measures: the score's name, its direction, its range, and what a step is called."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ecoml.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What the scores of a training are.
+
+    Attributes:
+        name: For people, e.g. `validation loss`.
+        minimize: Whether a lower score is better.
+        low: The lowest score there can be; None: there is no bound.
+        high: The highest; None: there is no bound.
+        step: What a step of a learning curve is called, e.g. `epoch`.
+
+    Raises:
+        UsageError: No name, or bounds that leave nothing between them.
+    """
+
+    name: str = "validation accuracy"
+    minimize: bool = False
+    low: float | None = None
+    high: float | None = None
+    step: str = "step"
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.step:
+            raise UsageError('a metric needs a name, and its steps do: ecoml.Metric("validation loss", minimize=True)')
+        if any(bound is not None and not math.isfinite(bound) for bound in (self.low, self.high)):
+            raise UsageError(f"metric {self.name!r}: a bound is a finite number, or None where there is none")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise UsageError(f"metric {self.name!r}: its low {self.low:g} is not below its high {self.high:g}")
+
+    def utility(self, score: float) -> float:
+        """The score, or its negative where lower is better: the more the better. Its own inverse."""
+        return -score if self.minimize else score
+
+    def better(self, score: float, other: float) -> bool:
+        """Whether a score beats another."""
+        return self.utility(score) > self.utility(other)
+
+    def reaches(self, score: float, target: float | None) -> bool:
+        """Whether a score is at least as good as a target; nothing reaches None."""
+        return target is not None and self.utility(score) >= self.utility(target)
+
+    def allows(self, score: float) -> bool:
+        """Whether there can be such a score."""
+        above = self.low is None or score >= self.low
+        return math.isfinite(score) and above and (self.high is None or score <= self.high)
+
+    @property
+    def ceiling(self) -> float:
+        """The highest utility there can be; inf without a bound on that side."""
+        bound = self.low if self.minimize else self.high
+        return math.inf if bound is None else self.utility(bound)
+
+    @property
+    def span(self) -> float | None:
+        """How far the bounds lie apart; None without both."""
+        return None if self.low is None or self.high is None else self.high - self.low
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is a share of something, which people read in percent."""
+        return (self.low, self.high) == (0.0, 1.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON and TOML: without what is None."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any]) -> Metric:
+        """From what `to_dict` gave."""
+        return cls(**table)
+
+
+ACCURACY = Metric(low=0.0, high=1.0)
+"""What a training is taken to measure unless it says otherwise."""

@@ -1,0 +1,340 @@
+"""What a search remembers, and what becomes of its trials: decide, begin, take, record, change, end.
+
+`Loop` says when; here is what then happens. Strategies see the trials that run as such.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
+from ecoml.energy import Purpose
+from ecoml.errors import BudgetExhausted, SearchFailed, TrainingError, in_one_line
+from ecoml.format import describe_trial_end
+from ecoml.ledger import Ledger
+from ecoml.pareto import Front
+from ecoml.run.result import front_of
+from ecoml.searcher.forecast import Forecast
+from ecoml.searcher.front_models import FrontModels
+from ecoml.searcher.interrupts import Interrupts
+from ecoml.searcher.settings import SearchSettings
+from ecoml.searcher.size_limit import SizeLimit
+from ecoml.strategies import Continue, End, Start, Strategy
+from ecoml.strategies.base import Goal, Learns, Pursues, ask_feasible
+from ecoml.training.base import Executor, Floored, Run
+from ecoml.trial import Config, Measurement, Point, Trial, TrialState
+
+FAILED_IN_A_ROW = 20
+"""After so many failed trials in a row the search ends: something other than the configurations is wrong."""
+
+Listener = Callable[[Trial], None]
+
+Outcome = Callable[[], Measurement]
+"""Gives what a step came to: its measurement, or raises what the run raised."""
+
+log = logging.getLogger("ecoml")
+
+
+class Search:
+    """One search while it goes on.
+
+    Args:
+        settings: All that decides how it goes.
+        strategy: What proposes.
+        executor: What trains; None for a search that is driven by `ask` and `tell`.
+        ledger: The energy account.
+        interrupts: Where it may be interrupted.
+        size: Which networks are small enough.
+
+    Attributes:
+        trials: Every trial so far, in order.
+        current: The trial that was touched last.
+        ended: Why the search is over; None while it runs.
+        listeners: Called whenever something has become of a trial.
+        runs: Of the trials that are under way or suspended, by their numbers.
+        reached: Whether a measurement has reached the target.
+        cut: Why a training ends that is refused a further batch.
+    """
+
+    def __init__(
+        self,
+        settings: SearchSettings,
+        strategy: Strategy,
+        executor: Executor | None,
+        ledger: Ledger,
+        interrupts: Interrupts,
+        size: SizeLimit,
+    ) -> None:
+        self.settings = settings
+        self.executor = executor
+        self.ledger = ledger
+        self.size = size
+        self.interruptible = interrupts.allowed
+        self.trials: list[Trial] = []
+        self.current: Trial | None = None
+        self.ended: SearchEnd | None = None
+        self.listeners: list[Listener] = []
+        self.runs: dict[int, Run] = {}
+        self.reached = False
+        self.cut = EndReason.BUDGET
+        self._limits, self._metric = settings.limits, settings.metric
+        self._strategy = strategy
+        self._open: set[int] = set()
+        self._front = Front()
+        self._models = FrontModels(executor, ledger, interrupts, settings.metric)
+        self._forecast = Forecast()
+        self._failed_in_a_row = 0
+        self._inform()
+
+    def _inform(self) -> None:
+        """Tell the strategy what the search is for, and what an earlier run found."""
+        self.ledger.enter(Purpose.OPTIMISER)
+        if isinstance(self._strategy, Pursues):
+            self._strategy.pursue(Goal(self._limits, self._metric, self.size))
+        if self.settings.warm_start is not None and isinstance(self._strategy, Learns):
+            self._strategy.learn(self.settings.warm_start.trials)
+        self.ledger.enter(Purpose.OVERHEAD)
+
+    def restore(self, trials: list[Trial]) -> None:
+        """Take up the trials of an earlier session, and tell the strategy of them."""
+        self.trials = trials
+        for trial in trials:
+            for point in trial.curve:
+                if self._limits.allows_j(point.energy_j):
+                    self._front.add(point.utility, point.energy_j)
+                    self.reached |= self._metric.reaches(point.score, self._limits.target)
+            if trial.curve:
+                self._forecast.learn(trial.at(1))
+            self._strategy.tell(trial)
+        self._models.keep_back(self.front)
+
+    @property
+    def front(self) -> tuple[Trial, ...]:
+        """The front by now."""
+        return front_of(self.trials, self._limits)
+
+    def decide(self) -> Start | Continue | SearchEnd:
+        """What to do next, or why the search is over."""
+        if end := self._over():
+            return end
+        before_j = self.ledger.host_j
+        self.ledger.enter(Purpose.OPTIMISER)
+        with self.interruptible:
+            decision = ask_feasible(self._strategy, self._may_start)
+        self.ledger.enter(Purpose.OVERHEAD)
+        self._forecast.thinking_j = self.ledger.host_j - before_j
+        match decision:
+            case End(StopReason() as reason, details):
+                return SearchEnd(reason, {**details, **self.size.details})
+            case End(message):
+                return SearchEnd(StopReason.STRATEGY, {"message": message, **self.size.details})
+            case Start() if self._has_all_trials:
+                return SearchEnd(StopReason.MAX_TRIALS, {"trials": len(self.trials)})
+            case Start():
+                pass
+            case Continue(number):
+                if number not in self._open or self.trials[number].state is TrialState.RUNNING:
+                    suspended = sorted(n for n in self._open if self.trials[n].state is TrialState.SUSPENDED)
+                    raise SearchFailed(
+                        f"the strategy wants to go on with trial {number}; suspended are {suspended or 'none'}"
+                    )
+            case _:
+                raise SearchFailed(f"the strategy's ask() gave {decision!r:.80}; it must give Start, Continue or End")
+        return decision
+
+    def begin(self, decision: Start) -> Trial:
+        """A new trial, not yet advanced."""
+        trial = Trial(len(self.trials), dict(decision.config))
+        self.trials.append(trial)
+        self._open.add(trial.number)
+        self.ledger.started(trial)
+        self.current = trial
+        self._tell(trial)
+        return trial
+
+    def reserve(self, trial: Trial) -> bool:
+        """Set the forecast of the trial's next step aside; whether it fits."""
+        return self.ledger.reserve(trial.number, self._forecast.step_j(trial))
+
+    def take(self, trial: Trial, outcome: Outcome) -> bool:
+        """Record what a step came to, a measurement or an error; whether the run can go on."""
+        try:
+            with self.interruptible:
+                measurement = outcome()
+        except StopIteration:
+            if not trial.curve:
+                self.fail(trial, FailureKind.NO_MEASUREMENT)
+                return False
+            self.ledger.charge_without_point(trial)
+            self.change(trial, TrialState.FINISHED, TrialEnd(EndReason.FINISHED))
+            return False
+        except BudgetExhausted:
+            self.ledger.charge_without_point(trial)
+            self.change(trial, TrialState.STOPPED, TrialEnd(self.cut))
+            return False
+        except TrainingError as error:
+            self.fail(trial, FailureKind.ERROR, message=str(error))
+            if self._nothing_measured:
+                raise
+            return False
+        except (Exception, SystemExit) as error:
+            self.fail(trial, _kind_of(error), traceback.format_exc(), message=in_one_line(error))
+            return False
+        except BaseException:
+            self.ledger.charge_without_point(trial)
+            self.change(trial, TrialState.STOPPED, TrialEnd(EndReason.INTERRUPTED))
+            raise
+        return self.record(trial, measurement)
+
+    def record(self, trial: Trial, measurement: Measurement) -> bool:
+        """Charge a measurement, keep its model if it is on the front, tell the strategy. Whether it was usable."""
+        if (wrong := self._what_is_wrong(measurement)) is not None:
+            first = self._nothing_measured
+            self._fail(trial, wrong, energy_j=measurement.energy_j)
+            if first and wrong.reason is not FailureKind.DIVERGED:
+                why = describe_trial_end(wrong, self._metric)
+                raise TrainingError(f"trial {trial.number}: {why}", spent_j=self.ledger.spent_j)
+            return False
+        self.ledger.charge(trial, measurement, self._floor_j(trial))
+        self._failed_in_a_row = 0
+        point = trial.curve[-1]
+        if self.settings.warm_start is not None:
+            self.settings.warm_start.refuse_mixture(point.energy.provenance)
+        self._forecast.learn(trial)
+        if self._limits.allows_j(point.energy_j):
+            self.reached |= self._metric.reaches(point.score, self._limits.target)
+            if self._front.add(point.utility, point.energy_j) and not self._keep_model(trial):
+                return False
+        self._tell(trial)
+        if (end := self._too_dear(trial, point)) is not None:
+            self.change(trial, TrialState.STOPPED, end)
+            return False
+        return True
+
+    def _keep_model(self, trial: Trial) -> bool:
+        """Keep the model of a trial that has joined the front; whether it is still there."""
+        if not self._models.kept:
+            return True
+        try:
+            self._models.keep(self.runs.get(trial.number), trial, self.front)
+        except (ChildProcessError, TimeoutError) as error:  # what held the weights is gone, and they with it
+            self.fail(trial, FailureKind.WORKER_LOST, message=in_one_line(error))
+            return False
+        self._models.keep_back(self.front)
+        return True
+
+    def fail(self, trial: Trial, kind: FailureKind, trace: str | None = None, **details: Any) -> None:
+        """A trial has failed: its joules are charged, its points stand, the search goes on."""
+        self._fail(trial, TrialEnd(kind, details), trace)
+
+    def _fail(self, trial: Trial, end: TrialEnd, trace: str | None = None, *, energy_j: float | None = None) -> None:
+        usable = energy_j is not None and math.isfinite(energy_j) and energy_j > 0
+        self.ledger.charge_without_point(trial, energy_j if usable else None)
+        self._failed_in_a_row += 1
+        self.change(trial, TrialState.FAILED, end, trace)
+
+    def change(self, trial: Trial, state: TrialState, end: TrialEnd | None = None, trace: str | None = None) -> None:
+        """A trial has a new state."""
+        self.ledger.enter(Purpose.OVERHEAD)
+        trial.state, trial.end = state, end
+        if state is not TrialState.RUNNING:
+            self.ledger.release(trial.number)
+        if state.ended:
+            self._open.discard(trial.number)
+            if (run := self.runs.pop(trial.number, None)) is not None:
+                run.close()
+        self.ledger.changed(trial, trace)
+        log.debug("trial %d: %s after %d measurements", trial.number, state.value, trial.step)
+        self._tell(trial)
+
+    def end(self, end: SearchEnd, *, test: bool = True) -> None:
+        """Close what is open, test the front, and enter why the search is over."""
+        for number in sorted(self._open):
+            self.change(self.trials[number], TrialState.STOPPED, TrialEnd(EndReason.SEARCH_ENDED))
+        if test:
+            self._models.test(self.front)
+        self.ended = end
+        self.ledger.end(end)
+
+    def close(self) -> None:
+        """Close all runs."""
+        for run in self.runs.values():
+            run.close()
+        self.runs.clear()
+
+    def _over(self) -> SearchEnd | None:
+        if self.reached:
+            return SearchEnd(StopReason.TARGET_REACHED, {"target": self._limits.target})
+        if self._failed_in_a_row >= FAILED_IN_A_ROW:
+            last = next(trial.end for trial in reversed(self.trials) if trial.state is TrialState.FAILED)
+            assert last is not None, "a failed trial says why"
+            return SearchEnd(StopReason.FAILURES, {"trials": FAILED_IN_A_ROW, "last": last.to_dict()})
+        if self._has_all_trials and not self._open:
+            return SearchEnd(StopReason.MAX_TRIALS, {"trials": len(self.trials)})
+        next_j = 0.0 if self._open else self._forecast.thinking_j + self._forecast.step_j(None)
+        return None if self.ledger.can_afford(next_j) else self._spent(next_j)
+
+    def spent_on(self, trial: Trial) -> SearchEnd:
+        """That the budget has no room for a trial's next step."""
+        return self._spent(self._forecast.step_j(trial))
+
+    def _spent(self, next_j: float) -> SearchEnd:
+        """That the budget has no room for a further step of so many joules."""
+        left_j = self.ledger.left_j
+        if left_j <= 0 or next_j <= 0:
+            return SearchEnd(StopReason.BUDGET_SPENT)
+        told = {"next_j": next_j, "left_j": left_j, "provenance": self.ledger.provenance.value}
+        return SearchEnd(StopReason.BUDGET_SPENT, told)
+
+    def _may_start(self, config: Config) -> bool:
+        self.settings.space.validate(config)
+        return self.size(config)
+
+    def _too_dear(self, trial: Trial, point: Point) -> TrialEnd | None:
+        """Why a trial must not go on, if the next step would make it take more than a training may."""
+        if self._limits.allows_j(point.energy_j + self._forecast.step_j(trial)):
+            return None
+        within = self._limits.allows_j(point.energy_j)
+        reason = EndReason.NEXT_STEP_TOO_MUCH if within else EndReason.TOOK_TOO_MUCH
+        return TrialEnd(reason, {"energy_j": point.energy_j, "limit_j": self._limits.max_energy_per_training_j})
+
+    @property
+    def _has_all_trials(self) -> bool:
+        most = self._limits.max_trials
+        return most is not None and len(self.trials) >= most
+
+    @property
+    def _nothing_measured(self) -> bool:
+        """Whether there is no measurement yet: what goes wrong now goes wrong for every trial."""
+        return not any(trial.curve for trial in self.trials)
+
+    def _what_is_wrong(self, measurement: Measurement) -> TrialEnd | None:
+        score, energy_j = measurement.score, measurement.energy_j
+        if math.isnan(score):
+            return TrialEnd(FailureKind.DIVERGED)
+        if not self._metric.allows(score):
+            return TrialEnd(FailureKind.OUT_OF_RANGE, {"score": score})
+        if energy_j is not None and not (math.isfinite(energy_j) and energy_j > 0):
+            return TrialEnd(FailureKind.BAD_ENERGY, {"energy_j": energy_j})
+        return None
+
+    def _floor_j(self, trial: Trial) -> float | None:
+        executor = self.executor
+        return executor.floor_j(trial.config, trial.step + 1) if isinstance(executor, Floored) else None
+
+    def _tell(self, trial: Trial) -> None:
+        self.ledger.enter(Purpose.OPTIMISER)
+        self._strategy.tell(trial)
+        self.ledger.enter(Purpose.OVERHEAD)
+        for listener in self.listeners:
+            listener(trial)
+
+
+def _kind_of(error: BaseException) -> FailureKind:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return FailureKind.OUT_OF_MEMORY
+    return FailureKind.WORKER_LOST if isinstance(error, ChildProcessError) else FailureKind.ERROR

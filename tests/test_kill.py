@@ -31,9 +31,9 @@ def train(config):
 
 folder, how = sys.argv[1:]
 if how == "new":
-    searcher = ecoml.Searcher(space, train, budget_j=BUDGET, strategy="random", directory=folder, progress=False)
+    searcher = ecoml.Searcher(space, train, budget_j=BUDGET, strategy="random", directory=folder)
 else:
-    searcher = ecoml.Searcher.resume(folder, train, progress=False)
+    searcher = ecoml.Searcher.resume(folder, train)
 searcher.run()
 """
 KILLS = 10

@@ -12,11 +12,12 @@ from fake_meter import FakeMeter
 import ecoml
 from ecoml.energy import Provenance
 from ecoml.errors import MeterError
+from ecoml.ledger import metered as account_module
 from ecoml.meter import open_meter
 from ecoml.meter.idle import Idle
 from ecoml.report.page.page import write_report
+from ecoml.report.terminal.progress import show
 from ecoml.report.terminal.summary import print_result
-from ecoml.ledger import metered as account_module
 from ecoml.run.snapshot import read_trace
 from ecoml.testing.hosts import SimulatedHost
 
@@ -170,7 +171,7 @@ def denied(host, monkeypatch):
 def test_without_permission_the_search_says_so_and_goes_on(space, quick, tmp_path, monkeypatch, capsys):
     host = SimulatedHost(tmp_path / "host")
     host.add_package(power_w=50.0, dram_w=5.0)
-    quick["progress"] = True
+    quick["show"] = show
     with denied(host, monkeypatch) as meter:
         result = ecoml.Searcher(space, lambda config: 0.5, budget_j=1e5, meter=meter, max_trials=2, **quick).run()
     assert result.energy.provenance is Provenance.ESTIMATED

@@ -88,9 +88,7 @@ def test_two_workers_train_at_once_within_one_search(on_two, tmp_path, monkeypat
     monkeypatch.setattr("ecoml.meter.counters.ordinals.nvml_indices", tuple)
     together: list[int] = []
     space = ecoml.Space({"learning_rate": ecoml.Float(0.01, 0.1, log=True), "width": 8, "depth": 1, "epochs": 4})
-    searcher = ecoml.Searcher(
-        space, on_two, budget_j=1e9, max_trials=5, strategy="mo-asha", directory=tmp_path / "run", progress=False
-    )
+    searcher = ecoml.Searcher(space, on_two, budget_j=1e9, max_trials=5, strategy="mo-asha", directory=tmp_path / "run")
     with searcher:
         search = searcher._open()
         search.listeners.append(lambda _: host.advance(0.05))

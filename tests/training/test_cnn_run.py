@@ -100,7 +100,7 @@ def test_the_host_imports_no_torch_to_train(tmp_path):
 
     code = (
         "import sys, ecoml; searcher = ecoml.Searcher(ecoml.Space({'width': ecoml.Int(2, 4), 'epochs': 1}),"
-        " ecoml.CnnTraining('digits'), budget_j=500, strategy='random', max_trials=1, progress=False,"
+        " ecoml.CnnTraining('digits'), budget_j=500, strategy='random', max_trials=1,"
         f" directory={str(tmp_path / 'r')!r}); searcher.run(); print('torch' in sys.modules)"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split()[-1] == "False"

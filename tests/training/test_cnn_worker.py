@@ -147,7 +147,7 @@ def test_killed_from_outside_in_the_middle_of_a_trial_the_search_goes_on(tmp_pat
 
     space = ecoml.Space({"width": 8, "epochs": ecoml.Int(1, 40)})
     searcher = ecoml.Searcher(
-        space, CnnTraining(threads=1), budget_j=1e5, strategy=Killer(space, 0), directory=tmp_path / "r", progress=False
+        space, CnnTraining(threads=1), budget_j=1e5, strategy=Killer(space, 0), directory=tmp_path / "r"
     )
     result = searcher.run()
     states = [trial.state.value for trial in result.trials]
@@ -166,7 +166,6 @@ def test_a_search_with_faults_comes_to_its_end(tmp_path):
         budget_j=1e5,
         strategy="grid",
         directory=tmp_path / "r",
-        progress=False,
     )
     result = searcher.run()
     ends = {trial.config["fault"]: trial.state.value for trial in result.trials}

@@ -17,6 +17,7 @@ from ecoml.format.ends import (
     describe_warm_start,
 )
 from ecoml.format.figures import (
+    capitalised,
     duration,
     energy_unit,
     estimate_interval,
@@ -32,10 +33,12 @@ from ecoml.format.figures import (
     percent,
     plural,
     plural_of,
+    score_title,
 )
 
 __all__ = [
     "MEANING",
+    "capitalised",
     "describe_course",
     "describe_ending",
     "describe_footprint",
@@ -61,4 +64,5 @@ __all__ = [
     "percent",
     "plural",
     "plural_of",
+    "score_title",
 ]

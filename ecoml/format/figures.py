@@ -79,6 +79,11 @@ def named_score(metric: Metric, score: float | None) -> str:
     return f"{shown} {metric.name}" if metric.is_share else f"{metric.name} {shown}"
 
 
+def score_title(metric: Metric) -> str:
+    """The score's name for a heading or an axis: `Validation accuracy`, `Validation loss (lower is better)`."""
+    return f"{capitalised(metric.name)}{' (lower is better)' if metric.minimize else ''}"
+
+
 def format_gain(metric: Metric, gain: float) -> str:
     """A difference between two scores: `0.4 percentage points`, `0.012`."""
     if not metric.is_share:
@@ -95,6 +100,11 @@ def plural(count: int, noun: str) -> str:
 def plural_of(noun: str) -> str:
     """`epochs`, `searches`, `batches`, `processes`."""
     return f"{noun}{'es' if noun.endswith(('ch', 's', 'x')) else 's'}"
+
+
+def capitalised(words: str) -> str:
+    """The first letter large, and the others as they are: `Macro F1`."""
+    return f"{words[:1].upper()}{words[1:]}"
 
 
 def duration(seconds: float) -> str:

@@ -203,3 +203,8 @@ class EnergyByDomain:
 def reported(energy_j: float, uncertainty_j: float = 0.0) -> EnergyByDomain:
     """Energy that the caller's training function brought along."""
     return EnergyByDomain({"reported": Energy(energy_j, uncertainty_j, Provenance.REPORTED)})
+
+
+def co2e_g(energy_j: float, g_per_kwh: float) -> float:
+    """Grams of CO2e that so much energy stands for on a grid of that intensity."""
+    return energy_j / J_PER_KWH * g_per_kwh

@@ -147,8 +147,9 @@ def _run(searcher: Searcher, as_json: bool, grid_intensity: float | None) -> Non
 
 
 def _show(result: Result, as_json: bool, page: Path | None, grid_intensity: float | None) -> None:
+    from ecoml.energy import co2e_g
+    from ecoml.format import describe_footprint
     from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
-    from ecoml.report.page.footprint import co2e_g, footprint_sentence
 
     energy = result.energy
     tradeoff = tradeoff_of(result)
@@ -163,4 +164,4 @@ def _show(result: Result, as_json: bool, page: Path | None, grid_intensity: floa
 
     print_result(result, page, () if tradeoff is None else tuple(advice(tradeoff)))
     if grid_intensity is not None:
-        print(f"Outside: {footprint_sentence(energy.total_j, energy.provenance, grid_intensity)}")
+        print(f"Carbon footprint: {describe_footprint(energy.total, grid_intensity)}")

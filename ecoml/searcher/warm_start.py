@@ -115,13 +115,6 @@ class WarmStart:
         return cls(kept["run"], kept["problem"], tuple(_trial(t, metric) for t in kept["trials"]), kept["left_out"])
 
 
-def about_warm_start(settings: Mapping[str, Any], strategy: str) -> str:
-    """What a search starts from, in a sentence; `settings` as in `run.toml`."""
-    left_out = f" ({settings['left_out']} more lie outside this space)" if settings["left_out"] else ""
-    use = "" if settings["learnt"] else f"; the strategy {strategy} learns nothing from them"
-    return f"warm start from {settings['trials']} trials of {settings['run']} on {settings['problem']}{left_out}{use}"
-
-
 def _trial_dict(trial: Trial) -> dict[str, Any]:
     """A trial that has ended, as JSON values; its energies are cumulative."""
     return {

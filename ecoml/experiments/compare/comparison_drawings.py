@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ecoml.energy import format_energy
 from ecoml.experiments.compare.comparison import Comparison
 from ecoml.experiments.compare.comparison_tables import ratio_words
 from ecoml.experiments.compare.standings import ProblemComparison, Standing
+from ecoml.format import format_energy, percent
 from ecoml.report.charts.curves import Reached, held, median_band, reached
 from ecoml.report.charts.records import thin
-from ecoml.report.page.document import percent
 from ecoml.report.statistics import best_so_far
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def reached_drawing(comparison: Comparison, problem: ProblemComparison, style: S
         _colours(comparison, [standing.strategy for standing in problem.standings]),
         horizon_j=problem.horizon_j,
         source=problem.provenance.value,
-        title=f"Seeds that reached {percent(problem.target)}",
+        title=f"Seeds that reached {percent(problem.target, 1)}",
         style=style,
     )
 

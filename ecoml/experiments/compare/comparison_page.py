@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ecoml.energy import format_energy
+from ecoml.energy import Energy
 from ecoml.experiments.compare.comparison import Comparison
 from ecoml.experiments.compare.comparison_drawings import (
     hypervolume_drawing,
@@ -24,9 +24,9 @@ from ecoml.experiments.compare.comparison_tables import (
     sweep_table,
 )
 from ecoml.experiments.compare.standings import ProblemComparison
-from ecoml.report.page.document import Html, chart, document, element, join, percent, section, table
+from ecoml.format import describe_footprint, format_energy, percent
+from ecoml.report.page.document import Html, chart, document, element, join, section, table
 from ecoml.report.page.energy_section import provenance_notes
-from ecoml.report.page.footprint import footprint_sentence
 from ecoml.report.statistics import ENOUGH_SEEDS
 
 
@@ -85,9 +85,9 @@ def _headline(comparison: Comparison) -> str:
 def _problem_headline(problem: ProblemComparison) -> str:
     best = min(problem.standings, key=lambda standing: (standing.energy_j, standing.at_least_j))
     if math.isinf(best.energy_j):
-        return f"No strategy reaches {percent(problem.target)} with its median seed."
+        return f"No strategy reaches {percent(problem.target, 1)} with its median seed."
     told = (
-        f"{best.strategy} reaches {percent(problem.target)} for {format_energy(best.energy_j)},"
+        f"{best.strategy} reaches {percent(problem.target, 1)} for {format_energy(best.energy_j)},"
         f" {problem.provenance}: the least of {len(problem.standings)}"
     )
     reference = problem.standings[0]
@@ -186,7 +186,7 @@ def _outside(comparison: Comparison, grid_intensity: float | None) -> str:
     searches = [search for problem in comparison.problems for search in problem.searches]
     spent_j = math.fsum(search.spent_j for search in searches)
     source = max((search.provenance for search in searches), key=lambda provenance: provenance.rank)
-    return f"{len(searches)} searches: {footprint_sentence(spent_j, source, grid_intensity)}"
+    return f"{len(searches)} searches: {describe_footprint(Energy(spent_j, 0.0, source), grid_intensity)}"
 
 
 def _explanations() -> Sequence[Html]:

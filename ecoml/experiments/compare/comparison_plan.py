@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ecoml.energy import format_energy, format_kwh
 from ecoml.errors import RunFolderError, UsageError
 from ecoml.experiments.compare.task import Task
-from ecoml.report.terminal.goal import limits_in_words
+from ecoml.format import describe_limits, format_energy, format_kwh
+from ecoml.limits import Limits
+from ecoml.metric import ACCURACY
 from ecoml.space import Space
 
 PLAN_FILE = "compare.toml"
@@ -96,7 +97,7 @@ class ComparisonPlan:
             f"{len(self.strategies)} strategies ({', '.join(self.strategies)}) × {self.seeds}"
             f" {'seed' if self.seeds == 1 else 'seeds'} on {problem}: {count} searches of"
             f" {format_energy(self.budget_j)} each, at most {all_j} in all{before}"
-            + "".join(f". {line}" for line in limits_in_words(self.limits))
+            + "".join(f". {line}" for line in describe_limits(Limits.of(self.limits), ACCURACY))
         )
 
     def to_dict(self) -> dict[str, Any]:

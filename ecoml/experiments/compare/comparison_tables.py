@@ -6,12 +6,11 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ecoml.energy import format_energy
 from ecoml.experiments.compare.comparison import Comparison
 from ecoml.experiments.compare.comparison_notes import p_text
 from ecoml.experiments.compare.significance import SIGNIFICANT
 from ecoml.experiments.compare.standings import SHARES_OF_BUDGET, ProblemComparison, Standing
-from ecoml.report.page.document import percent
+from ecoml.format import format_energy, percent
 from ecoml.report.statistics import Ratio
 
 NOTHING = "–"
@@ -56,10 +55,10 @@ def quality_table(problems: Sequence[ProblemComparison]) -> TextTable:
                     problem.name,
                     standing.strategy,
                     str(len(standing.seeds)),
-                    percent(quality.best),
+                    percent(quality.best, 1),
                     *volumes,
                     NOTHING if interval is None else f"{interval[0]:.3f} – {interval[1]:.3f}",
-                    NOTHING if quality.optimiser_share is None else percent(quality.optimiser_share),
+                    NOTHING if quality.optimiser_share is None else percent(quality.optimiser_share, 1),
                 )
             )
     caption = (

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from ecoml.energy import format_energy
 from ecoml.experiments.compare.comparison_notes import p_text
 from ecoml.experiments.compare.comparison_tables import NOTHING, TextTable
 from ecoml.experiments.compare.significance import SIGNIFICANT
 from ecoml.experiments.effects.effects import Change, Effects, RankTest
-from ecoml.report.page.document import percent
+from ecoml.format import format_energy, percent
 
 
 def factors_table(effects: Effects) -> TextTable:
@@ -51,7 +50,7 @@ def cells_table(effects: Effects) -> TextTable:
             str(cell.n),
             format_energy(cell.energy_j),
             _share(cell.energy_cv),
-            percent(cell.score),
+            percent(cell.score, 1),
             _share(cell.score_cv),
             NOTHING if cell.shapiro_p is None else p_text(cell.shapiro_p),
         )
@@ -77,8 +76,8 @@ def effects_sentences(effects: Effects) -> Iterator[str]:
     (low_j, low), (high_j, high) = effects.mean_at(factor, cheap), effects.mean_at(factor, dear)
     lost = 100 * (high - low)
     yield (
-        f"E+ ({factor.name} = {dear}) takes {format_energy(high_j)} a training at {percent(high)} mean accuracy, E−"
-        f" ({factor.name} = {cheap}) {format_energy(low_j)} at {percent(low)} ({effects.provenance}):"
+        f"E+ ({factor.name} = {dear}) takes {format_energy(high_j)} a training at {percent(high, 1)} mean accuracy, E−"
+        f" ({factor.name} = {cheap}) {format_energy(low_j)} at {percent(low, 1)} ({effects.provenance}):"
         f" {percent(1 - low_j / high_j, 0)} less energy, and {abs(lost):.2f} points"
         f" {'less' if lost >= 0 else 'more'} accuracy."
     )
@@ -141,7 +140,7 @@ def _signed(share: float) -> str:
 
 
 def _share(value: float) -> str:
-    return percent(value) if math.isfinite(value) else NOTHING
+    return percent(value, 1) if math.isfinite(value) else NOTHING
 
 
 def _cell(levels: tuple[Any, ...]) -> str:

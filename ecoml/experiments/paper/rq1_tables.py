@@ -5,12 +5,11 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
-from ecoml.energy import format_energy
 from ecoml.experiments.compare.comparison_tables import NOTHING, TextTable
 from ecoml.experiments.paper.figures import TABLE_III
 from ecoml.experiments.paper.rounds import TOLERANCE
 from ecoml.experiments.paper.rq1_result import Rq1
-from ecoml.report.page.document import percent
+from ecoml.format import format_energy, percent
 
 
 def table_iii(result: Rq1) -> TextTable:
@@ -23,8 +22,8 @@ def table_iii(result: Rq1) -> TextTable:
                 row["network"],
                 str(row["parameters"]),
                 row["strategy"],
-                NOTHING if published is None else f"{percent(published['accuracy'])} ({published['round']})",
-                f"{percent(row['accuracy'])} ({row['round']})",
+                NOTHING if published is None else f"{percent(published['accuracy'], 1)} ({published['round']})",
+                f"{percent(row['accuracy'], 1)} ({row['round']})",
                 str(row["plateau_round"]),
                 format_energy(row["plateau_j"]),
                 format_energy(row["spent_j"]),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ecoml.energy import format_energy
 from ecoml.errors import UsageError
 from ecoml.experiments.compare.comparison_tables import NOTHING, TextTable
 from ecoml.experiments.effects.effects import Effects
 from ecoml.experiments.effects.effects_run import run_factorial
 from ecoml.experiments.paper.figures import RQ2
 from ecoml.experiments.paper.study import Study
+from ecoml.format import format_energy
 
 FACTORS = ("linear", "conv", "relu")
 LEAST_SIDE = 16

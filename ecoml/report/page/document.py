@@ -1,133 +1,89 @@
-"""The self-contained HTML document: shell, style, tables and charts. Text is escaped unless it is `Html` already.
+"""Pages: self-contained HTML from Jinja2 templates, which escape whatever they are given.
 
-The document's content security policy forbids every request, so it stays complete on its own wherever it is opened.
+A page is a template that extends ours, in a folder of its own room:
+
+    {% extends "base.html.j2" %}
+    {% import "macros.html.j2" as m %}
+    {% block main %}
+    <header><h1>{{ headline }}</h1></header>
+    {% call m.section("energy", "Energy to target") %}{{ m.chart(drawn) }}{{ m.table(figures) }}{% endcall %}
+    {% endblock %}
+
+    render(Path(__file__).with_name("templates") / "comparison.html.j2", title=…, headline=…, drawn=Chart(…), …)
+
+The macros are `section`, `text`, `table`, `facts`, `paragraphs`, `warning`, `sources` and `chart`. Python computes
+values: plain text, `Cell`, `Table` and `Chart`; markup stands in templates alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from ecoml.report.charts.figures import chart_json, chart_library, script_json
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from ecoml.format import MEANING, capitalised
+from ecoml.report.charts.figures import chart_library
 
 if TYPE_CHECKING:
     from ecoml.report.charts.drawing import Drawing
 
-_STYLE = Path(__file__).with_name("style.css")
-_SCRIPT = Path(__file__).with_name("page.js")
-
-_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:;"
-    " base-uri 'none'; form-action 'none'"
-)
+TEMPLATES = Path(__file__).with_name("templates")
 
 
-class Html(str):
-    """Markup, as opposed to text that still has to be escaped."""
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of a table that is more than its text.
 
-    __slots__ = ()
+    Attributes:
+        shown: Its text; None for a dash.
+        value: The number it stands for, where the table sorts; None: below all numbers.
+        css: Classes of the text.
+        id: Where an address within the page leads.
+        share: Length of a bar before it, in [0, 1].
+    """
 
-
-class Sortable(NamedTuple):
-    """A figure in a table that sorts: what is shown, and the number it stands for (None: below all numbers)."""
-
-    shown: str | Html | None
-    value: float | None
-
-
-Cell = str | Html | Sortable | None
-
-
-def text(value: Cell) -> Html:
-    """Markup of a value: text is escaped, nothing is a dash."""
-    if isinstance(value, Sortable):
-        return text(value.shown)
-    if isinstance(value, Html):
-        return value
-    return Html(escape(value)) if value else Html('<span class="none">–</span>')
+    shown: str | None
+    value: float | None = None
+    css: str = ""
+    id: str = ""
+    share: float | None = None
 
 
-def join(parts: Iterable[Cell], separator: str = "\n") -> Html:
-    """Parts one after the other; empty ones are left out."""
-    return Html(separator.join(text(part) for part in parts if part))
+Row = Sequence[str | Cell | None]
+"""Of a table; None is a dash."""
 
 
-def element(tag: str, content: Cell, css: str = "") -> Html:
-    """`<tag class="css">content</tag>`."""
-    attributes = f' class="{escape(css)}"' if css else ""
-    return Html(f"<{tag}{attributes}>{text(content)}</{tag}>")
-
-
-def section(identifier: str, title: str, *content: Cell) -> Html:
-    """A part of the document under a heading of the second order."""
-    heading = Html(f'<h2 id="{identifier}-title">{escape(title)}</h2>')
-
-    body = join([heading, *content])
-    return Html(f'<section id="{identifier}" aria-labelledby="{identifier}-title">\n{body}\n</section>')
-
-
-def table(
-    header: Sequence[str],
-    rows: Iterable[Sequence[Cell]],
-    *,
-    caption: str,
-    numeric: Iterable[int] = (),
-    names: int = 1,
-    sortable: bool = False,
-) -> Html:
+@dataclass(frozen=True, slots=True)
+class Table:
     """A table whose first columns name the rows.
 
-    Args:
+    Attributes:
+        caption: What it shows.
         header: One title a column.
         rows: As many cells each.
-        caption: What the table shows.
         numeric: Indices of the columns that hold figures.
         names: How many columns name the rows.
-        sortable: Whether the reader can sort it by any column: by `Sortable.value`, or as text.
+        sortable: Whether the reader can sort it by any column: by `Cell.value`, or as text.
     """
-    right = set(numeric)
 
-    def css(column: int) -> str:
-        return ' class="figure"' if column in right else ""
-
-    def cell(column: int, value: Cell) -> str:
-        key = f' data-value="{value.value!r}"' if isinstance(value, Sortable) and value.value is not None else ""
-        tag, scope = ("th", ' scope="row"') if column < names else ("td", "")
-        return f"<{tag}{scope}{css(column)}{key}>{text(value)}</{tag}>"
-
-    head = "".join(f'<th scope="col"{css(column)}>{escape(title)}</th>' for column, title in enumerate(header))
-    body = "\n".join(
-        "<tr>" + "".join(cell(column, value) for column, value in enumerate(row)) + "</tr>" for row in rows
-    )
-    return Html(
-        f'<p class="caption" aria-hidden="true">{escape(caption)}</p>\n'  # the table may be scrolled, this may not
-        f'<div class="scroll" role="region" aria-label="{escape(caption)}" tabindex="0">'
-        f'<table{" data-sortable" if sortable else ""}>\n<caption class="spoken">{escape(caption)}</caption>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
-    )
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Row]
+    numeric: Collection[int] = ()
+    names: int = 1
+    sortable: bool = False
 
 
-def facts(pairs: Iterable[tuple[str, Cell]], *, dense: bool = False) -> Html:
-    """Names and values, as a description list; in columns if they are short."""
-    items = "\n".join(f"<div><dt>{escape(name)}</dt><dd>{text(value)}</dd></div>" for name, value in pairs)
-    return Html(f'<dl class="facts{" dense" if dense else ""}">\n{items}\n</dl>')
-
-
-def chart(
-    identifier: str,
-    drawing: Drawing,
-    *,
-    label: str,
-    caption: Cell,
-    figures: Html | None = None,
-    walk: Sequence[Mapping[str, object]] = (),
-    tips: Mapping[str, str] | None = None,
-) -> Html:
+@dataclass(frozen=True, slots=True)
+class Chart:
     """An interactive chart.
 
-    Args:
+    Attributes:
         identifier: Unique in the document.
         drawing: The chart.
         label: What it shows, for who cannot see it.
@@ -137,43 +93,36 @@ def chart(
             click on any point chooses that one.
         tips: What is told of a chosen point: field → title.
     """
-    table = f"<details><summary>The figures of this chart</summary>{figures}</details>" if figures else ""
-    picker = _picker(identifier, walk, tips or {}) if walk else ""
-    return Html(
-        f'<figure><div class="chart" id="{identifier}-chart" role="img" aria-label="{escape(label)}"></div>'
-        f"{picker}<figcaption>{text(caption)}</figcaption>{table}"
-        f'<script type="application/json" data-chart="{identifier}-chart">{chart_json(drawing)}</script></figure>'
+
+    identifier: str
+    drawing: Drawing
+    label: str
+    caption: str
+    figures: Table | None = None
+    walk: Sequence[Mapping[str, object]] = ()
+    tips: Mapping[str, str] = field(default_factory=dict)
+
+
+def render(template: Path, **context: Any) -> str:
+    """The page that a template makes of its context, `title` among it."""
+    return _environment(template.parent).get_template(template.name).render(**context)
+
+
+@cache
+def _environment(folder: Path) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader([folder, TEMPLATES]),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
     )
-
-
-def _picker(identifier: str, walk: Sequence[Mapping[str, object]], tips: Mapping[str, str]) -> str:
-    """Buttons that go from point to point, and a place that tells of the chosen one, aloud too."""
-    content = script_json({"points": list(walk), "tips": dict(tips)})
-    return (
-        f'<div class="picker" data-picks="{identifier}-chart" role="group" aria-label="Points of the chart, one by one"'
-        f' hidden><button type="button" data-step="-1" aria-label="Previous point">←</button>'
-        f'<button type="button" data-step="1" aria-label="Next point">→</button>'
-        f'<div class="picked" role="status" aria-live="polite">Click a point, or go through them with the arrows.</div>'
-        f'<script type="application/json">{content}</script></div>'
-    )
-
-
-def percent(share: float, decimals: int = 1) -> str:
-    """A share for a reader: `97.8 %`."""
-    return f"{100 * share:.{decimals}f} %"
-
-
-def document(title: str, body: Html) -> str:
-    """The whole file. The chart library is in it once, and only if there is a chart."""
-    library = f"<script>{chart_library()}</script>\n" if "data-chart=" in body else ""
-    scripts = f"{library}<script>{_SCRIPT.read_text(encoding='utf-8')}</script>\n"
-    style = _STYLE.read_text(encoding="utf-8")
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n"
-        '<noscript><p class="note">The charts need JavaScript; their figures are in the tables too.</p></noscript>\n'
-        f"{scripts}</body>\n</html>\n"
-    )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    environment.filters["capitalised"] = capitalised
+    environment.globals |= {
+        "chart_library": lambda: Markup(chart_library()),  # noqa: S704 - files of ours and of vega
+        "meaning": MEANING,
+        "script": lambda: Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),  # noqa: S704
+        "style": lambda: Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704
+    }
+    return environment

@@ -1,102 +1,17 @@
-"""The one speaker: every number, unit and sentence that people read, in terminal, page and error alike.
-
-Nothing here is read back: code compares the values of `ecoml.endings`, `ecoml.energy` and `ecoml.metric`.
-"""
+"""Why trials and searches are over, how a trial went, and what a search was asked for."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
-from ecoml.energy import J_PER_KWH, Energy, Provenance
+from ecoml.format.figures import format_energy, format_gain, named_score, plural
 from ecoml.metric import Metric
 
-MEANING = {
-    Provenance.MEASURED: "read from hardware counters",
-    Provenance.SAMPLED: "integrated from power readings",
-    Provenance.ATTRIBUTED: "a share of what a counter measured over a longer time",
-    Provenance.REPORTED: "brought by the training itself",
-    Provenance.ESTIMATED: "no energy counter was readable: CPU seconds × stated constants, to within a factor of two",
-    Provenance.MISSING: "not metered",
-}
-"""What a provenance says about a figure."""
-
-
-def format_energy(energy_j: float) -> str:
-    """Joules, three significant digits: `0.42 J`, `812 J`, `4.31 kJ`, `1.20 MJ`; small ones as `1.2e-06 J`."""
-    if not math.isfinite(energy_j):
-        return f"{energy_j} J"
-    for scale, unit in ((1e6, "MJ"), (1e3, "kJ")):
-        if abs(energy_j) >= 0.9995 * scale:
-            return f"{_three_digits(energy_j / scale)} {unit}"
-    return f"{_three_digits(energy_j)} J"
-
-
-def format_figure(energy: Energy) -> str:
-    """Joules with their half-width; an estimate's interval is the same factor everywhere, and is told once."""
-    if energy.uncertainty_j <= 0 or energy.provenance is Provenance.ESTIMATED:
-        return format_energy(energy.energy_j)
-    return f"{format_energy(energy.energy_j)} ± {format_energy(energy.uncertainty_j)}"
-
-
-def format_interval(energy: Energy) -> str:
-    """What is known of the true figure: `± 3.1 J`, or for an estimate `between … and …`."""
-    if energy.provenance is Provenance.REPORTED and not energy.uncertainty_j:
-        return "as reported"
-    if energy.provenance is Provenance.ESTIMATED:
-        low_j, high_j = estimate_interval(energy)
-        return f"between {format_energy(low_j)} and {format_energy(high_j)}"
-    return f"± {format_energy(energy.uncertainty_j)}"
-
-
-def format_kwh(energy_j: float) -> str:
-    """Joules as kWh, three significant digits."""
-    return f"{energy_j / J_PER_KWH:.3g} kWh"
-
-
-def percent(share: float | None, decimals: int = 2) -> str:
-    """A share: `97.81 %`, `–` if there is none."""
-    return "–" if share is None else f"{100 * share:.{decimals}f} %"
-
-
-def format_score(metric: Metric, score: float | None) -> str:
-    """A score: `97.81 %` for a share, else four significant digits; `–` if there is none."""
-    if score is None or metric.is_share:
-        return percent(score)
-    return f"{score:.4g}"
-
-
-def format_gain(metric: Metric, gain: float) -> str:
-    """A difference between two scores: `0.4 percentage points`, `0.012`."""
-    return f"{100 * gain:.2g} percentage points" if metric.is_share else f"{gain:.3g}"
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 epoch`, `3 epochs`, `4 searches`."""
-    return f"{count} {noun if count == 1 else plural_of(noun)}"
-
-
-def plural_of(noun: str) -> str:
-    """`epochs`, `searches`, `batches`."""
-    return f"{noun}{'es' if noun.endswith(('ch', 's', 'x')) else 's'}"
-
-
-def duration(seconds: float) -> str:
-    """`40 s`, `12 min`, `3.5 h`, `4.2 days`."""
-    for scale, unit in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 2 * scale:
-            amount = seconds / scale
-            return f"{amount:.0f} {unit}" if amount >= 10 or unit == "min" else f"{amount:.1f} {unit}"
-    return f"{seconds:.0f} s"
-
-
-def format_config(config: Mapping[str, Any]) -> str:
-    """A configuration in one line."""
-    return "  ".join(
-        f"{name}={f'{value:.4g}' if isinstance(value, float) else value}" for name, value in config.items()
-    )
+if TYPE_CHECKING:
+    from ecoml.limits import Limits
+    from ecoml.trial import Trial
 
 
 def describe_trial_end(end: TrialEnd, metric: Metric) -> str:
@@ -161,7 +76,7 @@ def _search_end(end: SearchEnd, metric: Metric) -> str:
         case StopReason.BUDGET_SPENT:
             return "the energy budget is spent"
         case StopReason.TARGET_REACHED:
-            return f"the target was reached: {metric.name} {format_score(metric, told['target'])}"
+            return f"the target was reached: {named_score(metric, told['target'])}"
         case StopReason.MAX_TRIALS:
             return f"{plural(told['trials'], 'trial')} were made"
         case StopReason.EXHAUSTED:
@@ -185,10 +100,59 @@ def _search_end(end: SearchEnd, metric: Metric) -> str:
             return "the strategy ended it"
 
 
-def estimate_interval(energy: Energy) -> tuple[float, float]:
-    """Joules that an estimate may be in truth: as much below as above on a scale of ratios."""
-    high_j = energy.energy_j + energy.uncertainty_j
-    return (energy.energy_j**2 / high_j if high_j else 0.0), high_j
+def describe_ending(trial: Trial, metric: Metric) -> str:
+    """How a trial ended, or its state: `finished`, `stopped: the budget ended`, `failed: out of memory`."""
+    end = trial.end
+    if end is None:
+        return "stopped by the strategy" if trial.state == "stopped" else trial.state.value
+    match end.reason:
+        case EndReason.FINISHED:
+            return trial.state.value
+        case FailureKind():
+            return f"failed: {describe_trial_end(end, metric)}"
+        case EndReason.SEARCH_ENDED:
+            return "suspended, and not taken up again"
+        case EndReason.TOOK_TOO_MUCH:
+            return "stopped: it took more than a training may take"
+        case EndReason.NEXT_STEP_TOO_MUCH:
+            return "stopped: a further step would exceed what a training may take"
+        case _:
+            return f"stopped: {describe_trial_end(end, metric)}"
+
+
+def describe_course(trial: Trial, times: int, metric: Metric) -> str:
+    """How a trial went that was trained so many times with others in between: `resumed twice, finished`."""
+    if times < 2:
+        return describe_ending(trial, metric)
+    often = {2: "once", 3: "twice"}.get(times, f"{times - 1} times")
+    left = trial.end is not None and trial.end.reason is EndReason.SEARCH_ENDED
+    return f"resumed {often}, {'then left' if left else describe_ending(trial, metric)}"
+
+
+def describe_limits(limits: Limits, metric: Metric) -> Iterator[str]:
+    """What a search was asked for beyond the best for its budget: a sentence for each kind, without its full stop."""
+    if limits.target is not None:
+        yield f"Target: {named_score(metric, limits.target)}, where the search ends"
+    most = [] if limits.max_trials is None else [plural(limits.max_trials, "trial")]
+    most += [] if limits.max_parameters is None else [f"{limits.max_parameters:,} parameters a network"]
+    most_j = limits.max_energy_per_training_j
+    most += [] if most_j is None else [f"{format_energy(most_j)} a training"]
+    if most:
+        yield f"Limits: at most {', '.join(most[:-1])}{' and ' if most[:-1] else ''}{most[-1]}"
+    if limits.require_measured:
+        yield "Told to refuse energy that is only estimated"
+    if limits.spend_all:
+        yield "Told to spend all of the budget, however little is to be gained"
+
+
+def describe_warm_start(settings: Mapping[str, Any], strategy: str) -> str:
+    """What a search starts from, in a sentence without its full stop; `settings` as in `run.toml`."""
+    left_out = f" ({settings['left_out']} more lie outside this space)" if settings["left_out"] else ""
+    use = "" if settings["learnt"] else f"; the strategy {strategy} learns nothing from them"
+    return (
+        f"Warm start from {plural(settings['trials'], 'trial')} of {settings['run']} on {settings['problem']}{left_out}"
+        f"{use}; its energy ({settings['provenance']}) is not charged again"
+    )
 
 
 def _range_of(metric: Metric) -> str:
@@ -201,10 +165,3 @@ def _range_of(metric: Metric) -> str:
     low = "−∞" if metric.low is None else f"{metric.low:g}"
     high = "∞" if metric.high is None else f"{metric.high:g}"
     return f"it must be finite, in [{low}, {high}]; say otherwise with ecoml.Metric(…, low=, high=)"
-
-
-def _three_digits(value: float) -> str:
-    if 0 < abs(value) < 0.005:
-        return f"{value:.2g}"
-    decimals = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
-    return f"{value:.{decimals}f}"

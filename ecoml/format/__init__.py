@@ -1,0 +1,68 @@
+"""The one speaker: every number, unit and sentence that people read, in terminal, page and error alike.
+
+    figures   numbers with their units: joules, watts, scores, shares, durations, plurals
+    ends      why trials and searches are over, how a trial went, what a search was asked for
+    account   what an energy account means: sources, sharing, gaps, carbon footprint
+
+Nothing here is read back: code compares the values of `ecoml.endings`, `ecoml.energy` and `ecoml.metric`.
+"""
+
+from ecoml.format.account import MEANING, describe_footprint, describe_sharing, fold_gaps, format_co2e
+from ecoml.format.ends import (
+    describe_course,
+    describe_ending,
+    describe_limits,
+    describe_search_end,
+    describe_trial_end,
+    describe_warm_start,
+)
+from ecoml.format.figures import (
+    capitalised,
+    duration,
+    energy_unit,
+    estimate_interval,
+    format_config,
+    format_energy,
+    format_figure,
+    format_gain,
+    format_interval,
+    format_kwh,
+    format_power,
+    format_score,
+    named_score,
+    percent,
+    plural,
+    plural_of,
+    score_title,
+)
+
+__all__ = [
+    "MEANING",
+    "capitalised",
+    "describe_course",
+    "describe_ending",
+    "describe_footprint",
+    "describe_limits",
+    "describe_search_end",
+    "describe_sharing",
+    "describe_trial_end",
+    "describe_warm_start",
+    "duration",
+    "energy_unit",
+    "estimate_interval",
+    "fold_gaps",
+    "format_co2e",
+    "format_config",
+    "format_energy",
+    "format_figure",
+    "format_gain",
+    "format_interval",
+    "format_kwh",
+    "format_power",
+    "format_score",
+    "named_score",
+    "percent",
+    "plural",
+    "plural_of",
+    "score_title",
+]

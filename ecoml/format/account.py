@@ -1,0 +1,78 @@
+"""What an energy account means to people: sources, sharing, gaps, carbon footprint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ecoml.energy import Energy, Provenance, co2e_g
+from ecoml.format.figures import duration, format_kwh, plural
+
+if TYPE_CHECKING:
+    from ecoml.run.snapshot import SharedUse
+
+MEANING = {
+    Provenance.MEASURED: "read from hardware counters",
+    Provenance.SAMPLED: "integrated from power readings; what happened between two of them went unseen",
+    Provenance.ATTRIBUTED: "a share of what a counter measured over a longer time",
+    Provenance.REPORTED: "brought by the training itself; ecoml metered none of it",
+    Provenance.ESTIMATED: "no energy counter was readable: CPU seconds × stated constants, to within a factor of two",
+    Provenance.MISSING: "not metered",
+}
+"""What a provenance says about a figure."""
+
+_NUMBER = re.compile(r"(?<![\w:.])\d+(?:[./]\d+)*(?!\w)")
+"""A number on its own, and not that of a device such as gpu:0."""
+
+
+def describe_sharing(shared: Iterable[SharedUse]) -> list[str]:
+    """Who else used what is metered: a sentence for each domain, without its full stop."""
+    by_domain: dict[str, list[SharedUse]] = {}
+    for use in shared:
+        by_domain.setdefault(use.domain, []).append(use)
+    told = []
+    for domain, uses in by_domain.items():
+        lasted = f"{'the longest ' if len(uses) > 1 else ''}for {duration(max(use.seconds for use in uses))}"
+        if domain == "host":
+            others = plural(len(uses), "other ecoml process")
+            told.append(
+                f"{others} metered this host too, {lasted}: each claims an equal part of what they share, and its"
+                " interval covers the rest"
+            )
+        else:
+            first = f"{uses[0].name or 'process'} {uses[0].pid}"
+            more = f" and {plural(len(uses) - 1, 'other process')}" if len(uses) > 1 else ""
+            told.append(
+                f"{domain} was also used by {first}{more}, {lasted}: their joules cannot be told apart from this"
+                " search's, and count as its own"
+            )
+    return told
+
+
+def fold_gaps(gaps: Iterable[str]) -> list[str]:
+    """Sentences of which those that differ in nothing but numbers are told once, with how many there were."""
+    alike: dict[str, list[str]] = {}
+    for gap in gaps:
+        alike.setdefault(_NUMBER.sub("#", gap), []).append(gap)
+    return [
+        same[0]
+        if len(same) == 1
+        else f"{same[0]} ({len(same)} times{', in other numbers' if len({*same}) > 1 else ''})"
+        for same in alike.values()
+    ]
+
+
+def format_co2e(grams: float) -> str:
+    """Grams of CO2e, three significant digits: `0.12 mg`, `3.40 g`, `1.20 kg`."""
+    unit, scale = ("kg", 1e-3) if grams >= 999.5 else ("g", 1.0) if grams >= 0.9995 else ("mg", 1e3)
+    scaled = grams * scale
+    return f"{scaled:.{0 if scaled >= 99.95 else 1 if scaled >= 9.995 else 2}f} {unit}"
+
+
+def describe_footprint(energy: Energy, g_per_kwh: float | None) -> str:
+    """kWh with their source, and CO2e if a grid intensity is given."""
+    told = f"{format_kwh(energy.energy_j)} ({energy.provenance})"
+    if g_per_kwh is None:
+        return f"{told}. No grid intensity was given, so nothing is said of CO2e."
+    return f"{told}, or {format_co2e(co2e_g(energy.energy_j, g_per_kwh))} CO2e at {g_per_kwh:g} g/kWh, as given."

@@ -72,6 +72,7 @@ class EnergyAccount:
         return {
             "total": self.total.to_dict(),
             "total_kwh": self.total_kwh,
+            "provenance": self.provenance.value,
             "budget_j": self.budget_j,
             "left_j": self.left_j,
             "overshoot_bound_j": self.overshoot_bound_j,

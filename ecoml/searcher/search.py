@@ -129,7 +129,8 @@ class Search:
         self._forecast.thinking_j = self.ledger.host_j - before_j
         match decision:
             case End(StopReason() as reason, details):
-                return SearchEnd(reason, {**details, **self.size.details})
+                source = {"provenance": self.ledger.provenance.value} if details else {}
+                return SearchEnd(reason, {**details, **source, **self.size.details})
             case End(message):
                 return SearchEnd(StopReason.STRATEGY, {"message": message, **self.size.details})
             case Start() if self._has_all_trials:
@@ -300,7 +301,8 @@ class Search:
             return None
         within = self._limits.allows_j(point.energy_j)
         reason = EndReason.NEXT_STEP_TOO_MUCH if within else EndReason.TOOK_TOO_MUCH
-        return TrialEnd(reason, {"energy_j": point.energy_j, "limit_j": self._limits.max_energy_per_training_j})
+        told = {"energy_j": point.energy_j, "provenance": point.energy.provenance.value}
+        return TrialEnd(reason, {**told, "limit_j": self._limits.max_energy_per_training_j})
 
     @property
     def _has_all_trials(self) -> bool:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from searcher.scripts import CONFIG, Script, asked, curve
 
 import ecoml
+from ecoml.endings import StopReason
 from ecoml.errors import UsageError
+from ecoml.format import describe_search_end, describe_trial_end
 from ecoml.report.page.page import write_report
 from ecoml.report.terminal.summary import print_result
 from ecoml.run.result import Result
@@ -46,7 +48,7 @@ def test_networks_that_are_too_large_are_never_started_and_resuming_changes_noth
     assert configs(resumed) == configs(whole)
     assert all(size(config) <= 200 for config in configs(whole))
     assert len(whole.trials) == 12
-    assert whole.settings["run"]["max_parameters"] == 200
+    assert whole.settings["limits"]["max_parameters"] == 200
 
 
 def test_a_finite_space_is_searched_as_far_as_it_is_small_enough(reported, capsys):
@@ -55,10 +57,10 @@ def test_a_finite_space_is_searched_as_far_as_it_is_small_enough(reported, capsy
         space, curve([0.5]), budget_j=1e4, max_parameters=30, parameters=size, **reported
     ).run()  # fmt: skip
     assert len(result.trials) == 6
-    assert "networks of more than 30 parameters were left out" in result.ended
+    assert "networks of more than 30 parameters were left out" in describe_search_end(result.ended, result.metric)
     print_result(result)
     assert "Limits: at most 30 parameters a network" in capsys.readouterr().out
-    assert result.to_dict()["goal"]["max_parameters"] == 30
+    assert result.to_dict()["limits"]["max_parameters"] == 30
 
 
 def test_a_limit_below_every_network_is_refused_with_the_smallest(space, reported, run_folder):
@@ -148,7 +150,7 @@ def test_no_training_goes_past_its_limit(space, reported, run_folder, capsys):
         (3, "stopped"),
         (1, "stopped"),
     ]
-    reasons = [trial.failure or "" for trial in result.trials]
+    reasons = [describe_trial_end(trial.end, result.metric) for trial in result.trials]
     assert reasons[0] == "a further step would exceed the 27.0 J that a training may take: it took 24.0 J (reported)"
     assert reasons[2] == "it took 50.0 J (reported), more than the 27.0 J that a training may take"
     assert [(trial.number, trial.step) for trial in result.front] == [(0, 1), (1, 1), (0, 2), (1, 2), (0, 3), (1, 3)]
@@ -163,7 +165,7 @@ def test_a_target_beyond_the_limit_is_not_reached(space, reported):
     result = ecoml.Searcher(
         space, train, budget_j=60, max_energy_per_training_j=15, target=0.8, **reported
     ).run()  # fmt: skip
-    assert "target" not in result.ended
+    assert result.ended.reason is StopReason.BUDGET_SPENT
     assert [trial.step for trial in result.trials] == [1] * 6
 
 
@@ -205,8 +207,12 @@ def test_metered_joules_are_limited_as_well(space, quick, meter):
     [
         ({"max_parameters": 0}, "max_parameters is 0"),
         ({"max_parameters": 1.5}, "whole number"),
-        ({"max_energy_per_training_j": 0.0}, "positive, finite"),
-        ({"max_energy_per_training_j": float("nan")}, "positive, finite"),
+        ({"max_energy_per_training_j": 0.0}, "positive"),
+        ({"max_energy_per_training_j": float("nan")}, "finite"),
+        ({"max_energy_per_training_j": "much"}, "finite"),
+        ({"max_trials": True}, "whole number"),
+        ({"target": 1.5}, "between 0 and 1"),
+        ({"max_trails": 3}, "did you mean max_trials"),
     ],
 )
 def test_limits_that_make_no_sense_are_refused(space, reported, run_folder, wish, said):
@@ -242,7 +248,7 @@ def test_the_strategy_hears_the_goal_before_anything_else_and_again_after_resumi
     ecoml.Searcher.resume(run_folder, curve([0.5]), strategy=listening[1], parameters=size).run()
     for strategy in listening:
         (goal,) = strategy.heard
-        assert (goal.target, goal.spend_all, goal.max_energy_j) == (0.9, True, 50.0)
+        assert (goal.target, goal.limits.spend_all, goal.limits.max_energy_per_training_j) == (0.9, True, 50.0)
         assert [goal.feasible({**CONFIG, "width": width}) for width in (20, 21)] == [True, False]
 
 
@@ -250,8 +256,9 @@ def test_what_an_early_end_leaves_unspent_is_said(space, reported, capsys):
     reported["strategy"] = Script([ecoml.Start(CONFIG), ecoml.End("the rest is not worth its energy")])
     result = ecoml.Searcher(space, curve([0.5]), budget_j=40, **reported).run()
     told = result.to_dict()
-    assert told["ended"] == "the rest is not worth its energy"
+    assert told["ended"] == {"reason": "strategy", "message": "the rest is not worth its energy"}
     assert told["energy"]["left_j"] == 30
     print_result(result)
     shown = capsys.readouterr().out
-    assert "Ended: the rest is not worth its energy\nLeft unspent: 30.0 J (reported), 75.0% of the budget" in shown
+    assert "Ended: the rest is not worth its energy" in shown
+    assert "Left unspent: 30.0 J (reported), 75" in shown

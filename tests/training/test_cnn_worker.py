@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cnn_training import Book, rest, start
+from cnn_training import Book, rest, start, workload
 
 import ecoml
 from ecoml.errors import DataError, UsageError
 from ecoml.training.images import CnnTraining
-from ecoml.training.images.worker.process import TrainingProcess, shared_worker
+from ecoml.training.images.worker.shared import SharedWorker, WorkerRun, shared_worker
+from ecoml.trial import Trial
 
 SMALL = {"width": 4, "depth": 1, "batch_size": 128, "epochs": 3}
 
@@ -185,7 +186,7 @@ def test_an_interrupted_step_ends_the_worker_and_the_next_one_starts_another(own
     class Interrupting(Book):
         def check_budget(self):
             super().check_budget()
-            if self.looks == 3:
+            if self.checks == 3:
                 raise KeyboardInterrupt
 
     before = shared_worker().pid
@@ -201,7 +202,7 @@ def test_the_worker_ends_with_its_host(tmp_path):
 
     code = (
         "import os, signal; from ecoml.training.images import CnnTraining;"
-        " from ecoml.training.images.worker.process import shared_worker; CnnTraining().prepare();"
+        " from ecoml.training.images.worker.shared import shared_worker; CnnTraining().prepare();"
         " print(shared_worker().pid, flush=True);"
         " os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -220,22 +221,16 @@ def _alive(pid):
 
 
 def test_what_was_suspended_is_deleted_at_the_end():
-    worker = TrainingProcess()
-    executor = CnnTraining("digits", threads=1)
-    from ecoml.training.images.worker.process import WorkerRun
-    from ecoml.trial import Trial
-
-    workload, _ = executor._ready()
-    runs = [WorkerRun(worker, workload, Trial(number, SMALL), Book(), 60.0) for number in range(3)]
+    worker = SharedWorker()
+    runs = [WorkerRun(worker, workload("digits"), Trial(number, SMALL), Book(), 60.0) for number in range(3)]
     for run in runs:
         next(run)
-    folder = worker._folder
-    assert folder is not None
+    (folder,) = worker._folders.values()
     assert sorted(path.name for path in folder.iterdir()) == sorted(str(run.number) for run in runs[:2])
     runs[0].close()
     assert len(list(folder.iterdir())) == 1
     next(runs[1])
-    assert [path.name for path in folder.iterdir()] == [str(runs[2].number)], "a file is deleted when it is taken up"
+    assert [path.name for path in folder.iterdir()] == [str(runs[2].number)], "a restored checkpoint is deleted"
     worker.stop()
     worker.stop()
     assert not folder.exists()

@@ -57,7 +57,7 @@ class FoundData:
     """What a reader found: a data set that may still lack a test part, and may not be large enough.
 
     Attributes:
-        problem: Short name for people.
+        name: Short name for people.
         classes: Name of each class, by label.
         train: Training part.
         test: Test part, if the data come with one.
@@ -65,7 +65,7 @@ class FoundData:
         notes: What was ignored or converted, one sentence each.
     """
 
-    problem: str
+    name: str
     classes: tuple[str, ...]
     train: LabelledImages
     test: LabelledImages | None = None
@@ -78,7 +78,7 @@ class Dataset:
     """A data set that can be trained on.
 
     Attributes:
-        problem: Short name for people.
+        name: Short name for people.
         classes: Name of each class, by label.
         train: Training part, the images to validate on included unless they are given apart.
         test: Test part.
@@ -86,7 +86,7 @@ class Dataset:
         notes: What was ignored or converted, one sentence each.
     """
 
-    problem: str
+    name: str
     classes: tuple[str, ...]
     train: LabelledImages
     test: LabelledImages

@@ -29,7 +29,7 @@ def load(data: str, data_dir: Path | None = None, *, download: bool = True) -> D
     if test is None:
         kept, held_out = stratified(train.labels, TEST_SHARE, _TEST_SEED)
         train, test = train[kept], train[held_out]
-    return Dataset(found.problem, found.classes, train, test, found.validation, found.notes)
+    return Dataset(found.name, found.classes, train, test, found.validation, found.notes)
 
 
 def _find(data: str, data_dir: Path | None, download: bool) -> FoundData:

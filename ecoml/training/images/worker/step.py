@@ -46,20 +46,20 @@ class Batch:
         losses: Last loss of each training image, or None if nobody asks.
     """
 
-    def __init__(self, problem: TrainingTask, network: Network, optimiser: Optimiser, data: Resident) -> None:
-        self.loss = torch.zeros((), device=problem.device)
-        self.weights = torch.ones(len(data), device=problem.device)
+    def __init__(self, task: TrainingTask, network: Network, optimiser: Optimiser, data: Resident) -> None:
+        self.loss = torch.zeros((), device=task.device)
+        self.weights = torch.ones(len(data), device=task.device)
         self.losses: Tensor | None = None
-        self._problem = problem
+        self._task = task
         self._network = network
         self._optimiser = optimiser
         self._data = data
 
     def __call__(self, indices: Tensor) -> None:
         settings = self._network.settings
-        images, labels = batch_of(self._data, indices, settings, self._problem.shape[1])
+        images, labels = batch_of(self._data, indices, settings, self._task.shape[1])
         self._optimiser.clear()
-        with in_precision(self._problem, self._network):
+        with in_precision(self._task, self._network):
             logits = self._network.logits(images)
         each = functional.cross_entropy(
             logits.float(), labels, reduction="none", label_smoothing=settings.label_smoothing
@@ -170,11 +170,11 @@ def finish(device: torch.device) -> None:
         event.synchronize()
 
 
-def in_precision(problem: TrainingTask, network: Network) -> contextlib.AbstractContextManager[Any]:
-    """bfloat16 where the problem says so, and on a CPU the network gains more by it than the conversions cost."""
-    if not problem.bf16 or (problem.device.type == "cpu" and network.batch_flops < _BF16_FROM_FLOP):
+def in_precision(task: TrainingTask, network: Network) -> contextlib.AbstractContextManager[Any]:
+    """bfloat16 where the task says so, and on a CPU the network gains more by it than the conversions cost."""
+    if not task.bf16 or (task.device.type == "cpu" and network.batch_flops < _BF16_FROM_FLOP):
         return contextlib.nullcontext()
-    return torch.autocast(problem.device.type, torch.bfloat16)
+    return torch.autocast(task.device.type, torch.bfloat16)
 
 
 def check_loss(loss: Tensor, epoch: int) -> None:

@@ -76,7 +76,7 @@ def ecoml_as_it_comes(
             measured.accuracy = next(run).score
         run.close()
     assert executor._prepared is not None, "it was prepared"
-    workload, found = executor._prepared
+    found, workload = executor._prepared, executor._workers[0].workload
     j_per_flop = found.peak_power_w / found.peak_flop_per_s
     floor = Floor(found.shape, len(found.classes), found.train_images, found.validation_images, j_per_flop)
     flop = floor.flops(config, config["epochs"])

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from ecoml.errors import BudgetExhausted, UsageError
 from ecoml.training.images import CnnTraining
 from ecoml.training.images.data.loader import load
+from ecoml.training.images.schedule import rate_factor, sides_at
 from ecoml.training.images.settings import Settings
 from ecoml.training.images.worker.loop import _bounds, named_out_of_memory
-from ecoml.training.images.worker.schedule import rate_factor, sides_at
 
 SMALL: dict[str, Any] = {"width": 6, "batch_size": 96, "learning_rate": 0.2, "epochs": 3, "dropout": 0.2}
 PLAIN: dict[str, Any] = {"schedule": "triangle", "skip_easy": 0.0}

@@ -236,6 +236,24 @@ def test_what_was_suspended_is_deleted_at_the_end():
     assert not folder.exists()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_leaves_the_worker_and_the_checkpoints_of_its_parent_alone(own):
+    runs = [start(own, {"fault": "none", "epochs": 2}, number) for number in (0, 1)]
+    for run in runs:
+        next(run)
+    before = shared_worker().pid
+    child = os.fork()
+    if child == 0:
+        status = 0 if shared_worker().pid is None else 1
+        shared_worker().stop()
+        os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, "the worker is the parent's"
+    for run in runs:
+        next(run)
+    assert shared_worker().pid == before
+
+
 def test_a_model_that_cannot_be_used():
     name: Any = "resnet"
     with pytest.raises(UsageError, match="model is a str"):

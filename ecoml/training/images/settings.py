@@ -48,7 +48,7 @@ class Settings:
             that stay count for them. Not in the first epoch, nor in the last eighth of the training.
         shift: Pixels by which an image is moved at most, up, down and sideways.
         flip: `yes` mirrors every other image, left to right.
-        cutout: Side in pixels of a square that is blotted out of each image.
+        cutout: Side in pixels of a square that is masked in each image.
     """
 
     width: int = 16

@@ -24,7 +24,7 @@ def accuracy(network: Network, data: Resident, task: TrainingTask, account: Acco
         network: It is left in evaluation mode.
         data: Images at the resolution of the network, or at full resolution.
         task: Whose device and precision are used.
-        account: Looked at between two batches.
+        account: Its budget is checked between two batches; None: no limit.
 
     Raises:
         BudgetExhausted: From `account`.

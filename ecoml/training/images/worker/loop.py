@@ -1,7 +1,7 @@
 """The training of one network, epoch by epoch.
 
-The random numbers of an epoch follow from the seed, the trial and the epoch alone. So weights and optimiser are all
-that has to be kept of a training that is left, and one that is taken up again goes on as if it had never been left.
+The random numbers of an epoch follow from the seed, the trial and the epoch alone. So a checkpoint holds weights and
+optimiser and nothing else, and a training restored from it goes on as if it had never been suspended.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from ecoml.training.images.data.resident import Resident, TrainingTask
 from ecoml.training.images.network.memory import free_host_bytes
 from ecoml.training.images.network.network import Network
 from ecoml.training.images.network.plan import plan
+from ecoml.training.images.schedule import rate_factor, sides_at
 from ecoml.training.images.settings import Settings
 from ecoml.training.images.worker.device import free_device_bytes
 from ecoml.training.images.worker.evaluation import EVALUATION_BATCH, accuracy
 from ecoml.training.images.worker.recipe import Average, Optimiser
-from ecoml.training.images.worker.schedule import rate_factor, sides_at
 from ecoml.training.images.worker.step import Batch, CheckInterval, Step, check_loss, finish, in_precision, recorded
 from ecoml.trial import Config
 
@@ -99,10 +99,10 @@ class Training:
         self._seed()
         order, weights = self._order()
         batch.weights.copy_(weights)
-        pace = CheckInterval(task.device)
+        interval = CheckInterval(task.device)
         try:
             for start, stop in _bounds(len(order), size, equal=task.device.type == "cuda"):
-                if pace.due():
+                if interval.due():
                     account.check_budget()
                 t = (self.epoch + (start + stop) / 2 / len(order)) / settings.epochs
                 self._optimiser.set_rate(settings.learning_rate * rate_factor(settings.schedule, t))
@@ -112,7 +112,7 @@ class Training:
                     self._average.add(self._updates)
                 if task.device.type == "cpu":  # elsewhere reading it would make the device wait
                     check_loss(batch.loss, self.epoch)
-                pace.keep()
+                interval.wait()
             if self._average is not None:
                 self._average.exchange()
                 self._measure_norms(task.at(sides)[0], order, size)

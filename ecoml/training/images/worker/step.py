@@ -24,13 +24,13 @@ from ecoml.training.images.network.network import Network
 from ecoml.training.images.worker.recipe import Optimiser
 
 _QUEUED = 2
-"""Batches a GPU may have before it: enough to keep it busy, and no more than may be spent past the budget."""
+"""Batches a GPU may have queued: enough to keep it busy, and no more than may be spent past the budget."""
 
 _BF16_FROM_FLOP = 8e7
 """FLOP of a batch's forward pass from which a CPU with bfloat16 gains by it; see docs/training.md."""
 
-_LOOK_EVERY_S = 1e-3
-"""On a GPU a batch of a small network takes less time than asking whether the budget allows it."""
+_CHECK_EVERY_S = 1e-3
+"""On a GPU a batch of a small network takes less time than a budget check."""
 
 _cuda: Any = torch.cuda  # untyped in some versions
 
@@ -132,25 +132,25 @@ def _no_waiting() -> Iterator[None]:
 
 
 class CheckInterval:
-    """When to ask whether the budget allows another batch, and how many of them a GPU has before it."""
+    """When to check the budget, and how many batches a GPU may have queued."""
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"
         self._queued: deque[Any] = deque()
-        self._asked_s = -math.inf
+        self._checked_s = -math.inf
 
     def due(self) -> bool:
-        """Whether to ask: before each batch on a CPU, once in a while on a GPU."""
+        """Whether to check the budget: before each batch on a CPU, at most once a millisecond on a GPU."""
         if not self._cuda:
             return True
         now_s = time.monotonic()
-        if now_s < self._asked_s + _LOOK_EVERY_S:
+        if now_s < self._checked_s + _CHECK_EVERY_S:
             return False
-        self._asked_s = now_s
+        self._checked_s = now_s
         return True
 
-    def keep(self) -> None:
-        """Return when no more than two batches wait, without spinning."""
+    def wait(self) -> None:
+        """Wait, without spinning, until no more than two batches are queued."""
         if not self._cuda:
             return
         if len(self._queued) < _QUEUED:

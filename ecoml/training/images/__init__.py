@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecoml.training.images.catalogue import available_data
-from ecoml.training.images.settings import DEFAULTS, validate_config, validate_space
+from ecoml.training.images.settings import DEFAULTS, validate_space
 from ecoml.training.images.training import CnnTraining
 
 if TYPE_CHECKING:
     from ecoml.training.images.network.network import Network
     from ecoml.training.images.worker.loop import Build
 
-__all__ = ["DEFAULTS", "CnnTraining", "available_data", "load_model_file", "validate_config", "validate_space"]
+__all__ = ["DEFAULTS", "CnnTraining", "available_data", "load_model_file", "validate_space"]
 
 
 def load_model_file(path: str | Path, build: Build | None = None) -> Network:

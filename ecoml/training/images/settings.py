@@ -174,15 +174,6 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(asdict(Settings()))
 """Every key of a configuration and the value it has where it is not given."""
 
 
-def validate_config(config: Config) -> None:
-    """Check a configuration without training it.
-
-    Raises:
-        UsageError: An unknown key or a value that cannot be used; the line names the key.
-    """
-    Settings.of(config)
-
-
 def validate_space(space: Space, *, own_model: bool = False) -> None:
     """Check that every configuration of a space can be trained.
 

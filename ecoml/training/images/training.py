@@ -120,14 +120,6 @@ class CnnTraining:
             return float("nan")
         return self._prepared.test_images / self._prepared.validation_images
 
-    def validate_config(self, config: Config) -> None:
-        """Check a configuration without training it.
-
-        Raises:
-            UsageError: An unknown key or a value that cannot be used; the line names the key.
-        """
-        Settings.of(config, own_model=self.model is not None)
-
     def prepare(self, space: Space | None = None) -> None:
         """Check the space, start the worker, and have it load the data and move them to the device.
 

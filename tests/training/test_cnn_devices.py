@@ -11,18 +11,18 @@ from ecoml.errors import UsageError
 from ecoml.meter import open_meter
 from ecoml.meter.idle import Idle
 from ecoml.testing.hosts import SimulatedHost
-from ecoml.training.images.worker.part import ImageWorker
+from ecoml.training.images.worker.shared import shared_worker
+from ecoml.training.images.worker.worker import ImageWorker
 from ecoml.trial import Trial, TrialState
 
 CONFIG = {"width": 8, "depth": 1, "batch_size": 128, "learning_rate": 0.1, "epochs": 4}
 
 
-class OnCpu(ImageWorker):
-    """A part whose worker trains on the CPU, as there is no GPU to test on."""
+class OnCpu(ecoml.CnnTraining):
+    """Its workers have the names of GPUs and train on the CPU, as there is no GPU to test on."""
 
-    def __init__(self, workload, device, patience_s):
-        super().__init__(workload, device, patience_s)
-        self.workload = replace(self.workload, device="cpu")
+    def _worker(self, workload, device):
+        return ImageWorker(replace(workload, device="cpu"), shared_worker(device), self.patience_s)
 
 
 class Free:
@@ -34,18 +34,17 @@ class Free:
 
 
 @pytest.fixture
-def on_two(monkeypatch):
-    monkeypatch.setattr("ecoml.training.images.training.CnnPart", OnCpu)
-    training = ecoml.CnnTraining("digits", device="cuda:0,cuda:1", threads=1)
+def on_two():
+    training = OnCpu("digits", device="cuda:0,cuda:1", threads=1)
     yield training
-    for part in training.parts():
-        part.worker.stop()
+    for worker in training.workers():
+        worker.process.stop()
 
 
 def test_several_gpus_are_named_by_their_numbers():
     training = ecoml.CnnTraining("digits", device="cuda:0, cuda:2")
     assert training.gpus() == (0, 2)
-    assert training.parts() == (), "not before they are prepared"
+    assert training.workers() == (), "not before they are prepared"
     assert training.describe()["device"] == "cuda:0, cuda:2"
 
 
@@ -61,14 +60,14 @@ def test_what_cannot_be_used_together_is_refused(device, says):
 @pytest.mark.slow
 def test_a_training_that_goes_on_elsewhere_has_the_same_curve(on_two):
     on_two.prepare()
-    one, other = on_two.parts()
-    assert one.worker is not other.worker
+    one, other = on_two.workers()
+    assert one.process is not other.process
     trial = Trial(3, CONFIG)
     whole = one.start(trial, Free())
     expected = _all(whole)
     run = one.start(trial, Free())
     found = [next(run).score, next(run).score]
-    one.leave(run)
+    one.suspend(run)
     other.take_over(run, Free())
     found += _all(run)
     assert found == expected

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from cnn_training import advanced, problem, training
+from cnn_training import advanced, task, training
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,7 +108,7 @@ def test_an_average_changes_places_with_the_weights():
 def test_bfloat16_learns_as_well(tmp_path):
     from dataclasses import replace
 
-    here = replace(problem(), bf16=True)  # emulated where the CPU has none: slow, and the same numbers
+    here = replace(task(), bf16=True)  # emulated where the CPU has none: slow, and the same numbers
     large = {"width": 32, "depth": 2, "epochs": 4}
     curve = advanced(training(here, large))
     assert curve[-1] > 0.9
@@ -119,7 +119,7 @@ def test_small_networks_are_not_computed_in_bfloat16_on_a_cpu():
     from dataclasses import replace
 
     small = {"width": 8, "depth": 2, "epochs": 2}
-    curves = [advanced(training(replace(problem(), bf16=on), small)) for on in (True, False)]
+    curves = [advanced(training(replace(task(), bf16=on), small)) for on in (True, False)]
     assert curves[0] == curves[1]
 
 
@@ -153,10 +153,10 @@ def test_the_floor_is_the_arithmetic_of_the_epochs():
     ]
     assert small < middle < full
     trial = Trial(0, config)
-    assert floor.efficiency(trial) is None
+    assert floor.energy_j(trial) == 0
     for _ in range(2):
         trial.curve.append(next_point(trial.curve, 0.5, Energy(2.0, 0.0, Provenance.MEASURED)))
-    assert floor.efficiency(trial) == pytest.approx(3100 * (small + middle) * 1e-10 / 4.0)
+    assert floor.energy_j(trial) == pytest.approx(3100 * (small + middle) * 1e-10)
     assert Floor.of(floor.to_dict()) == floor
 
 

@@ -43,14 +43,14 @@ def device_of(name: str | None) -> torch.device:
     return device
 
 
-def problem_of(dataset: Dataset, workload: Workload) -> TrainingTask:
+def task_of(dataset: Dataset, workload: Workload) -> TrainingTask:
     """A data set, divided and moved to the device."""
     device = device_of(workload.device)
     train, validation = dataset.divided(workload.validation_share, workload.seed)
     mean, std = train.statistics()
     channels, height, width = train.images.shape[1:]
     return TrainingTask(
-        dataset.problem,
+        dataset.name,
         dataset.classes,
         (channels, height, width),
         mean,

@@ -70,7 +70,6 @@ class Search:
         size: SizeLimit,
     ) -> None:
         self.settings = settings
-        self.executor = executor
         self.ledger = ledger
         self.size = size
         self.interruptible = interrupts.allowed
@@ -87,6 +86,7 @@ class Search:
         self._front = Front()
         self._models = FrontModels(executor, ledger, interrupts, settings.metric)
         self._forecast = Forecast()
+        self._floored = executor if isinstance(executor, Floored) else None
         self._failed_in_a_row = 0
         self._inform()
 
@@ -325,8 +325,7 @@ class Search:
         return None
 
     def _floor_j(self, trial: Trial) -> float | None:
-        executor = self.executor
-        return executor.floor_j(trial.config, trial.step + 1) if isinstance(executor, Floored) else None
+        return None if self._floored is None else self._floored.floor_j(trial.config, trial.step + 1)
 
     def _tell(self, trial: Trial) -> None:
         self.ledger.enter(Purpose.OPTIMISER)

@@ -117,7 +117,8 @@ def test_the_strategy_of_the_documentation(space, tmp_path):
         for step in range(20):
             yield ecoml.Measurement(score=0.5 + config["width"] / 1000 + step / 100, energy_j=config["width"])
 
-    code = blocks("docs/extending.md")[0].replace("seed=0)", f"seed=0), energy='reported', directory={str(tmp_path / 'run')!r}")
+    told = f"seed=0), energy='reported', directory={str(tmp_path / 'run')!r}"
+    code = blocks("docs/extending.md")[0].replace("seed=0)", told)
     exec(code, {"space": space, "train": train})  # noqa: S102 - our own document
     trials = ecoml.Result.load(tmp_path / "run").trials
     assert sorted(trial.step for trial in trials) == [1, 1, 1, 1, 3, 3, 7, 7]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -81,18 +82,28 @@ def test_two_workers_train_at_once_within_one_search(on_two, tmp_path, monkeypat
     for _ in range(2):
         host.add_gpu(power_w=200.0)
     monkeypatch.setattr("ecoml.searcher.searcher.measure_idle", lambda meter, left_j: Idle())
-    monkeypatch.setattr(
-        "ecoml.meter.open_meter", lambda gpus=None: open_meter(root=host.root, nvml=host.nvml, gpus=gpus)
-    )
     monkeypatch.setattr("ecoml.meter.counters.ordinals.nvml_indices", tuple)
     together: list[int] = []
     space = ecoml.Space({"learning_rate": ecoml.Float(0.01, 0.1, log=True), "width": 8, "depth": 1, "epochs": 4})
-    searcher = ecoml.Searcher(space, on_two, budget_j=1e9, max_trials=5, strategy="mo-asha", directory=tmp_path / "run")
-    with searcher:
-        search = searcher._open()
+
+    @contextmanager
+    def watched(search):
         search.listeners.append(lambda _: host.advance(0.05))
         search.listeners.append(
             lambda _: together.append(sum(search.trials[n].state is TrialState.RUNNING for n in search.runs))
+        )
+        yield
+
+    with open_meter(root=host.root, nvml=host.nvml, gpus=(0, 1)) as meter:
+        searcher = ecoml.Searcher(
+            space,
+            on_two,
+            budget_j=1e9,
+            max_trials=5,
+            strategy="mo-asha",
+            directory=tmp_path / "run",
+            meter=meter,
+            show=watched,
         )
         result = searcher.run()
     assert max(together) == 2, "one trains while the other's step is recorded"

@@ -150,12 +150,10 @@ def test_the_floor_is_the_arithmetic_of_the_epochs():
         3100 * (small + middle + full),
     ]
     assert small < middle < full
-    assert floor.energy_j(config, 0) == 0
     assert floor.energy_j(config, 2) == pytest.approx(3100 * (small + middle) * 1e-10)
 
 
 def test_the_peak_is_a_plausible_one():
-    flop_per_s, power_w, source = device.peak(torch.device("cpu"), 1, False)
+    flop_per_s, power_w = device.peak(torch.device("cpu"), 1, False)
     assert 1e8 < flop_per_s < 1e13
     assert math.isclose(power_w, 3.5)
-    assert "3.5 W a busy CPU" in source

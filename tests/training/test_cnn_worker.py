@@ -154,10 +154,12 @@ def test_killed_from_outside_in_the_middle_of_a_trial_the_search_goes_on(tmp_pat
     result = searcher.run()
     states = [trial.state.value for trial in result.trials]
     assert states == ["finished", "failed", "finished"]
-    assert result.trials[1].end.reason is FailureKind.WORKER_LOST
-    assert "SIGKILL" in result.trials[1].end.details["message"]
+    end = result.trials[1].end
+    assert end is not None
+    assert end.reason is FailureKind.WORKER_LOST
+    assert "SIGKILL" in end.details["message"]
     assert result.trials[1].energy_j > 0, "its joules are charged"
-    assert sum(part.energy_j for part in result.energy.by_purpose.values()) == pytest.approx(result.energy.total_j)
+    assert sum(energy.energy_j for energy in result.energy.by_purpose.values()) == pytest.approx(result.energy.total_j)
 
 
 def test_a_search_with_faults_comes_to_its_end(tmp_path):

@@ -78,7 +78,7 @@ class TrainingServer:
         if not self._warm:
             warm_up(task)
             self._warm = True
-        flop_per_s, power_w, source = peak(task.device, task.threads, task.bf16)
+        flop_per_s, power_w = peak(task.device, task.threads, task.bf16)
         return Prepared(
             dataset.classes,
             task.shape,
@@ -90,7 +90,6 @@ class TrainingServer:
             task.bf16,
             flop_per_s,
             power_w,
-            source,
         )
 
     def advance(

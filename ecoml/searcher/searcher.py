@@ -74,7 +74,7 @@ class Searcher:
     Attributes:
         settings: All that decides how the search goes.
         budget_j: The ceiling in joules.
-        directory: The run folder.
+        directory: The run folder, an absolute path: a training may change the working directory.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Searcher:
         settings = SearchSettings(space, strategy, seed, _metric(metric, executor), energy, Limits.of(limits), trace)
         if warm_start is not None:
             settings = replace(settings, warm_start=WarmStart.of_run(warm_start, space, settings.metric))
-        path = Path(directory) if directory is not None else default_path(settings.strategy_name)
+        path = (default_path(settings.strategy_name) if directory is None else Path(directory)).absolute()
         check_free(path)
         self._set_up(settings, executor, path, budget_j, meter, show, parameters)
 
@@ -163,7 +163,7 @@ class Searcher:
             RunLockedError: Another process is writing it.
             BudgetError: The budget is spent, and no larger one is given.
         """
-        path = Path(directory)
+        path = Path(directory).absolute()
         folder = RunFolder.open(path)
         try:
             before = read_snapshot(folder.ledger, metric_of(folder.settings))

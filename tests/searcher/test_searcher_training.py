@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 
 import numpy as np
 import pytest
@@ -158,3 +159,19 @@ def test_a_full_disk_ends_the_search_in_one_line_and_loses_nothing(space, report
     assert result.energy.total_j == pytest.approx(sum(trial.energy_j for trial in result.trials))
     assert [trial.energy_j for trial in result.trials[:5]] == [10] * 5
     assert len(result.trials) > 6
+
+
+def test_a_training_may_change_the_working_directory(space, tmp_path, monkeypatch):
+    def train(config):
+        os.chdir(elsewhere)
+        yield ecoml.Measurement(0.5, energy_j=10.0)
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(tmp_path)
+    result = ecoml.Searcher(
+        space, train, budget_j=50, strategy="random", directory="mine", energy="reported"
+    ).run()  # fmt: skip
+    assert result.directory == tmp_path / "mine"
+    assert len(Result.load(tmp_path / "mine").trials) == 5
+    assert not list(elsewhere.iterdir())

@@ -164,13 +164,13 @@ class SharedWorker:
                 raise ValueError(
                     f"trial {run.trial.number} has no weights to save: save it after a step, before the next trial's"
                 )
-            arguments = path, problem, run.trial.number, dict(run.trial.config), run.workload.model_name
+            arguments = path.absolute(), problem, run.trial.number, dict(run.trial.config), run.workload.model_name
             self._started().request("save", *arguments, account=run.account, patience_s=run.patience_s)
 
     def test(self, workload: Workload, path: Path, problem: str, patience_s: float) -> float:
         """Test accuracy of a model file."""
         with self._lock:
-            accuracy: float = self._started().request("test", workload, path, problem, patience_s=patience_s)
+            accuracy: float = self._started().request("test", workload, path.absolute(), problem, patience_s=patience_s)
         return accuracy
 
     def stop(self) -> None:

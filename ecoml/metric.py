@@ -54,6 +54,13 @@ class Metric:
         above = self.low is None or score >= self.low
         return math.isfinite(score) and above and (self.high is None or score <= self.high)
 
+    def rounded(self, score: float) -> float:
+        """The bound, for a score that passes it by no more than single precision does; else the score."""
+        for bound in (self.low, self.high):
+            if bound is not None and not self.allows(score) and math.isclose(score, bound, rel_tol=1e-6, abs_tol=1e-6):
+                return bound
+        return score
+
     @property
     def ceiling(self) -> float:
         """The highest utility there can be; inf without a bound on that side."""

@@ -14,7 +14,7 @@ from typing import Any
 from ecoml.endings import SearchEnd, TrialEnd
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, add_up, energy_of
 from ecoml.metric import Metric
-from ecoml.run.schema import open_to_read
+from ecoml.run.schema import open_to_read, unreadable
 from ecoml.trial import Point, Trial, TrialState, next_point
 
 
@@ -130,9 +130,12 @@ def read_snapshot(path: Path, metric: Metric) -> Snapshot:
     Raises:
         RunFolderError: It is not a ledger, or a newer one.
     """
-    with closing(open_to_read(path)) as connection:
-        connection.execute("BEGIN")
-        return snapshot_of(connection, metric)
+    try:
+        with closing(open_to_read(path)) as connection:
+            connection.execute("BEGIN")
+            return snapshot_of(connection, metric)
+    except sqlite3.DatabaseError as error:
+        raise unreadable(path, error) from None
 
 
 def read_trace(path: Path) -> list[PowerSample]:

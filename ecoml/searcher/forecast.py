@@ -21,9 +21,9 @@ class Forecast:
         if trial.step == 1:
             self._first_steps_j.append(trial.curve[0].energy_j)
 
-    def step_j(self, trial: Trial | None) -> float:
-        """Joules of the next step of `trial`, or of the first step of a new one; 0.0 while nothing is known."""
+    def step_j(self, trial: Trial | None, unknown_j: float = 0.0) -> float:
+        """Joules of the next step of `trial`, or of the first step of a new one; `unknown_j` while nothing is known."""
         if trial is not None and trial.curve:
             before_j = trial.curve[-2].energy_j if trial.step > 1 else 0.0
             return trial.curve[-1].energy_j - before_j
-        return median(self._first_steps_j[-_RECENT:]) if self._first_steps_j else 0.0
+        return median(self._first_steps_j[-_RECENT:]) if self._first_steps_j else unknown_j

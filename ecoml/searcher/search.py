@@ -9,7 +9,10 @@ import logging
 import math
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
 from ecoml.energy import Purpose
@@ -30,6 +33,9 @@ from ecoml.trial import Config, Measurement, Point, Trial, TrialState
 
 FAILED_IN_A_ROW = 20
 """After so many failed trials in a row the search ends: something other than the configurations is wrong."""
+
+_NUMPY: Any = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+"""How numpy treats what is no number while a strategy computes: as it does by itself, whatever the caller has set."""
 
 Listener = Callable[[Trial], None]
 
@@ -123,7 +129,7 @@ class Search:
             return end
         before_j = self.ledger.host_j
         self.ledger.enter(Purpose.OPTIMISER)
-        with self.interruptible:
+        with self.interruptible, np.errstate(**_NUMPY):
             decision = ask_feasible(self._strategy, self._may_start)
         self.ledger.enter(Purpose.OVERHEAD)
         self._forecast.thinking_j = self.ledger.host_j - before_j
@@ -157,9 +163,18 @@ class Search:
         self._tell(trial)
         return trial
 
-    def reserve(self, trial: Trial) -> bool:
-        """Set the forecast of the trial's next step aside; whether it fits."""
-        return self.ledger.reserve(trial.number, self._forecast.step_j(trial))
+    def reserve(self, trial: Trial, unknown_j: float = 0.0) -> bool:
+        """Set the forecast of the trial's next step aside; whether it fits.
+
+        Args:
+            trial: The trial.
+            unknown_j: The forecast as long as nothing is known of any step.
+        """
+        return self.ledger.reserve(trial.number, self._forecast.step_j(trial, unknown_j))
+
+    def has_room(self, unknown_j: float) -> bool:
+        """Whether the first step of a new trial fits beside all that is under way; `unknown_j` as in `reserve`."""
+        return self.ledger.can_afford(self._forecast.step_j(None, unknown_j))
 
     def take(self, trial: Trial, outcome: Outcome) -> bool:
         """Record what a step came to, a measurement or an error; whether the run can go on."""
@@ -193,6 +208,7 @@ class Search:
 
     def record(self, trial: Trial, measurement: Measurement) -> bool:
         """Charge a measurement, keep its model if it is on the front, tell the strategy. Whether it was usable."""
+        measurement = replace(measurement, score=self._metric.rounded(measurement.score))
         if (wrong := self._what_is_wrong(measurement)) is not None:
             first = self._nothing_measured
             self._fail(trial, wrong, energy_j=measurement.energy_j)
@@ -246,8 +262,7 @@ class Search:
             self.ledger.release(trial.number)
         if state.ended:
             self._open.discard(trial.number)
-            if (run := self.runs.pop(trial.number, None)) is not None:
-                run.close()
+            self._close(trial.number)
         self.ledger.changed(trial, trace)
         log.debug("trial %d: %s after %d measurements", trial.number, state.value, trial.step)
         self._tell(trial)
@@ -263,9 +278,19 @@ class Search:
 
     def close(self) -> None:
         """Close all runs."""
-        for run in self.runs.values():
+        for number in list(self.runs):
+            self._close(number)
+
+    def _close(self, number: int) -> None:
+        """Close a trial's run, if it has one; an error of its clean-up is noted, and ends nothing."""
+        if (run := self.runs.pop(number, None)) is None:
+            return
+        try:
             run.close()
-        self.runs.clear()
+        except Exception as error:
+            log.warning("trial %d: closing its training raised %s", number, in_one_line(error))
+            if not self.ledger.closed:
+                self.ledger.note(f"trial {number}: closing its training raised {in_one_line(error)}")
 
     def _over(self) -> SearchEnd | None:
         if self.reached:
@@ -329,7 +354,8 @@ class Search:
 
     def _tell(self, trial: Trial) -> None:
         self.ledger.enter(Purpose.OPTIMISER)
-        self._strategy.tell(trial)
+        with np.errstate(**_NUMPY):
+            self._strategy.tell(trial)
         self.ledger.enter(Purpose.OVERHEAD)
         for listener in self.listeners:
             listener(trial)

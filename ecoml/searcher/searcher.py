@@ -40,6 +40,9 @@ from ecoml.trial import Measurement, Trial, TrialState
 if TYPE_CHECKING:
     from ecoml.meter.base import Meter
 
+UNKNOWN_SHARE = 0.1
+"""Of the budget is set aside for each trial that `ask` gives while nothing is known of what a trial takes."""
+
 Show = Callable[[Search], AbstractContextManager[None]]
 """Shows a search while the context it gives is open; see `ecoml.report.terminal.progress.show`."""
 
@@ -104,6 +107,7 @@ class Searcher:
         path = (default_path(settings.strategy_name) if directory is None else Path(directory)).absolute()
         check_free(path)
         self._set_up(settings, executor, path, budget_j, meter, show, parameters)
+        self._unnamed = directory is None
 
     def _set_up(
         self,
@@ -129,6 +133,7 @@ class Searcher:
         self._search: Search | None = None
         self._interrupts = Interrupts()
         self._asked: set[int] = set()
+        self._unnamed = False  # whether the run folder may get another number
         self._domains: Sequence[str] = ()  # of the meter, one for each of several workers
         if executor is not None and hasattr(executor, "seed"):
             executor.seed = settings.seed
@@ -190,6 +195,10 @@ class Searcher:
         """
         if self._executor is None:
             raise UsageError("this searcher was given no training; pass one, or drive it with ask() and tell()")
+        if self._search is not None and self._search.ended is not None:
+            raise UsageError(
+                f"this search is over; to go on with it: ecoml.Searcher.resume({str(self.directory)!r}, …).run()"
+            )
         with self:
             search = self._open()
             seats = seats_of(self._executor, search.ledger, self._domains)
@@ -216,14 +225,21 @@ class Searcher:
             return None
         if search.ledger.metered and self._asked:
             raise UsageError(f"tell the result of trial {min(self._asked)} first: two trials cannot be metered apart")
+        unknown_j = UNKNOWN_SHARE * self.budget_j
+        for number in self._asked:  # with what is known by now
+            search.reserve(search.trials[number], unknown_j)
+        if self._asked and not search.has_room(unknown_j):
+            return None
         decision = search.decide()
         if isinstance(decision, SearchEnd):
             if not self._asked:  # else there may be room again when what is under way has been told
                 search.end(decision)
             return None
         trial = search.begin(decision) if isinstance(decision, Start) else search.trials[decision.number]
-        if not search.reserve(trial):
-            search.end(search.spent_on(trial))
+        if not search.reserve(trial, unknown_j):
+            search.change(trial, TrialState.STOPPED, TrialEnd(EndReason.BUDGET))
+            if not self._asked:
+                search.end(search.spent_on(trial))
             return None
         if trial.state is not TrialState.RUNNING:
             search.change(trial, TrialState.RUNNING)
@@ -256,7 +272,12 @@ class Searcher:
         search = self._open()
         if trial.number not in self._asked:
             raise UsageError(f"trial {trial.number} is not under way; tell what ask() gave, once")
-        search.record(trial, Measurement(score, energy_j, uncertainty_j))
+        measurement = Measurement(score, energy_j, uncertainty_j)
+        try:
+            search.record(trial, measurement)
+        finally:
+            if trial.state.ended:
+                self._asked.discard(trial.number)
         if done and not trial.state.ended:
             search.change(trial, TrialState.FINISHED, TrialEnd(EndReason.FINISHED))
         if trial.state.ended:
@@ -312,7 +333,9 @@ class Searcher:
             if ready_j >= self.budget_j:
                 raise too_small(self.budget_j, ready_j, metering.window.provenance, "getting ready")
         if self._folder is None:
-            self._folder = RunFolder.create(self.directory, self._to_dict(), settings.files())
+            numbered = self._unnamed
+            self._folder = RunFolder.create(self.directory, self._to_dict(), settings.files(), numbered=numbered)
+            self.directory = self._folder.path
         ledger = Ledger(self._folder, self.budget_j, settings.metric, metering, trace=settings.trace)
         self._search = Search(settings, self._strategy, executor, ledger, self._interrupts, self._size)
         if self._before is not None:

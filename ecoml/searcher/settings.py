@@ -94,7 +94,7 @@ class SearchSettings:
     def files(self) -> dict[str, str]:
         """What goes into the run folder beside `run.toml`, so that the run needs no other file."""
         files = {}
-        if isinstance(self.strategy, str | Path) and Path(self.strategy).is_file():
+        if isinstance(self.strategy, str | Path) and Path(self.strategy).suffix == ".toml":
             files[STRATEGY_FILE] = Path(self.strategy).read_text(encoding="utf-8")
         if self.warm_start is not None:
             files[warm_start.FILE] = self.warm_start.to_json()

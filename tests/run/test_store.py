@@ -122,7 +122,7 @@ def test_joules_in_flight_survive_an_entry_that_was_taken_back(store, path):
 
 def test_a_run_that_is_still_opening_its_meters_can_be_looked_at(tmp_path):
     run = {"problem": "digits", "strategy": "sobol", "seed": 0, "budget_j": 100.0}
-    RunFolder.create(tmp_path / "run", {"run": run, "executor": {"kind": "cnn", "data": "digits"}})
+    RunFolder.create(tmp_path / "run", {"run": run, "space": {}, "executor": {"kind": "cnn", "data": "digits"}})
     result = Result.load(tmp_path / "run")
     assert (result.progress, result.trials, result.energy.total_j) == ((), (), 0.0)
     assert result.energy.budget_j == 100.0

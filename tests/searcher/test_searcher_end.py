@@ -47,7 +47,7 @@ def test_the_result_is_what_the_folder_says(space, reported, run_folder):
 def test_searchers_do_not_share_a_folder(space, quick, run_folder):
     first = ecoml.Searcher(space, None, budget_j=10, **quick)
     first.ask()
-    with pytest.raises(RunLockedError, match="another process"):
+    with pytest.raises(RunLockedError, match="this very process"):
         ecoml.Searcher.resume(run_folder)
     first.close()
     with pytest.raises(RunFolderError, match="already there"):

@@ -21,7 +21,10 @@ from ecoml.errors import RunFolderError, RunLockedError, SearchFailed, TrainingE
 from ecoml.run.result import Result
 
 
-@pytest.mark.parametrize("number", [np.float32, np.float64, np.int64, torch.tensor, lambda value: np.array(float(value))])
+KINDS = [np.float32, np.float64, np.int64, torch.tensor, lambda value: np.array(float(value))]
+
+
+@pytest.mark.parametrize("number", KINDS)
 def test_numbers_of_other_libraries_are_numbers(space, reported, run_folder, number):
     def train(config):
         yield ecoml.Measurement(number(1), energy_j=number(10), uncertainty_j=number(1))

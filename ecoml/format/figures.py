@@ -99,7 +99,7 @@ def plural(count: int, noun: str) -> str:
 
 def plural_of(noun: str) -> str:
     """`epochs`, `searches`, `batches`, `processes`."""
-    return f"{noun}{'es' if noun.endswith(('ch', 's', 'x')) else 's'}"
+    return f"{noun}{'es' if noun.endswith(('ch', 's', 'x')) and noun != 'epoch' else 's'}"
 
 
 def capitalised(words: str) -> str:

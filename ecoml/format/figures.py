@@ -44,8 +44,11 @@ def estimate_interval(energy: Energy) -> tuple[float, float]:
 
 
 def format_kwh(energy_j: float) -> str:
-    """Joules as kWh, three significant digits."""
-    return f"{energy_j / J_PER_KWH:.3g} kWh"
+    """Joules as kWh, three significant digits: `2 kWh`, `0.0000815 kWh`."""
+    kwh = energy_j / J_PER_KWH
+    if 0 < kwh < 1e-4:
+        return f"{kwh:.{2 - math.floor(math.log10(kwh))}f} kWh"
+    return f"{kwh:.3g} kWh"
 
 
 def energy_unit(energy_j: float) -> tuple[str, float]:
@@ -84,12 +87,12 @@ def score_title(metric: Metric) -> str:
     return f"{capitalised(metric.name)}{' (lower is better)' if metric.minimize else ''}"
 
 
-def format_gain(metric: Metric, gain: float) -> str:
-    """A difference between two scores: `0.4 percentage points`, `0.012`."""
+def format_gain(metric: Metric, gain: float, *, bare: bool = False) -> str:
+    """A difference between two scores: `0.4 percentage points`, `0.012`; or only the number."""
     if not metric.is_share:
         return f"{gain:.3g}"
     points = f"{100 * gain:.2g}" if abs(gain) < 0.995 else f"{100 * gain:,.0f}"
-    return f"{points} percentage point{'' if points == '1' else 's'}"
+    return points if bare else f"{points} percentage point{'' if points == '1' else 's'}"
 
 
 def plural(count: int, noun: str) -> str:
@@ -99,7 +102,7 @@ def plural(count: int, noun: str) -> str:
 
 def plural_of(noun: str) -> str:
     """`epochs`, `searches`, `batches`, `processes`."""
-    return f"{noun}{'es' if noun.endswith(('ch', 's', 'x')) else 's'}"
+    return f"{noun}{'es' if noun.endswith(('ch', 's', 'x')) and noun != 'epoch' else 's'}"
 
 
 def capitalised(words: str) -> str:

@@ -122,16 +122,20 @@ def _drawing(drawn: dict[str, list[Timed]], bands: Sequence[dict[str, Any]], sty
     x = alt.X("start_s:Q", title="Time of searching, s", scale=alt.Scale(domain=[0, end_s], nice=False))
     y = alt.Y("power_w:Q", title=f"Mean power, W ({sources})", scale=alt.Scale(zero=True))
     colours = alt.Scale(domain=list(drawn), range=list(style.series[: len(drawn)]))
-    colour = alt.Color("domain:N", title=None, scale=colours, legend=alt.Legend(orient="top"))
+    colour = alt.Color(
+        "domain:N",
+        title=None,
+        scale=colours,
+        legend=alt.Legend(orient="top", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2),
+    )
     titles = {
         "domain": "domain", "power": "power", "time": "time", "doing": "doing", "busy": "busy", "hot": "temperature",
         "clock": "clock",
     }  # fmt: skip
     tooltip = [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
-    bare = alt.Color("domain:N", scale=colours, legend=None)
     line = layer_of([*records, *ends]).mark_line(interpolate="step-after", strokeWidth=1.5)
     points = layer_of(records).mark_circle(size=40, opacity=0.01)
-    layers = [line.encode(x=x, y=y, color=colour), points.encode(x=x, y=y, color=bare, tooltip=tooltip)]
+    layers = [line.encode(x=x, y=y, color=colour), points.encode(x=x, y=y, color=colour, tooltip=tooltip)]
     if bands:
         shade = alt.condition("datum.dark", alt.value(0.35), alt.value(0.12))
         band = layer_of(bands).mark_rect(color=style.faint)

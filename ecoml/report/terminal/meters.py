@@ -27,7 +27,7 @@ PLAIN_WIDTH = 80
 
 def print_sources(sources: Sequence[Source], provenance: Provenance) -> None:
     """A table of the sources, and below it what each covers and what to do about it."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     for heading in ("source", "domain", "provenance", "updates", "step", "readable", "used"):
         table.add_column(heading, overflow="fold")
     for source in sources:

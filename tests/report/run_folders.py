@@ -7,20 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ecoml.endings import SearchEnd, StopReason, TrialEnd
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
+from ecoml.metric import ACCURACY, Metric
 from ecoml.run.folder import RunFolder
 from ecoml.run.store import Store
-from ecoml.trial import Measurement, Trial, TrialState
+from ecoml.trial import Trial, TrialState, next_point
 
 
 @dataclass(frozen=True)
 class Course:
-    """What happened to one trial: (accuracy, joules of the step) at each measurement."""
+    """What happened to one trial: (score, joules of the step) at each measurement."""
 
     steps: Sequence[tuple[float, float]]
     config: dict[str, Any] = field(default_factory=lambda: {"learning_rate": 0.01, "width": 16})
     state: TrialState = TrialState.FINISHED
-    failure: str | None = None
+    end: TrialEnd | None = None
     tail_j: float = 0.0
     test: float | None = None
 
@@ -38,7 +40,9 @@ def write_run(
     provenance: Provenance = Provenance.ESTIMATED,
     domain: str = "cpu",
     uncertainty: float = 0.0,
-    ended: str = "the budget is spent",
+    ended: SearchEnd | None = SearchEnd(StopReason.BUDGET_SPENT),
+    metric: Metric = ACCURACY,
+    space: dict[str, Any] | None = None,
     gaps: Sequence[str] = (),
     kind: str = "cnn",
     thinking_cpu_s: float = 0.0,
@@ -52,24 +56,27 @@ def write_run(
         path,
         {
             "run": {"problem": problem, "strategy": strategy, "seed": seed, "budget_j": budget_j},
+            "metric": metric.to_dict(),
+            "space": space or {"parameters": {"width": {"type": "int", "low": 4, "high": 64}}},
             "executor": {"kind": kind, "data": problem},
         },
     )
     store = Store(folder.ledger, create=False)
     with store.transaction():
         store.set("budget_j", budget_j)
-        store.set("ended", ended)
+        store.set("ended", None if ended is None else ended.to_dict())
         store.set("overshoot_bound_j", 0.25)
         store.set("thinking_cpu_s", thinking_cpu_s)
         spent_j = optimiser_j
         store.enter({(Purpose.OPTIMISER, None): energy(optimiser_j)} if optimiser_j else {})
         for number, course in enumerate(courses):
-            trial = Trial(number, course.config, course.state, failure=course.failure)
+            trial = Trial(number, course.config, course.state, end=course.end)
             store.add_trial(trial)
-            for step, (score, step_j) in enumerate(course.steps, start=1):
+            for score, step_j in course.steps:
                 spent_j += step_j
-                measurement = Measurement(score, step_j, uncertainty * step_j)
-                store.add_measurement(number, step, measurement, provenance, 0.0, spent_j)
+                taken = Energy(step_j, uncertainty * step_j, provenance)
+                trial.curve.append(next_point(trial.curve, score, taken, metric, spent_j=spent_j))
+                store.add_measurement(number, trial.curve[-1], taken)
                 store.enter({(Purpose.TRAINING, number): energy(step_j)})
             if course.tail_j:
                 store.enter({(Purpose.TRAINING, number): energy(course.tail_j)})

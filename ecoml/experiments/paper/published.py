@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ecoml.energy import Purpose
 from ecoml.experiments.paper.networks import build
+from ecoml.metric import Metric
 from ecoml.space import Space
 from ecoml.training.base import Account, Run
 from ecoml.trial import Measurement, Trial
@@ -30,9 +31,12 @@ class PublishedTraining:
         data_dir: Where named data lie.
         device: As torch names it.
         threads: CPU threads.
+
+    Attributes:
+        metric: What its scores are, and that a step is a whole training.
     """
 
-    step_name = "training"
+    metric = Metric("test accuracy", low=0.0, high=1.0, step="training")
 
     def __init__(self, data: str, *, data_dir: str | Path | None = None, device: str = "cpu", threads: int = 1) -> None:
         self.data = data

@@ -26,7 +26,7 @@ def watch(
     once: Annotated[bool, typer.Option("--once", help="Print how it stands, and do not wait.")] = False,
 ) -> None:
     """See from another terminal how a search is getting on."""
-    from ecoml.report.terminal.follow import follow
+    from ecoml.report.terminal.watch import follow
 
     follow(directory, once=once)
 

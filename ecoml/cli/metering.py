@@ -36,7 +36,7 @@ def meters(
         raise UsageError("--seconds ends --watch, after at least 1 s: give both, e.g. --watch --seconds 10")
     with open_meter(claims=False) as meter:
         if watch:
-            from ecoml.report.terminal.watch import show
+            from ecoml.report.terminal.power import show
 
             show(meter, seconds, as_json=as_json)
         elif check:

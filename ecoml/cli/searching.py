@@ -69,6 +69,7 @@ def search(
     """Search for the best networks a budget buys."""
     from ecoml.energy import J_PER_KWH
     from ecoml.report.page.footprint import check_grid_intensity
+    from ecoml.report.terminal.progress import show
     from ecoml.searcher.searcher import Searcher
     from ecoml.space import load_space
     from ecoml.training.images import CnnTraining
@@ -100,6 +101,7 @@ def search(
         max_energy_per_training_j=None if max_energy_per_training is None else max_energy_per_training * J_PER_KWH,
         spend_all=spend_all,
         warm_start=warm_start,
+        show=show,
     )
     _run(searcher, as_json, grid_intensity)
 
@@ -112,6 +114,7 @@ def resume(
 ) -> None:
     """Go on with a search after a stop, a crash or a spent budget."""
     from ecoml.report.page.footprint import check_grid_intensity
+    from ecoml.report.terminal.progress import show
     from ecoml.run.result import Result
     from ecoml.searcher.budget import budget_in_joules
     from ecoml.searcher.searcher import Searcher
@@ -120,7 +123,7 @@ def resume(
     budget_j = None
     if add_kwh is not None:
         budget_j = Result.load(directory).energy.budget_j + budget_in_joules(add_kwh, None)
-    _run(Searcher.resume(directory, budget_j=budget_j), as_json, grid_intensity)
+    _run(Searcher.resume(directory, budget_j=budget_j, show=show), as_json, grid_intensity)
 
 
 def _run(searcher: Searcher, as_json: bool, grid_intensity: float | None) -> None:

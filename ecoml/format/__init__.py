@@ -17,6 +17,7 @@ from ecoml.format.ends import (
     describe_warm_start,
 )
 from ecoml.format.figures import (
+    capitalised,
     duration,
     energy_unit,
     estimate_interval,
@@ -34,10 +35,12 @@ from ecoml.format.figures import (
     percent,
     plural,
     plural_of,
+    score_title,
 )
 
 __all__ = [
     "MEANING",
+    "capitalised",
     "describe_course",
     "describe_ending",
     "describe_footprint",
@@ -65,4 +68,5 @@ __all__ = [
     "percent",
     "plural",
     "plural_of",
+    "score_title",
 ]

@@ -101,13 +101,15 @@ def _search_end(end: SearchEnd, metric: Metric) -> str:
 
 
 def describe_ending(trial: Trial, metric: Metric) -> str:
-    """How a trial ended, or its state: the same words for all that ended alike."""
+    """How a trial ended, or its state: `finished`, `stopped: the budget ended`, `failed: out of memory`."""
     end = trial.end
     if end is None:
         return "stopped by the strategy" if trial.state == "stopped" else trial.state.value
     match end.reason:
-        case EndReason.FINISHED | FailureKind():
+        case EndReason.FINISHED:
             return trial.state.value
+        case FailureKind():
+            return f"failed: {describe_trial_end(end, metric)}"
         case EndReason.SEARCH_ENDED:
             return "suspended, and not taken up again"
         case EndReason.TOOK_TOO_MUCH:

@@ -91,6 +91,11 @@ def format_p(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def score_title(metric: Metric) -> str:
+    """The score's name for a heading or an axis: `Validation accuracy`, `Validation loss (lower is better)`."""
+    return f"{capitalised(metric.name)}{' (lower is better)' if metric.minimize else ''}"
+
+
 def format_gain(metric: Metric, gain: float) -> str:
     """A difference between two scores: `0.4 percentage points`, `0.012`."""
     if not metric.is_share:
@@ -108,7 +113,12 @@ def plural_of(noun: str) -> str:
     """`epochs`, `searches`, `batches`, `processes`, `strategies`."""
     if noun.endswith("y") and noun[-2] not in "aeiou":
         return f"{noun[:-1]}ies"
-    return f"{noun}{'es' if noun.endswith(('ch', 's', 'x')) else 's'}"
+    return f"{noun}{'es' if noun.endswith(('ch', 's', 'x')) and noun != 'epoch' else 's'}"
+
+
+def capitalised(words: str) -> str:
+    """The first letter large, and the others as they are: `Macro F1`."""
+    return f"{words[:1].upper()}{words[1:]}"
 
 
 def duration(seconds: float) -> str:

@@ -3,7 +3,7 @@
 Notation
 S searches of one strategy (one a seed); a search has n measurements in order.
 spent_j: (n,) joules that the whole search had spent at each measurement, never decreasing.
-accuracy: (n,) accuracies; what is not finite counts as nothing.
+utility: (n,) scores, the more the better (`Metric.utility`); what is not finite counts as nothing.
 E: (S,) energy to target in joules; inf where the search ended without reaching it (it is *censored*).
 H: (S,) horizons in joules: what each search could have spent. A censored E is known to be above its horizon.
 """
@@ -27,29 +27,29 @@ ENOUGH_SEEDS = 5
 """From fewer seeds no interval is given: the bootstrap of a median would be narrower than the truth."""
 
 _SLACK = 1e-12
-"""An accuracy this far below a target reaches it: the target may be a sum of rounded shares."""
+"""A utility this far below a target reaches it: the target may be a sum of rounded shares."""
 
 
-def best_so_far(spent_j: ArrayLike, score: ArrayLike) -> tuple[Floats, Floats]:
-    """The steps of the best accuracy so far.
+def best_so_far(spent_j: ArrayLike, utility: ArrayLike) -> tuple[Floats, Floats]:
+    """The steps of the best utility so far.
 
     Args:
         spent_j: (n,).
-        accuracy: (n,).
+        utility: (n,).
 
     Returns:
-        Joules (k,) and best accuracies (k,) at the k measurements that improved on all before them.
+        Joules (k,) and best utilities (k,) at the k measurements that improved on all before them.
     """
-    spent_j, score = np.asarray(spent_j, dtype=float), np.asarray(score, dtype=float)
-    best = np.maximum.accumulate(np.where(np.isfinite(score), score, -np.inf))
+    spent_j, utility = np.asarray(spent_j, dtype=float), np.asarray(utility, dtype=float)
+    best = np.maximum.accumulate(np.where(np.isfinite(utility), utility, -np.inf))
     improved = best > np.concatenate(([-np.inf], best))[:-1]
     return spent_j[improved], best[improved]
 
 
-def energy_to_target(spent_j: ArrayLike, score: ArrayLike, target: float) -> float:
+def energy_to_target(spent_j: ArrayLike, utility: ArrayLike, target: float) -> float:
     """Joules the search had spent when a measurement first reached `target`; inf if none did."""
-    spent_j, score = np.asarray(spent_j, dtype=float), np.asarray(score, dtype=float)
-    reached = np.flatnonzero(score >= target - _SLACK)
+    spent_j, utility = np.asarray(spent_j, dtype=float), np.asarray(utility, dtype=float)
+    reached = np.flatnonzero(utility >= target - _SLACK)
     return float(spent_j[reached[0]]) if len(reached) else math.inf
 
 

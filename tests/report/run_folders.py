@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ecoml.endings import SearchEnd, StopReason, TrialEnd
+from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
 from ecoml.metric import ACCURACY, Metric
 from ecoml.run.folder import RunFolder
@@ -27,6 +27,18 @@ class Course:
     test: float | None = None
 
 
+def failed(message: str) -> TrialEnd:
+    """A training that raised an error."""
+    return TrialEnd(FailureKind.ERROR, {"message": message})
+
+
+LEFT = TrialEnd(EndReason.SEARCH_ENDED)
+"""Suspended, and never taken up again."""
+
+
+SPENT = SearchEnd(StopReason.BUDGET_SPENT)
+
+
 def write_run(
     path: Path,
     courses: Sequence[Course],
@@ -40,10 +52,12 @@ def write_run(
     provenance: Provenance = Provenance.ESTIMATED,
     domain: str = "cpu",
     uncertainty: float = 0.0,
-    ended: SearchEnd | None = SearchEnd(StopReason.BUDGET_SPENT),
+    ended: SearchEnd | None = SPENT,
+    gaps: Sequence[str] = (),
+    shared: Sequence[tuple[str, int, str, float]] = (),
     metric: Metric = ACCURACY,
     space: dict[str, Any] | None = None,
-    gaps: Sequence[str] = (),
+    limits: Mapping[str, Any] | None = None,
     kind: str = "cnn",
     thinking_cpu_s: float = 0.0,
 ) -> Path:
@@ -59,6 +73,7 @@ def write_run(
             "metric": metric.to_dict(),
             "space": space or {"parameters": {"width": {"type": "int", "low": 4, "high": 64}}},
             "executor": {"kind": kind, "data": problem},
+            "limits": limits or {},
         },
     )
     store = Store(folder.ledger, create=False)
@@ -74,10 +89,10 @@ def write_run(
             store.add_trial(trial)
             for score, step_j in course.steps:
                 spent_j += step_j
-                taken = Energy(step_j, uncertainty * step_j, provenance)
-                trial.curve.append(next_point(trial.curve, score, taken, metric, spent_j=spent_j))
-                store.add_measurement(number, trial.curve[-1], taken)
-                store.enter({(Purpose.TRAINING, number): energy(step_j)})
+                taken = energy(step_j)
+                trial.curve.append(next_point(trial.curve, score, taken.total, metric, spent_j=spent_j))
+                store.add_measurement(number, trial.curve[-1], taken.total)
+                store.enter({(Purpose.TRAINING, number): taken})
             if course.tail_j:
                 store.enter({(Purpose.TRAINING, number): energy(course.tail_j)})
                 spent_j += course.tail_j
@@ -87,6 +102,8 @@ def write_run(
         store.enter({(Purpose.OVERHEAD, None): energy(overhead_j)} if overhead_j else {})
         for gap in gaps:
             store.add_gap(gap)
+        for use in shared:
+            store.add_shared(*use)
     store.close()
     folder.close()
     return path

@@ -18,6 +18,7 @@ from ecoml.report.page.document import Table
 if TYPE_CHECKING:
     from ecoml.report.charts.drawing import Drawing, Style
 
+
 def layers_table(profile: Profile) -> Table:
     """Layer by layer, then what is no layer, then the whole step."""
     rows = [_layer(layer, profile) for layer in profile.layers]
@@ -26,8 +27,8 @@ def layers_table(profile: Profile) -> Table:
     rows.append(("whole step", "", "", "", *_total(profile.step, profile), *_arithmetic(profile.layers)))
     header = ("Layer", "Kind", "Forward", "Backward", "Energy", "Share", "Time", "FLOP", "Bytes")
     caption = (
-        f"One training step of {profile.batch} images on {profile.device}: {profile.provenance} ({MEANING[profile.provenance]});"
-        " ± is 95 %, for comparing layers. FLOP and bytes are those of the forward pass"
+        f"One training step of {profile.batch} images on {profile.device}: {profile.provenance}"
+        f" ({MEANING[profile.provenance]}); ± is 95 %, for comparing layers. FLOP and bytes are those of the forward pass"
     )
     return table_of(caption, header, rows, names=2)
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
+from ecoml.format import score_title
+from ecoml.metric import Metric
 from ecoml.report.charts.drawing import SI_LABELS, Drawing, Record, Style, finish, layer_of, log_x, score_y
 
 
@@ -15,23 +17,25 @@ def front_chart(
     front: Sequence[Record],
     recommended: Record | None,
     *,
+    metric: Metric,
     tips: Mapping[str, str],
     source: str,
     style: Style,
 ) -> Drawing:
-    """Accuracy against a trial's energy: all points faint, the front as steps, the recommended one marked.
+    """Score against a trial's energy: all points faint, the front as steps, the recommended one marked.
 
     Args:
         points: `trial`, `energy_j` > 0, `score`, and the fields of `tips`.
         front: The same, cheapest first.
         recommended: The one of `front` to mark.
+        metric: What the scores are.
         tips: What the tooltip shows: field → title.
         source: Provenance of the energies, in a word.
         style: Colours and size.
     """
     everything = [*points, *front]
     x = log_x(everything, f"Energy of the trial, J ({source}, log scale)")
-    y = score_y(everything)
+    y = score_y(everything, metric)
     tooltip = [alt.Tooltip(f"{field}:N", title=title) for field, title in tips.items()]
     hover = alt.selection_point(name="hover", fields=["trial"], on="pointerover", empty=False)
     # The page sets it: a selection of vega's own could not be made from the keyboard.
@@ -82,17 +86,19 @@ def progress_chart(
     budget_j: float,
     spent_j: float,
     diminishing: Record | None,
+    metric: Metric,
     tips: Mapping[str, str],
     source: str,
     style: Style,
 ) -> Drawing:
-    """Best accuracy so far against what the whole search had spent.
+    """Best score so far against what the whole search had spent.
 
     Args:
         steps: `spent_j`, `score` and the fields of `tips`, at each improvement.
         budget_j: Drawn as a line, where it is finite.
         spent_j: Where the search stands now.
         diminishing: `spent_j` and `score` of the point of diminishing returns.
+        metric: What the scores are.
         tips: What the tooltip shows: field → title.
         source: Provenance of the energies, in a word.
         style: Colours and size.
@@ -104,8 +110,8 @@ def progress_chart(
         scale=alt.Scale(domain=[0, end_j], nice=False),
         axis=alt.Axis(labelExpr=SI_LABELS, tickCount=6, labelOverlap=True),
     )
-    y = score_y(steps, title="Best validation accuracy so far")
-    line = [*steps, {"spent_j": spent_j, "accuracy": steps[-1]["accuracy"]}] if steps else []
+    y = score_y(steps, metric, f"Best so far: {score_title(metric)}")
+    line = [*steps, {"spent_j": spent_j, "score": steps[-1]["score"]}] if steps else []
     layers = [
         layer_of(line).mark_line(interpolate="step-after", color=style.accent, strokeWidth=2).encode(x=x, y=y),
         layer_of(steps)
@@ -135,20 +141,21 @@ def progress_chart(
     return finish(layers, style, height=260)
 
 
-def learning_chart(curves: Sequence[Record], *, source: str, style: Style) -> Drawing:
+def learning_chart(curves: Sequence[Record], *, metric: Metric, source: str, style: Style) -> Drawing:
     """Learning curves against the joules of their own trial; those on the front stand out.
 
     Args:
-        curves: `trial`, `step`, `energy_j` > 0, `score`, `energy`, `share` (both in words), `front` (bool).
+        curves: `trial`, `step`, `energy_j` > 0, `score`, `energy`, `shown` (both in words), `front` (bool).
+        metric: What the scores are.
         source: Provenance of the energies, in a word.
         style: Colours and size.
     """
     x = log_x(curves, f"Energy of the trial, J ({source}, log scale)")
-    y = score_y(curves)
+    y = score_y(curves, metric)
     tooltip = [
         alt.Tooltip("trial:N", title="trial"),
-        alt.Tooltip("step:N", title="step"),
-        alt.Tooltip("share:N", title="accuracy"),
+        alt.Tooltip("step:N", title=metric.step),
+        alt.Tooltip("shown:N", title=metric.name),
         alt.Tooltip("energy:N", title="energy"),
     ]
     layers = []

@@ -1,7 +1,8 @@
 """What all charts share: styles, axes, layers. Altair descriptions serve the page and the static figures alike. No I/O.
 
-A record is a dict of JSON values. Energies are joules, accuracies shares in [0, 1]; whoever makes the
-records leaves out what is not finite, and energies that are not positive where the axis is logarithmic.
+A record is a dict of JSON values. Energies are joules (`energy_j`, `spent_j`), scores are the metric's (`score`).
+Whoever makes the records leaves out what is not finite, and energies that are not positive where the axis is
+logarithmic.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
+
+from ecoml.format import score_title
+from ecoml.metric import Metric
 
 Record = Mapping[str, Any]
 
@@ -108,14 +112,21 @@ def search_x(horizon_j: float, source: str) -> alt.X:
     )
 
 
-def score_y(records: Sequence[Record], title: str = "Validation accuracy", form: str = ".1~%") -> alt.Y:
-    scores = [record["accuracy"] for record in records] or [0.0, 1.0]
-    margin = max(0.06 * (max(scores) - min(scores)), 0.004)
+def score_y(records: Sequence[Record], metric: Metric, title: str | None = None) -> alt.Y:
+    """The axis of scores, scaled to those of the records; it never reaches beyond the worst that there can be."""
+    scores = [record["score"] for record in records] or [0.0, 1.0]
+    low, high = min(scores), max(scores)
+    margin = max(0.06 * (high - low), 0.004 * (metric.span or max(abs(low), abs(high)) or 1.0))
+    low, high = low - margin, high + margin
+    if metric.minimize and metric.high is not None:
+        high = min(high, metric.high)
+    elif not metric.minimize and metric.low is not None:
+        low = max(low, metric.low)
     return alt.Y(
-        "accuracy:Q",
-        title=title,
-        scale=alt.Scale(domain=[max(0.0, min(scores) - margin), max(scores) + margin], nice=False),
-        axis=alt.Axis(format=form, tickCount=6),
+        "score:Q",
+        title=title or score_title(metric),
+        scale=alt.Scale(domain=[low, high], nice=False),
+        axis=alt.Axis(format=".1~%" if metric.is_share else "~g", tickCount=6),
     )
 
 

@@ -1,4 +1,4 @@
-"""Which parameters decide accuracy and energy, as far as a search's own trials can tell.
+"""Which parameters decide score and energy, as far as a search's own trials can tell.
 
 A random forest (Breiman 2001) is fitted to four fifths of the trials. In the others one parameter at a time is
 shuffled: half of the mean squared change of what the forest predicts is the parameter's total effect (Jansen 1999),
@@ -58,7 +58,7 @@ class Untold:
 
 
 def importances(trials: Sequence[Trial], steps: str) -> tuple[Importance | Untold, Importance | Untold]:
-    """For accuracy, and for the logarithm of energy, both at each trial's last measurement.
+    """For the score, and for the logarithm of energy, both at each trial's last measurement.
 
     Args:
         trials: All trials of a search; those without a usable measurement say nothing.

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, TypeVar
 
 import numpy as np
 
-from ecoml.energy import format_energy, format_figure
-from ecoml.report.page.document import percent
-from ecoml.report.page.histories import history, visits
+from ecoml.format import describe_course, format_config, format_energy, format_figure, format_score
+from ecoml.metric import Metric
 from ecoml.run.result import Result
+from ecoml.run.snapshot import Progress
 from ecoml.trial import Point, Trial
 
 MOST_POINTS = 2000
@@ -26,20 +28,6 @@ MOST_STEPS = 120
 
 T = TypeVar("T")
 Record = dict[str, Any]
-
-POINT_TIPS = {
-    "trial": "trial",
-    "step": "step",
-    "share": "validation accuracy",
-    "test": "test accuracy",
-    "energy": "energy",
-    "how": "how it went",
-    "config": "config",
-}
-"""Tooltip of a point: field → title."""
-
-PROGRESS_TIPS = {"trial": "trial", "step": "step", "share": "accuracy", "spent": "spent by then"}
-"""Tooltip of an improvement: field → title."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +58,50 @@ def varying(trials: Sequence[Trial]) -> tuple[str, ...]:
     return tuple(name for name in names if len(values[name]) > 1) or tuple(names)
 
 
-def config_text(config: Mapping[str, object], names: Collection[str]) -> str:
-    """A configuration in one line, as far as `names` go."""
-    return ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in config.items()
-        if name in names
-    )
+def visits(order: Sequence[int]) -> Counter[int]:
+    """How many times each trial was trained, with others in between.
+
+    Args:
+        order: The trial of every measurement, in order.
+    """
+    return Counter(number for number, _ in groupby(order))
+
+
+def courses(result: Result) -> dict[int, str]:
+    """How each trial went, by its number."""
+    times = visits([entry.trial for entry in result.progress])
+    return {t.number: describe_course(t, times[t.number], result.metric) for t in result.trials}
+
+
+def tested(result: Result) -> bool:
+    """Whether a trial of the front has seen the test set."""
+    return any(trial.test_score is not None for trial in result.front)
+
+
+def point_tips(result: Result) -> dict[str, str]:
+    """Tooltip of a point: field → title."""
+    tips = {"trial": "trial", "step": result.metric.step, "shown": result.metric.name, "test": "on the test set"}
+    if not tested(result):
+        del tips["test"]
+    return {**tips, "energy": "energy", "how": "how it went", "config": "config"}
+
+
+def progress_tips(result: Result) -> dict[str, str]:
+    """Tooltip of an improvement: field → title."""
+    return {"trial": "trial", "step": result.metric.step, "shown": result.metric.name, "spent": "spent by then"}
 
 
 def point_records(result: Result) -> Thinned:
     """Every point of every learning curve."""
     points = [(trial, point) for trial in result.trials for point in trial.curve if drawable(point)]
-    shown, names, how = thin(points, MOST_POINTS), varying(result.trials), _histories(result)
-    records = [_point_record(trial, point, names, how) for trial, point in shown]
-    return Thinned(records, len(shown), len(points))
+    shown, told = thin(points, MOST_POINTS), _teller(result)
+    return Thinned([told(trial, point) for trial, point in shown], len(shown), len(points))
 
 
 def front_records(result: Result) -> list[Record]:
     """The front, cheapest first."""
-    names, how = varying(result.trials), _histories(result)
-    return [_point_record(trial, trial.curve[-1], names, how) for trial in result.front if drawable(trial.curve[-1])]
+    told = _teller(result)
+    return [told(trial, trial.curve[-1]) for trial in result.front if drawable(trial.curve[-1])]
 
 
 def curve_records(result: Result) -> Thinned:
@@ -106,15 +117,7 @@ def curve_records(result: Result) -> Thinned:
     chosen += thin(others, MOST_CURVES - len(chosen)) if len(chosen) < MOST_CURVES else []
     return Thinned(
         [
-            {
-                "trial": trial.number,
-                "step": point.step,
-                "accuracy": point.score,
-                "energy_j": point.energy_j,
-                "share": percent(point.score),
-                "energy": _energy(point),
-                "front": trial.number in on_front,
-            }
+            {**_figures(result.metric, trial, point), "front": trial.number in on_front}
             for trial, points in chosen
             for point in thin(points, MOST_STEPS)
         ],
@@ -123,24 +126,29 @@ def curve_records(result: Result) -> Thinned:
     )
 
 
-def progress_records(result: Result) -> list[Record]:
-    """The improvements of the best accuracy, in the order of the search."""
-    records: list[Record] = []
-    best = -math.inf
+def improvements(result: Result) -> list[Progress]:
+    """The measurements that were better than all before them, in the order of the search."""
+    better: list[Progress] = []
     for entry in result.progress:
-        if entry.score > best:
-            best = entry.score
-            records.append(
-                {
-                    "trial": entry.trial,
-                    "step": entry.step,
-                    "accuracy": entry.score,
-                    "spent_j": entry.spent_j,
-                    "share": percent(entry.score),
-                    "spent": f"{format_energy(entry.spent_j)} ({entry.provenance})",
-                }
-            )
-    return records
+        utility = entry.point.utility
+        if math.isfinite(utility) and (not better or utility > better[-1].point.utility):
+            better.append(entry)
+    return better
+
+
+def progress_records(result: Result) -> list[Record]:
+    """The improvements of the best score."""
+    return [
+        {
+            "trial": entry.trial,
+            "step": entry.point.step,
+            "score": entry.point.score,
+            "spent_j": entry.point.spent_j,
+            "shown": format_score(result.metric, entry.point.score),
+            "spent": f"{format_energy(entry.point.spent_j)} ({result.energy.provenance})",
+        }
+        for entry in improvements(result)
+    ]
 
 
 def drawable(point: Point) -> bool:
@@ -148,25 +156,28 @@ def drawable(point: Point) -> bool:
     return math.isfinite(point.score) and math.isfinite(point.energy_j) and point.energy_j > 0
 
 
-def _histories(result: Result) -> dict[int, str]:
-    """How each trial went. The front holds trials cut short, which do not know."""
-    times = visits([entry.trial for entry in result.progress])
-    return {trial.number: history(trial, times[trial.number]) for trial in result.trials}
+def _teller(result: Result) -> Callable[[Trial, Point], Record]:
+    """What makes a record of a point, with all that a tooltip tells of it."""
+    names = varying(result.trials)
+    how = courses(result)  # the front holds trials cut short, which do not know
+
+    def told(trial: Trial, point: Point) -> Record:
+        return {
+            **_figures(result.metric, trial, point),
+            "test": format_score(result.metric, trial.test_score),
+            "how": how[trial.number],
+            "config": format_config(trial.config, names),
+        }
+
+    return told
 
 
-def _point_record(trial: Trial, point: Point, names: Collection[str], how: Mapping[int, str]) -> Record:
+def _figures(metric: Metric, trial: Trial, point: Point) -> Record:
     return {
         "trial": trial.number,
         "step": point.step,
-        "accuracy": point.score,
+        "score": point.score,
         "energy_j": point.energy_j,
-        "share": percent(point.score),
-        "test": "–" if trial.test_score is None else percent(trial.test_score),
-        "energy": _energy(point),
-        "how": how[trial.number],
-        "config": config_text(trial.config, names),
+        "shown": format_score(metric, point.score),
+        "energy": f"{format_figure(point.energy)} ({point.energy.provenance})",
     }
-
-
-def _energy(point: Point) -> str:
-    return f"{format_figure(point.energy_j, point.uncertainty_j, point.provenance)} ({point.provenance})"

@@ -1,8 +1,8 @@
 """What each further joule of a search bought, and from where on it bought less than the average.
 
     Notation
-        (s_i, a_i)  joules that the search had spent, and the best accuracy so far, at each improvement; then at its end
-        hull        the upper concave hull of these points: the best accuracy that could be had on the way to any later
+        (s_i, u_i)  joules that the search had spent, and the best utility so far, at each improvement; then at its end
+        hull        the upper concave hull of these points: the best utility that could be had on the way to any later
                     point. Along it the gain per joule falls from stretch to stretch.
 
 The *point of diminishing returns* is where that gain first falls below the average of the whole search. It is also the
@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ecoml.energy import J_PER_KWH
-
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -26,26 +24,26 @@ class Stretch:
     Attributes:
         from_j: Joules spent at its beginning.
         to_j: Joules spent at its end.
-        from_score: Best accuracy at its beginning.
-        to_score: Best accuracy at its end.
+        from_utility: Best utility at its beginning.
+        to_utility: Best utility at its end.
     """
 
     from_j: float
     to_j: float
-    from_score: float
-    to_score: float
+    from_utility: float
+    to_utility: float
 
     @property
-    def points_per_kwh(self) -> float:
-        """Percentage points of accuracy per kWh."""
-        return 100 * (self.to_score - self.from_score) / (self.to_j - self.from_j) * J_PER_KWH
+    def gain_per_j(self) -> float:
+        """Utility gained per joule."""
+        return (self.to_utility - self.from_utility) / (self.to_j - self.from_j)
 
 
 def stretches(steps: Sequence[tuple[float, float]], end_j: float) -> list[Stretch]:
     """The hull's pieces, from the first measurement to the end of the search.
 
     Args:
-        steps: (joules spent, best accuracy so far) at each improvement, in order.
+        steps: (joules spent, best utility so far) at each improvement, in order.
         end_j: What the whole search spent, at least the last of these.
     """
     if not steps:
@@ -65,15 +63,15 @@ def stretches(steps: Sequence[tuple[float, float]], end_j: float) -> list[Stretc
 def diminishing_from(pieces: Sequence[Stretch]) -> Stretch | None:
     """The first stretch that gains less per joule than the whole does; None if the search gained nothing, or if it
     gained evenly to its end."""
-    if not pieces or pieces[-1].to_score <= pieces[0].from_score:
+    if not pieces or pieces[-1].to_utility <= pieces[0].from_utility:
         return None
     whole = overall(pieces)
-    return next((piece for piece in pieces if piece.points_per_kwh < whole.points_per_kwh * (1 - 1e-9)), None)
+    return next((piece for piece in pieces if piece.gain_per_j < whole.gain_per_j * (1 - 1e-9)), None)
 
 
 def overall(pieces: Sequence[Stretch]) -> Stretch:
     """From the beginning of the first to the end of the last."""
-    return Stretch(pieces[0].from_j, pieces[-1].to_j, pieces[0].from_score, pieces[-1].to_score)
+    return Stretch(pieces[0].from_j, pieces[-1].to_j, pieces[0].from_utility, pieces[-1].to_utility)
 
 
 def _rises(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:

@@ -1,4 +1,4 @@
-"""What accuracy costs within one run: half the energy for how many points, the cheapest within one point and two.
+"""What the score costs within one run: half the energy for how much of it, the cheapest training within a little.
 
 All of it is about trainings, not about the search: the front's points, each a training that was cut there. E+ and E−
 are the dearer and the cheaper half of all trainings, as a study of a factor would have them
@@ -12,26 +12,27 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from ecoml.energy import Provenance, format_energy
-from ecoml.report.format import source_of
-from ecoml.run.result import Result
+from ecoml.energy import Provenance, weakest
+from ecoml.format import format_energy, format_gain, named_score, percent, plural
+from ecoml.metric import Metric
+from ecoml.run.result import Result, tolerance
 from ecoml.trial import Trial
 
-WITHIN_POINTS = (1, 2)
-"""Percentage points that a reader may be ready to give up."""
+WITHIN_TOLERANCES = (1, 2)
+"""How much a reader may be ready to give up, in `tolerance`s: percentage points, where the score is a share."""
 
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """A point of the front that is cheaper than the most accurate one.
+    """A point of the front that is cheaper than the best one.
 
     Attributes:
         trial: Its number.
         step: How long it was trained.
         energy_j: Joules of its training.
-        score: Its validation accuracy.
-        saved: Share of the most accurate one's energy that it saves.
-        lost: What it is less accurate, as a share.
+        score: What it was measured at.
+        saved: Share of the best one's energy that it saves.
+        lost: How much worse it is, ≥ 0.
     """
 
     trial: int
@@ -44,7 +45,7 @@ class Saving:
 
 @dataclass(frozen=True, slots=True)
 class Half:
-    """One half of the trainings by energy: how many, mean joules, mean and best accuracy."""
+    """One half of the trainings by energy: how many, mean joules, mean and best score."""
 
     trainings: int
     energy_j: float
@@ -54,16 +55,17 @@ class Half:
 
 @dataclass(frozen=True, slots=True)
 class Tradeoff:
-    """What accuracy costs.
+    """What the score costs.
 
     Attributes:
-        best: The most accurate point.
-        within: Points given up → the cheapest within them.
-        half: The most accurate point for at most half the energy of the best; None if there is none.
+        best: The best point.
+        within: Tolerances given up → the cheapest within them.
+        half: The best point for at most half the energy of the best; None if there is none.
         cheaper: E−, the cheaper half of the trainings; None for fewer than four.
         dearer: E+, likewise.
         provenance: Source of the energies.
-        step_name: What a step of a training is called.
+        metric: What the scores are.
+        tolerance: How much worse a score may be and still be as good as the best.
     """
 
     best: Saving
@@ -72,85 +74,83 @@ class Tradeoff:
     cheaper: Half | None
     dearer: Half | None
     provenance: Provenance
-    step_name: str = "step"
-
-    def which(self, choice: Saving) -> str:
-        """`trial 3 after 2 epochs`."""
-        return f"trial {choice.trial} after {choice.step} {self.step_name}{'' if choice.step == 1 else 's'}"
+    metric: Metric
+    tolerance: float
 
 
 def tradeoff_of(result: Result) -> Tradeoff | None:
     """The trade-off of a run; None without a measurement."""
-    if not result.front:
+    front, metric = result.front, result.metric
+    if not front:
         return None
-    front = result.front
-    best = front[-1]
-    within = {points: _choice(_cheapest(front, points / 100), best) for points in WITHIN_POINTS}
+    best, enough = front[-1], tolerance(front, metric)
+    within = {times: _saving(_cheapest(front, times * enough), best) for times in WITHIN_TOLERANCES}
     halves = [trial for trial in front if trial.energy_j <= best.energy_j / 2]
     ended = sorted((t for t in result.trials if t.curve and t.curve[-1].energy_j > 0), key=lambda t: t.energy_j)
     middle = len(ended) // 2
-    cheaper, dearer = (_half(ended[:middle]), _half(ended[-middle:])) if middle >= 2 else (None, None)
-    half = _choice(halves[-1], best) if halves else None
-    return Tradeoff(_choice(best, best), within, half, cheaper, dearer, Provenance(source_of(front)), result.step_name)
+    cheaper, dearer = (_half(ended[:middle], metric), _half(ended[-middle:], metric)) if middle >= 2 else (None, None)
+    half = _saving(halves[-1], best) if halves else None
+    source = weakest(trial.energy.provenance for trial in front)
+    return Tradeoff(_saving(best, best), within, half, cheaper, dearer, source, metric, enough)
 
 
 def advice(tradeoff: Tradeoff) -> Iterator[str]:
     """The trade-off in sentences."""
-    best, source = tradeoff.best, tradeoff.provenance
+    best, source, metric = tradeoff.best, tradeoff.provenance, tradeoff.metric
+
+    def which(choice: Saving) -> str:
+        return f"trial {choice.trial} after {plural(choice.step, metric.step)}"
+
     yield (
-        f"The most accurate training, {tradeoff.which(best)}, reaches {_percent(best.score)} for"
+        f"The best training, {which(best)}, reaches {named_score(metric, best.score)} for"
         f" {format_energy(best.energy_j)} ({source})."
     )
     told: Saving | None = None
-    for points, choice in tradeoff.within.items():
-        what = f"Within {points} percentage point{'s' if points > 1 else ''} of it"
+    for times, choice in tradeoff.within.items() if tradeoff.tolerance else ():
+        what = f"Within {format_gain(metric, times * tradeoff.tolerance)} of it"
         if (choice.trial, choice.step) == (best.trial, best.step):
             yield f"{what} nothing is cheaper."
         elif choice == told:
             yield f"{what} nothing is cheaper than that."
         else:
             yield (
-                f"{what} the cheapest is {tradeoff.which(choice)}: {_percent(choice.score)} for"
-                f" {format_energy(choice.energy_j)}, {choice.saved:.0%} less."
+                f"{what} the cheapest is {which(choice)}: {named_score(metric, choice.score)} for"
+                f" {format_energy(choice.energy_j)}, {percent(choice.saved, 0)} less."
             )
         told = choice
-    if tradeoff.half is None:
+    if (half := tradeoff.half) is None:
         yield "No training got by with half of its energy."
     else:
-        half = tradeoff.half
         yield (
-            f"Half the energy costs {100 * half.lost:.2f} points: {tradeoff.which(half)} reaches"
-            f" {_percent(half.score)}"
-            f" for {format_energy(half.energy_j)}."
+            f"Half the energy costs {format_gain(metric, half.lost)}: {which(half)} reaches"
+            f" {named_score(metric, half.score)} for {format_energy(half.energy_j)}."
         )
     if tradeoff.cheaper is not None and tradeoff.dearer is not None:
+        cheaper, dearer = tradeoff.cheaper, tradeoff.dearer
         yield (
-            f"The dearer half of the trainings (E+) took {format_energy(tradeoff.dearer.energy_j)} each at"
-            f" {_percent(tradeoff.dearer.score)} on average, the cheaper half (E−)"
-            f" {format_energy(tradeoff.cheaper.energy_j)} at {_percent(tradeoff.cheaper.score)} ({source})."
+            f"The dearer half of the trainings (E+) took {format_energy(dearer.energy_j)} each at"
+            f" {named_score(metric, dearer.score)} on average, the cheaper half (E−) {format_energy(cheaper.energy_j)}"
+            f" at {named_score(metric, cheaper.score)} ({source})."
         )
 
 
 def tradeoff_dict(tradeoff: Tradeoff) -> dict[str, Any]:
     """For JSON."""
-    return asdict(tradeoff) | {"provenance": tradeoff.provenance.value, "advice": list(advice(tradeoff))}
+    return asdict(tradeoff) | {"metric": tradeoff.metric.to_dict(), "advice": list(advice(tradeoff))}
 
 
 def _cheapest(front: Sequence[Trial], below: float) -> Trial:
-    enough = (front[-1].score or 0.0) - below - 1e-12
-    return next(trial for trial in front if (trial.score or 0.0) >= enough)
+    enough = front[-1].curve[-1].utility - below - 1e-12
+    return next(trial for trial in front if trial.curve[-1].utility >= enough)
 
 
-def _choice(trial: Trial, best: Trial) -> Saving:
-    score, most = trial.score or 0.0, best.score or 0.0
-    saved = 1 - trial.energy_j / best.energy_j if best.energy_j else 0.0
-    return Saving(trial.number, trial.step, trial.energy_j, score, saved, most - score)
+def _saving(trial: Trial, best: Trial) -> Saving:
+    point, most = trial.curve[-1], best.curve[-1]
+    saved = 1 - point.energy_j / most.energy_j if most.energy_j else 0.0
+    return Saving(trial.number, trial.step, point.energy_j, point.score, saved, most.utility - point.utility)
 
 
-def _half(trials: Sequence[Trial]) -> Half:
+def _half(trials: Sequence[Trial], metric: Metric) -> Half:
     scores = [trial.curve[-1].score for trial in trials]
-    return Half(len(trials), fmean(trial.energy_j for trial in trials), fmean(scores), max(scores))
-
-
-def _percent(score: float) -> str:
-    return f"{100 * score:.2f} %"
+    best = max(scores, key=metric.utility)
+    return Half(len(trials), fmean(trial.energy_j for trial in trials), fmean(scores), best)

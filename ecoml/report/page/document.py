@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ecoml.format import MEANING
+from ecoml.format import MEANING, capitalised
 from ecoml.report.charts.figures import chart_library
 
 if TYPE_CHECKING:
@@ -54,6 +54,10 @@ class Cell:
     share: float | None = None
 
 
+Row = Sequence[str | Cell | None]
+"""Of a table; None is a dash."""
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table whose first columns name the rows.
@@ -61,7 +65,7 @@ class Table:
     Attributes:
         caption: What it shows.
         header: One title a column.
-        rows: As many cells each; None is a dash.
+        rows: As many cells each.
         numeric: Indices of the columns that hold figures.
         names: How many columns name the rows.
         sortable: Whether the reader can sort it by any column: by `Cell.value`, or as text.
@@ -69,7 +73,7 @@ class Table:
 
     caption: str
     header: Sequence[str]
-    rows: Sequence[Sequence[str | Cell | None]]
+    rows: Sequence[Row]
     numeric: Collection[int] = ()
     names: int = 1
     sortable: bool = False
@@ -114,6 +118,7 @@ def _environment(folder: Path) -> Environment:
         undefined=StrictUndefined,
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    environment.filters["capitalised"] = capitalised
     environment.globals |= {
         "chart_library": lambda: Markup(chart_library()),  # noqa: S704 - files of ours and of vega
         "meaning": MEANING,

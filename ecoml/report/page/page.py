@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ecoml.energy import format_energy
-from ecoml.report.format import steps_of
-from ecoml.report.page.curves_section import curves_section
-from ecoml.report.page.document import Html, document, element, facts, join, percent, section, text
-from ecoml.report.page.energy_section import energy_section
-from ecoml.report.page.footprint import check_grid_intensity, outside_section
-from ecoml.report.page.front_section import front_drawing, front_section
-from ecoml.report.page.importance_section import importance_section
-from ecoml.report.page.power_section import power_section
-from ecoml.report.page.progress_section import progress_drawing, progress_section
-from ecoml.report.page.trials_section import trials_section
+from ecoml.format import (
+    describe_limits,
+    describe_search_end,
+    describe_trial_end,
+    describe_warm_start,
+    format_energy,
+    format_gain,
+    format_score,
+    named_score,
+    plural,
+)
+from ecoml.report.page.curves import curves_context
+from ecoml.report.page.document import TEMPLATES, render
+from ecoml.report.page.energy import energy_context
+from ecoml.report.page.footprint import check_grid_intensity, footprint_facts
+from ecoml.report.page.front import front_context, front_drawing
+from ecoml.report.page.importance import importance_context
+from ecoml.report.page.power import power_context
+from ecoml.report.page.progress import progress_context, progress_drawing
+from ecoml.report.page.trials import trials_context
 from ecoml.report.page.writing import writing
-from ecoml.report.terminal.goal import asked_for
-from ecoml.run.result import WITHIN, Result
+from ecoml.run.result import Result, tolerance
 from ecoml.searcher.models import model_path
-from ecoml.trial import Trial
+from ecoml.trial import Trial, TrialState
 
 
 def write_report(directory: str | Path, *, figures: bool = False, grid_intensity: float | None = None) -> Path:
@@ -68,109 +76,105 @@ def write_figures(result: Result, folder: Path) -> list[Path]:
 
 def page(result: Result, grid_intensity: float | None = None) -> str:
     """The page of a result."""
-    body = join(
-        [
-            _header(result),
-            _recommendation(result),
-            front_section(result),
-            energy_section(result.energy),
-            power_section(result),
-            outside_section(result.energy, grid_intensity),
-            progress_section(result),
-            curves_section(result),
-            importance_section(result),
-            trials_section(result),
-            _provenance_of_run(result),
-        ]
+    said = headline(result)
+    return render(
+        TEMPLATES / "run.html.j2",
+        title=f"{result.problem}: {said}",
+        headline=said,
+        name=result.metric.name,
+        overline=" · ".join(filter(None, [result.problem, result.strategy, f"seed {result.seed}", _created(result)])),
+        ended=None if result.ended is None else describe_search_end(result.ended, result.metric),
+        asked=list(_asked(result)),
+        recommended=_recommended(result),
+        failures=_failures(result),
+        front=front_context(result),
+        energy=energy_context(result.energy),
+        power=power_context(result),
+        footprint=list(footprint_facts(result.energy.total, grid_intensity)),
+        progress=progress_context(result),
+        curves=curves_context(result),
+        importance=importance_context(result),
+        trials=trials_context(result),
+        settings={name: list(_flat(value)) for name, value in result.settings.items() if isinstance(value, Mapping)},
+        simple=[(name, str(value)) for name, value in result.settings.items() if not isinstance(value, Mapping)],
     )
-    return document(f"{result.problem}: {headline(result)}", body)
 
 
 def headline(result: Result) -> str:
-    """The outcome in one sentence."""
-    energy = result.energy
+    """The outcome in one sentence, without its full stop."""
+    energy, metric = result.energy, result.metric
     budget = f"{format_energy(energy.total_j)} of {format_energy(energy.budget_j)}, {energy.provenance}"
     best = result.recommended
-    if best is None or best.score is None:
-        failed = sum(trial.failure is not None for trial in result.trials)
+    if best is None:
+        failed = sum(trial.state is TrialState.FAILED for trial in result.trials)
         what = "no trial was started" if not result.trials else "no trial was measured"
         failures = f" ({failed} of {len(result.trials)} failed)" if failed else ""
         return f"Nothing to recommend: {what}{failures}; the search used {budget}"
-    tested = "" if best.test_score is None else f" ({percent(best.test_score)} on the test set)"
+    on_test = "" if best.test_score is None else f" ({format_score(metric, best.test_score)} on the test set)"
     return (
-        f"Trial {best.number} after {steps_of(result, best.step)} reaches {percent(best.score)} validation accuracy"
-        f"{tested} for {format_energy(best.energy_j)} of training; the search used {budget}"
+        f"Trial {best.number} after {plural(best.step, metric.step)} reaches {named_score(metric, best.score)}{on_test}"
+        f" for {format_energy(best.energy_j)} of training; the search used {budget}"
     )
 
 
-def _header(result: Result) -> Html:
-    ended = f"The search ended: {result.ended}." if result.ended else "The search is still going on, or was cut off."
-    created = str(result.settings.get("created", ""))[:10]
-    overline = " · ".join(filter(None, [result.problem, result.strategy, f"seed {result.seed}", created]))
-    asked = [element("p", f"{line}.", "note") for line in asked_for(result)]
-    parts = [element("p", overline, "overline"), element("h1", f"{headline(result)}."), element("p", ended), *asked]
-    return element("header", join(parts))
+def _created(result: Result) -> str:
+    return str(result.settings.get("created", ""))[:10]
 
 
-def _recommendation(result: Result) -> Html:
-    best = result.recommended
+def _asked(result: Result) -> Iterator[str]:
+    """What the search was asked for, and what it started from."""
+    yield from describe_limits(result.limits, result.metric)
+    if (warm_start := result.settings.get("warm_start")) is not None:
+        yield describe_warm_start(warm_start, result.strategy)
+
+
+def _failures(result: Result) -> list[str]:
+    """Why trials failed: the first five reasons."""
+    ends = (trial.end for trial in result.trials if trial.end is not None and trial.end.failed)
+    return sorted({describe_trial_end(end, result.metric) for end in ends})[:5]
+
+
+def _recommended(result: Result) -> dict[str, Any] | None:
+    """The recommended trial: by which rule, its configuration, and how to load it."""
+    best, metric = result.recommended, result.metric
     if best is None:
-        reasons = sorted({trial.failure for trial in result.trials if trial.failure})
-        listed = "".join(element("li", reason) for reason in reasons[:5])
-        why = Html(f"<p>The trials failed with:</p><ul>{listed}</ul>") if reasons else None
-        return section("recommended", "Recommended", element("p", "There is nothing to recommend yet."), why)
-    rule = (
-        f"The cheapest point of the front within {100 * WITHIN:.0f} percentage point of the best validation accuracy:"
-        f" trial {best.number}, trained for {steps_of(result, best.step)}."
-    )
+        return None
+    steps, enough = plural(best.step, metric.step), tolerance(result.front, metric)
+    within = f" within {format_gain(metric, enough)} of the best {metric.name}" if enough else ""
+    rule = f"The cheapest point of the front{within}: trial {best.number}, trained for {steps}."
     best_of_all = result.front[-1]
-    if (best_of_all.number, best_of_all.step) != (best.number, best.step):
-        rule += _given_up(best, best_of_all)
-    config = facts(((name, _value(value)) for name, value in best.config.items()), dense=True)
-    return section("recommended", "Recommended", element("p", rule), config, _loading(result, best))
+    if best_of_all is not best:
+        rule += _given_up(result, best, best_of_all)
+    return {
+        "rule": rule,
+        "config": [(name, _value(value)) for name, value in best.config.items()],
+        "steps": steps,
+        "code": _loading(result, best) if model_path(result.directory, best).is_file() else None,
+    }
 
 
 def _value(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _given_up(best: Trial, most_accurate: Trial) -> str:
-    assert best.score is not None
-    assert most_accurate.score is not None
-    points = 100 * (most_accurate.score - best.score)
+def _given_up(result: Result, best: Trial, best_of_all: Trial) -> str:
+    lost = best_of_all.curve[-1].utility - best.curve[-1].utility
     return (
-        f" The most accurate, trial {most_accurate.number}, is {points:.2f} percentage points better and takes"
-        f" {most_accurate.energy_j / best.energy_j:.2f} times the energy ({format_energy(most_accurate.energy_j)},"
-        f" {most_accurate.provenance})."
+        f" The best, trial {best_of_all.number}, is better by {format_gain(result.metric, lost)} and takes"
+        f" {best_of_all.energy_j / best.energy_j:.2f} times the energy ({format_energy(best_of_all.energy_j)},"
+        f" {best_of_all.energy.provenance})."
     )
 
 
-def _loading(result: Result, best: Trial) -> Html:
-    if not model_path(result.directory, best).is_file():
-        return element(
-            "p",
-            f"No weights of it are kept in this run; train with this configuration for {steps_of(result, best.step)}.",
-            "note",
-        )
+def _loading(result: Result, best: Trial) -> str:
     twice = sum(trial.number == best.number for trial in result.front) > 1
     step = f", step={best.step}" if twice else ""
-    code = f"import ecoml\n\nmodel = ecoml.load_model({json.dumps(str(result.directory))}, {best.number}{step})"
-    return join([element("p", "To load its weights:"), Html(f"<pre><code>{text(code)}</code></pre>")])
+    return f"import ecoml\n\nmodel = ecoml.load_model({json.dumps(str(result.directory))}, {best.number}{step})"
 
 
-def _provenance_of_run(result: Result) -> Html:
-    tables = []
-    for name, value in result.settings.items():
-        if isinstance(value, Mapping) and value:
-            rows = [(key, element("code", str(leaf))) for key, leaf in _flat(value)]
-            tables.append(Html(f"<details><summary>{text(name)}</summary>{facts(rows)}</details>"))
-    simple = [(name, str(value)) for name, value in result.settings.items() if not isinstance(value, Mapping)]
-    return section("settings", "How it was run", facts(simple) if simple else None, *tables)
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, leaf in value.items():
         if isinstance(leaf, Mapping):
             yield from _flat(leaf, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", leaf
+            yield f"{prefix}{key}", str(leaf)

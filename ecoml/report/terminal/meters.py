@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from ecoml.energy import Provenance, format_energy
+from ecoml.energy import Provenance
+from ecoml.format import MEANING, duration, fold_gaps, format_energy, format_interval, format_power, percent
 from ecoml.meter import Source
-from ecoml.report.terminal.words import MEANING
 
 if TYPE_CHECKING:
     from ecoml.meter.counters.finding import Check, CrossCheck, Finding
@@ -27,7 +27,7 @@ PLAIN_WIDTH = 80
 
 def print_sources(sources: Sequence[Source], provenance: Provenance) -> None:
     """A table of the sources, and below it what each covers and what to do about it."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     for heading in ("source", "domain", "provenance", "updates", "step", "readable", "used"):
         table.add_column(heading, overflow="fold")
     for source in sources:
@@ -67,13 +67,11 @@ def print_check(check: Check) -> None:
         for line in _finding_lines(finding):
             _paragraph(out, line, indent=2, hang=4)
     out.print()
-    for gap in check.spent.gaps:
+    for gap in fold_gaps(check.spent.gaps):
         _paragraph(out, f"gap: {gap}")
-    spent = check.spent
-    high = f", at most {format_energy(spent.energy_j + spent.uncertainty_j)}"
-    within = high if spent.provenance is Provenance.ESTIMATED else f" ± {format_energy(spent.uncertainty_j)}"
-    energy = f"{format_energy(spent.energy_j)}{within} ({spent.provenance})"
-    _paragraph(out, f"The probe took {check.elapsed_s:.0f} s and {energy}.")
+    spent = check.spent.total
+    energy = f"{format_energy(spent.energy_j)} {format_interval(spent)} ({spent.provenance})"
+    _paragraph(out, f"The probe took {duration(check.elapsed_s)} and {energy}.")
     wrong = [finding.domain for finding in check.findings if not finding.agrees]
     if wrong:
         _paragraph(out, f"Not all agrees: see {', '.join(wrong)} above. What else ran on this host may be the reason.")
@@ -84,10 +82,10 @@ def print_check(check: Check) -> None:
 def _finding_lines(finding: Finding) -> Iterator[str]:
     if finding.period_s is not None:
         bound = "at least " if finding.period_is_bound else ""
-        yield f"updates {bound}every {_seconds(finding.period_s)}, in steps of {_step(finding.step_j)} and more"
+        yield f"updates {bound}every {duration(finding.period_s)}, in steps of {_step(finding.step_j)} and more"
     yield (
-        f"at rest {watts(finding.rest_w)} (scatter {watts(finding.rest_noise_w)} between half seconds), "
-        f"under load {watts(finding.load_w)}"
+        f"at rest {format_power(finding.rest_w)} (scatter {format_power(finding.rest_noise_w)} between half seconds), "
+        f"under load {format_power(finding.load_w)}"
     )
     for comparison in finding.comparisons:
         yield _comparison_line(comparison)
@@ -111,7 +109,12 @@ def print_calibration(calibration: Calibration, path: object) -> None:
     for heading in ("CPUs kept busy", "CPU seconds per second", "power", "±"):
         table.add_column(heading, justify="right")
     for point in calibration.points:
-        row = (str(point.threads), f"{point.busy_cpus:.2f}", watts(point.power_w), watts(point.uncertainty_w))
+        row = (
+            str(point.threads),
+            f"{point.busy_cpus:.2f}",
+            format_power(point.power_w),
+            format_power(point.uncertainty_w),
+        )
         table.add_row(*row)
     out.print(table)
     out.print()
@@ -120,7 +123,7 @@ def print_calibration(calibration: Calibration, path: object) -> None:
         f"idle_w_per_cpu = {found.idle_w_per_cpu:.4g} ± {calibration.idle_uncertainty_w:.2g} W, "
         f"busy_w_per_cpu = {found.busy_w_per_cpu:.4g} ± {calibration.busy_uncertainty_w:.2g} W, "
         f"from {', '.join(calibration.domains)} (measured); "
-        f"the powers lie within {100 * calibration.residual:.1f} % of the line",
+        f"the powers lie within {percent(calibration.residual, 1)} of the line",
     )
     _paragraph(out, f"Written to {path}: the estimate uses them from now on. To undo it, remove that file.")
 
@@ -149,22 +152,8 @@ def _paragraph(out: Console, text: str, *, bold: str = "", indent: int = 0, hang
 def _period(source: Source) -> str:
     if source.period_s is None:
         return "–"
-    return f"{_seconds(source.period_s)} {'measured' if source.period_measured else 'assumed'}"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
+    return f"{duration(source.period_s)} {'measured' if source.period_measured else 'assumed'}"
 
 
 def _step(step_j: float | None) -> str:
-    if step_j is None:
-        return "–"
-    for scale, unit in ((1.0, "J"), (1e-3, "mJ")):
-        if step_j >= scale:
-            return f"{step_j / scale:.3g} {unit}"
-    return f"{step_j * 1e6:.3g} µJ"
-
-
-def watts(power_w: float | None) -> str:
-    """A power for a reader, `–` if there is none."""
-    return "–" if power_w is None else f"{power_w:.3g} W" if power_w < 1000 else f"{power_w:.0f} W"
+    return "–" if step_j is None else format_energy(step_j)

@@ -1,18 +1,22 @@
-"""A search while it runs: a live view in a terminal, few plain lines elsewhere. Both write to standard error."""
+"""A search while it runs: a live view in a terminal, few plain lines elsewhere.
+
+The lines are records of the logger `ecoml`, at INFO. Where nobody listens to it, they go to standard error.
+"""
 
 from __future__ import annotations
 
+import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ecoml.energy import format_energy
+from ecoml.format import describe_warm_start, format_energy, format_score, plural
 from ecoml.report.terminal.status import LiveStatus, Status, StatusSource
-from ecoml.report.terminal.words import percent, steps
-from ecoml.run.result import recommend
-from ecoml.searcher.loop import Loop
-from ecoml.trial import Trial
+from ecoml.run.folder import read_settings
+from ecoml.searcher.search import Search
+from ecoml.trial import Trial, TrialState
 
 REFRESHES_PER_S = 1.0
 """Drawing costs energy too: once a second is enough for a person."""
@@ -21,37 +25,46 @@ SHORTEST_SILENCE_S = 0.5
 """Plain lines come no faster than this."""
 
 LONGEST_SILENCE_S = 60.0
-"""After so long a trial that ends is worth a line, whatever came of it."""
+"""After so long there is a line, whatever has happened."""
 
 SHARE_OF_BUDGET = 0.1
-"""And so it is whenever so much more of the budget is spent."""
+"""And so there is whenever so much more of the budget is spent."""
+
+log = logging.getLogger("ecoml")
 
 
 @contextmanager
-def show(search: Loop) -> Iterator[None]:
+def show(search: Search) -> Iterator[None]:
     """Show a search while the context is open."""
-    for why in search.ledger.unmeasured:
-        print(f"energy is {search.ledger.provenance} here: {why}", file=sys.stderr, flush=True)
-    for note in search.notes:
-        print(note, file=sys.stderr, flush=True)
     source = LiveStatus(search)
-    if sys.stderr.isatty():
-        with live(source):
+    with _heard():
+        for why in search.ledger.unmeasured:
+            log.info("energy is %s here: %s", search.ledger.provenance, why)
+        if search.settings.warm_start is not None:
+            settings = read_settings(search.ledger.path)
+            log.info(describe_warm_start(settings["warm_start"], settings["run"]["strategy"]))
+        with _live(source) if sys.stderr and sys.stderr.isatty() else _plain(search, PlainLines(source)):
             yield
-    else:
-        lines = PlainLines(source)
-
-        def changed(trial: Trial) -> None:
-            if trial.state.ended:
-                lines.look()
-
-        search.listeners.append(changed)
-        yield
-        lines.look(last=True)
 
 
 @contextmanager
-def live(source: StatusSource) -> Iterator[None]:
+def _heard() -> Iterator[None]:
+    """While the context is open, what is logged goes to standard error, unless there are handlers for it."""
+    if log.hasHandlers():
+        yield
+        return
+    handler, level = logging.StreamHandler(), log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
+@contextmanager
+def _live(source: StatusSource) -> Iterator[None]:
     """A view that stays in place and is drawn anew once a second, to the width that the terminal then has."""
     from rich.console import Console
     from rich.live import Live
@@ -68,63 +81,97 @@ def live(source: StatusSource) -> Iterator[None]:
         yield
 
 
-class PlainLines:
-    """A line when the best gets better, a trial fails, a tenth of the budget is gone, or a minute has passed.
+@contextmanager
+def _plain(search: Search, lines: PlainLines) -> Iterator[None]:
+    """Look whenever a trial ends, and when there was no line for long; say at the end what is still unsaid."""
 
-    A log of a long search stays short, and shows that it is getting on.
+    def ended(trial: Trial) -> None:
+        if trial.state.ended:
+            lines.look()
+
+    def look_now_and_then() -> None:
+        while not over.wait(lines.due_in_s()):
+            lines.look()
+
+    search.listeners.append(ended)
+    over = threading.Event()
+    watch = threading.Thread(target=look_now_and_then, name="ecoml-progress", daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watch.join()
+    lines.look(last=True)
+
+
+class PlainLines:
+    """A line when the recommended trial changes, a trial fails, a tenth of the budget is gone, or a minute has passed.
+
+    A log of a long search stays short, and shows that it is getting on. Safe to use from several threads.
     """
 
     def __init__(
         self,
         source: StatusSource,
         *,
-        say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
+        say: Callable[[str], None] = log.info,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
         self._say = say
         self._clock = clock
-        self._said_at = -LONGEST_SILENCE_S
+        self._lock = threading.Lock()
+        self._said_at = clock() - SHORTEST_SILENCE_S
         self._said_spent_j = 0.0
-        self._best: tuple[int, int] | None = None
+        self._recommended: tuple[int, int] | None = None
         self._ended: set[int] | None = None
+
+    def due_in_s(self) -> float:
+        """Seconds until there has been no line for too long."""
+        return max(SHORTEST_SILENCE_S, self._said_at + LONGEST_SILENCE_S - self._clock())
 
     def look(self, *, last: bool = False) -> None:
         """Say what is new, if it is worth a line; everything that is new, if nothing more will come."""
-        status = self._source.status()
-        ended = {trial.number for trial in status.trials if trial.state.ended}
-        if self._ended is None:  # what an earlier sitting did is no news
-            self._ended = set() if len(ended) <= 1 else ended
-        new = sorted(ended - self._ended)
-        if not new:
-            return
-        now = self._clock()
-        if not last and not (now - self._said_at >= SHORTEST_SILENCE_S and self._is_news(status, new, now)):
-            return
-        self._say(self._line(status, status.trials[new[-1]], len(new) - 1))
-        self._said_at, self._said_spent_j, self._ended = now, status.spent_j, ended
-        self._best = _of(recommend(status.front))
+        with self._lock:
+            status, now = self._source.status(), self._clock()
+            ended = {trial.number for trial in status.trials if trial.state.ended}
+            if self._ended is None:  # what an earlier sitting did is no news
+                self._ended = set() if len(ended) <= 1 else ended
+            new = sorted(ended - self._ended)
+            if not (new if last else self._is_worth_a_line(status, new, now)):
+                return
+            self._say(self._line(status, status.trials[new[-1]] if new else status.current, len(new) - 1))
+            self._said_at, self._said_spent_j, self._ended = now, status.spent_j, ended
+            self._recommended = _of(status.recommended)
 
-    def _is_news(self, status: Status, new: list[int], now: float) -> bool:
+    def _is_worth_a_line(self, status: Status, new: list[int], now: float) -> bool:
+        silent_s = now - self._said_at
+        if silent_s >= LONGEST_SILENCE_S:
+            return True
         return (
-            now - self._said_at >= LONGEST_SILENCE_S
-            or status.spent_j - self._said_spent_j >= SHARE_OF_BUDGET * status.budget_j
-            or _of(recommend(status.front)) != self._best
-            or any(status.trials[number].state == "failed" for number in new)
+            bool(new)
+            and silent_s >= SHORTEST_SILENCE_S
+            and (
+                status.spent_j - self._said_spent_j >= SHARE_OF_BUDGET * status.budget_j
+                or _of(status.recommended) != self._recommended
+                or any(status.trials[number].state is TrialState.FAILED for number in new)
+            )
         )
 
     @staticmethod
-    def _line(status: Status, trial: Trial, others: int) -> str:
-        why = f": {trial.failure}" if trial.failure else ""
-        best = recommend(status.front)
-        told = [
-            f"trial {trial.number:>3}  {percent(trial.score):>8}  {format_energy(trial.energy_j):>8}"
-            f"  {steps(trial, status.step_name)}, {trial.state}{why}"
-        ]
-        if others:
+    def _line(status: Status, trial: Trial | None, others: int) -> str:
+        metric, told, best = status.metric, [], status.recommended
+        if trial is not None:
+            told.append(
+                f"trial {trial.number:>3}  {format_score(metric, trial.score):>8}  {format_energy(trial.energy_j):>8}"
+                f"  {plural(trial.step, metric.step)}, {status.doing(trial)}"
+            )
+        if others > 0:
             told.append(f"and {others} before it")
-        if best is not None and best.number != trial.number:
-            told.append(f"best {percent(best.score)} for {format_energy(best.energy_j)}, trial {best.number}")
+        if best is not None and (trial is None or best.number != trial.number):
+            score, energy = format_score(metric, best.score), format_energy(best.energy_j)
+            told.append(f"recommended {score} for {energy}, trial {best.number}")
         told.append(f"spent {format_energy(status.spent_j)} of {format_energy(status.budget_j)} ({status.provenance})")
         return "  | ".join(told)
 

@@ -1,4 +1,4 @@
-"""A glance: how a search stands at one moment, taken from the search itself or from its run folder."""
+"""The status of a search: how it stands at one moment, taken from the search itself or from its run folder."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Protocol
 
-from ecoml.energy import Provenance, weakest
+from ecoml.endings import SearchEnd
+from ecoml.energy import Provenance
+from ecoml.format import describe_ending
+from ecoml.metric import Metric
 from ecoml.run.folder import LEDGER, read_settings
 from ecoml.run.in_flight import read_in_flight_j
-from ecoml.run.result import result_of
+from ecoml.run.result import metric_of, recommend, result_of
 from ecoml.run.snapshot import read_snapshot
-from ecoml.searcher.loop import Loop
+from ecoml.searcher.search import Search
 from ecoml.trial import Trial, TrialState
 
 POWER_OVER_S = 10.0
@@ -42,8 +46,8 @@ class Status:
         order: The trial of every measurement, in order.
         current: The trial that is advanced, or was last; None before the first.
         front: The front by now.
-        step_name: What a step of a curve is.
-        ended: Why the search is over; empty while it runs.
+        metric: What the scores are.
+        ended: Why the search is over; None while it runs.
     """
 
     budget_j: float
@@ -55,13 +59,25 @@ class Status:
     order: Sequence[int]
     current: Trial | None
     front: Sequence[Trial]
-    step_name: str
-    ended: str
+    metric: Metric
+    ended: SearchEnd | None
 
     @property
     def left_j(self) -> float:
         """Joules that nothing is reserved for yet."""
         return max(0.0, self.budget_j - self.spent_j - self.reserved_j)
+
+    @property
+    def recommended(self) -> Trial | None:
+        """The front's recommended trial by now; None before the first measurement."""
+        return recommend(self.front, self.metric)
+
+    def doing(self, trial: Trial) -> str:
+        """What is being done with a trial: `new`, `resumed` (gone on with after others), or how it ended."""
+        if trial.state is not TrialState.RUNNING:
+            return describe_ending(trial, self.metric)
+        straight = sum(1 for _ in takewhile(lambda number: number == trial.number, reversed(self.order)))
+        return "new" if straight == trial.step else "resumed"
 
     @property
     def trial_j(self) -> float | None:
@@ -71,16 +87,16 @@ class Status:
 
 
 class StatusSource(Protocol):
-    """Where glances come from."""
+    """Where a status comes from."""
 
     def status(self) -> Status:
         """How the search stands now."""
 
 
 class LiveStatus:
-    """Glances at a search of this process."""
+    """The status of a search of this process."""
 
-    def __init__(self, search: Loop) -> None:
+    def __init__(self, search: Search) -> None:
         self._search = search
         self._order = [number for trial in search.trials for number in [trial.number] * trial.step]
         self._steps = {trial.number: trial.step for trial in search.trials}
@@ -103,7 +119,7 @@ class LiveStatus:
             order=tuple(self._order),
             current=search.current,
             front=self._front[1],
-            step_name=search.step_name,
+            metric=search.settings.metric,
             ended=search.ended,
         )
 
@@ -114,7 +130,7 @@ class LiveStatus:
 
 
 class FolderStatus:
-    """Glances at a run folder that another process may be writing. Only reads, and takes no lock."""
+    """The status of a run folder that another process may be writing. Only reads, and takes no lock."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -129,14 +145,14 @@ class FolderStatus:
         """
         ledger = self._folder / LEDGER
         settings = read_settings(self._folder)
-        snapshot = read_snapshot(ledger)
+        snapshot = read_snapshot(ledger, metric_of(settings))
         result = result_of(snapshot, settings, self._folder)
         # Between the two readings a step may be settled: then its joules are in neither, for this once.
         spent_j = result.energy.total_j + read_in_flight_j(ledger)
         self._spent_j = max(self._spent_j, spent_j)
         order = [entry.trial for entry in result.progress]
-        provenance = weakest(result.energy.provenance_by_domain.values())
-        moving = not result.ended and provenance is not Provenance.REPORTED
+        provenance = result.energy.provenance
+        moving = result.ended is None and provenance is not Provenance.REPORTED
         return Status(
             budget_j=result.energy.budget_j,
             spent_j=self._spent_j,
@@ -147,7 +163,7 @@ class FolderStatus:
             order=order,
             current=_current(result.trials, order),
             front=result.front,
-            step_name=result.step_name,
+            metric=result.metric,
             ended=result.ended,
         )
 
@@ -167,18 +183,6 @@ class Power:
             self._looks.popleft()
         since, before_j = self._looks[0]
         return (spent_j - before_j) / (now - since) if now - since >= SHORTEST_POWER_S else None
-
-
-def doing(trial: Trial, order: Sequence[int]) -> str:
-    """What is being done with a trial: `new`, `thawed` (gone on with after others), or its state."""
-    if trial.state is not TrialState.RUNNING:
-        return trial.state.value
-    straight = 0
-    for number in reversed(order):
-        if number != trial.number:
-            break
-        straight += 1
-    return "new" if straight == trial.step else "thawed"
 
 
 def _current(trials: Sequence[Trial], order: Sequence[int]) -> Trial | None:

@@ -7,13 +7,34 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ecoml.energy import Provenance, format_energy, format_figure, format_kwh
-from ecoml.report.terminal.goal import asked_for
-from ecoml.report.terminal.words import MEANING, config_line, percent, steps
-from ecoml.run.result import EnergyAccount, Result
+from ecoml.format import (
+    MEANING,
+    capitalised,
+    describe_limits,
+    describe_search_end,
+    describe_sharing,
+    describe_warm_start,
+    fold_gaps,
+    format_config,
+    format_energy,
+    format_figure,
+    format_gain,
+    format_interval,
+    format_kwh,
+    format_score,
+    named_score,
+    percent,
+    plural,
+    plural_of,
+)
+from ecoml.report.charts.records import tested
+from ecoml.run.account import EnergyAccount
+from ecoml.run.result import Result, tolerance
+from ecoml.trial import TrialState
 
 PLAIN_WIDTH = 160
 """Columns where there is no terminal that has a width."""
@@ -38,101 +59,120 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, nume
 
 def print_result(result: Result, report: Path | None = None, advice: Sequence[str] = ()) -> None:
     """Front, recommendation, what `advice` says of them, energy account."""
-    out = console()
+    out, metric, energy = console(), result.metric, result.energy
     if result.front:
-        out.print("Front: nothing tried beats these on both accuracy and energy", style="bold")
+        out.print(f"Front: nothing tried beats these on both {metric.name} and energy", style="bold")
         out.print(_front(result))
-        out.print(_recommendation(result))
-        if advice:
-            out.print(Text.assemble(("\nAccuracy for energy: ", "bold"), "\n  ".join(advice)))
+        _print_recommendation(out, result)
+        _print_under(out, f"{capitalised(metric.name)} for energy:", advice)
     elif any(trial.curve for trial in result.trials):
         out.print("Every training took more than one may: there is no front.", style="red")
     else:
         out.print("No trial succeeded: there is no front.", style="red")
-    provenance = result.energy.provenance
-    out.print(Text.assemble(("\nEnergy: ", "bold"), (provenance.value, "bold"), f" ({_meaning(result.energy)})"))
-    for why in result.energy.unmeasured:
-        out.print(f"  {why}", style="yellow", markup=False)
+    out.print(Text.assemble(("\nEnergy: ", "bold"), (energy.provenance.value, "bold"), f" ({_meaning(energy)})"))
     out.print(_account(result))
-    for other in result.energy.shared:
-        out.print(f"  {other}: their joules cannot be told apart", style="yellow", markup=False)
-    for gap in result.energy.gaps:
-        if gap not in result.energy.unmeasured:
-            out.print(f"  gap: {gap}", style="yellow", markup=False)
+    gaps = fold_gaps(gap for gap in energy.gaps if gap not in energy.unmeasured)
+    for warning in (*energy.unmeasured, *describe_sharing(energy.shared), *(f"gap: {gap}" for gap in gaps)):
+        out.print(Padding(Text(warning, style="yellow"), (0, 0, 0, 2)))
     if (efficiency := result.efficiency()) is not None:
-        out.print(
-            f"Efficiency: {efficiency:.1%} of the trials' energy is what their arithmetic takes at this device's peak"
-        )
-    out.print(Text.assemble(("\nEnded: ", "bold"), result.ended))
-    out.print(_unspent(result.energy))
-    for line in asked_for(result):
+        share = percent(efficiency, 1)
+        out.print(f"Efficiency: {share} of the trials' energy is what their arithmetic takes at this device's peak")
+    ended = "not yet, or it was cut off" if result.ended is None else describe_search_end(result.ended, metric)
+    out.print(Text.assemble(("\nEnded: ", "bold"), ended))
+    left = percent(energy.left_j / energy.budget_j, 1)
+    out.print(f"Left unspent: {format_energy(energy.left_j)} ({energy.provenance}), {left} of the budget")
+    for line in describe_limits(result.limits, metric):
         out.print(line, markup=False)
-    failed = sum(trial.state == "failed" for trial in result.trials)
-    out.print(f"{len(result.trials)} trials, {failed} of them failed; run folder: {result.directory}", markup=False)
-    if report is not None:
-        out.print(f"Report: {report}", markup=False)
-
-
-def _unspent(energy: EnergyAccount) -> str:
-    share = energy.left_j / energy.budget_j
-    return f"Left unspent: {format_energy(energy.left_j)} ({energy.provenance}), {share:.1%} of the budget"
+    if (warm_start := result.settings.get("warm_start")) is not None:
+        out.print(describe_warm_start(warm_start, result.strategy), markup=False)
+    failed = sum(trial.state is TrialState.FAILED for trial in result.trials)
+    out.print(f"{plural(len(result.trials), 'trial')}, {failed} of them failed")
+    for name, path in (("Run folder", result.directory), ("Report", report)):
+        if path is not None:
+            out.print(f"{name}: {path}", markup=False, soft_wrap=True)
 
 
 def _front(result: Result) -> Table:
     table = Table(box=None, header_style="dim")
-    energy = f"training energy ({result.energy.provenance})"
-    for heading in ("trial", f"{result.step_name}s", "validation", "test", energy):
+    metric = result.metric
+    with_tests = tested(result)
+    headings = ["trial", plural_of(metric.step), metric.name, *(["test"] if with_tests else [])]
+    for heading in (*headings, f"training energy ({result.energy.provenance})"):
         table.add_column(heading, justify="right")
     for trial in result.front:
         marked = result.recommended is not None and trial is result.recommended
         table.add_row(
             f"{'→ ' if marked else ''}{trial.number}",
             str(trial.step),
-            percent(trial.score),
-            percent(trial.test_score),
-            format_figure(trial.energy_j, trial.uncertainty_j, trial.provenance),
+            format_score(metric, trial.score),
+            *([format_score(metric, trial.test_score)] if with_tests else []),
+            format_figure(trial.energy),
             style="bold green" if marked else "",
         )
     return table
 
 
-def _recommendation(result: Result) -> Text:
-    best = result.recommended
+def _print_recommendation(out: Console, result: Result) -> None:
+    best, metric = result.recommended, result.metric
     assert best is not None, "a front has a recommended trial"
-    tested = f" ({percent(best.test_score)} on the test set)" if best.test_score is not None else ""
-    kept = any((result.directory / "models").glob(f"trial-{best.number:04d}-*"))
-    load = f'\n  load it with  ecoml.load_model("{result.directory}", {best.number}, step={best.step})' if kept else ""
-    config = config_line({name: value for name, value in best.config.items() if name not in result.fixed})
-    return Text.assemble(
-        ("\nRecommended: ", "bold"),
-        (f"trial {best.number} after {steps(best, result.step_name)}", "bold green"),
-        f", {percent(best.score)} validation accuracy{tested} for {format_energy(best.energy_j)} of training"
-        f" ({best.provenance}): the cheapest within one percentage point of the best\n  {config}{load}",
+    on_test = f" ({format_score(metric, best.test_score)} on the test set)" if best.test_score is not None else ""
+    enough = tolerance(result.front, metric)
+    rule = f": the cheapest within {format_gain(metric, enough)} of the best" if enough else ""
+    out.print(
+        Text.assemble(
+            ("\nRecommended: ", "bold"),
+            (f"trial {best.number} after {plural(best.step, metric.step)}", "bold green"),
+            f", {named_score(metric, best.score)}{on_test} for {format_energy(best.energy_j)} of training"
+            f" ({best.energy.provenance}){rule}",
+        )
     )
+    config = {name: value for name, value in best.config.items() if name not in result.fixed}
+    _print_under(out, "", [format_config(config)])
+    if any((result.directory / "models").glob(f"trial-{best.number:04d}-*")):
+        load = f'ecoml.load_model("{result.directory}", {best.number}, step={best.step})'
+        out.print(f"  Load it with {load}", markup=False, soft_wrap=True)
+
+
+def _print_under(out: Console, heading: str, sentences: Sequence[str]) -> None:
+    """Sentences below a heading, a little to the right."""
+    if heading and sentences:
+        out.print(f"\n{heading}", style="bold")
+    for sentence in sentences:
+        out.print(Padding(Text(sentence), (0, 0, 0, 2)))
 
 
 def _account(result: Result) -> Table:
     energy = result.energy
     total_j = energy.total_j
-    table = Table(box=None, show_header=False)
+
+    def share(part_j: float, of_j: float = total_j) -> str:
+        return percent(part_j / of_j, 1) if of_j else "–"
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for justify in ("left", "right", "right", "left"):
-        table.add_column("", justify=justify)
-    for purpose, spent_j in energy.by_purpose.items():
-        source = energy.provenance_by_purpose[purpose]
-        table.add_row(purpose, format_energy(spent_j), f"{spent_j / total_j:.1%}" if total_j else "–", source.value)
+        table.add_column("", justify=justify, overflow="fold")
+    for purpose, part in energy.by_purpose.items():
+        table.add_row(purpose.value, format_energy(part.energy_j), share(part.energy_j), part.provenance.value)
     table.add_row(
         "total",
         format_energy(total_j),
-        f"{total_j / energy.budget_j:.1%}",
+        share(total_j, energy.budget_j),
         f"of the budget of {format_energy(energy.budget_j)} ({format_kwh(total_j)} of {format_kwh(energy.budget_j)});"
-        f" {energy.provenance}, {_interval(energy.provenance, total_j, energy.uncertainty_j)}",
+        f" {energy.provenance}, {format_interval(energy.total)}",
         style="bold",
     )
-    table.add_row(*_idle(energy))
-    for domain, spent_j in energy.by_domain.items():
-        if len(energy.by_domain) > 1:
-            source = energy.provenance_by_domain[domain]
-            table.add_row(f"  {domain}", format_energy(spent_j), "", str(source), style="dim")
+    if energy.idle is None or energy.net is None:
+        table.add_row("idle", "–", "", f"not known: {energy.idle_note}")
+    else:
+        idle = f"{energy.idle.provenance}; drawn with nothing done, and part of the total: net of it"
+        table.add_row(
+            "idle",
+            format_energy(energy.idle.energy_j),
+            share(energy.idle.energy_j),
+            f"{idle} {format_figure(energy.net)}",
+        )
+    for domain, part in energy.by_domain.items() if len(energy.by_domain) > 1 else ():
+        table.add_row(f"  {domain}", format_energy(part.energy_j), "", part.provenance.value, style="dim")
     table.add_row(
         "overshoot bound",
         format_energy(energy.overshoot_bound_j),
@@ -147,28 +187,6 @@ def _account(result: Result) -> Table:
 
 def _meaning(energy: EnergyAccount) -> str:
     """What the total's provenance says, or the domains' where they differ."""
-    if len(set(energy.provenance_by_domain.values())) > 1:
-        return ", ".join(f"{domain} {source}" for domain, source in energy.provenance_by_domain.items())
+    if len({part.provenance for part in energy.by_domain.values()}) > 1:
+        return ", ".join(f"{domain} {part.provenance}" for domain, part in energy.by_domain.items())
     return MEANING[energy.provenance]
-
-
-def _idle(energy: EnergyAccount) -> tuple[str, str, str, str]:
-    """What of the total was idling, as a row of the account."""
-    if energy.idle is None or energy.net is None:
-        return "idle", "–", "", f"not known: {energy.idle_note}"
-    net = format_figure(energy.net.energy_j, energy.net.uncertainty_j, energy.net.provenance)
-    return (
-        "idle",
-        format_energy(energy.idle.energy_j),
-        f"{energy.idle.energy_j / energy.total_j:.1%}" if energy.total_j else "–",
-        f"{energy.idle.provenance}; drawn with nothing done, and part of the total: net of it {net}",
-    )
-
-
-def _interval(provenance: Provenance, total_j: float, uncertainty_j: float) -> str:
-    if provenance is Provenance.REPORTED and not uncertainty_j:
-        return "as reported"
-    if provenance is Provenance.ESTIMATED:
-        upper_j = total_j + uncertainty_j
-        return f"between {format_energy(total_j * total_j / upper_j if upper_j else 0.0)} and {format_energy(upper_j)}"
-    return f"± {format_energy(uncertainty_j)}"

@@ -1,4 +1,4 @@
-"""A glance drawn for a terminal of any width: budget, power, what is being tried, best, front, what is ahead."""
+"""A status drawn for a terminal of any width: budget, power, what is being tried, best, front, what is ahead."""
 
 from __future__ import annotations
 
@@ -9,11 +9,22 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from ecoml.energy import format_energy
-from ecoml.report.terminal.status import Status, doing
-from ecoml.report.terminal.words import config_line, percent, sparkline, steps
-from ecoml.run.result import recommend
+from ecoml.format import (
+    describe_search_end,
+    duration,
+    format_config,
+    format_energy,
+    format_power,
+    format_score,
+    named_score,
+    percent,
+    plural,
+    plural_of,
+)
+from ecoml.report.terminal.status import Status
 from ecoml.trial import Trial, TrialState
+
+BLOCKS = "▁▂▃▄▅▆▇█"
 
 LONGEST_FRONT = 8
 LONGEST_PAST = 3
@@ -26,18 +37,19 @@ def view(status: Status) -> RenderableType:
     rows.add_column(overflow="fold")
     rows.add_row("budget", _Bar(status))
     rows.add_row("", _figures(status))
-    if not status.ended:
+    if status.ended is None:
         rows.add_row("power", _power(status))
     if status.current is not None:
         rows.add_row("last" if status.ended else "now", _now(status, status.current))
-        rows.add_row("", Text(config_line(status.current.config), style="dim", overflow="ellipsis", no_wrap=True))
+        rows.add_row("", Text(format_config(status.current.config), style="dim", overflow="ellipsis", no_wrap=True))
         if past := _past(status, status.current):
             rows.add_row("before", past)
     rows.add_row("trials", _counts(status.trials))
-    best = recommend(status.front)
+    best = status.recommended
     if best is not None:
-        rows.add_row("best", _best(status, best))
-    rows.add_row("ended" if status.ended else "ahead", Text(status.ended or _ahead(status)))
+        rows.add_row("recommended", _recommended(status, best))
+    ahead = _ahead(status) if status.ended is None else describe_search_end(status.ended, status.metric)
+    rows.add_row("ahead" if status.ended is None else "ended", Text(ahead))
     return Group(rows, _front(status, best)) if best is not None else rows
 
 
@@ -56,14 +68,14 @@ class _Bar:
             ("█" * full, "green"),
             ("▒" * held, "yellow"),
             ("░" * (width - full - held), "dim"),
-            f" {self._spent:.0%}",
+            f" {percent(self._spent, 0)}",
             no_wrap=True,
             overflow="crop",
         )
 
 
 def _figures(status: Status) -> Text:
-    reserved = "" if status.ended else f", reserved {format_energy(status.reserved_j)}"
+    reserved = "" if status.ended is not None else f", reserved {format_energy(status.reserved_j)}"
     return Text.assemble(
         ("spent ", "dim"),
         format_energy(status.spent_j),
@@ -75,45 +87,47 @@ def _figures(status: Status) -> Text:
 
 
 def _power(status: Status) -> Text:
-    if status.power_w is None:
-        return Text("–", style="dim")
-    words = Text(f"{status.power_w:.3g} W")
-    if status.power_w > 0 and status.left_j > 0:
+    words = Text(format_power(status.power_w))
+    if status.power_w and status.left_j > 0:
         words.append(f" ({status.provenance}); at this, what is left lasts {duration(status.left_j / status.power_w)}")
     return words
 
 
 def _now(status: Status, trial: Trial) -> Text:
-    what = doing(trial, status.order)
-    why = f": {trial.failure}" if trial.failure else ""
-    colour = {"new": "cyan", "thawed": "magenta", "failed": "red"}.get(what, "")
+    doing = status.doing(trial)
+    colour = {"new": "cyan", "resumed": "magenta"}.get(doing, "red" if trial.state is TrialState.FAILED else "")
     return Text.assemble(
         (f"trial {trial.number} ", "bold"),
-        (f"{what}{why}", colour),
-        f", {_length(trial, status.step_name)}  {percent(trial.score)}"
+        (doing, colour),
+        f", {_length(trial, status.metric.step)}  {format_score(status.metric, trial.score)}"
         f"  {format_energy(trial.energy_j)} ({status.provenance})  ",
-        (sparkline(trial), "cyan"),
+        (_sparkline(trial), "cyan"),
     )
+
+
+def _sparkline(trial: Trial, width: int = 24) -> str:
+    """A trial's scores as little blocks, from its worst to its best."""
+    utilities = [point.utility for point in trial.curve][-width:]
+    low, high = min(utilities, default=0.0), max(utilities, default=0.0)
+    scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BLOCKS[round((utility - low) * scale)] for utility in utilities)
 
 
 def _length(trial: Trial, step_name: str) -> str:
     """`3 of 12 epochs`, where the configuration says how many there will be."""
-    whole = trial.config.get(f"{step_name}s")
+    whole = trial.config.get(plural_of(step_name))
     if isinstance(whole, int) and trial.state is TrialState.RUNNING:
-        return f"{trial.step} of {whole} {step_name}s"
-    return steps(trial, step_name)
+        return f"{trial.step} of {plural(whole, step_name)}"
+    return plural(trial.step, step_name)
 
 
 def _past(status: Status, current: Trial) -> Text:
     """What has become of the last few trials."""
     recent = [number for number in dict.fromkeys(reversed(status.order)) if number != current.number][:LONGEST_PAST]
     told = []
-    for number in recent:
-        trial = status.trials[number]
-        why = f" ({trial.failure})" if trial.failure else ""
-        told.append(
-            f"{number} {doing(trial, status.order)}{why} {percent(trial.score)}, {steps(trial, status.step_name)}"
-        )
+    for trial in (status.trials[number] for number in recent):
+        score, steps = format_score(status.metric, trial.score), plural(trial.step, status.metric.step)
+        told.append(f"{trial.number} {status.doing(trial)}, {score}, {steps}")
     return Text("; ".join(told), style="dim")
 
 
@@ -123,11 +137,11 @@ def _counts(trials: Sequence[Trial]) -> Text:
     return Text(", ".join(told) if told else "none yet")
 
 
-def _best(status: Status, best: Trial) -> Text:
+def _recommended(status: Status, best: Trial) -> Text:
     return Text.assemble(
         (f"trial {best.number} ", "bold green"),
-        f"after {steps(best, status.step_name)}  {percent(best.score)}  {format_energy(best.energy_j)}"
-        f" ({best.provenance})",
+        f"after {plural(best.step, status.metric.step)}  {named_score(status.metric, best.score)}"
+        f"  {format_energy(best.energy_j)} ({best.energy.provenance})",
     )
 
 
@@ -142,23 +156,15 @@ def _ahead(status: Status) -> str:
 
 def _front(status: Status, best: Trial | None) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("front: trial", f"{status.step_name}s", "accuracy", f"energy ({status.provenance})"):
+    metric = status.metric
+    for heading in ("front: trial", plural_of(metric.step), metric.name, f"energy ({status.provenance})"):
         table.add_column(heading, justify="right")
     for trial in status.front[-LONGEST_FRONT:]:
         table.add_row(
             str(trial.number),
             str(trial.step),
-            percent(trial.score),
+            format_score(metric, trial.score),
             format_energy(trial.energy_j),
             style="bold green" if trial is best else "",
         )
     return table
-
-
-def duration(seconds: float) -> str:
-    """`40 s`, `12 min`, `3.5 h`, `4.2 days`."""
-    for scale, unit in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 2 * scale:
-            amount = seconds / scale
-            return f"{amount:.0f} {unit}" if amount >= 10 or unit == "min" else f"{amount:.1f} {unit}"
-    return f"{seconds:.0f} s"

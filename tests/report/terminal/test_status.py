@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import io
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report.run_folders import Course, write_run
+from report.run_folders import SPENT, Course, failed, write_run
 from rich.console import Console
 
 import ecoml
-from ecoml.energy import Provenance
+from ecoml.endings import SearchEnd, StopReason
+from ecoml.energy import Energy, Provenance
+from ecoml.metric import Metric
 from ecoml.report.terminal.progress import PlainLines
-from ecoml.report.terminal.status import FolderStatus, LiveStatus, Power, Status, doing
-from ecoml.report.terminal.view import duration, view
+from ecoml.report.terminal.status import FolderStatus, LiveStatus, Power, Status
+from ecoml.report.terminal.view import view
 from ecoml.trial import Point, Trial, TrialState
 
-
-def trial(number, scores, state=TrialState.FINISHED, failure=None, **config):
-    points = [Point(s, a, 2.0 * s, 0.0, Provenance.ESTIMATED) for s, a in enumerate(scores, start=1)]
-    return Trial(number, {"learning_rate": 0.01, **config}, state, points, failure=failure)
+EPOCHS = Metric(low=0.0, high=1.0, step="epoch")
 
 
-def status(trials, order=None, *, spent_j=40.0, power_w=4.0, ended="", reserved_j=5.0):
+def trial(number, scores, state=TrialState.FINISHED, end=None, **config):
+    points = [
+        Point(step, score, Energy(2.0 * step, 0.0, Provenance.ESTIMATED), score)
+        for step, score in enumerate(scores, start=1)
+    ]
+    return Trial(number, {"learning_rate": 0.01, **config}, state, points, end=end)
+
+
+def status(trials, order=None, *, spent_j=40.0, power_w=4.0, ended=None, reserved_j=5.0):
     from ecoml.run.result import front_of
 
     order = [t.number for t in trials for _ in t.curve] if order is None else order
     return Status(
         100.0, spent_j, reserved_j, Provenance.ESTIMATED, power_w, trials, order, trials[-1] if trials else None,
-        front_of(trials), "epoch", ended,
+        front_of(trials), EPOCHS, ended,
     )  # fmt: skip
 
 
@@ -42,12 +50,16 @@ def drawn(of, width=100):
 RUNNING = TrialState.RUNNING
 
 
-def test_new_thawed_and_stopped_are_told_apart_by_steps_and_states():
+def doing(trial, order):
+    return status([trial], order).doing(trial)
+
+
+def test_new_resumed_and_stopped_are_told_apart_by_steps_and_states():
     assert doing(trial(3, [], RUNNING), [0, 1]) == "new"
     assert doing(trial(1, [0.1, 0.2], RUNNING), [0, 1, 1]) == "new"
-    assert doing(trial(0, [0.1], RUNNING), [0, 1, 2]) == "thawed"  # taken up again, its first step under way
-    assert doing(trial(0, [0.1, 0.2, 0.3], RUNNING), [0, 1, 0, 0]) == "thawed"
-    assert doing(trial(0, [0.1], TrialState.STOPPED), [0]) == "stopped"
+    assert doing(trial(0, [0.1], RUNNING), [0, 1, 2]) == "resumed"  # taken up again, its first step under way
+    assert doing(trial(0, [0.1, 0.2, 0.3], RUNNING), [0, 1, 0, 0]) == "resumed"
+    assert doing(trial(0, [0.1], TrialState.STOPPED), [0]) == "stopped by the strategy"
     assert doing(trial(0, [0.1], TrialState.SUSPENDED), [0, 1]) == "suspended"
 
 
@@ -55,24 +67,24 @@ def test_the_view_tells_it_all_at_a_glance():
     trials = [
         trial(0, [0.5, 0.9]),
         trial(1, [0.6], TrialState.SUSPENDED),
-        trial(2, [], TrialState.FAILED, "boom"),
-        trial(3, [0.4], TrialState.STOPPED, "no use"),
+        trial(2, [], TrialState.FAILED, failed("boom")),
+        trial(3, [0.4], TrialState.STOPPED),
         trial(4, [0.5], RUNNING, epochs=12),
     ]
     shown = " ".join(drawn(status(trials), 140).split())
     for words in (
-        "40%",
+        "40 %",
         "spent 40.0 J, reserved 5.00 J, left 55.0 J of 100 J (estimated)",
         "4 W (estimated); at this, what is left lasts 14 s",
         "trial 4 new, 1 of 12 epochs 50.00 % 2.00 J (estimated)",
-        "3 stopped (no use) 40.00 %, 1 epoch; 1 suspended 60.00 %, 1 epoch; 0 finished 90.00 %, 2 epochs",
+        "3 stopped by the strategy, 40.00 %, 1 epoch; 1 suspended, 60.00 %, 1 epoch; 0 finished, 90.00 %, 2 epochs",
         "1 running, 1 suspended, 1 finished, 1 stopped, 1 failed",
-        "trial 0 after 2 epochs 90.00 % 4.00 J (estimated)",
+        "trial 0 after 2 epochs 90.00 % validation accuracy 4.00 J (estimated)",
         "about 4 more trials, at 13.3 J (estimated) each so far, everything included",
     ):
         assert words in shown
-    over = " ".join(drawn(status(trials[:1], ended="the budget is spent"), 140).split())
-    assert "ended the budget is spent" in over
+    over = " ".join(drawn(status(trials[:1], ended=SPENT), 140).split())
+    assert "ended the energy budget is spent" in over
     assert "reserved" not in over
 
 
@@ -82,11 +94,13 @@ def test_the_view_tells_it_all_at_a_glance():
     st.lists(st.tuples(st.lists(st.floats(0.0, 1.0), max_size=30), st.sampled_from(list(TrialState))), max_size=12),
     st.floats(0.0, 300.0),
     st.one_of(st.none(), st.floats(0.0, 1e6)),
-    st.sampled_from(["", "the energy budget is spent: a further step takes about 1.88 J"]),
+    st.sampled_from(
+        [None, SearchEnd(StopReason.BUDGET_SPENT, {"next_j": 1.88, "left_j": 1.0, "provenance": "measured"})]
+    ),
 )
 def test_no_line_is_wider_than_the_terminal(width, rows, spent_j, power_w, ended):
     trials = [
-        trial(number, curve, state, "x" * 40 if state is TrialState.FAILED else None, words="y" * 50)
+        trial(number, curve, state, failed("x" * 40) if state is TrialState.FAILED else None, words="y" * 50)
         for number, (curve, state) in enumerate(rows)
     ]
     shown = drawn(status(trials, spent_j=spent_j, power_w=power_w, ended=ended, reserved_j=80.0), width)
@@ -106,14 +120,6 @@ def test_power_is_the_mean_of_the_last_seconds():
         if second == 10:
             assert watts == pytest.approx(10.0)
     assert watts == pytest.approx(2.0)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.4, "0 s"), (90, "90 s"), (300, "5 min"), (9000, "2.5 h"), (4e4, "11 h"), (4e5, "4.6 days")],
-)
-def test_a_duration_in_words(seconds, words):
-    assert duration(seconds) == words
 
 
 class Turns:
@@ -140,25 +146,29 @@ def test_from_inside_and_from_the_folder_it_looks_the_same(space, run_folder, mo
         for step in range(5):
             yield ecoml.Measurement(0.3 + config["width"] / 100 + step / 20, energy_j=float(config["width"]))
 
-    searcher = ecoml.Searcher(space, train, budget_j=1000, strategy=Turns(), directory=run_folder, progress=False)
-    with searcher:
-        search = searcher._open()
+    @contextmanager
+    def watching(search):
         inside, outside = LiveStatus(search), FolderStatus(run_folder)
 
         def look(trial):
             one, other = inside.status(), outside.status()
-            for name in ("budget_j", "spent_j", "reserved_j", "ended", "step_name", "power_w"):
+            assert (one.ended, one.metric, one.power_w) == (other.ended, other.metric, other.power_w)
+            for name in ("budget_j", "spent_j", *(["reserved_j"] if trial.state is RUNNING and trial.curve else [])):
                 assert getattr(one, name) == pytest.approx(getattr(other, name)), name
             for name in ("order", "trials"):
                 assert list(getattr(one, name)) == list(getattr(other, name)), name
             assert [(t.number, t.curve) for t in one.front] == [(t.number, t.curve) for t in other.front]
-            seen.append(f"{trial.number} {doing(trial, one.order)}")
+            seen.append(f"{trial.number} {one.doing(trial)}")
 
         search.listeners.append(look)
-        search.end(searcher._loop(search))
+        yield
         look(search.trials[0])
+
+    ecoml.Searcher(
+        space, train, budget_j=1000, strategy=Turns(), directory=run_folder, energy="reported", show=watching
+    ).run()
     assert "0 new" in seen
-    assert "0 thawed" in seen
+    assert "0 resumed" in seen
     assert "1 suspended" in seen
 
 
@@ -201,7 +211,7 @@ def test_a_failure_is_worth_a_line_but_not_two_within_half_a_second():
     source = Fixed(status([first]))
     lines = lines_of(said, source, lambda: now)
     lines.look()
-    failures = [trial(n, [], TrialState.FAILED, f"boom {n}") for n in (1, 2)]
+    failures = [trial(n, [], TrialState.FAILED, failed(f"boom {n}")) for n in (1, 2)]
     now = 1.0
     source.now = status([first, failures[0]])
     lines.look()

@@ -1,7 +1,6 @@
-"""Kaplan-Meier against scipy, bands against what they must hold, hypervolume by hand and cell by cell."""
+"""Kaplan-Meier against scipy, bands against what they must hold."""
 
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,10 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import CensoredData, ecdf
 
-from ecoml.experiments.compare.hypervolumes import Frame
 from ecoml.report.charts.curves import held, median_band, reached
 from ecoml.report.statistics import best_so_far
-from ecoml.run.snapshot import Progress
 
 seeds = st.lists(st.tuples(st.floats(0.1, 100.0), st.booleans(), st.floats(0.0, 50.0)), min_size=1, max_size=12)
 
@@ -96,40 +93,3 @@ def test_the_band_of_five_seeds_is_a_bootstrap_interval_of_the_median():
     assert (band.middle <= band.high).all()
     assert (values.min(axis=0) <= band.low).all()
     assert (band.high - band.low).mean() < (values.max(axis=0) - values.min(axis=0)).mean()
-
-
-def progress(*points):
-    return [Progress(number, 1, score, energy_j, spent_j) for number, (score, energy_j, spent_j) in enumerate(points)]
-
-
-def test_hypervolume_by_hand():
-    frame = Frame(1.0, 100.0)
-    spent_j, shares = frame.course(
-        progress((0.5, 10.0, 10.0), (0.4, 20.0, 30.0), (0.9, 100.0, 130.0), (1.0, 1.0, 131.0))
-    )
-    assert spent_j == [10.0, 130.0, 131.0]
-    assert shares == pytest.approx([0.5 * 0.5, 0.5 * 0.5, 1.0])
-
-
-@given(st.lists(st.tuples(st.floats(0.01, 1.0), st.floats(1.0, 99.0)), min_size=2, max_size=12))
-def test_hypervolume_is_the_area_of_all_cells_that_some_point_dominates(points):
-    frame = Frame.around(progress(*((a, e, 0.0) for a, e in points)))
-    if frame is None:
-        assert len({e for _, e in points}) == 1
-        return
-    _, shares = frame.course(progress(*((a, e, float(i)) for i, (a, e) in enumerate(points))))
-    heights = sorted({0.0, *(a for a, _ in points)})
-    widths = sorted({math.log(frame.high_j), *(math.log(e) for _, e in points)})
-    area = math.fsum(
-        (top - bottom) * (right - left)
-        for bottom, top in pairwise(heights)
-        for left, right in pairwise(widths)
-        if any(a >= top and math.log(e) <= left for a, e in points)
-    )
-    assert shares[-1] == pytest.approx(area / math.log(frame.high_j / frame.low_j), abs=1e-9)
-    assert shares == sorted(shares)
-
-
-def test_no_frame_without_two_energies():
-    assert Frame.around(progress((0.5, 10.0, 10.0), (0.6, 10.0, 20.0))) is None
-    assert Frame.around(progress((math.nan, 1.0, 1.0), (0.5, 2.0, 3.0))) is None

@@ -7,21 +7,27 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report.run_folders import Course
+from report.run_folders import LEFT, Course, failed
 
-from ecoml.energy import J_PER_KWH, Provenance
+from ecoml.endings import EndReason, TrialEnd
+from ecoml.energy import Energy, Provenance, co2e_g
 from ecoml.errors import UsageError
+from ecoml.format import describe_footprint, format_co2e
 from ecoml.report.charts.importance import Importance, Untold, importances
 from ecoml.report.charts.returns import Stretch, diminishing_from, overall, stretches
-from ecoml.report.page.curves_section import left_by_choice, saved_on, taken_up_again
-from ecoml.report.page.footprint import check_grid_intensity, co2e_g, footprint_sentence, format_co2e
+from ecoml.report.page.curves import left_by_choice, saved_on, taken_up_again
+from ecoml.report.page.footprint import check_grid_intensity
 from ecoml.report.page.page import page
 from ecoml.run.result import Result
 from ecoml.trial import Point, Trial, TrialState
 
 
 def curve(*points):
-    return [Point(step, a, e, 0.0, Provenance.ESTIMATED) for step, (a, e) in enumerate(points, start=1)]
+    return [point(step, a, e) for step, (a, e) in enumerate(points, start=1)]
+
+
+def point(step, score, energy_j):
+    return Point(step, score, Energy(energy_j, 0.0, Provenance.ESTIMATED), score)
 
 
 def test_returns_by_hand():
@@ -31,7 +37,7 @@ def test_returns_by_hand():
         Stretch(20.0, 40.0, 0.8, 0.9),
         Stretch(40.0, 100.0, 0.9, 0.9),
     ]
-    assert pieces[0].points_per_kwh == pytest.approx(30 / 10 * J_PER_KWH)
+    assert pieces[0].gain_per_j == pytest.approx(0.3 / 10)
     knee = diminishing_from(pieces)  # on average 0.4 points a joule; the last stretch gains nothing
     assert knee is not None
     assert knee.from_j == 40.0
@@ -47,19 +53,19 @@ def test_the_gain_falls_from_stretch_to_stretch_and_the_knee_lies_farthest_from_
         spent_j, score = spent_j + more_j, score + gain
         points.append((spent_j, score))
     pieces = stretches(points, spent_j + rest_j)
-    gains = [piece.points_per_kwh for piece in pieces]
+    gains = [piece.gain_per_j for piece in pieces]
     assert all(later <= earlier * (1 + 1e-6) for earlier, later in pairwise(gains))
     knee = diminishing_from(pieces)
     if knee is None:
         return
     whole = overall(pieces)
-    slope = (whole.to_score - whole.from_score) / (whole.to_j - whole.from_j)
+    slope = (whole.to_utility - whole.from_utility) / (whole.to_j - whole.from_j)
 
     def above(at_j, at):
-        return at - whole.from_score - slope * (at_j - whole.from_j)
+        return at - whole.from_utility - slope * (at_j - whole.from_j)
 
     highest = max(above(*point) for point in points)
-    assert above(knee.from_j, knee.from_score) == pytest.approx(highest, abs=1e-6)
+    assert above(knee.from_j, knee.from_utility) == pytest.approx(highest, abs=1e-6)
 
 
 def test_no_gain_has_no_knee():
@@ -80,8 +86,8 @@ def made(count, score, energy_j, **fixed):
         }
         if rng.random() < 0.5:
             config["momentum"] = rng.random()
-        point = Point(1, score(config), energy_j(config), 0.0, Provenance.ESTIMATED)
-        trials.append(Trial(number, config, TrialState.FINISHED, [point]))
+        curve_ = [point(1, score(config), energy_j(config))]
+        trials.append(Trial(number, config, TrialState.FINISHED, curve_))
     return trials
 
 
@@ -119,27 +125,32 @@ def test_importance_that_cannot_be_told_is_said_to_be():
 
 
 def test_what_was_saved_is_told_only_where_the_full_length_is_known():
-    frozen = Trial(0, {"epochs": 12}, TrialState.STOPPED, curve((0.1, 2.0), (0.2, 6.0)), failure="the search ended")
-    saved = saved_on([frozen])
+    suspended = Trial(0, {"epochs": 12}, TrialState.STOPPED, curve((0.1, 2.0), (0.2, 6.0)), end=LEFT)
+    saved = saved_on([suspended], "epoch")
     assert saved is not None
     assert (saved.energy_j, saved.low_j, saved.high_j) == (30.0, 20.0, 40.0)
-    assert saved_on([frozen, Trial(1, {}, TrialState.SUSPENDED, curve((0.1, 2.0)))]) is None
-    assert saved_on([]) is None
+    assert saved_on([suspended, Trial(1, {}, TrialState.SUSPENDED, curve((0.1, 2.0)))], "epoch") is None
+    assert saved_on([suspended], "round") is None
+    assert saved_on([], "epoch") is None
 
 
 def test_only_what_the_strategy_chose_to_leave_counts_as_left():
     def ended(state, why=None):
-        return Trial(0, {}, state, curve((0.1, 2.0)), failure=why)
+        return Trial(0, {}, state, curve((0.1, 2.0)), end=why)
 
     chosen = [
         ended(TrialState.SUSPENDED),
-        ended(TrialState.STOPPED, "the search ended"),
-        ended(TrialState.STOPPED, "no use"),
+        ended(TrialState.STOPPED, LEFT),
+        ended(TrialState.STOPPED, TrialEnd(EndReason.NEXT_STEP_TOO_MUCH)),
+        ended(TrialState.STOPPED),
     ]
     forced = [
         ended(TrialState.FINISHED),
-        ended(TrialState.FAILED, "boom"),
-        *(ended(TrialState.STOPPED, why) for why in ("the budget ended", "the target was reached", "interrupted")),
+        ended(TrialState.FAILED, failed("boom")),
+        *(
+            ended(TrialState.STOPPED, TrialEnd(why))
+            for why in (EndReason.BUDGET, EndReason.TARGET, EndReason.INTERRUPTED)
+        ),
     ]
     assert left_by_choice([*chosen, *forced]) == chosen
     assert taken_up_again([0, 0, 1, 2, 1, 1, 0, 3]) == 2
@@ -147,15 +158,15 @@ def test_only_what_the_strategy_chose_to_leave_counts_as_left():
 
 
 def test_the_page_tells_of_trials_that_were_left(make_run):
-    epochs = {"learning_rate": 0.1, "epochs": 10}
+    epochs = {"learning_rate": 0.1, "steps": 10}
     courses = [
-        Course([(0.6, 10.0), (0.8, 10.0)], epochs, TrialState.STOPPED, "the search ended"),
+        Course([(0.6, 10.0), (0.8, 10.0)], epochs, TrialState.STOPPED, LEFT),
         Course([(0.7, 40.0)], epochs | {"learning_rate": 0.2}),
     ]
     shown = page(Result.load(make_run(courses)))
     assert "1 trial was left before the end, after 20.0 J (estimated)." in shown
     assert (
-        "would have taken about 80.0 J more (between 80.0 J and 80.0 J): estimated from what their own epochs" in shown
+        "would have taken about 80.0 J more (between 80.0 J and 80.0 J): estimated from what their own steps" in shown
     )
     assert "suspended, and not taken up again" in shown
 
@@ -167,7 +178,7 @@ def test_co2e_only_for_an_intensity_that_was_given(make_run):
     assert "250 g at 250 g/kWh, as given; between 125 g and 500 g" in told
     assert co2e_g(1.8e6, 400) == 200.0
     assert (
-        footprint_sentence(3.6e6, Provenance.MEASURED, 100.0)
+        describe_footprint(Energy(3.6e6, 0.0, Provenance.MEASURED), 100.0)
         == "1 kWh (measured), or 100 g CO2e at 100 g/kWh, as given."
     )
     assert [format_co2e(grams) for grams in (1234.0, 12.345, 0.01234, 0.0)] == [

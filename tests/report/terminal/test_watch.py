@@ -17,8 +17,9 @@ from fcntl import ioctl
 import pytest
 from report.run_folders import Course, write_run
 
+from ecoml.endings import SearchEnd, StopReason
 from ecoml.errors import RunFolderError, SearchFailed
-from ecoml.report.terminal.follow import follow
+from ecoml.report.terminal.watch import follow
 from ecoml.run.folder import RunFolder
 from ecoml.run.store import Store
 
@@ -27,7 +28,7 @@ COURSES = [Course([(0.6, 10.0), (0.8, 10.0)]), Course([(0.7, 5.0)])]
 
 def ended(folder, reason):
     store = Store(folder / "ledger.sqlite", create=False)
-    store.set("ended", reason)
+    store.set("ended", SearchEnd(reason).to_dict())
     store.close()
 
 
@@ -35,29 +36,29 @@ def test_a_search_that_is_over_is_shown_and_not_waited_for(tmp_path, capsys):
     follow(write_run(tmp_path / "run", COURSES, optimiser_j=5.0), sleep=lambda _s: pytest.fail("nothing to wait for"))
     shown = capsys.readouterr().out
     assert "spent 30.0 J" in shown
-    assert "the budget is spent" in shown
+    assert "the energy budget is spent" in shown
     assert "2 finished" in shown
 
 
 def test_it_follows_a_search_that_another_writes_until_it_ends(tmp_path, capsys):
-    path = write_run(tmp_path / "run", COURSES, ended="")
+    path = write_run(tmp_path / "run", COURSES, ended=None)
     folder = RunFolder.open(path)  # held as by a search; the process that holds it is this one, and lives
     looks = []
 
     def sleep(seconds):
         looks.append(seconds)
         if len(looks) == 3:
-            ended(path, "the target was reached")
+            ended(path, StopReason.EXHAUSTED)
 
     follow(path, sleep=sleep)
     folder.close()
     assert len(looks) == 3
     assert min(looks) >= 1.0
-    assert "the target was reached" in capsys.readouterr().out
+    assert "every configuration has been tried" in capsys.readouterr().out
 
 
 def test_once_is_one_look_at_a_running_search(tmp_path, capsys):
-    path = write_run(tmp_path / "run", COURSES, ended="")
+    path = write_run(tmp_path / "run", COURSES, ended=None)
     folder = RunFolder.open(path)
     waited: list[float] = []
     follow(path, once=True, sleep=waited.append)
@@ -67,7 +68,7 @@ def test_once_is_one_look_at_a_running_search(tmp_path, capsys):
 
 
 def test_a_search_that_was_cut_off_is_called_so(tmp_path, capsys):
-    path = write_run(tmp_path / "run", COURSES, ended="")
+    path = write_run(tmp_path / "run", COURSES, ended=None)
     process = subprocess.Popen(["true"])
     process.wait()
     (path / "lock").write_text(str(process.pid), encoding="utf-8")
@@ -82,7 +83,7 @@ def test_what_is_no_run_is_refused(tmp_path):
 
 
 def test_in_a_terminal_that_is_resized_it_goes_on_and_ctrl_c_ends_only_the_watching(tmp_path):
-    path = write_run(tmp_path / "run", COURSES, ended="")
+    path = write_run(tmp_path / "run", COURSES, ended=None)
     folder = RunFolder.open(path)
     child, screen = pty.fork()
     if child == 0:

@@ -12,7 +12,7 @@ from ecoml.meter.counters.constants import Constants
 from ecoml.meter.counters.finding import Check, CrossCheck, Finding
 from ecoml.meter.probe.calibrate import Calibration, LoadPoint
 from ecoml.report.terminal.meters import print_calibration, print_check, print_sources, sources_as_rows
-from ecoml.report.terminal.watch import show
+from ecoml.report.terminal.power import show
 from ecoml.testing.meters import SimulatedHost
 
 UDEV = (
@@ -36,8 +36,8 @@ def test_the_table_says_of_each_source_what_is_known(capsys):
     out = capsys.readouterr().out
     header, gpu, package, estimate = out.splitlines()[:4]
     assert header.split() == ["source", "domain", "provenance", "updates", "step", "readable", "used"]
-    assert gpu.split()[-7:] == ["100", "ms", "measured", "1", "mJ", "yes", "yes"]
-    assert package.split()[-7:] == ["1", "ms", "assumed", "61", "µJ", "no", "no"]
+    assert gpu.split()[-7:] == ["100", "ms", "measured", "1.00", "mJ", "yes", "yes"]
+    assert package.split()[-7:] == ["1", "ms", "assumed", "61.0", "µJ", "no", "no"]
     assert estimate.split()[-4:] == ["–", "–", "yes", "yes"]
     assert "estimated: no energy counter was readable" in words(out)
 
@@ -163,7 +163,7 @@ SPENT = EnergyByDomain({"cpu:0": Energy(1600.0, 40.0, Provenance.MEASURED)}, ("c
 def test_a_probe_that_agrees(capsys):
     print_check(Check((finding(CrossCheck("6 s of load with 3 s, drawn out", 1080.0, 1081.0, 60.0)),), SPENT, 19.4))
     out = capsys.readouterr().out
-    assert "updates every 1.02 ms, in steps of 61 µJ" in words(out)
+    assert "updates every 1.02 ms, in steps of 61.0 µJ" in words(out)
     assert "at rest 52 W (scatter 0.3 W between half seconds), under load 180 W" in words(out)
     assert "agrees: 6 s of load with 3 s, drawn out: 1080 J and 1081 J, at most 60 J apart" in words(out)
     assert "no second source" in words(out)

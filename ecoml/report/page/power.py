@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from ecoml.report.page.document import Cell, Html, chart, percent, section, table
+from ecoml.format import format_power, percent
+from ecoml.report.page.document import Chart, Table
 from ecoml.run.folder import LEDGER
 from ecoml.run.result import Result
 from ecoml.run.snapshot import PowerSample, read_trace
@@ -25,7 +26,7 @@ Timed = tuple[float, PowerSample]
 """Seconds of searching until a sample's end, pauses between sittings left out; and the sample."""
 
 
-def power_section(result: Result) -> Html | None:
+def power_context(result: Result) -> dict[str, Any] | None:
     """Mean power of each domain, second by second; None for a run without a trace."""
     samples = read_trace(result.directory / LEDGER)
     if not samples:
@@ -34,30 +35,23 @@ def power_section(result: Result) -> Html | None:
 
     by_domain = _by_domain(samples)
     drawn = {domain: merged(timed) for domain, timed in by_domain.items()}
-    most = max(len(timed) for timed in by_domain.values())
-    put_together = (
-        f" {math.ceil(most / MOST_SAMPLES)} neighbouring samples are drawn as one." if most > MOST_SAMPLES else ""
-    )
-    caption = (
-        "Mean power between two beats of the account, a second apart; the area under a line is the energy that the"
-        f" account holds. Shaded: {_shaded(by_domain)}, by turns.{put_together}"
-    )
-    return section(
-        "power",
-        "Power over time",
-        chart(
+    together = math.ceil(max(len(timed) for timed in by_domain.values()) / MOST_SAMPLES)
+    put_together = f" {together} neighbouring samples are drawn as one." if together > 1 else ""
+    return {
+        "chart": Chart(
             "power-over-time",
             _drawing(drawn, _bands(next(iter(by_domain.values()))), PAGE),
             label="Mean power of each domain over the search; its means and peaks are in the table below",
-            caption=caption,
+            caption="Mean power between two beats of the account, a second apart; the area under a line is the energy"
+            f" that the account holds. Shaded: {_shaded(by_domain)}, by turns.{put_together}",
         ),
-        table(
+        "table": Table(
+            "Power by domain, with what the device told of itself",
             ["Domain", "Mean", "Highest", "Source", "Busy", "Hottest", "Clock"],
             [_row(domain, [sample for _, sample in timed]) for domain, timed in by_domain.items()],
-            caption="Power by domain, with what the device told of itself",
             numeric=(1, 2, 4, 5, 6),
         ),
-    )
+    }
 
 
 def merged(timed: Sequence[Timed], most: int = MOST_SAMPLES) -> list[Timed]:
@@ -154,25 +148,25 @@ def _record(end_s: float, sample: PowerSample) -> dict[str, Any]:
         "power_w": sample.power_w,
         "domain": sample.domain,
         "source": sample.provenance.value,
-        "power": f"{_watts(sample.power_w)} ± {_watts(sample.uncertainty_w)} ({sample.provenance})",
+        "power": f"{format_power(sample.power_w)} ± {format_power(sample.uncertainty_w)} ({sample.provenance})",
         "time": f"{end_s - sample.seconds:.1f} to {end_s:.1f} s",
         "doing": doing,
-        "busy": _or_dash(sample.utilisation, percent),
-        "hot": _or_dash(sample.temperature_c, _celsius),
-        "clock": _or_dash(sample.clock_mhz, _megahertz),
+        "busy": percent(sample.utilisation, 1),
+        "hot": _celsius(sample.temperature_c),
+        "clock": _megahertz(sample.clock_mhz),
     }
 
 
-def _row(domain: str, samples: Sequence[PowerSample]) -> list[Cell]:
+def _row(domain: str, samples: Sequence[PowerSample]) -> list[str]:
     _, whole = _one([(0.0, sample) for sample in samples])
     return [
         domain,
-        _watts(whole.power_w),
-        _watts(max(sample.power_w for sample in samples)),
+        format_power(whole.power_w),
+        format_power(max(sample.power_w for sample in samples)),
         whole.provenance.value,
-        _or_dash(whole.utilisation, percent),
-        _or_dash(whole.temperature_c, _celsius),
-        _or_dash(whole.clock_mhz, _megahertz),
+        percent(whole.utilisation, 1),
+        _celsius(whole.temperature_c),
+        _megahertz(whole.clock_mhz),
     ]
 
 
@@ -181,17 +175,9 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return math.fsum(known) / len(known) if known else None
 
 
-def _or_dash(value: float | None, show: Callable[[float], str]) -> str:
-    return "–" if value is None else show(value)
+def _celsius(temperature_c: float | None) -> str:
+    return "–" if temperature_c is None else f"{temperature_c:.0f} °C"
 
 
-def _watts(power_w: float) -> str:
-    return f"{power_w:.3g} W"
-
-
-def _celsius(temperature_c: float) -> str:
-    return f"{temperature_c:.0f} °C"
-
-
-def _megahertz(clock_mhz: float) -> str:
-    return f"{clock_mhz:.0f} MHz"
+def _megahertz(clock_mhz: float | None) -> str:
+    return "–" if clock_mhz is None else f"{clock_mhz:.0f} MHz"

@@ -1,0 +1,94 @@
+"""The front as a chart to go through point by point, and as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ecoml.energy import weakest
+from ecoml.format import capitalised, format_config, format_figure, format_score, plural_of
+from ecoml.report.charts.records import front_records, point_records, point_tips, tested, varying
+from ecoml.report.charts.tradeoff import advice, tradeoff_of
+from ecoml.report.page.document import Cell, Chart, Row, Table
+from ecoml.run.result import Result
+from ecoml.trial import Trial
+
+if TYPE_CHECKING:
+    from ecoml.report.charts.drawing import Drawing, Style
+
+
+def front_context(result: Result) -> dict[str, Any] | None:
+    """Chart and table; None without a measurement."""
+    tradeoff = tradeoff_of(result)
+    if tradeoff is None:
+        return None
+    from ecoml.report.charts.drawing import PAGE
+
+    name, points = result.metric.name, point_records(result)
+    thinned = "" if points.complete else f" Of {points.total:,} points {points.shown:,} are drawn."
+    return {
+        "advice": " ".join(advice(tradeoff)),
+        "chart": Chart(
+            "front",
+            front_drawing(result, PAGE),
+            label=f"{name} against the energy of a trial; the front's figures are in the table below",
+            caption="Every point of every learning curve (grey), since training can end at each of them. The blue steps"
+            f" join those that none beats on both {name} and energy; the diamond is the recommended one.{thinned}",
+            walk=front_records(result),
+            tips=point_tips(result),
+        ),
+        "table": _table(result),
+    }
+
+
+def front_drawing(result: Result, style: Style) -> Drawing:
+    """Score against a trial's energy, with the front and the recommended trial."""
+    from ecoml.report.charts.charts import front_chart
+
+    front = front_records(result)
+    return front_chart(
+        point_records(result).records,
+        front,
+        next((r for r in front if _is_recommended(result, r["trial"], r["step"])), None),
+        metric=result.metric,
+        tips=point_tips(result),
+        source=weakest(trial.energy.provenance for trial in result.trials if trial.curve).value,
+        style=style,
+    )
+
+
+def left_out(result: Result) -> str:
+    """A remark for a table of configurations from which parameters are missing."""
+    shared = {name for trial in result.trials for name in trial.config} - set(varying(result.trials))
+    return "; parameters that all trials share are left out" if shared else ""
+
+
+def _table(result: Result) -> Table:
+    metric, names, with_tests = result.metric, varying(result.trials), tested(result)
+
+    def row(trial: Trial) -> Row:
+        score = format_score(metric, trial.score)
+        chosen = _is_recommended(result, trial.number, trial.step)
+        test = Cell(None if trial.test_score is None else format_score(metric, trial.test_score), trial.test_score)
+        return [
+            Cell(f"{trial.number}", trial.number, id=f"point-{trial.number}-{trial.step}"),
+            Cell(f"{trial.step}", trial.step),
+            Cell(f"{score} ◆", trial.score, css="chosen") if chosen else Cell(score, trial.score),
+            *([test] if with_tests else []),
+            Cell(format_figure(trial.energy), trial.energy_j),
+            trial.energy.provenance.value,
+            Cell(format_config(trial.config, names), css="config"),
+        ]
+
+    scores = [capitalised(metric.name), *(["Test"] if with_tests else [])]
+    return Table(
+        f"The front, cheapest first; ◆ recommended{left_out(result)}",
+        ["Trial", capitalised(plural_of(metric.step)), *scores, "Energy", "Source", "Configuration"],
+        [row(trial) for trial in result.front],
+        numeric=range(1, 3 + len(scores)),
+        sortable=True,
+    )
+
+
+def _is_recommended(result: Result, number: int, step: int) -> bool:
+    chosen = result.recommended
+    return chosen is not None and (number, step) == (chosen.number, chosen.step)

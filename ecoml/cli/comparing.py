@@ -71,6 +71,7 @@ def compare(
     first = inputs[0]
     if len(inputs) == 1 and _names_strategies(first):
         from ecoml.energy import J_PER_KWH
+        from ecoml.limits import Limits
         from ecoml.searcher.budget import budget_in_joules
         from ecoml.space import load_space
         from ecoml.training.images import CnnTraining
@@ -86,14 +87,9 @@ def compare(
             threads=threads,
             deterministic=deterministic,
         )
-        task = Task(
-            load_space(space),
-            training,
-            budget_j,
-            max_parameters=max_parameters,
-            max_energy_per_training_j=None if max_energy_per_training is None else max_energy_per_training * J_PER_KWH,
-            spend_all=spend_all,
-        )
+        most_j = None if max_energy_per_training is None else max_energy_per_training * J_PER_KWH
+        limits = Limits(max_parameters=max_parameters, max_energy_per_training_j=most_j, spend_all=spend_all)
+        task = Task(load_space(space), training, budget_j, limits)
         folder = out or Path("runs") / f"compare-{training.problem}-{Path(space).stem}"
         try:
             comparison = run_comparison(
@@ -115,11 +111,11 @@ def compare(
         folder = out or Path("runs") / "compare"
     page = write_comparison(comparison, folder, grid_intensity=grid_intensity)
     if as_json:
-        from ecoml.experiments.compare.comparison_json import comparison_dict
+        from ecoml.experiments.compare.files import comparison_dict
 
         print(json.dumps({**comparison_dict(comparison), "report": str(page)}, indent=2))
         return
-    from ecoml.experiments.compare.comparison_text import print_comparison
+    from ecoml.experiments.compare.tables import print_comparison
 
     print_comparison(comparison, page)
 

@@ -12,7 +12,6 @@ from ecoml.cli.options import Budget, Data, DataDir, Device, Download, Json, Out
 from ecoml.errors import UsageError
 
 if TYPE_CHECKING:
-    from ecoml.experiments.compare.comparison_tables import TextTable
     from ecoml.experiments.effects.effects import Effects
     from ecoml.experiments.paper.study import Study
 
@@ -49,24 +48,22 @@ def effects(
     as_json: Json = False,
 ) -> None:
     """What each factor of a run does to energy and accuracy; runs a full factorial if given a space."""
-    from ecoml.experiments.effects.effects import effects_of
+    from ecoml.experiments.effects.run import effects_of_run, run_factorial
 
     folder = Path(target)
     if (folder / "run.toml").is_file():
-        from ecoml.experiments.effects.effects_run import factors_of
         from ecoml.report.charts.tradeoff import advice, tradeoff_of
         from ecoml.run.result import Result
 
-        result = Result.load(folder)
-        _show_effects(effects_of(result.trials, factor or factors_of(folder)), folder, as_json)
-        if not as_json and (tradeoff := tradeoff_of(result)) is not None:
+        _show_effects(effects_of_run(folder, factor or ()), folder, as_json)
+        if not as_json and (tradeoff := tradeoff_of(Result.load(folder))) is not None:
             print("\n".join(advice(tradeoff)))
         return
     if not factor:
         raise UsageError(f"{target}: not a run folder; for a factorial on a space, name its factors: --factor depth")
     if budget_kwh is None:
         raise UsageError("how much energy may the factorial take? Give --budget-kwh, e.g. --budget-kwh 0.001")
-    from ecoml.experiments.effects.effects_run import run_factorial
+    from ecoml.report.terminal.progress import show
     from ecoml.searcher.budget import budget_in_joules
     from ecoml.space import load_space
     from ecoml.training.images import CnnTraining
@@ -82,6 +79,7 @@ def effects(
         draws=draws,
         times=times,
         seed=seed,
+        show=show,
     )
     _show_effects(found, folder, as_json)
 
@@ -120,6 +118,7 @@ def profile(
     from ecoml.experiments.profile.step import profile_step
     from ecoml.experiments.profile.subject import check_fit, find_subject
     from ecoml.experiments.profile.tables import kinds_table, layers_table, profile_dict, verdict, write_profile
+    from ecoml.experiments.tables import print_tables
     from ecoml.meter import open_meter
     from ecoml.training.images.worker.device import device_of
 
@@ -137,7 +136,7 @@ def profile(
     if as_json:
         print(json.dumps(profile_dict(found), indent=2))
         return
-    _print_tables(layers_table(found), kinds_table(found))
+    print_tables(layers_table(found), kinds_table(found))
     print(verdict(found))
     print(f"Numbers and chart: {path.parent}/")
 
@@ -161,7 +160,7 @@ def rq1(
     as_json: Json = False,
 ) -> None:
     """Grid, random and Bayesian search over Adam's parameters, beside the published table."""
-    from ecoml.experiments.compare.comparison_notes import notes
+    from ecoml.experiments.compare.notes import notes
     from ecoml.experiments.paper.networks import FAMILIES
     from ecoml.experiments.paper.rq1 import PARAMETERS, run_rq1
     from ecoml.experiments.paper.rq1_tables import rq1_dict, table_iii
@@ -190,10 +189,11 @@ def rq1(
     if as_json:
         print(json.dumps(rq1_dict(found), indent=2))
         return
-    from ecoml.experiments.compare.comparison_tables import means_table
+    from ecoml.experiments.compare.tables import means_table
+    from ecoml.experiments.tables import print_tables
 
     several = len(found.comparison.problems) > 1
-    _print_tables(table_iii(found), *([means_table(found.comparison)] if several else []))
+    print_tables(table_iii(found), *([means_table(found.comparison)] if several else []))
     for note in notes(found.comparison):
         print(note)
     print(f"Page, figures and every repetition: {found.page.parent}/")
@@ -214,14 +214,16 @@ def rq2(
 ) -> None:
     """What in a network costs energy: a full factorial, beside the published figures."""
     from ecoml.experiments.paper.rq2 import beside_published, run_rq2
+    from ecoml.experiments.tables import print_tables
+    from ecoml.report.terminal.progress import show
 
     folder = out or _folder("rq2", scale, as_published)
     study = _study(
         folder.with_name(f"{folder.name}-data"), scale, data, data_dir, download, device, threads, as_published
     )
-    found = run_rq2(study, folder, budget_j=_budget_j(budget_kwh, scale))
+    found = run_rq2(study, folder, budget_j=_budget_j(budget_kwh, scale), show=show)
     if not as_json:
-        _print_tables(beside_published(study, found))
+        print_tables(beside_published(study, found))
     _show_effects(found, folder, as_json)
 
 
@@ -263,32 +265,18 @@ def _budget_j(budget_kwh: float | None, scale: str) -> float:
 
 
 def _show_effects(found: Effects, folder: Path, as_json: bool) -> None:
-    from ecoml.experiments.effects.effects_files import write_effects
-    from ecoml.experiments.effects.effects_tables import (
-        cells_table,
-        effects_dict,
-        effects_sentences,
-        factors_table,
-        post_hoc_table,
-    )
+    from ecoml.experiments.effects.files import effects_dict, write_effects
+    from ecoml.experiments.effects.tables import cells_table, effects_sentences, factors_table, post_hoc_table
+    from ecoml.experiments.tables import print_tables
 
     path = write_effects(found, folder)
     if as_json:
         print(json.dumps(effects_dict(found), indent=2))
         return
-    _print_tables(factors_table(found), cells_table(found), post_hoc_table(found))
+    print_tables(factors_table(found), cells_table(found), post_hoc_table(found))
     for line in effects_sentences(found):
         print(line)
     print(f"Numbers: {path}; interaction plot: {folder / 'figures'}/")
-
-
-def _print_tables(*tables: TextTable) -> None:
-    from ecoml.report.terminal.summary import print_table
-
-    for table in tables:
-        print(table.caption)
-        print_table(table.header, table.rows, numeric=range(table.names, len(table.header)))
-        print()
 
 
 def _shape(text: str | None) -> tuple[int, int, int] | None:

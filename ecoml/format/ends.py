@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
-from ecoml.format.figures import format_energy, format_gain, named_score, plural
+from ecoml.format.figures import format_energy, format_gain, format_range, named_score, plural
 from ecoml.metric import Metric
 
 if TYPE_CHECKING:
@@ -162,6 +162,4 @@ def _range_of(metric: Metric) -> str:
             if "accuracy" in metric.name
             else "give a share in [0, 1]"
         )
-    low = "−∞" if metric.low is None else f"{metric.low:g}"
-    high = "∞" if metric.high is None else f"{metric.high:g}"
-    return f"it must be finite, in [{low}, {high}]; say otherwise with ecoml.Metric(…, low=, high=)"
+    return f"it must be finite, in {format_range(metric)}; say otherwise with ecoml.Metric(…, low=, high=)"

@@ -82,6 +82,18 @@ def named_score(metric: Metric, score: float | None) -> str:
     return f"{shown} {metric.name}" if metric.is_share else f"{metric.name} {shown}"
 
 
+def format_range(metric: Metric) -> str:
+    """Where its scores lie: `[0, 1]`, `[0, ∞]`."""
+    low = "−∞" if metric.low is None else f"{metric.low:g}"
+    high = "∞" if metric.high is None else f"{metric.high:g}"
+    return f"[{low}, {high}]"
+
+
+def format_p(p: float) -> str:
+    """A p-value: `0.031`, `< 0.001`."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def score_title(metric: Metric) -> str:
     """The score's name for a heading or an axis: `Validation accuracy`, `Validation loss (lower is better)`."""
     return f"{capitalised(metric.name)}{' (lower is better)' if metric.minimize else ''}"
@@ -101,7 +113,9 @@ def plural(count: int, noun: str) -> str:
 
 
 def plural_of(noun: str) -> str:
-    """`epochs`, `searches`, `batches`, `processes`."""
+    """`epochs`, `searches`, `batches`, `processes`, `strategies`."""
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return f"{noun[:-1]}ies"
     return f"{noun}{'es' if noun.endswith(('ch', 's', 'x')) and noun != 'epoch' else 's'}"
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from ecoml.experiments.compare.compare import gather, run_comparison
-from ecoml.experiments.compare.comparison import Comparison
-from ecoml.experiments.compare.comparison_files import write_comparison
-from ecoml.experiments.compare.comparison_plan import Cell, ComparisonPlan, plan_comparison
-from ecoml.experiments.compare.task import Task
+from ecoml.experiments.compare.comparison import Comparison, gather
+from ecoml.experiments.compare.files import write_comparison
+from ecoml.experiments.compare.plan import Cell, ComparisonPlan, Task, plan_comparison
+from ecoml.experiments.compare.running import run_comparison
 
 __all__ = [
     "Cell",

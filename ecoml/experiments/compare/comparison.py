@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
+import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 from ecoml.errors import UsageError
-from ecoml.experiments.compare.searches import SearchRecord
+from ecoml.experiments.compare.plan import PLAN_FILE
+from ecoml.experiments.compare.searches import SearchRecord, read_csv, search_of
 from ecoml.experiments.compare.significance import Ranks, rank_over_problems
-from ecoml.experiments.compare.standings import ProblemComparison, compare_on_problem
+from ecoml.experiments.compare.standings import ProblemComparison, check_target, compare_on_problem
 from ecoml.report.statistics import Ratio, geometric_mean, mean_ratio
+from ecoml.run.result import Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class Comparison:
 
     Attributes:
         problems: One a problem.
-        targets: All accuracies asked for, the one of `problems` first; empty where the reference gave it.
+        targets: All scores asked for, the one of `problems` first; empty where the reference gave it.
     """
 
     problems: tuple[ProblemComparison, ...]
@@ -54,18 +59,19 @@ class Comparison:
 
     @property
     def means(self) -> tuple[MeanRatio, ...]:
-        """One a strategy other than the reference, over all problems."""
-        names = dict.fromkeys(
-            standing.strategy
-            for problem in self.problems
-            for standing in problem.standings
-            if standing.strategy != problem.reference
-        )
-        return tuple(self._mean(name) for name in names)
+        """One a strategy that was measured against a reference, over all problems."""
+        compared = [s for problem in self.problems for s in problem.standings if s.strategy != problem.reference]
+        return tuple(self._mean(name) for name in dict.fromkeys(standing.strategy for standing in compared))
 
     @cached_property
     def ranks(self) -> Ranks | None:
-        """The strategies that ran on every problem, ranked; None for fewer than three of them, or two problems."""
+        """The strategies that ran on every problem, ranked, with Friedman's test.
+
+        None for fewer than three of them or two problems, from one seed, and where a reference gave its own target: it
+        reaches that by construction.
+        """
+        if any(problem.fewest_seeds < 2 or not problem.given for problem in self.problems):
+            return None
         energies_j = [{s.strategy: s.energy_j for s in problem.standings} for problem in self.problems]
         everywhere = [name for name in self.strategies if all(name in by_name for by_name in energies_j)]
         return rank_over_problems(everywhere, [[by_name[name] for name in everywhere] for by_name in energies_j])
@@ -76,6 +82,11 @@ class Comparison:
         references = [problem.reference for problem in self.problems]
         others = [standing.strategy for problem in self.problems for standing in problem.standings]
         return tuple(dict.fromkeys(references + others))
+
+    @property
+    def searches(self) -> tuple[SearchRecord, ...]:
+        """Everything it rests on."""
+        return tuple(search for problem in self.problems for search in problem.searches)
 
     def _mean(self, strategy: str) -> MeanRatio:
         ratios = [s.ratio for problem in self.problems for s in problem.standings if s.strategy == strategy]
@@ -91,35 +102,92 @@ class Comparison:
         )
 
 
+def gather(inputs: Sequence[str | Path], *, targets: Sequence[float] = (), reference: str | None = None) -> Comparison:
+    """Compare what has been run already.
+
+    Args:
+        inputs: Run folders, folders of them, folders of comparisons, and tidy CSV files.
+        targets: As in `compare_searches`.
+        reference: As in `compare_searches`.
+
+    Raises:
+        UsageError: Nothing to compare, an input that cannot be read, or as in `compare_searches`.
+    """
+    searches = [search for path in inputs for search in _read(Path(path))]
+    if not searches:
+        raise UsageError("there is nothing to compare; name run folders, or a tidy CSV")
+    return compare_searches(searches, targets=targets, reference=reference)
+
+
 def compare_searches(
     searches: Iterable[SearchRecord], *, targets: Sequence[float] = (), reference: str | None = None
 ) -> Comparison:
-    """Compare searches, problem by problem.
+    """Compare searches, problem by problem. A problem is what was trained, and the space that was searched.
 
     Args:
         searches: At least one.
-        targets: Accuracies to reach. The first is what the comparison is about, further ones are told beside it. None:
-            the reference's best of the median seed, problem by problem.
+        targets: Scores to reach. The first is what the comparison is about, further ones are told beside it. None: the
+            reference's best of the median seed, problem by problem.
         reference: The strategy to measure against; None: `random` if there, else the first baseline (not `bayes`).
 
     Raises:
-        UsageError: Nobody ran the reference, or a target is no accuracy.
+        UsageError: Nobody ran the reference, a target is no such score, a search is there twice, or searches on one
+            problem measure different things.
     """
     searches = list(searches)
     known = dict.fromkeys(search.strategy for search in searches)
     if reference is not None and reference not in known:
         raise UsageError(f"the reference {reference!r} is not among the strategies; use one of {', '.join(known)}")
-    for target in targets:
-        check_target(target)
-    main = targets[0] if targets else None
-    by_problem: dict[str, list[SearchRecord]] = {}
     for search in searches:
-        by_problem.setdefault(search.problem, []).append(search)
-    problems = tuple(compare_on_problem(name, found, main, reference) for name, found in by_problem.items())
-    return Comparison(problems, tuple(dict.fromkeys(targets)))
+        for target in targets:
+            check_target(target, search.metric)
+    main = targets[0] if targets else None
+    problems = [compare_on_problem(found[0].problem, found, main, reference) for found in _by_problem(searches)]
+    return Comparison(tuple(problems), tuple(dict.fromkeys(targets)))
 
 
-def check_target(target: float) -> None:
-    """Refuse a target that is no accuracy."""
-    if not 0 < target <= 1:
-        raise UsageError(f"the target accuracy is {target}; give a share in (0, 1], such as 0.95")
+def searches_below(out: Path) -> list[SearchRecord]:
+    """Those of a comparison's folder that have begun."""
+    plan = tomllib.loads((out / PLAN_FILE).read_text(encoding="utf-8"))
+    return [
+        search_of(Result.load(directory), strategy)
+        for strategy in plan["strategies"]
+        for seed in range(plan["seeds"])
+        if (directory := out / strategy / f"seed-{seed}").is_dir()
+    ]
+
+
+def _read(path: Path) -> list[SearchRecord]:
+    if not path.is_dir():
+        return read_csv(path)
+    if (path / PLAN_FILE).is_file():
+        return searches_below(path)
+    runs = [] if (path / "run.toml").is_file() else sorted(file.parent for file in path.glob("*/run.toml"))
+    return [search_of(Result.load(run)) for run in runs or [path]]
+
+
+def _by_problem(searches: Sequence[SearchRecord]) -> list[list[SearchRecord]]:
+    """Searches on the same problem; where one name stands for several, it is told apart by the space.
+
+    A table knows of no space: it goes with the runs of that name, if these have one space only.
+    """
+    spaces: dict[str, list[str]] = {}
+    for search in searches:
+        known = spaces.setdefault(search.problem, [])
+        if search.space is not None and search.space not in known:
+            known.append(search.space)
+    groups: dict[tuple[str, str | None], list[SearchRecord]] = {}
+    for search in searches:
+        known = spaces[search.problem]
+        space = search.space or (known[0] if len(known) == 1 else None)
+        groups.setdefault((search.problem, space), []).append(search)
+    names = [name for name, _ in groups]
+    told = [_with_space(name, space) if names.count(name) > 1 else name for name, space in groups]
+    told = [f"{name} #{told[:n].count(name) + 1}" if told.count(name) > 1 else name for n, name in enumerate(told)]
+    return [[replace(s, problem=name) for s in found] for name, found in zip(told, groups.values(), strict=True)]
+
+
+def _with_space(name: str, space: str | None) -> str:
+    parameters = json.loads(space).get("parameters", {}) if space else {}
+    free = [key for key, table in parameters.items() if table["type"] != "fixed"]
+    return f"{name} ({', '.join(free)})" if free else name

@@ -1,47 +1,35 @@
 """Searches as a comparison sees them: of run folders, or of a tidy CSV.
 
 A tidy CSV has one row a measurement, in the order of the search: `problem`, `strategy`, `seed`, `trial`, `energy_j`,
-`score`, and optionally `epoch`. Without epochs `energy_j` is what the trial took; with them it is cumulative within
-the trial. What the whole search had spent is the running sum, or the column `spent_j` where there is one. `budget_j`,
-`optimiser_j`, `complete` (False for a search that was cut off) and `provenance` may stand there too, the same in every
-row of a search, and `uncertainty_j`, the half-width of `energy_j`; other columns are left alone.
+`score` (or `accuracy`), and optionally `step` (or `epoch`). Without steps `energy_j` is what the trial took; with them
+it is cumulative within the trial. What the whole search had spent is the running sum, or the column `spent_j` where
+there is one. `budget_j`, `optimiser_j`, `complete` (False for a search that was cut off) and `provenance` may stand
+there too, the same in every row of a search, and `uncertainty_j`, the half-width of `energy_j`. Scores are accuracies
+in [0, 1], unless `metric` names another one, with `minimize`, `metric_low` and `metric_high`. Other columns are left
+alone.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from ecoml.energy import Provenance, Purpose
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+
+from ecoml.energy import Energy, Provenance, Purpose
 from ecoml.errors import UsageError
+from ecoml.format import format_range
+from ecoml.metric import ACCURACY, Metric
 from ecoml.report.statistics import energy_to_target
 from ecoml.run.result import Result
 from ecoml.run.snapshot import Progress
-
-REQUIRED = ("problem", "strategy", "seed", "trial", "energy_j", "accuracy")
-"""Columns that a tidy CSV must have."""
-
-COLUMNS = (
-    "problem",
-    "strategy",
-    "seed",
-    "trial",
-    "epoch",
-    "energy_j",
-    "uncertainty_j",
-    "accuracy",
-    "spent_j",
-    "budget_j",
-    "optimiser_j",
-    "complete",
-    "provenance",
-)
-"""Columns that are written."""
+from ecoml.trial import Point
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,59 +40,130 @@ class SearchRecord:
         problem: What was trained.
         strategy: The strategy's name.
         seed: The seed.
+        metric: What its scores are.
         progress: Every measurement in order, with what the search had spent by then.
-        spent_j: All that it spent.
-        provenance: Source of the energies.
+        spent: All that it spent.
         budget_j: What it might have spent; None where no budget is known.
-        optimiser_j: What its optimiser spent; None where that was not charged.
+        optimiser: What its optimiser spent; None where that was not charged.
         complete: Whether it came to its end.
+        space: What was searched, as JSON; None where that is not known.
     """
 
     problem: str
     strategy: str
     seed: int
+    metric: Metric
     progress: tuple[Progress, ...] = field(repr=False)
-    spent_j: float
-    provenance: Provenance
+    spent: Energy
     budget_j: float | None = None
-    optimiser_j: float | None = None
+    optimiser: Energy | None = None
     complete: bool = True
+    space: str | None = field(default=None, repr=False)
+
+    @property
+    def provenance(self) -> Provenance:
+        """Source of the energies."""
+        return self.spent.provenance
 
     @property
     def horizon_j(self) -> float:
         """How far it is known what it reaches, in joules: its budget, or what it has spent until it was cut off."""
-        return max(self.spent_j, self.budget_j or 0.0) if self.complete else self.spent_j
+        return max(self.spent.energy_j, self.budget_j or 0.0) if self.complete else self.spent.energy_j
 
     @property
     def best(self) -> float:
-        """Best accuracy of all its measurements, 0.0 without any."""
-        return max((entry.score for entry in self.progress if math.isfinite(entry.score)), default=0.0)
-
-    def energy_to(self, target: float) -> float:
-        """Joules to `target`, inf if it was not reached."""
-        return energy_to_target(*self.steps, target)
+        """Best utility of all its measurements, −inf without any."""
+        return max((u for entry in self.progress if math.isfinite(u := entry.point.utility)), default=-math.inf)
 
     @property
     def steps(self) -> tuple[list[float], list[float]]:
-        """Joules spent, and accuracy, at every measurement."""
-        return [entry.spent_j for entry in self.progress], [entry.score for entry in self.progress]
+        """Joules spent, and utility, at every measurement."""
+        return [entry.point.spent_j for entry in self.progress], [entry.point.utility for entry in self.progress]
+
+    def energy_to(self, target: float) -> float:
+        """Joules to the score `target`, inf if it was not reached."""
+        return energy_to_target(*self.steps, self.metric.utility(target))
 
 
 def search_of(result: Result, strategy: str | None = None) -> SearchRecord:
     """A run folder's result as one search of a comparison."""
     account = result.energy
-    charged = account.provenance is not Provenance.REPORTED
+    tables = result.settings.get("space", {})
+    space = {key: table for key, table in tables.items() if key not in ("name", "description")}
     return SearchRecord(
         problem=result.problem,
         strategy=strategy or result.strategy,
         seed=result.seed,
+        metric=result.metric,
         progress=result.progress,
-        spent_j=account.total_j,
-        provenance=account.provenance,
+        spent=account.total,
         budget_j=account.budget_j,
-        optimiser_j=account.by_purpose.get(Purpose.OPTIMISER, 0.0) if charged else None,
-        complete=bool(result.ended) and not result.ended.startswith("interrupted"),
+        optimiser=None if account.provenance is Provenance.REPORTED else account.by_purpose[Purpose.OPTIMISER],
+        complete=result.complete,
+        space=json.dumps(space, sort_keys=True) if space else None,
     )
+
+
+class Row(BaseModel):
+    """A row of a tidy CSV; what a value has to be stands beside it, for the error that names one which is not."""
+
+    model_config = ConfigDict(frozen=True, str_strip_whitespace=True)
+
+    problem: str = Field(description="a name")
+    strategy: str = Field(description="a name")
+    seed: int = Field(ge=0, description="a whole number ≥ 0")
+    trial: int = Field(ge=0, description="a whole number ≥ 0")
+    step: int | None = Field(
+        default=None, ge=0, validation_alias=AliasChoices("step", "epoch"), description="a whole number ≥ 0"
+    )
+    energy_j: float = Field(ge=0, allow_inf_nan=False, description="a number ≥ 0")
+    uncertainty_j: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="a number ≥ 0")
+    score: float = Field(
+        validation_alias=AliasChoices("score", "accuracy"), description="a number (a failed trial is nan)"
+    )
+    spent_j: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="a number ≥ 0")
+    budget_j: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="a number ≥ 0")
+    optimiser_j: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="a number ≥ 0")
+    complete: bool = Field(default=True, description="True or False")
+    provenance: Provenance = Field(default=Provenance.REPORTED, description=f"one of {', '.join(Provenance)}")
+    metric: str | None = Field(default=None, description="the score's name")
+    minimize: bool = Field(default=False, description="True or False")
+    metric_low: float | None = Field(default=None, allow_inf_nan=False, description="the lowest score there can be")
+    metric_high: float | None = Field(default=None, allow_inf_nan=False, description="the highest score there can be")
+
+    @classmethod
+    def of(cls, values: Mapping[str, str | None], where: str) -> Self:
+        """A line of the file.
+
+        Raises:
+            UsageError: A value is missing or makes no sense.
+        """
+        given = {name: value for name, value in values.items() if name and isinstance(value, str) and value.strip()}
+        try:
+            row = cls.model_validate(given)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            column = str(first["loc"][0])
+            if first["type"] == "missing":
+                raise UsageError(f"{where}: {column} is empty") from None
+            name = {"epoch": "step", "accuracy": "score"}.get(column, column)
+            wanted = cls.model_fields[name].description
+            raise UsageError(f"{where}: {column} = {first['input']!r} is not {wanted}") from None
+        if not (math.isnan(row.score) or row.measures.allows(row.score)):
+            column = "score" if "score" in given else "accuracy"
+            share = "97.8 % is 0.978; " if row.measures.is_share else ""
+            raise UsageError(
+                f"{where}: {column} = {given[column]!r} is not a {row.measures.name} in {format_range(row.measures)}"
+                f" ({share}a failed trial is nan)"
+            )
+        return row
+
+    @property
+    def measures(self) -> Metric:
+        """What its score is."""
+        if self.metric is None and not self.minimize and self.metric_low is None and self.metric_high is None:
+            return ACCURACY
+        return Metric(self.metric or "score", self.minimize, self.metric_low, self.metric_high)
 
 
 def read_csv(path: Path) -> list[SearchRecord]:
@@ -127,7 +186,7 @@ def read_csv(path: Path) -> list[SearchRecord]:
 def write_csv(searches: Iterable[SearchRecord], path: Path) -> None:
     """Write searches as a tidy CSV that `read_csv` takes again."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, list(Row.model_fields))
         writer.writeheader()
         writer.writerows(_rows(searches))
 
@@ -142,136 +201,88 @@ def write_parquet(searches: Iterable[SearchRecord], path: Path) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    kinds = dict.fromkeys(("problem", "strategy", "provenance"), pyarrow.string()) | {"complete": pyarrow.bool_()}
-    kinds |= dict.fromkeys(("seed", "trial", "epoch"), pyarrow.int64())
-    schema = pyarrow.schema([(column, kinds.get(column, pyarrow.float64())) for column in COLUMNS])
+    kinds = dict.fromkeys(("problem", "strategy", "provenance", "metric"), pyarrow.string())
+    kinds |= dict.fromkeys(("complete", "minimize"), pyarrow.bool_())
+    kinds |= dict.fromkeys(("seed", "trial", "step"), pyarrow.int64())
+    schema = pyarrow.schema([(column, kinds.get(column, pyarrow.float64())) for column in Row.model_fields])
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(_rows(searches)), schema=schema), path)
 
 
 def _rows(searches: Iterable[SearchRecord]) -> Iterator[dict[str, Any]]:
     for search in searches:
         # A search without a measurement is a miss: it must not vanish from the table.
-        nothing = (Progress(0, 1, math.nan, search.spent_j, search.spent_j),)
-        for entry in search.progress or nothing:
-            yield {
-                "problem": search.problem,
-                "strategy": search.strategy,
-                "seed": search.seed,
-                "trial": entry.trial,
-                "epoch": entry.step,
-                "energy_j": entry.energy_j,
-                "uncertainty_j": entry.uncertainty_j,
-                "accuracy": entry.score,
-                "spent_j": entry.spent_j,
-                "budget_j": search.budget_j,
-                "optimiser_j": search.optimiser_j,
-                "complete": search.complete,
-                "provenance": search.provenance.value,
-            }
-
-
-class _Row:
-    """One line of the file, with errors that name it."""
-
-    def __init__(self, path: Path, line: int, values: Mapping[str, str | None]) -> None:
-        self._where = f"{path}, line {line}"
-        self._values = values
-
-    def text(self, column: str) -> str:
-        value = (self._values.get(column) or "").strip()
-        if not value:
-            raise UsageError(f"{self._where}: {column} is empty")
-        return value
-
-    def optional(self, column: str) -> float | None:
-        return self.number(column) if (self._values.get(column) or "").strip() else None
-
-    def number(self, column: str, *, low: float = 0.0, high: float = math.inf, why: str = "not a number ≥ 0") -> float:
-        try:
-            value = float(self.text(column))
-        except ValueError:
-            value = math.nan
-        if not (math.isfinite(value) and low <= value <= high):
-            raise UsageError(f"{self._where}: {column} = {self._values[column]!r} is {why}")
-        return value
-
-    def score(self) -> float:
-        if self.text("accuracy").lower() == "nan":
-            return math.nan
-        return self.number("accuracy", high=1.0, why="not a share in [0, 1] (97.8 % is 0.978; a failed trial is nan)")
-
-    def whole(self, column: str) -> int:
-        value = self.number(column, why="not a whole number ≥ 0")
-        if value != int(value):
-            raise UsageError(f"{self._where}: {column} = {self._values[column]!r} is not a whole number ≥ 0")
-        return int(value)
-
-    def complete(self) -> bool:
-        value = (self._values.get("complete") or "true").strip().lower()
-        if value not in ("true", "false"):
-            raise UsageError(f"{self._where}: complete = {value!r} is neither True nor False")
-        return value == "true"
-
-    def provenance(self) -> Provenance:
-        value = (self._values.get("provenance") or "").strip()
-        try:
-            return Provenance(value) if value else Provenance.REPORTED
-        except ValueError:
-            raise UsageError(
-                f"{self._where}: provenance = {value!r} is not known; use one of {', '.join(Provenance)}"
-            ) from None
-
-    def fail(self, what: str) -> UsageError:
-        return UsageError(f"{self._where}: {what}")
+        nothing = Point(1, math.nan, search.spent, math.nan, spent_j=search.spent.energy_j)
+        for entry in search.progress or (Progress(0, nothing),):
+            point = entry.point
+            yield Row.model_construct(
+                problem=search.problem,
+                strategy=search.strategy,
+                seed=search.seed,
+                trial=entry.trial,
+                step=point.step,
+                energy_j=point.energy_j,
+                uncertainty_j=point.energy.uncertainty_j,
+                score=point.score,
+                spent_j=point.spent_j,
+                budget_j=search.budget_j,
+                optimiser_j=None if search.optimiser is None else search.optimiser.energy_j,
+                complete=search.complete,
+                provenance=search.provenance,
+                metric=search.metric.name,
+                minimize=search.metric.minimize,
+                metric_low=search.metric.low,
+                metric_high=search.metric.high,
+            ).model_dump(mode="json")
 
 
 def _searches(path: Path, reader: csv.DictReader[str]) -> list[SearchRecord]:
-    columns = reader.fieldnames or []
-    missing = [column for column in REQUIRED if column not in columns]
-    if missing:
-        raise UsageError(f"{path}: no column {', '.join(missing)}; a tidy CSV has {', '.join(REQUIRED)}[, epoch]")
-    groups: dict[tuple[str, str, int], list[_Row]] = {}
+    columns = {{"accuracy": "score", "epoch": "step"}.get(name, name) for name in reader.fieldnames or []}
+    required = [name for name, column in Row.model_fields.items() if column.is_required()]
+    if missing := [name for name in required if name not in columns]:
+        raise UsageError(f"{path}: no column {', '.join(missing)}; a tidy CSV has {', '.join(required)}[, step]")
+    groups: dict[tuple[str, str, int], list[tuple[str, Row]]] = {}
     for values in reader:
-        row = _Row(path, reader.line_num, values)
-        groups.setdefault((row.text("problem"), row.text("strategy"), row.whole("seed")), []).append(row)
+        row = Row.of(values, where := f"{path}, line {reader.line_num}")
+        groups.setdefault((row.problem, row.strategy, row.seed), []).append((where, row))
     if not groups:
         raise UsageError(f"{path}: there is no row in it")
-    return [_search(*key, rows, epochs="epoch" in columns) for key, rows in groups.items()]
+    return [_search(rows) for rows in groups.values()]
 
 
-def _search(problem: str, strategy: str, seed: int, rows: list[_Row], *, epochs: bool) -> SearchRecord:
-    progress = tuple(_progress(rows, epochs=epochs))
+def _search(rows: list[tuple[str, Row]]) -> SearchRecord:
+    first = rows[0][1]
+    progress = tuple(_progress(rows, first.measures))
+    spent_j = progress[-1].point.spent_j
     return SearchRecord(
-        problem=problem,
-        strategy=strategy,
-        seed=seed,
+        problem=first.problem,
+        strategy=first.strategy,
+        seed=first.seed,
+        metric=first.measures,
         progress=progress,
-        spent_j=progress[-1].spent_j,
-        provenance=rows[0].provenance(),
-        budget_j=rows[0].optional("budget_j"),
-        optimiser_j=rows[0].optional("optimiser_j"),
-        complete=rows[0].complete(),
+        spent=Energy(spent_j, 0.0, first.provenance),
+        budget_j=first.budget_j,
+        optimiser=None if first.optimiser_j is None else Energy(first.optimiser_j, 0.0, first.provenance),
+        complete=first.complete,
     )
 
 
-def _progress(rows: list[_Row], *, epochs: bool) -> Iterator[Progress]:
+def _progress(rows: list[tuple[str, Row]], metric: Metric) -> Iterator[Progress]:
     spent_j = 0.0
-    last: dict[int, tuple[int, float]] = {}
-    for row in rows:
-        trial, energy_j = row.whole("trial"), row.number("energy_j")
-        step = row.whole("epoch") if epochs else 1
-        if trial in last:
-            step_before, before_j = last[trial]
-            if not epochs:
-                raise row.fail(f"trial {trial} stands there twice; add a column `epoch` where a trial has several rows")
-            if step <= step_before or energy_j < before_j:
-                raise row.fail(f"epoch and energy_j of trial {trial} must grow from row to row: energy is cumulative")
-        else:
-            before_j = 0.0
-        last[trial] = (step, energy_j)
-        spent_j += energy_j - before_j
-        given_j = row.optional("spent_j")
-        if given_j is not None:
-            spent_j = given_j
-        uncertainty_j = row.optional("uncertainty_j") or 0.0
-        yield Progress(trial, step, row.score(), energy_j, spent_j, uncertainty_j, row.provenance())
+    last: dict[int, Row] = {}
+    for where, row in rows:
+        before, taken_j = last.get(row.trial), row.energy_j
+        if before is not None:
+            if row.step is None or before.step is None:
+                raise UsageError(
+                    f"{where}: trial {row.trial} stands there twice; add a column `step` where a trial has several rows"
+                )
+            if row.step <= before.step or row.energy_j < before.energy_j:
+                raise UsageError(
+                    f"{where}: step and energy_j of trial {row.trial} must grow from row to row: energy is cumulative"
+                )
+            taken_j -= before.energy_j
+        last[row.trial] = row
+        spent_j = spent_j + taken_j if row.spent_j is None else row.spent_j
+        energy = Energy(row.energy_j, row.uncertainty_j, row.provenance)
+        step = 1 if row.step is None else row.step
+        yield Progress(row.trial, Point(step, row.score, energy, metric.utility(row.score), spent_j=spent_j))

@@ -1,21 +1,15 @@
-"""What each factor of a run does to energy and accuracy: a factorial, or any run whose trials differ in a few levels.
+"""What each factor of a run does to energy and score: a factorial, or any run whose trials differ in a few levels.
 
-Notation
-n   trainings; k levels of a factor (its own, not the number of cells)
-H   Kruskal and Wallis (1952): whether the levels' energies have one distribution; normality is not asked for
-η²  = (H − k + 1) / (n − k), the share of the rank variance that the factor explains (Tomczak and Tomczak 2014)
-CV  standard deviation / mean
-
-Changes are of means, from the first level of a factor to another one. Where the trainings share their other parameters
-(a draw), an interval comes from resampling draws, and two levels are compared draw by draw (signed-rank test);
-otherwise the test is that of Mann and Whitney. All pairs of a table are adjusted together after Holm.
+Changes are of means, from the first level of a factor to another one. Tests hold where configurations were laid out or
+drawn without regard to what came of earlier ones. Where an optimiser chose them, each level was tried where it looked
+good, so that levels differ in the rest of their configurations too: then there are no tests, only what was seen.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,8 +18,8 @@ from numpy.typing import NDArray
 
 from ecoml.energy import Provenance, weakest
 from ecoml.errors import UsageError
-from ecoml.experiments.compare.significance import holm, signed_rank_p
-from ecoml.report.statistics import LEVEL
+from ecoml.experiments.effects.rank_tests import Change, FactorialTraining, Levels, RankTest, changes_between, rank_test
+from ecoml.metric import ACCURACY, Metric
 from ecoml.trial import Trial, TrialState
 
 MOST_LEVELS = 6
@@ -33,25 +27,6 @@ MOST_LEVELS = 6
 
 LEAST_IN_CELL = 3
 """Shapiro and Wilk need so many."""
-
-Levels = tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FactorialTraining:
-    """One training of a factorial.
-
-    Attributes:
-        levels: Its level of each factor.
-        draw: Its other parameters.
-        energy_j: Joules.
-        score: At its end.
-    """
-
-    levels: Levels
-    draw: frozenset[tuple[str, Any]]
-    energy_j: float
-    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +37,10 @@ class CellSummary:
         levels: Of each factor.
         n: How many.
         energy_j: Mean.
-        energy_cv: CV of the energy; not a number for one training.
+        energy_cv: CV of the energy (standard deviation / mean); not a number for one training.
         score: Mean.
-        score_cv: CV of the accuracy.
-        shapiro_p: p-value that the energies are normally distributed; None for too few or equal ones.
+        score_cv: CV of the score.
+        shapiro_p: p-value that the energies are normally distributed; None for too few or equal ones, and as below.
     """
 
     levels: Levels
@@ -78,38 +53,6 @@ class CellSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """From the first level of a factor to another one, or between two cells.
-
-    Attributes:
-        before: The level, or the levels of a cell.
-        after: Likewise.
-        energy: Change of the mean energy as a share.
-        interval: Its interval at `LEVEL` from resampling draws; None without shared draws.
-        score: Change of the mean accuracy, as a difference of shares.
-        p: That the energies do not differ, adjusted after Holm.
-        pairs: Draws that both have; 0: compared unpaired.
-    """
-
-    before: Any
-    after: Any
-    energy: float
-    interval: tuple[float, float] | None
-    score: float
-    p: float
-    pairs: int
-
-
-@dataclass(frozen=True, slots=True)
-class RankTest:
-    """Kruskal and Wallis' test: H, its p-value, and η² with the factor's own k."""
-
-    h: float
-    p: float
-    eta2: float
-
-
-@dataclass(frozen=True, slots=True)
 class FactorEffect:
     """What one factor does.
 
@@ -117,7 +60,7 @@ class FactorEffect:
         name: The factor.
         levels: Its levels in order.
         energy: The test on energy; None if all energies are the same.
-        score: The test on accuracy, likewise.
+        score: The test on the score, likewise.
         changes: Between all pairs of levels, first those from the first level.
     """
 
@@ -133,43 +76,51 @@ class Effects:
     """What the factors of a run do.
 
     Attributes:
+        metric: What the scores are.
+        provenance: Source of the energies.
+        chosen_by: The optimiser that chose the configurations, whose effects cannot be tested; None: there was none.
+        draws: How many draws all cells share; 0: none.
+        failed: Trainings that are left out, since they or others of their draw failed or were cut off.
         factors: One a factor.
         cells: One a combination of levels.
         post_hoc: Between all pairs of cells.
-        draws: How many draws all cells share; 0: none.
-        failed: Trainings that are left out, since they or others of their draw failed or were cut off.
-        provenance: Source of the energies.
         trainings: What it rests on.
     """
 
+    metric: Metric
+    provenance: Provenance
+    chosen_by: str | None
+    draws: int
+    failed: int
     factors: tuple[FactorEffect, ...]
     cells: tuple[CellSummary, ...]
     post_hoc: tuple[Change, ...]
-    draws: int
-    failed: int
-    provenance: Provenance
     trainings: tuple[FactorialTraining, ...] = field(repr=False)
 
     @property
     def extremes(self) -> tuple[FactorEffect, Any, Any]:
         """The factor that explains most of the energy, its cheapest level (E−) and its dearest (E+)."""
         decisive = max(self.factors, key=lambda factor: factor.energy.eta2 if factor.energy else -math.inf)
-        index = self.factors.index(decisive)
-        by_level = sorted(decisive.levels, key=lambda level: _mean(self.trainings, index, level)[0])
+        by_level = sorted(decisive.levels, key=lambda level: self.mean_at(decisive, level)[0])
         return decisive, by_level[0], by_level[-1]
 
     def mean_at(self, factor: FactorEffect, level: Any) -> tuple[float, float]:
-        """Mean joules and mean accuracy of all trainings with that level."""
-        return _mean(self.trainings, self.factors.index(factor), level)
+        """Mean joules and mean score of all trainings with that level."""
+        index = self.factors.index(factor)
+        group = [training for training in self.trainings if training.levels[index] == level]
+        return float(np.mean([t.energy_j for t in group])), float(np.mean([t.score for t in group]))
 
 
-def effects_of(trials: Sequence[Trial], factors: Sequence[str] = ()) -> Effects:
+def effects_of(
+    trials: Sequence[Trial], factors: Sequence[str] = (), *, metric: Metric = ACCURACY, chosen_by: str | None = None
+) -> Effects:
     """The effects of factors on trainings that came to their end.
 
     Args:
         trials: All trials of a run.
-        factors: Names of parameters; none: options and whole numbers with 2 to `MOST_LEVELS` distinct
-            values.
+        factors: Names of parameters; none: options and whole numbers with 2 to `MOST_LEVELS` distinct values.
+        metric: What the scores are.
+        chosen_by: The optimiser that chose the configurations; None: they were laid out or drawn beforehand.
 
     Raises:
         UsageError: There is no such parameter, it does not vary, or too little was trained.
@@ -191,115 +142,48 @@ def effects_of(trials: Sequence[Trial], factors: Sequence[str] = ()) -> Effects:
         if len(of_factor) < 2 or len(of_factor) > len(ended) / 2:
             raise UsageError(f"{name} has {len(of_factor)} values in {len(ended)} trainings: not a factor with levels")
     trainings = tuple(_training(trial, names) for trial in ended)
-    provenance = weakest(trial.provenance for trial in ended)
-    return _effects(trainings, names, levels, len(trials) - len(ended), provenance)
-
-
-def eta_squared(h: float, n: int, k: int) -> float:
-    """η² of Kruskal and Wallis' H for n values in k groups."""
-    return (h - k + 1) / (n - k)
-
-
-def _effects(
-    trainings: tuple[FactorialTraining, ...],
-    names: Sequence[str],
-    levels: Sequence[Levels],
-    failed: int,
-    provenance: Provenance,
-) -> Effects:
-    cells = _grouped(trainings, lambda training: training.levels)
+    tested = chosen_by is None
+    cells = _by_cell(trainings)
     ordered = [cell for cell in itertools.product(*levels) if cell in cells]
     shared = set.intersection(*({t.draw for t in cells[cell]} for cell in ordered))
     if len(shared) >= 2:  # a draw that some cell lacks would be compared with others
-        failed += sum(t.draw not in shared for t in trainings)
         trainings = tuple(t for t in trainings if t.draw in shared)
-        cells = _grouped(trainings, lambda training: training.levels)
+        cells = _by_cell(trainings)
     found = []
     for index, (name, of_factor) in enumerate(zip(names, levels, strict=True)):
         groups = {level: [t for t in trainings if t.levels[index] == level] for level in of_factor}
-        changes = _changes(groups, shared)
-        energy, score = (_test([[value(t) for t in g] for g in groups.values()]) for value in (_joules, _share))
+        energy = rank_test([[t.energy_j for t in group] for group in groups.values()], tested=tested)
+        score = rank_test([[t.score for t in group] for group in groups.values()], tested=tested)
+        changes = changes_between(groups, shared, tested=tested)
         found.append(FactorEffect(name, of_factor, energy, score, changes))
-    summaries = tuple(_summary(cell, cells[cell]) for cell in ordered)
-    post_hoc = _changes({cell: cells[cell] for cell in ordered}, shared)
-    return Effects(tuple(found), summaries, post_hoc, len(shared), failed, provenance, trainings)
+    return Effects(
+        metric=metric,
+        provenance=weakest(training.energy.provenance for training in trainings),
+        chosen_by=chosen_by,
+        draws=len(shared),
+        failed=len(trials) - len(trainings),
+        factors=tuple(found),
+        cells=tuple(_summary(cell, cells[cell], tested=tested) for cell in ordered),
+        post_hoc=changes_between({cell: cells[cell] for cell in ordered}, shared, tested=tested),
+        trainings=trainings,
+    )
 
 
-def _summary(levels: Levels, trainings: Sequence[FactorialTraining]) -> CellSummary:
+def _summary(levels: Levels, trainings: Sequence[FactorialTraining], *, tested: bool) -> CellSummary:
     from scipy.stats import shapiro
 
-    energies_j = np.array([t.energy_j for t in trainings])
-    scores = np.array([t.score for t in trainings])
+    energies_j, scores = np.array([t.energy_j for t in trainings]), np.array([t.score for t in trainings])
     normal = None
-    if len(energies_j) >= LEAST_IN_CELL and np.ptp(energies_j) > 0:
+    if tested and len(energies_j) >= LEAST_IN_CELL and np.ptp(energies_j) > 0:
         normal = float(shapiro(energies_j).pvalue)
-    return CellSummary(
-        levels,
-        len(trainings),
-        float(energies_j.mean()),
-        _cv(energies_j),
-        float(scores.mean()),
-        _cv(scores),
-        normal,
-    )
-
-
-def _test(groups: Sequence[Sequence[float]]) -> RankTest | None:
-    from scipy.stats import kruskal
-
-    if len({value for group in groups for value in group}) < 2:
-        return None
-    h, p = kruskal(*groups)
-    return RankTest(float(h), float(p), eta_squared(float(h), sum(map(len, groups)), len(groups)))
-
-
-def _changes(
-    groups: Mapping[Any, Sequence[FactorialTraining]], shared: set[frozenset[tuple[str, Any]]]
-) -> tuple[Change, ...]:
-    """Between all pairs of groups, with p-values adjusted for their number."""
-    pairs = list(itertools.combinations(groups, 2))
-    raw = [_change(a, b, groups[a], groups[b], shared) for a, b in pairs]
-    adjusted = holm([change.p for change in raw])
-    return tuple(
-        Change(c.before, c.after, c.energy, c.interval, c.score, p, c.pairs) for c, p in zip(raw, adjusted, strict=True)
-    )
-
-
-def _change(
-    before: Any,
-    after: Any,
-    first: Sequence[FactorialTraining],
-    second: Sequence[FactorialTraining],
-    shared: set[frozenset[tuple[str, Any]]],
-) -> Change:
-    from scipy.stats import mannwhitneyu
-
-    a, b = (np.array([t.energy_j for t in group]) for group in (first, second))
-    score = float(np.mean([t.score for t in second]) - np.mean([t.score for t in first]))
-    energy = float(b.mean() / a.mean() - 1)
-    if len(shared) < 2:
-        p = 1.0 if np.ptp(np.concatenate((a, b))) == 0 else float(mannwhitneyu(a, b).pvalue)
-        return Change(before, after, energy, None, score, p, 0)
-    # Mean of each draw in both groups: repetitions and other factors are averaged, as all cells have them alike.
-    table = np.array([[_of_draw(group, draw) for group in (first, second)] for draw in sorted(shared, key=repr)])
-    p = signed_rank_p(np.log(table[:, 1]) - np.log(table[:, 0]))
-    return Change(before, after, energy, _interval(table), score, p, len(table))
-
-
-def _of_draw(group: Sequence[FactorialTraining], draw: frozenset[tuple[str, Any]]) -> float:
-    return float(np.mean([t.energy_j for t in group if t.draw == draw]))
-
-
-def _interval(table: NDArray[np.float64], resamples: int = 2000) -> tuple[float, float]:
-    drawn = np.random.default_rng(0).integers(0, len(table), size=(resamples, len(table)))
-    sums = table[drawn].sum(axis=1)
-    low, high = np.quantile(sums[:, 1] / sums[:, 0] - 1, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    means = float(energies_j.mean()), float(scores.mean())
+    return CellSummary(levels, len(trainings), means[0], _cv(energies_j), means[1], _cv(scores), normal)
 
 
 def _training(trial: Trial, names: Sequence[str]) -> FactorialTraining:
     rest = frozenset((name, value) for name, value in trial.config.items() if name not in names)
-    return FactorialTraining(tuple(trial.config.get(name) for name in names), rest, trial.energy_j, trial.score or 0.0)
+    levels = tuple(trial.config.get(name) for name in names)
+    return FactorialTraining(levels, rest, trial.energy, trial.curve[-1].score)
 
 
 def _few_levels(trials: Sequence[Trial]) -> list[str]:
@@ -309,16 +193,11 @@ def _few_levels(trials: Sequence[Trial]) -> list[str]:
     return [name for name, n in counts.items() if 2 <= n <= min(MOST_LEVELS, len(trials) // 2) and name not in real]
 
 
-def _grouped(trainings: Sequence[FactorialTraining], by: Any) -> dict[Any, list[FactorialTraining]]:
-    groups: dict[Any, list[FactorialTraining]] = {}
+def _by_cell(trainings: Sequence[FactorialTraining]) -> dict[Levels, list[FactorialTraining]]:
+    cells: dict[Levels, list[FactorialTraining]] = {}
     for training in trainings:
-        groups.setdefault(by(training), []).append(training)
-    return groups
-
-
-def _mean(trainings: Sequence[FactorialTraining], index: int, level: Any) -> tuple[float, float]:
-    group = [t for t in trainings if t.levels[index] == level]
-    return float(np.mean([t.energy_j for t in group])), float(np.mean([t.score for t in group]))
+        cells.setdefault(training.levels, []).append(training)
+    return cells
 
 
 def _ordered(values: set[Any]) -> Levels:
@@ -327,12 +206,4 @@ def _ordered(values: set[Any]) -> Levels:
 
 
 def _cv(values: NDArray[np.float64]) -> float:
-    return float(values.std(ddof=1) / values.mean()) if len(values) > 1 and values.mean() else math.nan
-
-
-def _joules(training: FactorialTraining) -> float:
-    return training.energy_j
-
-
-def _share(training: FactorialTraining) -> float:
-    return training.score
+    return float(values.std(ddof=1) / abs(values.mean())) if len(values) > 1 and values.mean() else math.nan

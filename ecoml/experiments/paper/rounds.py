@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 from statistics import fmean, median_low
 
-from ecoml.energy import weakest
+from ecoml.energy import Energy, weakest
 from ecoml.experiments.compare.searches import SearchRecord, search_of
 from ecoml.run.result import Result
 from ecoml.run.snapshot import Progress
 from ecoml.strategies.repeated import Round, rounds_of
+from ecoml.trial import Point
 
 TOLERANCE = 0.005
 """The plateau begins with the first round whose best so far is at most this far below the last one's."""
@@ -34,8 +35,12 @@ class RoundSearch:
     @property
     def best_so_far(self) -> list[float]:
         """After each round, the best mean accuracy by then."""
-        best = -math.inf
-        return [best := max(best, entry.score) for entry in self.search.progress]
+        return list(accumulate((entry.point.score for entry in self.search.progress), max))
+
+    @property
+    def best(self) -> float:
+        """Best mean accuracy of all rounds, 0.0 without any."""
+        return max(self.best_so_far, default=0.0)
 
     @property
     def best_round(self) -> int:
@@ -51,7 +56,7 @@ class RoundSearch:
 
     def spent_j(self, number: int) -> float:
         """Joules by the end of a round."""
-        return self.search.progress[number - 1].spent_j if number else 0.0
+        return self.search.progress[number - 1].point.spent_j if number else 0.0
 
 
 def in_rounds(result: Result, strategy: str, problem: str, times: int, *, as_published: bool) -> RoundSearch:
@@ -61,38 +66,36 @@ def in_rounds(result: Result, strategy: str, problem: str, times: int, *, as_pub
     accuracy 0. As published they are those of one training a round, and what failed is left out.
     """
     rounds = tuple(of for of in rounds_of(result.trials, times) if of.complete(times))
-    by_trial = {entry.trial: entry.spent_j for entry in result.progress}  # of its last measurement
+    by_trial = {entry.trial: entry.point.spent_j for entry in result.progress}  # of its last measurement
+    whole = search_of(result, strategy)
     progress: list[Progress] = []
     kept: list[Round] = []
     spent_j = 0.0
     for of in rounds:
         scores = of.utilities(0.0, count_failures=not as_published)
-        energies_j = of.energies_j(count_failures=not as_published)
         if not scores:
             continue
-        mean_j = fmean(energies_j)
+        mean_j = fmean(of.energies_j(count_failures=not as_published))
         known_j = max((by_trial[trial.number] for trial in of.trials if trial.number in by_trial), default=spent_j)
         spent_j = spent_j + mean_j if as_published else max(spent_j, known_j)
-        source = weakest(trial.provenance for trial in of.counted)
-        progress.append(Progress(len(progress), 1, fmean(scores), mean_j, spent_j, 0.0, source))
+        energy = Energy(mean_j, 0.0, weakest(trial.energy.provenance for trial in of.counted))
+        point = Point(1, fmean(scores), energy, fmean(scores), spent_j=spent_j)
+        progress.append(Progress(len(progress), point))
         kept.append(of)
-    whole = search_of(result, strategy)
-    search = SearchRecord(
+    search = replace(
+        whole,
         problem=problem,
-        strategy=strategy,
-        seed=result.seed,
         progress=tuple(progress),
-        spent_j=spent_j if as_published else whole.spent_j,
-        provenance=whole.provenance,
-        optimiser_j=None if as_published else whole.optimiser_j,
-        complete=whole.complete,
+        spent=Energy(spent_j, 0.0, whole.provenance) if as_published else whole.spent,
+        budget_j=None,
+        optimiser=None if as_published else whole.optimiser,
     )
     return RoundSearch(search, tuple(kept))
 
 
 def middle(searches: Sequence[RoundSearch]) -> RoundSearch:
     """The search of the median seed by its best accuracy; the lower one of an even number."""
-    bests = [search.search.best for search in searches]
+    bests = [search.best for search in searches]
     return searches[bests.index(median_low(bests))]
 
 
@@ -121,6 +124,6 @@ def _rows(searches: Iterable[RoundSearch]) -> Iterator[dict[str, object]]:
                     "state": trial.state.value,
                     "accuracy": trial.score,
                     "energy_j": trial.energy_j,
-                    "provenance": trial.provenance.value,
+                    "provenance": trial.energy.provenance.value,
                     **{name: value for name, value in of.config.items() if name in varied},
                 }

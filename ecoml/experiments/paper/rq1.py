@@ -1,6 +1,6 @@
 """RQ1: grid, random and Bayesian search over the parameters of Adam, for three networks.
 
-OUT/DATA-NETWORK-Nhp/        one comparison (see `ecoml.experiments.compare.comparison_plan`), one run folder a search
+OUT/DATA-NETWORK-Nhp/        one comparison (see `ecoml.experiments.compare.plan`), one run folder a search
 OUT/strategies/*.toml        the three strategies, with their rounds and repetitions
 OUT/repetitions.csv          every training
 OUT/compare.html, figures/   energy to target over all settings, and best accuracy against rounds
@@ -12,9 +12,9 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ecoml.experiments.compare.compare import run_plan, searches_with
 from ecoml.experiments.compare.comparison import compare_searches
-from ecoml.experiments.compare.comparison_plan import ComparisonPlan
+from ecoml.experiments.compare.plan import ComparisonPlan, Task
+from ecoml.experiments.compare.running import run_plan, searches_with
 from ecoml.experiments.paper.networks import FAMILIES
 from ecoml.experiments.paper.rounds import in_rounds, write_repetitions
 from ecoml.experiments.paper.rq1_result import Rq1, Setting
@@ -61,8 +61,8 @@ def run_rq1(
             folder = out / problem.replace("/", "-")
             say(f"{problem}:")
             space = study.space(count, {"network": network, "conv": 2, "linear": 3, "relu": "yes"})
-            plan = ComparisonPlan(folder, files, seeds, budget_j, space, dict(study.executor.describe()))
-            run_plan(plan, searches_with(space, study.executor, budget_j), say)
+            task = Task(space, study.executor, budget_j)
+            run_plan(ComparisonPlan(folder, files, seeds, task), searches_with(task), say)
             found = {
                 name: [
                     in_rounds(
@@ -81,7 +81,7 @@ def run_rq1(
 
 
 def _together(study: Study, settings: Sequence[Setting], out: Path) -> Rq1:
-    from ecoml.experiments.compare.comparison_files import write_comparison
+    from ecoml.experiments.compare.files import write_comparison
     from ecoml.experiments.paper.rq1_charts import save_round_charts
     from ecoml.experiments.paper.rq1_tables import rq1_dict
 

@@ -25,7 +25,7 @@ def save_round_charts(result: Rq1, folder: Path) -> None:
 def round_chart(setting: Setting, style: Style) -> Drawing:
     """The best mean accuracy by each round, of the median seed."""
     records = [
-        {"strategy": strategy, "round": number, "accuracy": score}
+        {"strategy": strategy, "round": number, "score": score}
         for strategy, found in setting.medians.items()
         for number, score in enumerate(found.best_so_far, start=1)
     ]
@@ -36,6 +36,7 @@ def round_chart(setting: Setting, style: Style) -> Drawing:
         legend=alt.Legend(orient="top", title=None),
     )
     x = alt.X("round:Q", title=f"Round ({setting.problem})", axis=alt.Axis(tickMinStep=1))
-    y = score_y(records, title="Best mean accuracy so far")
+    (metric,) = {found.search.metric for found in setting.medians.values()}
+    y = score_y(records, metric, title=f"Best mean {metric.name} so far")
     line = layer_of(records).mark_line(interpolate="step-after", strokeWidth=2).encode(x=x, y=y, color=colour)
     return finish([line], style, height=240)

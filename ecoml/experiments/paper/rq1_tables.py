@@ -5,14 +5,15 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
-from ecoml.experiments.compare.comparison_tables import NOTHING, TextTable
 from ecoml.experiments.paper.figures import TABLE_III
 from ecoml.experiments.paper.rounds import TOLERANCE
 from ecoml.experiments.paper.rq1_result import Rq1
+from ecoml.experiments.tables import NOTHING, table_of
 from ecoml.format import format_energy, percent
+from ecoml.report.page.document import Table
 
 
-def table_iii(result: Rq1) -> TextTable:
+def table_iii(result: Rq1) -> Table:
     """Best accuracy and its round, published and here, and where the plateau begins."""
     rows = []
     for row in rows_of(result):
@@ -22,8 +23,8 @@ def table_iii(result: Rq1) -> TextTable:
                 row["network"],
                 str(row["parameters"]),
                 row["strategy"],
-                NOTHING if published is None else f"{percent(published['accuracy'], 1)} ({published['round']})",
-                f"{percent(row['accuracy'], 1)} ({row['round']})",
+                NOTHING if published is None else f"{percent(published['score'], 1)} ({published['round']})",
+                f"{percent(row['score'], 1)} ({row['round']})",
                 str(row["plateau_round"]),
                 format_energy(row["plateau_j"]),
                 format_energy(row["spent_j"]),
@@ -32,7 +33,7 @@ def table_iii(result: Rq1) -> TextTable:
         )
     header = ("Network", "Parameters", "Strategy", "Published (round)", "Here (round)", "Plateau from round")
     about_search = ("Energy to plateau", "Energy of the search", "Energy a training")
-    return TextTable(f"Table III: best accuracy. {about(result)}", (*header, *about_search), tuple(rows), names=3)
+    return table_of(f"Table III: best accuracy. {about(result)}", (*header, *about_search), rows, names=3)
 
 
 def about(result: Rq1) -> str:
@@ -62,12 +63,12 @@ def rows_of(result: Rq1) -> list[dict[str, Any]]:
                     "parameters": setting.parameters,
                     "strategy": strategy,
                     "published": None if known is None else known._asdict(),
-                    "accuracy": found.search.best,
+                    "score": found.best,
                     "round": found.best_round,
                     "plateau_round": found.plateau_round,
                     "plateau_j": found.spent_j(found.plateau_round),
-                    "spent_j": found.search.spent_j,
-                    "training_j": fmean(entry.energy_j for entry in progress) if progress else 0.0,
+                    "spent_j": found.search.spent.energy_j,
+                    "training_j": fmean(entry.point.energy_j for entry in progress) if progress else 0.0,
                     "rounds": len(progress),
                     "provenance": found.search.provenance.value,
                 }

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ecoml.errors import UsageError
-from ecoml.experiments.compare.comparison_tables import NOTHING, TextTable
 from ecoml.experiments.effects.effects import Effects
-from ecoml.experiments.effects.effects_run import run_factorial
+from ecoml.experiments.effects.run import run_factorial
 from ecoml.experiments.paper.figures import RQ2
 from ecoml.experiments.paper.study import Study
+from ecoml.experiments.tables import NOTHING, table_of
 from ecoml.format import format_energy
+from ecoml.report.page.document import Table
+
+if TYPE_CHECKING:
+    from ecoml.searcher.searcher import Show
 
 FACTORS = ("linear", "conv", "relu")
 LEAST_SIDE = 16
 """Pixels a side: four convolutions halve it four times."""
 
 
-def run_rq2(study: Study, out: Path, *, budget_j: float, progress: bool = True) -> Effects:
+def run_rq2(study: Study, out: Path, *, budget_j: float, show: Show | None = None) -> Effects:
     """Run what is not yet run of the factorial, and tell its effects. The same call goes on after a stop.
 
     Raises:
@@ -38,11 +43,11 @@ def run_rq2(study: Study, out: Path, *, budget_j: float, progress: bool = True) 
         budget_j=budget_j,
         draws=study.scale.draws,
         times=study.scale.draw_times,
-        progress=progress,
+        show=show,
     )
 
 
-def beside_published(study: Study, effects: Effects) -> TextTable:
+def beside_published(study: Study, effects: Effects) -> Table:
     """What the study found for each factor, and what came out here."""
     rows = []
     for factor in effects.factors:
@@ -79,4 +84,4 @@ def beside_published(study: Study, effects: Effects) -> TextTable:
         f"RQ2 beside the published figures ({study.name}, {effects.provenance}{told})."
         " H grows with the size, η² does not"
     )
-    return TextTable(caption, header, tuple(rows), names=2)
+    return table_of(caption, header, rows, names=2)

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ecoml.energy import Provenance
+from ecoml.energy import Energy, Provenance, add_up
 from ecoml.meter import Meter
 
 BLOCK_S = 0.05
@@ -35,14 +35,32 @@ class BlockCost:
     """What one execution of a task takes.
 
     Attributes:
-        energy_j: Joules.
-        uncertainty_j: Half-width, for comparing tasks.
+        energy: Energy; its uncertainty is that of comparing tasks, and independent from task to task.
         time_s: Seconds of wall time.
     """
 
-    energy_j: float
-    uncertainty_j: float
+    energy: Energy
     time_s: float
+
+    @property
+    def energy_j(self) -> float:
+        """Joules."""
+        return self.energy.energy_j
+
+    @property
+    def uncertainty_j(self) -> float:
+        """Half-width of `energy_j`."""
+        return self.energy.uncertainty_j
+
+
+def cost(energy_j: float, uncertainty_j: float, provenance: Provenance, time_s: float) -> BlockCost:
+    """What one execution takes, its uncertainty independent of that of others: they add in quadrature."""
+    return BlockCost(Energy(energy_j, uncertainty_j, provenance, edge_j=uncertainty_j), time_s)
+
+
+def together(costs: Sequence[BlockCost]) -> BlockCost:
+    """The sum of costs that were measured independently of each other."""
+    return BlockCost(add_up([cost.energy for cost in costs]), math.fsum(cost.time_s for cost in costs))
 
 
 class BlockMeter(Protocol):
@@ -75,7 +93,7 @@ class CounterGauge:
             start_s = time.perf_counter()
             run()
             end_s = time.perf_counter()
-            energy = window.lap().together
+            energy = window.lap().total
         return energy.energy_j, energy.edge_j, end_s - start_s
 
 
@@ -128,10 +146,10 @@ def measure(
             count = counts[name]
             joules, edge_j, seconds = gauge.block(_repeated(task, count, finish))
             seen[name].append((joules / count, edge_j / count, seconds / count))
-    return {name: _figure(found) for name, found in seen.items()}
+    return {name: _figure(found, gauge.provenance) for name, found in seen.items()}
 
 
-def _figure(blocks: list[tuple[float, float, float]]) -> BlockCost:
+def _figure(blocks: list[tuple[float, float, float]], provenance: Provenance) -> BlockCost:
     from scipy.stats import t
 
     count = len(blocks)
@@ -140,7 +158,7 @@ def _figure(blocks: list[tuple[float, float, float]]) -> BlockCost:
     spread_j = math.sqrt(math.fsum((value - mean_j) ** 2 for value in joules) / (count - 1))
     edge_j = math.hypot(*(block[1] for block in blocks)) / count
     width_j = float(t.ppf(0.975, count - 1)) * spread_j / math.sqrt(count)
-    return BlockCost(mean_j, width_j + edge_j, math.fsum(block[2] for block in blocks) / count)
+    return cost(mean_j, width_j + edge_j, provenance, math.fsum(block[2] for block in blocks) / count)
 
 
 def _repeated(task: Task, count: int, finish: Callable[[], None]) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""Memory as the worker has it that trains (`executor/cnn/process.py`): what a step frees, the next one takes."""
+"""Memory as the worker has it that trains: what a step frees, the next one takes."""
 
 from __future__ import annotations
 

@@ -20,13 +20,13 @@ from torch.nn.functional import cross_entropy
 
 from ecoml.energy import Provenance
 from ecoml.experiments.profile.layers import Layer, layers_of, without_inplace
-from ecoml.experiments.profile.measure import BlockCost, BlockMeter, Task, measure
+from ecoml.experiments.profile.measure import BlockCost, BlockMeter, Task, cost, measure, together
 from ecoml.experiments.profile.memory import keep_freed_memory
 from ecoml.training.images.settings import Settings
 from ecoml.training.images.worker.device import has_bf16
 from ecoml.training.images.worker.recipe import Optimiser
 
-NOTHING = BlockCost(0.0, 0.0, 0.0)
+NOTHING = cost(0.0, 0.0, Provenance.MEASURED, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,9 @@ class LayerCost:
     moved_b: int
 
     @property
-    def energy_j(self) -> float:
+    def both(self) -> BlockCost:
         """Forward and backward."""
-        return self.forward.energy_j + self.backward.energy_j
-
-    @property
-    def uncertainty_j(self) -> float:
-        """Half-width of `energy_j`."""
-        return math.hypot(self.forward.uncertainty_j, self.backward.uncertainty_j)
+        return together([self.forward, self.backward])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,27 +80,14 @@ class Profile:
     @property
     def parts(self) -> BlockCost:
         """All layers, the loss and the optimiser together."""
-        figures = [f for layer in self.layers for f in (layer.forward, layer.backward)] + [self.loss, self.optimiser]
-        return together(figures)
+        return together([*(layer.both for layer in self.layers), self.loss, self.optimiser])
 
     @property
     def between(self) -> BlockCost:
         """What the whole step takes beyond its parts."""
         parts = self.parts
-        return BlockCost(
-            self.step.energy_j - parts.energy_j,
-            math.hypot(self.step.uncertainty_j, parts.uncertainty_j),
-            self.step.time_s - parts.time_s,
-        )
-
-
-def together(figures: list[BlockCost]) -> BlockCost:
-    """The sum of figures that were measured independently of each other."""
-    return BlockCost(
-        math.fsum(f.energy_j for f in figures),
-        math.hypot(*(f.uncertainty_j for f in figures)),
-        math.fsum(f.time_s for f in figures),
-    )
+        width_j = math.hypot(self.step.uncertainty_j, parts.uncertainty_j)
+        return cost(self.step.energy_j - parts.energy_j, width_j, self.provenance, self.step.time_s - parts.time_s)
 
 
 def profile_step(

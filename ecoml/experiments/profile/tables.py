@@ -9,43 +9,37 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecoml.energy import Provenance
-from ecoml.experiments.compare.comparison_tables import NOTHING, TextTable
-from ecoml.experiments.profile.measure import BlockCost
-from ecoml.experiments.profile.step import LayerCost, Profile, together
+from ecoml.experiments.profile.measure import BlockCost, together
+from ecoml.experiments.profile.step import LayerCost, Profile
+from ecoml.experiments.tables import NOTHING, table_of
+from ecoml.format import MEANING
+from ecoml.report.page.document import Table
 
 if TYPE_CHECKING:
     from ecoml.report.charts.drawing import Drawing, Style
 
-_SOURCES = {
-    Provenance.MEASURED: "hardware counters",
-    Provenance.SAMPLED: "integrated power readings",
-    Provenance.ESTIMATED: "CPU seconds × a stated power; the whole scale is true within a factor of two",
-}
 
-
-def layers_table(profile: Profile) -> TextTable:
+def layers_table(profile: Profile) -> Table:
     """Layer by layer, then what is no layer, then the whole step."""
     rows = [_layer(layer, profile) for layer in profile.layers]
     rest = {"loss": profile.loss, "optimiser": profile.optimiser, "between the layers": profile.between}
     rows += [(name, "", "", "", *_total(figure, profile), "", "") for name, figure in rest.items()]
     rows.append(("whole step", "", "", "", *_total(profile.step, profile), *_arithmetic(profile.layers)))
     header = ("Layer", "Kind", "Forward", "Backward", "Energy", "Share", "Time", "FLOP", "Bytes")
-    source = _SOURCES.get(profile.provenance, "")
     caption = (
-        f"One training step of {profile.batch} images on {profile.device}: {profile.provenance} ({source}); ± is 95 %,"
-        " for comparing layers. FLOP and bytes are those of the forward pass"
+        f"One training step of {profile.batch} images on {profile.device}: {profile.provenance}"
+        f" ({MEANING[profile.provenance]}); ± is 95 %, for comparing layers. FLOP and bytes are those of the forward pass"
     )
-    return TextTable(caption, header, tuple(rows), names=2)
+    return table_of(caption, header, rows, names=2)
 
 
-def kinds_table(profile: Profile) -> TextTable:
+def kinds_table(profile: Profile) -> Table:
     """By kind of layer: convolutional against linear against ReLU, the dearest first."""
     kinds: dict[str, list[LayerCost]] = {}
     for layer in profile.layers:
         kinds.setdefault(layer.kind, []).append(layer)
     rows = []
-    for kind, layers in sorted(kinds.items(), key=lambda item: -math.fsum(layer.energy_j for layer in item[1])):
+    for kind, layers in sorted(kinds.items(), key=lambda item: -math.fsum(layer.both.energy_j for layer in item[1])):
         forward, backward = together([la.forward for la in layers]), together([la.backward for la in layers])
         both = together([forward, backward])
         per_flop = sum(layer.flop for layer in layers)
@@ -61,7 +55,7 @@ def kinds_table(profile: Profile) -> TextTable:
             )
         )
     header = ("Kind", "Layers", "Forward", "Backward", "Energy", "Share", "Time", "FLOP", "Bytes", "Forward per FLOP")
-    return TextTable(f"By kind of layer ({profile.provenance})", header, tuple(rows))
+    return table_of(f"By kind of layer ({profile.provenance})", header, rows)
 
 
 def verdict(profile: Profile) -> str:
@@ -78,16 +72,14 @@ def verdict(profile: Profile) -> str:
 
 def profile_dict(profile: Profile) -> dict[str, Any]:
     """For JSON."""
-    return {
-        "provenance": profile.provenance.value,
-        "device": profile.device,
-        "batch": profile.batch,
-        "step": asdict(profile.step),
-        "layers": [asdict(layer) for layer in profile.layers],
-        "loss": asdict(profile.loss),
-        "optimiser": asdict(profile.optimiser),
-        "between": asdict(profile.between),
-    }
+    table: dict[str, Any] = asdict(profile, dict_factory=_flat)
+    return table | {"between": asdict(profile.between, dict_factory=_flat)}
+
+
+def _flat(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A value without the edges of its energy, which stands in it without a level of its own."""
+    table = {name: value for name, value in pairs if name not in ("edge_j", "opening_j", "closing_j")}
+    return {**table.pop("energy", {}), **table}
 
 
 def write_profile(profile: Profile, folder: Path) -> Path:
@@ -139,9 +131,9 @@ def joules(figure: BlockCost) -> str:
 
 
 def _layer(layer: LayerCost, profile: Profile) -> tuple[str, ...]:
-    both = together([layer.forward, layer.backward])
     backward = joules(layer.backward) if layer.backward.energy_j else NOTHING
-    return (layer.name, layer.kind, joules(layer.forward), backward, *_total(both, profile), *_arithmetic([layer]))
+    parts = joules(layer.forward), backward, *_total(layer.both, profile)
+    return (layer.name, layer.kind, *parts, *_arithmetic([layer]))
 
 
 def _total(figure: BlockCost, profile: Profile) -> tuple[str, str, str]:

@@ -8,20 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecoml.energy import Energy, Provenance
-from ecoml.experiments.compare.hypervolumes import Frame
+from ecoml.experiments.compare.quality import Frame
+from ecoml.metric import ACCURACY, Metric
 from ecoml.run.snapshot import Progress
 from ecoml.trial import Point
 
 
-def progress(*points):
+def progress(*points, metric=ACCURACY):
+    source = Provenance.ESTIMATED
     return [
-        Progress(number, Point(1, score, Energy(energy_j, 0.0, Provenance.ESTIMATED), score, spent_j=spent_j))
+        Progress(number, Point(1, score, Energy(energy_j, 0.0, source), metric.utility(score), spent_j=spent_j))
         for number, (score, energy_j, spent_j) in enumerate(points)
     ]
 
 
 def test_hypervolume_by_hand():
-    frame = Frame(1.0, 100.0)
+    frame = Frame(1.0, 100.0, 0.0, 1.0)
     spent_j, shares = frame.course(
         progress((0.5, 10.0, 10.0), (0.4, 20.0, 30.0), (0.9, 100.0, 130.0), (1.0, 1.0, 131.0))
     )
@@ -31,7 +33,7 @@ def test_hypervolume_by_hand():
 
 @given(st.lists(st.tuples(st.floats(0.01, 1.0), st.floats(1.0, 99.0)), min_size=2, max_size=12))
 def test_hypervolume_is_the_area_of_all_cells_that_some_point_dominates(points):
-    frame = Frame.around(progress(*((a, e, 0.0) for a, e in points)))
+    frame = Frame.around(progress(*((a, e, 0.0) for a, e in points)), ACCURACY)
     if frame is None:
         assert len({e for _, e in points}) == 1
         return
@@ -49,5 +51,19 @@ def test_hypervolume_is_the_area_of_all_cells_that_some_point_dominates(points):
 
 
 def test_no_frame_without_two_energies():
-    assert Frame.around(progress((0.5, 10.0, 10.0), (0.6, 10.0, 20.0))) is None
-    assert Frame.around(progress((math.nan, 1.0, 1.0), (0.5, 2.0, 3.0))) is None
+    assert Frame.around(progress((0.5, 10.0, 10.0), (0.6, 10.0, 20.0)), ACCURACY) is None
+    assert Frame.around(progress((math.nan, 1.0, 1.0), (0.5, 2.0, 3.0)), ACCURACY) is None
+
+
+def test_a_loss_without_bounds_is_counted_between_the_lower_quartile_and_the_best_of_all():
+    loss = Metric("loss", minimize=True)
+    found = progress(
+        (9.0, 1.0, 1.0), (3.0, 10.0, 11.0), (2.0, 100.0, 111.0), (1.0, 100.0, 211.0), (1e6, 50.0, 261.0), metric=loss
+    )
+    frame = Frame.around(found, loss)
+    assert frame == Frame(1.0, 100.0, -9.0, -1.0), "one diverged training does not stretch it"
+    assert frame is not None
+    spent_j, shares = frame.course(found)
+    assert spent_j == [1.0, 11.0, 111.0, 211.0]
+    assert shares == pytest.approx([0.0, 6 / 8 / 2, 6 / 8 / 2, 6 / 8 / 2])
+    assert Frame.around(progress((1.0, 1.0, 1.0), (1.0, 2.0, 3.0), metric=loss), loss) is None, "all alike"

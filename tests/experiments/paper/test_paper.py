@@ -66,9 +66,9 @@ def test_as_published_the_joules_are_those_of_one_training_a_round(tmp_path):
     (search,) = found.settings[0].searches["random"]
     run = tmp_path / "digits-DensePoly-5hp" / "random" / "seed-0"
     trials = Result.load(run).trials
-    assert search.search.spent_j == pytest.approx(sum(trial.energy_j for trial in trials) / 2)
+    assert search.search.spent.energy_j == pytest.approx(sum(trial.energy_j for trial in trials) / 2)
     soundly = in_rounds(Result.load(run), "random", "digits", 2, as_published=False)
-    assert soundly.search.spent_j > sum(trial.energy_j for trial in trials)
+    assert soundly.search.spent.energy_j > sum(trial.energy_j for trial in trials)
     assert "accuracy on the test set, as published" in table_iii(found).caption
 
 

@@ -5,13 +5,14 @@ import math
 import pytest
 from report.run_folders import HEAD, Course, courses, rows_of, write_run
 
-import ecoml
+from ecoml.endings import FailureKind, SearchEnd, StopReason, TrialEnd
 from ecoml.energy import Provenance
 from ecoml.errors import UsageError
 from ecoml.experiments.compare import gather
-from ecoml.experiments.compare.comparison_notes import notes
-from ecoml.experiments.compare.comparison_tables import energy_table, quality_table
+from ecoml.experiments.compare.notes import headline, notes
 from ecoml.experiments.compare.searches import write_csv
+from ecoml.experiments.compare.tables import energy_table, quality_table
+from ecoml.trial import TrialState
 
 
 def test_energy_to_target_from_a_csv(table):
@@ -56,8 +57,16 @@ def test_few_seeds_are_said_to_be_few_and_many_get_intervals(table):
     few = gather([table(HEAD + rows_of("p", "random", 4, 40) + rows_of("p", "bayes", 4, 10))])
     assert any("cannot be told from chance" in note for note in notes(few))
     assert few.problems[0].standings[1].interval_j is None
-    many = gather([table(HEAD + rows_of("p", "random", 6, 40) + rows_of("p", "bayes", 6, 10))])
+    assert (
+        headline(few)
+        == "Nothing here tells 2 strategies apart: 90.00 % validation accuracy takes 11.5 J to 41.5 J (reported)."
+    )
+    rows = HEAD + rows_of("p", "random", 6, 40) + rows_of("p", "bayes", 6, 10)
+    many = gather([table(rows)], targets=[0.9])
     assert notes(many) == ()
+    assert headline(many) == (
+        "bayes reaches 90.00 % validation accuracy for 12.5 J (reported); random needs 42.5 J (p = 0.031)."
+    )
     bayes = many.problems[0].standings[1]
     assert bayes.interval_j is not None
     assert bayes.interval_j[0] <= 12.5 <= bayes.interval_j[1]
@@ -88,13 +97,14 @@ def test_target_and_reference_may_be_given(table):
     assert (problem.reference, problem.target) == ("grid", 0.6)
     with pytest.raises(UsageError, match="'sobol' is not among the strategies"):
         gather([path], reference="sobol")
-    with pytest.raises(UsageError, match="target accuracy is 60"):
+    with pytest.raises(UsageError, match="the target is 60; give a validation accuracy"):
         gather([path], targets=[60])
 
 
 def test_a_search_that_was_cut_off_is_censored_where_it_stood_and_one_without_a_measurement_stays_a_miss(tmp_path):
-    failed = Course([], state=ecoml.trial.TrialState.FAILED, failure="boom", tail_j=3.0)
-    write_run(tmp_path / "a", courses(10.0, 0.5, 0.8), ended="interrupted by the user", budget_j=90.0)
+    failed = Course([], state=TrialState.FAILED, end=TrialEnd(FailureKind.ERROR, {"message": "boom"}), tail_j=3.0)
+    interrupted = SearchEnd(StopReason.INTERRUPTED)
+    write_run(tmp_path / "a", courses(10.0, 0.5, 0.8), ended=interrupted, budget_j=90.0)
     write_run(tmp_path / "b", [failed], strategy="bayes", budget_j=90.0)
     before = gather([tmp_path / "a", tmp_path / "b"], targets=[0.9])
     write_csv(before.problems[0].searches, tmp_path / "both.csv")

@@ -1,49 +1,60 @@
-"""The tables of a comparison as text, the same for terminal and page."""
+"""The tables of a comparison, the same for terminal and page."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 from ecoml.experiments.compare.comparison import Comparison
-from ecoml.experiments.compare.comparison_notes import p_text
+from ecoml.experiments.compare.notes import notes
+from ecoml.experiments.compare.quality import SHARES_OF_BUDGET
+from ecoml.experiments.compare.searches import can_write_parquet
 from ecoml.experiments.compare.significance import SIGNIFICANT
-from ecoml.experiments.compare.standings import SHARES_OF_BUDGET, ProblemComparison, Standing
-from ecoml.format import format_energy, percent
+from ecoml.experiments.compare.standings import ProblemComparison, Standing
+from ecoml.experiments.tables import NOTHING, print_tables, table_of
+from ecoml.format import format_energy, format_p, format_score, named_score, percent
+from ecoml.report.page.document import Table
 from ecoml.report.statistics import Ratio
 
-NOTHING = "–"
+NO_PARQUET = "compare.parquet was left out: it needs pyarrow, pip install 'ecoml[parquet]'"
 
 
-@dataclass(frozen=True, slots=True)
-class TextTable:
-    """A table.
+def print_comparison(comparison: Comparison, page: Path) -> None:
+    """Tables, notes, and where the rest is: over several problems, what was found for how much is on the page only."""
+    problems = comparison.problems
+    tables = [energy_table(problems)]
+    if len(comparison.targets) > 1:
+        tables += [sweep_table(problem, comparison.targets) for problem in problems]
+    if len(problems) == 1:
+        tables.append(quality_table(problems))
+    else:
+        tables += [means_table(comparison), *filter(None, [ranks_table(comparison)])]
+    print_tables(*tables)
+    for note in notes(comparison):
+        print(note)
+    if not can_write_parquet():
+        print(NO_PARQUET)
+    print(f"Page, figures and numbers: {page.parent}/")
 
-    Attributes:
-        caption: What it shows.
-        header: One title a column.
-        rows: As many cells each, names first.
-        names: How many columns at the left hold names and not figures.
-    """
 
-    caption: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    names: int = 1
-
-
-def energy_table(problems: Sequence[ProblemComparison]) -> TextTable:
+def energy_table(problems: Sequence[ProblemComparison]) -> Table:
     """Energy to target, strategy by strategy; with the problem in front where there are several."""
     header = ("Strategy", "Reached", "Energy to target", "95 % interval", "Times less", "p", "A12", "Source")
     rows = [(problem.name, *_energy_cells(problem, s)) for problem in problems for s in problem.standings]
-    return _table(_until(problems), ("Problem", *header), rows, problems)
+    caption = "Energy until the target, problem by problem"
+    if len(problems) == 1:
+        (problem,) = problems
+        origin = "as given" if problem.given else f"the best that {problem.reference} reached, of its median seed"
+        caption = f"Energy until {named_score(problem.metric, problem.target)}, {origin} ({problem.provenance})"
+    return _table(caption, header, rows, problems)
 
 
-def quality_table(problems: Sequence[ProblemComparison]) -> TextTable:
+def quality_table(problems: Sequence[ProblemComparison]) -> Table:
     """What was found for how much, whatever the target."""
+    names = {problem.metric.name for problem in problems}
     at = [f"HV {share:.0%}" for share in SHARES_OF_BUDGET]
-    header = ("Strategy", "Seeds", "Best accuracy", *at, "95 % interval", "Optimiser")
+    best = f"Best {names.pop()}" if len(names) == 1 else "Best score"
     rows = []
     for problem in problems:
         for standing in problem.standings:
@@ -55,32 +66,35 @@ def quality_table(problems: Sequence[ProblemComparison]) -> TextTable:
                     problem.name,
                     standing.strategy,
                     str(len(standing.seeds)),
-                    percent(quality.best, 1),
+                    format_score(problem.metric, quality.best),
                     *volumes,
                     NOTHING if interval is None else f"{interval[0]:.3f} – {interval[1]:.3f}",
-                    NOTHING if quality.optimiser_share is None else percent(quality.optimiser_share, 1),
+                    percent(quality.optimiser_share, 1),
                 )
             )
     caption = (
         "What was found, median over seeds; HV is hypervolume as a share of its frame, after so much of the budget,"
         " with the interval of the last one"
     )
-    return _table(caption, ("Problem", *header), rows, problems)
+    return _table(caption, ("Strategy", "Seeds", best, *at, "95 % interval", "Optimiser"), rows, problems)
 
 
-def sweep_table(problem: ProblemComparison, targets: Sequence[float]) -> TextTable:
+def sweep_table(problem: ProblemComparison, targets: Sequence[float]) -> Table:
     """Median energy to each of several targets."""
     header = ("Target", *(standing.strategy for standing in problem.standings))
-    rows = tuple(
-        (percent(target, 2), *(f"{energy_text(s)} ({s.reached}/{len(s.seeds)})" for s in problem.at(target)))
+    rows = [
+        (
+            format_score(problem.metric, target),
+            *(f"{energy_text(s)} ({s.reached}/{len(s.seeds)})" for s in problem.at(target)),
+        )
         for target in sorted(targets)
-    )
-    return TextTable(f"Energy to each target, and how many seeds reached it ({problem.provenance})", header, rows)
+    ]
+    return table_of(f"Energy to each target, and how many seeds reached it ({problem.provenance})", header, rows)
 
 
-def means_table(comparison: Comparison) -> TextTable:
+def means_table(comparison: Comparison) -> Table:
     """Times less energy than the reference, over all problems."""
-    rows = tuple(
+    rows = [
         (
             mean.strategy,
             ratio_words(mean.overall),
@@ -89,16 +103,16 @@ def means_table(comparison: Comparison) -> TextTable:
             f"{ratio_text(mean.low)} to {ratio_text(mean.high)}" if mean.problems else NOTHING,
         )
         for mean in comparison.means
-    )
+    ]
     header = ("Strategy", "Times less, all problems", "Reached", "Times less, where reached", "Range")
-    return TextTable(
+    return table_of(
         "Energy to target against the reference, geometric means; over all problems a miss counts at its bound",
         header,
         rows,
     )
 
 
-def ranks_table(comparison: Comparison) -> TextTable | None:
+def ranks_table(comparison: Comparison) -> Table | None:
     """Mean ranks, with Nemenyi's p-values between all pairs; None where there is no test."""
     ranks = comparison.ranks
     if ranks is None:
@@ -106,17 +120,17 @@ def ranks_table(comparison: Comparison) -> TextTable | None:
     rows = []
     for name, rank, row in zip(ranks.strategies, ranks.mean_ranks, ranks.pairwise_p, strict=True):
         others = zip(ranks.strategies, row, strict=True)
-        rows.append((name, f"{rank:.2f}", *(NOTHING if other == name else p_text(p) for other, p in others)))
+        rows.append((name, f"{rank:.2f}", *(NOTHING if other == name else format_p(p) for other, p in others)))
     told = (
         f"two that are more than {ranks.critical_difference:.2f} apart differ significantly (Nemenyi's p between pairs)"
         if ranks.p < SIGNIFICANT
         else "they cannot be told apart, whatever Nemenyi's p between pairs"
     )
     caption = (
-        f"Mean ranks over {ranks.problems} problems, 1 is the least energy. Friedman's test: p = {p_text(ranks.p)};"
+        f"Mean ranks over {ranks.problems} problems, 1 is the least energy. Friedman's test: p = {format_p(ranks.p)};"
         f" {told}"
     )
-    return TextTable(caption, ("Strategy", "Mean rank", *(f"p to {name}" for name in ranks.strategies)), tuple(rows))
+    return table_of(caption, ("Strategy", "Mean rank", *(f"p to {name}" for name in ranks.strategies)), rows)
 
 
 def energy_text(standing: Standing) -> str:
@@ -150,7 +164,7 @@ def _energy_cells(problem: ProblemComparison, standing: Standing) -> Iterator[st
         span = f" ({_bare(ratio.interval[0])}–{_bare(ratio.interval[1])})" if ratio and ratio.interval else ""
         yield ratio_words(ratio) + span
     effect = standing.effect
-    yield NOTHING if effect is None or effect.p is None else p_text(effect.p)
+    yield NOTHING if effect is None or effect.p is None else format_p(effect.p)
     yield NOTHING if effect is None else f"{effect.a12:.2f}"
     yield problem.quality[standing.strategy].provenance.value
 
@@ -164,25 +178,13 @@ def _bare(value: float) -> str:
     return ratio_text(value).removesuffix("×")
 
 
-def _until(problems: Sequence[ProblemComparison]) -> str:
-    if len(problems) > 1:
-        return "Energy until the target, problem by problem"
-    (problem,) = problems
-    return f"Energy until {percent(problem.target, 2)} accuracy, {problem.target_from} ({problem.provenance})"
-
-
 def _table(
     caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], problems: Sequence[ProblemComparison]
-) -> TextTable:
-    """Without the problem where there is only one, and without columns in which no row has anything."""
+) -> Table:
+    """With the problem in front where there are several, and without columns in which no row has anything."""
     rows = list(rows)
-    several = len(problems) > 1
-    kept = [
-        column for column in range(len(header)) if (column or several) and any(row[column] != NOTHING for row in rows)
-    ]
-    return TextTable(
-        caption,
-        tuple(header[column] for column in kept),
-        tuple(tuple(row[column] for column in kept) for row in rows),
-        names=2 if several else 1,
-    )
+    titles = ("Problem", *header)
+    first = 0 if len(problems) > 1 else 1
+    kept = [column for column in range(first, len(titles)) if any(row[column] != NOTHING for row in rows)]
+    cells = [[row[column] for column in kept] for row in rows]
+    return table_of(caption, [titles[column] for column in kept], cells, names=2 - first)

@@ -1,4 +1,4 @@
-"""Running a factorial: an ordinary search whose strategy is `factorial`, and that goes on where it stopped."""
+"""Effects of a run folder, and running a factorial: an ordinary search that goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -6,13 +6,43 @@ import tempfile
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ecoml.errors import RunFolderError
 from ecoml.experiments.effects.effects import Effects, effects_of
 from ecoml.run.result import Result
 from ecoml.searcher.settings import STRATEGY_FILE
+from ecoml.shipped import shipped
 from ecoml.space import Space
 from ecoml.training.base import Executor
+
+if TYPE_CHECKING:
+    from ecoml.metric import Metric
+    from ecoml.searcher.searcher import Show
+    from ecoml.searcher.settings import EnergySource
+
+DESIGNS = ("factorial", "grid", "random")
+"""Strategies that lay configurations out, or draw them, without regard to what came of earlier ones."""
+
+
+def effects_of_run(run: str | Path, factors: Sequence[str] = ()) -> Effects:
+    """The effects of factors in a run folder.
+
+    Args:
+        run: The run folder.
+        factors: Names of parameters; none: those of its factorial, else as in `effects_of`.
+
+    Raises:
+        RunFolderError: Not a run folder.
+        UsageError: As in `effects_of`.
+    """
+    result = Result.load(run)
+    file = _strategy_file(result)
+    if file.get("strategy") == "factorial":
+        factors = factors or file["settings"]["factors"]
+    kind = file.get("strategy", result.strategy)
+    chosen_by = None if kind in DESIGNS else result.strategy
+    return effects_of(result.trials, factors, metric=result.metric, chosen_by=chosen_by)
 
 
 def run_factorial(
@@ -25,7 +55,9 @@ def run_factorial(
     draws: int,
     times: int = 1,
     seed: int = 0,
-    progress: bool = True,
+    metric: Metric | None = None,
+    energy: EnergySource = "metered",
+    show: Show | None = None,
 ) -> Effects:
     """Train every combination of the factors' levels with the same draws, and tell their effects.
 
@@ -38,7 +70,9 @@ def run_factorial(
         draws: How often the other parameters are drawn.
         times: Repetitions of each configuration.
         seed: Of the draws, the data split and the initial weights.
-        progress: Show what happens.
+        metric: What the scores are, as in `Searcher`.
+        energy: Where joules come from, as in `Searcher`.
+        show: Shows what happens, as in `Searcher`.
 
     Raises:
         UsageError: Something cannot be used, or too little was trained for any effect.
@@ -56,12 +90,12 @@ def run_factorial(
     kept = out / STRATEGY_FILE
     if kept.is_file():
         before = Result.load(out)
-        alike = before.settings["space"] == space.to_dict() and before.settings["run"]["seed"] == seed
+        alike = before.settings["space"] == space.to_dict() and before.seed == seed
         if not alike or kept.read_text(encoding="utf-8") != content:
             raise RunFolderError(f"{out}: holds another run; choose another --out")
         larger_j = budget_j if budget_j > before.energy.budget_j else None
-        if larger_j is not None or not before.ended or before.ended.startswith("interrupted"):
-            Searcher.resume(out, executor, budget_j=larger_j, progress=progress).run()
+        if larger_j is not None or not before.complete:
+            Searcher.resume(out, executor, budget_j=larger_j, show=show).run()
     else:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "factorial.toml"
@@ -73,14 +107,16 @@ def run_factorial(
                 strategy=file,
                 seed=seed,
                 directory=out,
+                metric=metric,
+                energy=energy,
+                show=show,
                 spend_all=True,
-                progress=progress,
             ).run()
-    return effects_of(Result.load(out).trials, factors)
+    return effects_of_run(out, factors)
 
 
-def factors_of(run: Path) -> list[str]:
-    """The factors of a run folder's factorial; none if it is another run."""
-    kept = run / STRATEGY_FILE
-    content = tomllib.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
-    return list(content["settings"]["factors"]) if content.get("strategy") == "factorial" else []
+def _strategy_file(result: Result) -> dict[str, Any]:
+    """What the strategy file of a run says, its own or one of ours; nothing for `bayes` and strategies from Python."""
+    own, ours = result.directory / STRATEGY_FILE, shipped("baselines") / f"{result.strategy}.toml"
+    file = own if own.is_file() else ours
+    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}

@@ -7,12 +7,14 @@ import pytest
 from report.run_folders import Course, courses, write_run
 
 import ecoml
+from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
 from ecoml.energy import Provenance
 from ecoml.errors import RunFolderError, SearchFailed, UsageError
 from ecoml.experiments.compare import Task, gather, run_comparison, write_comparison
-from ecoml.experiments.compare.comparison_notes import notes
-from ecoml.report.page.histories import ending
+from ecoml.experiments.compare.notes import notes
+from ecoml.limits import Limits
 from ecoml.training.function import FunctionExecutor
+from ecoml.trial import TrialState
 
 SPACE = ecoml.Space({"width": ecoml.Int(4, 64)})
 
@@ -22,6 +24,12 @@ class Trainer:
 
     def __init__(self, data="digits"):
         self.data = data
+
+    def prepare(self, space):
+        raise AssertionError
+
+    def start(self, trial, account):
+        raise AssertionError
 
     def describe(self):
         return {"kind": "table", "data": self.data, "seed": 0}
@@ -38,17 +46,18 @@ def folder(tmp_path):
 
 def start(folder, tmp_path, run_cell, *, space=SPACE, executor=None, budget_j=100.0, limits=None, **changes):
     said: list[str] = []
-    trainer: Any = executor or Trainer()
-    task = Task(space, trainer, budget_j, **(limits or {}))
+    energy: Any = changes.pop("energy", "metered")
+    task = Task(space, executor or Trainer(), budget_j, Limits.of(limits or {}), energy=energy)
     arguments = {"seeds": 2, "out": tmp_path / "out", "say": said.append, "run_cell": run_cell, **changes}
     return run_comparison(folder, task, **arguments), said
 
 
-def fake(order, ended="the budget is spent"):
+def fake(order, why=StopReason.BUDGET_SPENT):
     def run_cell(cell):
         order.append((cell.strategy, cell.seed))
         energy_j = {"bayes": 5.0, "grid": 20.0, "random": 10.0}[cell.strategy]
-        write_run(cell.directory, courses(energy_j, 0.5, 0.8), strategy=cell.strategy, seed=cell.seed, ended=ended)
+        scores, about = courses(energy_j, 0.5, 0.8), {"strategy": cell.strategy, "seed": cell.seed}
+        write_run(cell.directory, scores, **about, ended=SearchEnd(why))
 
     return run_cell
 
@@ -86,7 +95,7 @@ def test_what_is_finished_is_not_run_again_and_the_folder_compares_by_itself(fol
 
 def test_an_interrupted_cell_is_gone_on_with(folder, tmp_path):
     def interrupted(cell):
-        fake([], ended="interrupted by the user")(cell)
+        fake([], why=StopReason.INTERRUPTED)(cell)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -106,8 +115,10 @@ def test_an_interrupted_cell_is_gone_on_with(folder, tmp_path):
 def test_a_strategy_whose_every_trial_fails_does_not_end_the_comparison(folder, tmp_path):
     def run_cell(cell):
         if cell.strategy == "grid":
-            failed = Course([], state=ecoml.trial.TrialState.FAILED, failure="boom", tail_j=3.0)
-            write_run(cell.directory, [failed], strategy="grid", seed=cell.seed, ended="20 trials failed in a row")
+            why = TrialEnd(FailureKind.ERROR, {"message": "boom"})
+            ended = SearchEnd(StopReason.FAILURES, {"trials": 20, "last": why.to_dict()})
+            failed = Course([], state=TrialState.FAILED, end=why, tail_j=3.0)
+            write_run(cell.directory, [failed], strategy="grid", seed=cell.seed, ended=ended)
             raise SearchFailed("no trial succeeded")
         fake([])(cell)
 
@@ -115,7 +126,7 @@ def test_a_strategy_whose_every_trial_fails_does_not_end_the_comparison(folder, 
     assert "1 of 6: grid, seed 0: no trial succeeded" in said
     grid = comparison.problems[0].standings[-1]
     assert (grid.strategy, grid.reached) == ("grid", 0)
-    assert comparison.problems[0].quality["grid"].best == 0.0
+    assert comparison.problems[0].quality["grid"].best is None
     write_comparison(comparison, tmp_path / "page")
 
 
@@ -203,17 +214,16 @@ def test_limits_hold_in_every_search_and_are_said_before(folder, tmp_path):
         tmp_path,
         None,
         executor=FunctionExecutor(train),
+        energy="reported",
         limits={"max_energy_per_training_j": 20.0, "spend_all": True},
     )
     assert "Limits: at most 20.0 J a training. Told to spend all of the budget" in said[0]
     runs = [ecoml.Result.load(path.parent) for path in (tmp_path / "out").glob("*/*/run.toml")]
     assert len(runs) == 6
-    assert all(run.settings["run"]["max_energy_per_training_j"] == 20.0 for run in runs)
-    assert all(run.settings["run"]["spend_all"] for run in runs)
+    assert all(run.limits == Limits(max_energy_per_training_j=20.0, spend_all=True) for run in runs)
     assert all(trial.energy_j <= 20.0 for run in runs for trial in run.front)
-    endings = {ending(trial) for run in runs for trial in run.trials}
-    assert "stopped: a further step would exceed what a training may take" in endings
-    assert "stopped: it took more than a training may take" in endings
+    endings = {trial.end.reason for run in runs for trial in run.trials if trial.end is not None}
+    assert {EndReason.NEXT_STEP_TOO_MUCH, EndReason.TOOK_TOO_MUCH} <= endings
     assert comparison.problems[0].provenance is Provenance.REPORTED
 
 

@@ -17,7 +17,7 @@ def test_epochs_are_cumulative_within_a_trial_and_may_interleave(table):
         "p,a,0,0,1,10,0.1\np,a,0,1,1,10,0.2\np,a,0,0,2,25,0.3\np,a,0,1,2,30,0.4\n"
     )
     (search,) = read_csv(path)
-    assert [entry.spent_j for entry in search.progress] == [10, 20, 35, 55]
+    assert [entry.point.spent_j for entry in search.progress] == [10, 20, 35, 55]
     assert search.energy_to(0.3) == 35.0
 
 
@@ -30,11 +30,11 @@ def test_a_diverged_trial_costs_its_energy(table):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("problem,strategy,seed\n", "no column trial, energy_j, accuracy"),
+        ("problem,strategy,seed\n", "no column trial, energy_j, score; a tidy CSV has"),
         (HEAD, "there is no row"),
         (HEAD + "p,a,0,0,ten,0.5\n", "line 2: energy_j = 'ten' is not a number"),
         (HEAD + "p,a,0,0,-1,0.5\n", "energy_j = '-1' is not a number ≥ 0"),
-        (HEAD + "p,a,0,0,10,97.8\n", "accuracy = '97.8' is not a share"),
+        (HEAD + "p,a,0,0,10,97.8\n", r"accuracy = '97.8' is not a validation accuracy in \[0, 1\] \(97.8 % is 0.978"),
         (HEAD + "p,a,0,0,10,0.5\np,a,0,0,20,0.6\n", "line 3: trial 0 stands there twice"),
         (HEAD + "p,a,x,0,10,0.5\n", "seed = 'x'"),
         (HEAD + "p,a,0,0.5,10,0.5\n", "trial = '0.5' is not a whole number"),
@@ -65,7 +65,8 @@ def test_a_csv_of_runs_keeps_budget_optimiser_and_source(tmp_path):
     before = gather([tmp_path / "a"])
     write_csv(before.problems[0].searches, tmp_path / "a.csv")
     (search,) = read_csv(tmp_path / "a.csv")
-    assert (search.budget_j, search.optimiser_j, search.provenance) == (77.0, 5.0, Provenance.ESTIMATED)
+    assert search.optimiser is not None
+    assert (search.budget_j, search.optimiser.energy_j, search.provenance) == (77.0, 5.0, Provenance.ESTIMATED)
     assert search.progress == before.problems[0].searches[0].progress
     with (tmp_path / "a.csv").open(encoding="utf-8") as file:
         assert next(csv.DictReader(file))["strategy"] == "bayes"

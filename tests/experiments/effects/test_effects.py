@@ -7,26 +7,21 @@ import pytest
 from report.run_folders import Course, write_run
 from scipy.stats import kruskal
 
-from ecoml.energy import Provenance
+from ecoml.endings import FailureKind, TrialEnd
+from ecoml.energy import Energy, Provenance
 from ecoml.errors import RunFolderError, UsageError
-from ecoml.experiments.effects.effects import effects_of, eta_squared
-from ecoml.experiments.effects.effects_files import write_effects
-from ecoml.experiments.effects.effects_run import factors_of, run_factorial
-from ecoml.experiments.effects.effects_tables import (
-    cells_table,
-    effects_dict,
-    effects_sentences,
-    factors_table,
-    post_hoc_table,
-)
-from ecoml.run.result import Result
+from ecoml.experiments.effects.effects import effects_of
+from ecoml.experiments.effects.files import effects_dict, write_effects
+from ecoml.experiments.effects.rank_tests import eta_squared
+from ecoml.experiments.effects.run import effects_of_run, run_factorial
+from ecoml.experiments.effects.tables import cells_table, effects_sentences, factors_table, post_hoc_table
 from ecoml.space import Choice, Float, Space
 from ecoml.training.function import FunctionExecutor
 from ecoml.trial import Measurement, Point, Trial, TrialState
 
 
 def trial(number, config, energy_j, score=0.5, state=TrialState.FINISHED):
-    return Trial(number, config, state, [Point(1, score, energy_j, 0.0, Provenance.ESTIMATED)])
+    return Trial(number, config, state, [Point(1, score, Energy(energy_j, 0.0, Provenance.ESTIMATED), score)])
 
 
 def factorial(energy_j, draws=12):
@@ -56,9 +51,11 @@ def test_a_known_effect_is_found_and_no_other():
     assert change.interval[0] < 1.0 < change.interval[1]
     assert change.interval[1] - change.interval[0] < 0.05, "the same draws in both: their own cost drops out"
     assert change.score == pytest.approx(0.01)
+    assert change.p is not None
     assert change.p < 0.01
     assert change.pairs == effects.draws == 12
     assert relu.changes[0].energy == pytest.approx(0.0, abs=0.01)
+    assert relu.changes[0].p is not None
     assert relu.changes[0].p > 0.05
     assert conv.energy is not None
     assert relu.energy is not None
@@ -101,17 +98,19 @@ def test_without_shared_draws_levels_are_compared_unpaired():
     assert factor.name == "depth", "a parameter with twenty values is no factor"
     assert effects.draws == factor.changes[0].pairs == 0
     assert factor.changes[0].interval is None
+    assert factor.changes[0].p is not None
     assert factor.changes[0].p < 0.001
 
 
 def test_what_failed_or_was_cut_off_is_left_out_and_counted():
     trials = factorial(doubled)
     trials.append(trial(99, {"conv": 4, "relu": "no", "learning_rate": 0.0}, 1e6, state=TrialState.STOPPED))
-    trials.append(Trial(100, {"conv": 4, "relu": "no", "learning_rate": 0.1}, TrialState.FAILED, tail_j=1e6))
+    gone, end = Energy(1e6, 0.0, Provenance.ESTIMATED), TrialEnd(FailureKind.OUT_OF_MEMORY)
+    trials.append(Trial(100, {"conv": 4, "relu": "no", "learning_rate": 0.1}, TrialState.FAILED, tail=gone, end=end))
     effects = effects_of(trials, ["conv", "relu"])
     assert effects.failed == 2
     assert effects.factors[0].changes[0].energy == pytest.approx(1.0, abs=0.02)
-    assert any("2 trainings are left out" in line for line in effects_sentences(effects))
+    assert any("2 trainings left out" in line for line in effects_sentences(effects))
 
 
 def test_a_draw_that_some_cell_lacks_is_left_out_everywhere():
@@ -146,7 +145,7 @@ def test_what_is_no_factor_is_refused(factors, wanted):
 def test_tables_and_files_of_a_run_folder(tmp_path):
     courses = [Course([(t.score, t.energy_j)], t.config) for t in factorial(doubled, draws=6)]
     run = write_run(tmp_path / "run", courses, budget_j=1e6)
-    effects = effects_of(Result.load(run).trials, ["conv", "relu"])
+    effects = effects_of_run(run, ["conv", "relu"])
     assert write_effects(effects, run).is_file()
     assert (run / "figures" / "interaction.svg").stat().st_size > 1000
     assert [row[:2] for row in factors_table(effects).rows] == [("conv", "1 → 4"), ("relu", "no → yes")]
@@ -165,10 +164,9 @@ def test_a_factorial_is_run_told_and_gone_on_with(tmp_path):
         return Measurement(score=0.5, energy_j=(1 + config["rate"]) * doubled(config["conv"], config["relu"]))
 
     def run(draws=5, budget_j=1e6, seed=0):
-        arguments = {"out": tmp_path / "run", "draws": draws, "times": 2, "progress": False}
-        return run_factorial(
-            space, FunctionExecutor(train), ["conv", "relu"], **arguments, budget_j=budget_j, seed=seed
-        )
+        arguments = {"out": tmp_path / "run", "draws": draws, "times": 2, "energy": "reported"}
+        factors = ["conv", "relu"]
+        return run_factorial(space, FunctionExecutor(train), factors, **arguments, budget_j=budget_j, seed=seed)
 
     run(budget_j=600)
     assert 8 <= len(made) < 40, "the budget was spent"
@@ -177,7 +175,7 @@ def test_a_factorial_is_run_told_and_gone_on_with(tmp_path):
     assert effects.draws == 5
     assert effects.factors[0].changes[0].energy == pytest.approx(1.0)
     assert run().factors[0] == effects.factors[0]
-    assert factors_of(tmp_path / "run") == ["conv", "relu"]
+    assert [factor.name for factor in effects_of_run(tmp_path / "run").factors] == ["conv", "relu"]
     assert len(made) == 40, "what is done is not done again"
     with pytest.raises(RunFolderError, match="holds another run"):
         run(draws=6)

@@ -1,0 +1,263 @@
+"""The charts of a comparison. Energy is on a logarithmic axis: most of what happens in a search happens early.
+
+Scores that have a best possible value are drawn by how far they stay behind it, on a logarithmic axis too, so that 97
+and 99.5 % accuracy differ as much as they do in errors; the labels tell the scores themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from ecoml.experiments.compare.comparison import Comparison
+from ecoml.experiments.compare.standings import ProblemComparison, Standing
+from ecoml.experiments.compare.tables import ratio_words
+from ecoml.format import format_energy, named_score
+from ecoml.metric import Metric
+from ecoml.report.charts.curves import held, median_band, reached
+from ecoml.report.charts.drawing import Drawing, Record, Style, finish, layer_of, log_x
+from ecoml.report.charts.records import thin
+from ecoml.report.statistics import best_so_far
+
+MOST_STEPS = 300
+"""Steps of a median curve drawn at most."""
+
+_DASHES: tuple[list[int], ...] = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
+
+_KINDS = {"=": "known", "<": "at most", ">": "at least"}
+
+
+def ratio_drawing(comparison: Comparison, style: Style) -> Drawing:
+    """How many times less energy than the reference, problem by problem."""
+    problems = [problem.name for problem in comparison.problems]
+    strategies = _colours(comparison, [mean.strategy for mean in comparison.means])
+    records: list[dict[str, Any]] = [
+        {
+            "problem": problem.name,
+            "strategy": standing.strategy,
+            "ratio": standing.ratio.value,
+            "kind": _KINDS[standing.ratio.relation],
+            "words": ratio_words(standing.ratio),
+        }
+        for problem in comparison.problems
+        for standing in problem.standings
+        if standing.ratio is not None and 0 < standing.ratio.value < math.inf
+    ]
+    ratios = [record["ratio"] for record in records] or [1.0]
+    x = alt.X(
+        "ratio:Q",
+        title="Times less energy than the reference (log scale)",
+        scale=alt.Scale(type="log", domain=[min(0.8, *ratios) / 1.15, max(1.25, *ratios) * 1.15], nice=False),
+        axis=alt.Axis(values=[0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100], labelExpr="datum.value + '×'", grid=True),
+    )
+    y = alt.Y("problem:N", title=None, sort=problems, axis=alt.Axis(labelLimit=260, domain=False, ticks=False))
+    shape = alt.Shape(
+        "kind:N",
+        scale=alt.Scale(domain=list(_KINDS.values()), range=["circle", "triangle-left", "triangle-right"]),
+        legend=None,
+    )
+    points = layer_of(records).mark_point(filled=True, size=70, opacity=1)
+    layers = [
+        layer_of([{"ratio": 1}]).mark_rule(color=style.muted).encode(x=x),
+        points.encode(
+            x=x,
+            y=y,
+            yOffset=alt.YOffset("strategy:N", scale=alt.Scale(domain=list(strategies))),
+            shape=shape,
+            color=_colour(strategies, style, alt.Legend(orient="top", title=None, labelLimit=240)),
+            tooltip=[alt.Tooltip("strategy:N"), alt.Tooltip("words:N", title="times less"), alt.Tooltip("kind:N")],
+        ),
+    ]
+    return finish(layers, style, height=(14 + 10 * max(1, len(strategies))) * len(problems))
+
+
+def reached_drawing(comparison: Comparison, problem: ProblemComparison, style: Style) -> Drawing:
+    """The energy-to-target curve: share of the seeds that have reached the target, one step line a strategy."""
+    strategies = _colours(comparison, [standing.strategy for standing in problem.standings])
+    steps = [record for standing in problem.standings for record in _steps(problem, standing)]
+    x = _search_x(problem)
+    y = alt.Y(
+        "share:Q",
+        title=f"Seeds that reached {named_score(problem.metric, problem.target)}",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(format=".0%", tickCount=5),
+    )
+    line = layer_of(steps).mark_line(interpolate="step-after", strokeWidth=2, clip=True)
+    tooltip = [alt.Tooltip("strategy:N"), alt.Tooltip("seeds:N"), alt.Tooltip("energy:N", title="energy")]
+    dots = layer_of([record for record in steps if "seeds" in record]).mark_circle(size=40, opacity=1)
+    return finish(
+        [
+            *_band([record for record in steps if "low" in record], strategies, x, y, style),
+            line.encode(x=x, y=y, **_by_strategy(strategies, style)),
+            dots.encode(x=x, y=y, color=_colour(strategies, style, _legend()), tooltip=tooltip),
+        ],
+        style,
+        height=280,
+    )
+
+
+def score_drawing(comparison: Comparison, problem: ProblemComparison, style: Style) -> Drawing:
+    """Best score so far, the median over seeds with its band."""
+    curves = {
+        standing.strategy: [best_so_far(*search.steps) for search in problem.of(standing.strategy)]
+        for standing in problem.standings
+    }
+    course = _course(problem, curves, before=math.nan)
+    target = problem.metric.utility(problem.target)
+    axis = _score_axis(problem.metric, [*(record[end] for record in course for end in _ENDS), target])
+    drawn = [record | {end: axis.place(record[end]) for end in _ENDS} for record in course]
+    rule = layer_of([{"value": axis.place(target)}]).mark_rule(color=style.muted, strokeDash=[3, 3]).encode(y=axis.y)
+    return finish([*_lines(comparison, problem, drawn, axis.y, style), rule], style, height=280)
+
+
+def hypervolume_drawing(comparison: Comparison, problem: ProblemComparison, style: Style) -> Drawing:
+    """Hypervolume, the median over seeds with its band. The problem must have a frame."""
+    assert problem.frame is not None
+    curves = {
+        standing.strategy: [problem.frame.course(search.progress) for search in problem.of(standing.strategy)]
+        for standing in problem.standings
+    }
+    course = _course(problem, curves, before=0.0)
+    y = alt.Y("value:Q", title="Hypervolume", scale=alt.Scale(nice=False), axis=alt.Axis(format=".2~f", tickCount=6))
+    return finish(_lines(comparison, problem, course, y, style), style, height=280)
+
+
+_ENDS = ("low", "value", "high")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreAxis:
+    """Where scores are drawn.
+
+    Attributes:
+        place: Utility → place on the axis.
+        y: The axis, of the field `value`.
+    """
+
+    place: Callable[[float], float]
+    y: alt.Y
+
+
+def _score_axis(metric: Metric, utilities: Sequence[float]) -> ScoreAxis:
+    """Logarithmic in what is missing to the best possible score; in the loss itself, where that has no bound."""
+    title, form = f"Best {metric.name} so far", ".3~%" if metric.is_share else ".3~g"
+    best = metric.ceiling if math.isfinite(metric.ceiling) else 0.0 if metric.minimize else math.nan
+    missing = [best - utility for utility in utilities]
+    positive = [distance for distance in missing if distance > 0]
+    if not positive or min(missing) < 0:
+        y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(format=form, tickCount=6))
+        return ScoreAxis(metric.utility, y)
+    perfect = min(missing) == 0  # it has no place on the axis, and is drawn where what is missing is halved once more
+    least = min(positive) / 2 if perfect else min(positive)
+    low, high = least / 1.1, max(positive) * 1.1
+    ticks = [tick for power in range(-9, 10) for m in (1, 2, 5) if low <= (tick := m * 10.0**power) <= high]
+    ticks += [least] if perfect else []
+    shown = f"datum.value > {least} ? datum.value : 0" if perfect else "datum.value"
+    score = f"{metric.utility(best) + 0.0} {'+' if metric.minimize else '-'} ({shown})"
+    axis = alt.Axis(labelExpr=f"format({score}, '{form}')", values=ticks if len(ticks) > 1 else alt.Undefined)
+    scale = alt.Scale(type="log", domain=[low, high], nice=False, reverse=not metric.minimize)
+    y = alt.Y("value:Q", title=f"{title} (log scale)", scale=scale, axis=axis)
+    return ScoreAxis(lambda utility: max(best - utility, least), y)
+
+
+def _steps(problem: ProblemComparison, standing: Standing) -> list[dict[str, Any]]:
+    curve = reached(standing.energies_j, standing.horizons_j)
+    strategy, seeds, source = standing.strategy, len(standing.seeds), problem.quality[standing.strategy].provenance
+    records: list[dict[str, Any]] = [{"strategy": strategy, "energy_j": _begins_j(problem), "share": 0.0}]
+    for index, (energy_j, share) in enumerate(zip(curve.energies_j.tolist(), curve.share.tolist(), strict=True)):
+        step = {"strategy": strategy, "energy_j": energy_j, "share": share}
+        step |= {"seeds": f"{share:.0%} of {seeds}", "energy": f"{format_energy(energy_j)} ({source})"}
+        if curve.low is not None and curve.high is not None:
+            step |= {"low": float(curve.low[index]), "high": float(curve.high[index])}
+        records.append(step)
+    # The last step goes on for as long as some search was looked at; where all have got there, to the end.
+    end = {key: value for key, value in records[-1].items() if key not in ("seeds", "energy")}
+    ends_j = max(standing.horizons_j) if end["share"] >= 1 else curve.ends_j
+    return [*records, {**end, "energy_j": max(ends_j, float(end["energy_j"]))}]
+
+
+def _course(problem: ProblemComparison, curves: Mapping[str, list[Any]], *, before: float) -> list[dict[str, Any]]:
+    """What the median seed of each strategy has by then: `strategy`, `energy_j`, `low`, `value`, `high`."""
+    records = []
+    for strategy, of_seeds in curves.items():
+        steps_j = np.unique(np.concatenate([np.asarray(spent_j, dtype=float) for spent_j, _ in of_seeds])).tolist()
+        at_j = [*thin([at for at in steps_j if at > 0], MOST_STEPS), max(s.horizon_j for s in problem.of(strategy))]
+        band = median_band(held(of_seeds, at_j, before))
+        columns = (at_j, band.low.tolist(), band.middle.tolist(), band.high.tolist())
+        records += [
+            {"strategy": strategy, "energy_j": energy_j, "low": low, "value": middle, "high": high}
+            for energy_j, low, middle, high in zip(*columns, strict=True)
+            if math.isfinite(middle)
+        ]
+    return records
+
+
+def _lines(
+    comparison: Comparison, problem: ProblemComparison, course: Sequence[Record], y: alt.Y, style: Style
+) -> list[alt.Chart]:
+    """A step line a strategy, with its band."""
+    x = _search_x(problem)
+    strategies = _colours(comparison, [standing.strategy for standing in problem.standings])
+    line = layer_of(course).mark_line(interpolate="step-after", strokeWidth=2)
+    return [*_band(course, strategies, x, y, style), line.encode(x=x, y=y, **_by_strategy(strategies, style))]
+
+
+def _begins_j(problem: ProblemComparison) -> float:
+    """What the search had spent that measured something for the least."""
+    spent_j = [entry.point.spent_j for search in problem.searches for entry in search.progress]
+    return min((at for at in spent_j if at > 0), default=problem.horizon_j or 1.0)
+
+
+def _search_x(problem: ProblemComparison) -> alt.X:
+    ends_j = (_begins_j(problem), problem.horizon_j or 1.0)
+    title = f"Energy spent by the whole search, J ({problem.provenance}, log scale)"
+    return log_x([{"energy_j": energy_j} for energy_j in ends_j], title)
+
+
+def _colours(comparison: Comparison, strategies: Sequence[str]) -> dict[str, int]:
+    """The same colour and dashes for a strategy wherever it is drawn."""
+    return {strategy: comparison.strategies.index(strategy) for strategy in strategies}
+
+
+def _band(
+    records: Sequence[Record], strategies: Mapping[str, int], x: alt.X, y: alt.Y, style: Style
+) -> list[alt.Chart]:
+    if not records:
+        return []
+    area = layer_of(records).mark_area(interpolate="step-after", opacity=0.11, clip=True)
+    # Title, scale and legend are those of the line: vega-lite joins what differs, and drops what one of them lacks.
+    low = alt.Y("low:Q", title=y["title"], scale=y["scale"])
+    return [area.encode(x=x, y=low, y2="high:Q", color=_colour(strategies, style, _legend()))]
+
+
+def _legend() -> alt.Legend:
+    return alt.Legend(
+        orient="top",
+        title=None,
+        symbolType="stroke",
+        symbolSize=320,
+        symbolOpacity=1,
+        symbolStrokeWidth=2,
+        labelLimit=240,
+    )
+
+
+def _colour(strategies: Mapping[str, int], style: Style, legend: alt.Legend) -> alt.Color:
+    colours = [style.series[index % len(style.series)] for index in strategies.values()]
+    return alt.Color("strategy:N", scale=alt.Scale(domain=list(strategies), range=colours), legend=legend)
+
+
+def _by_strategy(strategies: Mapping[str, int], style: Style) -> dict[str, Any]:
+    """Colour and dashes by strategy, as one legend above the chart."""
+    legend = _legend()
+    dashes = [_DASHES[index % len(_DASHES)] for index in strategies.values()]
+    scale = alt.Scale(domain=list(strategies), range=dashes)
+    return {
+        "color": _colour(strategies, style, legend),
+        "strokeDash": alt.StrokeDash("strategy:N", scale=scale, legend=legend),
+    }

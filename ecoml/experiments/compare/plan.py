@@ -1,0 +1,261 @@
+"""The plan of a comparison: which strategy searches with which seed, in which order, for how much energy.
+
+OUT/compare.toml                 the plan; another plan in the same folder is refused
+OUT/<strategy>/seed-<n>/         one ordinary run folder a cell
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ecoml.errors import RunFolderError, UsageError
+from ecoml.format import describe_limits, duration, format_energy, format_kwh, plural
+from ecoml.limits import Limits
+from ecoml.metric import ACCURACY, Metric
+from ecoml.searcher.settings import EnergySource, SearchSettings
+from ecoml.space import Space
+from ecoml.training.base import Declares, Executor
+
+PLAN_FILE = "compare.toml"
+
+_DEFAULT = "bayes"
+_FORMAT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What every search of a comparison is given, whatever its strategy and its seed.
+
+    Attributes:
+        space: What to search.
+        executor: What trains.
+        budget_j: Joules of each search.
+        limits: What ends a search, or a training, before that.
+        metric: What the scores are, where the executor does not say so; None: an accuracy.
+        energy: Where joules come from.
+
+    Raises:
+        UsageError: No budget, or a limit that makes no sense.
+    """
+
+    space: Space
+    executor: Executor
+    budget_j: float
+    limits: Limits = field(default_factory=Limits)
+    metric: Metric | None = None
+    energy: EnergySource = "metered"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.budget_j < math.inf:
+            raise UsageError(f"the energy budget is {self.budget_j} J; give a positive, finite number")
+        # It refuses what no search could be given.
+        SearchSettings(self.space, "random", 0, self.measures, self.energy, self.limits)
+
+    @property
+    def measures(self) -> Metric:
+        """What the scores are."""
+        return self.executor.metric if isinstance(self.executor, Declares) else self.metric or ACCURACY
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One search of a comparison.
+
+    Attributes:
+        strategy: The name under which it is compared.
+        file: A strategy file, or the name of a built-in strategy.
+        seed: Of the search.
+        directory: Its run folder.
+    """
+
+    strategy: str
+    file: Path | str
+    seed: int
+    directory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonPlan:
+    """What is to be run: every strategy with every seed, on one task.
+
+    Attributes:
+        out: The comparison's folder.
+        strategies: Strategy name → its file, or the name of a built-in one.
+        seeds: Seeds 0 … seeds − 1, the same for each strategy.
+        task: What every search is given.
+    """
+
+    out: Path
+    strategies: Mapping[str, Path | str]
+    seeds: int
+    task: Task
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All searches, seed by seed, each seed beginning with the next strategy.
+
+        So the strategies advance side by side, each is first, second, … as often as any other, and a machine that
+        grows warmer or busier during the comparison is fair to all of them.
+        """
+        names = list(self.strategies)
+        return [
+            Cell(name, self.strategies[name], seed, self.out / name / f"seed-{seed}")
+            for seed in range(self.seeds)
+            for name in names[seed % len(names) :] + names[: seed % len(names)]
+        ]
+
+    @property
+    def total_j(self) -> float:
+        """Joules of all searches together, at most."""
+        return self.task.budget_j * self.seeds * len(self.strategies)
+
+    def in_words(self, left_j: float, power_w: float | None = None) -> str:
+        """What is about to happen, and what it takes.
+
+        Args:
+            left_j: What is not yet spent of `total_j`; less after a stop.
+            power_w: What a search draws, for how long it will take; None: nothing is said of that.
+        """
+        problem = dict(self.task.executor.describe())
+        name = problem.get("data") or problem.get("name") or problem["kind"]
+        before = "" if left_j >= self.total_j else f", of which {format_energy(left_j)} are still to be spent"
+        lasting = f", about {duration(left_j / power_w)}" if power_w and left_j > 0 else ""
+        return (
+            f"{plural(len(self.strategies), 'strategy')} ({', '.join(self.strategies)}) × {plural(self.seeds, 'seed')}"
+            f" on {name}: {plural(self.seeds * len(self.strategies), 'search')} of"
+            f" {format_energy(self.task.budget_j)} each, at most {format_energy(self.total_j)}"
+            f" ({format_kwh(self.total_j)}) in all{before}{lasting}"
+            + "".join(f". {line}" for line in describe_limits(self.task.limits, self.task.measures))
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What decides the outcome, for `compare.toml`."""
+        task = self.task
+        limits = task.limits.to_dict()
+        return {
+            "format": _FORMAT,
+            "seeds": self.seeds,
+            "budget_j": float(task.budget_j),
+            "energy": task.energy,
+            "strategies": {name: _content(file) for name, file in self.strategies.items()},
+            "space": task.space.to_dict(),
+            # The search sets the executor's own seed, cell by cell.
+            "executor": {k: v for k, v in task.executor.describe().items() if k != "seed" and v is not None},
+            "metric": task.measures.to_dict(),
+            **({"limits": limits} if limits else {}),
+        }
+
+    def keep(self) -> None:
+        """Write `compare.toml`, or see that the one there says the same.
+
+        Raises:
+            RunFolderError: The folder holds another comparison, or something else.
+        """
+        plan = self.to_dict()
+        if (before := kept_plan(self.out)) is not None:
+            if before != plan:
+                raise RunFolderError(
+                    f"{self.out}: holds another comparison ({_difference(before, plan)}); choose another --out"
+                )
+            return
+        if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
+            raise RunFolderError(f"{self.out}: already there, and not a comparison; choose another --out")
+        import tomli_w
+
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            (self.out / PLAN_FILE).write_text(tomli_w.dumps(plan), encoding="utf-8")
+        except OSError as error:
+            raise RunFolderError(f"{self.out}: cannot be written ({error.strerror}); choose another --out") from None
+
+
+def kept_plan(out: Path) -> dict[str, Any] | None:
+    """The plan of a comparison's folder, as `ComparisonPlan.to_dict` has it; None: there is none.
+
+    Raises:
+        RunFolderError: It cannot be read.
+    """
+    path = out / PLAN_FILE
+    if not path.is_file():
+        return None
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RunFolderError(f"{path}: cannot be read ({error}); choose another --out") from None
+
+
+def plan_comparison(
+    strategies: str | Path | Sequence[str | Path],
+    task: Task,
+    *,
+    seeds: int,
+    out: str | Path,
+    say: Callable[[str], None] = lambda _line: None,
+) -> ComparisonPlan:
+    """Every strategy file, and `bayes` unless one of them is that.
+
+    Of a folder, strategies whose package is not installed are left out, and that is said; one that is named is not.
+
+    Args:
+        strategies: A folder of strategy files, one such file, or several of either.
+        task: What every search is given.
+        seeds: How many, from 0 on.
+        out: The comparison's folder.
+        say: Is told of what is left out, a line each.
+
+    Raises:
+        UsageError: No strategy there, two of one name, a file that cannot be used, or no seed.
+    """
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+        raise UsageError(f"the number of seeds is {seeds!r}; give 1 or more, 5 to conclude anything")
+    named: dict[str, Path | str] = {}
+    for given in [strategies] if isinstance(strategies, str | Path) else strategies:
+        for file in _files(Path(given), say):
+            if named.setdefault(file.stem, file) != file:
+                raise UsageError(f"{file}: another strategy is called {file.stem} too; rename one of the files")
+    if not any(_content(file)["strategy"] == _DEFAULT for file in named.values()):
+        if _DEFAULT in named:
+            raise UsageError(f"{named[_DEFAULT]}: a file of this name must hold the strategy {_DEFAULT}; rename it")
+        named[_DEFAULT] = _DEFAULT
+    return ComparisonPlan(Path(out), named, seeds, task)
+
+
+def _files(path: Path, say: Callable[[str], None]) -> list[Path]:
+    """The strategy files at a path that can be used."""
+    from ecoml.strategies.peers import missing, require
+    from ecoml.strategies.registry import read_strategy
+
+    files = sorted(path.glob("*.toml")) if path.is_dir() else [path]
+    if not files:
+        raise UsageError(f"{path}: there is no strategy file (*.toml) in it; name a folder such as baselines/")
+    packages = {file: read_strategy(file).package for file in files}
+    if not path.is_dir() and missing(packages[path]):
+        require(str(packages[path]))
+    absent = [file for file in files if missing(packages[file])]
+    for file in absent:
+        say(f"{file.stem}: left out, as {packages[file]} is not installed; pip install 'ecoml[peers]'")
+    return [file for file in files if file not in absent]
+
+
+def _content(file: Path | str) -> dict[str, Any]:
+    """What a strategy file decides; its description decides nothing."""
+    if isinstance(file, str):
+        return {"strategy": file}
+    content = tomllib.loads(file.read_text(encoding="utf-8"))
+    return {key: value for key, value in content.items() if key != "description"}
+
+
+def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    if before.get("format") != now["format"]:
+        return "begun by another version of ecoml"
+    if before.get("budget_j") != now["budget_j"] and isinstance(before.get("budget_j"), int | float):
+        return f"of {format_energy(before['budget_j'])} a search, not {format_energy(now['budget_j'])}"
+    if before.get("seeds") != now["seeds"]:
+        return f"with {before.get('seeds')} seeds, not {now['seeds']}"
+    changed = [key for key in {**now, **before} if before.get(key) != now.get(key)]
+    return f"its {changed[0]} {'are' if changed[0].endswith('s') else 'is'} different"

@@ -22,8 +22,8 @@ from ecoml.ledger import Ledger
 from ecoml.pareto import Front
 from ecoml.run.result import front_of
 from ecoml.searcher.forecast import Forecast
-from ecoml.searcher.front_models import FrontModels
 from ecoml.searcher.interrupts import Interrupts
+from ecoml.searcher.models import FrontModels
 from ecoml.searcher.settings import SearchSettings
 from ecoml.searcher.size_limit import SizeLimit
 from ecoml.strategies import Continue, End, Start, Strategy

@@ -20,7 +20,6 @@ from ecoml.endings import FailureKind
 from ecoml.errors import RunFolderError, RunLockedError, SearchFailed, TrainingError, UsageError
 from ecoml.run.result import Result
 
-
 KINDS = [np.float32, np.float64, np.int64, torch.tensor, lambda value: np.array(float(value))]
 
 

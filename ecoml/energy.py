@@ -218,6 +218,23 @@ class EnergyByDomain:
         return EnergyByDomain(domains, self.gaps + other.gaps)
 
 
+@dataclass(frozen=True, slots=True)
+class SharedUse:
+    """Another process that used what is metered here.
+
+    Attributes:
+        domain: The domain it used; `host` for another ecoml process that meters this host.
+        pid: Its number.
+        name: Its name; empty if it is not known.
+        seconds: For how long it was seen.
+    """
+
+    domain: str
+    pid: int
+    name: str
+    seconds: float
+
+
 def reported(energy_j: float, uncertainty_j: float = 0.0) -> EnergyByDomain:
     """Energy that the caller's training function brought along."""
     return EnergyByDomain({"reported": Energy(energy_j, uncertainty_j, Provenance.REPORTED)})

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from ecoml.energy import J_PER_KWH, Energy, EnergyByDomain, Provenance, Purpose, energy_of
-from ecoml.run.snapshot import SharedUse, Snapshot
+from ecoml.energy import J_PER_KWH, Energy, EnergyByDomain, Provenance, Purpose, SharedUse, energy_of
+from ecoml.run.snapshot import Snapshot
 
 _ROUNDING = 1e-6
 

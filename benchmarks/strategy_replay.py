@@ -187,7 +187,9 @@ def _random(problem: TrainingTask, seed: int, trainings: int) -> Replayed:
     return replay(create_strategy("random", problem.space, seed), problem, max_trials=trainings)
 
 
-def measure(problem: TrainingTask, strategy: str, seed: int, goal: Goal, target_only: bool = False) -> Mapping[str, Any]:
+def measure(
+    problem: TrainingTask, strategy: str, seed: int, goal: Goal, target_only: bool = False
+) -> Mapping[str, Any]:
     """One strategy, one seed: a row of the results, its energies in joules and None where the goal was missed."""
     reached = Reached(goal, target_only)
     search = replay(

@@ -18,7 +18,7 @@ def describe_trial_end(end: TrialEnd, metric: Metric) -> str:
     """Why a trial is over, as the end of a sentence: `stopped: …`."""
     told = end.details
     if "message" in told:  # the words of an error, or of an earlier version
-        return str(told["message"])
+        return f"{told['message']} ({told['where']})" if "where" in told else str(told["message"])
     match end.reason:
         case EndReason.FINISHED:
             return "finished"

@@ -224,3 +224,14 @@ def test_a_run_is_read_where_nothing_can_be_written(finished, tmp_path):
         (mount / beside).unlink(missing_ok=True)
         (mount / beside).mkdir()  # nobody, root included, can open these for writing
     assert len(Result.load(mount).trials) == len(Result.load(finished).trials)
+
+
+def test_three_that_fail_alike_at_once_are_enough_and_the_line_is_named(space, quick, meter, run_folder):
+    def train(config):
+        raise KeyError("no such column")
+
+    with pytest.raises(
+        SearchFailed, match=r"3 trials in a row failed.*no such column.*\(test_searcher_faults\.py:\d+\)"
+    ):
+        ecoml.Searcher(space, train, budget_j=1e6, meter=meter, **quick).run()
+    assert len(Result.load(run_folder).trials) == 3

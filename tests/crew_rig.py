@@ -41,7 +41,7 @@ class Rig:
                 super().__init__(store, window, spent_j=spent_j, watch=watch, clock=clock)
 
         monkeypatch.setattr("ecoml.ledger.ledger.MeteredAccount", Clocked)
-        monkeypatch.setattr("ecoml.searcher.searcher.measure_idle", lambda meter, left_j: Idle())
+        monkeypatch.setattr("ecoml.searcher.metering.measure_idle", lambda meter, left_j: Idle())
         monkeypatch.setattr(
             "ecoml.meter.open_meter",
             lambda gpus=None: open_meter(root=self.host.root, nvml=self.host.nvml, clock=self.host.clock, gpus=gpus),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
@@ -11,12 +10,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ecoml.endings import EndReason, SearchEnd, StopReason, TrialEnd
-from ecoml.energy import Provenance, Purpose, comparable
-from ecoml.errors import EcomlError, MeterError, SearchFailed, StorageError, UsageError
+from ecoml.energy import Purpose
+from ecoml.errors import EcomlError, SearchFailed, StorageError, UsageError
 from ecoml.format import describe_search_end
 from ecoml.ledger import Ledger, Metering
 from ecoml.limits import Limits
-from ecoml.meter.idle import Idle, measure_idle
+from ecoml.meter.required import refuse_unmeasured
 from ecoml.metric import ACCURACY, Metric
 from ecoml.run.folder import RunFolder, check_free, default_path
 from ecoml.run.result import Result, metric_of, result_of
@@ -24,6 +23,7 @@ from ecoml.run.snapshot import Snapshot, read_snapshot
 from ecoml.searcher.budget import budget_in_joules, refuse_spent, too_small
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.loop import Loop
+from ecoml.searcher.metering import meter_for, open_metering, refuse_mixture
 from ecoml.searcher.search import Search
 from ecoml.searcher.settings import EnergySource, SearchSettings
 from ecoml.searcher.size_limit import Parameters, size_limit
@@ -32,7 +32,7 @@ from ecoml.searcher.workers import seats_of
 from ecoml.space import Space
 from ecoml.strategies import Start, Strategy
 from ecoml.strategies.base import Learns
-from ecoml.training.base import Declares, Executor, OnGpus, Pooled
+from ecoml.training.base import Declares, Executor, Pooled
 from ecoml.training.create import create_executor
 from ecoml.training.function import FunctionExecutor, TrainFunction
 from ecoml.trial import Measurement, Trial, TrialState
@@ -345,30 +345,12 @@ class Searcher:
     def _open_metering(self) -> Metering:
         """The one meter of this search, watched from here on."""
         if self._meter is None:
-            from ecoml.meter import open_meter
-            from ecoml.meter.counters.ordinals import nvml_indices
-
-            gpus = nvml_indices(self._executor.gpus()) if isinstance(self._executor, OnGpus) else None
-            self._meter = open_meter(gpus=gpus)
-        from ecoml.meter.required import refuse_unmeasured
-
-        meter = self._meter
+            self._meter = meter_for(self._executor)
         if self.settings.limits.require_measured:
-            refuse_unmeasured(meter)
-        self._refuse_mixture(meter.provenance)
-        opened_s, window = time.monotonic(), meter.window().__enter__()
-        known = self._before.idle if self._before is not None else {}
-        left_j = self.budget_j - (self._before.spent_j if self._before is not None else 0.0)
-        return Metering(meter, window, opened_s, Idle(known) if known else measure_idle(meter, left_j))
-
-    def _refuse_mixture(self, now: Provenance) -> None:
-        """Joules of a counter and joules of a model in one search would be compared as if they were the same."""
-        before = self._before.by_purpose[Purpose.TRAINING].provenance if self._before is not None else now
-        if not comparable(before, now):
-            raise MeterError(
-                f"{self.directory}: its energy was {before} so far and would be {now} here; go on where it is {before}"
-                " (see `ecoml meters`), or start a new run"
-            )
+            refuse_unmeasured(self._meter)
+        if self._before is not None:
+            refuse_mixture(self.directory, self._before, self._meter.provenance)
+        return open_metering(self._meter, self.budget_j, self._before)
 
     def _to_dict(self) -> dict[str, Any]:
         """For `run.toml`."""

@@ -31,7 +31,7 @@ LIMITS = ("budget_j", "limit_j")
 def finished(request, space, quick, tmp_path, monkeypatch):
     """A finished run of each kind, with a failed trial, an unfinished one and a trace."""
     monkeypatch.setattr(account_module, "HEARTBEAT_S", 0.02)
-    monkeypatch.setattr("ecoml.searcher.searcher.measure_idle", _idle)
+    monkeypatch.setattr("ecoml.searcher.metering.measure_idle", _idle)
     host = SimulatedHost(tmp_path / "host")
     host.add_package(power_w=50.0)
     host.add_gpu(power_w=200.0)

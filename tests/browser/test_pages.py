@@ -96,8 +96,13 @@ def test_nothing_sticks_out_on_a_phone_or_a_desk_and_text_can_be_read(open_page,
         opened = open_page(path, viewport={"width": width, "height": 844}, color_scheme=scheme)
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
         assert opened.page.evaluate(CONTRASTS) == []
+        assert opened.page.evaluate(CUT) == []
         quiet(opened)
 
+
+CUT = """() => [...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1)
+    .map(e => e.getAttribute('aria-label'))"""
+"""Tables of which a part is out of sight."""
 
 CONTRASTS = """() => {
   const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});

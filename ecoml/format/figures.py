@@ -64,6 +64,11 @@ def format_power(power_w: float | None) -> str:
     return "–" if power_w is None else f"{power_w:.3g} W" if power_w < 1000 else f"{power_w:.0f} W"
 
 
+def quantity(value: float | None, unit: str) -> str:
+    """A whole number with its unit: `71 °C`; `–` if there is none."""
+    return "–" if value is None else f"{value:.0f} {unit}"
+
+
 def percent(share: float | None, decimals: int = 2) -> str:
     """A share: `97.81 %`, `–` if there is none."""
     return "–" if share is None else f"{100 * share:.{decimals}f} %"

@@ -37,6 +37,11 @@ def run(tmp_path_factory):
     return Result.load(folder)
 
 
+@pytest.fixture(scope="module")
+def tradeoff(run):
+    return tradeoff_of(run)
+
+
 def of_another_metric(told):
     return re.findall(r"accura\w+|percentage \w+|epochs?\b|\b\d+ steps?\b", told)
 
@@ -48,8 +53,7 @@ def test_the_front_falls_and_the_recommended_trial_is_near_the_lowest(run):
     assert run.recommended.score <= scores[-1] + 0.01 * (scores[0] - scores[-1]) + 1e-12
 
 
-def test_summary_and_view_speak_of_a_loss(run, capsys):
-    tradeoff = tradeoff_of(run)
+def test_summary_and_view_speak_of_a_loss(run, tradeoff, capsys):
     print_result(run, None, tuple(advice(tradeoff)))
     follow(run.directory)
     told = capsys.readouterr().out
@@ -62,8 +66,7 @@ def test_summary_and_view_speak_of_a_loss(run, capsys):
     assert json.loads(json.dumps(tradeoff_dict(tradeoff)))["metric"] == LOSS.to_dict()
 
 
-def test_the_advice_gives_up_a_hundredth_of_the_fronts_range(run):
-    tradeoff = tradeoff_of(run)
+def test_the_advice_gives_up_a_hundredth_of_the_fronts_range(run, tradeoff):
     scores = [trial.score for trial in run.front]
     assert tradeoff.tolerance == pytest.approx(0.01 * (max(scores) - min(scores)))
     assert tradeoff.within[1].score <= tradeoff.best.score + tradeoff.tolerance + 1e-12

@@ -175,14 +175,6 @@ def _returns(result: Result, pieces: list[Stretch]) -> Table:
         ]
         for piece in pieces
     ]
-    return Table(
-        f"Marginal gain: what a further {unit} bought along the search's best course",
-        [
-            "Energy spent",
-            f"Best {metric.name}",
-            f"{'Percentage points' if metric.is_share else 'Gain'} per {unit}",
-            "Source",
-        ],
-        rows,
-        numeric=range(3),
-    )
+    gain = f"{'Percentage points' if metric.is_share else 'Gain'} per {unit}"
+    caption = f"Marginal gain: what a further {unit} bought along the search's best course"
+    return Table(caption, ["Energy spent", f"Best {metric.name}", gain, "Source"], rows, numeric=range(3))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ecoml.cli.options import (
-    Budget,
     Data,
     DataDir,
     Deterministic,
@@ -27,15 +28,27 @@ from ecoml.cli.options import (
 )
 from ecoml.errors import UsageError
 
+if TYPE_CHECKING:
+    from ecoml.experiments.compare import Comparison
+    from ecoml.limits import Limits
+    from ecoml.space import Space
+    from ecoml.training.base import Executor
+
 
 def compare(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="STRATEGIES|DIR…|FILE.csv", help="A folder of strategy files, finished runs, or a tidy CSV."
+            metavar="STRATEGIES…|DIR…|FILE.csv…",
+            help="Strategy files or folders of them, to be run; or finished runs and tidy CSV files.",
         ),
     ],
-    budget_kwh: Budget = None,
+    budget_kwh: Annotated[
+        float | None,
+        typer.Option(
+            metavar="KWH", help="Ceiling on the energy of each search, in kWh. [default: 40 trainings' worth]"
+        ),
+    ] = None,
     data: Data = "digits",
     data_dir: DataDir = None,
     download: Download = True,
@@ -44,7 +57,7 @@ def compare(
     target: Annotated[
         list[float] | None,
         typer.Option(
-            help="Accuracy to reach; give it again for further ones. [default: the reference's best, median seed]"
+            help="Score to reach; give it again for further ones. [default: the reference's best, median seed]"
         ),
     ] = None,
     reference: Annotated[
@@ -63,22 +76,19 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Which strategy needs the least energy?"""
-    from ecoml.experiments.compare import Task, gather, run_comparison, write_comparison
+    from ecoml.experiments.compare import gather, write_comparison
     from ecoml.report.page.footprint import check_grid_intensity
 
     check_grid_intensity(grid_intensity)
     targets = target or []
-    first = inputs[0]
-    if len(inputs) == 1 and _names_strategies(first):
+    limited = max_parameters is not None or max_energy_per_training is not None or spend_all
+    named = [path for path in inputs if _names_strategies(path)]
+    if len(named) == len(inputs):
         from ecoml.energy import J_PER_KWH
         from ecoml.limits import Limits
-        from ecoml.searcher.budget import budget_in_joules
         from ecoml.space import load_space
         from ecoml.training.images import CnnTraining
 
-        if budget_kwh is None:
-            raise UsageError("how much energy may each search take? Give --budget-kwh, e.g. --budget-kwh 0.001")
-        budget_j = budget_in_joules(budget_kwh, None)
         training = CnnTraining(
             data,
             data_dir=data_dir,
@@ -89,24 +99,13 @@ def compare(
         )
         most_j = None if max_energy_per_training is None else max_energy_per_training * J_PER_KWH
         limits = Limits(max_parameters=max_parameters, max_energy_per_training_j=most_j, spend_all=spend_all)
-        task = Task(load_space(space), training, budget_j, limits)
         folder = out or Path("runs") / f"compare-{training.problem}-{Path(space).stem}"
-        try:
-            comparison = run_comparison(
-                first,
-                task,
-                seeds=seeds,
-                out=folder,
-                targets=targets,
-                reference=reference,
-                say=lambda line: print(line, file=sys.stderr, flush=True),
-            )
-        except KeyboardInterrupt:
-            say(f"interrupted; everything so far is kept in {folder}, and the same command goes on with it")
-            raise typer.Exit(130) from None
+        comparison = _run(inputs, load_space(space), training, limits, budget_kwh, seeds, folder, targets, reference)
+    elif named:
+        raise UsageError(f"{named[0]}: strategies are run, and runs are compared: name either, not both")
+    elif limited:
+        raise UsageError("limits are for searches that are still to be run: name strategy files, or leave them out")
     else:
-        if max_parameters is not None or max_energy_per_training is not None or spend_all:
-            raise UsageError("limits are for searches that are still to be run: name strategy files, or leave them out")
         comparison = gather(inputs, targets=targets, reference=reference)
         folder = out or Path("runs") / "compare"
     page = write_comparison(comparison, folder, grid_intensity=grid_intensity)
@@ -118,6 +117,61 @@ def compare(
     from ecoml.experiments.compare.tables import print_comparison
 
     print_comparison(comparison, page)
+
+
+def _run(
+    strategies: Sequence[Path],
+    space: Space,
+    training: Executor,
+    limits: Limits,
+    budget_kwh: float | None,
+    seeds: int,
+    folder: Path,
+    targets: Sequence[float],
+    reference: str | None,
+) -> Comparison:
+    """Run what is not yet run. Without a budget it is that of the folder, else so many default trainings' worth."""
+    from ecoml.experiments.compare import Task, plan_comparison, run_comparison
+    from ecoml.experiments.compare.plan import kept_plan
+    from ecoml.experiments.compare.running import TRAININGS, TrainingSample, check_question, sample_training
+    from ecoml.format import duration, format_energy
+    from ecoml.searcher.budget import budget_in_joules
+
+    @cache
+    def sample() -> TrainingSample:
+        found = sample_training(space, training)
+        took = f"{format_energy(found.energy.energy_j)} ({found.energy.provenance}) and {duration(found.seconds)}"
+        _tell(f"a default training takes {took} here")
+        return found
+
+    if budget_kwh is not None:
+        budget_j = budget_in_joules(budget_kwh, None)
+    elif (kept := kept_plan(folder)) is not None:
+        budget_j = kept["budget_j"]
+    else:
+        plan = plan_comparison(strategies, Task(space, training, 1.0, limits), seeds=seeds, out=folder)
+        check_question(plan, targets, reference)  # before anything is trained
+        budget_j = sample().budget_j
+        _tell(f"no --budget-kwh is given: each search may take about {TRAININGS} times that")
+    task = Task(space, training, budget_j, limits)
+    try:
+        return run_comparison(
+            strategies,
+            task,
+            seeds=seeds,
+            out=folder,
+            targets=targets,
+            reference=reference,
+            say=_tell,
+            power_w=lambda: sample().power_w,
+        )
+    except KeyboardInterrupt:
+        say(f"interrupted; everything so far is kept in {folder}, and the same command goes on with it")
+        raise typer.Exit(130) from None
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _names_strategies(path: Path) -> bool:

@@ -7,9 +7,9 @@ and 99.5 % accuracy differ as much as they do in errors; the labels tell the sco
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import altair as alt
 import numpy as np
@@ -28,6 +28,8 @@ MOST_STEPS = 300
 """Steps of a median curve drawn at most."""
 
 _DASHES: tuple[list[int], ...] = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
+
+T = TypeVar("T")
 
 _KINDS = {"=": "known", "<": "at most", ">": "at least"}
 
@@ -69,7 +71,7 @@ def ratio_drawing(comparison: Comparison, style: Style) -> Drawing:
             y=y,
             yOffset=alt.YOffset("strategy:N", scale=alt.Scale(domain=list(strategies))),
             shape=shape,
-            color=_colour(strategies, style, alt.Legend(orient="top", title=None, labelLimit=240)),
+            color=_colour(strategies, style),
             tooltip=[alt.Tooltip("strategy:N"), alt.Tooltip("words:N", title="times less"), alt.Tooltip("kind:N")],
         ),
     ]
@@ -94,7 +96,7 @@ def reached_drawing(comparison: Comparison, problem: ProblemComparison, style: S
         [
             *_band([record for record in steps if "low" in record], strategies, x, y, style),
             line.encode(x=x, y=y, **_by_strategy(strategies, style)),
-            dots.encode(x=x, y=y, color=_colour(strategies, style, _legend()), tooltip=tooltip),
+            dots.encode(x=x, y=y, color=_colour(strategies, style), tooltip=tooltip),
         ],
         style,
         height=280,
@@ -232,10 +234,21 @@ def _band(
     area = layer_of(records).mark_area(interpolate="step-after", opacity=0.11, clip=True)
     # Title, scale and legend are those of the line: vega-lite joins what differs, and drops what one of them lacks.
     low = alt.Y("low:Q", title=y["title"], scale=y["scale"])
-    return [area.encode(x=x, y=low, y2="high:Q", color=_colour(strategies, style, _legend()))]
+    return [area.encode(x=x, y=low, y2="high:Q", color=_colour(strategies, style))]
 
 
-def _legend() -> alt.Legend:
+def legend_of(comparison: Comparison, style: Style) -> list[dict[str, str]]:
+    """The strategies with their colours and dashes, for a page, which writes the legend itself: it wraps there."""
+    return [
+        {"strategy": strategy, "colour": _of(style.series, index), "dashes": " ".join(map(str, _of(_DASHES, index)))}
+        for index, strategy in enumerate(comparison.strategies)
+    ]
+
+
+def _legend(strategies: Collection[str], style: Style) -> alt.Legend | None:
+    """Above a static figure, in as many columns as there is room for."""
+    if not isinstance(style.width, int):
+        return None
     return alt.Legend(
         orient="top",
         title=None,
@@ -244,20 +257,24 @@ def _legend() -> alt.Legend:
         symbolOpacity=1,
         symbolStrokeWidth=2,
         labelLimit=240,
+        columns=max(1, style.width // (50 + 7 * max(map(len, strategies), default=0))),
     )
 
 
-def _colour(strategies: Mapping[str, int], style: Style, legend: alt.Legend) -> alt.Color:
-    colours = [style.series[index % len(style.series)] for index in strategies.values()]
-    return alt.Color("strategy:N", scale=alt.Scale(domain=list(strategies), range=colours), legend=legend)
+def _colour(strategies: Mapping[str, int], style: Style) -> alt.Color:
+    colours = [_of(style.series, index) for index in strategies.values()]
+    scale = alt.Scale(domain=list(strategies), range=colours)
+    return alt.Color("strategy:N", scale=scale, legend=_legend(strategies, style))
 
 
 def _by_strategy(strategies: Mapping[str, int], style: Style) -> dict[str, Any]:
-    """Colour and dashes by strategy, as one legend above the chart."""
-    legend = _legend()
-    dashes = [_DASHES[index % len(_DASHES)] for index in strategies.values()]
-    scale = alt.Scale(domain=list(strategies), range=dashes)
+    """Colour and dashes by strategy, as one legend."""
+    scale = alt.Scale(domain=list(strategies), range=[_of(_DASHES, index) for index in strategies.values()])
     return {
-        "color": _colour(strategies, style, legend),
-        "strokeDash": alt.StrokeDash("strategy:N", scale=scale, legend=legend),
+        "color": _colour(strategies, style),
+        "strokeDash": alt.StrokeDash("strategy:N", scale=scale, legend=_legend(strategies, style)),
     }
+
+
+def _of(choices: Sequence[T], index: int) -> T:
+    return choices[index % len(choices)]

@@ -79,7 +79,7 @@ def comparison_dict(comparison: Comparison) -> dict[str, Any]:
 
 def comparison_page(comparison: Comparison, *, grid_intensity: float | None = None) -> str:
     """The page of a comparison; with CO2e if the grid's intensity is given, in g/kWh."""
-    from ecoml.experiments.compare.charts import ratio_drawing
+    from ecoml.experiments.compare.charts import legend_of, ratio_drawing
     from ecoml.report.charts.drawing import PAGE
     from ecoml.report.page.document import Chart, render
 
@@ -100,6 +100,7 @@ def comparison_page(comparison: Comparison, *, grid_intensity: float | None = No
         what=what,
         headline=headline(comparison),
         notes=notes(comparison),
+        legend=legend_of(comparison, PAGE),
         means=means_table(comparison) if several and comparison.means else None,
         ratios=ratios,
         ranks=ranks_table(comparison) if several else None,

@@ -48,6 +48,8 @@ def _of_one(problem: ProblemComparison) -> str:
     if not others:
         return f"{reference.strategy} reaches {goal} for {format_energy(reference.energy_j)} ({problem.provenance})."
     span = _span(reached, problem.provenance)
+    missed = len(problem.standings) - len(reached)
+    span += f", and {missed} of them do not get there" if missed else ""
     told = [s for s in others if s.effect is not None and s.effect.p is not None and s.effect.p < SIGNIFICANT]
     better = [s for s in told if s.effect is not None and s.effect.a12 > 0.5 and math.isfinite(s.energy_j)]
     if better:

@@ -124,7 +124,7 @@ class ComparisonPlan:
         problem = dict(self.task.executor.describe())
         name = problem.get("data") or problem.get("name") or problem["kind"]
         before = "" if left_j >= self.total_j else f", of which {format_energy(left_j)} are still to be spent"
-        lasting = f", about {duration(left_j / power_w)}" if power_w and left_j > 0 else ""
+        lasting = "" if power_w is None else f", about {duration(left_j / power_w)}"
         return (
             f"{plural(len(self.strategies), 'strategy')} ({', '.join(self.strategies)}) × {plural(self.seeds, 'seed')}"
             f" on {name}: {plural(self.seeds * len(self.strategies), 'search')} of"

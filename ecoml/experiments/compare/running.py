@@ -3,14 +3,88 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from ecoml.errors import SearchFailed, UsageError
+import numpy as np
+
+from ecoml.energy import Energy, Purpose
+from ecoml.errors import SearchFailed, UsageError, in_one_line
 from ecoml.experiments.compare.comparison import Comparison, compare_searches, searches_below
 from ecoml.experiments.compare.plan import Cell, ComparisonPlan, Task, plan_comparison
 from ecoml.experiments.compare.standings import check_target
 from ecoml.run.result import Result
+from ecoml.space import Space
+from ecoml.training.base import Executor, OnGpus
+from ecoml.trial import Trial
+
+TRAININGS = 40
+"""Default trainings that a search may take, where nothing else is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSample:
+    """What one training took here.
+
+    Attributes:
+        energy: Energy of the whole of it.
+        seconds: How long it lasted.
+    """
+
+    energy: Energy
+    seconds: float
+
+    @property
+    def budget_j(self) -> float:
+        """Joules of `TRAININGS` such trainings, two significant digits."""
+        return float(f"{TRAININGS * self.energy.energy_j:.2g}")
+
+    @property
+    def power_w(self) -> float:
+        """What it drew."""
+        return self.energy.energy_j / self.seconds
+
+
+def sample_training(space: Space, executor: Executor) -> TrainingSample:
+    """Train the middle of a space once, under this host's meter.
+
+    Raises:
+        UsageError: As `Executor.prepare`.
+        SearchFailed: It failed, or nothing could be metered.
+    """
+    from ecoml.meter import open_meter
+    from ecoml.meter.counters.ordinals import nvml_indices
+
+    executor.prepare(space)
+    config = space.decode(np.full(space.dimension, 0.5))
+    gpus = nvml_indices(executor.gpus()) if isinstance(executor, OnGpus) else None
+    with open_meter(gpus=gpus) as meter, meter.window() as window:
+        start_s = time.perf_counter()
+        run = executor.start(Trial(0, config), _NoAccount())
+        try:
+            while True:
+                next(run)
+        except StopIteration:
+            found = TrainingSample(window.lap().total, time.perf_counter() - start_s)
+        except Exception as error:
+            raise SearchFailed(f"the middle of the space cannot be trained ({in_one_line(error)})") from error
+        finally:
+            run.close()
+    if not found.energy.energy_j > 0:
+        raise SearchFailed("the energy of a training cannot be told here (see `ecoml meters`); give --budget-kwh")
+    return found
+
+
+class _NoAccount:
+    """An account that charges nothing to anybody."""
+
+    def check_budget(self) -> None:
+        """There is none."""
+
+    def enter(self, purpose: Purpose) -> None:
+        """It is all one."""
 
 
 def run_comparison(
@@ -22,7 +96,7 @@ def run_comparison(
     targets: Sequence[float] = (),
     reference: str | None = None,
     say: Callable[[str], None] = lambda _line: None,
-    power_w: float | None = None,
+    power_w: Callable[[], float] | None = None,
     run_cell: Callable[[Cell], None] | None = None,
 ) -> Comparison:
     """Run what is not yet run of a comparison, then compare. The same call goes on after a stop.
@@ -35,7 +109,7 @@ def run_comparison(
         targets: Scores to reach, the main one first; none: the reference's best of the median seed.
         reference: The strategy to measure against; None: `random`, else the first baseline.
         say: Is told what happens, a line at a time.
-        power_w: What a search draws, as far as is known, for how long all of it will take.
+        power_w: Finds out what a search draws, to say how long all of it will take; None: nothing is said of that.
         run_cell: Runs one search to its end, or goes on with it; None: by a `Searcher`.
 
     Raises:
@@ -43,17 +117,29 @@ def run_comparison(
         KeyboardInterrupt: After all that was measured is safe.
     """
     plan = plan_comparison(strategies, task, seeds=seeds, out=out, say=say)
-    if reference is not None and reference not in plan.strategies:
-        known = ", ".join(plan.strategies)
-        raise UsageError(f"the reference {reference!r} is not among the strategies; use one of {known}")
-    for target in targets:
-        check_target(target, task.measures)
+    check_question(plan, targets, reference)
     run_plan(plan, run_cell or searches_with(task), say, power_w)
     return compare_searches(searches_below(plan.out), targets=targets, reference=reference)
 
 
+def check_question(plan: ComparisonPlan, targets: Sequence[float], reference: str | None) -> None:
+    """Refuse what a plan's searches could not answer.
+
+    Raises:
+        UsageError: A target is no such score, or the reference is not among the strategies.
+    """
+    for target in targets:
+        check_target(target, plan.task.measures)
+    if reference is not None and reference not in plan.strategies:
+        known = ", ".join(plan.strategies)
+        raise UsageError(f"the reference {reference!r} is not among the strategies; use one of {known}")
+
+
 def run_plan(
-    plan: ComparisonPlan, run_cell: Callable[[Cell], None], say: Callable[[str], None], power_w: float | None = None
+    plan: ComparisonPlan,
+    run_cell: Callable[[Cell], None],
+    say: Callable[[str], None],
+    power_w: Callable[[], float] | None = None,
 ) -> None:
     """Run what is not yet run of a plan, search by search; the same call goes on after a stop.
 
@@ -63,7 +149,8 @@ def run_plan(
     """
     plan.keep()
     cells = plan.cells
-    say(plan.in_words(plan.total_j - sum(_used_j(cell, plan.task.budget_j) for cell in cells), power_w))
+    left_j = plan.total_j - sum(_used_j(cell, plan.task.budget_j) for cell in cells)
+    say(plan.in_words(left_j, power_w() if power_w is not None and left_j > 0 else None))
     for number, cell in enumerate(cells, start=1):
         line = f"{number} of {len(cells)}: {cell.strategy}, seed {cell.seed}"
         if _finished(cell.directory):

@@ -28,8 +28,7 @@ def layers_table(profile: Profile) -> Table:
     header = ("Layer", "Kind", "Forward", "Backward", "Energy", "Share", "Time", "FLOP", "Bytes")
     caption = (
         f"One training step of {profile.batch} images on {profile.device}: {profile.provenance}"
-        f" ({MEANING[profile.provenance]}); ± is 95 %, for comparing layers."
-        " FLOP and bytes are those of the forward pass"
+        f" ({MEANING[profile.provenance]}); ± is 95 %, for comparing layers. FLOP and bytes are of the forward pass"
     )
     return table_of(caption, header, rows, names=2)
 

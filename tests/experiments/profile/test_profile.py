@@ -88,7 +88,7 @@ def test_what_no_layer_does_stands_between_the_layers():
     assert found.between.energy_j == pytest.approx(6.0)
     assert "operations between the layers" in verdict(found)
     lines = {row[0]: row for row in layers_table(found).rows}
-    assert lines["between the layers"][4].startswith("6.00")
+    assert str(lines["between the layers"][4]).startswith("6.00")
 
 
 def test_the_network_is_left_as_it_is():

@@ -70,7 +70,8 @@ class EnergyAccount:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "total": self.total.to_dict(),
+            "total_j": self.total.energy_j,
+            "uncertainty_j": self.total.uncertainty_j,
             "total_kwh": self.total_kwh,
             "provenance": self.provenance.value,
             "budget_j": self.budget_j,

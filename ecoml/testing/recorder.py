@@ -104,7 +104,7 @@ def record_search(
         if path.exists():
             searcher = Searcher.resume(path, train, strategy=recorder, parameters=settings.get("parameters"))
         else:
-            given = {"budget_j": PLENTY_J, "energy": "reported"} | settings
+            given: dict[str, Any] = {"budget_j": PLENTY_J, "energy": "reported"} | settings
             searcher = Searcher(space, train, strategy=recorder, directory=path, **given)
         try:
             searcher.run()

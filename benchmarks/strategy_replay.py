@@ -1,26 +1,24 @@
-"""One search on a table, through `ask` and `tell`: what a `Searcher` does, without a meter, a ledger or a disk.
-
-`tests/test_benchmark_strategies.py` holds that a `Searcher` makes the same trials.
-"""
+"""One search on a table, by a `Searcher` to which the table reports its joules."""
 
 from __future__ import annotations
 
 import math
 import statistics
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from strategy_problems import Array, TrainingTask
 
 from ecoml.pareto import Front, hypervolume
-from ecoml.strategies import Continue, End, Strategy, create_strategy
-from ecoml.testing.strategies import point
-from ecoml.trial import Trial, TrialState
+from ecoml.strategies import End, Strategy, create_strategy
+from ecoml.testing.recorder import record_search
+from ecoml.trial import Config, Measurement, Trial
 
 MOST_TRIALS = 2000
 """Of a search: where the dearest training takes 100,000 times what the cheapest does, a budget may never end."""
+
+_LEAST_J = 1e-9  # of a step: a table that rounds its seconds has steps that took none, and no search is told that
 
 
 @dataclass
@@ -90,12 +88,13 @@ class Reached:
         if found >= self._goal.score:
             self.accuracy_j = min(self.accuracy_j, spent_j)
         if self._target_only:
-            return max(self.typical_j, self.accuracy_j) < math.inf
+            return max(self.typical_j, self.accuracy_j) < math.inf or spent_j >= self._goal.budget_j
         if math.isinf(self.hypervolume_j) and self._front.add(score, math.log(point_j)):
             volume = hypervolume(list(self._front), self._goal.reference)
             if volume >= self._goal.hypervolume * (1 - 1e-9):
                 self.hypervolume_j = spent_j
-        return max(self.typical_j, self.accuracy_j, self.hypervolume_j) < math.inf
+        reached = max(self.typical_j, self.accuracy_j, self.hypervolume_j) < math.inf
+        return reached or spent_j >= self._goal.budget_j
 
     def row(self) -> dict[str, float | None]:
         """As columns of the results, None where it was missed."""
@@ -109,65 +108,39 @@ def replay(
     strategy: Strategy,
     problem: TrainingTask,
     *,
-    budget_j: float = math.inf,
     max_trials: int | None = None,
     until: Callable[[float, float, float, float], bool] = lambda *_: False,
 ) -> Replayed:
-    """Search until the budget, so many trials, or `until`, called with (spent_j, found, accuracy, point_j), ends it."""
-    search = Replayed()
-    curves: dict[int, tuple[Array, Array]] = {}
+    """Search until so many trials, or `until`, called with (spent_j, found, accuracy, point_j), ends it."""
+    replayed = Replayed()
     exact: dict[int, Array] = {}
-    spent_j, best, found = 0.0, -math.inf, math.nan
+    without_chance: TrainingTask = getattr(problem, "exact", problem)
+    best = -math.inf
 
-    def tell(trial: Trial) -> None:
-        before = time.thread_time()
-        strategy.tell(trial)
-        search.optimiser_s += time.thread_time() - before
+    def train(config: Config) -> Iterator[Measurement]:
+        for score, joules in zip(*problem.curve(config), strict=True):
+            yield Measurement(float(score), max(float(joules), _LEAST_J))
 
-    while spent_j < budget_j:
-        before = time.thread_time()
-        decision = strategy.ask()
-        search.optimiser_s += time.thread_time() - before
-        if isinstance(decision, End):
-            search.ended = str(decision.reason)
-            break
-        if isinstance(decision, Continue):
-            trial = search.trials[decision.number]
-            trial.state = TrialState.RUNNING
-            tell(trial)
-        elif max_trials is not None and len(search.trials) >= max_trials:
-            break
-        else:
-            trial = Trial(len(search.trials), dict(decision.config))
-            search.trials.append(trial)
-            curves[trial.number] = problem.curve(trial.config)
-            without_chance: TrainingTask = getattr(problem, "exact", problem)
+    def enough(trial: Trial) -> bool:
+        nonlocal best
+        if trial.number not in exact:
             exact[trial.number], _ = without_chance.curve(trial.config)
-            tell(trial)
-        score, step_j = curves[trial.number]
-        taken = 0
-        while decision.steps is None or taken < decision.steps:
-            if trial.step == len(score):  # as a generator: its end shows when it is asked for more
-                trial.state = TrialState.FINISHED
-                break
-            joules, share = float(step_j[trial.step]), float(score[trial.step])
-            spent_j += joules
-            taken += 1
-            trial.curve.append(point(trial.step + 1, share, trial.energy_j + joules))
-            true = float(exact[trial.number][trial.step - 1])
-            if share > best:
-                best, found = share, true
-            search.spent_j.append(spent_j)
-            search.score.append(true)
-            search.found.append(found)
-            search.point_j.append(trial.energy_j)
-            tell(trial)
-            if until(spent_j, found, true, trial.energy_j):
-                return search
-        if trial.state is TrialState.RUNNING:
-            trial.state = TrialState.SUSPENDED
-        tell(trial)
-    return search
+        point = trial.curve[-1]
+        true = float(exact[trial.number][point.step - 1])
+        found = true if point.utility > best else replayed.found[-1]
+        best = max(best, point.utility)
+        replayed.spent_j.append(point.spent_j)
+        replayed.score.append(true)
+        replayed.found.append(found)
+        replayed.point_j.append(point.energy_j)
+        return until(point.spent_j, found, true, point.energy_j)
+
+    search = record_search(strategy, problem.space, train, enough=enough, max_trials=max_trials)
+    replayed.trials = list(search.trials.values())
+    replayed.optimiser_s = search.thinking_s
+    if isinstance(end := search.decisions[-1], End):
+        replayed.ended = str(end.reason)
+    return replayed
 
 
 def goal_of_random(problem: TrainingTask, seed: int, trainings: int, typical: float) -> Goal:
@@ -194,7 +167,6 @@ def measure(
     reached = Reached(goal, target_only)
     search = replay(
         *(create_strategy(strategy, problem.space, seed), problem),
-        budget_j=goal.budget_j,
         max_trials=MOST_TRIALS,
         until=reached,
     )

@@ -97,22 +97,6 @@ def _with_exact(problem, trial):
     return zip(trial.curve, problem.curve(trial.config)[0].tolist(), strict=True)
 
 
-@pytest.mark.parametrize("strategy", ["random", "mo-asha"])
-def test_a_searcher_makes_the_same_trials_as_a_replay(problem, strategy, tmp_path):
-    def train(config):
-        for score, joules in zip(*problem.curve(config), strict=True):
-            yield ecoml.Measurement(score=float(score), energy_j=float(joules))
-
-    result = ecoml.Searcher(
-        problem.space, train, budget_j=60_000, strategy=strategy, seed=3, directory=tmp_path / "run", energy="reported"
-    ).run()
-    search = replay(create_strategy(strategy, problem.space, 3), problem, budget_j=60_000)
-    points = np.column_stack([search.spent_j, search.score])
-    expected = np.array([(entry.point.spent_j, entry.point.score) for entry in result.progress])
-    assert len(expected) > 20
-    assert points[: len(expected)] == pytest.approx(expected)
-
-
 def test_random_search_reaches_its_own_goal_within_its_budget(problem):
     typical = typical_of_random(problem, range(5), 12)
     goal = goal_of_random(problem, 0, 12, typical)

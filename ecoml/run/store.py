@@ -3,16 +3,20 @@
 Every change is one transaction, so a process that is killed leaves either all of a step (its measurement, its joules,
 its trial's state) or nothing of it. What a step has used so far is kept beside the entries as *in flight* by a
 heartbeat; it becomes an entry when the step is settled, or when the folder is opened again after a kill, never both.
+
+A replay may end thousands of steps a second. What comes within `delay_s` of a commit waits for the rest of that time,
+and is committed with all that has come meanwhile.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from pathlib import Path
 
@@ -31,12 +35,17 @@ Pending = Mapping[tuple[Purpose, int | None], EnergyByDomain]
 class Store:
     """The one writer of a ledger file. Safe to use from several threads."""
 
+    delay_s = 0.0
+
     def __init__(self, path: Path, *, create: bool) -> None:
         version = 0 if create else version_of(path)
         self.path = path
         self._connection = connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._lock = threading.RLock()
         self._in_flight = True  # as far as is known of a file that someone else wrote
+        self._inside = False
+        self._committed_s = -math.inf
+        self._timer: threading.Timer | None = None  # while something waits
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")
@@ -48,23 +57,47 @@ class Store:
     def transaction(self) -> Iterator[None]:
         """All of it or nothing of it."""
         with self._lock:
-            if self._connection.in_transaction:
+            if self._inside:
                 yield
                 return
+            self._inside = True
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
+                if not self._connection.in_transaction:
+                    self._connection.execute("BEGIN IMMEDIATE")
+                self._connection.execute("SAVEPOINT step")
                 yield
-                self._connection.execute("COMMIT")
+                self._commit_or_wait()
             except BaseException as error:
                 self._in_flight = True
                 if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                    self._connection.execute("ROLLBACK" if self._timer is None else "ROLLBACK TO step")
                 if isinstance(error, sqlite3.OperationalError):
                     raise StorageError(
                         f"{self.path}: {error}; what was measured before is safe: make room, then go on with"
                         " `ecoml resume`"
                     ) from error
                 raise
+            finally:
+                self._inside = False
+
+    def _commit_or_wait(self) -> None:
+        wait_s = self._committed_s + self.delay_s - time.monotonic()
+        if wait_s <= 0:
+            self._connection.execute("COMMIT")
+            self._committed_s = time.monotonic()
+            return
+        self._connection.execute("RELEASE step")
+        if self._timer is None:
+            self._timer = threading.Timer(wait_s, self._commit_late)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _commit_late(self) -> None:
+        with self._lock, suppress(sqlite3.Error):  # where it fails, the next commit does, and says so
+            self._timer = None
+            if self._connection.in_transaction:
+                self._connection.execute("COMMIT")
+                self._committed_s = time.monotonic()
 
     def set(self, key: str, value: object, provenance: Provenance | None = None) -> None:
         """Keep a setting (a JSON value); one in joules comes with where they are from."""
@@ -210,6 +243,7 @@ class Store:
 
     def close(self) -> None:
         """Close the file. May be called twice."""
+        self._commit_late()
         with self._lock:
             self._connection.close()
 

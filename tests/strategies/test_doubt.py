@@ -10,7 +10,7 @@ from ecoml.strategies.bayes.energy_model import EnergyModel
 from ecoml.strategies.bayes.energy_noise import log_energy_variance
 from ecoml.strategies.botorch import Nehvi
 from ecoml.strategies.botorch.objectives import objectives_of
-from ecoml.testing.strategies import point
+from ecoml.testing.recorder import point
 from ecoml.trial import Trial, TrialState
 
 

@@ -8,7 +8,7 @@ import pytest
 from ecoml.endings import StopReason
 from ecoml.metric import ACCURACY
 from ecoml.strategies.bayes.stopping import end_of, rise_of_best
-from ecoml.testing.strategies import point
+from ecoml.testing.recorder import point
 from ecoml.trial import Trial, TrialState
 
 FRONT = np.array([[0.0, -1.0], [3.0, 0.0]])

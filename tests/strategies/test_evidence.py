@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ecoml.strategies.bayes import _MARGIN
 from ecoml.strategies.bayes.observations import evenly, milestones, observed_of
-from ecoml.testing.strategies import point
+from ecoml.testing.recorder import point
 from ecoml.trial import Trial, TrialState
 
 

@@ -9,7 +9,7 @@ from ecoml.pareto import front_indices
 from ecoml.strategies.bayes.front import front_of
 from ecoml.strategies.bayes.observations import milestones, observed_of
 from ecoml.strategies.bayes.surrogate import Observations, Surrogate, fit
-from ecoml.testing.strategies import point
+from ecoml.testing.recorder import point
 from ecoml.trial import Trial, TrialState
 
 STEPS = 20

@@ -9,7 +9,7 @@ from ecoml.space import Float, Space
 from ecoml.strategies import Continue, Start
 from ecoml.strategies.asha import Halving, ranking
 from ecoml.strategies.top_k import TopK
-from ecoml.testing.strategies import point
+from ecoml.testing.recorder import point
 from ecoml.trial import Trial, TrialState
 
 SPACE = Space({"x": Float(0.0, 1.0)})

@@ -16,7 +16,7 @@ from ecoml.strategies.base import End, Start
 from ecoml.strategies.botorch import Nehvi
 from ecoml.strategies.enumeration import key
 from ecoml.strategies.random import RandomSearch
-from ecoml.testing.strategies import point
+from ecoml.testing.recorder import point
 from ecoml.trial import Trial, TrialState
 
 SPACE = Space(

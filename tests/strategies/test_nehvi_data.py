@@ -9,7 +9,7 @@ from ecoml.strategies.bayes.candidates import Candidates
 from ecoml.strategies.bayes.features import Features
 from ecoml.strategies.botorch.objectives import most_telling, objectives_of
 from ecoml.strategies.enumeration import key
-from ecoml.testing.strategies import point
+from ecoml.testing.recorder import point
 from ecoml.trial import Trial, TrialState
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from ecoml.strategies.bayes.observations import milestones, observed_of
 from ecoml.strategies.bayes.step_schedule import StepSchedule
-from ecoml.testing.strategies import point
+from ecoml.testing.recorder import point
 from ecoml.trial import Trial, TrialState
 
 

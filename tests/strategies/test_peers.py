@@ -14,10 +14,16 @@ from ecoml.space import Choice, Float, Int, Space
 from ecoml.strategies import Continue, End, Start, available_strategies, create_strategy
 from ecoml.strategies.peers.optuna_study import OptunaSearch
 from ecoml.strategies.peers.smac_facade import SmacSearch
-from ecoml.testing.strategies import STEPS, Session, mixed_space, outcome
+from ecoml.testing.recorder import record_search
+from ecoml.testing.strategies import STEPS, mixed_space, outcome, train, train_or_fail
 from ecoml.trial import Trial, TrialState
 
 LINE = Space({"x": Float(0.0, 1.0), "n": Int(1, 9)})
+
+
+def trials_of(strategy, space, decisions, train=train):
+    """What becomes of so many decisions, in order."""
+    return list(record_search(strategy, space, train, decisions=decisions).trials.values())
 
 
 class Problem:
@@ -70,14 +76,13 @@ def test_a_pruner_goes_with_one_objective(tmp_path):
 def test_optuna_sees_every_trial_with_its_parameters_and_value():
     optuna = pytest.importorskip("optuna")
     strategy = create_strategy("optuna-tpe", mixed_space(), 1)
-    session = Session(strategy)
-    session.run(6)
+    trials = trials_of(strategy, mixed_space(), 6)
     assert isinstance(strategy, OptunaSearch)
     theirs = strategy._study.trials
     assert [trial.params for trial in theirs] == [
-        {name: value for name, value in trial.config.items() if name != "epochs"} for trial in session.trials.values()
+        {name: value for name, value in trial.config.items() if name != "epochs"} for trial in trials
     ]
-    assert [trial.value for trial in theirs] == [trial.score for trial in session.trials.values()]
+    assert [trial.value for trial in theirs] == [trial.score for trial in trials]
     seen = theirs[0].distributions
     assert seen["learning_rate"] == optuna.distributions.FloatDistribution(1e-4, 1.0, log=True)
     assert seen["width"] == optuna.distributions.IntDistribution(4, 64, log=True)
@@ -89,10 +94,10 @@ def test_a_search_by_tpe_is_that_of_optuna_until_its_first_model():
     """Ten random proposals, and from then on those near the best: better than what ten random ones gave."""
     pytest.importorskip("optuna")
     found = []
+    space = Space({"width": Int(1, 10_000), "depth": Choice([1])})
     for seed in range(4):
-        session = Session(create_strategy("optuna-tpe", Space({"width": Int(1, 10_000), "depth": Choice([1])}), seed))
-        session.run(30)
-        widths = [trial.config["width"] for trial in session.trials.values()]
+        trials = trials_of(create_strategy("optuna-tpe", space, seed), space, 30)
+        widths = [trial.config["width"] for trial in trials]
         found.append(np.mean(widths[20:]) / np.mean(widths[:10]))
     assert np.median(found) > 1.2
 
@@ -100,27 +105,25 @@ def test_a_search_by_tpe_is_that_of_optuna_until_its_first_model():
 def test_pruned_trials_are_left_and_the_others_are_trained_to_their_end():
     pytest.importorskip("optuna")
     for name in ("optuna-tpe-median", "optuna-tpe-hyperband"):
-        session = Session(create_strategy(name, mixed_space(), 0))
-        session.run(120)
-        pruned = [trial for trial in session.trials.values() if trial.step < 3]
-        whole = [trial for trial in session.trials.values() if trial.step == 3]
+        trials = trials_of(create_strategy(name, mixed_space(), 0), mixed_space(), 120)[:-1]  # the last one is cut
+        pruned = [trial for trial in trials if trial.step < 3]
+        whole = [trial for trial in trials if trial.step == 3]
         assert pruned, name
         assert whole, name
         assert max(t.curve[0].score for t in whole) >= max(t.curve[0].score for t in pruned)
 
 
 def test_the_papers_search_begins_at_random_and_then_goes_for_accuracy():
-    session = Session(create_strategy("paper-bo", Space({"width": Int(1, 2000), "depth": Choice([1])}), 0))
-    decisions = session.run(4)
-    assert decisions[0] == create_strategy("random", Space({"width": Int(1, 2000), "depth": Choice([1])}), 0).ask()
+    space = Space({"width": Int(1, 2000), "depth": Choice([1])})
+    decisions = record_search(create_strategy("paper-bo", space, 0), space, train, decisions=4).decisions
+    assert decisions[0] == create_strategy("random", space, 0).ask()
     assert all(isinstance(decision, Start) and decision.steps is None for decision in decisions)
 
 
 def test_smac_sees_every_parameter_as_it_is_and_every_accuracy():
     ConfigSpace = pytest.importorskip("ConfigSpace")  # noqa: N806
     strategy = create_strategy("smac", mixed_space(), 1)
-    session = Session(strategy, may_fail=True)
-    session.run(8)
+    trials = trials_of(strategy, mixed_space(), 8, train_or_fail)
     strategy.ask()  # it is told what has become of the last one
     assert isinstance(strategy, SmacSearch)
     assert strategy._smac is not None
@@ -129,10 +132,10 @@ def test_smac_sees_every_parameter_as_it_is_and_every_accuracy():
     assert seen["width"] == ConfigSpace.UniformIntegerHyperparameter("width", 4, 64, log=True)
     assert seen["optimizer"] == ConfigSpace.CategoricalHyperparameter("optimizer", [0, 1])
     told = list(strategy._smac.runhistory.values())[:8]
-    states = [trial.state for trial in session.trials.values()]
+    states = [trial.state for trial in trials]
     assert set(states) == {TrialState.FINISHED, TrialState.FAILED}
     assert [value.status.name for value in told] == ["CRASHED" if s is TrialState.FAILED else "SUCCESS" for s in states]
-    assert [value.cost for value in told] == [1.0 - (trial.score or 0.0) for trial in session.trials.values()]
+    assert [value.cost for value in told] == [1.0 - (trial.score or 0.0) for trial in trials]
 
 
 def test_smac_keeps_to_conditions_of_every_kind():
@@ -147,29 +150,30 @@ def test_smac_keeps_to_conditions_of_every_kind():
             "below": Choice(["only"], when={"option": 4.0}),
         }
     )
-    session = Session(create_strategy("smac", space, 0))
-    configs = [decision.config for decision in session.run(20) if isinstance(decision, Start)]
+    configs = [trial.config for trial in trials_of(create_strategy("smac", space, 0), space, 20)]
     for config in configs:
         space.validate(config)
     assert {config["option"] for config in configs} == {3.0, 3.5, 4.0}
     assert any("both" in config for config in configs)
-    nothing_free = Session(create_strategy("smac-multi-fidelity", Space({"depth": 2}), 0)).run(3)
-    assert [type(decision) for decision in nothing_free] == [Start, End]
+    nothing_free = Space({"depth": 2})
+    search = record_search(create_strategy("smac-multi-fidelity", nothing_free, 0), nothing_free, train)
+    assert [type(decision) for decision in search.decisions] == [Start, End]
 
 
 def test_smac_trains_the_first_whole_and_promotes_by_going_on():
     pytest.importorskip("smac")
-    session = Session(create_strategy("smac-multi-fidelity", mixed_space(), 0))
-    decisions = session.run(40)
+    strategy = create_strategy("smac-multi-fidelity", mixed_space(), 0)
+    search = record_search(strategy, mixed_space(), train, decisions=40)
+    decisions, trials = search.decisions, list(search.trials.values())
     assert isinstance(decisions[0], Start)
     assert decisions[0].steps is None
     assert all(decision.steps == 1 for decision in decisions[1:] if isinstance(decision, Start) and decision.steps)
     promoted = [decision.number for decision in decisions if isinstance(decision, Continue)]
     assert promoted
     assert len(set(promoted)) == len(promoted), "a promotion goes to the last rung at once, with three steps"
-    left = [trial for trial in session.trials.values() if trial.step == 1]
-    assert {trial.step for trial in session.trials.values()} == {1, STEPS}
-    best = max(trial.curve[0].score for trial in session.trials.values())
+    left = [trial for trial in trials if trial.step == 1]
+    assert {trial.step for trial in trials} == {1, STEPS}
+    best = max(trial.curve[0].score for trial in trials)
     assert all(trial.curve[0].score < best for trial in left)
 
 
@@ -204,15 +208,18 @@ def test_smac_goes_on_in_another_process_after_its_first_model_and_leaves_nothin
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    begun = Session(create_strategy(name, mixed_space(), 3))
-    before = begun.run(30)
-    resumed = Session(create_strategy(name, mixed_space(), 3), told=begun.trials.values())
-    after = begun.run(4)
-    assert resumed.run(4) == after
+    space, run = mixed_space(), tmp_path / "run"
+    whole = record_search(create_strategy(name, space, 3), space, train, decisions=34).decisions
+    begun = record_search(create_strategy(name, space, 3), space, train, decisions=30, directory=run)
+    assert begun.decisions == whole[:30]
+    resumed = record_search(create_strategy(name, space, 3), space, train, decisions=4, directory=run)
+    assert resumed.decisions == whole[30:]
     code = (
         "from ecoml.strategies import create_strategy\n"
-        "from ecoml.testing.strategies import Session, mixed_space\n"
-        f"print(Session(create_strategy({name!r}, mixed_space(), 3)).run(34))"
+        "from ecoml.testing.recorder import record_search\n"
+        "from ecoml.testing.strategies import mixed_space, train\n"
+        f"strategy = create_strategy({name!r}, mixed_space(), 3)\n"
+        "print(record_search(strategy, mixed_space(), train, decisions=34).decisions)"
     )
     there = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
@@ -221,15 +228,14 @@ def test_smac_goes_on_in_another_process_after_its_first_model_and_leaves_nothin
         text=True,
         check=True,
     )
-    assert there.stdout.strip() == str(before + after)
+    assert there.stdout.strip() == str(whole)
     assert there.stderr == ""
     assert capfd.readouterr() == ("", "")
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [run]
 
 
 def test_smac_learns_what_is_good():
     pytest.importorskip("smac")
-    session = Session(create_strategy("smac", Space({"width": Int(1, 10_000), "depth": Int(1, 4), "k": Int(1, 9)}), 0))
-    session.run(41)
-    scores = [trial.score or 0.0 for trial in session.trials.values()]
+    space = Space({"width": Int(1, 10_000), "depth": Int(1, 4), "k": Int(1, 9)})
+    scores = [trial.score or 0.0 for trial in trials_of(create_strategy("smac", space, 0), space, 41)]
     assert np.mean(scores[25:]) > np.mean(scores[:25])

@@ -13,7 +13,7 @@ from ecoml.strategies.base import End, Start
 from ecoml.strategies.enumeration import key
 from ecoml.strategies.factorial import Factorial
 from ecoml.strategies.repeated import Repeated, rounds_of
-from ecoml.testing.strategies import point
+from ecoml.testing.recorder import point
 from ecoml.trial import Trial, TrialState
 
 SPACE = Space({"conv": Choice([1, 4]), "depth": Int(2, 5), "rate": Float(0.0, 1.0)})

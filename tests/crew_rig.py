@@ -7,10 +7,10 @@ from concurrent.futures import FIRST_COMPLETED, wait
 
 import ecoml
 from ecoml.energy import Purpose
+from ecoml.ledger.metered import MeteredAccount
 from ecoml.meter import open_meter
 from ecoml.meter.counters.ordinals import nvml_indices
 from ecoml.meter.idle import Idle
-from ecoml.ledger.metered import MeteredAccount
 from ecoml.testing.hosts import SimulatedHost
 
 GPU_W = (300.0, 700.0)

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
-from ecoml.meter.base import DeviceState, Process
-from ecoml.ledger.sharing import Lanes
 from ecoml.ledger.meter_thread import HOST, OBSERVE_S, Watch
+from ecoml.ledger.sharing import Lanes
+from ecoml.meter.base import DeviceState, Process
 from ecoml.run.snapshot import read_trace
 from ecoml.run.store import Store
 

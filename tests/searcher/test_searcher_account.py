@@ -20,8 +20,8 @@ from searcher.scripts import CONFIG, Script
 
 import ecoml
 from ecoml.energy import Provenance
-from ecoml.meter import open_meter
 from ecoml.ledger import metered as account_module
+from ecoml.meter import open_meter
 from ecoml.run.result import Result
 from ecoml.run.store import Store
 from ecoml.testing.hosts import SimulatedHost

@@ -15,9 +15,9 @@ from ecoml.errors import UsageError
 from ecoml.report.page.page import write_report
 from ecoml.report.terminal.summary import print_result
 from ecoml.run.result import Result
+from ecoml.searcher.size_limit import SizeLimit
 from ecoml.strategies import Start, create_strategy
 from ecoml.strategies.base import End, Goal, ask_feasible
-from ecoml.searcher.size_limit import SizeLimit
 
 
 def size(config):

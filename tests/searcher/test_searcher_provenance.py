@@ -12,11 +12,11 @@ from fake_meter import FakeMeter
 import ecoml
 from ecoml.energy import Provenance
 from ecoml.errors import MeterError
+from ecoml.ledger import metered as account_module
 from ecoml.meter import open_meter
 from ecoml.meter.idle import Idle
 from ecoml.report.page.page import write_report
 from ecoml.report.terminal.summary import print_result
-from ecoml.ledger import metered as account_module
 from ecoml.run.snapshot import read_trace
 from ecoml.testing.hosts import SimulatedHost
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from ecoml.errors import UsageError
 from ecoml.experiments.compare.comparison_plan import plan_comparison
 from ecoml.experiments.compare.task import Task
+
+from ecoml.errors import UsageError
 from ecoml.space import Choice, Float, Int, Space
 from ecoml.strategies import Continue, End, Start, available_strategies, create_strategy
 from ecoml.strategies.peers.optuna_study import OptunaSearch

@@ -84,7 +84,7 @@ def both_precisions(file: Path, config: dict[str, Any], seed: int, where: dict[s
 
 def _problem(file: Path, device: str, seed: int, threads: int) -> Any:
     from ecoml.training.images.data.loader import load
-    from ecoml.training.images.worker.device import problem_of
+    from ecoml.training.images.worker.device import task_of
     from ecoml.training.images.worker.workload import Workload
 
-    return problem_of(load(str(file)), Workload(str(file), None, False, device, seed, threads, True, 0.2, False))
+    return task_of(load(str(file)), Workload(str(file), None, False, device, seed, threads, True, 0.2, False))

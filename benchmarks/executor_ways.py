@@ -76,7 +76,7 @@ def ecoml_as_it_comes(
             measured.accuracy = next(run).score
         run.close()
     assert executor._prepared is not None, "it was prepared"
-    workload, found = executor._prepared
+    found, workload = executor._prepared, executor._workers[0].workload
     j_per_flop = found.peak_power_w / found.peak_flop_per_s
     floor = Floor(found.shape, len(found.classes), found.train_images, found.validation_images, j_per_flop)
     flop = floor.flops(config, config["epochs"])
@@ -114,11 +114,11 @@ def fixed_cost(file: Path, config: dict[str, Any], seed: int, where: dict[str, A
     for place, unit in enumerate(("cpu_s", "wall_s")):
         one_s, four_s = (statistics.mean(each[place] for each in took[epochs][1:]) for epochs in (1, 4))
         found |= {f"fixed_{unit}": one_s - (four_s - one_s) / 3, f"epoch_{unit}": (four_s - one_s) / 3}
-    from ecoml.training.images.worker.process import shared_worker
+    from ecoml.training.images.worker.shared import shared_worker
 
     before_s = _cpu_s()
     for _ in range(2000):
-        shared_worker()._request("drop")
+        shared_worker()._started().request("drop")
     return found | {"look_cpu_s": (_cpu_s() - before_s) / 2000}
 
 
@@ -263,7 +263,7 @@ def _parts(file: Path, seed: int) -> tuple[Any, Any]:
 
 def _cpu_s() -> float:
     """CPU seconds of this process and of the training's worker."""
-    from ecoml.training.images.worker.process import shared_worker
+    from ecoml.training.images.worker.shared import shared_worker
 
     pid, total_s = shared_worker().pid, time.process_time()
     if pid is not None:

@@ -42,10 +42,10 @@ MAPPINGS = ("nearest", "smooth", "noisy")
 """How the table of LCBench can be read."""
 
 CHANCE_OF_CURVE, CHANCE_OF_POINT = 0.6, 0.4
-"""Standard deviations of what `noisy` adds, in those of a binomial share; see docs/strategies.md."""
+"""Standard deviations of what `noisy` adds, in those of a binomial share; see docs/benchmarks.md."""
 
 
-class Problem(Protocol):
+class TrainingTask(Protocol):
     """A search space, and what every training in it would give.
 
     One that is measured with chance has an `exact` problem, by whose accuracies it is judged.
@@ -97,7 +97,7 @@ class Smooth:
 class Noisy:
     """A problem whose accuracies are measured on a few images: by chance, a curve is off, and each of its points is."""
 
-    exact: Problem
+    exact: TrainingTask
     images: int = 400
 
     @property
@@ -127,7 +127,7 @@ def lcbench_tasks(path: Path) -> list[str]:
 
 
 @lru_cache(maxsize=16)
-def open_problem(family: str, task: str, path: Path | None, kept_in: Path) -> Problem:
+def open_problem(family: str, task: str, path: Path | None, kept_in: Path) -> TrainingTask:
     """A problem of learning curves by name.
 
     Args:

@@ -17,6 +17,7 @@ import numpy as np
 from strategy_replay import Goal, Reached
 
 import ecoml
+from ecoml.energy import Purpose
 from ecoml.errors import UsageError
 from ecoml.pareto import hypervolume
 
@@ -41,17 +42,16 @@ def search(task: str, strategy: str, seed: int, budget_kwh: float, out: Path) ->
         strategy=strategy,
         seed=seed,
         directory=directory,
-        progress=False,
     ).run()
-    points = [(entry.spent_j, entry.score, entry.energy_j) for entry in result.progress]
+    points = [(entry.point.spent_j, entry.point.score, entry.point.energy_j) for entry in result.progress]
     return {
         "budget_j": result.energy.budget_j,
         "spent_j": result.energy.total_j,
         "provenance": str(result.energy.provenance),
         "trials": len(result.trials),
-        "optimiser_j": result.energy.by_purpose.get("optimiser"),
+        "optimiser_j": result.energy.by_purpose[Purpose.OPTIMISER].energy_j,
         "points": points,
-        "ended": result.ended,
+        "ended": None if result.ended is None else result.ended.reason.value,
     }
 
 

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from strategy_problems import Array, Problem
+from strategy_problems import Array, TrainingTask
 
-from ecoml.energy import Provenance
 from ecoml.pareto import Front, hypervolume
 from ecoml.strategies import Continue, End, Strategy, create_strategy
-from ecoml.trial import Point, Trial, TrialState
+from ecoml.testing.strategies import point
+from ecoml.trial import Trial, TrialState
 
 MOST_TRIALS = 2000
 """Of a search: where the dearest training takes 100,000 times what the cheapest does, a budget may never end."""
@@ -107,7 +107,7 @@ class Reached:
 
 def replay(
     strategy: Strategy,
-    problem: Problem,
+    problem: TrainingTask,
     *,
     budget_j: float = math.inf,
     max_trials: int | None = None,
@@ -129,7 +129,7 @@ def replay(
         decision = strategy.ask()
         search.optimiser_s += time.thread_time() - before
         if isinstance(decision, End):
-            search.ended = decision.reason
+            search.ended = str(decision.reason)
             break
         if isinstance(decision, Continue):
             trial = search.trials[decision.number]
@@ -141,7 +141,7 @@ def replay(
             trial = Trial(len(search.trials), dict(decision.config))
             search.trials.append(trial)
             curves[trial.number] = problem.curve(trial.config)
-            without_chance: Problem = getattr(problem, "exact", problem)
+            without_chance: TrainingTask = getattr(problem, "exact", problem)
             exact[trial.number], _ = without_chance.curve(trial.config)
             tell(trial)
         score, step_j = curves[trial.number]
@@ -153,7 +153,7 @@ def replay(
             joules, share = float(step_j[trial.step]), float(score[trial.step])
             spent_j += joules
             taken += 1
-            trial.curve.append(Point(trial.step + 1, share, trial.energy_j + joules, 0.0, Provenance.REPORTED))
+            trial.curve.append(point(trial.step + 1, share, trial.energy_j + joules))
             true = float(exact[trial.number][trial.step - 1])
             if share > best:
                 best, found = share, true
@@ -170,7 +170,7 @@ def replay(
     return search
 
 
-def goal_of_random(problem: Problem, seed: int, trainings: int, typical: float) -> Goal:
+def goal_of_random(problem: TrainingTask, seed: int, trainings: int, typical: float) -> Goal:
     """What random search with this seed has after so many whole trainings; `typical` is known already."""
     search = _random(problem, seed, trainings)
     reference = (min(search.score), math.log(max(search.point_j)))
@@ -178,16 +178,18 @@ def goal_of_random(problem: Problem, seed: int, trainings: int, typical: float) 
     return Goal(typical, search.found[-1], hypervolume(points, reference), reference, search.spent_j[-1])
 
 
-def typical_of_random(problem: Problem, seeds: Iterable[int], trainings: int) -> float:
+def typical_of_random(problem: TrainingTask, seeds: Iterable[int], trainings: int) -> float:
     """The median, over seeds, of the accuracy that random search finds in so many trainings."""
     return statistics.median(_random(problem, seed, trainings).found[-1] for seed in seeds)
 
 
-def _random(problem: Problem, seed: int, trainings: int) -> Replayed:
+def _random(problem: TrainingTask, seed: int, trainings: int) -> Replayed:
     return replay(create_strategy("random", problem.space, seed), problem, max_trials=trainings)
 
 
-def measure(problem: Problem, strategy: str, seed: int, goal: Goal, target_only: bool = False) -> Mapping[str, Any]:
+def measure(
+    problem: TrainingTask, strategy: str, seed: int, goal: Goal, target_only: bool = False
+) -> Mapping[str, Any]:
     """One strategy, one seed: a row of the results, its energies in joules and None where the goal was missed."""
     reached = Reached(goal, target_only)
     search = replay(

@@ -2,7 +2,7 @@
 
     import ecoml
 
-    result = ecoml.Searcher(ecoml.load_space("cnn-small"), ecoml.CnnTraining("digits"), budget_kwh=0.001).run()
+    result = ecoml.search(ecoml.load_space("cnn-small"), ecoml.CnnTraining("digits"), budget_kwh=0.001)
     result.recommended, result.front, result.energy
 
 Everything public stands here; what is imported only when it is used is listed in `_LAZY`.
@@ -14,12 +14,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ecoml.api import search
     from ecoml.errors import EcomlError, UsageError
+    from ecoml.limits import Limits
+    from ecoml.meter import Meter, open_meter
+    from ecoml.metric import Metric
     from ecoml.run.result import Result
     from ecoml.searcher.models import load_model
     from ecoml.searcher.searcher import Searcher
     from ecoml.space import Choice, Float, Int, Space, load_space
-    from ecoml.strategies import Continue, End, Start
+    from ecoml.strategies import Continue, End, Start, Strategy
+    from ecoml.training.base import Executor
     from ecoml.training.images import CnnTraining
     from ecoml.trial import Measurement, Trial
 
@@ -31,17 +36,24 @@ _LAZY = {
     "Continue": "ecoml.strategies",
     "EcomlError": "ecoml.errors",
     "End": "ecoml.strategies",
+    "Executor": "ecoml.training.base",
     "Float": "ecoml.space",
     "Int": "ecoml.space",
+    "Limits": "ecoml.limits",
     "Measurement": "ecoml.trial",
+    "Meter": "ecoml.meter",
+    "Metric": "ecoml.metric",
     "Result": "ecoml.run.result",
     "Searcher": "ecoml.searcher.searcher",
     "Space": "ecoml.space",
     "Start": "ecoml.strategies",
+    "Strategy": "ecoml.strategies",
     "Trial": "ecoml.trial",
     "UsageError": "ecoml.errors",
     "load_model": "ecoml.searcher.models",
     "load_space": "ecoml.space",
+    "open_meter": "ecoml.meter",
+    "search": "ecoml.api",
 }
 
 __all__ = [
@@ -50,17 +62,24 @@ __all__ = [
     "Continue",
     "EcomlError",
     "End",
+    "Executor",
     "Float",
     "Int",
+    "Limits",
     "Measurement",
+    "Meter",
+    "Metric",
     "Result",
     "Searcher",
     "Space",
     "Start",
+    "Strategy",
     "Trial",
     "UsageError",
     "load_model",
     "load_space",
+    "open_meter",
+    "search",
 ]
 
 

@@ -47,6 +47,11 @@ def weakest(provenances: Iterable[Provenance]) -> Provenance:
     return max(provenances, key=lambda p: p.rank, default=Provenance.MISSING)
 
 
+def weaker(one: Provenance, other: Provenance) -> Provenance:
+    """The weaker of two."""
+    return one if one.rank >= other.rank else other
+
+
 def comparable(first: Provenance, second: Provenance) -> bool:
     """Whether joules of the two mean the same: those of counters do, and those of a model only among themselves.
 
@@ -84,7 +89,18 @@ class Energy:
         return max(0.0, self.uncertainty_j - self.edge_j)
 
     def __add__(self, other: Energy) -> Energy:
-        return add_up((self, other))
+        """As `add_up` of the two."""
+        edge_j = self.edge_j + other.edge_j
+        if edge_j:
+            edge_j = min(edge_j, max(math.hypot(self.edge_j, other.edge_j), self.opening_j + other.closing_j))
+        return Energy(
+            self.energy_j + other.energy_j,
+            self.common_j + other.common_j + edge_j,
+            weaker(self.provenance, other.provenance),
+            edge_j,
+            self.opening_j,
+            other.closing_j,
+        )
 
     def then(self, other: Energy) -> Energy:
         """This window and the one that opens with the very reading that closed it: the edge between them cancels."""
@@ -92,7 +108,7 @@ class Energy:
         return Energy(
             self.energy_j + other.energy_j,
             self.common_j + other.common_j + edge_j,
-            weakest((self.provenance, other.provenance)),
+            weaker(self.provenance, other.provenance),
             edge_j,
             self.opening_j,
             other.closing_j,
@@ -171,6 +187,8 @@ class EnergyByDomain:
     @property
     def total(self) -> Energy:
         """All domains as one figure."""
+        if len(self.domains) == 1:
+            return next(iter(self.domains.values()))
         parts = self.domains.values()
         return Energy(
             self.energy_j,
@@ -198,6 +216,23 @@ class EnergyByDomain:
         for name, part in other.domains.items():
             domains[name] = add(domains[name], part) if name in domains else part
         return EnergyByDomain(domains, self.gaps + other.gaps)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedUse:
+    """Another process that used what is metered here.
+
+    Attributes:
+        domain: The domain it used; `host` for another ecoml process that meters this host.
+        pid: Its number.
+        name: Its name; empty if it is not known.
+        seconds: For how long it was seen.
+    """
+
+    domain: str
+    pid: int
+    name: str
+    seconds: float
 
 
 def reported(energy_j: float, uncertainty_j: float = 0.0) -> EnergyByDomain:

@@ -45,7 +45,7 @@ class Limits:
             object.__setattr__(self, name, _number(name, getattr(self, name)))
         if self.max_energy_per_training_j is not None and self.max_energy_per_training_j <= 0:
             raise UsageError(
-                f"the most energy of a training is {self.max_energy_per_training_j:g} J; give a positive number"
+                f"the most energy of a training is {self.max_energy_per_training_j:g} J; give a positive, finite number"
             )
 
     @classmethod

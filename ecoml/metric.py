@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ecoml.errors import UsageError
-
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -22,7 +20,7 @@ class Metric:
         step: What a step of a learning curve is called, e.g. `epoch`.
 
     Raises:
-        UsageError: No name, or bounds that leave nothing between them.
+        ValueError: No name, or bounds that leave nothing between them.
     """
 
     name: str = "validation accuracy"
@@ -33,11 +31,11 @@ class Metric:
 
     def __post_init__(self) -> None:
         if not self.name or not self.step:
-            raise UsageError('a metric needs a name, and its steps do: ecoml.Metric("validation loss", minimize=True)')
+            raise ValueError('a metric needs a name, and its steps do: ecoml.Metric("validation loss", minimize=True)')
         if any(bound is not None and not math.isfinite(bound) for bound in (self.low, self.high)):
-            raise UsageError(f"metric {self.name!r}: a bound is a finite number, or None where there is none")
+            raise ValueError(f"metric {self.name!r}: a bound is a finite number, or None where there is none")
         if self.low is not None and self.high is not None and self.low >= self.high:
-            raise UsageError(f"metric {self.name!r}: its low {self.low:g} is not below its high {self.high:g}")
+            raise ValueError(f"metric {self.name!r}: its low {self.low:g} is not below its high {self.high:g}")
 
     def utility(self, score: float) -> float:
         """The score, or its negative where lower is better: the more the better. Its own inverse."""
@@ -55,6 +53,13 @@ class Metric:
         """Whether there can be such a score."""
         above = self.low is None or score >= self.low
         return math.isfinite(score) and above and (self.high is None or score <= self.high)
+
+    def rounded(self, score: float) -> float:
+        """The bound, for a score that passes it by no more than single precision does; else the score."""
+        for bound in (self.low, self.high):
+            if bound is not None and not self.allows(score) and math.isclose(score, bound, rel_tol=1e-6, abs_tol=1e-6):
+                return bound
+        return score
 
     @property
     def ceiling(self) -> float:

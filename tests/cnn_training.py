@@ -14,29 +14,33 @@ from ecoml.trial import Trial
 
 
 class Book:
-    """Writes down what a run tells its account; refuses the look with the given number."""
+    """Writes down what a run tells its account; refuses the budget check with the given number."""
 
     def __init__(self, refused: float = math.inf) -> None:
         self.entries: list[str] = []
-        self.looks = 0
+        self.checks = 0
         self.refused = refused
 
     def check_budget(self) -> None:
-        self.looks += 1
-        if self.looks == self.refused:
+        self.checks += 1
+        if self.checks == self.refused:
             raise BudgetExhausted
-        if self.entries[-1] != "look":
-            self.entries.append("look")
+        if self.entries[-1] != "check":
+            self.entries.append("check")
 
     def enter(self, purpose: Purpose) -> None:
         if self.entries[-1:] != [purpose.value]:
             self.entries.append(purpose.value)
 
 
-def problem(name="digits", seed=0):
+def workload(name="digits", seed=0):
+    """What is trained on, on the CPU."""
+    return Workload(name, None, False, "cpu", seed, 1, True, 0.2, False)
+
+
+def task(name="digits", seed=0):
     """Data on the CPU, for trainings in this very process."""
-    workload = Workload(name, None, False, "cpu", seed, 1, True, 0.2, False)
-    return device.problem_of(load(name), workload)
+    return device.task_of(load(name), workload(name, seed))
 
 
 def training(of, config, number=0, book=None, build=None):

@@ -51,6 +51,12 @@ def run_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def reported(quick: dict[str, Any]) -> dict[str, Any]:
+    """The same for trainings that report their energy."""
+    return {**quick, "energy": "reported"}
+
+
+@pytest.fixture
 def quick(run_folder: Path) -> dict[str, Any]:
     """Arguments that most searches in tests share."""
-    return {"strategy": "random", "directory": run_folder, "progress": False}
+    return {"strategy": "random", "directory": run_folder}

@@ -23,7 +23,7 @@ class Rig:
     """Lets the simulated time go by, to the end of the next thing that any lane is at.
 
     Attributes:
-        taken_over: (trial, part) wherever a part went on with a run.
+        taken_over: (trial, worker) wherever a worker went on with a run.
     """
 
     def __init__(self, folder, monkeypatch, *, counted=2):
@@ -41,7 +41,7 @@ class Rig:
                 super().__init__(store, window, spent_j=spent_j, watch=watch, clock=clock)
 
         monkeypatch.setattr("ecoml.ledger.ledger.MeteredAccount", Clocked)
-        monkeypatch.setattr("ecoml.searcher.searcher.measure_idle", lambda meter, left_j: Idle())
+        monkeypatch.setattr("ecoml.searcher.metering.measure_idle", lambda meter, left_j: Idle())
         monkeypatch.setattr(
             "ecoml.meter.open_meter",
             lambda gpus=None: open_meter(root=self.host.root, nvml=self.host.nvml, clock=self.host.clock, gpus=gpus),
@@ -79,7 +79,7 @@ class Rig:
         return wait(steps, return_when=return_when)
 
 
-class Part:
+class Worker:
     """A GPU on which a step takes as many seconds as the configuration's width is tens."""
 
     def __init__(self, rig, gpu, outcome):
@@ -88,29 +88,29 @@ class Part:
     def start(self, trial, account):
         return Run(self, trial, account)
 
-    def leave(self, run):
-        assert run.part is self
+    def suspend(self, run):
+        assert run.worker is self
 
     def take_over(self, run, account):
-        self.rig.taken_over.append((run.trial.number, run.part.gpu, self.gpu))
-        run.part, run.account = self, account
+        self.rig.taken_over.append((run.trial.number, run.worker.gpu, self.gpu))
+        run.worker, run.account = self, account
 
 
 class Run:
-    def __init__(self, part, trial, account):
-        self.part, self.trial, self.account, self.steps, self.closed = part, trial, account, 0, False
+    def __init__(self, worker, trial, account):
+        self.worker, self.trial, self.account, self.steps, self.closed = worker, trial, account, 0, False
 
     def __next__(self):
         seconds = self.trial.config["width"] / 10
         for _ in range(LOOKS):
             self.account.check_budget()
-            self.part.rig.spend(self.part.gpu, 0.8 * seconds / LOOKS)
+            self.worker.rig.spend(self.worker.gpu, 0.8 * seconds / LOOKS)
         self.account.enter(Purpose.EVALUATION)
-        self.part.rig.spend(self.part.gpu, 0.2 * seconds)
+        self.worker.rig.spend(self.worker.gpu, 0.2 * seconds)
         self.steps += 1
         if self.steps > 4:
             raise StopIteration
-        return ecoml.Measurement(self.part.outcome(self.trial, self.steps))
+        return ecoml.Measurement(self.worker.outcome(self.trial, self.steps))
 
     def close(self):
         self.closed = True
@@ -127,7 +127,7 @@ class OnAll:
 
     def __init__(self, rig, outcome=lambda trial, step: 0.1 * step, gpus=2):
         self.rig = rig
-        self._parts = [Part(rig, gpu, outcome) for gpu in range(gpus)]
+        self._workers = [Worker(rig, gpu, outcome) for gpu in range(gpus)]
 
     def prepare(self, space):
         pass
@@ -136,10 +136,10 @@ class OnAll:
         return {"kind": "on-all"}
 
     def gpus(self):
-        return tuple(part.gpu for part in self._parts)
+        return tuple(worker.gpu for worker in self._workers)
 
-    def parts(self):
-        return self._parts
+    def workers(self):
+        return self._workers
 
     def start(self, trial, account):
-        return self._parts[0].start(trial, account)
+        return self._workers[0].start(trial, account)

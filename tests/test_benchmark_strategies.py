@@ -104,11 +104,11 @@ def test_a_searcher_makes_the_same_trials_as_a_replay(problem, strategy, tmp_pat
             yield ecoml.Measurement(score=float(score), energy_j=float(joules))
 
     result = ecoml.Searcher(
-        problem.space, train, budget_j=60_000, strategy=strategy, seed=3, directory=tmp_path / "run", progress=False
+        problem.space, train, budget_j=60_000, strategy=strategy, seed=3, directory=tmp_path / "run", energy="reported"
     ).run()
     search = replay(create_strategy(strategy, problem.space, 3), problem, budget_j=60_000)
     points = np.column_stack([search.spent_j, search.score])
-    expected = np.array([(entry.spent_j, entry.score) for entry in result.progress])
+    expected = np.array([(entry.point.spent_j, entry.point.score) for entry in result.progress])
     assert len(expected) > 20
     assert points[: len(expected)] == pytest.approx(expected)
 

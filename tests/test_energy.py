@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecoml.energy import Energy, EnergyByDomain, Provenance, format_energy, total, weakest
+from ecoml.energy import Energy, EnergyByDomain, Provenance, add_up, weakest
+from ecoml.format import format_energy
 
 joules = st.floats(0, 1e9)
 
@@ -18,7 +19,7 @@ def test_a_sum_is_worth_its_weakest_part():
 
 @given(st.lists(joules, min_size=1, max_size=50))
 def test_many_windows_sum_without_rounding_errors(parts):
-    summed = total([Energy(part, 0.0, Provenance.MEASURED) for part in parts])
+    summed = add_up([Energy(part, 0.0, Provenance.MEASURED) for part in parts])
     assert summed.energy_j == math.fsum(parts)
 
 
@@ -32,8 +33,8 @@ laps = st.lists(st.tuples(st.floats(0, 1e5), st.floats(0, 100)), min_size=1, max
 
 def test_a_sources_own_error_adds_up_and_those_of_edges_in_quadrature():
     parts = [lap(100, 0.02, 1.5, 1.5), lap(100, 0.02, 2.0, 2.0)]
-    assert total(parts).uncertainty_j == pytest.approx(2 + 2 + 5)
-    assert total([Energy(10, 3, Provenance.ESTIMATED), Energy(10, 4, Provenance.ESTIMATED)]).uncertainty_j == 7
+    assert add_up(parts).uncertainty_j == pytest.approx(2 + 2 + 5)
+    assert add_up([Energy(10, 3, Provenance.ESTIMATED), Energy(10, 4, Provenance.ESTIMATED)]).uncertainty_j == 7
 
 
 @given(laps, st.floats(0, 100), st.floats(0, 0.1))
@@ -47,7 +48,7 @@ def test_laps_joined_are_the_one_window(pieces, first_edge_j, gain):
         joined = joined.then(part)
     assert joined.energy_j == pytest.approx(whole.energy_j)
     assert joined.uncertainty_j == pytest.approx(whole.uncertainty_j)
-    summed = total(parts)
+    summed = add_up(parts)
     assert summed.uncertainty_j >= whole.uncertainty_j * (1 - 1e-9)
     assert summed.uncertainty_j <= math.fsum(part.uncertainty_j for part in parts) * (1 + 1e-9)
 

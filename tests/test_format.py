@@ -3,7 +3,7 @@
 import pytest
 
 from ecoml.endings import EndReason, FailureKind, TrialEnd
-from ecoml.energy import Energy, Provenance
+from ecoml.energy import Energy, Provenance, SharedUse
 from ecoml.format import (
     capitalised,
     describe_course,
@@ -23,7 +23,6 @@ from ecoml.format import (
 )
 from ecoml.limits import Limits
 from ecoml.metric import ACCURACY, Metric
-from ecoml.run.snapshot import SharedUse
 from ecoml.trial import Trial, TrialState
 
 LOSS = Metric("validation loss", minimize=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ecoml.endings import SearchEnd, StopReason
 from ecoml.run.result import Result
 
 SEARCH = """
@@ -31,9 +32,9 @@ def train(config):
 
 folder, how = sys.argv[1:]
 if how == "new":
-    searcher = ecoml.Searcher(space, train, budget_j=BUDGET, strategy="random", directory=folder, progress=False)
+    searcher = ecoml.Searcher(space, train, budget_j=BUDGET, strategy="random", directory=folder)
 else:
-    searcher = ecoml.Searcher.resume(folder, train, progress=False)
+    searcher = ecoml.Searcher.resume(folder, train)
 searcher.run()
 """
 KILLS = 10
@@ -91,7 +92,9 @@ def test_killed_ten_times_and_resumed(tmp_path, seed):
     assert rows(folder, "entry")[: len(entries)] == entries
     assert not rows_in_flight(folder)
     assert result.energy.total_j <= result.energy.budget_j + result.energy.overshoot_bound_j
-    assert sum(result.energy.by_purpose.values()) == pytest.approx(sum(row[5] for row in rows(folder, "entry")))
+    assert sum(part.energy_j for part in result.energy.by_purpose.values()) == pytest.approx(
+        sum(row[5] for row in rows(folder, "entry"))
+    )
     # A trial's joules: those of its points, and of the step that was cut.
     charged = sum(row[5] for row in rows(folder, "entry") if row[3] is not None)
     assert sum(trial.energy_j for trial in result.trials) == pytest.approx(charged)
@@ -138,6 +141,6 @@ def test_an_interruption_ends_in_order(tmp_path, number):
     assert "KeyboardInterrupt" in errors(process)
     assert process.returncode != 0
     result = Result.load(folder)
-    assert result.ended == "interrupted by the user"
+    assert result.ended == SearchEnd(StopReason.INTERRUPTED)
     assert all(trial.state.ended for trial in result.trials)
     assert not rows_in_flight(folder)

@@ -9,15 +9,13 @@ import ecoml
 ROOT = Path(ecoml.__file__).parent
 
 FLOORS = [
-    {"errors"},
-    {"energy", "shipped"},
-    {"trial", "pareto"},
-    {"space", "meter"},
-    {"strategies", "run", "training"},
+    {"errors", "metric", "energy", "endings"},
+    {"shipped", "limits", "pareto", "format", "trial"},
+    {"space", "meter", "run"},
+    {"strategies", "training", "ledger"},
     {"searcher"},
     {"report"},
-    {"experiments"},
-    {"testing"},
+    {"api", "experiments", "testing"},
     {"cli"},
     {"__main__"},
 ]

@@ -28,9 +28,9 @@ def _ecoml(
     context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
 ) -> None:
     if version:
-        from ecoml import __version__
+        from importlib.metadata import version as version_of
 
-        print(f"ecoml {__version__}")
+        print(f"ecoml {version_of('ecoml')}")
     elif context.invoked_subcommand is None:
         print(context.get_help())
 

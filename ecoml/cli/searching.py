@@ -42,9 +42,7 @@ def search(
     strategy: Annotated[
         str, typer.Option(help="A name (see `ecoml strategies`), or a strategy's TOML file.")
     ] = "bayes",
-    target: Annotated[
-        float | None, typer.Option(help="End when this validation accuracy is reached, e.g. 0.97.")
-    ] = None,
+    target: Annotated[float | None, typer.Option(help="End when this score is reached, e.g. 0.97.")] = None,
     max_trials: Annotated[int | None, typer.Option(help="End after so many trials.")] = None,
     max_parameters: MaxParameters = None,
     max_energy_per_training: MaxEnergyPerTraining = None,

@@ -35,6 +35,7 @@ from ecoml.format.figures import (
     percent,
     plural,
     plural_of,
+    quantity,
     score_title,
 )
 
@@ -68,5 +69,6 @@ __all__ = [
     "percent",
     "plural",
     "plural_of",
+    "quantity",
     "score_title",
 ]

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-from ecoml.energy import Energy, Provenance, co2e_g
+from ecoml.energy import Energy, Provenance, SharedUse, co2e_g
 from ecoml.format.figures import duration, format_kwh, plural
-
-if TYPE_CHECKING:
-    from ecoml.run.snapshot import SharedUse
 
 MEANING = {
     Provenance.MEASURED: "read from hardware counters",

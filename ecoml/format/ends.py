@@ -18,7 +18,7 @@ def describe_trial_end(end: TrialEnd, metric: Metric) -> str:
     """Why a trial is over, as the end of a sentence: `stopped: …`."""
     told = end.details
     if "message" in told:  # the words of an error, or of an earlier version
-        return str(told["message"])
+        return f"{told['message']} ({told['where']})" if "where" in told else str(told["message"])
     match end.reason:
         case EndReason.FINISHED:
             return "finished"
@@ -32,13 +32,13 @@ def describe_trial_end(end: TrialEnd, metric: Metric) -> str:
             return "interrupted"
         case EndReason.TOOK_TOO_MUCH:
             return (
-                f"it took {format_energy(told['energy_j'])}, more than the {format_energy(told['limit_j'])} that a"
-                " training may take"
+                f"it took {format_energy(told['energy_j'])} ({told['provenance']}), more than the"
+                f" {format_energy(told['limit_j'])} that a training may take"
             )
         case EndReason.NEXT_STEP_TOO_MUCH:
             return (
                 f"a further step would exceed the {format_energy(told['limit_j'])} that a training may take: it took"
-                f" {format_energy(told['energy_j'])}"
+                f" {format_energy(told['energy_j'])} ({told['provenance']})"
             )
         case FailureKind.DIVERGED:
             return f"the {metric.name} is not a number: the training diverged"
@@ -83,7 +83,7 @@ def _search_end(end: SearchEnd, metric: Metric) -> str:
             return "every configuration has been tried"
         case StopReason.NOT_WORTH_IT:
             return (
-                f"as much energy again ({format_energy(told['spent_j'])}) promises"
+                f"as much energy again ({format_energy(told['spent_j'])}, {told['provenance']}) promises"
                 f" {format_gain(metric, told['promise'])} of {metric.name} on average over the front, and less than"
                 f" {format_gain(metric, told['worth'])} is not worth it"
             )

@@ -44,8 +44,11 @@ def estimate_interval(energy: Energy) -> tuple[float, float]:
 
 
 def format_kwh(energy_j: float) -> str:
-    """Joules as kWh, three significant digits."""
-    return f"{energy_j / J_PER_KWH:.3g} kWh"
+    """Joules as kWh, three significant digits: `2 kWh`, `0.0000815 kWh`."""
+    kwh = energy_j / J_PER_KWH
+    if 0 < kwh < 1e-4:
+        return f"{kwh:.{2 - math.floor(math.log10(kwh))}f} kWh"
+    return f"{kwh:.3g} kWh"
 
 
 def energy_unit(energy_j: float) -> tuple[str, float]:
@@ -59,6 +62,11 @@ def energy_unit(energy_j: float) -> tuple[str, float]:
 def format_power(power_w: float | None) -> str:
     """Watts, three significant digits; `–` if there are none."""
     return "–" if power_w is None else f"{power_w:.3g} W" if power_w < 1000 else f"{power_w:.0f} W"
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """A whole number with its unit: `71 °C`; `–` if there is none."""
+    return "–" if value is None else f"{value:.0f} {unit}"
 
 
 def percent(share: float | None, decimals: int = 2) -> str:
@@ -96,12 +104,12 @@ def score_title(metric: Metric) -> str:
     return f"{capitalised(metric.name)}{' (lower is better)' if metric.minimize else ''}"
 
 
-def format_gain(metric: Metric, gain: float) -> str:
-    """A difference between two scores: `0.4 percentage points`, `0.012`."""
+def format_gain(metric: Metric, gain: float, *, bare: bool = False) -> str:
+    """A difference between two scores: `0.4 percentage points`, `0.012`; or only the number."""
     if not metric.is_share:
         return f"{gain:.3g}"
     points = f"{100 * gain:.2g}" if abs(gain) < 0.995 else f"{100 * gain:,.0f}"
-    return f"{points} percentage point{'' if points == '1' else 's'}"
+    return points if bare else f"{points} percentage point{'' if points == '1' else 's'}"
 
 
 def plural(count: int, noun: str) -> str:

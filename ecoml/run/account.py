@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from ecoml.energy import J_PER_KWH, Energy, EnergyByDomain, Provenance, Purpose, energy_of
-from ecoml.run.snapshot import SharedUse, Snapshot
+from ecoml.energy import J_PER_KWH, Energy, EnergyByDomain, Provenance, Purpose, SharedUse, energy_of
+from ecoml.run.snapshot import Snapshot
 
 _ROUNDING = 1e-6
 
@@ -72,6 +72,7 @@ class EnergyAccount:
         return {
             "total": self.total.to_dict(),
             "total_kwh": self.total_kwh,
+            "provenance": self.provenance.value,
             "budget_j": self.budget_j,
             "left_j": self.left_j,
             "overshoot_bound_j": self.overshoot_bound_j,

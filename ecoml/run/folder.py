@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import platform
 import shutil
+import tempfile
 import time
 import tomllib
 from collections.abc import Mapping
@@ -44,22 +46,35 @@ class RunFolder:
         self._lock: int | None = lock
 
     @classmethod
-    def create(cls, path: Path, settings: Mapping[str, Any], files: Mapping[str, str] | None = None) -> RunFolder:
+    def create(
+        cls,
+        path: Path,
+        settings: Mapping[str, Any],
+        files: Mapping[str, str] | None = None,
+        *,
+        numbered: bool = False,
+    ) -> RunFolder:
         """Make the folder with its lock, its `run.toml` and a ledger of its budget alone: all of it or nothing.
 
         Args:
             path: The folder, which must not be there, or be empty.
             settings: For `run.toml`; `run` with `budget_j` among them.
             files: Further text files by name.
+            numbered: Whether a number may be put behind the name, if another process takes it meanwhile.
 
         Raises:
             RunFolderError: Something is there already, or the folder cannot be made.
         """
+        if numbered and path.exists():
+            path = _next_free(path)
         check_free(path)
         settings = {"format": FORMAT, "created": _now(), **settings, "host": describe_host()}
-        staging = path.parent / f".{path.name}.{os.getpid()}"
+        staging, lock = None, None
         try:
-            (staging / "models").mkdir(parents=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            staging.chmod(0o777 & ~_umask())
+            (staging / "models").mkdir()
             lock = _take_lock(staging)
             for name, text in (files or {}).items():
                 (staging / name).write_text(text, encoding="utf-8")
@@ -67,9 +82,12 @@ class RunFolder:
             store = Store(staging / LEDGER, create=True)
             store.set("budget_j", settings["run"]["budget_j"])  # whoever looks before the meters are open is told it
             store.close()
-            staging.rename(path)
+            path = _put(staging, path, numbered)
         except OSError as error:
-            shutil.rmtree(staging, ignore_errors=True)
+            if lock is not None:
+                _give_up(lock)
+            if staging is not None:
+                shutil.rmtree(staging, ignore_errors=True)
             raise RunFolderError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
         return cls(path, settings, lock)
 
@@ -92,7 +110,7 @@ class RunFolder:
     def close(self) -> None:
         """Give up the lock. May be called twice."""
         if self._lock is not None:
-            os.close(self._lock)
+            _give_up(self._lock)
             self._lock = None
 
     def delete(self) -> None:
@@ -132,6 +150,10 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise RunFolderError(
             f"{path}: written by a newer ecoml (format {found}, this one reads {FORMAT}); upgrade ecoml"
         )
+    for table, key in (("run", "problem"), ("run", "strategy"), ("run", "seed"), ("space", None)):
+        if not isinstance(settings.get(table), dict) or (key is not None and key not in settings[table]):
+            name = table if key is None else f"{table}.{key}"
+            raise RunFolderError(f"{file}: {name} is missing in it; restore it, or start a new run")
     return settings if found == FORMAT else _of_version_1(settings)
 
 
@@ -152,10 +174,13 @@ def _of_version_1(settings: dict[str, Any]) -> dict[str, Any]:
 def default_path(strategy: str) -> Path:
     """`runs/20260131-142500-bayes`, numbered on if it is taken."""
     base = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{strategy}"
-    path, number = base, 1
-    while path.exists():
+    return _next_free(base) if base.exists() else base
+
+
+def _next_free(base: Path) -> Path:
+    number = 2
+    while (path := base.with_name(f"{base.name}-{number}")).exists():
         number += 1
-        path = base.with_name(f"{base.name}-{number}")
     return path
 
 
@@ -193,12 +218,53 @@ def _take_lock(path: Path) -> int:
     except OSError:
         holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
         os.close(lock)
+        if holder == str(os.getpid()):
+            raise RunLockedError(
+                f"{path}: a searcher of this very process is still writing this run; close it first: searcher.close()"
+            ) from None
         raise RunLockedError(
             f"{path}: another process (number {holder}) is writing this run; wait for it to end, or stop it"
         ) from None
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
+    _locks.add(lock)
     return lock
+
+
+def _give_up(lock: int) -> None:
+    _locks.discard(lock)
+    os.close(lock)
+
+
+def _forget_locks() -> None:
+    """A forked child has its parent's locks open, and would hold them when the parent has long gone."""
+    for lock in _locks:
+        os.close(lock)
+    _locks.clear()
+
+
+_locks: set[int] = set()
+os.register_at_fork(after_in_child=_forget_locks)
+
+
+def _put(staging: Path, path: Path, numbered: bool) -> Path:
+    """Rename a folder that is ready; where it is now."""
+    while True:
+        try:
+            staging.rename(path)
+        except OSError as error:
+            if not numbered or error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            path = _next_free(path)
+        else:
+            return path
+
+
+def _umask() -> int:
+    """What new files are denied, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _now() -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import sqlite3
-from contextlib import closing
 from pathlib import Path
+
+from ecoml.run.schema import open_file
 
 
 def read_in_flight_j(ledger: Path) -> float:
     """Joules of the present step as of the last heartbeat; they are in no entry yet."""
-    with closing(sqlite3.connect(f"{ledger.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+    with open_file(ledger) as connection:
         return float(connection.execute("SELECT TOTAL(energy_j) FROM in_flight").fetchone()[0])
 
 

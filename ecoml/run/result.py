@@ -138,7 +138,7 @@ class Result:
             "step": trial.step,
             "score": trial.score,
             "test_score": trial.test_score,
-            "energy": trial.energy.to_dict(),
+            **trial.energy.to_dict(),
             "efficiency": self.efficiency(trial) if trial.curve else None,
             "config": dict(trial.config),
         }
@@ -204,4 +204,4 @@ def recommend(front: Sequence[Trial], metric: Metric) -> Trial | None:
 
 
 def _point_dict(point: Point) -> dict[str, Any]:
-    return {"step": point.step, "score": point.score, "energy": point.energy.to_dict(), "spent_j": point.spent_j}
+    return {"step": point.step, "score": point.score, **point.energy.to_dict(), "spent_j": point.spent_j}

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ecoml.errors import RunFolderError
@@ -97,13 +99,10 @@ def version_of(path: Path) -> int:
     if not path.is_file():
         raise RunFolderError(f"{path.parent}: not a run folder (no {path.name} in it); {_REMEDY}")
     try:
-        connection = _read_only(path)
-        try:
+        with open_file(path) as connection:
             row = connection.execute("SELECT value FROM setting WHERE key = 'schema'").fetchone()
-        finally:
-            connection.close()
     except sqlite3.DatabaseError as error:
-        raise RunFolderError(f"{path}: not an ecoml ledger ({error}); {_REMEDY}") from None
+        raise unreadable(path, error) from None
     if row is None:
         raise RunFolderError(f"{path}: not an ecoml ledger (it names no schema); {_REMEDY}")
     version = int(row[0])
@@ -122,17 +121,37 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         RunFolderError: As in `version_of`.
     """
     version = version_of(path)
-    connection = _read_only(path)
     if version == SCHEMA_VERSION:
-        return connection
+        return _connect(path)
     copy = sqlite3.connect(":memory:", isolation_level=None)
-    try:
+    with open_file(path) as connection:
         connection.backup(copy)
-    finally:
-        connection.close()
     bring_up_to_date(copy, version)
     return copy
 
 
-def _read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+def unreadable(path: Path, error: sqlite3.DatabaseError) -> RunFolderError:
+    """The error for a file that SQLite cannot read: another file, or a damaged one."""
+    with suppress(OSError):
+        if path.read_bytes()[:16] == b"SQLite format 3\0" and "no such" not in str(error):
+            return RunFolderError(f"{path}: damaged ({error}); restore it from a copy, or start a new run")
+    return RunFolderError(f"{path}: not an ecoml ledger ({error}); {_REMEDY}")
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that changes nothing, as long as the context is open."""
+    with closing(_connect(path)) as connection:
+        yield connection
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Read-only; on a file system where nothing can be written SQLite has to be told that nobody else writes either."""
+    address = f"{path.resolve().as_uri()}?mode=ro"
+    connection = sqlite3.connect(address, uri=True, isolation_level=None)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        connection = sqlite3.connect(f"{address}&immutable=1", uri=True, isolation_level=None)
+    return connection

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ecoml.endings import SearchEnd, TrialEnd
-from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, add_up, energy_of
+from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, SharedUse, add_up, energy_of
 from ecoml.metric import Metric
-from ecoml.run.schema import open_to_read
+from ecoml.run.schema import open_to_read, unreadable
 from ecoml.trial import Point, Trial, TrialState, next_point
 
 
@@ -29,23 +29,6 @@ class Progress:
 
     trial: int
     point: Point
-
-
-@dataclass(frozen=True, slots=True)
-class SharedUse:
-    """Another process that used what is metered here.
-
-    Attributes:
-        domain: The domain it used; `host` for another ecoml process that meters this host.
-        pid: Its number.
-        name: Its name; empty if it is not known.
-        seconds: For how long it was seen.
-    """
-
-    domain: str
-    pid: int
-    name: str
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +113,12 @@ def read_snapshot(path: Path, metric: Metric) -> Snapshot:
     Raises:
         RunFolderError: It is not a ledger, or a newer one.
     """
-    with closing(open_to_read(path)) as connection:
-        connection.execute("BEGIN")
-        return snapshot_of(connection, metric)
+    try:
+        with closing(open_to_read(path)) as connection:
+            connection.execute("BEGIN")
+            return snapshot_of(connection, metric)
+    except sqlite3.DatabaseError as error:
+        raise unreadable(path, error) from None
 
 
 def read_trace(path: Path) -> list[PowerSample]:

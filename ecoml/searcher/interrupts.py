@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from types import FrameType, TracebackType
@@ -45,10 +46,15 @@ class _Allowed:
     def __init__(self) -> None:
         self._open = False
         self._waiting = False
+        self._process = os.getpid()
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
-        """The signal handler."""
-        del number, frame
+        """The signal handler. A forked child of the training inherits it, and is to end as if it had not."""
+        del frame
+        if os.getpid() != self._process:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
         if self._open:
             self._open = False
             raise KeyboardInterrupt

@@ -9,7 +9,10 @@ import logging
 import math
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
 from ecoml.energy import Purpose
@@ -18,18 +21,25 @@ from ecoml.format import describe_trial_end
 from ecoml.ledger import Ledger
 from ecoml.pareto import Front
 from ecoml.run.result import front_of
-from ecoml.searcher.forecast import Forecast
-from ecoml.searcher.front_models import FrontModels
+from ecoml.searcher.budget import Forecast
 from ecoml.searcher.interrupts import Interrupts
+from ecoml.searcher.models import FrontModels
+from ecoml.searcher.reasons import budget_spent, failure_of, too_dear, what_is_wrong
 from ecoml.searcher.settings import SearchSettings
 from ecoml.searcher.size_limit import SizeLimit
 from ecoml.strategies import Continue, End, Start, Strategy
 from ecoml.strategies.base import Goal, Learns, Pursues, ask_feasible
 from ecoml.training.base import Executor, Floored, Run
-from ecoml.trial import Config, Measurement, Point, Trial, TrialState
+from ecoml.trial import Config, Measurement, Trial, TrialState
 
 FAILED_IN_A_ROW = 20
 """After so many failed trials in a row the search ends: something other than the configurations is wrong."""
+
+_NUMPY: Any = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+"""How numpy treats what is no number while a strategy computes: as it does by itself, whatever the caller has set."""
+
+FAILED_ALIKE = 3
+"""So many that fail alike are enough, as long as nothing at all has been measured."""
 
 Listener = Callable[[Trial], None]
 
@@ -70,7 +80,6 @@ class Search:
         size: SizeLimit,
     ) -> None:
         self.settings = settings
-        self.executor = executor
         self.ledger = ledger
         self.size = size
         self.interruptible = interrupts.allowed
@@ -87,7 +96,8 @@ class Search:
         self._front = Front()
         self._models = FrontModels(executor, ledger, interrupts, settings.metric)
         self._forecast = Forecast()
-        self._failed_in_a_row = 0
+        self._floored = executor if isinstance(executor, Floored) else None
+        self._failed: list[TrialEnd] = []  # of the trials since the last measurement
         self._inform()
 
     def _inform(self) -> None:
@@ -123,13 +133,14 @@ class Search:
             return end
         before_j = self.ledger.host_j
         self.ledger.enter(Purpose.OPTIMISER)
-        with self.interruptible:
+        with self.interruptible, np.errstate(**_NUMPY):
             decision = ask_feasible(self._strategy, self._may_start)
         self.ledger.enter(Purpose.OVERHEAD)
         self._forecast.thinking_j = self.ledger.host_j - before_j
         match decision:
             case End(StopReason() as reason, details):
-                return SearchEnd(reason, {**details, **self.size.details})
+                source = {"provenance": self.ledger.provenance.value} if details else {}
+                return SearchEnd(reason, {**details, **source, **self.size.details})
             case End(message):
                 return SearchEnd(StopReason.STRATEGY, {"message": message, **self.size.details})
             case Start() if self._has_all_trials:
@@ -156,9 +167,18 @@ class Search:
         self._tell(trial)
         return trial
 
-    def reserve(self, trial: Trial) -> bool:
-        """Set the forecast of the trial's next step aside; whether it fits."""
-        return self.ledger.reserve(trial.number, self._forecast.step_j(trial))
+    def reserve(self, trial: Trial, unknown_j: float = 0.0) -> bool:
+        """Set the forecast of the trial's next step aside; whether it fits.
+
+        Args:
+            trial: The trial.
+            unknown_j: The forecast as long as nothing is known of any step.
+        """
+        return self.ledger.reserve(trial.number, self._forecast.step_j(trial, unknown_j))
+
+    def has_room(self, unknown_j: float) -> bool:
+        """Whether the first step of a new trial fits beside all that is under way; `unknown_j` as in `reserve`."""
+        return self.ledger.can_afford(self._forecast.step_j(None, unknown_j))
 
     def take(self, trial: Trial, outcome: Outcome) -> bool:
         """Record what a step came to, a measurement or an error; whether the run can go on."""
@@ -182,7 +202,7 @@ class Search:
                 raise
             return False
         except (Exception, SystemExit) as error:
-            self.fail(trial, _kind_of(error), traceback.format_exc(), message=in_one_line(error))
+            self._fail(trial, failure_of(error), traceback.format_exc())
             return False
         except BaseException:
             self.ledger.charge_without_point(trial)
@@ -192,7 +212,8 @@ class Search:
 
     def record(self, trial: Trial, measurement: Measurement) -> bool:
         """Charge a measurement, keep its model if it is on the front, tell the strategy. Whether it was usable."""
-        if (wrong := self._what_is_wrong(measurement)) is not None:
+        measurement = replace(measurement, score=self._metric.rounded(measurement.score))
+        if (wrong := what_is_wrong(self._metric, measurement)) is not None:
             first = self._nothing_measured
             self._fail(trial, wrong, energy_j=measurement.energy_j)
             if first and wrong.reason is not FailureKind.DIVERGED:
@@ -200,7 +221,7 @@ class Search:
                 raise TrainingError(f"trial {trial.number}: {why}", spent_j=self.ledger.spent_j)
             return False
         self.ledger.charge(trial, measurement, self._floor_j(trial))
-        self._failed_in_a_row = 0
+        self._failed.clear()
         point = trial.curve[-1]
         if self.settings.warm_start is not None:
             self.settings.warm_start.refuse_mixture(point.energy.provenance)
@@ -210,7 +231,7 @@ class Search:
             if self._front.add(point.utility, point.energy_j) and not self._keep_model(trial):
                 return False
         self._tell(trial)
-        if (end := self._too_dear(trial, point)) is not None:
+        if (end := too_dear(self._limits, point, self._forecast.step_j(trial))) is not None:
             self.change(trial, TrialState.STOPPED, end)
             return False
         return True
@@ -234,7 +255,7 @@ class Search:
     def _fail(self, trial: Trial, end: TrialEnd, trace: str | None = None, *, energy_j: float | None = None) -> None:
         usable = energy_j is not None and math.isfinite(energy_j) and energy_j > 0
         self.ledger.charge_without_point(trial, energy_j if usable else None)
-        self._failed_in_a_row += 1
+        self._failed.append(end)
         self.change(trial, TrialState.FAILED, end, trace)
 
     def change(self, trial: Trial, state: TrialState, end: TrialEnd | None = None, trace: str | None = None) -> None:
@@ -245,8 +266,7 @@ class Search:
             self.ledger.release(trial.number)
         if state.ended:
             self._open.discard(trial.number)
-            if (run := self.runs.pop(trial.number, None)) is not None:
-                run.close()
+            self._close(trial.number)
         self.ledger.changed(trial, trace)
         log.debug("trial %d: %s after %d measurements", trial.number, state.value, trial.step)
         self._tell(trial)
@@ -262,45 +282,37 @@ class Search:
 
     def close(self) -> None:
         """Close all runs."""
-        for run in self.runs.values():
+        for number in list(self.runs):
+            self._close(number)
+
+    def _close(self, number: int) -> None:
+        """Close a trial's run, if it has one; an error of its clean-up is noted, and ends nothing."""
+        if (run := self.runs.pop(number, None)) is None:
+            return
+        try:
             run.close()
-        self.runs.clear()
+        except Exception as error:
+            log.warning("trial %d: closing its training raised %s", number, in_one_line(error))
+            if not self.ledger.closed:
+                self.ledger.note(f"trial {number}: closing its training raised {in_one_line(error)}")
 
     def _over(self) -> SearchEnd | None:
         if self.reached:
             return SearchEnd(StopReason.TARGET_REACHED, {"target": self._limits.target})
-        if self._failed_in_a_row >= FAILED_IN_A_ROW:
-            last = next(trial.end for trial in reversed(self.trials) if trial.state is TrialState.FAILED)
-            assert last is not None, "a failed trial says why"
-            return SearchEnd(StopReason.FAILURES, {"trials": FAILED_IN_A_ROW, "last": last.to_dict()})
+        if failed := self._failures_in_a_row:
+            return SearchEnd(StopReason.FAILURES, {"trials": len(failed), "last": failed[-1].to_dict()})
         if self._has_all_trials and not self._open:
             return SearchEnd(StopReason.MAX_TRIALS, {"trials": len(self.trials)})
         next_j = 0.0 if self._open else self._forecast.thinking_j + self._forecast.step_j(None)
-        return None if self.ledger.can_afford(next_j) else self._spent(next_j)
+        return None if self.ledger.can_afford(next_j) else budget_spent(self.ledger, next_j)
 
     def spent_on(self, trial: Trial) -> SearchEnd:
         """That the budget has no room for a trial's next step."""
-        return self._spent(self._forecast.step_j(trial))
-
-    def _spent(self, next_j: float) -> SearchEnd:
-        """That the budget has no room for a further step of so many joules."""
-        left_j = self.ledger.left_j
-        if left_j <= 0 or next_j <= 0:
-            return SearchEnd(StopReason.BUDGET_SPENT)
-        told = {"next_j": next_j, "left_j": left_j, "provenance": self.ledger.provenance.value}
-        return SearchEnd(StopReason.BUDGET_SPENT, told)
+        return budget_spent(self.ledger, self._forecast.step_j(trial))
 
     def _may_start(self, config: Config) -> bool:
         self.settings.space.validate(config)
         return self.size(config)
-
-    def _too_dear(self, trial: Trial, point: Point) -> TrialEnd | None:
-        """Why a trial must not go on, if the next step would make it take more than a training may."""
-        if self._limits.allows_j(point.energy_j + self._forecast.step_j(trial)):
-            return None
-        within = self._limits.allows_j(point.energy_j)
-        reason = EndReason.NEXT_STEP_TOO_MUCH if within else EndReason.TOOK_TOO_MUCH
-        return TrialEnd(reason, {"energy_j": point.energy_j, "limit_j": self._limits.max_energy_per_training_j})
 
     @property
     def _has_all_trials(self) -> bool:
@@ -308,33 +320,24 @@ class Search:
         return most is not None and len(self.trials) >= most
 
     @property
+    def _failures_in_a_row(self) -> list[TrialEnd]:
+        """The last failures, if they are too many to go on."""
+        last = self._failed[-FAILED_ALIKE:]
+        alike = len(last) == FAILED_ALIKE and all(end == last[0] for end in last) and self._nothing_measured
+        return last if alike else self._failed if len(self._failed) >= FAILED_IN_A_ROW else []
+
+    @property
     def _nothing_measured(self) -> bool:
         """Whether there is no measurement yet: what goes wrong now goes wrong for every trial."""
         return not any(trial.curve for trial in self.trials)
 
-    def _what_is_wrong(self, measurement: Measurement) -> TrialEnd | None:
-        score, energy_j = measurement.score, measurement.energy_j
-        if math.isnan(score):
-            return TrialEnd(FailureKind.DIVERGED)
-        if not self._metric.allows(score):
-            return TrialEnd(FailureKind.OUT_OF_RANGE, {"score": score})
-        if energy_j is not None and not (math.isfinite(energy_j) and energy_j > 0):
-            return TrialEnd(FailureKind.BAD_ENERGY, {"energy_j": energy_j})
-        return None
-
     def _floor_j(self, trial: Trial) -> float | None:
-        executor = self.executor
-        return executor.floor_j(trial.config, trial.step + 1) if isinstance(executor, Floored) else None
+        return None if self._floored is None else self._floored.floor_j(trial.config, trial.step + 1)
 
     def _tell(self, trial: Trial) -> None:
         self.ledger.enter(Purpose.OPTIMISER)
-        self._strategy.tell(trial)
+        with np.errstate(**_NUMPY):
+            self._strategy.tell(trial)
         self.ledger.enter(Purpose.OVERHEAD)
         for listener in self.listeners:
             listener(trial)
-
-
-def _kind_of(error: BaseException) -> FailureKind:
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return FailureKind.OUT_OF_MEMORY
-    return FailureKind.WORKER_LOST if isinstance(error, ChildProcessError) else FailureKind.ERROR

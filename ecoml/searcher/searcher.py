@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
@@ -11,12 +10,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ecoml.endings import EndReason, SearchEnd, StopReason, TrialEnd
-from ecoml.energy import Provenance, Purpose, comparable
-from ecoml.errors import EcomlError, MeterError, SearchFailed, StorageError, UsageError
+from ecoml.energy import Purpose
+from ecoml.errors import EcomlError, SearchFailed, StorageError, UsageError
 from ecoml.format import describe_search_end
 from ecoml.ledger import Ledger, Metering
 from ecoml.limits import Limits
-from ecoml.meter.idle import Idle, measure_idle
+from ecoml.meter.required import refuse_unmeasured
 from ecoml.metric import ACCURACY, Metric
 from ecoml.run.folder import RunFolder, check_free, default_path
 from ecoml.run.result import Result, metric_of, result_of
@@ -24,6 +23,7 @@ from ecoml.run.snapshot import Snapshot, read_snapshot
 from ecoml.searcher.budget import budget_in_joules, refuse_spent, too_small
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.loop import Loop
+from ecoml.searcher.metering import meter_for, open_metering, refuse_mixture
 from ecoml.searcher.search import Search
 from ecoml.searcher.settings import EnergySource, SearchSettings
 from ecoml.searcher.size_limit import Parameters, size_limit
@@ -32,13 +32,16 @@ from ecoml.searcher.workers import seats_of
 from ecoml.space import Space
 from ecoml.strategies import Start, Strategy
 from ecoml.strategies.base import Learns
-from ecoml.training.base import Declares, Executor, OnGpus, Pooled
+from ecoml.training.base import Declares, Executor, Pooled
 from ecoml.training.create import create_executor
 from ecoml.training.function import FunctionExecutor, TrainFunction
 from ecoml.trial import Measurement, Trial, TrialState
 
 if TYPE_CHECKING:
     from ecoml.meter.base import Meter
+
+UNKNOWN_SHARE = 0.1
+"""Of the budget is set aside for each trial that `ask` gives while nothing is known of what a trial takes."""
 
 Show = Callable[[Search], AbstractContextManager[None]]
 """Shows a search while the context it gives is open; see `ecoml.report.terminal.progress.show`."""
@@ -74,7 +77,7 @@ class Searcher:
     Attributes:
         settings: All that decides how the search goes.
         budget_j: The ceiling in joules.
-        directory: The run folder.
+        directory: The run folder, an absolute path: a training may change the working directory.
     """
 
     def __init__(
@@ -101,9 +104,10 @@ class Searcher:
         settings = SearchSettings(space, strategy, seed, _metric(metric, executor), energy, Limits.of(limits), trace)
         if warm_start is not None:
             settings = replace(settings, warm_start=WarmStart.of_run(warm_start, space, settings.metric))
-        path = Path(directory) if directory is not None else default_path(settings.strategy_name)
+        path = (default_path(settings.strategy_name) if directory is None else Path(directory)).absolute()
         check_free(path)
         self._set_up(settings, executor, path, budget_j, meter, show, parameters)
+        self._unnamed = directory is None
 
     def _set_up(
         self,
@@ -129,6 +133,7 @@ class Searcher:
         self._search: Search | None = None
         self._interrupts = Interrupts()
         self._asked: set[int] = set()
+        self._unnamed = False  # whether the run folder may get another number
         self._domains: Sequence[str] = ()  # of the meter, one for each of several workers
         if executor is not None and hasattr(executor, "seed"):
             executor.seed = settings.seed
@@ -163,7 +168,7 @@ class Searcher:
             RunLockedError: Another process is writing it.
             BudgetError: The budget is spent, and no larger one is given.
         """
-        path = Path(directory)
+        path = Path(directory).absolute()
         folder = RunFolder.open(path)
         try:
             before = read_snapshot(folder.ledger, metric_of(folder.settings))
@@ -190,6 +195,10 @@ class Searcher:
         """
         if self._executor is None:
             raise UsageError("this searcher was given no training; pass one, or drive it with ask() and tell()")
+        if self._search is not None and self._search.ended is not None:
+            raise UsageError(
+                f"this search is over; to go on with it: ecoml.Searcher.resume({str(self.directory)!r}, …).run()"
+            )
         with self:
             search = self._open()
             seats = seats_of(self._executor, search.ledger, self._domains)
@@ -216,14 +225,21 @@ class Searcher:
             return None
         if search.ledger.metered and self._asked:
             raise UsageError(f"tell the result of trial {min(self._asked)} first: two trials cannot be metered apart")
+        unknown_j = UNKNOWN_SHARE * self.budget_j
+        for number in self._asked:  # with what is known by now
+            search.reserve(search.trials[number], unknown_j)
+        if self._asked and not search.has_room(unknown_j):
+            return None
         decision = search.decide()
         if isinstance(decision, SearchEnd):
             if not self._asked:  # else there may be room again when what is under way has been told
                 search.end(decision)
             return None
         trial = search.begin(decision) if isinstance(decision, Start) else search.trials[decision.number]
-        if not search.reserve(trial):
-            search.end(search.spent_on(trial))
+        if not search.reserve(trial, unknown_j):
+            search.change(trial, TrialState.STOPPED, TrialEnd(EndReason.BUDGET))
+            if not self._asked:
+                search.end(search.spent_on(trial))
             return None
         if trial.state is not TrialState.RUNNING:
             search.change(trial, TrialState.RUNNING)
@@ -256,7 +272,12 @@ class Searcher:
         search = self._open()
         if trial.number not in self._asked:
             raise UsageError(f"trial {trial.number} is not under way; tell what ask() gave, once")
-        search.record(trial, Measurement(score, energy_j, uncertainty_j))
+        measurement = Measurement(score, energy_j, uncertainty_j)
+        try:
+            search.record(trial, measurement)
+        finally:
+            if trial.state.ended:
+                self._asked.discard(trial.number)
         if done and not trial.state.ended:
             search.change(trial, TrialState.FINISHED, TrialEnd(EndReason.FINISHED))
         if trial.state.ended:
@@ -312,7 +333,9 @@ class Searcher:
             if ready_j >= self.budget_j:
                 raise too_small(self.budget_j, ready_j, metering.window.provenance, "getting ready")
         if self._folder is None:
-            self._folder = RunFolder.create(self.directory, self._to_dict(), settings.files())
+            numbered = self._unnamed
+            self._folder = RunFolder.create(self.directory, self._to_dict(), settings.files(), numbered=numbered)
+            self.directory = self._folder.path
         ledger = Ledger(self._folder, self.budget_j, settings.metric, metering, trace=settings.trace)
         self._search = Search(settings, self._strategy, executor, ledger, self._interrupts, self._size)
         if self._before is not None:
@@ -322,30 +345,12 @@ class Searcher:
     def _open_metering(self) -> Metering:
         """The one meter of this search, watched from here on."""
         if self._meter is None:
-            from ecoml.meter import open_meter
-            from ecoml.meter.counters.ordinals import nvml_indices
-
-            gpus = nvml_indices(self._executor.gpus()) if isinstance(self._executor, OnGpus) else None
-            self._meter = open_meter(gpus=gpus)
-        from ecoml.meter.required import refuse_unmeasured
-
-        meter = self._meter
+            self._meter = meter_for(self._executor)
         if self.settings.limits.require_measured:
-            refuse_unmeasured(meter)
-        self._refuse_mixture(meter.provenance)
-        opened_s, window = time.monotonic(), meter.window().__enter__()
-        known = self._before.idle if self._before is not None else {}
-        left_j = self.budget_j - (self._before.spent_j if self._before is not None else 0.0)
-        return Metering(meter, window, opened_s, Idle(known) if known else measure_idle(meter, left_j))
-
-    def _refuse_mixture(self, now: Provenance) -> None:
-        """Joules of a counter and joules of a model in one search would be compared as if they were the same."""
-        before = self._before.by_purpose[Purpose.TRAINING].provenance if self._before is not None else now
-        if not comparable(before, now):
-            raise MeterError(
-                f"{self.directory}: its energy was {before} so far and would be {now} here; go on where it is {before}"
-                " (see `ecoml meters`), or start a new run"
-            )
+            refuse_unmeasured(self._meter)
+        if self._before is not None:
+            refuse_mixture(self.directory, self._before, self._meter.provenance)
+        return open_metering(self._meter, self.budget_j, self._before)
 
     def _to_dict(self) -> dict[str, Any]:
         """For `run.toml`."""

@@ -14,7 +14,6 @@ from ecoml.run.result import limits_of, metric_of
 from ecoml.searcher import warm_start
 from ecoml.searcher.warm_start import WarmStart
 from ecoml.space import Space
-from ecoml.space.schema import space_of
 from ecoml.strategies import Strategy, create_strategy
 
 EnergySource = Literal["metered", "reported"]
@@ -95,7 +94,7 @@ class SearchSettings:
     def files(self) -> dict[str, str]:
         """What goes into the run folder beside `run.toml`, so that the run needs no other file."""
         files = {}
-        if isinstance(self.strategy, str | Path) and Path(self.strategy).is_file():
+        if isinstance(self.strategy, str | Path) and Path(self.strategy).suffix == ".toml":
             files[STRATEGY_FILE] = Path(self.strategy).read_text(encoding="utf-8")
         if self.warm_start is not None:
             files[warm_start.FILE] = self.warm_start.to_json()
@@ -116,6 +115,8 @@ class SearchSettings:
         Raises:
             UsageError: The strategy was an object of the caller's, and none is given now.
         """
+
+        from ecoml.space.schema import space_of  # pydantic costs a fifth of a second
 
         run = settings["run"]
         kept, earlier = folder / STRATEGY_FILE, folder / warm_start.FILE

@@ -64,7 +64,7 @@ def _find(name_or_path: str | Path) -> Path:
         if path.stem == str(name_or_path):
             return path
     path = Path(name_or_path)
-    if path.suffix == ".toml" or path.exists():
+    if path.suffix == ".toml" or len(path.parts) > 1:
         return path
     known = ", ".join(["bayes", *(baseline.stem for baseline in _baselines())])
     raise UsageError(f"no strategy is called {str(name_or_path)!r}; use one of {known}, or the path of a .toml file")

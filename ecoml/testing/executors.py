@@ -14,28 +14,29 @@ from collections.abc import Callable
 
 from ecoml.energy import Purpose
 from ecoml.errors import BudgetExhausted
+from ecoml.metric import ACCURACY
 from ecoml.space import Space
-from ecoml.training.base import Executor, Run
+from ecoml.training.base import Declares, Executor, Run
 from ecoml.trial import Config, Measurement, Trial
 
 
 class RecordingAccount:
-    """An account that remembers what an executor did with it, and whose budget ends after some looks.
+    """An account that remembers what an executor did with it, and whose budget ends after some checks.
 
     Attributes:
-        looks: How often the budget was looked at.
+        checks: How often the budget was checked.
         purposes: What was entered, in order.
     """
 
-    def __init__(self, looks_allowed: int | None = None) -> None:
-        self.looks = 0
+    def __init__(self, checks_allowed: int | None = None) -> None:
+        self.checks = 0
         self.purposes: list[Purpose] = []
-        self._allowed = looks_allowed
+        self._allowed = checks_allowed
 
     def check_budget(self) -> None:
-        """Count, and raise `BudgetExhausted` once the looks are used up."""
-        self.looks += 1
-        if self._allowed is not None and self.looks > self._allowed:
+        """Count, and raise `BudgetExhausted` once the checks are used up."""
+        self.checks += 1
+        if self._allowed is not None and self.checks > self._allowed:
             raise BudgetExhausted
 
     def enter(self, purpose: Purpose) -> None:
@@ -56,9 +57,11 @@ def _scores(run: Run, count: int) -> list[float]:
 
 
 def check_scores_are_in_range(create: Callable[[], Executor], space: Space, config: Config) -> None:
-    """A run yields measurements with accuracies in [0, 1]."""
-    run = _prepared(create, space).start(Trial(0, config), RecordingAccount())
-    assert all(0 <= score <= 1 for score in _scores(run, 3))
+    """A run yields measurements with scores that the executor's metric has."""
+    executor = _prepared(create, space)
+    metric = executor.metric if isinstance(executor, Declares) else ACCURACY
+    run = executor.start(Trial(0, config), RecordingAccount())
+    assert all(metric.allows(score) for score in _scores(run, 3))
     run.close()
 
 
@@ -109,21 +112,21 @@ def check_closing_a_run_leaves_others_alone(create: Callable[[], Executor], spac
 
 
 def check_the_budget_ends_a_run(create: Callable[[], Executor], space: Space, config: Config) -> None:
-    """An executor that looks at the budget lets `BudgetExhausted` pass, at once."""
+    """An executor that checks the budget lets `BudgetExhausted` pass, at once."""
     executor = _prepared(create, space)
     account = RecordingAccount()
     run = executor.start(Trial(0, config), account)
     _scores(run, 1)
     run.close()
-    if not account.looks:
+    if not account.checks:
         return  # as a user's function does not
-    allowed = account.looks // 2
+    allowed = account.checks // 2
     cut = RecordingAccount(allowed)
     run = executor.start(Trial(0, config), cut)
     try:
         next(run)
     except BudgetExhausted:
-        assert cut.looks == allowed + 1
+        assert cut.checks == allowed + 1
     else:
         raise AssertionError("the run went on although the budget was spent")
     run.close()

@@ -16,6 +16,7 @@ from copy import deepcopy
 from ecoml.endings import FailureKind, TrialEnd
 from ecoml.energy import Energy, Provenance
 from ecoml.limits import Limits
+from ecoml.metric import ACCURACY, Metric
 from ecoml.space import Choice, Float, Int, Space
 from ecoml.strategies.base import Continue, Decision, End, Goal, Learns, Pursues, Start, Strategy
 from ecoml.strategies.random import RandomSearch
@@ -55,12 +56,24 @@ def finite_space() -> Space:
     )
 
 
+def point(
+    step: int,
+    score: float,
+    energy_j: float,
+    uncertainty_j: float = 0.0,
+    provenance: Provenance = Provenance.REPORTED,
+    metric: Metric = ACCURACY,
+) -> Point:
+    """A point of a learning curve, whose trial took so many joules up to there."""
+    return Point(step, score, Energy(energy_j, uncertainty_j, provenance), metric.utility(score))
+
+
 def outcome(config: Config, step: int) -> Point:
     """A made-up training: better and dearer with every step and with size, best at a middling learning rate."""
     size = float(config.get("width", 8)) * float(config.get("depth", 1))
     rate = abs(1.0 - 1e2 * float(config.get("learning_rate", 1e-2))) / (1.0 + 1e2 * config.get("learning_rate", 1e-2))
     score = 0.95 * (1.0 - 0.5**step) * size / (size + 8.0) * (1.0 - 0.5 * rate)
-    return Point(step, score, Energy(step * (5.0 + size), 0.0, Provenance.REPORTED), score)
+    return point(step, score, step * (5.0 + size))
 
 
 def fails(config: Config) -> bool:

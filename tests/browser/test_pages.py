@@ -6,13 +6,15 @@ import random
 from pathlib import Path
 
 import pytest
-from report.run_folders import Course, write_run
+from report.run_folders import LEFT, Course, failed, write_run
 
 from ecoml.experiments.compare import gather, write_comparison
 from ecoml.report.page.page import write_report
 from ecoml.trial import TrialState
 
-FAILED = Course([], {"learning_rate": 0.9, "width": 8, "epochs": 8}, TrialState.FAILED, "FloatingPointError: gone", 3.0)
+FAILED = Course(
+    [], {"learning_rate": 0.9, "width": 8, "steps": 8}, TrialState.FAILED, failed("FloatingPointError: gone"), 3.0
+)
 
 
 def many(count, steps=3):
@@ -21,7 +23,7 @@ def many(count, steps=3):
     courses = []
     for number in range(count):
         width = rng.randint(4, 64)
-        config = {"width": width, "learning_rate": 10 ** rng.uniform(-4, -1), "block": rng.choice("ab"), "epochs": 8}
+        config = {"width": width, "learning_rate": 10 ** rng.uniform(-4, -1), "block": rng.choice("ab"), "steps": 8}
         curve = [
             (min(0.99, 0.4 + 0.004 * width + 0.08 * step + 0.05 * rng.random()), 2.0 + width / 8)
             for step in range(steps)
@@ -34,7 +36,7 @@ def many(count, steps=3):
                 curve,
                 config,
                 TrialState.STOPPED if left else TrialState.FINISHED,
-                "the search ended" if left else None,
+                LEFT if left else None,
             )
         )
     return courses
@@ -94,8 +96,13 @@ def test_nothing_sticks_out_on_a_phone_or_a_desk_and_text_can_be_read(open_page,
         opened = open_page(path, viewport={"width": width, "height": 844}, color_scheme=scheme)
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
         assert opened.page.evaluate(CONTRASTS) == []
+        assert opened.page.evaluate(CUT) == []
         quiet(opened)
 
+
+CUT = """() => [...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1)
+    .map(e => e.getAttribute('aria-label'))"""
+"""Tables of which a part is out of sight."""
 
 CONTRASTS = """() => {
   const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});

@@ -68,7 +68,7 @@ def test_effects_runs_a_factorial_on_a_space_and_reads_any_run(ecoml, tiny_space
 @pytest.mark.slow
 def test_rq2_end_to_end_on_real_images(fashion_mnist, tmp_path):
     study = open_study(tmp_path / "data", "tiny", "fashion-mnist", data_dir=fashion_mnist, device="cpu", threads=1)
-    effects = run_rq2(study, tmp_path / "rq2", budget_j=1e5, progress=False)
+    effects = run_rq2(study, tmp_path / "rq2", budget_j=1e5)
     assert len(effects.trainings) + effects.failed == 8 * SCALES["tiny"].draws
     assert effects.provenance in (Provenance.ESTIMATED, Provenance.MEASURED)
     by_factor = {row[0]: row for row in beside_published(study, effects).rows}

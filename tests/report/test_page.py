@@ -173,7 +173,7 @@ def test_reported_energy_is_called_so(make_run):
 def test_gaps_are_told_and_counted(make_run):
     shown = words(write_report(make_run([GOOD], gaps=["gpu:0 could not be read"] * 2, provenance=Provenance.MEASURED)))
     assert "gpu:0 could not be read (2 times)" in shown
-    assert "joules are in no figure here" in shown
+    assert "What the meter missed" in shown
 
 
 def test_a_search_that_is_still_going_on_is_called_so(make_run):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from ecoml.energy import Energy, Provenance
 from ecoml.meter import open_meter
-from ecoml.meter.idle import idle_of, measure_idle, net_of_idle
+from ecoml.meter.idle import measure_idle
+from ecoml.run.account import idle_of, net_of_idle
 from ecoml.testing.hosts import SimulatedHost
 
 

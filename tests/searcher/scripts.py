@@ -12,6 +12,11 @@ def asked(searcher):
     return trial
 
 
+def purposes(result):
+    """Joules by purpose."""
+    return {purpose.value: energy.energy_j for purpose, energy in result.energy.by_purpose.items()}
+
+
 class Script:
     """A strategy that does what a test says."""
 

@@ -22,9 +22,11 @@ import ecoml
 from ecoml.energy import Provenance
 from ecoml.ledger import metered as account_module
 from ecoml.meter import open_meter
+from ecoml.metric import ACCURACY
 from ecoml.run.result import Result
 from ecoml.run.store import Store
 from ecoml.testing.hosts import SimulatedHost
+from ecoml.trial import next_point
 
 
 def in_balance(folder):
@@ -50,7 +52,7 @@ class Thinker(Script):
     def tell(self, trial):
         super().tell(trial)
         self.meter.spend(0.25)
-        self.energies[trial.number] = trial.energy_j, trial.tail_j
+        self.energies[trial.number] = trial.energy_j, trial.tail.energy_j if trial.tail else 0.0
 
 
 steps = st.lists(st.sampled_from(["start", "start long", "go on", "fail", "end"]), min_size=1, max_size=12)
@@ -83,9 +85,7 @@ def test_purposes_are_the_hosts_total_with_trials_left_and_taken_up_in_any_order
         meter.spend(1)  # after its last point
 
     strategy = Thinker(decisions, meter)
-    searcher = ecoml.Searcher(
-        space, train, budget_j=1e6, meter=meter, strategy=strategy, directory=folder, progress=False
-    )
+    searcher = ecoml.Searcher(space, train, budget_j=1e6, meter=meter, strategy=strategy, directory=folder)
     try:
         searcher.run()
     except ecoml.SearchFailed:
@@ -94,10 +94,12 @@ def test_purposes_are_the_hosts_total_with_trials_left_and_taken_up_in_any_order
     result = Result.load(folder)
     assert {trial.number: trial.energy_j for trial in result.trials if trial.energy_j} == pytest.approx(charged(folder))
     for trial in result.trials:  # what the strategy was told is what is on disk
-        assert strategy.energies[trial.number] == pytest.approx((trial.energy_j, trial.tail_j))
+        assert strategy.energies[trial.number] == pytest.approx(
+            (trial.energy_j, trial.tail.energy_j if trial.tail else 0.0)
+        )
 
 
-def test_a_failed_steps_joules_are_told_in_full_however_often_the_meter_was_read(space, quick, meter, monkeypatch):
+def test_a_failed_steps_joules_are_told_in_full_however_often_the_meter_is_read(space, quick, meter, monkeypatch):
     monkeypatch.setattr(account_module, "HEARTBEAT_S", 0.01)
 
     class Looking:
@@ -121,7 +123,7 @@ def test_a_failed_steps_joules_are_told_in_full_however_often_the_meter_was_read
     quick["strategy"] = strategy = Thinker([ecoml.Start(CONFIG)], meter)
     result = ecoml.Searcher(space, Looking(), budget_j=1e6, meter=meter, **quick).run()
     assert strategy.energies[0] == (30, 30)
-    assert (result.trials[0].tail_j, result.trials[0].provenance) == (30, Provenance.MEASURED)
+    assert (result.trials[0].tail.energy_j, result.trials[0].energy.provenance) == (30, Provenance.MEASURED)
 
 
 def test_the_target_and_a_test_set_and_a_resumed_run_stay_in_balance(space, quick, run_folder):
@@ -156,15 +158,15 @@ def test_the_target_and_a_test_set_and_a_resumed_run_stay_in_balance(space, quic
     for budget_j in (60, 140, 300):
         meter = FakeMeter()
         if spent_j:
-            searcher = ecoml.Searcher.resume(run_folder, Testable(), budget_j=budget_j, meter=meter, progress=False)
+            searcher = ecoml.Searcher.resume(run_folder, Testable(), budget_j=budget_j, meter=meter)
         else:
             searcher = ecoml.Searcher(space, Testable(), budget_j=budget_j, meter=meter, **quick)
         result = searcher.run()
         spent_j += meter.spent_j
         assert in_balance(run_folder) == pytest.approx(spent_j)
         assert result.energy.total_j == pytest.approx(spent_j)
-    assert result.energy.by_purpose["evaluation"] > 0
-    assert rows(run_folder, "SELECT COUNT(DISTINCT sitting) FROM host") == [(3,)]
+    assert result.energy.by_purpose["evaluation"].energy_j > 0
+    assert rows(run_folder, "SELECT COUNT(DISTINCT session) FROM host") == [(3,)]
 
 
 KILLED = """
@@ -192,7 +194,7 @@ def train(config):
         yield 0.5 + step / 10
 
 folder, how = sys.argv[1:]
-arguments = dict(strategy=Halving(), progress=False)
+arguments = dict(strategy=Halving())
 if how == "new":
     searcher = ecoml.Searcher(space, train, budget_j=1000, directory=folder, **arguments)
 else:
@@ -222,7 +224,7 @@ def test_killed_with_suspended_trials_the_account_is_in_balance_each_time(tmp_pa
         spent_j, known = host_j, len(rows(folder, "SELECT id FROM measurement"))
     before = Result.load(folder)
     assert {trial.state.value for trial in before.trials} > {"suspended"}
-    result = ecoml.Searcher.resume(folder, lambda config: 0.5, budget_j=1000, strategy=Script([]), progress=False).run()
+    result = ecoml.Searcher.resume(folder, lambda config: 0.5, budget_j=1000, strategy=Script([])).run()
     assert in_balance(folder) == pytest.approx(result.energy.total_j)
     assert not rows(folder, "SELECT * FROM in_flight")
     assert math.fsum(trial.energy_j for trial in result.trials) == pytest.approx(math.fsum(charged(folder).values()))
@@ -276,23 +278,24 @@ def test_what_is_reported_lies_within_its_uncertainty_of_the_truth(space, tmp_pa
         store = Store(folder / "l.sqlite", create=True)
         store.add_trial(ecoml.trial.Trial(0, {}))
         account = account_module.MeteredAccount(store, window, clock=host.clock)
-        trial_j, step = 0.0, 0
+        trial_j, curve = 0.0, []
         for what, seconds in plan:
             purpose = {"train": "training", "think": "optimiser", "idle": "overhead"}[what]
             account.enter(ecoml.energy.Purpose(purpose), 0 if what == "train" else None)
             before_j = true_j()
             host.advance(seconds)
             if what == "train":
-                step += 1
-                account.charge(0, step, ecoml.Measurement(0.5))
+                with account.end_of_step(0) as taken:
+                    curve.append(next_point(curve, 0.5, taken.energy.total))
+                    store.add_measurement(0, curve[-1], taken.energy.total)
                 trial_j += true_j() - before_j
         account.close()
         spent_j = true_j() - began_j
-    snapshot = store.snapshot()
+    snapshot = store.snapshot(ACCURACY)
     store.close()
     seen = sum((part for part in snapshot.host.values()), start=ecoml.energy.Energy(0, 0, Provenance.MEASURED))
     assert abs(seen.energy_j - spent_j) <= math.fsum(part.uncertainty_j for part in snapshot.host.values()) + 1e-6
     [trial] = snapshot.trials
-    assert abs(trial.energy_j - trial_j) <= trial.uncertainty_j + 1e-6
+    assert abs(trial.energy_j - trial_j) <= trial.energy.uncertainty_j + 1e-6
     if spent_j > 290 * 5:
         assert math.fsum(part.uncertainty_j for part in snapshot.host.values()) < 0.1 * spent_j + 290 * 0.5

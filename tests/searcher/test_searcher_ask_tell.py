@@ -8,8 +8,8 @@ from searcher.scripts import asked
 import ecoml
 
 
-def test_ask_and_tell_with_reported_energy(space, quick):
-    searcher = ecoml.Searcher(space, budget_j=100, **quick)
+def test_ask_and_tell_with_reported_energy(space, reported):
+    searcher = ecoml.Searcher(space, budget_j=100, **reported)
     while (trial := searcher.ask()) is not None:
         searcher.tell(trial, score=0.5, energy_j=30.0)
     assert searcher.result.energy.total_j == 90
@@ -18,8 +18,8 @@ def test_ask_and_tell_with_reported_energy(space, quick):
     assert searcher.result.ended
 
 
-def test_ask_and_tell_several_at_once_and_point_by_point(space, quick):
-    with ecoml.Searcher(space, budget_j=1000, **quick) as searcher:
+def test_ask_and_tell_several_at_once_and_point_by_point(space, reported):
+    with ecoml.Searcher(space, budget_j=1000, **reported) as searcher:
         first, second = asked(searcher), asked(searcher)
         searcher.tell(second, score=0.5, energy_j=30.0, done=False)
         searcher.tell(first, score=float("nan"), energy_j=3.0)

@@ -9,11 +9,13 @@ import pytest
 from fake_meter import FakeMeter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from searcher.scripts import CONFIG, Script, curve
+from searcher.scripts import CONFIG, Script, curve, purposes
 
 import ecoml
+from ecoml.endings import StopReason
 from ecoml.energy import Provenance
 from ecoml.errors import BudgetError, MeterError, TrainingError
+from ecoml.format import describe_search_end
 from ecoml.trial import TrialState
 
 
@@ -23,11 +25,11 @@ def test_a_budget_is_a_positive_number(space, quick, budget):
         ecoml.Searcher(space, curve([0.5]), budget_kwh=budget, **quick)
 
 
-def test_a_budget_is_given_once(space, quick):
+def test_a_budget_is_given_once(space, reported):
     with pytest.raises(BudgetError):
-        ecoml.Searcher(space, curve([0.5]), **quick)
+        ecoml.Searcher(space, curve([0.5]), **reported)
     with pytest.raises(BudgetError):
-        ecoml.Searcher(space, curve([0.5]), budget_kwh=1, budget_j=1, **quick)
+        ecoml.Searcher(space, curve([0.5]), budget_kwh=1, budget_j=1, **reported)
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -49,8 +51,8 @@ def test_reported_joules_are_charged_exactly_and_overshoot_by_one_yield_at_most(
         strategy="random",
         seed=seed,
         directory=directory,
+        energy="reported",
         max_trials=20,
-        progress=False,
     ).run()
     yielded = [step_j for trial in result.trials for step_j in steps_j[: trial.step]]
     assert result.energy.total_j == pytest.approx(math.fsum(yielded), rel=1e-12)
@@ -59,56 +61,33 @@ def test_reported_joules_are_charged_exactly_and_overshoot_by_one_yield_at_most(
     assert result.energy.provenance is Provenance.REPORTED
 
 
-def test_reported_energy_opens_no_meter(space, quick, monkeypatch):
+def test_reported_energy_opens_no_meter(space, reported, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("a meter was opened")
 
     monkeypatch.setattr("ecoml.meter.open_meter", refuse)
-    result = ecoml.Searcher(space, curve([0.5, 0.6]), budget_j=100, **quick).run()
-    assert result.energy.by_purpose == {"training": 100, "evaluation": 0, "optimiser": 0, "overhead": 0}
+    result = ecoml.Searcher(space, curve([0.5, 0.6]), budget_j=100, **reported).run()
+    assert purposes(result) == {"training": 100, "evaluation": 0, "optimiser": 0, "overhead": 0}
 
 
-def test_a_budget_in_small_units_is_not_taken_by_a_meter_opened_in_vain(space, quick, meter):
-    def train(config):
-        meter.spend(1000)
-        yield from [ecoml.Measurement(0.5, 1e-3)]
-
-    result = ecoml.Searcher(space, train, budget_j=1e-2, meter=meter, **quick).run()
-    assert result.energy.total_j == pytest.approx(1e-2)
-
-
-def test_a_meter_opened_in_vain_leaves_no_joules(space, quick, meter):
-    measurements = [ecoml.Measurement(0.5, 10.0)]
-
-    def train(config):  # its code does not show that it brings energy
-        meter.spend(3)
-        yield from measurements
-
-    result = ecoml.Searcher(space, train, budget_j=50, meter=meter, **quick).run()
-    assert result.energy.total_j == 50
-    assert result.energy.by_domain == {"reported": 50}
-
-
-def test_a_first_measurement_without_the_promised_energy_is_repeated_under_a_meter(space, quick, meter):
-    energies = iter([None, None, None])
-
+@pytest.mark.parametrize("source", ["metered", "reported"])
+def test_energy_comes_from_where_it_was_said_to_come_from(space, quick, meter, source):
     def train(config):
         meter.spend(4)
-        yield ecoml.Measurement(0.5, energy_j=next(energies))
+        yield ecoml.Measurement(0.5, energy_j=None if source == "reported" else 4.0)
 
-    result = ecoml.Searcher(space, train, budget_j=100, meter=meter, max_trials=2, **quick).run()
-    assert result.energy.by_purpose["training"] == 8
-    assert "without a meter" in result.energy.gaps[0]
+    searcher = ecoml.Searcher(space, train, budget_j=100, meter=meter, energy=source, **quick)
+    with pytest.raises(TrainingError, match='energy="reported"'):
+        searcher.run()
 
 
-def test_energy_is_brought_always_or_never(space, quick):
+def test_energy_is_reported_always(space, reported):
     def train(config):
         yield ecoml.Measurement(0.5, energy_j=1.0)
         yield 0.6
 
-    searcher = ecoml.Searcher(space, train, budget_j=100, **quick)
-    with pytest.raises(TrainingError, match="always or never"):
-        searcher.run()
+    with pytest.raises(TrainingError, match="reports no energy_j"):
+        ecoml.Searcher(space, train, budget_j=100, **reported).run()
 
 
 def test_metered_purposes_sum_to_the_meter(space, quick, meter):
@@ -125,10 +104,10 @@ def test_metered_purposes_sum_to_the_meter(space, quick, meter):
     strategy = Thinker([ecoml.Start(CONFIG)] * 3)
     quick["strategy"] = strategy
     result = ecoml.Searcher(space, train, budget_j=1000, meter=meter, **quick).run()
-    assert result.energy.by_purpose == {"training": 42, "evaluation": 0, "optimiser": 8, "overhead": 0}
+    assert purposes(result) == {"training": 42, "evaluation": 0, "optimiser": 8, "overhead": 0}
     assert result.energy.total_j == meter.spent_j
     assert sum(trial.energy_j for trial in result.trials) == 42
-    assert result.progress[-1].spent_j == 48
+    assert result.progress[-1].point.spent_j == 48
 
 
 def test_a_step_that_does_not_fit_is_not_started(space, quick, meter):
@@ -139,7 +118,8 @@ def test_a_step_that_does_not_fit_is_not_started(space, quick, meter):
 
     result = ecoml.Searcher(space, train, budget_j=100, meter=meter, **quick).run()
     assert result.energy.total_j == 90
-    assert "a further step takes about 30.0 J" in result.ended
+    assert result.ended.reason is StopReason.BUDGET_SPENT
+    assert "a further step takes about 30.0 J" in describe_search_end(result.ended, result.metric)
 
 
 def test_the_executor_is_cut_between_two_batches(space, quick, meter):

@@ -7,18 +7,19 @@ from fake_meter import FakeMeter
 from searcher.scripts import CONFIG, Script, curve
 
 import ecoml
+from ecoml.endings import FailureKind, StopReason, TrialEnd
 from ecoml.energy import Provenance
 from ecoml.errors import BudgetError, MeterError, RunFolderError, RunLockedError
 from ecoml.run.result import Result
 
 
-def test_it_ends_at_the_target(space, quick):
-    result = ecoml.Searcher(space, curve([0.5, 0.8, 0.95, 0.99]), budget_j=1e4, target=0.9, **quick).run()
+def test_it_ends_at_the_target(space, reported):
+    result = ecoml.Searcher(space, curve([0.5, 0.8, 0.95, 0.99]), budget_j=1e4, target=0.9, **reported).run()
     assert len(result.progress) == 3
-    assert "target" in result.ended
+    assert result.ended.reason is StopReason.TARGET_REACHED
 
 
-def test_the_front_holds_the_points_that_none_beats(space, quick):
+def test_the_front_holds_the_points_that_none_beats(space, reported):
     def train(config):
         if config["width"] == 8:
             yield ecoml.Measurement(0.80, energy_j=5)
@@ -28,16 +29,16 @@ def test_the_front_holds_the_points_that_none_beats(space, quick):
             yield ecoml.Measurement(0.70, energy_j=6)
             yield ecoml.Measurement(0.955, energy_j=34)
 
-    quick["strategy"] = Script([ecoml.Start({**CONFIG, "width": width}) for width in (8, 32)])
-    result = ecoml.Searcher(space, train, budget_j=1e4, **quick).run()
+    reported["strategy"] = Script([ecoml.Start({**CONFIG, "width": width}) for width in (8, 32)])
+    result = ecoml.Searcher(space, train, budget_j=1e4, **reported).run()
     front = [(trial.number, trial.step, trial.score, trial.energy_j) for trial in result.front]
     assert front == [(0, 1, 0.80, 5), (0, 2, 0.95, 10), (1, 2, 0.955, 40)]
     assert result.recommended is not None
     assert (result.recommended.number, result.recommended.step) == (0, 2)
 
 
-def test_the_result_is_what_the_folder_says(space, quick, run_folder):
-    result = ecoml.Searcher(space, curve([0.5, 0.6, 0.7]), budget_j=100, **quick).run()
+def test_the_result_is_what_the_folder_says(space, reported, run_folder):
+    result = ecoml.Searcher(space, curve([0.5, 0.6, 0.7]), budget_j=100, **reported).run()
     again = Result.load(run_folder)
     assert again == result
     assert again.settings["run"]["seed"] == 0
@@ -46,30 +47,30 @@ def test_the_result_is_what_the_folder_says(space, quick, run_folder):
 def test_searchers_do_not_share_a_folder(space, quick, run_folder):
     first = ecoml.Searcher(space, None, budget_j=10, **quick)
     first.ask()
-    with pytest.raises(RunLockedError, match="another process"):
+    with pytest.raises(RunLockedError, match="this very process"):
         ecoml.Searcher.resume(run_folder)
     first.close()
     with pytest.raises(RunFolderError, match="already there"):
         ecoml.Searcher(space, None, budget_j=10, **quick)
 
 
-def test_a_spent_budget_wants_a_larger_one(space, quick, run_folder):
-    ecoml.Searcher(space, curve([0.5]), budget_j=95, **{**quick, "seed": 3}).run()
+def test_a_spent_budget_wants_a_larger_one(space, reported, run_folder):
+    ecoml.Searcher(space, curve([0.5]), budget_j=95, **{**reported, "seed": 3}).run()
     with pytest.raises(BudgetError, match="larger"):
         ecoml.Searcher.resume(run_folder, curve([0.5]), budget_j=80)
-    result = ecoml.Searcher.resume(run_folder, curve([0.5]), budget_j=200, progress=False).run()
+    result = ecoml.Searcher.resume(run_folder, curve([0.5]), budget_j=200).run()
     assert result.energy.total_j == 200
-    whole = ecoml.Searcher(space, curve([0.5]), budget_j=200, strategy="random", seed=3,
-                           directory=run_folder.parent / "whole", progress=False).run()  # fmt: skip
+    whole = ecoml.Searcher(space, curve([0.5]), budget_j=200, strategy="random", seed=3, energy="reported",
+                           directory=run_folder.parent / "whole").run()  # fmt: skip
     assert [t.config for t in result.trials] == [t.config for t in whole.trials]
 
 
-def test_resuming_keeps_a_strategy_file(space, quick, run_folder, tmp_path):
+def test_resuming_keeps_a_strategy_file(space, reported, run_folder, tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text('strategy = "grid"\n[settings]\nlevels = 2\norder = "sequential"\n')
-    ecoml.Searcher(space, curve([0.5]), budget_j=30, **{**quick, "strategy": file}).run()
+    ecoml.Searcher(space, curve([0.5]), budget_j=30, **{**reported, "strategy": file}).run()
     file.unlink()
-    result = ecoml.Searcher.resume(run_folder, curve([0.5]), budget_j=1000, progress=False).run()
+    result = ecoml.Searcher.resume(run_folder, curve([0.5]), budget_j=1000).run()
     assert len(result.trials) == len({tuple(t.config.values()) for t in result.trials}) == 8
 
 
@@ -81,9 +82,9 @@ def test_resuming_metered_joules_goes_on_from_the_sum(space, quick, run_folder):
     meter = FakeMeter()
     ecoml.Searcher(space, train, budget_j=35, meter=meter, **quick).run()
     meter = FakeMeter()  # a meter counts from its opening
-    result = ecoml.Searcher.resume(run_folder, train, budget_j=65, meter=meter, progress=False).run()
+    result = ecoml.Searcher.resume(run_folder, train, budget_j=65, meter=meter).run()
     assert result.energy.total_j == 60
-    assert [p.spent_j for p in result.progress] == [10, 20, 30, 40, 50, 60]
+    assert [p.point.spent_j for p in result.progress] == [10, 20, 30, 40, 50, 60]
 
 
 def test_measured_and_estimated_joules_are_not_mixed_in_one_run(space, quick, run_folder):
@@ -95,7 +96,7 @@ def test_measured_and_estimated_joules_are_not_mixed_in_one_run(space, quick, ru
     ecoml.Searcher(space, train, budget_j=35, meter=meter, **quick).run()
     meter = FakeMeter(Provenance.ESTIMATED)
     with pytest.raises(MeterError, match="was measured so far and would be estimated here"):
-        ecoml.Searcher.resume(run_folder, train, budget_j=65, meter=meter, progress=False).run()
+        ecoml.Searcher.resume(run_folder, train, budget_j=65, meter=meter).run()
     assert Result.load(run_folder).energy.total_j == 30
 
 
@@ -156,5 +157,7 @@ def test_a_network_that_is_lost_before_it_is_saved_fails_its_trial_and_not_the_s
 
     result = ecoml.Searcher(space, Mortal(), budget_j=100, max_trials=3, meter=meter, **quick).run()
     assert [trial.state.value for trial in result.trials] == ["finished", "failed", "finished"]
-    assert "the worker was ended" in str(result.trials[1].failure)
+    assert result.trials[1].end == TrialEnd(
+        FailureKind.WORKER_LOST, {"message": f"{kind.__name__}: the worker was ended"}
+    )
     assert result.trials[1].energy_j == 5

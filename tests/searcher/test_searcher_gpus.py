@@ -15,7 +15,7 @@ def test_a_trial_holds_only_its_own_gpu(space, quick, tmp_path, monkeypatch):
     host = SimulatedHost(tmp_path / "host")
     host.add_package(power_w=50.0)
     used, other = host.add_gpu(power_w=300.0), host.add_gpu(power_w=700.0)
-    monkeypatch.setattr("ecoml.searcher.searcher.measure_idle", lambda meter, left_j: Idle())
+    monkeypatch.setattr("ecoml.searcher.metering.measure_idle", lambda meter, left_j: Idle())
     monkeypatch.setattr(
         "ecoml.meter.open_meter",
         lambda gpus=None: open_meter(root=host.root, nvml=host.nvml, clock=host.clock, gpus=gpus),
@@ -44,7 +44,7 @@ def test_a_trial_holds_only_its_own_gpu(space, quick, tmp_path, monkeypatch):
 
     result = ecoml.Searcher(space, OnFirst(), budget_j=1e6, max_trials=2, **quick).run()
     assert set(result.energy.by_domain) == {"gpu:0", "cpu:0"}
-    assert result.energy.by_domain["gpu:0"] == pytest.approx(used.true_j, rel=0.2)
+    assert result.energy.by_domain["gpu:0"].energy_j == pytest.approx(used.true_j, rel=0.2)
     assert other.true_j > used.true_j
     assert result.trials[0].energy_j == pytest.approx(2 * 350, rel=0.1)
 

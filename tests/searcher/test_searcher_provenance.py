@@ -16,13 +16,14 @@ from ecoml.ledger import metered as account_module
 from ecoml.meter import open_meter
 from ecoml.meter.idle import Idle
 from ecoml.report.page.page import write_report
+from ecoml.report.terminal.progress import show
 from ecoml.report.terminal.summary import print_result
 from ecoml.run.snapshot import read_trace
 from ecoml.testing.hosts import SimulatedHost
 
 SOURCES = set(Provenance)
 FIGURE = re.compile(r"_(j|kwh|w)(\W|$)")
-LIMIT = "budget_j"
+LIMITS = ("budget_j", "limit_j")
 """What may be spent is the user's own figure: it comes from no meter."""
 
 
@@ -30,7 +31,7 @@ LIMIT = "budget_j"
 def finished(request, space, quick, tmp_path, monkeypatch):
     """A finished run of each kind, with a failed trial, an unfinished one and a trace."""
     monkeypatch.setattr(account_module, "HEARTBEAT_S", 0.02)
-    monkeypatch.setattr("ecoml.searcher.searcher.measure_idle", _idle)
+    monkeypatch.setattr("ecoml.searcher.metering.measure_idle", _idle)
     host = SimulatedHost(tmp_path / "host")
     host.add_package(power_w=50.0)
     host.add_gpu(power_w=200.0)
@@ -50,6 +51,7 @@ def finished(request, space, quick, tmp_path, monkeypatch):
             yield ecoml.Measurement(score, energy_j=3.0)
 
     train = reporting if request.param == "reported" else steps
+    quick["energy"] = "reported" if request.param == "reported" else "metered"
     result = ecoml.Searcher(space, train, budget_j=1e5, meter=meter, max_trials=4, trace=True, **quick).run()
     if meter is not None:
         meter.close()
@@ -71,10 +73,7 @@ def bare_figures(value, where="result"):
     for key, item in value.items():
         if not FIGURE.search(key):
             found += bare_figures(item, f"{where}.{key}")
-        elif isinstance(item, dict):  # figures by purpose or domain: their sources stand in a table of the same keys
-            sources = value.get(f"provenance_by_{key.removesuffix('_j').rpartition('by_')[2]}", {})
-            found += [f"{where}.{key}.{name}" for name in item if sources.get(name) not in SOURCES]
-        elif isinstance(item, int | float) and key != LIMIT and value.get("provenance") not in SOURCES:
+        elif isinstance(item, int | float) and key not in LIMITS and value.get("provenance") not in SOURCES:
             found.append(f"{where}.{key}")
     return found
 
@@ -82,7 +81,7 @@ def bare_figures(value, where="result"):
 def test_the_walk_finds_what_it_should():
     assert bare_figures({"energy_j": 1.0}) == ["result.energy_j"]
     assert bare_figures([{"a": {"total_kwh": 1.0, "provenance": "guessed"}}]) == ["result[0].a.total_kwh"]
-    assert bare_figures({"by_domain_j": {"cpu": 1.0}, "provenance_by_domain": {}}) == ["result.by_domain_j.cpu"]
+    assert bare_figures({"by_domain": {"cpu": {"energy_j": 1.0}}}) == ["result.by_domain.cpu.energy_j"]
     assert not bare_figures({"power_w": 1.0, "provenance": "measured", "budget_j": 3.0})
 
 
@@ -107,7 +106,7 @@ def test_no_figure_of_the_database_is_bare(finished):
                 checked.append(table)
         assert {"entry", "measurement", "host", "power", "in_flight", "idle"} <= set(checked)
         settings = connection.execute("SELECT key, provenance FROM setting").fetchall()
-        assert [key for key, source in settings if FIGURE.search(key) and source not in SOURCES] == [LIMIT]
+        assert [key for key, source in settings if FIGURE.search(key) and source not in SOURCES] == ["budget_j"]
     finally:
         connection.close()
 
@@ -167,16 +166,17 @@ def denied(host, monkeypatch):
     return open_meter(root=host.root, nvml=host.nvml, clock=host.clock)
 
 
-def test_without_permission_the_search_says_so_and_goes_on(space, quick, tmp_path, monkeypatch, capsys):
+def test_without_permission_the_search_says_so_and_goes_on(space, quick, tmp_path, monkeypatch, capsys, caplog):
+    caplog.set_level("INFO", "ecoml")
     host = SimulatedHost(tmp_path / "host")
     host.add_package(power_w=50.0, dram_w=5.0)
-    quick["progress"] = True
+    quick["show"] = show
     with denied(host, monkeypatch) as meter:
         result = ecoml.Searcher(space, lambda config: 0.5, budget_j=1e5, meter=meter, max_trials=2, **quick).run()
     assert result.energy.provenance is Provenance.ESTIMATED
     assert [said.partition(":")[0] for said in result.energy.unmeasured] == ["cpu"]
     assert "chmod" in result.energy.unmeasured[0]
-    assert "energy is estimated here: cpu:0 cannot be read" in capsys.readouterr().err
+    assert "energy is estimated here: cpu:0 cannot be read" in caplog.text
     print_result(result)
     assert "chmod" in capsys.readouterr().out
     assert "chmod" in write_report(result.directory).read_text()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+import os
 
+import numpy as np
 import pytest
+import torch
 from searcher.scripts import CONFIG, Script, asked, curve
 
 import ecoml
+from ecoml.endings import SearchEnd, StopReason
 from ecoml.errors import SearchFailed, StorageError, TrainingError
 from ecoml.run.result import Result
 from ecoml.run.store import Store
 
 
-@pytest.mark.parametrize("value", [0.25, 0, 1, True])
+@pytest.mark.parametrize("value", [0.25, 0, 1, np.float32(0.5), torch.tensor(0.5)])
 def test_a_plain_function_may_return_its_accuracy(space, quick, meter, value):
     def train(config):
         meter.spend(1)
@@ -42,7 +46,7 @@ def test_a_failed_trial_is_charged_and_the_search_goes_on(space, quick, meter, t
     result = ecoml.Searcher(space, train, budget_j=1000, meter=meter, max_trials=4, **quick).run()
     assert [trial.state.value for trial in result.trials] == ["failed", "finished"] * 2
     assert [trial.energy_j for trial in result.trials] == [8, 8, 8, 8]
-    assert result.trials[0].failure
+    assert result.trials[0].end.failed
     assert result.energy.total_j == 32
 
 
@@ -54,24 +58,27 @@ def test_a_search_in_which_everything_fails_ends_and_says_why(space, quick, mete
         ecoml.Searcher(space, train, budget_j=1000, meter=meter, **quick).run()
 
 
-@pytest.mark.parametrize(("value", "word"), [(91.2, "in \\[0, 1\\]"), ("good", "yield"), (None, "yield"), (-0.1, "in")])
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [(91.2, "in \\[0, 1\\]"), ("good", "yield"), (None, "yield"), (True, "yield"), ([0.5, 0.6], "yield"), (-0.1, "in")],
+)
 def test_an_accuracy_that_is_none_ends_the_search_at_once(space, quick, meter, value, word):
     with pytest.raises(TrainingError, match=word):
         ecoml.Searcher(space, lambda config: value, budget_j=1000, meter=meter, **quick).run()
 
 
-def test_a_nonsensical_energy_fails_the_trial(space, quick):
+def test_a_nonsensical_energy_fails_the_trial(space, reported):
     energies = iter([5.0, -1.0, math.nan, 0.0, 5.0])
 
     def train(config):
         yield ecoml.Measurement(0.5, energy_j=next(energies))
 
-    result = ecoml.Searcher(space, train, budget_j=1000, max_trials=5, **quick).run()
+    result = ecoml.Searcher(space, train, budget_j=1000, max_trials=5, **reported).run()
     assert [trial.state.value for trial in result.trials] == ["finished", "failed", "failed", "failed", "finished"]
     assert result.energy.total_j == 10
 
 
-def test_a_run_can_be_left_and_come_back_to(space, quick):
+def test_a_run_can_be_left_and_come_back_to(space, reported):
     started = []
 
     def train(config):
@@ -86,18 +93,18 @@ def test_a_run_can_be_left_and_come_back_to(space, quick):
         ecoml.Continue(1),
         ecoml.Continue(0),
     ]
-    quick["strategy"] = Script(script)
-    result = ecoml.Searcher(space, train, budget_j=1e4, **quick).run()
+    reported["strategy"] = Script(script)
+    result = ecoml.Searcher(space, train, budget_j=1e4, **reported).run()
     assert started == [8, 32]  # each was started once
     assert [p.trial for p in result.progress] == [0, 1, 1, 0, 0, 1, 1, 0]
     assert [point.energy_j for point in result.trials[0].curve] == [8, 16, 24, 32]
     assert [trial.state.value for trial in result.trials] == ["finished", "finished"]
-    assert result.ended == "the script is over"
+    assert result.ended == SearchEnd(StopReason.STRATEGY, {"message": "the script is over"})
 
 
-def test_a_strategy_is_told_each_change(space, quick):
-    quick["strategy"] = strategy = Script([ecoml.Start(CONFIG, steps=1), ecoml.Continue(0)])
-    ecoml.Searcher(space, curve([0.1, 0.2]), budget_j=1e4, **quick).run()
+def test_a_strategy_is_told_each_change(space, reported):
+    reported["strategy"] = strategy = Script([ecoml.Start(CONFIG, steps=1), ecoml.Continue(0)])
+    ecoml.Searcher(space, curve([0.1, 0.2]), budget_j=1e4, **reported).run()
     assert strategy.told == [
         (0, 0, "running"),
         (0, 1, "running"),
@@ -108,7 +115,7 @@ def test_a_strategy_is_told_each_change(space, quick):
     ]
 
 
-def test_generators_are_closed_in_order(space, quick):
+def test_generators_are_closed_in_order(space, reported):
     closed = []
 
     def train(config):
@@ -118,25 +125,25 @@ def test_generators_are_closed_in_order(space, quick):
         finally:
             closed.append(config["width"])
 
-    quick["strategy"] = Script([ecoml.Start({**CONFIG, "width": width}, steps=1) for width in (8, 9)])
-    result = ecoml.Searcher(space, train, budget_j=1e4, **quick).run()
+    reported["strategy"] = Script([ecoml.Start({**CONFIG, "width": width}, steps=1) for width in (8, 9)])
+    result = ecoml.Searcher(space, train, budget_j=1e4, **reported).run()
     assert closed == [8, 9]
     assert [trial.state.value for trial in result.trials] == ["stopped", "stopped"]
 
 
-def test_going_on_with_an_ended_trial_is_refused(space, quick):
-    quick["strategy"] = Script([ecoml.Start(CONFIG), ecoml.Continue(0)])
+def test_going_on_with_an_ended_trial_is_refused(space, reported):
+    reported["strategy"] = Script([ecoml.Start(CONFIG), ecoml.Continue(0)])
     with pytest.raises(SearchFailed, match="trial 0"):
-        ecoml.Searcher(space, curve([0.5]), budget_j=100, **quick).run()
+        ecoml.Searcher(space, curve([0.5]), budget_j=100, **reported).run()
 
 
-def test_a_full_disk_ends_the_search_in_one_line_and_loses_nothing_that_was_kept(space, quick, run_folder, monkeypatch):
-    searcher = ecoml.Searcher(space, curve([0.5, 0.6, 0.7]), budget_j=1e6, **quick)
+def test_a_full_disk_ends_the_search_in_one_line_and_loses_nothing(space, reported, run_folder, monkeypatch):
+    searcher = ecoml.Searcher(space, curve([0.5, 0.6, 0.7]), budget_j=1e6, **reported)
     with searcher:
         for _ in range(5):
             trial = asked(searcher)
             searcher.tell(trial, score=0.5, energy_j=10.0)
-    folder = {"directory": run_folder, "progress": False}
+    folder = {"directory": run_folder}
     opened = Store.__init__
 
     def small(store, path, *, create):
@@ -152,3 +159,19 @@ def test_a_full_disk_ends_the_search_in_one_line_and_loses_nothing_that_was_kept
     assert result.energy.total_j == pytest.approx(sum(trial.energy_j for trial in result.trials))
     assert [trial.energy_j for trial in result.trials[:5]] == [10] * 5
     assert len(result.trials) > 6
+
+
+def test_a_training_may_change_the_working_directory(space, tmp_path, monkeypatch):
+    def train(config):
+        os.chdir(elsewhere)
+        yield ecoml.Measurement(0.5, energy_j=10.0)
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(tmp_path)
+    result = ecoml.Searcher(
+        space, train, budget_j=50, strategy="random", directory="mine", energy="reported"
+    ).run()  # fmt: skip
+    assert result.directory == tmp_path / "mine"
+    assert len(Result.load(tmp_path / "mine").trials) == 5
+    assert not list(elsewhere.iterdir())

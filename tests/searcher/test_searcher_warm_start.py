@@ -12,6 +12,8 @@ from searcher.scripts import CONFIG, Script, curve
 import ecoml
 from ecoml.energy import Provenance, comparable
 from ecoml.errors import RunFolderError, UsageError
+from ecoml.metric import ACCURACY
+from ecoml.report.terminal.progress import show
 from ecoml.report.terminal.summary import print_result
 from ecoml.run.result import Result
 from ecoml.searcher.warm_start import WarmStart
@@ -45,17 +47,17 @@ def earlier(space, tmp_path):
 
     folder = tmp_path / "earlier"
     return ecoml.Searcher(
-        space, train, budget_j=1e3, max_trials=4, strategy="random", directory=folder, progress=False
+        space, train, budget_j=1e3, max_trials=4, strategy="random", directory=folder, energy="reported"
     ).run()  # fmt: skip
 
 
-def test_trials_of_another_run_are_learnt_and_count_for_nothing(space, quick, run_folder, earlier, capsys):
-    quick["strategy"] = strategy = Learning([ecoml.Start(CONFIG)])
-    result = ecoml.Searcher(space, curve([0.6]), budget_j=100, warm_start=earlier.directory, **quick).run()
+def test_trials_of_another_run_are_learnt_and_count_for_nothing(space, reported, run_folder, earlier, capsys):
+    reported["strategy"] = strategy = Learning([ecoml.Start(CONFIG)])
+    result = ecoml.Searcher(space, curve([0.6]), budget_j=100, warm_start=earlier.directory, **reported).run()
     (learnt,) = strategy.learnt
     assert [trial.number for trial in learnt] == [-4, -3, -2, -1]
-    assert [(t.config, t.curve, t.state, t.failure) for t in learnt] == [
-        (t.config, t.curve, t.state, t.failure) for t in earlier.trials
+    assert [(t.config, [(p.score, p.energy) for p in t.curve], t.state, t.end) for t in learnt] == [
+        (t.config, [(p.score, p.energy) for p in t.curve], t.state, t.end) for t in earlier.trials
     ]
     assert [trial.number for trial in result.trials] == [0]
     assert [trial.number for trial in result.front] == [0]
@@ -69,63 +71,65 @@ def test_trials_of_another_run_are_learnt_and_count_for_nothing(space, quick, ru
 
     shutil.rmtree(earlier.directory)  # resuming needs no other folder
     again = Learning([ecoml.Start({**CONFIG, "width": 20})])
-    more = ecoml.Searcher.resume(run_folder, curve([0.6]), strategy=again, progress=False).run()
+    more = ecoml.Searcher.resume(run_folder, curve([0.6]), strategy=again).run()
     assert again.learnt == strategy.learnt
     assert len(more.trials) == 2
 
 
 @pytest.mark.parametrize("strategy", ["random", "grid"])
 def test_a_strategy_that_learns_nothing_says_so_and_does_what_it_would_have_done(
-    space, quick, tmp_path, earlier, strategy, capsys
+    space, reported, tmp_path, earlier, strategy, capsys, caplog
 ):
-    quick = {**quick, "strategy": strategy, "budget_j": 40, "progress": True}
-    warm = ecoml.Searcher(space, curve([0.6]), warm_start=earlier.directory, **quick).run()
+    caplog.set_level("INFO", "ecoml")
+    reported = {**reported, "strategy": strategy, "budget_j": 40, "show": show}
+    warm = ecoml.Searcher(space, curve([0.6]), warm_start=earlier.directory, **reported).run()
     note = f"the strategy {strategy} learns nothing from them"
-    assert note in capsys.readouterr().err
+    assert note in caplog.text
     print_result(warm)
     assert note in " ".join(capsys.readouterr().out.split())
-    cold = ecoml.Searcher(space, curve([0.6]), **{**quick, "directory": tmp_path / "cold"}).run()
+    cold = ecoml.Searcher(space, curve([0.6]), **{**reported, "directory": tmp_path / "cold"}).run()
     assert [trial.config for trial in warm.trials] == [trial.config for trial in cold.trials]
 
 
-def test_other_parameters_are_refused_by_name(space, quick, run_folder, earlier):
+def test_other_parameters_are_refused_by_name(space, reported, run_folder, earlier):
     other = ecoml.Space({**space.parameters, "depth": ecoml.Int(1, 4)})
     with pytest.raises(UsageError, match="it lacks depth;") as refused:
-        ecoml.Searcher(other, curve([0.5]), budget_j=10, warm_start=earlier.directory, **quick)
+        ecoml.Searcher(other, curve([0.5]), budget_j=10, warm_start=earlier.directory, **reported)
     assert "\n" not in str(refused.value)
     fewer = ecoml.Space({name: p for name, p in space.parameters.items() if name != "activation"})
     with pytest.raises(UsageError, match="this space lacks activation;"):
-        ecoml.Searcher(fewer, curve([0.5]), budget_j=10, warm_start=earlier.directory, **quick)
+        ecoml.Searcher(fewer, curve([0.5]), budget_j=10, warm_start=earlier.directory, **reported)
     assert not run_folder.exists()
 
 
-def test_trials_outside_the_space_are_left_out_and_counted(space, quick, earlier):
+def test_trials_outside_the_space_are_left_out_and_counted(space, reported, earlier):
     widths = sorted(trial.config["width"] for trial in earlier.trials)
     narrow = ecoml.Space({**space.parameters, "width": ecoml.Int(widths[1], 64)})
-    quick["strategy"] = strategy = Learning([])
-    result = ecoml.Searcher(narrow, curve([0.5]), budget_j=10, warm_start=earlier.directory, **quick).run()
+    reported["strategy"] = strategy = Learning([])
+    result = ecoml.Searcher(narrow, curve([0.5]), budget_j=10, warm_start=earlier.directory, **reported).run()
     assert [trial.number for trial in strategy.learnt[0]] == [-3, -2, -1]
     assert result.settings["warm_start"]["left_out"] == 1
     none = ecoml.Space({**space.parameters, "width": ecoml.Int(100, 200)})
     with pytest.raises(UsageError, match=r"no trial of it lies in this space \(width = "):
-        WarmStart.of_run(earlier.directory, none)
+        WarmStart.of_run(earlier.directory, none, ACCURACY)
 
 
-def test_a_folder_that_holds_nothing_to_learn_is_refused(space, quick, tmp_path, run_folder):
+def test_a_folder_that_holds_nothing_to_learn_is_refused(space, reported, tmp_path, run_folder):
     with pytest.raises(RunFolderError, match="no such folder"):
-        ecoml.Searcher(space, curve([0.5]), budget_j=10, warm_start=tmp_path / "nowhere", **quick)
-    empty = ecoml.Searcher(space, None, budget_j=10, **{**quick, "directory": tmp_path / "empty"})
+        ecoml.Searcher(space, curve([0.5]), budget_j=10, warm_start=tmp_path / "nowhere", **reported)
+    empty = ecoml.Searcher(space, None, budget_j=10, **{**reported, "directory": tmp_path / "empty"})
     empty.ask()
     empty.close()
     with pytest.raises(UsageError, match="it has no measurement"):
-        ecoml.Searcher(space, curve([0.5]), budget_j=10, warm_start=tmp_path / "empty", **quick)
+        ecoml.Searcher(space, curve([0.5]), budget_j=10, warm_start=tmp_path / "empty", **reported)
     assert not run_folder.exists()
 
 
 def test_comparable_is_symmetric_and_keeps_models_and_counters_apart():
-    m, s, r, e, x = Provenance
-    assert all(comparable(a, b) == comparable(b, a) for a in Provenance for b in Provenance)
+    m, s, a, r, e, x = Provenance
+    assert all(comparable(one, two) == comparable(two, one) for one in Provenance for two in Provenance)
     assert comparable(m, s)
+    assert comparable(m, a)
     assert comparable(e, e)
     assert comparable(x, m)
     assert comparable(x, e)
@@ -156,8 +160,10 @@ def test_joules_of_different_sources_are_not_mixed(space, quick, tmp_path, befor
     def search(source, folder, **more):
         meter = FakeMeter(source) if source is not Provenance.REPORTED else None
         train = curve([0.5]) if meter is None else metered(meter)
+        energy = "reported" if meter is None else "metered"
         return ecoml.Searcher(
-            space, train, budget_j=100, max_trials=2, meter=meter, **{**quick, "directory": folder}, **more
+            *(space, train), budget_j=100, max_trials=2, meter=meter,
+            **{**quick, "directory": folder, "energy": energy}, **more
         ).run()  # fmt: skip
 
     search(before, tmp_path / "before")
@@ -188,17 +194,17 @@ def test_an_executor_is_refused_before_anything_is_spent(space, quick, run_folde
     assert not run_folder.exists()
 
 
-def test_an_unfinished_run_will_do(space, quick, tmp_path):
-    one = ecoml.Searcher(space, None, budget_j=100, **{**quick, "directory": tmp_path / "one"})
+def test_an_unfinished_run_will_do(space, reported, tmp_path):
+    one = ecoml.Searcher(space, None, budget_j=100, **{**reported, "directory": tmp_path / "one"})
     trial = one.ask()
     assert trial is not None
     one.tell(trial, 0.5, energy_j=10, done=False)
     try:
-        known = WarmStart.of_run(tmp_path / "one", space)
+        known = WarmStart.of_run(tmp_path / "one", space, ACCURACY)
     finally:
         one.close()
     assert [(t.number, t.state.value, t.step) for t in known.trials] == [(-1, "stopped", 1)]
-    assert WarmStart.from_json(known.to_json()) == known
+    assert WarmStart.from_json(known.to_json(), ACCURACY).trials[0].curve[0].energy == known.trials[0].curve[0].energy
     assert Result.load(tmp_path / "one").trials[0].number == 0
 
 

@@ -14,7 +14,7 @@ from ecoml.errors import SpaceError, UsageError
 from ecoml.shipped import shipped
 from ecoml.space import Choice, Float, Int, Space, available_spaces, load_space
 from ecoml.space.schema import space_of
-from ecoml.training.images.settings import validate_config
+from ecoml.training.images.settings import Settings
 
 FULL = """
 name = "mine"
@@ -170,7 +170,7 @@ def test_a_shipped_space_is_one_the_cnn_training_takes(name):
     corners = [np.zeros(space.dimension), np.ones(space.dimension)]
     for u in (*corners, *rng.random((50, space.dimension))):
         config = space.decode(u)
-        validate_config(config)
+        Settings.of(config)
         assert space.decode(space.encode(config)) == config
         assert ("momentum" in config) == (config["optimizer"] == "sgd")
 

@@ -7,14 +7,17 @@ import time
 import numpy as np
 import pytest
 
+from ecoml.endings import StopReason
 from ecoml.energy import Provenance
 from ecoml.errors import UsageError
+from ecoml.limits import Limits
 from ecoml.space import Choice, Float, Int, Space
 from ecoml.strategies.base import Continue, End, Goal, Start
 from ecoml.strategies.bayes import Bayes
 from ecoml.strategies.enumeration import key
 from ecoml.strategies.random import RandomSearch
-from ecoml.trial import Point, Trial, TrialState
+from ecoml.testing.strategies import point
+from ecoml.trial import Trial, TrialState
 
 STEPS = 20
 
@@ -88,7 +91,7 @@ class Search:
             score, energy_j = result
             self.spent_j += energy_j
             total_j = trial.energy_j + energy_j
-            trial.curve.append(Point(trial.step + 1, score, total_j, 0.0, self.provenance))
+            trial.curve.append(point(trial.step + 1, score, total_j, provenance=self.provenance))
         trial.state = TrialState.SUSPENDED
 
 
@@ -121,7 +124,7 @@ def test_with_a_target_it_goes_for_that():
     def spent_j(aim, seed):
         strategy = Bayes(SPACE, seed)
         if aim:
-            strategy.pursue(Goal(target=0.75))
+            strategy.pursue(Goal(Limits(target=0.75)))
         search = Search(strategy)
         assert search.run(decisions=200, target=0.75)
         return search.spent_j
@@ -202,7 +205,7 @@ def test_cheap_trainings_do_not_go_on_for_ever():
         return 0.8 + 0.02 * np.log10(config["size"]) - 0.1 * abs(config["x"] - 0.3) * config["y"], config["size"]
 
     bayes = Bayes(space, 0)
-    bayes.pursue(Goal(spend_all=True))
+    bayes.pursue(Goal(Limits(spend_all=True)))
     search = Search(bayes, outcome, steps=1)
     search.run(decisions=100, energy_j=1e6)
     assert search.spent_j >= 1e6
@@ -246,7 +249,7 @@ def test_one_categorical_parameter_is_tried_completely():
     search = Search(Bayes(space, 0), lambda config, step: ("abcdef".index(config["block"]) / 10 + step / 100, 5.0))
     search.run()
     assert sorted(trial.config["block"] for trial in search.trials) == list("abcdef")
-    assert search.end == search.strategy.ask() == End("every configuration has been tried")
+    assert search.end == search.strategy.ask() == End(StopReason.EXHAUSTED)
 
 
 def test_a_trial_that_repeats_another_is_not_gone_on_with():
@@ -283,7 +286,7 @@ def test_it_thinks_fast_with_many_trials_and_dimensions():
     for number in range(2000):
         config = {f"x{i}": float(v) for i, v in enumerate(rng.random(20))}
         score = float(rng.random())
-        points = [Point(1, score, 5.0, 0.0, Provenance.REPORTED)]
+        points = [point(1, score, 5.0)]
         strategy.tell(Trial(number, config, TrialState.FINISHED, points))
     strategy.ask()
     started = time.process_time()

@@ -10,12 +10,13 @@ from ecoml.strategies.bayes.energy_model import EnergyModel
 from ecoml.strategies.bayes.energy_noise import log_energy_variance
 from ecoml.strategies.botorch import Nehvi
 from ecoml.strategies.botorch.objectives import objectives_of
-from ecoml.trial import Point, Trial, TrialState
+from ecoml.testing.strategies import point
+from ecoml.trial import Trial, TrialState
 
 
 def trial(number, width, x=0.5, energy_j=100.0):
-    point = Point(1, 0.5 + 0.1 * number, energy_j, width * energy_j, Provenance.MEASURED)
-    return Trial(number, {"x": x}, TrialState.FINISHED, [point])
+    curve = [point(1, 0.5 + 0.1 * number, energy_j, width * energy_j, Provenance.MEASURED)]
+    return Trial(number, {"x": x}, TrialState.FINISHED, curve)
 
 
 def test_an_error_that_all_share_is_no_noise():

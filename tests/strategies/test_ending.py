@@ -5,16 +5,18 @@ import math
 import numpy as np
 import pytest
 
-from ecoml.energy import Provenance
-from ecoml.strategies.bayes.stopping import reason_to_end, rise_of_best
-from ecoml.trial import Point, Trial, TrialState
+from ecoml.endings import StopReason
+from ecoml.metric import ACCURACY
+from ecoml.strategies.bayes.stopping import end_of, rise_of_best
+from ecoml.testing.strategies import point
+from ecoml.trial import Trial, TrialState
 
 FRONT = np.array([[0.0, -1.0], [3.0, 0.0]])
 
 
 def trials_of(scores, energy_j=10.0):
     return [
-        Trial(number, {"x": number}, TrialState.FINISHED, [Point(1, score, energy_j, 0.0, Provenance.REPORTED)])
+        Trial(number, {"x": number}, TrialState.FINISHED, [point(1, score, energy_j)])
         for number, score in enumerate(scores)
     ]
 
@@ -52,16 +54,26 @@ def test_nothing_rises_above_1():
     assert rise_of_best(trials_of([0.999, 0.99, 0.98, 0.97, 0.96])) == pytest.approx(0.001)
 
 
+def promised(trials, rate, whole_j, unit):
+    """What as much energy again promises, and what it would have to, where the search should end; None: it goes on."""
+    end = end_of(trials, ACCURACY, FRONT, rate, whole_j, 3.0, unit)
+    if end is None:
+        return None
+    assert end.reason is StopReason.NOT_WORTH_IT
+    assert end.details["spent_j"] == pytest.approx(sum(trial.energy_j for trial in trials))
+    return end.details["promise"], end.details["worth"]
+
+
 def test_a_search_ends_when_both_forecasts_are_low_and_enough_was_spent():
     saturated = trials_of([0.9] * 5 + [0.5] * 24 + [0.5001])  # 300 J
-    assert "promises 0.0055 percentage points" in reason_to_end(saturated, FRONT, 1.1e-6, 10.0, 3.0, 0.01)
-    assert reason_to_end(saturated, FRONT, 1.1e-6, 16.0, 3.0, 0.01) == "", "that of twenty trainings was not spent yet"
-    assert reason_to_end(saturated, FRONT, 1.1e-5, 10.0, 3.0, 0.01) == "", "the surrogate sees something"
+    assert promised(saturated, 1.1e-6, 10.0, 0.01) == pytest.approx((5.5e-5, 5e-4))
+    assert promised(saturated, 1.1e-6, 16.0, 0.01) is None, "that of twenty trainings was not spent yet"
+    assert promised(saturated, 1.1e-5, 10.0, 0.01) is None, "the surrogate sees something"
     rising = trials_of([0.91, 0.905, 0.903, 0.902, 0.9] + [0.5] * 25)
-    assert reason_to_end(rising, FRONT, 0.0, 10.0, 3.0, 0.01) == "", "the best are still far apart"
+    assert promised(rising, 0.0, 10.0, 0.01) is None, "the best are still far apart"
 
 
 def test_where_all_good_trials_are_close_together_less_is_worth_its_energy():
     saturated = trials_of([0.9] * 5 + [0.5] * 24 + [0.5001])
-    assert "less than 0.02 is not" in reason_to_end(saturated, FRONT, 1.1e-6, 10.0, 3.0, 0.001)
-    assert reason_to_end(saturated, FRONT, 1.1e-6, 10.0, 3.0, 0.00025) == "", "0.0055 of 0.05 points is something"
+    assert promised(saturated, 1.1e-6, 10.0, 0.001) == pytest.approx((5.5e-5, 2e-4))
+    assert promised(saturated, 1.1e-6, 10.0, 0.00025) is None, "0.0055 of 0.05 points is something"

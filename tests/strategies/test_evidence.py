@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecoml.energy import Provenance
 from ecoml.strategies.bayes import _MARGIN
 from ecoml.strategies.bayes.observations import evenly, milestones, observed_of
-from ecoml.trial import Point, Trial, TrialState
+from ecoml.testing.strategies import point
+from ecoml.trial import Trial, TrialState
 
 
 def known(scores):
     """Evidence of one-point trials with these accuracies."""
-    points = [Point(1, score, 10.0, 0.0, Provenance.REPORTED) for score in scores]
+    points = [point(1, score, 10.0) for score in scores]
     trials = [Trial(n, {"n": n}, TrialState.SUSPENDED, [point]) for n, point in enumerate(points)]
     return observed_of(trials, milestones(1.5, 100), 240)
 
@@ -45,8 +45,8 @@ def test_no_accuracys_unit_or_origin_makes_a_difference(thousandths, factor, off
 
 def test_good_and_bad_trials_alike_are_learnt_from():
     """Of a long search: as many trials near the best as all over the range, and one that failed."""
-    points = [Point(1, score, 10.0, 0.0, Provenance.REPORTED) for score in np.linspace(0.1, 0.9, 320)]
-    points += [Point(1, score, 10.0, 0.0, Provenance.REPORTED) for score in np.linspace(0.898, 0.9, 300)]
+    points = [point(1, score, 10.0) for score in np.linspace(0.1, 0.9, 320)]
+    points += [point(1, score, 10.0) for score in np.linspace(0.898, 0.9, 300)]
     trials = [Trial(n, {"n": n}, TrialState.SUSPENDED, [point]) for n, point in enumerate(points)]
     trials.insert(7, Trial(1000, {"n": 1000}, TrialState.FAILED))
     chosen = evenly(trials, milestones(3.0, 100), 72)
@@ -60,7 +60,7 @@ def test_good_and_bad_trials_alike_are_learnt_from():
 
 
 def test_curves_share_the_room_that_there_is():
-    curves = [[Point(k, 0.01 * n * k / 30, 1.0 * k, 0.0, Provenance.REPORTED) for k in range(1, 31)] for n in range(60)]
+    curves = [[point(k, 0.01 * n * k / 30, 1.0 * k) for k in range(1, 31)] for n in range(60)]
     trials = [Trial(n, {"n": n}, TrialState.SUSPENDED, curve) for n, curve in enumerate(curves)]
     looked_at = milestones(3.0, 100)  # 1, 3, 9, 27, and 30 as the last
     chosen = evenly(trials, looked_at, 70)

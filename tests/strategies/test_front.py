@@ -5,18 +5,18 @@ import math
 import numpy as np
 import pytest
 
-from ecoml.energy import Provenance
 from ecoml.pareto import front_indices
 from ecoml.strategies.bayes.front import front_of
 from ecoml.strategies.bayes.observations import milestones, observed_of
 from ecoml.strategies.bayes.surrogate import Observations, Surrogate, fit
-from ecoml.trial import Point, Trial, TrialState
+from ecoml.testing.strategies import point
+from ecoml.trial import Trial, TrialState
 
 STEPS = 20
 
 
 def trial(number, curve, step_j=1.0, state=TrialState.FINISHED):
-    points = [Point(k, a, k * step_j, 0.0, Provenance.REPORTED) for k, a in enumerate(curve, start=1)]
+    points = [point(k, a, k * step_j) for k, a in enumerate(curve, start=1)]
     return Trial(number, {}, state, points)
 
 
@@ -66,7 +66,7 @@ def test_failures_an_earlier_run_and_points_without_energy_are_not_on_it():
         trial(1, rising(0.6), step_j=2.0),
         trial(2, [], state=TrialState.FAILED),
     ]
-    trials[1].curve[0] = Point(1, 0.4, 0.0, 0.0, Provenance.REPORTED)
+    trials[1].curve[0] = point(1, 0.4, 0.0)
     found = seen(trials, x)
     assert found[:, 1].max() < 0.65
     assert np.isfinite(found).all()

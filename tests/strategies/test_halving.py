@@ -4,19 +4,19 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecoml.energy import Provenance
 from ecoml.pareto import front_indices
 from ecoml.space import Float, Space
 from ecoml.strategies import Continue, Start
 from ecoml.strategies.asha import Halving, ranking
 from ecoml.strategies.top_k import TopK
-from ecoml.trial import Point, Trial, TrialState
+from ecoml.testing.strategies import point
+from ecoml.trial import Trial, TrialState
 
 SPACE = Space({"x": Float(0.0, 1.0)})
 
 
 def left_after_a_step(number, score, energy_j=1.0):
-    curve = [Point(1, score, energy_j, 0.0, Provenance.REPORTED)]
+    curve = [point(1, score, energy_j)]
     return Trial(number, {"x": number / 100}, TrialState.SUSPENDED, curve)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ecoml.energy import Provenance
+from ecoml.endings import FailureKind, StopReason, TrialEnd
 from ecoml.errors import UsageError
 from ecoml.pareto import hypervolume
 from ecoml.space import Choice, Float, Int, Space
@@ -16,7 +16,8 @@ from ecoml.strategies.base import End, Start
 from ecoml.strategies.botorch import Nehvi
 from ecoml.strategies.enumeration import key
 from ecoml.strategies.random import RandomSearch
-from ecoml.trial import Point, Trial, TrialState
+from ecoml.testing.strategies import point
+from ecoml.trial import Trial, TrialState
 
 SPACE = Space(
     {
@@ -43,7 +44,7 @@ def asked(strategy):
 
 
 def finished(number, config, score, energy_j):
-    return Trial(number, config, TrialState.FINISHED, [Point(1, score, energy_j, 0.0, Provenance.REPORTED)])
+    return Trial(number, config, TrialState.FINISHED, [point(1, score, energy_j)])
 
 
 def search(strategy, trials, outcome=train):
@@ -58,7 +59,7 @@ def search(strategy, trials, outcome=train):
         trial = (
             finished(number, decision.config, *result)
             if result
-            else Trial(number, decision.config, TrialState.FAILED, failure="diverged")
+            else Trial(number, decision.config, TrialState.FAILED, end=TrialEnd(FailureKind.DIVERGED))
         )
         strategy.tell(trial)
         done.append(trial)
@@ -118,7 +119,7 @@ def test_one_categorical_parameter_is_tried_completely():
     strategy = Nehvi(space, 0)
     trials = search(strategy, 20, lambda config: ("abcdef".index(config["block"]) / 10, 5.0))
     assert sorted(trial.config["block"] for trial in trials) == list("abcdef")
-    assert strategy.ask() == End("every configuration has been tried")
+    assert strategy.ask() == End(StopReason.EXHAUSTED)
 
 
 def test_the_best_of_what_is_left_comes_first_in_a_finite_space():

@@ -3,17 +3,18 @@
 import numpy as np
 import pytest
 
-from ecoml.energy import Provenance
+from ecoml.energy import Energy, Provenance
 from ecoml.space import Choice, Float, Int, Space
 from ecoml.strategies.bayes.candidates import Candidates
 from ecoml.strategies.bayes.features import Features
 from ecoml.strategies.botorch.objectives import most_telling, objectives_of
 from ecoml.strategies.enumeration import key
-from ecoml.trial import Point, Trial, TrialState
+from ecoml.testing.strategies import point
+from ecoml.trial import Trial, TrialState
 
 
 def trial(number, score, energy_j, state=TrialState.FINISHED):
-    return Trial(number, {"x": number}, state, [Point(1, score, energy_j, 0.0, Provenance.REPORTED)])
+    return Trial(number, {"x": number}, state, [point(1, score, energy_j)])
 
 
 def known_from(trials, initial):
@@ -83,7 +84,8 @@ def test_failures_are_filled_in_with_the_worst_accuracy_and_the_median_energy():
 
 
 def test_a_trial_stopped_before_its_first_point_is_no_failure():
-    known = known_from([trial(0, 0.5, 1.0), Trial(1, {"x": 1}, TrialState.STOPPED, tail_j=3.0)], 2)
+    tail = Energy(3.0, 0.0, Provenance.REPORTED)
+    known = known_from([trial(0, 0.5, 1.0), Trial(1, {"x": 1}, TrialState.STOPPED, tail=tail)], 2)
     assert (known.failed, known.pending, len(known.y)) == ((), (), 1)
 
 

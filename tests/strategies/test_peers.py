@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ecoml.experiments.compare.comparison_plan import plan_comparison
-from ecoml.experiments.compare.task import Task
 
 from ecoml.errors import UsageError
 from ecoml.space import Choice, Float, Int, Space
@@ -45,6 +43,9 @@ def test_a_missing_package_is_one_line_with_the_remedy(name, package):
 
 @pytest.mark.usefixtures("without_peers")
 def test_a_comparison_leaves_out_what_is_not_installed_and_says_so(tmp_path):
+    from ecoml.experiments.compare import Task
+    from ecoml.experiments.compare.plan import plan_comparison
+
     for name in ("random", "optuna"):
         (tmp_path / f"{name}.toml").write_text(f'strategy = "{name}"\n')
     said: list[str] = []

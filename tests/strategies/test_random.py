@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ecoml.endings import StopReason
 from ecoml.space import Choice, Float, Int, Space
 from ecoml.strategies.base import End, Start
 from ecoml.strategies.random import RandomSearch
@@ -60,8 +61,8 @@ def test_a_finite_space_is_tried_completely_and_then_ended(sampler):
     search = RandomSearch(space, 2, sampler)
     configs = proposals(search, 20 + 20 * 9)
     assert len({tuple(config.items()) for config in configs}) == space.size
-    assert search.ask() == End("every configuration has been tried")
-    assert search.ask() == End("every configuration has been tried")
+    assert search.ask() == End(StopReason.EXHAUSTED)
+    assert search.ask() == End(StopReason.EXHAUSTED)
 
 
 def test_a_float_with_few_values_ends_too():

@@ -6,7 +6,6 @@ from collections import Counter
 
 import pytest
 
-from ecoml.energy import Provenance
 from ecoml.errors import UsageError
 from ecoml.space import Choice, Float, Int, Space
 from ecoml.strategies import create_strategy
@@ -14,7 +13,8 @@ from ecoml.strategies.base import End, Start
 from ecoml.strategies.enumeration import key
 from ecoml.strategies.factorial import Factorial
 from ecoml.strategies.repeated import Repeated, rounds_of
-from ecoml.trial import Point, Trial, TrialState
+from ecoml.testing.strategies import point
+from ecoml.trial import Trial, TrialState
 
 SPACE = Space({"conv": Choice([1, 4]), "depth": Int(2, 5), "rate": Float(0.0, 1.0)})
 
@@ -43,7 +43,7 @@ def train(strategy, outcomes, first=0):
         trial = Trial(number, decision.config)
         strategy.tell(trial)
         if isinstance(outcome, float):
-            trial.curve.append(Point(1, outcome, 10.0 * (number + 1), 0.0, Provenance.ESTIMATED))
+            trial.curve.append(point(1, outcome, 10.0 * (number + 1)))
         trial.state = TrialState.FINISHED if isinstance(outcome, float) else TrialState(outcome)
         strategy.tell(trial)
         trials.append(trial)

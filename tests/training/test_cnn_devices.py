@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -11,18 +12,18 @@ from ecoml.errors import UsageError
 from ecoml.meter import open_meter
 from ecoml.meter.idle import Idle
 from ecoml.testing.hosts import SimulatedHost
-from ecoml.training.images.worker.part import ImageWorker
+from ecoml.training.images.worker.shared import shared_worker
+from ecoml.training.images.worker.worker import ImageWorker
 from ecoml.trial import Trial, TrialState
 
 CONFIG = {"width": 8, "depth": 1, "batch_size": 128, "learning_rate": 0.1, "epochs": 4}
 
 
-class OnCpu(ImageWorker):
-    """A part whose worker trains on the CPU, as there is no GPU to test on."""
+class OnCpu(ecoml.CnnTraining):
+    """Its workers have the names of GPUs and train on the CPU, as there is no GPU to test on."""
 
-    def __init__(self, workload, device, patience_s):
-        super().__init__(workload, device, patience_s)
-        self.workload = replace(self.workload, device="cpu")
+    def _worker(self, workload, device):
+        return ImageWorker(replace(workload, device="cpu"), shared_worker(device), self.patience_s)
 
 
 class Free:
@@ -34,18 +35,17 @@ class Free:
 
 
 @pytest.fixture
-def on_two(monkeypatch):
-    monkeypatch.setattr("ecoml.training.images.training.CnnPart", OnCpu)
-    training = ecoml.CnnTraining("digits", device="cuda:0,cuda:1", threads=1)
+def on_two():
+    training = OnCpu("digits", device="cuda:0,cuda:1", threads=1)
     yield training
-    for part in training.parts():
-        part.worker.stop()
+    for worker in training.workers():
+        worker.process.stop()
 
 
 def test_several_gpus_are_named_by_their_numbers():
     training = ecoml.CnnTraining("digits", device="cuda:0, cuda:2")
     assert training.gpus() == (0, 2)
-    assert training.parts() == (), "not before they are prepared"
+    assert training.workers() == (), "not before they are prepared"
     assert training.describe()["device"] == "cuda:0, cuda:2"
 
 
@@ -61,14 +61,14 @@ def test_what_cannot_be_used_together_is_refused(device, says):
 @pytest.mark.slow
 def test_a_training_that_goes_on_elsewhere_has_the_same_curve(on_two):
     on_two.prepare()
-    one, other = on_two.parts()
-    assert one.worker is not other.worker
+    one, other = on_two.workers()
+    assert one.process is not other.process
     trial = Trial(3, CONFIG)
     whole = one.start(trial, Free())
     expected = _all(whole)
     run = one.start(trial, Free())
     found = [next(run).score, next(run).score]
-    one.leave(run)
+    one.suspend(run)
     other.take_over(run, Free())
     found += _all(run)
     assert found == expected
@@ -81,21 +81,29 @@ def test_two_workers_train_at_once_within_one_search(on_two, tmp_path, monkeypat
     host.add_package(power_w=50.0)
     for _ in range(2):
         host.add_gpu(power_w=200.0)
-    monkeypatch.setattr("ecoml.searcher.searcher.measure_idle", lambda meter, left_j: Idle())
-    monkeypatch.setattr(
-        "ecoml.meter.open_meter", lambda gpus=None: open_meter(root=host.root, nvml=host.nvml, gpus=gpus)
-    )
+    monkeypatch.setattr("ecoml.searcher.metering.measure_idle", lambda meter, left_j: Idle())
     monkeypatch.setattr("ecoml.meter.counters.ordinals.nvml_indices", tuple)
     together: list[int] = []
     space = ecoml.Space({"learning_rate": ecoml.Float(0.01, 0.1, log=True), "width": 8, "depth": 1, "epochs": 4})
-    searcher = ecoml.Searcher(
-        space, on_two, budget_j=1e9, max_trials=5, strategy="mo-asha", directory=tmp_path / "run", progress=False
-    )
-    with searcher:
-        search = searcher._open()
+
+    @contextmanager
+    def watched(search):
         search.listeners.append(lambda _: host.advance(0.05))
         search.listeners.append(
             lambda _: together.append(sum(search.trials[n].state is TrialState.RUNNING for n in search.runs))
+        )
+        yield
+
+    with open_meter(root=host.root, nvml=host.nvml, gpus=(0, 1)) as meter:
+        searcher = ecoml.Searcher(
+            space,
+            on_two,
+            budget_j=1e9,
+            max_trials=5,
+            strategy="mo-asha",
+            directory=tmp_path / "run",
+            meter=meter,
+            show=watched,
         )
         result = searcher.run()
     assert max(together) == 2, "one trains while the other's step is recorded"

@@ -10,7 +10,7 @@ import pytest
 import safetensors
 import safetensors.torch
 import torch
-from cnn_training import problem, rest, start, training
+from cnn_training import rest, start, task, training
 
 from ecoml.errors import DataError, UsageError
 from ecoml.training import CnnTraining, base, load_model_file
@@ -39,7 +39,7 @@ def trained(digits):
 def test_a_loaded_network_predicts_what_the_saved_one_did(tmp_path):
     found = load("digits").train
     np.savez(tmp_path / "larger.npz", x=found.images[:300].repeat(2, 2).repeat(2, 3), y=found.labels[:300])
-    here = problem(str(tmp_path / "larger.npz"))
+    here = task(str(tmp_path / "larger.npz"))
     run = training(here, CONFIG | {"start_resolution": 0.5, "epochs": 4, "schedule": "averaged"})
     path = tmp_path / "models" / "trial-0007-step-01.safetensors"
     images = here.validation.images[:50].permute(0, 3, 1, 2)
@@ -114,7 +114,7 @@ def test_files_that_are_no_models(digits, trained, tmp_path):
 def test_the_test_set_is_the_same_in_every_search_and_never_trained_on(digits):
     sets = [load("digits") for _ in range(2)]
     assert np.array_equal(sets[0].test.images, sets[1].test.images)
-    parts = [problem(seed=seed) for seed in (0, 9)]
+    parts = [task(seed=seed) for seed in (0, 9)]
     assert not torch.equal(parts[0].train.images, parts[1].train.images)
     total = len(sets[0].test) + len(parts[0].train) + len(parts[0].validation)
     assert total == 1797, "every image is in one part"

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cnn_training import Book, advanced, problem, rest, start, training
+from cnn_training import Book, advanced, rest, start, task, training
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ecoml.errors import BudgetExhausted, UsageError
 from ecoml.training.images import CnnTraining
 from ecoml.training.images.data.loader import load
+from ecoml.training.images.schedule import rate_factor, sides_at
 from ecoml.training.images.settings import Settings
 from ecoml.training.images.worker.loop import _bounds, named_out_of_memory
-from ecoml.training.images.worker.schedule import rate_factor, sides_at
 
 SMALL: dict[str, Any] = {"width": 6, "batch_size": 96, "learning_rate": 0.2, "epochs": 3, "dropout": 0.2}
 PLAIN: dict[str, Any] = {"schedule": "triangle", "skip_easy": 0.0}
@@ -37,7 +37,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def here():
-    return problem()
+    return task()
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def larger(tmp_path_factory):
     found = load("digits").train
     file = tmp_path_factory.mktemp("data") / "larger.npz"
     np.savez(file, x=found.images[:600].repeat(2, 2).repeat(2, 3), y=found.labels[:600])
-    return problem(str(file))
+    return task(str(file))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_the_same_trial_gives_the_same_curve_and_weights_whether_it_is_left_or_n
         left.checkpoint(tmp_path / "left")
         torch.rand(7)
         left = training(here, config)
-        left.restore_checkpoint(tmp_path / "left")
+        left.restore(tmp_path / "left")
     assert left.advance() is None
     assert again == curve
     for value, expected in zip(left._tensors(), straight._tensors(), strict=True):
@@ -100,7 +100,7 @@ def test_the_host_imports_no_torch_to_train(tmp_path):
 
     code = (
         "import sys, ecoml; searcher = ecoml.Searcher(ecoml.Space({'width': ecoml.Int(2, 4), 'epochs': 1}),"
-        " ecoml.CnnTraining('digits'), budget_j=500, strategy='random', max_trials=1, progress=False,"
+        " ecoml.CnnTraining('digits'), budget_j=500, strategy='random', max_trials=1,"
         f" directory={str(tmp_path / 'r')!r}); searcher.run(); print('torch' in sys.modules)"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split()[-1] == "False"
@@ -126,11 +126,11 @@ def test_what_is_entered_in_the_account(digits):
     run = start(digits, SMALL | PLAIN, book=book)
     assert book.entries == [], "a run that was never advanced costs nothing"
     next(run)
-    assert book.entries == ["training", "look", "evaluation", "look"]
+    assert book.entries == ["training", "check", "evaluation", "check"]
     rest(run)
-    assert book.entries == ["training", "look", "evaluation", "look"] * 3
+    assert book.entries == ["training", "check", "evaluation", "check"] * 3
     batches = math.ceil(1150 / SMALL["batch_size"]) + 1
-    assert book.looks == 3 * batches
+    assert book.checks == 3 * batches
 
 
 def test_the_budget_ends_an_epoch_between_two_batches(digits):
@@ -138,7 +138,7 @@ def test_the_budget_ends_an_epoch_between_two_batches(digits):
     run = start(digits, SMALL, book=book)
     with pytest.raises(BudgetExhausted):
         next(run)
-    assert book.looks == 3
+    assert book.checks == 3
     run.close()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import ecoml.space
 from ecoml.errors import UsageError
-from ecoml.training.images import DEFAULTS, CnnTraining, catalogue, validate_config, validate_space
+from ecoml.training.images import DEFAULTS, CnnTraining, catalogue, validate_space
 from ecoml.training.images.settings import Settings
 
 
@@ -56,13 +56,13 @@ def test_missing_keys_take_their_defaults():
 )
 def test_a_bad_value_is_refused_in_one_line_that_names_its_key(key, value):
     with pytest.raises(UsageError, match=rf"cannot use {key} = ") as caught:
-        validate_config({key: value})
+        Settings.of({key: value})
     assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_known_one():
     with pytest.raises(UsageError, match=r"no parameter 'learning_rat'; did you mean 'learning_rate'\?"):
-        validate_config({"learning_rat": 0.1})
+        Settings.of({"learning_rat": 0.1})
 
 
 def test_numbers_of_other_types_are_taken():

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from cnn_training import problem
+from cnn_training import task
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -51,7 +51,7 @@ class Calls(TorchDispatchMode):
 
 def step_elsewhere(config, body=None):
     """One step of a training on a device without data, and what it called."""
-    here, settings = problem(), Settings.of({"width": 8, "depth": 2, **config})
+    here, settings = task(), Settings.of({"width": 8, "depth": 2, **config})
     device = torch.device("meta")
     data = Resident(here.train.images.to(device), here.train.labels.to(device))
     there = replace(here, train=data, validation=data, device=device, bf16=False)  # autocast knows no such device
@@ -122,7 +122,7 @@ def test_images_that_do_not_fit_are_predicted_in_smaller_batches():
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 80.00 GiB")
             return self.layer(images.flatten(1))
 
-    here = problem()
+    here = task()
     found = []
     for most in (10_000, 40):
         torch.manual_seed(0)

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cnn_training import Book, rest, start
+from cnn_training import Book, rest, start, workload
 
 import ecoml
+from ecoml.endings import FailureKind
 from ecoml.errors import DataError, UsageError
 from ecoml.training.images import CnnTraining
-from ecoml.training.images.worker.process import TrainingProcess, shared_worker
+from ecoml.training.images.worker.shared import SharedWorker, WorkerRun, shared_worker
+from ecoml.trial import Trial
 
 SMALL = {"width": 4, "depth": 1, "batch_size": 128, "epochs": 3}
 
@@ -147,14 +149,17 @@ def test_killed_from_outside_in_the_middle_of_a_trial_the_search_goes_on(tmp_pat
 
     space = ecoml.Space({"width": 8, "epochs": ecoml.Int(1, 40)})
     searcher = ecoml.Searcher(
-        space, CnnTraining(threads=1), budget_j=1e5, strategy=Killer(space, 0), directory=tmp_path / "r", progress=False
+        space, CnnTraining(threads=1), budget_j=1e5, strategy=Killer(space, 0), directory=tmp_path / "r"
     )
     result = searcher.run()
     states = [trial.state.value for trial in result.trials]
     assert states == ["finished", "failed", "finished"]
-    assert "SIGKILL" in str(result.trials[1].failure)
+    end = result.trials[1].end
+    assert end is not None
+    assert end.reason is FailureKind.WORKER_LOST
+    assert "SIGKILL" in end.details["message"]
     assert result.trials[1].energy_j > 0, "its joules are charged"
-    assert sum(result.energy.by_purpose.values()) == pytest.approx(result.energy.total_j)
+    assert sum(energy.energy_j for energy in result.energy.by_purpose.values()) == pytest.approx(result.energy.total_j)
 
 
 def test_a_search_with_faults_comes_to_its_end(tmp_path):
@@ -166,7 +171,6 @@ def test_a_search_with_faults_comes_to_its_end(tmp_path):
         budget_j=1e5,
         strategy="grid",
         directory=tmp_path / "r",
-        progress=False,
     )
     result = searcher.run()
     ends = {trial.config["fault"]: trial.state.value for trial in result.trials}
@@ -185,7 +189,7 @@ def test_an_interrupted_step_ends_the_worker_and_the_next_one_starts_another(own
     class Interrupting(Book):
         def check_budget(self):
             super().check_budget()
-            if self.looks == 3:
+            if self.checks == 3:
                 raise KeyboardInterrupt
 
     before = shared_worker().pid
@@ -201,7 +205,7 @@ def test_the_worker_ends_with_its_host(tmp_path):
 
     code = (
         "import os, signal; from ecoml.training.images import CnnTraining;"
-        " from ecoml.training.images.worker.process import shared_worker; CnnTraining().prepare();"
+        " from ecoml.training.images.worker.shared import shared_worker; CnnTraining().prepare();"
         " print(shared_worker().pid, flush=True);"
         " os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -220,25 +224,37 @@ def _alive(pid):
 
 
 def test_what_was_suspended_is_deleted_at_the_end():
-    worker = TrainingProcess()
-    executor = CnnTraining("digits", threads=1)
-    from ecoml.training.images.worker.process import WorkerRun
-    from ecoml.trial import Trial
-
-    workload, _ = executor._ready()
-    runs = [WorkerRun(worker, workload, Trial(number, SMALL), Book(), 60.0) for number in range(3)]
+    worker = SharedWorker()
+    runs = [WorkerRun(worker, workload("digits"), Trial(number, SMALL), Book(), 60.0) for number in range(3)]
     for run in runs:
         next(run)
-    folder = worker._folder
-    assert folder is not None
+    (folder,) = worker._folders.values()
     assert sorted(path.name for path in folder.iterdir()) == sorted(str(run.number) for run in runs[:2])
     runs[0].close()
     assert len(list(folder.iterdir())) == 1
     next(runs[1])
-    assert [path.name for path in folder.iterdir()] == [str(runs[2].number)], "a file is deleted when it is taken up"
+    assert [path.name for path in folder.iterdir()] == [str(runs[2].number)], "a restored checkpoint is deleted"
     worker.stop()
     worker.stop()
     assert not folder.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_leaves_the_worker_and_the_checkpoints_of_its_parent_alone(own):
+    runs = [start(own, {"fault": "none", "epochs": 2}, number) for number in (0, 1)]
+    for run in runs:
+        next(run)
+    before = shared_worker().pid
+    child = os.fork()
+    if child == 0:
+        status = 0 if shared_worker().pid is None else 1
+        shared_worker().stop()
+        os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, "the worker is the parent's"
+    for run in runs:
+        next(run)
+    assert shared_worker().pid == before
 
 
 def test_a_model_that_cannot_be_used():

@@ -101,11 +101,11 @@ def test_those_not_used_for_longest_make_room(cache, monkeypatch):
     for number, key in enumerate(("a", "b", "c")):
         decoded.keep(key, {"train": images})
         os.utime(cache / key, (number, number))
-    assert decoded.find("a") is not None, "and now it was used last"
+    assert decoded.find("a", ["train"]) is not None, "and now it was used last"
     decoded.keep("d", {"train": images})
     assert sorted(path.name for path in cache.iterdir()) == ["a", "c", "d"]
     decoded.keep("e", {"train": np.zeros((1001, 1, 1, 1), np.uint8)})
-    assert decoded.find("e") is None, "larger than all room"
+    assert decoded.find("e", ["train"]) is None, "larger than all room"
 
 
 def test_processes_that_decode_at_once_leave_one_whole_entry(photos, cache):

@@ -32,7 +32,7 @@ def classes_of(root, count=5, names=("cat", "dog"), **options):
 def test_a_folder_of_classes(tmp_path):
     classes_of(tmp_path / "pets", 10)
     dataset = load(str(tmp_path / "pets"))
-    assert dataset.problem == "pets"
+    assert dataset.name == "pets"
     assert dataset.classes == ("cat", "dog")
     assert dataset.train.images.shape == (16, 3, 8, 8)
     assert dataset.test.images.shape == (4, 3, 8, 8)

@@ -15,7 +15,7 @@ from ecoml.errors import DataError
 from ecoml.training.images import available_data
 from ecoml.training.images.data.dataset import LabelledImages
 from ecoml.training.images.data.loader import load
-from ecoml.training.images.data.named import as_part, read_idx
+from ecoml.training.images.data.named import as_labelled, read_idx
 from ecoml.training.images.data.split import stratified
 from ecoml.training.images.network.memory import free_host_bytes
 
@@ -132,8 +132,8 @@ def test_images_and_labels_of_different_files(tmp_path):
 
 def test_torchvisions_orders_of_dimensions():
     pixels = np.arange(2 * 3 * 4 * 5, dtype=np.uint8).reshape(2, 3, 4, 5)
-    cifar = as_part(SimpleNamespace(data=pixels.transpose(0, 2, 3, 1), targets=[1, 0]))
-    svhn = as_part(SimpleNamespace(data=pixels, labels=np.array([1, 0])))
+    cifar = as_labelled(SimpleNamespace(data=pixels.transpose(0, 2, 3, 1), targets=[1, 0]))
+    svhn = as_labelled(SimpleNamespace(data=pixels, labels=np.array([1, 0])))
     for part in (cifar, svhn):
         assert np.array_equal(part.images, pixels)
         assert part.labels.dtype == np.int64

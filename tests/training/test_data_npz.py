@@ -44,7 +44,7 @@ def in_order(images):
 )
 def test_every_order_of_dimensions(load, x, channels):
     dataset = load(x=x, y=Y)
-    assert dataset.problem == "mine"
+    assert dataset.name == "mine"
     assert dataset.train.images.shape[1:] == (channels, 6, 7)
     expected = np.stack([BYTES // (channel + 1) for channel in range(channels)], axis=1)
     assert np.array_equal(everything(dataset), in_order(expected))

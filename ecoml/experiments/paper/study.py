@@ -158,12 +158,12 @@ def open_study(
         from ecoml.experiments.paper.networks import build
 
         executor = CnnTraining(source, data_dir=folder, download=download, device=device, threads=threads, model=build)
-    return Study(found.problem, size, as_published, source, (channels, height), len(found.classes), executor)
+    return Study(found.name, size, as_published, source, (channels, height), len(found.classes), executor)
 
 
 def _cut(found: Dataset, images: int, folder: Path) -> Path:
     """A stratified part of the data as `.npz`, the same one each time; the file there is taken if it is there."""
-    path = folder / f"{found.problem}-{images}.npz"
+    path = folder / f"{found.name}-{images}.npz"
     if path.is_file():
         return path
     import numpy as np

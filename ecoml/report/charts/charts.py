@@ -60,7 +60,7 @@ def front_chart(
         .add_params(chosen_point),
     ]
     if recommended is not None:
-        chosen = layer_of([recommended])
+        chosen, up = layer_of([recommended]), -1 if metric.minimize else 1  # where no other point can be
         layers.append(
             chosen.mark_point(
                 shape="diamond",
@@ -73,7 +73,7 @@ def front_chart(
             ).encode(x=x, y=y, tooltip=tooltip)
         )
         layers.append(
-            chosen.mark_text(align="right", dx=-11, dy=-9, color=style.signal, fontWeight=600, fontSize=12).encode(
+            chosen.mark_text(align="right", dx=-11, dy=-9 * up, color=style.signal, fontWeight=600, fontSize=12).encode(
                 x=x, y=y, text=alt.value(f"trial {recommended['trial']}")
             )
         )
@@ -126,16 +126,16 @@ def progress_chart(
             ).encode(x=x, y=y)
         )
         layers.append(
-            knee.mark_text(align="left", dx=12, dy=14, color=style.signal, fontSize=12).encode(
-                x=x, y=y, text=alt.value("diminishing returns")
-            )
+            knee.mark_text(
+                align="left", dx=12, dy=-14 if metric.minimize else 14, color=style.signal, fontSize=12
+            ).encode(x=x, y=y, text=alt.value("diminishing returns"))
         )
     if math.isfinite(budget_j):
         mark = layer_of([{"spent_j": budget_j}])
         layers.append(mark.mark_rule(color=style.muted, strokeDash=[3, 3]).encode(x=x))
         layers.append(
             mark.mark_text(align="right", dx=-5, color=style.muted).encode(
-                x=x, y=alt.value(250), text=alt.value("budget")
+                x=x, y=alt.value(10 if metric.minimize else 250), text=alt.value("budget")
             )
         )
     return finish(layers, style, height=260)

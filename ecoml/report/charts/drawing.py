@@ -103,15 +103,6 @@ def log_x(records: Sequence[Record], title: str) -> alt.X:
     )
 
 
-def search_x(horizon_j: float, source: str) -> alt.X:
-    return alt.X(
-        "energy_j:Q",
-        title=f"Energy spent by the whole search, J ({source})",
-        scale=alt.Scale(domain=[0, horizon_j or 1.0], nice=False),
-        axis=alt.Axis(labelExpr=SI_LABELS, tickCount=6, labelOverlap=True),
-    )
-
-
 def score_y(records: Sequence[Record], metric: Metric, title: str | None = None) -> alt.Y:
     """The axis of scores, scaled to those of the records; it never reaches beyond the worst that there can be."""
     scores = [record["score"] for record in records] or [0.0, 1.0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -48,17 +47,6 @@ def chart_library() -> str:
     import vl_convert
 
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", _vegalite_version()))
-
-
-def chart_json(chart: Drawing) -> str:
-    """A chart's description, safe inside a `<script>` element."""
-    # Altair's schema identifier is an address nobody asks for; vega-embed only reads the version from it.
-    return script_json(chart.to_dict(validate=False))
-
-
-def script_json(value: object) -> str:
-    """A JSON value for a `<script>` element: `<` is escaped, so that no string in it can close the element."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def _vegalite_version() -> str:

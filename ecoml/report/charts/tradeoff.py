@@ -122,7 +122,7 @@ def advice(tradeoff: Tradeoff) -> Iterator[str]:
         yield "No training got by with half of its energy."
     else:
         yield (
-            f"Half the energy costs {format_gain(metric, half.lost)}: {which(half)} reaches"
+            f"Half the energy costs {format_gain(metric, half.lost)} of {metric.name}: {which(half)} reaches"
             f" {named_score(metric, half.score)} for {format_energy(half.energy_j)}."
         )
     if tradeoff.cheaper is not None and tradeoff.dearer is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ecoml.endings import EndReason
@@ -38,21 +38,6 @@ def curves_context(result: Result) -> dict[str, Any] | None:
     return {"chart": drawn, "endings": _endings(result), "choices": " ".join(_choices(result))}
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """What was not spent on trials that were left.
-
-    Attributes:
-        energy_j: Joules that going on to their full length would have taken, from each one's own steps.
-        low_j: The same if every further step had taken as little as its cheapest.
-        high_j: The same if every further step had taken as much as its dearest.
-    """
-
-    energy_j: float
-    low_j: float
-    high_j: float
-
-
 def left_by_choice(trials: Sequence[Trial]) -> list[Trial]:
     """Trials that the strategy, or a limit, left before their end, and that were never taken up again."""
     return [
@@ -66,12 +51,15 @@ def left_by_choice(trials: Sequence[Trial]) -> list[Trial]:
     ]
 
 
-def saved_on(trials: Sequence[Trial], step: str) -> Saved | None:
-    """What leaving these trials saved; None where the full length of one of them is not known.
+def saved_on(trials: Sequence[Trial], step: str) -> tuple[float, float, float] | None:
+    """Joules that going on to their full length would have taken; None where that of one of them is not known.
 
     Args:
         trials: The trials.
         step: What a step is called: the configuration says under its plural how many there would have been.
+
+    Returns:
+        From each one's own steps; if every further step had taken as little as its cheapest; as much as its dearest.
     """
     parts = []
     for trial in trials:
@@ -82,7 +70,10 @@ def saved_on(trials: Sequence[Trial], step: str) -> Saved | None:
         steps_j = [point.energy_j - from_j for point, from_j in zip(trial.curve, before_j, strict=True)]
         left = whole - trial.step
         parts.append((left * trial.curve[-1].energy_j / trial.step, left * min(steps_j), left * max(steps_j)))
-    return Saved(*map(sum, zip(*parts, strict=True))) if parts else None
+    if not parts:
+        return None
+    about_j, low_j, high_j = (math.fsum(joules) for joules in zip(*parts, strict=True))
+    return about_j, low_j, high_j
 
 
 def taken_up_again(order: Sequence[int]) -> int:
@@ -118,14 +109,14 @@ def _choices(result: Result) -> Iterator[str]:
         return
     spent = f"{format_energy(sum(trial.energy_j for trial in left))} ({weakest(t.energy.provenance for t in left)})"
     yield f"{plural(len(left), 'trial')} {_was(len(left))} left before the end, after {spent}."
-    saved = saved_on(left, step)
-    if saved is None:
+    saved_j = saved_on(left, step)
+    if saved_j is None:
         yield "What that saved cannot be told: how long the training would have gone on is not known."
     else:
+        about, low, high = map(format_energy, saved_j)
         yield (
-            f"Training them to their full length would have taken about {format_energy(saved.energy_j)} more"
-            f" (between {format_energy(saved.low_j)} and {format_energy(saved.high_j)}): estimated from what"
-            f" their own {plural_of(step)} took, since nobody measures what did not happen."
+            f"Training them to their full length would have taken about {about} more (between {low} and {high}):"
+            f" estimated from what their own {plural_of(step)} took, since nobody measures what did not happen."
         )
 
 

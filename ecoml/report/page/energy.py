@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from ecoml.energy import Energy, Provenance
@@ -26,6 +26,9 @@ def energy_context(account: EnergyAccount) -> dict[str, Any]:
         [Cell(purpose.value, css=f"swatch {series[purpose]}"), *_row(part, account.total_j)]
         for purpose, part in account.by_purpose.items()
     ]
+    by_purpose.append(["total", *_row(account.total, account.total_j)])
+    by_domain = [[name, *_row(part, account.total_j)] for name, part in account.by_domain.items()]
+    header = ["Energy", "Share", "Source"]
     return {
         "gaps": fold_gaps(gap for gap in account.gaps if gap not in account.unmeasured),
         "unmeasured": account.unmeasured,
@@ -36,20 +39,10 @@ def energy_context(account: EnergyAccount) -> dict[str, Any]:
             for purpose, part in account.by_purpose.items()
             if part.energy_j > 0
         ],
-        "by_purpose": Table(
-            "By purpose",
-            ["Purpose", "Energy", "Share", "Source"],
-            [*by_purpose, ["total", *_row(account.total, account.total_j)]],
-            numeric=(1, 2),
-        ),
-        "by_domain": _domains(account.by_domain, account.total_j),
+        "by_purpose": Table("By purpose", ["Purpose", *header], by_purpose, numeric=(1, 2)),
+        "by_domain": Table("By domain", ["Domain", *header], by_domain, numeric=(1, 2)),
         "sources": [account.provenance, *(part.provenance for part in account.by_domain.values())],
     }
-
-
-def _domains(by_domain: Mapping[str, Energy], total_j: float) -> Table:
-    rows = [[name, *_row(part, total_j)] for name, part in by_domain.items()]
-    return Table("By domain", ["Domain", "Energy", "Share", "Source"], rows, numeric=(1, 2))
 
 
 def _row(part: Energy, total_j: float) -> list[str]:

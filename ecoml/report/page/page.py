@@ -76,13 +76,13 @@ def write_figures(result: Result, folder: Path) -> list[Path]:
 
 def page(result: Result, grid_intensity: float | None = None) -> str:
     """The page of a result."""
-    said = headline(result)
+    said, created = headline(result), str(result.settings.get("created", ""))[:10]
     return render(
         TEMPLATES / "run.html.j2",
         title=f"{result.problem}: {said}",
         headline=said,
         name=result.metric.name,
-        overline=" · ".join(filter(None, [result.problem, result.strategy, f"seed {result.seed}", _created(result)])),
+        overline=" · ".join(filter(None, [result.problem, result.strategy, f"seed {result.seed}", created])),
         ended=None if result.ended is None else describe_search_end(result.ended, result.metric),
         asked=list(_asked(result)),
         recommended=_recommended(result),
@@ -117,10 +117,6 @@ def headline(result: Result) -> str:
     )
 
 
-def _created(result: Result) -> str:
-    return str(result.settings.get("created", ""))[:10]
-
-
 def _asked(result: Result) -> Iterator[str]:
     """What the search was asked for, and what it started from."""
     yield from describe_limits(result.limits, result.metric)
@@ -147,14 +143,10 @@ def _recommended(result: Result) -> dict[str, Any] | None:
         rule += _given_up(result, best, best_of_all)
     return {
         "rule": rule,
-        "config": [(name, _value(value)) for name, value in best.config.items()],
+        "config": [(k, f"{value:.6g}" if isinstance(value, float) else f"{value}") for k, value in best.config.items()],
         "steps": steps,
         "code": _loading(result, best) if model_path(result.directory, best).is_file() else None,
     }
-
-
-def _value(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _given_up(result: Result, best: Trial, best_of_all: Trial) -> str:

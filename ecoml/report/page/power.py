@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from ecoml.format import format_power, percent
+from ecoml.energy import weakest
+from ecoml.format import format_power, percent, quantity
 from ecoml.report.page.document import Chart, Table
 from ecoml.run.folder import LEDGER
 from ecoml.run.result import Result
@@ -62,22 +64,17 @@ def merged(timed: Sequence[Timed], most: int = MOST_SAMPLES) -> list[Timed]:
 
 def _one(timed: Sequence[Timed]) -> Timed:
     end_s, last = timed[-1]
-    if len(timed) == 1:
-        return end_s, last
     samples = [sample for _, sample in timed]
     seconds = math.fsum(sample.seconds for sample in samples)
-    return end_s, PowerSample(
-        last.at,
-        seconds,
-        last.purpose,
-        last.trial,
-        last.domain,
-        math.fsum(sample.power_w * sample.seconds for sample in samples) / seconds,
-        max(sample.uncertainty_w for sample in samples),
-        max((sample.provenance for sample in samples), key=lambda provenance: provenance.rank),
-        _mean(sample.utilisation for sample in samples),
-        max((t for sample in samples if (t := sample.temperature_c) is not None), default=None),
-        _mean(sample.clock_mhz for sample in samples),
+    return end_s, replace(
+        last,
+        seconds=seconds,
+        power_w=math.fsum(sample.power_w * sample.seconds for sample in samples) / seconds,
+        uncertainty_w=max(sample.uncertainty_w for sample in samples),
+        provenance=weakest(sample.provenance for sample in samples),
+        utilisation=_mean(sample.utilisation for sample in samples),
+        temperature_c=max((t for sample in samples if (t := sample.temperature_c) is not None), default=None),
+        clock_mhz=_mean(sample.clock_mhz for sample in samples),
     )
 
 
@@ -122,16 +119,13 @@ def _drawing(drawn: dict[str, list[Timed]], bands: Sequence[dict[str, Any]], sty
     x = alt.X("start_s:Q", title="Time of searching, s", scale=alt.Scale(domain=[0, end_s], nice=False))
     y = alt.Y("power_w:Q", title=f"Mean power, W ({sources})", scale=alt.Scale(zero=True))
     colours = alt.Scale(domain=list(drawn), range=list(style.series[: len(drawn)]))
-    colour = alt.Color("domain:N", title=None, scale=colours, legend=alt.Legend(orient="top"))
-    titles = {
-        "domain": "domain", "power": "power", "time": "time", "doing": "doing", "busy": "busy", "hot": "temperature",
-        "clock": "clock",
-    }  # fmt: skip
-    tooltip = [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
-    bare = alt.Color("domain:N", scale=colours, legend=None)
+    legend = alt.Legend(orient="top", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2)
+    colour = alt.Color("domain:N", title=None, scale=colours, legend=legend)
+    fields = ("domain", "power", "time", "doing", "busy", "temperature", "clock")
+    tooltip = [alt.Tooltip(f"{field}:N", title=field) for field in fields]
     line = layer_of([*records, *ends]).mark_line(interpolate="step-after", strokeWidth=1.5)
     points = layer_of(records).mark_circle(size=40, opacity=0.01)
-    layers = [line.encode(x=x, y=y, color=colour), points.encode(x=x, y=y, color=bare, tooltip=tooltip)]
+    layers = [line.encode(x=x, y=y, color=colour), points.encode(x=x, y=y, color=colour, tooltip=tooltip)]
     if bands:
         shade = alt.condition("datum.dark", alt.value(0.35), alt.value(0.12))
         band = layer_of(bands).mark_rect(color=style.faint)
@@ -152,8 +146,8 @@ def _record(end_s: float, sample: PowerSample) -> dict[str, Any]:
         "time": f"{end_s - sample.seconds:.1f} to {end_s:.1f} s",
         "doing": doing,
         "busy": percent(sample.utilisation, 1),
-        "hot": _celsius(sample.temperature_c),
-        "clock": _megahertz(sample.clock_mhz),
+        "temperature": quantity(sample.temperature_c, "°C"),
+        "clock": quantity(sample.clock_mhz, "MHz"),
     }
 
 
@@ -165,19 +159,11 @@ def _row(domain: str, samples: Sequence[PowerSample]) -> list[str]:
         format_power(max(sample.power_w for sample in samples)),
         whole.provenance.value,
         percent(whole.utilisation, 1),
-        _celsius(whole.temperature_c),
-        _megahertz(whole.clock_mhz),
+        quantity(whole.temperature_c, "°C"),
+        quantity(whole.clock_mhz, "MHz"),
     ]
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return math.fsum(known) / len(known) if known else None
-
-
-def _celsius(temperature_c: float | None) -> str:
-    return "–" if temperature_c is None else f"{temperature_c:.0f} °C"
-
-
-def _megahertz(clock_mhz: float | None) -> str:
-    return "–" if clock_mhz is None else f"{clock_mhz:.0f} MHz"

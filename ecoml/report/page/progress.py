@@ -129,7 +129,7 @@ def targets(metric: Metric, first: float, best: float) -> Iterator[float]:
         step *= next(factor for factor in (1, 2, 5, 10) if factor * step >= rough)
         low, high = metric.utility(first), metric.utility(best)
         rungs = range(math.ceil(low / step), math.floor(high / step) + 2)
-        ladder = [metric.utility(rung * step) for rung in rungs]
+        ladder = [metric.utility(rung * step) or 0.0 for rung in rungs]  # no -0
     for target in ladder:
         if metric.allows(target):
             yield target
@@ -170,14 +170,11 @@ def _returns(result: Result, pieces: list[Stretch]) -> Table:
             f"{format_energy(piece.from_j)} to {format_energy(piece.to_j)}",
             f"{format_score(metric, metric.utility(piece.from_utility))} to"
             f" {format_score(metric, metric.utility(piece.to_utility))}",
-            format_gain(metric, unit_j * piece.gain_per_j),
+            format_gain(metric, unit_j * piece.gain_per_j, bare=True),
             source,
         ]
         for piece in pieces
     ]
-    return Table(
-        f"Marginal gain: what a further {unit} bought along the search's best course",
-        ["Energy spent", f"Best {metric.name}", f"Gain per {unit}", "Source"],
-        rows,
-        numeric=range(3),
-    )
+    gain = f"{'Percentage points' if metric.is_share else 'Gain'} per {unit}"
+    caption = f"Marginal gain: what a further {unit} bought along the search's best course"
+    return Table(caption, ["Energy spent", f"Best {metric.name}", gain, "Source"], rows, numeric=range(3))

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ecoml.energy import EnergyByDomain
-from ecoml.format import format_energy, format_power
+from ecoml.format import format_energy, format_power, quantity
 from ecoml.meter import DeviceState, Meter
 from ecoml.report.terminal.meters import console
 
@@ -123,7 +123,7 @@ class _View:
 def _device(state: DeviceState) -> list[str]:
     share = None if state.utilisation is None else 100 * state.utilisation
     told = ((share, "%"), (state.temperature_c, "°C"), (state.clock_mhz, "MHz"))
-    return [f"{value:.0f} {unit}" for value, unit in told if value is not None]
+    return [quantity(value, unit) for value, unit in told if value is not None]
 
 
 def _processes(state: DeviceState) -> list[str]:

@@ -49,18 +49,21 @@ def show(search: Search) -> Iterator[None]:
 
 @contextmanager
 def _heard() -> Iterator[None]:
-    """While the context is open, what is logged goes to standard error, unless there are handlers for it."""
-    if log.hasHandlers():
-        yield
-        return
-    handler, level = logging.StreamHandler(), log.level
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
+    """While the context is open, what is logged is heard: by the handlers there are, else on standard error.
+
+    A level that was given to the logger stays, so that it can be silenced.
+    """
+    handler, level = None if log.hasHandlers() else logging.StreamHandler(), log.level
+    if handler is not None:
+        log.addHandler(handler)
+    if level == logging.NOTSET:
+        log.setLevel(logging.INFO)
     try:
         yield
     finally:
-        log.removeHandler(handler)
         log.setLevel(level)
+        if handler is not None:
+            log.removeHandler(handler)
 
 
 @contextmanager

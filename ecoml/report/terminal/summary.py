@@ -73,7 +73,7 @@ def print_result(result: Result, report: Path | None = None, advice: Sequence[st
     out.print(_account(result))
     gaps = fold_gaps(gap for gap in energy.gaps if gap not in energy.unmeasured)
     for warning in (*energy.unmeasured, *describe_sharing(energy.shared), *(f"gap: {gap}" for gap in gaps)):
-        out.print(Padding(Text(warning, style="yellow"), (0, 0, 0, 2)))
+        out.print(Padding(Text(warning, style="yellow"), (0, 0, 0, 2), expand=False))
     if (efficiency := result.efficiency()) is not None:
         share = percent(efficiency, 1)
         out.print(f"Efficiency: {share} of the trials' energy is what their arithmetic takes at this device's peak")
@@ -138,7 +138,7 @@ def _print_under(out: Console, heading: str, sentences: Sequence[str]) -> None:
     if heading and sentences:
         out.print(f"\n{heading}", style="bold")
     for sentence in sentences:
-        out.print(Padding(Text(sentence), (0, 0, 0, 2)))
+        out.print(Padding(Text(sentence), (0, 0, 0, 2), expand=False))
 
 
 def _account(result: Result) -> Table:

@@ -9,6 +9,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
+from ecoml.energy import Provenance
 from ecoml.format import (
     describe_search_end,
     duration,
@@ -37,7 +38,7 @@ def view(status: Status) -> RenderableType:
     rows.add_column(overflow="fold")
     rows.add_row("budget", _Bar(status))
     rows.add_row("", _figures(status))
-    if status.ended is None:
+    if status.ended is None and status.provenance is not Provenance.REPORTED:
         rows.add_row("power", _power(status))
     if status.current is not None:
         rows.add_row("last" if status.ended else "now", _now(status, status.current))
@@ -151,7 +152,7 @@ def _ahead(status: Status) -> str:
     more, each = status.left_j / status.trial_j, f"{format_energy(status.trial_j)} ({status.provenance})"
     if more < 1:
         return f"perhaps no further trial: one took {each} so far, everything included"
-    return f"about {more:.0f} more trials, at {each} each so far, everything included"
+    return f"about {plural(round(more), 'more trial')}, at {each} each so far, everything included"
 
 
 def _front(status: Status, best: Trial | None) -> Table:

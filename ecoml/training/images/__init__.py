@@ -1,14 +1,15 @@
 """The built-in executor: small CNNs of any width and depth for image classification.
 
-    catalogue   names of data sets, and where they are looked for
-    data        a data set as arrays; `named`, `folder` and `npz` read them, `split` divides them
+    catalogue   names of data sets, and the folders that are searched for them
+    data        `dataset` a data set as arrays; `loader` loads it by `named`, `folder` or `npz`, `split` divides it;
+                `resident` the data on the device, `augment` its batches
+    network     settings and image shape → `plan`, the network's shape, parameters, memory and arithmetic; `floor` in
+                joules; `network` the module itself
     settings    configuration → checked values with defaults; `schedule` what of them changes in a training
-    plan        settings and image shape → the network's shape, parameters, memory and arithmetic; `floor` in joules
-    training    `CnnTraining`, what the host sees; `process` its side of the worker, `workload` what they tell another
-    worker      the process that trains; what follows runs in it alone, and imports torch
-    device      the device and what it can do, `resident` the data on it
-    network     the network, `recipe` its optimiser, `augment` its images, `step` one batch, `loop` the training
-    evaluation  the accuracy
+    training    `CnnTraining`, the executor
+    worker      `worker` trains on a device, by way of `shared` and `process`; `workload` is what they tell the other
+                side: `server` in the process that trains, `loop` a training, `step` one batch, `recipe` its optimiser,
+                `evaluation` the accuracy, `device` what the hardware can do
     model       trained networks as files
 
 Importing this package does not import torch.
@@ -20,14 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecoml.training.images.catalogue import available_data
-from ecoml.training.images.settings import DEFAULTS, validate_config, validate_space
+from ecoml.training.images.settings import DEFAULTS, validate_space
 from ecoml.training.images.training import CnnTraining
 
 if TYPE_CHECKING:
     from ecoml.training.images.network.network import Network
     from ecoml.training.images.worker.loop import Build
 
-__all__ = ["DEFAULTS", "CnnTraining", "available_data", "load_model_file", "validate_config", "validate_space"]
+__all__ = ["DEFAULTS", "CnnTraining", "available_data", "load_model_file", "validate_space"]
 
 
 def load_model_file(path: str | Path, build: Build | None = None) -> Network:

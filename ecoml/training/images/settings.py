@@ -48,7 +48,7 @@ class Settings:
             that stay count for them. Not in the first epoch, nor in the last eighth of the training.
         shift: Pixels by which an image is moved at most, up, down and sideways.
         flip: `yes` mirrors every other image, left to right.
-        cutout: Side in pixels of a square that is blotted out of each image.
+        cutout: Side in pixels of a square that is masked in each image.
     """
 
     width: int = 16
@@ -172,15 +172,6 @@ _OF_THE_NETWORK = frozenset(
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(asdict(Settings()))
 """Every key of a configuration and the value it has where it is not given."""
-
-
-def validate_config(config: Config) -> None:
-    """Check a configuration without training it.
-
-    Raises:
-        UsageError: An unknown key or a value that cannot be used; the line names the key.
-    """
-    Settings.of(config)
 
 
 def validate_space(space: Space, *, own_model: bool = False) -> None:

@@ -6,6 +6,7 @@ import math
 import os
 import pickle
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ from ecoml.training.images import catalogue
 from ecoml.training.images.network.floor import Floor
 from ecoml.training.images.network.plan import plan
 from ecoml.training.images.settings import Settings, validate_space
-from ecoml.training.images.worker.part import ImageWorker, devices_of, gpu_of
-from ecoml.training.images.worker.process import WorkerRun, shared_worker
+from ecoml.training.images.worker.shared import WorkerRun, shared_worker
+from ecoml.training.images.worker.worker import ImageWorker, devices_of, gpu_of
 from ecoml.training.images.worker.workload import Prepared, Workload
 from ecoml.trial import Config, Trial
 
@@ -56,7 +57,7 @@ class CnnTraining:
             taken for hung and ended.
 
     Raises:
-        UsageError: An argument is out of its range. What `data` and `device` name is looked at by `prepare`.
+        UsageError: An argument is out of its range. What `data` and `device` name is checked by `prepare`.
 
     Attributes:
         metric: What its scores are, and that a step is an epoch.
@@ -98,9 +99,9 @@ class CnnTraining:
         self.deterministic = deterministic
         self.model = model
         self.patience_s = patience_s
-        self._prepared: tuple[Workload, Prepared] | None = None
         self._devices = devices_of(device)
         self._workers: tuple[ImageWorker, ...] = ()
+        self._prepared: Prepared | None = None
 
     @property
     def problem(self) -> str:
@@ -110,24 +111,14 @@ class CnnTraining:
     @property
     def notes(self) -> tuple[str, ...]:
         """What reading the data ignored or converted, one sentence each; empty before `prepare`."""
-        return self._prepared[1].notes if self._prepared is not None else ()
+        return self._prepared.notes if self._prepared is not None else ()
 
     @property
     def test_cost(self) -> float:
         """Energy of one pass over the test set in validation passes; not a number before `prepare`."""
         if self._prepared is None:
             return float("nan")
-        return self._prepared[1].test_images / self._prepared[1].validation_images
-
-    def validate_config(self, config: Config) -> None:
-        """Check a configuration without training it.
-
-        Raises:
-            UsageError: An unknown key or a value that cannot be used; the line names the key.
-        """
-        from ecoml.training.images.settings import Settings
-
-        Settings.of(config, own_model=self.model is not None)
+        return self._prepared.test_images / self._prepared.validation_images
 
     def prepare(self, space: Space | None = None) -> None:
         """Check the space, start the worker, and have it load the data and move them to the device.
@@ -145,14 +136,12 @@ class CnnTraining:
 
     def start(self, trial: Trial, account: Account) -> Run:
         """A run of `trial.config`; its first step builds the network, and fails if the configuration is not usable."""
-        workload, _ = self._ready()
-        if self._workers:
-            return self._workers[0].start(trial, account)
-        return WorkerRun(shared_worker(), workload, trial, account, self.patience_s)
+        self._ready()
+        return self._workers[0].start(trial, account)
 
     def workers(self) -> tuple[ImageWorker, ...]:
         """One for each of several devices, once `prepare` was called."""
-        return self._workers
+        return self._workers if self._devices else ()
 
     def describe(self) -> Mapping[str, Any]:
         """What builds this executor again; what was not given is left out."""
@@ -180,10 +169,7 @@ class CnnTraining:
         if self.model is not None:
             sizes: list[int] = [weights.numel() for weights in self.model(dict(config)).parameters()]
             return sum(sizes)
-        if self._prepared is None:
-            self.prepare()
-        assert self._prepared is not None, "it was prepared just now"
-        found = self._prepared[1]
+        found = self._prepared or self._ready()
         return plan(Settings.of(config), found.shape, len(found.classes)).parameters
 
     def gpus(self) -> tuple[int, ...]:
@@ -198,9 +184,9 @@ class CnnTraining:
 
         None before `prepare`, for networks of the caller's own, and where the power at the peak is not known.
         """
-        if self._prepared is None or self.model is not None or math.isnan(self._prepared[1].peak_power_w):
+        if self._prepared is None or self.model is not None or math.isnan(self._prepared.peak_power_w):
             return None
-        found = self._prepared[1]
+        found = self._prepared
         floor = Floor(
             found.shape,
             len(found.classes),
@@ -226,12 +212,11 @@ class CnnTraining:
         Raises:
             UsageError: The file cannot be used, or its model takes other images or knows other classes.
         """
-        workload, _ = self._ready()
-        worker = self._workers[0].worker if self._workers else shared_worker()
-        return worker.test(workload, path, self.problem, self.patience_s)
+        self._ready()
+        return self._workers[0].test(path, self.problem)
 
-    def _ready(self) -> tuple[Workload, Prepared]:
-        if self._prepared is not None and self._prepared[0].seed == self.seed:
+    def _ready(self) -> Prepared:
+        if self._prepared is not None and self._workers[0].workload.seed == self.seed:
             return self._prepared
         cores = 1 if self.deterministic else max(1, _cores() // max(1, len(self._devices)))
         workload = Workload(
@@ -247,13 +232,16 @@ class CnnTraining:
             None if self.model is None else _pickled(self.model),
             None if self.model is None else name_of(self.model),
         )
-        if self._devices:
-            self._workers = tuple(ImageWorker(workload, device, self.patience_s) for device in self._devices)
-            found = [worker.prepare() for worker in self._workers]
-            self._prepared = self._workers[0].workload, found[0]
-        else:
-            self._prepared = workload, shared_worker().prepare(workload)
+        workers = tuple(self._worker(workload, device) for device in self._devices or (None,))
+        found = [worker.prepare() for worker in workers]
+        self._workers, self._prepared = workers, found[0]
         return self._prepared
+
+    def _worker(self, workload: Workload, device: str | None) -> ImageWorker:
+        """A worker for one of several devices by its name; None: for the only one."""
+        if device is not None:
+            workload = replace(workload, device=device)
+        return ImageWorker(workload, shared_worker(device), self.patience_s)
 
 
 def _pickled(model: Build) -> bytes:

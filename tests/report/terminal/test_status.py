@@ -1,4 +1,4 @@
-"""What people see of a running search: the same from inside and from its folder, at any width, quiet in a log."""
+"""What people see of a running search: the same from inside and from its folder, at any width."""
 
 from __future__ import annotations
 
@@ -8,37 +8,15 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report.run_folders import SPENT, Course, failed, write_run
+from report.run_folders import SPENT, failed
+from report.statuses import status, trial
 from rich.console import Console
 
 import ecoml
 from ecoml.endings import SearchEnd, StopReason
-from ecoml.energy import Energy, Provenance
-from ecoml.metric import Metric
-from ecoml.report.terminal.progress import PlainLines
-from ecoml.report.terminal.status import FolderStatus, LiveStatus, Power, Status
+from ecoml.report.terminal.status import FolderStatus, LiveStatus, Power
 from ecoml.report.terminal.view import view
-from ecoml.trial import Point, Trial, TrialState
-
-EPOCHS = Metric(low=0.0, high=1.0, step="epoch")
-
-
-def trial(number, scores, state=TrialState.FINISHED, end=None, **config):
-    points = [
-        Point(step, score, Energy(2.0 * step, 0.0, Provenance.ESTIMATED), score)
-        for step, score in enumerate(scores, start=1)
-    ]
-    return Trial(number, {"learning_rate": 0.01, **config}, state, points, end=end)
-
-
-def status(trials, order=None, *, spent_j=40.0, power_w=4.0, ended=None, reserved_j=5.0):
-    from ecoml.run.result import front_of
-
-    order = [t.number for t in trials for _ in t.curve] if order is None else order
-    return Status(
-        100.0, spent_j, reserved_j, Provenance.ESTIMATED, power_w, trials, order, trials[-1] if trials else None,
-        front_of(trials), EPOCHS, ended,
-    )  # fmt: skip
+from ecoml.trial import TrialState
 
 
 def drawn(of, width=100):
@@ -170,62 +148,3 @@ def test_from_inside_and_from_the_folder_it_looks_the_same(space, run_folder, mo
     assert "0 new" in seen
     assert "0 resumed" in seen
     assert "1 suspended" in seen
-
-
-class Fixed:
-    """A source whose glances a test sets."""
-
-    def __init__(self, first):
-        self.now = first
-
-    def status(self):
-        return self.now
-
-
-def lines_of(said, source, clock):
-    return PlainLines(source, say=said.append, clock=clock)
-
-
-def test_a_log_of_a_long_search_stays_short_and_leaves_no_trial_out():
-    now = 0.0
-    said: list[str] = []
-    trials: list[Trial] = []
-    source = Fixed(status([]))
-    lines = lines_of(said, source, lambda: now)
-    for number in range(300):
-        now += 1.0
-        trials.append(trial(number, [0.9 if number < 150 else 0.95]))
-        source.now = status(list(trials), spent_j=0.3 * number)
-        lines.look()
-    lines.look(last=True)
-    told = sum(1 + (int(line.split("and ")[1].split()[0]) if "and " in line else 0) for line in said)
-    assert told == 300
-    assert len(said) < 20  # a minute has passed 5 times, a tenth of the budget 9 times, and one was better
-    assert "95.00 %" in next(line for line in said if line.startswith("trial 150"))
-
-
-def test_a_failure_is_worth_a_line_but_not_two_within_half_a_second():
-    now = 0.0
-    said: list[str] = []
-    first = trial(0, [0.9])
-    source = Fixed(status([first]))
-    lines = lines_of(said, source, lambda: now)
-    lines.look()
-    failures = [trial(n, [], TrialState.FAILED, failed(f"boom {n}")) for n in (1, 2)]
-    now = 1.0
-    source.now = status([first, failures[0]])
-    lines.look()
-    now = 1.1
-    source.now = status([first, *failures])
-    lines.look()
-    assert [line.split("  |")[0].split()[1] for line in said] == ["0", "1"]
-    assert "failed: boom 1" in said[1]
-    lines.look(last=True)
-    assert "boom 2" in said[-1]
-
-
-def test_what_an_earlier_sitting_did_is_no_news(tmp_path):
-    folder = write_run(tmp_path / "run", [Course([(0.5, 1.0)])] * 5)
-    said: list[str] = []
-    PlainLines(FolderStatus(folder), say=said.append).look()
-    assert said == []

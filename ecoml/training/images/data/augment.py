@@ -55,7 +55,7 @@ def _inside(positions: Tensor, side: int) -> Tensor:
 
 
 def _hole(side: int, size: int, indices: Tensor) -> Tensor:
-    """Along one side, whether a pixel is blotted out; N×side."""
+    """Along one side, whether a pixel is masked; N×side."""
     first = torch.randint(-(size // 2), max(side - size // 2, 1), (len(indices), 1), device=indices.device)
     offset = _pixels(side, indices) - first
     return (offset >= 0) & (offset < size)

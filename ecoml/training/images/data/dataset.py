@@ -54,18 +54,18 @@ class LabelledImages:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoundData:
-    """What a reader found: a data set that may still lack a test part, and may not be large enough.
+    """What a reader found: a data set that may still lack a test split, and may not be large enough.
 
     Attributes:
-        problem: Short name for people.
+        name: Short name for people.
         classes: Name of each class, by label.
-        train: Training part.
-        test: Test part, if the data come with one.
-        validation: Validation part, if the data come with one.
+        train: Training split.
+        test: Test split, if the data come with one.
+        validation: Validation split, if the data come with one.
         notes: What was ignored or converted, one sentence each.
     """
 
-    problem: str
+    name: str
     classes: tuple[str, ...]
     train: LabelledImages
     test: LabelledImages | None = None
@@ -78,15 +78,15 @@ class Dataset:
     """A data set that can be trained on.
 
     Attributes:
-        problem: Short name for people.
+        name: Short name for people.
         classes: Name of each class, by label.
-        train: Training part, the images to validate on included unless they are given apart.
-        test: Test part.
-        validation: Validation part, if the data come with one.
+        train: Training split, the images to validate on included unless they are given apart.
+        test: Test split.
+        validation: Validation split, if the data come with one.
         notes: What was ignored or converted, one sentence each.
     """
 
-    problem: str
+    name: str
     classes: tuple[str, ...]
     train: LabelledImages
     test: LabelledImages
@@ -94,7 +94,7 @@ class Dataset:
     notes: tuple[str, ...]
 
     def divided(self, share: float, seed: int) -> tuple[LabelledImages, LabelledImages]:
-        """Training and validation part; the latter has `share` of the images, and at least one of each class."""
+        """Training and validation split; the latter has `share` of the images, and at least one of each class."""
         if self.validation is not None:
             return self.train, self.validation
         kept, held_out = stratified(self.train.labels, share, seed)

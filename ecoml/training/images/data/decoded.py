@@ -2,8 +2,9 @@
 
 An entry is a folder named by a hash of all that decides on its content (names, classes and bytes of the files, the
 decoder), so it is never out of date. It appears as a whole, by a rename, however many processes make it at once. The
-entries together take at most 20 GiB: those that were not used for longest go first. Where nothing can be written,
-nothing is kept.
+entries together take at most 20 GiB: those least recently used go first. Where nothing can be written, nothing is kept.
+
+`joblib.Memory` would unpickle what lies there, and fails on a full disk.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,32 +27,32 @@ LARGEST_BYTES = 20 * 2**30
 _FORMAT = "1"
 
 
-def digest(files: Mapping[str, list[Path]], labels: Mapping[str, list[str]]) -> str:
-    """The hash of a folder's content: files and labels by part, in order."""
+def digest(labelled: Mapping[str, Iterable[tuple[Path, str]]]) -> str:
+    """The hash of a folder's content: files and their labels by split, in order."""
     content = hashlib.blake2b(f"{_FORMAT} {PIL.__version__}".encode(), digest_size=20)
-    for part in sorted(files):
-        for file, label in zip(files[part], labels[part], strict=True):
+    for split in sorted(labelled):
+        for file, label in labelled[split]:
             data = file.read_bytes()
-            content.update(repr((part, label, file.name, len(data))).encode())
+            content.update(repr((split, label, file.name, len(data))).encode())
             content.update(data)
     return content.hexdigest()
 
 
-def find(key: str) -> dict[str, Images] | None:
-    """Images N×H×W×C by part, if they are kept."""
+def find(key: str, splits: Iterable[str]) -> dict[str, Images] | None:
+    """Images N×H×W×C by split, if they are kept."""
     folder = _place() / key
     try:
-        found = {file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy"))}
+        found = {split: np.load(folder / f"{split}.npy", mmap_mode="r") for split in splits}
         os.utime(folder)
     except (OSError, ValueError, EOFError):  # not there, or damaged: decoded again
         shutil.rmtree(folder, ignore_errors=True)
         return None
-    return found or None
+    return found
 
 
-def keep(key: str, parts: Mapping[str, Images]) -> None:
-    """Keep images N×H×W×C by part, if there is room."""
-    needed = sum(images.nbytes for images in parts.values())
+def keep(key: str, decoded: Mapping[str, Images]) -> None:
+    """Keep images N×H×W×C by split, if there is room."""
+    needed = sum(images.nbytes for images in decoded.values())
     if needed > LARGEST_BYTES:
         return
     place = _place()
@@ -60,8 +61,8 @@ def keep(key: str, parts: Mapping[str, Images]) -> None:
         _make_room(place, needed)
         unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=place))
         try:
-            for part, images in parts.items():
-                np.save(unfinished / f"{part}.npy", images)
+            for split, images in decoded.items():
+                np.save(unfinished / f"{split}.npy", images)
             unfinished.rename(place / key)
         except OSError:  # a full disk, or another process was faster
             shutil.rmtree(unfinished, ignore_errors=True)

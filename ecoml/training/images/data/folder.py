@@ -55,45 +55,42 @@ def read(folder: Path) -> FoundData:
     """The data set in a folder.
 
     Raises:
-        DataError: No images, a class without any, a class that only the test part has, or a file that is no image.
+        DataError: No images, a class without any, a class that only the test split has, or a file that is no image.
     """
-    parts = _parts(folder)
-    listings = {part: _listed(place) for part, place in parts.items()}
-    training = listings["train"]
-    classes = sorted(training.classes)
-    labels = {part: numbered(listing.labels, classes, str(parts[part])) for part, listing in listings.items()}
-    images = _decoded(listings, training)
-    read_parts = {part: LabelledImages(images[part].transpose(0, 3, 1, 2), labels[part]) for part in listings}
+    places = _splits(folder)
+    listings = {split: _listed(place) for split, place in places.items()}
+    classes = sorted(listings["train"].classes)
+    labels = {split: numbered(listing.labels, classes, str(places[split])) for split, listing in listings.items()}
+    images = _decoded(listings)
+    splits = {split: LabelledImages(images[split].transpose(0, 3, 1, 2), labels[split]) for split in listings}
     name = folder.resolve().name
-    train, test, validation = read_parts["train"], read_parts.get("test"), read_parts.get("validation")
+    train, test, validation = splits["train"], splits.get("test"), splits.get("validation")
     return FoundData(name, tuple(classes), train, test, validation, _notes(listings))
 
 
-def _decoded(listings: dict[str, _Listing], training: _Listing) -> dict[str, Images]:
-    """Images N×H×W×C by part; decoded at most once per machine."""
-    key = decoded.digest(
-        {part: listing.files for part, listing in listings.items()},
-        {part: listing.labels for part, listing in listings.items()},
-    )
-    images = decoded.find(key)
-    if images is None or set(images) != set(listings):
+def _decoded(listings: dict[str, _Listing]) -> dict[str, Images]:
+    """Images N×H×W×C by split; decoded at most once per machine."""
+    labelled = {split: zip(listing.files, listing.labels, strict=True) for split, listing in listings.items()}
+    key = decoded.digest(labelled)
+    images = decoded.find(key, listings)
+    if images is None:
         with _silent():
-            form = _form(listings, training)
-            images = {part: _images(listing.files, form) for part, listing in listings.items()}
+            form = _form(listings)
+            images = {split: _images(listing.files, form) for split, listing in listings.items()}
         decoded.keep(key, images)
     return images
 
 
-def _parts(folder: Path) -> dict[str, Path]:
-    """Part → its folder of classes. `DIR/train` may also be a class, namely where images lie in it."""
+def _splits(folder: Path) -> dict[str, Path]:
+    """Split → its folder of classes. `DIR/train` may also be a class, namely where images lie in it."""
     train = folder / "train"
     if not train.is_dir() or not _subfolders(train) or any(_is_image(file) for file in train.iterdir()):
         return {"train": folder}
     given = [name for name in _VALIDATION if (folder / name).is_dir()]
     if len(given) > 1:
         raise DataError(f"{folder}: {' and '.join(given)} both hold validation images; keep one of them")
-    parts = {"train": train, "validation": folder / (given[0] if given else "val"), "test": folder / "test"}
-    return {part: place for part, place in parts.items() if place.is_dir()}
+    places = {"train": train, "validation": folder / (given[0] if given else "val"), "test": folder / "test"}
+    return {split: place for split, place in places.items() if place.is_dir()}
 
 
 def _listed(folder: Path) -> _Listing:
@@ -133,7 +130,7 @@ def _notes(listings: dict[str, _Listing]) -> tuple[str, ...]:
     return (f"what is no image of a known kind was ignored: {kinds}",)
 
 
-def _form(listings: dict[str, _Listing], training: _Listing) -> _Form:
+def _form(listings: dict[str, _Listing]) -> _Form:
     coloured = False
     sizes: dict[Path, tuple[int, int]] = {}
     for listing in listings.values():
@@ -145,7 +142,7 @@ def _form(listings: dict[str, _Listing], training: _Listing) -> _Form:
     width, height = next(iter(different))
     if len(different) == 1 and max(width, height) <= LARGEST_SIDE:
         return _Form(height, width, coloured)
-    side = min(LARGEST_SIDE, median_low(min(sizes[file]) for file in training.files))
+    side = min(LARGEST_SIDE, median_low(min(sizes[file]) for file in listings["train"].files))
     return _Form(side, side, coloured)
 
 

@@ -18,7 +18,7 @@ _TEST_SEED = 1797  # the held-out test set must be the same in every search
 def load(data: str, data_dir: Path | None = None, *, download: bool = True) -> Dataset:
     """The data set of that name, in that folder, or in that `.npz` file.
 
-    A data set without a test part gets one: a stratified fifth, always the same one.
+    A data set without a test split gets one: a stratified fifth, always the same one.
 
     Raises:
         DataError: It is not there, cannot be read, or is too small to be divided.
@@ -29,7 +29,7 @@ def load(data: str, data_dir: Path | None = None, *, download: bool = True) -> D
     if test is None:
         kept, held_out = stratified(train.labels, TEST_SHARE, _TEST_SEED)
         train, test = train[kept], train[held_out]
-    return Dataset(found.problem, found.classes, train, test, found.validation, found.notes)
+    return Dataset(found.name, found.classes, train, test, found.validation, found.notes)
 
 
 def _find(data: str, data_dir: Path | None, download: bool) -> FoundData:
@@ -56,8 +56,8 @@ def _check(found: FoundData, where: str) -> None:
     if len(found.classes) < 2:
         only = f", {found.classes[0]!r}" if found.classes else ""
         raise DataError(f"{where}: there is one class only{only}; at least two are needed")
-    parts = {"training": True, "validation": found.validation is None, "test": found.test is None}
-    wanted = [part for part, missing in parts.items() if missing]
+    drawn = {"training": True, "validation": found.validation is None, "test": found.test is None}
+    wanted = [split for split, is_drawn in drawn.items() if is_drawn]
     counts = np.bincount(found.train.labels, minlength=len(found.classes))
     fewest = int(counts.argmin())
     if counts[fewest] < len(wanted):
@@ -65,11 +65,11 @@ def _check(found: FoundData, where: str) -> None:
             f"{where}: class {found.classes[fewest]!r} has {counts[fewest]} training images; {len(wanted)} are needed"
             f" at least, one each for {' and '.join(wanted)}; add images or remove the class"
         )
-    for part, name in ((found.validation, "validation"), (found.test, "test")):
-        if part is not None and part.images.shape[1:] != found.train.images.shape[1:]:
+    for split, name in ((found.validation, "validation"), (found.test, "test")):
+        if split is not None and split.images.shape[1:] != found.train.images.shape[1:]:
             raise DataError(
-                f"{where}: {name} images are {part.images.shape[1:]}, training images {found.train.images.shape[1:]}"
+                f"{where}: {name} images are {split.images.shape[1:]}, training images {found.train.images.shape[1:]}"
                 " (channels, height, width); make them alike"
             )
-        if part is not None and not len(part):
+        if split is not None and not len(split):
             raise DataError(f"{where}: the {name} part is empty; add images or leave it out")

@@ -78,8 +78,8 @@ def _idx(name: str, data_dir: Path | None, download: bool) -> FoundData:
     if found is None:
         raise _missing(name, data_dir, "download is off")
     train_images, train_labels, test_images, test_labels = (read_idx(path) for path in found)
-    train = _part(train_images, train_labels, found[0])
-    test = _part(test_images, test_labels, found[2])
+    train = _labelled(train_images, train_labels, found[0])
+    test = _labelled(test_images, test_labels, found[2])
     return FoundData(name, _CLOTHES if name == "fashion-mnist" else _DIGITS, train, test)
 
 
@@ -118,19 +118,19 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
 
-def _part(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], path: Path) -> LabelledImages:
+def _labelled(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], path: Path) -> LabelledImages:
     if images.ndim != 3 or labels.shape != images.shape[:1] or not len(labels) or labels.max() > 9:
         raise DataError(f"{path}: images {images.shape} and the labels {labels.shape} beside them do not fit together")
     return LabelledImages(images[:, None], labels.astype(np.int64))
 
 
 def _torchvision(name: str, data_dir: Path | None, download: bool) -> FoundData:
-    train, test = _torchvision_part(name, True, data_dir, download), _torchvision_part(name, False, data_dir, download)
+    train, test = (_torchvision_split(name, train, data_dir, download) for train in (True, False))
     classes = getattr(train, "classes", _DIGITS)
-    return FoundData(name, tuple(classes), as_part(train), as_part(test))
+    return FoundData(name, tuple(classes), as_labelled(train), as_labelled(test))
 
 
-def as_part(dataset: Any) -> LabelledImages:
+def as_labelled(dataset: Any) -> LabelledImages:
     """From torchvision's CIFAR (N×H×W×C, `targets`) or SVHN (N×C×H×W, `labels`)."""
     if hasattr(dataset, "targets"):
         return LabelledImages(dataset.data.transpose(0, 3, 1, 2), np.asarray(dataset.targets, dtype=np.int64))
@@ -138,10 +138,10 @@ def as_part(dataset: Any) -> LabelledImages:
 
 
 def _download(name: str, data_dir: Path | None) -> None:
-    _torchvision_part(name, True, data_dir, download=True)
+    _torchvision_split(name, True, data_dir, download=True)
 
 
-def _torchvision_part(name: str, train: bool, data_dir: Path | None, download: bool) -> Any:
+def _torchvision_split(name: str, train: bool, data_dir: Path | None, download: bool) -> Any:
     import torchvision
 
     root = data_dir or catalogue.cache_dir()

@@ -3,7 +3,7 @@
 Keys: `x` and `y` (or `x_train` and `y_train`), and if wished `x_val` and `y_val`, `x_test` and `y_test`.
 Shapes: x N×H×W, N×H×W×C or N×C×H×W with C 1 or 3 (where both would do, the last dimension is C); y N or N×1.
 Pixels: bool, whole numbers 0 … 255, or floats. Floats in [0, 1] are taken as they are; others are scaled so that the
-least and the largest of the training part become 0 and 1, and what lies beyond in the other parts is cut.
+least and the largest of the training split become 0 and 1, and what lies beyond in the other splits is clipped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ecoml.training.images.data.dataset import FoundData, Images, LabelledImages
 
 Array = npt.NDArray[Any]
 
-_KEYS = tuple(f"{name}{part}" for part in ("", "_train", "_val", "_test") for name in "xy")
+_KEYS = tuple(f"{name}{split}" for split in ("", "_train", "_val", "_test") for name in "xy")
 
 
 def read(path: Path) -> FoundData:

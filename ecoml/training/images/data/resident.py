@@ -32,10 +32,10 @@ class Resident:
     labels: Tensor
 
     @classmethod
-    def of(cls, part: LabelledImages, device: torch.device) -> Resident:
-        """A part of a data set, moved to the device."""
-        images = torch.from_numpy(np.require(part.images.transpose(0, 2, 3, 1), requirements=["C", "W"]))
-        return cls(images.to(device), torch.from_numpy(part.labels).to(device))
+    def of(cls, split: LabelledImages, device: torch.device) -> Resident:
+        """A split of a data set, moved to the device."""
+        images = torch.from_numpy(np.require(split.images.transpose(0, 2, 3, 1), requirements=["C", "W"]))
+        return cls(images.to(device), torch.from_numpy(split.labels).to(device))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -47,11 +47,11 @@ class Resident:
 
     def scaled(self, sides: tuple[int, int]) -> Resident:
         """The same images at another resolution."""
-        parts = [
+        scaled_images = [
             scaled(images.permute(0, 3, 1, 2), sides).permute(0, 2, 3, 1).contiguous()
             for images in torch.split(self.images, _SCALED_AT_ONCE)
         ]
-        return Resident(torch.cat(parts), self.labels)
+        return Resident(torch.cat(scaled_images), self.labels)
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Images N×C×H×W, channels_last, and labels N."""

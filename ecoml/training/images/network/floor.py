@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ecoml.training.images.network.plan import Shape, plan
+from ecoml.training.images.schedule import sides_at
 from ecoml.training.images.settings import Settings
-from ecoml.training.images.worker.schedule import sides_at
 from ecoml.trial import Config
 
 

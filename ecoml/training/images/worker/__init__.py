@@ -1,1 +1,1 @@
-"""The process that trains: optimiser, steps, loop and evaluation. Its files are imported in it alone."""
+"""Workers: the host's side, which starts and suspends trainings, and the side that trains, and alone imports torch."""

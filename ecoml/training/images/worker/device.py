@@ -43,14 +43,14 @@ def device_of(name: str | None) -> torch.device:
     return device
 
 
-def problem_of(dataset: Dataset, workload: Workload) -> TrainingTask:
+def task_of(dataset: Dataset, workload: Workload) -> TrainingTask:
     """A data set, divided and moved to the device."""
     device = device_of(workload.device)
     train, validation = dataset.divided(workload.validation_share, workload.seed)
     mean, std = train.statistics()
     channels, height, width = train.images.shape[1:]
     return TrainingTask(
-        dataset.problem,
+        dataset.name,
         dataset.classes,
         (channels, height, width),
         mean,
@@ -91,8 +91,8 @@ def free_device_bytes(device: torch.device) -> int:
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
-def peak(device: torch.device, threads: int, bf16: bool) -> tuple[float, float, str]:
-    """The most FLOP per second that large matrix products show here, the watts at that, and how the two are known.
+def peak(device: torch.device, threads: int, bf16: bool) -> tuple[float, float]:
+    """The most FLOP per second that large matrix products show here, and the watts at that; NaN if they are not known.
 
     On a CPU, CPU seconds are counted: other processes that take turns with this one do not make the device slower.
     """
@@ -108,23 +108,23 @@ def peak(device: torch.device, threads: int, bf16: bool) -> tuple[float, float, 
             factor @ factor
             _wait(device)
             took_s.append(clock() - start_s)
-    power_w, power = _board_power_w(device, threads)
-    return 2 * side**3 / min(took_s), power_w, f"fastest of {len(took_s)} products of {side}×{side} matrices; {power}"
+    return 2 * side**3 / min(took_s), _peak_power_w(device, threads)
 
 
-def _board_power_w(device: torch.device, threads: int) -> tuple[float, str]:
+def _peak_power_w(device: torch.device, threads: int) -> float:
+    """A GPU's power limit; on a CPU what the estimate of energy takes for busy ones."""
     if device.type == "cpu":
-        busy_w = load_constants().busy_w_per_cpu
-        return busy_w * threads, f"{busy_w:g} W a busy CPU, as in the estimate of energy"
+        return load_constants().busy_w_per_cpu * threads
     import pynvml
 
     try:
         pynvml.nvmlInit()
         properties = torch.cuda.get_device_properties(device)
         handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{properties.uuid}".encode())
-        return pynvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000, "the board's power limit"
+        limit_w: float = pynvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000
     except (pynvml.NVMLError, AttributeError):
-        return float("nan"), "the board's power limit cannot be read"
+        return float("nan")
+    return limit_w
 
 
 def _wait(device: torch.device) -> None:

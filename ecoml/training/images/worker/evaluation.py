@@ -17,36 +17,36 @@ _FEWEST = 64
 """Images predicted at once below which fewer are not tried."""
 
 
-def accuracy(network: Network, data: Resident, problem: TrainingTask, account: Account | None = None) -> float:
+def accuracy(network: Network, data: Resident, task: TrainingTask, account: Account | None = None) -> float:
     """Share of images whose class the network predicts, in [0, 1].
 
     Args:
         network: It is left in evaluation mode.
         data: Images at the resolution of the network, or at full resolution.
-        problem: Whose device and precision are used.
-        account: Looked at between two batches.
+        task: Whose device and precision are used.
+        account: Its budget is checked between two batches; None: no limit.
 
     Raises:
         BudgetExhausted: From `account`.
     """
     network.eval()
-    at_once = EVALUATION_BATCH[problem.device.type]
+    at_once = EVALUATION_BATCH[task.device.type]
     while True:
         try:
-            return _correct(network, data, problem, account, at_once) / len(data)
+            return _correct(network, data, task, account, at_once) / len(data)
         except torch.OutOfMemoryError:  # what a GPU's allocator raises
             if at_once < _FEWEST:
                 raise
             at_once //= 4
 
 
-def _correct(network: Network, data: Resident, problem: TrainingTask, account: Account | None, at_once: int) -> int:
+def _correct(network: Network, data: Resident, task: TrainingTask, account: Account | None, at_once: int) -> int:
     predict = network.logits if data.sides == network.sides else network
     correct = torch.zeros((), dtype=torch.int64, device=data.labels.device)
-    with torch.inference_mode(), in_precision(problem, network):
+    with torch.inference_mode(), in_precision(task, network):
         for images, labels in data.slices(at_once):
             if account is not None:
                 account.check_budget()
             correct += (predict(images).argmax(1) == labels).sum()
-    finish(problem.device)
+    finish(task.device)
     return int(correct)

@@ -1,7 +1,7 @@
 """The training of one network, epoch by epoch.
 
-The random numbers of an epoch follow from the seed, the trial and the epoch alone. So weights and optimiser are all
-that has to be kept of a training that is left, and one that is taken up again goes on as if it had never been left.
+The random numbers of an epoch follow from the seed, the trial and the epoch alone. So a checkpoint holds weights and
+optimiser and nothing else, and a training restored from it goes on as if it had never been suspended.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from ecoml.training.images.data.resident import Resident, TrainingTask
 from ecoml.training.images.network.memory import free_host_bytes
 from ecoml.training.images.network.network import Network
 from ecoml.training.images.network.plan import plan
+from ecoml.training.images.schedule import rate_factor, sides_at
 from ecoml.training.images.settings import Settings
 from ecoml.training.images.worker.device import free_device_bytes
 from ecoml.training.images.worker.evaluation import EVALUATION_BATCH, accuracy
 from ecoml.training.images.worker.recipe import Average, Optimiser
-from ecoml.training.images.worker.schedule import rate_factor, sides_at
 from ecoml.training.images.worker.step import Batch, CheckInterval, Step, check_loss, finish, in_precision, recorded
 from ecoml.trial import Config
 
@@ -54,28 +54,26 @@ class Training:
     """
 
     def __init__(
-        self, problem: TrainingTask, number: int, config: Config, account: Account, build: Build | None = None
+        self, task: TrainingTask, number: int, config: Config, account: Account, build: Build | None = None
     ) -> None:
         self.epoch = 0
         self._updates = 0
-        self._problem = problem
+        self._task = task
         self._number = number
         self._account = account
         self._settings = settings = Settings.of(config, own_model=build is not None)
-        self._threads = problem.threads
+        self._threads = task.threads
         if build is None:
             self._plan_ahead()
         self._seed()
         torch.set_num_threads(self._threads)
         body = None if build is None else _built(build, config)
-        self.network = Network(settings, problem.shape, problem.classes, body)
-        self.network.normalise_by(problem.mean, problem.std)
-        self.network.to(problem.device)
+        self.network = Network(settings, task.shape, task.classes, body)
+        self.network.normalise_by(task.mean, task.std)
+        self.network.to(task.device)
         self._optimiser = Optimiser(settings, self.network)
         self._average = Average(self.network) if settings.schedule == "averaged" else None
-        self._losses = (
-            torch.full((len(problem.train),), math.inf, device=problem.device) if settings.skip_easy else None
-        )
+        self._losses = torch.full((len(task.train),), math.inf, device=task.device) if settings.skip_easy else None
         self._steps: dict[tuple[int, int], tuple[Batch, Step | None]] = {}
 
     def advance(self) -> float | None:
@@ -85,7 +83,7 @@ class Training:
             BudgetExhausted: From the account, between two batches.
             FloatingPointError: The loss is not a number any more.
         """
-        problem, settings, account = self._problem, self._settings, self._account
+        task, settings, account = self._task, self._settings, self._account
         if self.epoch >= settings.epochs:
             return None
         torch.set_num_threads(self._threads)
@@ -93,7 +91,7 @@ class Training:
         self.network.train()
         if self._average is not None and self.epoch:
             self._average.exchange()
-        sides = sides_at(settings, problem.train.sides, self.epoch / settings.epochs)
+        sides = sides_at(settings, task.train.sides, self.epoch / settings.epochs)
         self.network.sides = sides
         size = self._batch_size()
         batch, play = self._step(sides, size)
@@ -101,10 +99,10 @@ class Training:
         self._seed()
         order, weights = self._order()
         batch.weights.copy_(weights)
-        pace = CheckInterval(problem.device)
+        interval = CheckInterval(task.device)
         try:
-            for start, stop in _bounds(len(order), size, equal=problem.device.type == "cuda"):
-                if pace.due():
+            for start, stop in _bounds(len(order), size, equal=task.device.type == "cuda"):
+                if interval.due():
                     account.check_budget()
                 t = (self.epoch + (start + stop) / 2 / len(order)) / settings.epochs
                 self._optimiser.set_rate(settings.learning_rate * rate_factor(settings.schedule, t))
@@ -112,27 +110,27 @@ class Training:
                 self._updates += 1
                 if self._average is not None:
                     self._average.add(self._updates)
-                if problem.device.type == "cpu":  # elsewhere reading it would make the device wait
+                if task.device.type == "cpu":  # elsewhere reading it would make the device wait
                     check_loss(batch.loss, self.epoch)
-                pace.keep()
+                interval.wait()
             if self._average is not None:
                 self._average.exchange()
-                self._measure_norms(problem.at(sides)[0], order, size)
+                self._measure_norms(task.at(sides)[0], order, size)
         finally:
-            finish(problem.device)  # also what was asked of it before the budget ended: these joules are this trial's
+            finish(task.device)  # also what was asked of it before the budget ended: these joules are this trial's
         check_loss(batch.loss, self.epoch)
         self.epoch += 1
         account.enter(Purpose.EVALUATION)
-        return accuracy(self.network, problem.at(sides)[1], problem, account)
+        return accuracy(self.network, task.at(sides)[1], task, account)
 
     def checkpoint(self, path: Path) -> None:
         """Write all that is needed to go on later."""
         counts = {"epoch": self.epoch, "updates": self._updates, "sides": list(self.network.sides)}
         torch.save({**counts, "tensors": self._tensors()}, path)
 
-    def restore_checkpoint(self, path: Path) -> None:
-        """Take up what `checkpoint` wrote of the same trial."""
-        kept = torch.load(path, map_location=self._problem.device, weights_only=True)
+    def restore(self, path: Path) -> None:
+        """Go on from what `checkpoint` wrote of the same trial."""
+        kept = torch.load(path, map_location=self._task.device, weights_only=True)
         self.epoch, self._updates = kept["epoch"], kept["updates"]
         self.network.sides = tuple(kept["sides"])
         with torch.no_grad():
@@ -145,7 +143,7 @@ class Training:
         before = [norm.momentum for norm in norms]
         for norm in norms:
             norm.reset_running_stats()
-        with torch.no_grad(), in_precision(self._problem, self.network):
+        with torch.no_grad(), in_precision(self._task, self.network):
             for number in range(max(1, min(_MEASURED_IMAGES, len(order) // 8) // size)):
                 for norm in norms:
                     norm.momentum = 1 / (number + 1)  # the plain mean of all it sees; None would wait for the device
@@ -160,38 +158,38 @@ class Training:
         return [*weights, *self._optimiser.state, *average, *losses]
 
     def _seed(self) -> None:
-        numbers = (self._problem.seed, self._number, self.epoch)
+        numbers = (self._task.seed, self._number, self.epoch)
         torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]))
 
     def _batch_size(self) -> int:
         """Images of a batch, at most on a CPU, exactly on a GPU."""
-        images = len(self._problem.train)
-        if self._problem.device.type == "cuda":
+        images = len(self._task.train)
+        if self._task.device.type == "cuda":
             return images // _batches(images, self._settings.batch_size)
         return min(images, self._settings.batch_size)
 
     def _plan_ahead(self) -> None:
         """Refuse what does not fit into memory, and choose the threads by the work of a batch."""
-        problem, batch = self._problem, self._batch_size()
-        form = plan(self._settings, problem.shape, len(problem.classes))
-        cuda = problem.device.type == "cuda"
-        at_once = batch if cuda else min(EVALUATION_BATCH["cpu"], len(problem.validation))
+        task, batch = self._task, self._batch_size()
+        form = plan(self._settings, task.shape, len(task.classes))
+        cuda = task.device.type == "cuda"
+        at_once = batch if cuda else min(EVALUATION_BATCH["cpu"], len(task.validation))
         needed = max(form.training_bytes(batch), form.evaluation_bytes(at_once))
-        free = free_device_bytes(problem.device) if cuda else free_host_bytes()
+        free = free_device_bytes(task.device) if cuda else free_host_bytes()
         if free is not None and needed > free:
             raise MemoryError(
                 f"training this network would take about {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free"
                 f" ({form.parameters:,} parameters, batches of {batch})"
             )
-        if problem.may_use_fewer_threads and batch * form.flops() < SECOND_THREAD_FROM_FLOP:
+        if task.may_use_fewer_threads and batch * form.flops() < SECOND_THREAD_FROM_FLOP:
             self._threads = 1
 
     def _step(self, sides: tuple[int, int], size: int) -> tuple[Batch, Step | None]:
         if sides not in self._steps:
             self._steps.clear()  # resolutions only rise
-            batch = Batch(self._problem, self.network, self._optimiser, self._problem.at(sides)[0])
+            batch = Batch(self._task, self.network, self._optimiser, self._task.at(sides)[0])
             batch.losses = self._losses
-            cuda = self._problem.device.type == "cuda"
+            cuda = self._task.device.type == "cuda"
             self._steps[sides] = batch, recorded(batch, self.network, self._optimiser, size) if cuda else None
         return self._steps[sides]
 
@@ -201,7 +199,7 @@ class Training:
         Of the images whose last loss was below the mean a share is left out at random, and those that stay are weighted
         so that the expected gradient remains the same (InfoBatch, arXiv 2303.04947).
         """
-        images, device = len(self._problem.train), self._problem.device
+        images, device = len(self._task.train), self._task.device
         weights = torch.ones(images, device=device)
         share = self._settings.skip_easy
         if self._losses is None or not 0 < self.epoch < _SKIP_UNTIL * self._settings.epochs:
@@ -213,10 +211,10 @@ class Training:
         return order[torch.randperm(len(order), device=device)], weights
 
 
-def warm_up(problem: TrainingTask) -> None:
+def warm_up(task: TrainingTask) -> None:
     """Train for a moment, so that what torch loads on first use is not charged to the first trial."""
-    few = Resident(problem.train.images[:2], problem.train.labels[:2])
-    small = replace(problem, train=few, validation=few)
+    few = Resident(task.train.images[:2], task.train.labels[:2])
+    small = replace(task, train=few, validation=few)
     Training(small, 0, {"width": 1, "depth": 1, "epochs": 1}, _NoAccount()).advance()
 
 

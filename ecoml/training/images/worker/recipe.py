@@ -1,4 +1,4 @@
-"""The recipe's part that holds state: the optimiser, and the running average of the weights.
+"""What of the recipe has state: the optimiser, and the running average of the weights.
 
 torch's optimiser classes import its compiler on first use (2.3 CPU seconds, more than many a trial), so their
 functional forms are called here; with `fused=True` one kernel updates all weights.

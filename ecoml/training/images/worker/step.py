@@ -24,13 +24,13 @@ from ecoml.training.images.network.network import Network
 from ecoml.training.images.worker.recipe import Optimiser
 
 _QUEUED = 2
-"""Batches a GPU may have before it: enough to keep it busy, and no more than may be spent past the budget."""
+"""Batches a GPU may have queued: enough to keep it busy, and no more than may be spent past the budget."""
 
 _BF16_FROM_FLOP = 8e7
 """FLOP of a batch's forward pass from which a CPU with bfloat16 gains by it; see docs/training.md."""
 
-_LOOK_EVERY_S = 1e-3
-"""On a GPU a batch of a small network takes less time than asking whether the budget allows it."""
+_CHECK_EVERY_S = 1e-3
+"""On a GPU a batch of a small network takes less time than a budget check."""
 
 _cuda: Any = torch.cuda  # untyped in some versions
 
@@ -46,20 +46,20 @@ class Batch:
         losses: Last loss of each training image, or None if nobody asks.
     """
 
-    def __init__(self, problem: TrainingTask, network: Network, optimiser: Optimiser, data: Resident) -> None:
-        self.loss = torch.zeros((), device=problem.device)
-        self.weights = torch.ones(len(data), device=problem.device)
+    def __init__(self, task: TrainingTask, network: Network, optimiser: Optimiser, data: Resident) -> None:
+        self.loss = torch.zeros((), device=task.device)
+        self.weights = torch.ones(len(data), device=task.device)
         self.losses: Tensor | None = None
-        self._problem = problem
+        self._task = task
         self._network = network
         self._optimiser = optimiser
         self._data = data
 
     def __call__(self, indices: Tensor) -> None:
         settings = self._network.settings
-        images, labels = batch_of(self._data, indices, settings, self._problem.shape[1])
+        images, labels = batch_of(self._data, indices, settings, self._task.shape[1])
         self._optimiser.clear()
-        with in_precision(self._problem, self._network):
+        with in_precision(self._task, self._network):
             logits = self._network.logits(images)
         each = functional.cross_entropy(
             logits.float(), labels, reduction="none", label_smoothing=settings.label_smoothing
@@ -132,25 +132,25 @@ def _no_waiting() -> Iterator[None]:
 
 
 class CheckInterval:
-    """When to ask whether the budget allows another batch, and how many of them a GPU has before it."""
+    """When to check the budget, and how many batches a GPU may have queued."""
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"
         self._queued: deque[Any] = deque()
-        self._asked_s = -math.inf
+        self._checked_s = -math.inf
 
     def due(self) -> bool:
-        """Whether to ask: before each batch on a CPU, once in a while on a GPU."""
+        """Whether to check the budget: before each batch on a CPU, at most once a millisecond on a GPU."""
         if not self._cuda:
             return True
         now_s = time.monotonic()
-        if now_s < self._asked_s + _LOOK_EVERY_S:
+        if now_s < self._checked_s + _CHECK_EVERY_S:
             return False
-        self._asked_s = now_s
+        self._checked_s = now_s
         return True
 
-    def keep(self) -> None:
-        """Return when no more than two batches wait, without spinning."""
+    def wait(self) -> None:
+        """Wait, without spinning, until no more than two batches are queued."""
         if not self._cuda:
             return
         if len(self._queued) < _QUEUED:
@@ -170,11 +170,11 @@ def finish(device: torch.device) -> None:
         event.synchronize()
 
 
-def in_precision(problem: TrainingTask, network: Network) -> contextlib.AbstractContextManager[Any]:
-    """bfloat16 where the problem says so, and on a CPU the network gains more by it than the conversions cost."""
-    if not problem.bf16 or (problem.device.type == "cpu" and network.batch_flops < _BF16_FROM_FLOP):
+def in_precision(task: TrainingTask, network: Network) -> contextlib.AbstractContextManager[Any]:
+    """bfloat16 where the task says so, and on a CPU the network gains more by it than the conversions cost."""
+    if not task.bf16 or (task.device.type == "cpu" and network.batch_flops < _BF16_FROM_FLOP):
         return contextlib.nullcontext()
-    return torch.autocast(problem.device.type, torch.bfloat16)
+    return torch.autocast(task.device.type, torch.bfloat16)
 
 
 def check_loss(loss: Tensor, epoch: int) -> None:

@@ -1,226 +1,70 @@
-"""The worker: the process that owns the device, the data and the network under training.
-
-It answers one request at a time, and holds one network: that of the trial under way. All others are files. So a trial
-that crashes, hangs or takes all memory takes nothing with it but itself.
-
-Requests are `(name of a method of Workplace, arguments)`. While one is worked on, `("check_budget",)` asks whether the
-budget allows another batch, and `("enter", purpose)` changes the purpose; the host answers each with a bool. The end is
-`("done", value)` or `("raised", pickled error, its line, its traceback)`.
-"""
+"""The worker of one device, and the devices that a setting names."""
 
 from __future__ import annotations
 
-import os
-import pickle
-import signal
-import sys
-import threading
-import traceback
-from multiprocessing.connection import Connection
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from ecoml.energy import Purpose
-from ecoml.errors import BudgetExhausted, UsageError
+from ecoml.errors import UsageError
+from ecoml.training.base import Account, Run
+from ecoml.training.images.worker.shared import SharedWorker, WorkerRun
 from ecoml.training.images.worker.workload import Prepared, Workload
-from ecoml.trial import Config
-
-if TYPE_CHECKING:
-    from ecoml.training.images.data.dataset import Dataset
-    from ecoml.training.images.data.resident import TrainingTask
-    from ecoml.training.images.worker.loop import Build, Training
-
-_KEPT = 2
-"""Data sets, and problems made of them, that are kept at once."""
+from ecoml.trial import Trial
 
 
-def serve(requests: int, lifeline: int) -> None:
-    """Answer requests until the host closes the connection or dies.
+class ImageWorker:
+    """Trains one trial at a time on its device; fulfils `ecoml.training.base.Worker`.
 
     Args:
-        requests: Descriptor of the connection.
-        lifeline: Descriptor of a pipe that nobody writes to, and that ends with the host.
+        workload: What is trained on, and where.
+        process: The process that trains; other executors may share it.
+        patience_s: As in `CnnTraining`.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the host decides what it means
-    threading.Thread(target=_end_with, args=(lifeline,), name="ecoml-lifeline", daemon=True).start()
-    connection: Connection[Any, Any] = Connection(requests)
-    place = Workplace(connection)
-    try:
-        while True:
-            name, arguments = connection.recv()
-            try:
-                answer: tuple[Any, ...] = ("done", getattr(place, name)(*arguments))
-            except BaseException as error:
-                answer = ("raised", *_described(error))
-            connection.send(answer)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return
+
+    def __init__(self, workload: Workload, process: SharedWorker, patience_s: float) -> None:
+        self.workload = workload
+        self.process = process
+        self._patience_s = patience_s
+
+    def prepare(self) -> Prepared:
+        """Have the data loaded and moved to the device."""
+        return self.process.prepare(self.workload)
+
+    def start(self, trial: Trial, account: Account) -> Run:
+        """A run of `trial.config` on this device."""
+        return WorkerRun(self.process, self.workload, trial, account, self._patience_s)
+
+    def suspend(self, run: Run) -> None:
+        """Write a checkpoint of a suspended run."""
+        assert isinstance(run, WorkerRun), "workers are given their own runs"
+        run.worker.suspend(run)
+
+    def take_over(self, run: Run, account: Account) -> None:
+        """Go on here with a run that has a checkpoint."""
+        assert isinstance(run, WorkerRun), "workers are given their own runs"
+        run.worker, run.workload, run.account = self.process, self.workload, account
+
+    def test(self, path: Path, problem: str) -> float:
+        """Test accuracy of a model file, in [0, 1]; `problem` names the data for people."""
+        return self.process.test(self.workload, path, problem, self._patience_s)
 
 
-class Workplace:
-    """What the worker holds, and what it can be asked for."""
+def devices_of(device: str | None) -> tuple[str, ...]:
+    """Several devices by their names, of one setting; none where it names no more than one.
 
-    def __init__(self, connection: Connection[Any, Any]) -> None:
-        self._account = _HostAccount(connection)
-        self._datasets: dict[tuple[str, str | None], Dataset] = {}
-        self._problems: dict[Workload, TrainingTask] = {}
-        self._training: Training | None = None
-        self._run = -1
-        self._warm = False
-
-    def prepare(self, workload: Workload) -> Prepared:
-        """Load the data and move them to the device."""
-        dataset = self._dataset(workload)  # before torch is imported: what is wrong with them is told at once
-        problem = self._problem(workload)
-        from ecoml.training.images.worker.device import peak
-        from ecoml.training.images.worker.loop import warm_up
-
-        if not self._warm:
-            warm_up(problem)
-            self._warm = True
-        flop_per_s, power_w, source = peak(problem.device, problem.threads, problem.bf16)
-        return Prepared(
-            dataset.classes,
-            problem.shape,
-            len(problem.train),
-            len(problem.validation),
-            len(dataset.test),
-            dataset.notes,
-            str(problem.device),
-            problem.bf16,
-            flop_per_s,
-            power_w,
-            source,
-        )
-
-    def advance(self, workload: Workload, run: int, number: int, config: Config, frozen: Path | None) -> float | None:
-        """Train run `run` for an epoch, and give its accuracy; None at its end.
-
-        Args:
-            workload: What it trains on.
-            run: Number that no other run of this host has.
-            number: Of its trial.
-            config: Of its trial.
-            frozen: Where it was left, if it has been advanced before and is not the one that is held.
-        """
-        from ecoml.training.images.worker.loop import Training, named_out_of_memory
-
-        try:
-            with named_out_of_memory():
-                if run != self._run:
-                    self.drop()
-                problem = self._problem(workload)  # always: a test of another workload may have chosen another device
-                if self._training is None:
-                    self._training = Training(problem, number, config, self._account, _build(workload))
-                    self._run = run
-                    if frozen is not None:
-                        self._training.restore_checkpoint(frozen)
-                return self._training.advance()
-        except BaseException:
-            self.drop()
-            raise
-
-    def checkpoint(self, path: Path) -> None:
-        """Write the training that is held to a file, and let go of it."""
-        assert self._training is not None, "the host freezes only what is held"
-        self._training.checkpoint(path)
-        self.drop()
-
-    def drop(self) -> None:
-        """Let go of the training that is held."""
-        self._training, self._run = None, -1
-
-    def save(self, path: Path, problem: str, number: int, config: Config, model: str | None) -> None:
-        """Write the network that is held as a model file."""
-        from ecoml.training.images.model import save_model
-
-        assert self._training is not None, "the host saves only what is held"
-        save_model(self._training.network, path, problem=problem, trial=number, config=config, model=model)
-
-    def test(self, workload: Workload, path: Path, name: str) -> float:
-        """Test accuracy of a model file."""
-        problem, dataset = self._problem(workload), self._dataset(workload)
-        from ecoml.training.images.data.resident import Resident
-        from ecoml.training.images.model import load_model_file
-        from ecoml.training.images.worker.evaluation import accuracy
-
-        network = load_model_file(path, _build(workload)).to(problem.device)
-        if (network.shape, network.classes) != (problem.shape, problem.classes):
-            raise UsageError(f"{path}: the model was trained on other data than {name}")
-        return accuracy(network, Resident.of(dataset.test, problem.device), problem)
-
-    def _dataset(self, workload: Workload) -> Dataset:
-        key = workload.data, workload.data_dir
-        if key not in self._datasets:
-            from ecoml.training.images.data.loader import load
-
-            data_dir = None if workload.data_dir is None else Path(workload.data_dir)
-            _make_room(self._datasets)
-            self._datasets[key] = load(workload.data, data_dir, download=workload.download)
-        return self._datasets[key]
-
-    def _problem(self, workload: Workload) -> TrainingTask:
-        from ecoml.training.images.worker import device
-
-        device.set_determinism(workload.deterministic)
-        device.device_of(workload.device)
-        if workload not in self._problems:
-            problem = device.problem_of(self._dataset(workload), workload)
-            _make_room(self._problems)
-            self._problems[workload] = problem
-        return self._problems[workload]
+    Raises:
+        UsageError: They are not GPUs, or one is named twice.
+    """
+    if device is None or "," not in device:
+        return ()
+    names = tuple(name.strip() for name in device.split(","))
+    if wrong := [name for name in names if not re.fullmatch(r"cuda:\d+", name)]:
+        raise UsageError(f"device {device!r}: {wrong[0]!r} is no GPU by its number; give several as `cuda:0,cuda:1`")
+    if len({gpu_of(name) for name in names}) < len(names):
+        raise UsageError(f"device {device!r} names a GPU twice; each trains one trial at a time")
+    return names
 
 
-class _HostAccount:
-    """The account, which is with the host."""
-
-    def __init__(self, connection: Connection[Any, Any]) -> None:
-        self._connection = connection
-
-    def check_budget(self) -> None:
-        self._connection.send(("check_budget",))
-        if not self._connection.recv():
-            raise BudgetExhausted
-
-    def enter(self, purpose: Purpose) -> None:
-        self._connection.send(("enter", purpose))
-        self._connection.recv()
-
-
-def _build(workload: Workload) -> Build | None:
-    if workload.model is None:
-        return None
-    build: Build = pickle.loads(workload.model)  # noqa: S301 - the caller's own function, from the caller's own process
-    return build
-
-
-def _make_room(kept: dict[Any, Any]) -> None:
-    """Forget the oldest, so that one more is not too many."""
-    while len(kept) >= _KEPT:
-        del kept[next(iter(kept))]
-
-
-def _described(error: BaseException) -> tuple[bytes | None, str, str]:
-    """An error pickled, if it can be; its line; its traceback."""
-    trace = "".join(traceback.format_exception(error))
-    if _is_of_the_device(error):  # CUDA refuses this process all further work: the host starts another one
-        why = str(error).partition("\n")[0]
-        error = ChildProcessError(f"the device failed, and the training's worker with it ({why})")
-    line = f"{type(error).__name__}: {error}"
-    try:
-        pickled = pickle.dumps(error)
-        pickle.loads(pickled)  # noqa: S301 - made in the line before
-    except Exception:
-        return None, line, trace
-    return pickled, line, trace
-
-
-def _is_of_the_device(error: BaseException) -> bool:
-    torch = sys.modules.get("torch")  # before it is imported, no device can have failed
-    return torch is not None and isinstance(error, torch.AcceleratorError)
-
-
-def _end_with(lifeline: int) -> None:
-    """End this process when the host has died, whatever it is doing."""
-    os.read(lifeline, 1)
-    os._exit(1)
+def gpu_of(device: str) -> int:
+    """CUDA's number of `cuda:1`."""
+    return int(device.partition(":")[2])

@@ -43,8 +43,7 @@ class Prepared:
         device: The device, `cpu` or as torch names it.
         bf16: Whether it computes in bfloat16.
         peak_flop_per_s: The most arithmetic it showed in large matrix products.
-        peak_power_w: Power it is taken to draw at that.
-        peak_source: How the two are known, in words.
+        peak_power_w: Power it is taken to draw at that; NaN if it is not known.
     """
 
     classes: tuple[str, ...]
@@ -57,4 +56,3 @@ class Prepared:
     bf16: bool
     peak_flop_per_s: float
     peak_power_w: float
-    peak_source: str

@@ -7,8 +7,10 @@ from contextlib import closing
 
 import pytest
 from crew_rig import CPU_W, GPU_W, OnAll, Rig
+from searcher.scripts import purposes
 
 import ecoml
+from ecoml.endings import EndReason, SearchEnd, StopReason
 from ecoml.errors import MeterError
 from ecoml.trial import TrialState
 
@@ -22,7 +24,7 @@ def rig(tmp_path, monkeypatch):
 
 def search(rig, folder, *, strategy="random", **options):
     executor = options.pop("executor", None) or OnAll(rig)
-    options = {"budget_j": 1e7, "seed": 1, "progress": False, **options}
+    options = {"budget_j": 1e7, "seed": 1, **options}
     return ecoml.Searcher(SPACE, executor, strategy=strategy, directory=folder, **options)
 
 
@@ -66,12 +68,12 @@ def test_each_trial_has_its_own_gpus_joules_and_a_share_of_the_rest(rig, run_fol
     )
     assert any("divided equally" in gap for gap in result.energy.gaps)
     shared_j = short_s * CPU_W / 2
-    assert found[short].uncertainty_j >= shared_j, "all of the shared part may be the other trial's"
-    own_j = found[short].uncertainty_j - found[short].edge_j
+    assert found[short].energy.uncertainty_j >= shared_j, "all of the shared part may be the other trial's"
+    own_j = found[short].energy.uncertainty_j - found[short].energy.edge_j
     assert shared_j <= own_j <= shared_j + 0.06 * found[short].energy_j, "beside the counters' gains"
     assert found[short].evaluation_j == pytest.approx(0.2 * found[short].energy_j / 4, rel=0.02)
-    assert result.energy.by_domain["gpu:0"] == pytest.approx(rig.gpus[0].true_j, rel=0.01)
-    assert result.energy.by_domain["gpu:1"] == pytest.approx(rig.gpus[1].true_j, rel=0.01)
+    assert result.energy.by_domain["gpu:0"].energy_j == pytest.approx(rig.gpus[0].true_j, rel=0.01)
+    assert result.energy.by_domain["gpu:1"].energy_j == pytest.approx(rig.gpus[1].true_j, rel=0.01)
 
 
 def test_what_was_spent_sums_to_the_hosts_at_every_commit(rig, run_folder, monkeypatch):
@@ -82,7 +84,7 @@ def test_what_was_spent_sums_to_the_hosts_at_every_commit(rig, run_folder, monke
     assert len(seen) > 20
     for spent_j, host_j in [*seen, sums(run_folder)]:
         assert spent_j == pytest.approx(host_j, rel=1e-9, abs=1e-6)
-    by_purpose = result.energy.by_purpose
+    by_purpose = purposes(result)
     assert sum(by_purpose.values()) == pytest.approx(result.energy.total_j, rel=1e-9)
     assert sum(trial.energy_j for trial in result.trials) == pytest.approx(
         by_purpose["training"] + by_purpose["evaluation"], rel=1e-9
@@ -130,9 +132,9 @@ def test_a_target_ends_all_that_is_under_way(rig, run_folder):
         return 0.9 if trial.number == 3 and step == 2 else 0.1 * step
 
     result = search(rig, run_folder, executor=OnAll(rig, outcome), target=0.9).run()
-    assert "target" in result.ended
+    assert result.ended.reason is StopReason.TARGET_REACHED
     stopped = [trial for trial in result.trials if trial.state is TrialState.STOPPED]
-    assert {trial.failure for trial in stopped} == {"the target was reached"}
+    assert {trial.end.reason for trial in stopped} == {EndReason.TARGET}
     assert len(stopped) == 2
     spent_j, host_j = sums(run_folder)
     assert spent_j == pytest.approx(host_j, rel=1e-9)
@@ -148,7 +150,7 @@ def test_a_trial_that_fails_takes_no_other_with_it(rig, run_folder):
     assert [trial.state for trial in result.trials] == [
         TrialState.FINISHED, TrialState.FAILED, TrialState.FINISHED, TrialState.FINISHED,
     ]  # fmt: skip
-    assert result.trials[1].tail_j > 0
+    assert result.trials[1].tail.energy_j > 0
 
 
 def test_an_interruption_charges_all_that_is_under_way_and_the_search_can_go_on(rig, run_folder):
@@ -156,18 +158,18 @@ def test_an_interruption_charges_all_that_is_under_way_and_the_search_can_go_on(
     with pytest.raises(KeyboardInterrupt):
         search(rig, run_folder, max_trials=6).run()
     before = ecoml.Result.load(run_folder)
-    assert before.ended.startswith("interrupted")
-    stopped = [trial for trial in before.trials if trial.failure == "interrupted"]
+    assert before.ended == SearchEnd(StopReason.INTERRUPTED)
+    stopped = [trial for trial in before.trials if trial.end.reason is EndReason.INTERRUPTED]
     assert len(stopped) == 2
     spent_j, host_j = sums(run_folder)
     assert spent_j == pytest.approx(host_j, rel=1e-9)
-    result = ecoml.Searcher.resume(run_folder, OnAll(rig), progress=False).run()
+    result = ecoml.Searcher.resume(run_folder, OnAll(rig)).run()
     assert len(result.trials) == 6
     assert result.energy.total_j > before.energy.total_j
 
 
 def test_one_gpu_is_searched_as_ever(rig, run_folder, monkeypatch):
-    monkeypatch.setattr("ecoml.searcher.searcher.ParallelRunner", None)
+    monkeypatch.setattr("ecoml.searcher.loop.ThreadedStepper", None)
     executor = OnAll(rig, gpus=1)
     monkeypatch.setattr(Rig, "spend", lambda self, lane, seconds: self.host.advance(seconds))
     result = search(rig, run_folder, executor=executor, max_trials=2).run()

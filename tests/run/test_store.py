@@ -6,14 +6,17 @@ import sqlite3
 
 import pytest
 
+from ecoml.endings import FailureKind, TrialEnd
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
 from ecoml.errors import RunFolderError
+from ecoml.metric import ACCURACY
 from ecoml.run.folder import RunFolder
+from ecoml.run.in_flight import read_in_flight_j
 from ecoml.run.result import Result
 from ecoml.run.schema import SCHEMA_VERSION
 from ecoml.run.snapshot import read_snapshot
 from ecoml.run.store import Store
-from ecoml.trial import Measurement, Trial, TrialState
+from ecoml.trial import Trial, TrialState, next_point
 
 
 def joules(energy_j, provenance=Provenance.MEASURED):
@@ -36,15 +39,16 @@ def test_it_gives_back_what_was_entered(store, path):
     trial = Trial(0, {"width": 8, "rate": 0.1, "act": "relu"})
     store.add_trial(trial)
     store.enter({(Purpose.TRAINING, 0): joules(5), (Purpose.OPTIMISER, None): joules(2)})
-    store.add_measurement(0, 1, Measurement(0.5, 5.0, 0.1), Provenance.MEASURED, 1.0, 7.0)
+    taken = joules(5.0).total
+    store.add_measurement(0, next_point([], 0.5, taken, evaluation_j=1.0, spent_j=7.0), taken)
     store.enter({(Purpose.TRAINING, 0): joules(3)})
-    trial.state, trial.failure = TrialState.FAILED, "the loss became NaN"
+    trial.state, trial.end = TrialState.FAILED, TrialEnd(FailureKind.DIVERGED)
     store.set_state(trial)
-    snapshot = read_snapshot(path)
+    snapshot = read_snapshot(path, ACCURACY)
     found = snapshot.trials[0]
-    assert (found.config, found.state, found.failure) == (trial.config, TrialState.FAILED, "the loss became NaN")
+    assert (found.config, found.state, found.end) == (trial.config, TrialState.FAILED, trial.end)
     assert (found.score, found.curve[0].energy_j, found.curve[0].evaluation_j) == (0.5, 5.0, 1.0)
-    assert (found.tail_j, found.energy_j) == (3.0, 8.0)
+    assert (found.tail.energy_j, found.energy_j, found.energy.energy_j) == (3.0, 8.0, 8.0)
     assert snapshot.by_purpose[Purpose.OPTIMISER].energy_j == 2
     assert snapshot.spent_j == 10
 
@@ -54,8 +58,8 @@ def test_a_transaction_is_all_or_nothing(store, path):
         store.add_trial(Trial(0, {}))
         store.enter({(Purpose.TRAINING, 0): joules(5)})
         raise RuntimeError
-    assert read_snapshot(path).trials == []
-    assert read_snapshot(path).spent_j == 0
+    assert read_snapshot(path, ACCURACY).trials == []
+    assert read_snapshot(path, ACCURACY).spent_j == 0
 
 
 def test_joules_in_flight_are_charged_once_after_a_kill(store, path):
@@ -65,7 +69,7 @@ def test_joules_in_flight_are_charged_once_after_a_kill(store, path):
     again = Store(path, create=False)
     assert again.recover() == 6
     assert again.recover() == 0
-    snapshot = again.snapshot()
+    snapshot = again.snapshot(ACCURACY)
     again.close()
     assert snapshot.spent_j == 6
     assert snapshot.trials[0].state is TrialState.STOPPED
@@ -76,13 +80,13 @@ def test_joules_in_flight_are_gone_once_their_step_is_entered(store, path):
     store.note_in_flight({(Purpose.TRAINING, 0): joules(4)})
     store.enter({(Purpose.TRAINING, 0): joules(7)})
     assert store.recover() == 0
-    assert store.snapshot().spent_j == 7
+    assert store.snapshot(ACCURACY).spent_j == 7
 
 
 def test_a_newer_ledger_is_refused(store, path):
     store.set("schema", SCHEMA_VERSION + 1)
     with pytest.raises(RunFolderError, match="newer ecoml"):
-        read_snapshot(path)
+        read_snapshot(path, ACCURACY)
     with pytest.raises(RunFolderError, match="newer ecoml"):
         Store(path, create=False)
 
@@ -92,7 +96,7 @@ def test_what_is_no_ledger_is_refused(tmp_path, content):
     path = tmp_path / "other.sqlite"
     path.write_bytes(content)
     with pytest.raises(RunFolderError, match="not an ecoml ledger"):
-        read_snapshot(path)
+        read_snapshot(path, ACCURACY)
 
 
 def test_another_database_is_refused(tmp_path):
@@ -101,7 +105,7 @@ def test_another_database_is_refused(tmp_path):
         connection.execute("CREATE TABLE setting (key, value)")
     connection.close()
     with pytest.raises(RunFolderError, match="not an ecoml ledger"):
-        read_snapshot(path)
+        read_snapshot(path, ACCURACY)
 
 
 def test_joules_in_flight_survive_an_entry_that_was_taken_back(store, path):
@@ -110,15 +114,15 @@ def test_joules_in_flight_survive_an_entry_that_was_taken_back(store, path):
     with pytest.raises(RuntimeError), store.transaction():
         store.enter({(Purpose.TRAINING, 0): joules(6)})
         raise RuntimeError("the disk is full")
-    assert store.in_flight_j() == 4
+    assert read_in_flight_j(path) == 4
     store.enter({(Purpose.TRAINING, 0): joules(6)})
-    assert store.in_flight_j() == 0
-    assert read_snapshot(path).spent_j == 6
+    assert read_in_flight_j(path) == 0
+    assert read_snapshot(path, ACCURACY).spent_j == 6
 
 
 def test_a_run_that_is_still_opening_its_meters_can_be_looked_at(tmp_path):
     run = {"problem": "digits", "strategy": "sobol", "seed": 0, "budget_j": 100.0}
-    RunFolder.create(tmp_path / "run", {"run": run, "executor": {"kind": "cnn", "data": "digits"}})
+    RunFolder.create(tmp_path / "run", {"run": run, "space": {}, "executor": {"kind": "cnn", "data": "digits"}})
     result = Result.load(tmp_path / "run")
     assert (result.progress, result.trials, result.energy.total_j) == ((), (), 0.0)
     assert result.energy.budget_j == 100.0

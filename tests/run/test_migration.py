@@ -9,6 +9,7 @@ import pytest
 
 import ecoml
 from ecoml.energy import Provenance, Purpose
+from ecoml.metric import ACCURACY
 from ecoml.run.result import Result
 from ecoml.run.schema import SCHEMA_VERSION
 from ecoml.run.snapshot import read_snapshot, read_trace
@@ -51,9 +52,9 @@ def path(tmp_path):
 
 def test_an_old_ledger_is_read_without_being_touched(path):
     before = hashlib.sha256(path.read_bytes()).digest()
-    snapshot = read_snapshot(path)
+    snapshot = read_snapshot(path, ACCURACY)
     assert snapshot.spent_j == 25
-    assert snapshot.trials[0].curve[0].uncertainty_j == 2
+    assert snapshot.trials[0].curve[0].energy.uncertainty_j == 2
     assert snapshot.by_purpose[Purpose.TRAINING].uncertainty_j == 2
     assert not snapshot.host
     assert read_trace(path) == []
@@ -63,15 +64,15 @@ def test_an_old_ledger_is_read_without_being_touched(path):
 def test_an_old_ledger_is_brought_up_to_date_when_it_is_written(path):
     for _ in range(2):  # the second time there is nothing left to do
         store = Store(path, create=False)
-        assert store.snapshot().settings["schema"] == SCHEMA_VERSION
+        assert store.snapshot(ACCURACY).settings["schema"] == SCHEMA_VERSION
         store.close()
     store = Store(path, create=False)
     assert store.recover() == 4
-    snapshot = store.snapshot()
+    snapshot = store.snapshot(ACCURACY)
     store.close()
     assert snapshot.spent_j == 29
-    assert snapshot.trials[0].tail_j == pytest.approx(4)
-    assert snapshot.trials[0].tail_provenance is Provenance.MEASURED
+    assert snapshot.trials[0].tail.energy_j == pytest.approx(4)
+    assert snapshot.trials[0].tail.provenance is Provenance.MEASURED
 
 
 def test_a_new_ledger_has_the_layout_of_one_brought_up_to_date(path, tmp_path):
@@ -95,7 +96,7 @@ def test_an_old_run_goes_on(space, run_folder, quick, meter, path):
     (run_folder / "ledger.sqlite").unlink()
     path.rename(run_folder / "ledger.sqlite")
     assert Result.load(run_folder).energy.total_j == 25
-    result = ecoml.Searcher.resume(run_folder, train, budget_j=60, meter=meter, progress=False).run()
+    result = ecoml.Searcher.resume(run_folder, train, budget_j=60, meter=meter).run()
     assert result.energy.total_j == 59  # 29 of before, and three trials
     assert [trial.step for trial in result.trials] == [1, 1, 1, 1]
     assert (result.energy.idle, result.energy.idle_note) == (None, "idle power of cpu:0 is not known")

@@ -13,8 +13,10 @@ from ecoml.energy import Purpose
 from ecoml.errors import BudgetExhausted
 from ecoml.ledger import metered as account_module
 from ecoml.ledger.metered import MeteredAccount
+from ecoml.metric import ACCURACY
+from ecoml.run.in_flight import read_in_flight_j
 from ecoml.run.store import Store
-from ecoml.trial import Measurement, Trial
+from ecoml.trial import Trial
 
 
 class Clock:
@@ -54,7 +56,7 @@ def test_purposes_sum_to_the_meter_and_each_gets_its_own(tmp_path_factory, spend
         meter.spend(energy_j)
         expected[purpose] += energy_j
     account.close()
-    found = {purpose: energy.energy_j for purpose, energy in store.snapshot().by_purpose.items()}
+    found = {purpose: energy.energy_j for purpose, energy in store.snapshot(ACCURACY).by_purpose.items()}
     store.close()
     assert found == expected
     assert account.spent_j == meter.spent_j
@@ -66,11 +68,12 @@ def test_a_step_knows_its_evaluation(opened, meter):
     meter.spend(10)
     account.enter(Purpose.EVALUATION)
     meter.spend(2)
-    charge = account.charge(0, 1, Measurement(0.5))
-    assert (charge.energy.energy_j, charge.evaluation_j) == (12, 2)
+    with account.end_of_step(0) as step:
+        assert (step.energy.energy_j, step.evaluation_j) == (12, 2)
     account.enter(Purpose.TRAINING, 0)
     meter.spend(1)
-    assert account.charge(0, 2, Measurement(0.5)).energy.energy_j == 1
+    with account.end_of_step(0) as step:
+        assert step.energy.energy_j == 1
 
 
 @settings(max_examples=30)
@@ -104,7 +107,7 @@ def test_what_was_spent_before_the_account_is_charged_but_says_nothing_of_power(
     clock.now_s += 1.0
     meter.spend(5)
     account.settle()
-    assert store.snapshot().by_purpose[Purpose.OVERHEAD].energy_j == 1005
+    assert store.snapshot(ACCURACY).by_purpose[Purpose.OVERHEAD].energy_j == 1005
     assert account.power_w == pytest.approx(5)
     assert account.unwatched_j == 5
 
@@ -135,10 +138,10 @@ def test_the_heartbeat_puts_a_long_step_on_disk(opened, meter, monkeypatch):
     account.enter(Purpose.TRAINING, 0)
     meter.spend(9)
     deadline = time.monotonic() + 5
-    while not store.in_flight_j() and time.monotonic() < deadline:
+    while not read_in_flight_j(store.path) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert store.in_flight_j() == 9
-    assert store.snapshot().spent_j == 0
+    assert read_in_flight_j(store.path) == 9
+    assert store.snapshot(ACCURACY).spent_j == 0
 
 
 def test_staying_with_a_purpose_reads_no_meter(opened, meter, monkeypatch):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
-from ecoml.ledger.sharing import Lanes
+from ecoml.ledger.sharing import Sharing
 
 TRAINING, EVALUATION = Purpose.TRAINING, Purpose.EVALUATION
 
@@ -19,17 +19,17 @@ def joules(energy_j, provenance=Provenance.MEASURED):
 
 
 def test_alone_everything_is_what_the_host_is_at():
-    lanes = Lanes(["gpu:0", "gpu:1"])
-    lanes.host = Purpose.OPTIMISER, None
+    sharing = Sharing(["gpu:0", "gpu:1"])
+    sharing.host = Purpose.OPTIMISER, None
     piece = EnergyByDomain({"gpu:0": joules(5.0), "cpu:0": joules(1.0)}, ("a gap",))
-    assert lanes.divide(piece) == {(Purpose.OPTIMISER, None): piece}
+    assert sharing.divide(piece) == {(Purpose.OPTIMISER, None): piece}
 
 
 def test_a_device_belongs_to_its_trial_and_the_rest_is_divided():
-    lanes = Lanes(["gpu:0", "gpu:1", "gpu:2"])
-    lanes.busy = {0: (TRAINING, 7), 1: (EVALUATION, 8)}
+    sharing = Sharing(["gpu:0", "gpu:1", "gpu:2"])
+    sharing.busy = {0: (TRAINING, 7), 1: (EVALUATION, 8)}
     domains = {"gpu:0": joules(5.0), "gpu:1": joules(6.0), "gpu:2": joules(0.5), "cpu:0": joules(2.0)}
-    divided = lanes.divide(EnergyByDomain(domains, ("a gap",)))
+    divided = sharing.divide(EnergyByDomain(domains, ("a gap",)))
     assert {activity: energy.by_domain for activity, energy in divided.items()} == {
         (TRAINING, 7): {"gpu:0": 5.0, "cpu:0": 1.0},
         (EVALUATION, 8): {"gpu:1": 6.0, "cpu:0": 1.0},
@@ -41,19 +41,19 @@ def test_a_device_belongs_to_its_trial_and_the_rest_is_divided():
 
 
 def test_thinking_takes_its_share_while_it_lasts():
-    lanes = Lanes(["gpu:0"])
-    lanes.busy = {0: (TRAINING, 0)}
-    lanes.host = Purpose.OPTIMISER, None
-    divided = lanes.divide(EnergyByDomain({"gpu:0": joules(5.0), "cpu:0": joules(2.0)}))
+    sharing = Sharing(["gpu:0"])
+    sharing.busy = {0: (TRAINING, 0)}
+    sharing.host = Purpose.OPTIMISER, None
+    divided = sharing.divide(EnergyByDomain({"gpu:0": joules(5.0), "cpu:0": joules(2.0)}))
     assert divided[Purpose.OPTIMISER, None].by_domain == {"cpu:0": 1.0}
 
 
 def test_the_trace_has_each_devices_own_trial():
-    lanes = Lanes(["gpu:0", "gpu:1"])
-    lanes.busy = {0: (TRAINING, 7), 1: (EVALUATION, 8)}
-    assert lanes.of_domain("gpu:0") == (TRAINING, 7)
-    assert lanes.of_domain("gpu:1") == (EVALUATION, 8)
-    assert lanes.of_domain("cpu:0") == (Purpose.OVERHEAD, None), "nobody's own"
+    sharing = Sharing(["gpu:0", "gpu:1"])
+    sharing.busy = {0: (TRAINING, 7), 1: (EVALUATION, 8)}
+    assert sharing.of_domain("gpu:0") == (TRAINING, 7)
+    assert sharing.of_domain("gpu:1") == (EVALUATION, 8)
+    assert sharing.of_domain("cpu:0") == (Purpose.OVERHEAD, None), "nobody's own"
 
 
 DOMAINS = st.sampled_from(["gpu:0", "gpu:1", "gpu:2", "cpu:0", "dram:0"])
@@ -66,10 +66,10 @@ JOULES = st.floats(0, 1e6, allow_subnormal=False)  # half of the smallest number
     st.sampled_from(list(Purpose)),
 )
 def test_shares_sum_to_the_whole(domains, busy, purpose):
-    lanes = Lanes(["gpu:0", "gpu:1", "gpu:2"])
-    lanes.busy = {lane: (kind, 10 * lane + number) for lane, (kind, number) in busy.items()}
-    lanes.host = purpose, None
-    divided = lanes.divide(EnergyByDomain({domain: joules(energy_j) for domain, energy_j in domains.items()}))
+    sharing = Sharing(["gpu:0", "gpu:1", "gpu:2"])
+    sharing.busy = {worker: (kind, 10 * worker + number) for worker, (kind, number) in busy.items()}
+    sharing.host = purpose, None
+    divided = sharing.divide(EnergyByDomain({domain: joules(energy_j) for domain, energy_j in domains.items()}))
     for domain, energy_j in domains.items():
         parts = [energy.domains[domain] for energy in divided.values() if domain in energy.domains]
         assert math.isclose(math.fsum(part.energy_j for part in parts), energy_j, rel_tol=1e-12, abs_tol=1e-12)

@@ -1,0 +1,59 @@
+"""Why a trial or a search must not go on: each a value of `ecoml.endings`, or None where nothing speaks against it."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from pathlib import Path
+
+from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
+from ecoml.errors import in_one_line
+from ecoml.ledger import Ledger
+from ecoml.limits import Limits
+from ecoml.metric import Metric
+from ecoml.trial import Measurement, Point
+
+_OURS = Path(__file__).parents[1]
+
+
+def what_is_wrong(metric: Metric, measurement: Measurement) -> TrialEnd | None:
+    """What makes a measurement unusable."""
+    score, energy_j = measurement.score, measurement.energy_j
+    if math.isnan(score):
+        return TrialEnd(FailureKind.DIVERGED)
+    if not metric.allows(score):
+        return TrialEnd(FailureKind.OUT_OF_RANGE, {"score": score})
+    if energy_j is not None and not (math.isfinite(energy_j) and energy_j > 0):
+        return TrialEnd(FailureKind.BAD_ENERGY, {"energy_j": energy_j})
+    return None
+
+
+def failure_of(error: BaseException) -> TrialEnd:
+    """What an error of a training makes of its trial, with the line of the caller's code that it came from."""
+    kind = FailureKind.WORKER_LOST if isinstance(error, ChildProcessError) else FailureKind.ERROR
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        kind = FailureKind.OUT_OF_MEMORY
+    details = {"message": in_one_line(error)}
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [f for f in frames if _OURS not in Path(f.filename).parents and "site-packages" not in f.filename]
+    if theirs:
+        details["where"] = f"{Path(theirs[-1].filename).name}:{theirs[-1].lineno}"
+    return TrialEnd(kind, details)
+
+
+def too_dear(limits: Limits, point: Point, next_j: float) -> TrialEnd | None:
+    """That a training takes more than one may, or would with a next step of so many joules."""
+    if limits.allows_j(point.energy_j + next_j):
+        return None
+    reason = EndReason.NEXT_STEP_TOO_MUCH if limits.allows_j(point.energy_j) else EndReason.TOOK_TOO_MUCH
+    told = {"energy_j": point.energy_j, "provenance": point.energy.provenance.value}
+    return TrialEnd(reason, {**told, "limit_j": limits.max_energy_per_training_j})
+
+
+def budget_spent(ledger: Ledger, next_j: float) -> SearchEnd:
+    """That the budget has no room for a further step of so many joules."""
+    left_j = ledger.left_j
+    if left_j <= 0 or next_j <= 0:
+        return SearchEnd(StopReason.BUDGET_SPENT)
+    told = {"next_j": next_j, "left_j": left_j, "provenance": ledger.provenance.value}
+    return SearchEnd(StopReason.BUDGET_SPENT, told)

@@ -1,0 +1,227 @@
+"""The worker's own side: the process that owns the device, the data and the network under training.
+
+It answers one request at a time, and holds one training; the others are checkpoints. So a trial that crashes, hangs or
+takes all memory takes nothing with it but itself.
+
+A request is `(name of a method of TrainingServer, arguments)`. Before its answer, `("check_budget",)` asks the host
+whether the budget allows another batch, and `("enter", purpose)` changes the purpose; the host replies to each with a
+bool. The answer is `("done", value)` or `("raised", pickled error, its line, its traceback)`.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import threading
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ecoml.energy import Purpose
+from ecoml.errors import BudgetExhausted, UsageError
+from ecoml.training.images.worker.workload import Prepared, Workload
+from ecoml.trial import Config
+
+if TYPE_CHECKING:
+    from ecoml.training.images.data.dataset import Dataset
+    from ecoml.training.images.data.resident import TrainingTask
+    from ecoml.training.images.worker.loop import Build, Training
+
+_KEPT = 2
+"""Data sets, and tasks made of them, that are kept at once."""
+
+
+def serve(requests: int, lifeline: int) -> None:
+    """Answer requests until the host closes the connection or dies.
+
+    Args:
+        requests: Descriptor of the connection.
+        lifeline: Descriptor of a pipe that nobody writes to, and that ends with the host.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the host decides what it means
+    threading.Thread(target=_end_with, args=(lifeline,), name="ecoml-lifeline", daemon=True).start()
+    connection: Connection[Any, Any] = Connection(requests)
+    server = TrainingServer(connection)
+    try:
+        while True:
+            name, arguments = connection.recv()
+            try:
+                answer: tuple[Any, ...] = ("done", getattr(server, name)(*arguments))
+            except BaseException as error:
+                answer = ("raised", *_described(error))
+            connection.send(answer)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+
+
+class TrainingServer:
+    """What the worker holds, and the requests that it answers."""
+
+    def __init__(self, connection: Connection[Any, Any]) -> None:
+        self._account = _HostAccount(connection)
+        self._datasets: dict[tuple[str, str | None], Dataset] = {}
+        self._tasks: dict[Workload, TrainingTask] = {}
+        self._training: Training | None = None
+        self._run = -1
+        self._warm = False
+
+    def prepare(self, workload: Workload) -> Prepared:
+        """Load the data and move them to the device."""
+        dataset = self._dataset(workload)  # before torch is imported: what is wrong with them is told at once
+        task = self._task(workload)
+        from ecoml.training.images.worker.device import peak
+        from ecoml.training.images.worker.loop import warm_up
+
+        if not self._warm:
+            warm_up(task)
+            self._warm = True
+        flop_per_s, power_w = peak(task.device, task.threads, task.bf16)
+        return Prepared(
+            dataset.classes,
+            task.shape,
+            len(task.train),
+            len(task.validation),
+            len(dataset.test),
+            dataset.notes,
+            str(task.device),
+            task.bf16,
+            flop_per_s,
+            power_w,
+        )
+
+    def advance(
+        self, workload: Workload, run: int, number: int, config: Config, checkpoint: Path | None
+    ) -> float | None:
+        """Train run `run` for an epoch, and give its accuracy; None at its end.
+
+        Args:
+            workload: What it trains on.
+            run: Number that no other run of this host has.
+            number: Of its trial.
+            config: Of its trial.
+            checkpoint: What to go on from, if it is not the run that is held and has been advanced before.
+        """
+        from ecoml.training.images.worker.loop import Training, named_out_of_memory
+
+        try:
+            with named_out_of_memory():
+                if run != self._run:
+                    self.drop()
+                task = self._task(workload)  # always: a test of another workload may have chosen another device
+                if self._training is None:
+                    self._training = Training(task, number, config, self._account, _build(workload))
+                    self._run = run
+                    if checkpoint is not None:
+                        self._training.restore(checkpoint)
+                return self._training.advance()
+        except BaseException:
+            self.drop()
+            raise
+
+    def checkpoint(self, path: Path) -> None:
+        """Write a checkpoint of the training that is held, and drop it."""
+        assert self._training is not None, "the host suspends only what is held"
+        self._training.checkpoint(path)
+        self.drop()
+
+    def drop(self) -> None:
+        """Free the training that is held."""
+        self._training, self._run = None, -1
+
+    def save(self, path: Path, problem: str, number: int, config: Config, model: str | None) -> None:
+        """Write the network that is held as a model file."""
+        from ecoml.training.images.model import save_model
+
+        assert self._training is not None, "the host saves only what is held"
+        save_model(self._training.network, path, problem=problem, trial=number, config=config, model=model)
+
+    def test(self, workload: Workload, path: Path, name: str) -> float:
+        """Test accuracy of a model file."""
+        task, dataset = self._task(workload), self._dataset(workload)
+        from ecoml.training.images.data.resident import Resident
+        from ecoml.training.images.model import load_model_file
+        from ecoml.training.images.worker.evaluation import accuracy
+
+        network = load_model_file(path, _build(workload)).to(task.device)
+        if (network.shape, network.classes) != (task.shape, task.classes):
+            raise UsageError(f"{path}: the model was trained on other data than {name}")
+        return accuracy(network, Resident.of(dataset.test, task.device), task)
+
+    def _dataset(self, workload: Workload) -> Dataset:
+        key = workload.data, workload.data_dir
+        if key not in self._datasets:
+            from ecoml.training.images.data.loader import load
+
+            data_dir = None if workload.data_dir is None else Path(workload.data_dir)
+            _make_room(self._datasets)
+            self._datasets[key] = load(workload.data, data_dir, download=workload.download)
+        return self._datasets[key]
+
+    def _task(self, workload: Workload) -> TrainingTask:
+        from ecoml.training.images.worker import device
+
+        device.set_determinism(workload.deterministic)
+        device.device_of(workload.device)
+        if workload not in self._tasks:
+            task = device.task_of(self._dataset(workload), workload)
+            _make_room(self._tasks)
+            self._tasks[workload] = task
+        return self._tasks[workload]
+
+
+class _HostAccount:
+    """The account, which is with the host."""
+
+    def __init__(self, connection: Connection[Any, Any]) -> None:
+        self._connection = connection
+
+    def check_budget(self) -> None:
+        self._connection.send(("check_budget",))
+        if not self._connection.recv():
+            raise BudgetExhausted
+
+    def enter(self, purpose: Purpose) -> None:
+        self._connection.send(("enter", purpose))
+        self._connection.recv()
+
+
+def _build(workload: Workload) -> Build | None:
+    if workload.model is None:
+        return None
+    build: Build = pickle.loads(workload.model)  # noqa: S301 - the caller's own function, from the caller's own process
+    return build
+
+
+def _make_room(kept: dict[Any, Any]) -> None:
+    """Forget the oldest, so that one more is not too many."""
+    while len(kept) >= _KEPT:
+        del kept[next(iter(kept))]
+
+
+def _described(error: BaseException) -> tuple[bytes | None, str, str]:
+    """An error pickled, if it can be; its line; its traceback."""
+    trace = "".join(traceback.format_exception(error))
+    if _is_of_the_device(error):  # CUDA refuses this process all further work: the host starts another one
+        why = str(error).partition("\n")[0]
+        error = ChildProcessError(f"the device failed, and the training's worker with it ({why})")
+    line = f"{type(error).__name__}: {error}"
+    try:
+        pickled = pickle.dumps(error)
+        pickle.loads(pickled)  # noqa: S301 - made in the line before
+    except Exception:
+        return None, line, trace
+    return pickled, line, trace
+
+
+def _is_of_the_device(error: BaseException) -> bool:
+    torch = sys.modules.get("torch")  # before it is imported, no device can have failed
+    return torch is not None and isinstance(error, torch.AcceleratorError)
+
+
+def _end_with(lifeline: int) -> None:
+    """End this process when the host has died, whatever it is doing."""
+    os.read(lifeline, 1)
+    os._exit(1)

@@ -1,0 +1,241 @@
+"""Runs in a shared worker: one process for all trainings of this one, which holds one run; the others are checkpoints.
+
+A worker that dies or hangs fails the trial it was asked for, and a new one is started for the next.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shutil
+import tempfile
+import threading
+from itertools import count
+from pathlib import Path
+
+from ecoml.training.base import Account
+from ecoml.training.images.worker.process import TrainingProcess
+from ecoml.training.images.worker.workload import Prepared, Workload
+from ecoml.trial import Measurement, Trial
+
+
+class WorkerRun:
+    """One trial's training in a worker; see `ecoml.training.base.Run`.
+
+    Args:
+        worker: Where it is trained.
+        workload: What it is trained on.
+        trial: The trial.
+        account: Whose budget it checks between two batches.
+        patience_s: Seconds without a sign of life after which it counts as hung.
+
+    Attributes:
+        number: One that no other run of this process has.
+        checkpoint: The file that it goes on from, if it is suspended and no worker holds it.
+        steps: Epochs done.
+        closed: Whether it was closed.
+    """
+
+    _numbers = count()
+
+    def __init__(
+        self, worker: SharedWorker, workload: Workload, trial: Trial, account: Account, patience_s: float
+    ) -> None:
+        self.worker = worker
+        self.workload = workload
+        self.trial = trial
+        self.account = account
+        self.patience_s = patience_s
+        self.number = next(self._numbers)
+        self.checkpoint: Path | None = None
+        self.steps = 0
+        self.closed = False
+
+    def __next__(self) -> Measurement:
+        if self.closed:
+            raise StopIteration
+        accuracy = self.worker.advance(self)
+        if accuracy is None:
+            raise StopIteration
+        self.steps += 1
+        return Measurement(accuracy)
+
+    def close(self) -> None:
+        """Free its network and delete its checkpoint. May be called twice."""
+        if not self.closed:
+            self.closed = True
+            self.worker.drop(self)
+
+    def delete_checkpoint(self) -> None:
+        """Delete the file, if there is one."""
+        if self.checkpoint is not None:
+            self.checkpoint.unlink(missing_ok=True)
+            self.checkpoint = None
+
+
+class SharedWorker:
+    """A training process that is started when first needed, and again when it has ended.
+
+    Any thread may use it; requests take turns.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._process: TrainingProcess | None = None
+        self._held: WorkerRun | None = None
+        self._folders: dict[int, Path] = {}  # of checkpoints, by process: a fork must not delete its parent's
+
+    @property
+    def pid(self) -> int | None:
+        """Number of the process, None while there is none."""
+        process = self._process
+        return process.pid if process is not None and process.running else None
+
+    def prepare(self, workload: Workload) -> Prepared:
+        """Have the data loaded; as long as it takes.
+
+        Raises:
+            UsageError: As the worker's reading of the data and device raised it.
+        """
+        with self._lock:
+            prepared: Prepared = self._started().request("prepare", workload)
+        return prepared
+
+    def advance(self, run: WorkerRun) -> float | None:
+        """Train a run for an epoch, and give its accuracy; None at its end.
+
+        Raises:
+            ChildProcessError: The worker died; this run is lost with it.
+            TimeoutError: It gave no sign of life, and was ended.
+            Exception: Whatever the training raised.
+        """
+        with self._lock:
+            if not self._holds(run):
+                self._suspend_held()
+                _refuse_lost(run)
+            process = self._ready(run.workload)
+            self._held = run
+            try:
+                accuracy: float | None = process.request(
+                    "advance",
+                    run.workload,
+                    run.number,
+                    run.trial.number,
+                    dict(run.trial.config),
+                    run.checkpoint,
+                    account=run.account,
+                    patience_s=run.patience_s,
+                )
+            except BaseException as error:
+                self._held = None
+                if isinstance(error, ChildProcessError | TimeoutError):
+                    self._ready(run.workload)  # the trial that ended the worker pays for the next one
+                raise
+            finally:
+                run.delete_checkpoint()
+        return accuracy
+
+    def suspend(self, run: WorkerRun) -> None:
+        """Write a checkpoint of a run, if it is held, so that any worker can go on with it."""
+        with self._lock:
+            if self._holds(run):
+                self._suspend_held()
+
+    def drop(self, run: WorkerRun) -> None:
+        """Free the network of a run, if it is held, and delete its checkpoint."""
+        with self._lock:
+            if self._holds(run):
+                self._held = None
+                with contextlib.suppress(ChildProcessError, TimeoutError):
+                    self._started().request("drop", patience_s=run.patience_s)
+            run.delete_checkpoint()
+
+    def save(self, run: WorkerRun, path: Path, problem: str) -> None:
+        """Write a run's present network.
+
+        Raises:
+            ChildProcessError: The worker died, and the network with it.
+            ValueError: It is suspended.
+        """
+        with self._lock:
+            if not self._holds(run):
+                _refuse_lost(run)
+                raise ValueError(
+                    f"trial {run.trial.number} has no weights to save: save it after a step, before the next trial's"
+                )
+            arguments = path.absolute(), problem, run.trial.number, dict(run.trial.config), run.workload.model_name
+            self._started().request("save", *arguments, account=run.account, patience_s=run.patience_s)
+
+    def test(self, workload: Workload, path: Path, problem: str, patience_s: float) -> float:
+        """Test accuracy of a model file."""
+        with self._lock:
+            accuracy: float = self._started().request("test", workload, path.absolute(), problem, patience_s=patience_s)
+        return accuracy
+
+    def stop(self) -> None:
+        """End the process, and delete the checkpoints. May be called twice."""
+        with self._lock:
+            self._end(kill=False)
+            if (folder := self._folders.pop(os.getpid(), None)) is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _running(self) -> TrainingProcess | None:
+        """The process, if there is one; one that has ended took the run that it held with it."""
+        if self._process is not None and not self._process.running:
+            self._end(kill=True)
+        return self._process
+
+    def _started(self) -> TrainingProcess:
+        """The process; a new one where there is none."""
+        self._process = self._running() or TrainingProcess()
+        return self._process
+
+    def _ready(self, workload: Workload) -> TrainingProcess:
+        """The process; a new one that has loaded the data where there is none."""
+        if self._running() is None:
+            self.prepare(workload)
+        return self._started()
+
+    def _holds(self, run: WorkerRun) -> bool:
+        return self._running() is not None and self._held is run
+
+    def _suspend_held(self) -> None:
+        """Write a checkpoint of the run that is held, so that another one can be held."""
+        held, self._held = self._held, None
+        if held is None:
+            return
+        folder = self._folders.get(os.getpid())
+        if folder is None:
+            folder = self._folders[os.getpid()] = Path(tempfile.mkdtemp(prefix="ecoml-suspended-"))
+        path = folder / f"{held.number}"
+        self._started().request("checkpoint", path, account=held.account, patience_s=held.patience_s)
+        held.checkpoint = path
+
+    def _end(self, *, kill: bool) -> None:
+        if self._process is not None:
+            self._process.end(kill=kill)
+        self._process = self._held = None
+
+
+def _refuse_lost(run: WorkerRun) -> None:
+    """Refuse a run that is neither held nor suspended although it has begun."""
+    if run.steps and run.checkpoint is None:
+        raise ChildProcessError("the worker that held this training has died since")
+
+
+_workers: dict[str | None, SharedWorker] = {}
+_workers_lock = threading.Lock()
+
+
+def shared_worker(device: str | None = None) -> SharedWorker:
+    """The worker of this process; several trainings, one after the other or in turns, share what it has loaded.
+
+    Args:
+        device: Where trials train on several devices at once, each device has a worker of its own, by this name.
+    """
+    with _workers_lock:
+        if device not in _workers:
+            _workers[device] = SharedWorker()
+            atexit.register(_workers[device].stop)
+        return _workers[device]

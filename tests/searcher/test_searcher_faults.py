@@ -1,0 +1,237 @@
+"""What users' programs do to a search: each of these has lost results, hung or lied once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+from searcher.scripts import asked, curve
+
+import ecoml
+from ecoml.endings import FailureKind
+from ecoml.errors import RunFolderError, RunLockedError, SearchFailed, TrainingError, UsageError
+from ecoml.run.result import Result
+
+KINDS = [np.float32, np.float64, np.int64, torch.tensor, lambda value: np.array(float(value))]
+
+
+@pytest.mark.parametrize("number", KINDS)
+def test_numbers_of_other_libraries_are_numbers(space, reported, run_folder, number):
+    def train(config):
+        yield ecoml.Measurement(number(1), energy_j=number(10), uncertainty_j=number(1))
+
+    result = ecoml.Searcher(space, train, budget_j=30, **reported).run()
+    assert [(trial.score, trial.energy_j) for trial in result.trials] == [(1.0, 10.0)] * 3
+    assert Result.load(run_folder) == result
+
+
+@pytest.mark.parametrize("score", [None, "0.9", True, np.bool_(True), [0.5, 0.6], torch.zeros(2), {"accuracy": 0.9}])
+def test_what_is_no_number_is_one_clear_error_before_it_is_stored(space, reported, run_folder, score):
+    with ecoml.Searcher(space, budget_j=100, **reported) as searcher:
+        trial = asked(searcher)
+        with pytest.raises(TrainingError, match="score is") as error:
+            searcher.tell(trial, score, energy_j=1.0)
+        assert "\n" not in str(error.value)
+        searcher.tell(trial, 0.5, energy_j=1.0)  # and nothing is lost
+    assert [trial.score for trial in Result.load(run_folder).trials] == [0.5]
+
+
+@pytest.mark.parametrize("half_j", [float("nan"), -1.0, "wide"])
+def test_an_uncertainty_that_makes_no_sense_is_refused(half_j):
+    with pytest.raises(TrainingError, match="uncertainty_j is"):
+        ecoml.Measurement(0.5, 1.0, half_j)
+
+
+def test_single_precision_may_pass_a_bound_and_no_more(space, reported):
+    scores = iter([1.0000001, 1.00001])
+
+    def train(config):
+        yield ecoml.Measurement(next(scores), energy_j=1.0)
+
+    result = ecoml.Searcher(space, train, budget_j=100, max_trials=2, **reported).run()
+    assert result.trials[0].score == 1.0
+    assert result.trials[1].end.reason is FailureKind.OUT_OF_RANGE
+
+
+def test_a_training_that_ends_without_a_measurement_has_failed(space, quick, run_folder, meter):
+    def train(config):
+        meter.spend(1)
+        next(iter([]))  # an empty loader
+        return 0.5
+
+    with pytest.raises(SearchFailed, match="without a measurement"):
+        ecoml.Searcher(space, train, budget_j=1e6, meter=meter, **quick).run()
+    trials = Result.load(run_folder).trials
+    assert 0 < len(trials) <= 20
+    assert {trial.end.reason for trial in trials} == {FailureKind.NO_MEASUREMENT}
+
+
+def test_open_trials_count_although_nothing_is_known_of_them(space, reported):
+    with ecoml.Searcher(space, budget_j=40, **reported) as searcher:
+        given = []
+        while (trial := searcher.ask()) is not None:
+            given.append(trial)
+        assert len(given) == 10
+        for trial in given:
+            searcher.tell(trial, 0.5, energy_j=1.0)
+        while (trial := searcher.ask()) is not None:
+            given.append(trial)
+        assert len(given) == 40  # what a trial takes is known now
+        for trial in given[10:]:
+            searcher.tell(trial, 0.5, energy_j=1.0)
+        assert searcher.ask() is None
+        assert searcher.result.energy.total_j == 40
+
+
+def test_an_error_while_a_training_is_closed_ends_nothing(space, reported):
+    def train(config):
+        try:
+            for _ in range(9):
+                yield ecoml.Measurement(0.5, energy_j=10)
+        finally:
+            raise OSError("the log file is gone")
+
+    result = ecoml.Searcher(space, train, budget_j=1e3, target=0.5, **reported).run()
+    assert len(result.trials) == 1
+    assert any("the log file is gone" in gap for gap in result.energy.gaps)
+
+
+def test_a_pool_inside_a_training_ends(space, reported):
+    script = textwrap.dedent("""
+        import multiprocessing, ecoml
+
+        def train(config):
+            with multiprocessing.get_context("fork").Pool(2) as pool:
+                return ecoml.Measurement(sum(pool.map(abs, [0.1, 0.2])), energy_j=1.0)
+
+        space = ecoml.Space({"x": ecoml.Float(0, 1)})
+        result = ecoml.Searcher(space, train, budget_j=3, strategy="random", energy="reported", directory="run").run()
+        print(len(result.trials))
+    """)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        capture_output=True, text=True, timeout=60, cwd=reported["directory"].parent, check=False,
+    )  # fmt: skip
+    assert (done.stdout.strip(), done.returncode) == ("3", 0), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_forked_child_holds_no_lock(space, reported, run_folder):
+    searcher = ecoml.Searcher(space, budget_j=100, **reported)
+    asked(searcher)
+    done = multiprocessing.get_context("fork").Event()
+    child = multiprocessing.get_context("fork").Process(target=done.wait, args=(60,))
+    child.start()
+    try:
+        searcher.close()
+        ecoml.Searcher.resume(run_folder).close()
+    finally:
+        done.set()
+        child.join()
+
+
+def test_a_cell_that_is_run_twice_is_told_what_to_close(space, reported, run_folder):
+    first = ecoml.Searcher(space, budget_j=100, **reported)
+    asked(first)
+    with pytest.raises(RunLockedError, match="this very process"):
+        ecoml.Searcher.resume(run_folder)
+    first.close()
+
+
+def test_run_ends_a_searcher(space, reported):
+    searcher = ecoml.Searcher(space, curve([0.5]), budget_j=30, **reported)
+    searcher.run()
+    with pytest.raises(UsageError, match="this search is over"):
+        searcher.run()
+
+
+def test_searches_that_start_in_the_same_second_have_folders_of_their_own(space, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = {"budget_j": 30, "strategy": "random", "energy": "reported"}
+    searchers = [ecoml.Searcher(space, curve([0.5]), **options) for _ in range(3)]
+    folders = {searcher.run().directory for searcher in searchers}
+    assert len(folders) == 3
+    assert all(Result.load(folder).complete for folder in folders)
+
+
+def test_a_file_of_that_name_is_no_strategy(space, reported, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "random").write_text("my notes")
+    assert ecoml.Searcher(space, curve([0.5]), budget_j=30, **reported).run().strategy == "random"
+
+
+def test_what_a_failed_start_left_behind_blocks_nobody(space, reported, run_folder):
+    left = run_folder.parent / f".{run_folder.name}.{os.getpid()}"
+    (left / "models").mkdir(parents=True)
+    assert ecoml.Searcher(space, curve([0.5]), budget_j=30, **reported).run().complete
+
+
+def test_numpy_may_raise_all_it_likes(space, quick, meter):
+    def train(config):
+        meter.spend(1)
+        yield config["width"] / 100
+
+    with np.errstate(all="raise"):
+        result = ecoml.Searcher(space, train, budget_j=25, meter=meter, **{**quick, "strategy": "bayes"}).run()
+    assert len(result.trials) > 10
+
+
+@pytest.fixture
+def finished(space, reported, run_folder):
+    ecoml.Searcher(space, curve([0.5] * 30), budget_j=3000, **reported).run()
+    return run_folder
+
+
+def test_a_damaged_ledger_is_called_damaged(finished):
+    ledger = finished / "ledger.sqlite"
+    content = bytearray(ledger.read_bytes())
+    content[4096 : 4096 + 2048] = bytes(2048)
+    ledger.write_bytes(content)
+    with pytest.raises(RunFolderError, match="damaged"):
+        Result.load(finished)
+
+
+def test_a_truncated_ledger_is_called_damaged(finished):
+    ledger = finished / "ledger.sqlite"
+    ledger.write_bytes(ledger.read_bytes()[:6000])
+    with pytest.raises(RunFolderError, match="damaged"):
+        Result.load(finished)
+
+
+def test_a_missing_key_is_named(finished):
+    file = finished / "run.toml"
+    file.write_text(file.read_text().replace("seed =", "sead ="))
+    with pytest.raises(RunFolderError, match=r"run\.seed is missing"):
+        Result.load(finished)
+
+
+def test_a_run_is_read_where_nothing_can_be_written(finished, tmp_path):
+    """As on a read-only mount: SQLite can make no file beside the ledger there."""
+    mount = tmp_path / "mount"
+    shutil.copytree(finished, mount)
+    with sqlite3.connect(mount / "ledger.sqlite") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+    for beside in ("ledger.sqlite-wal", "ledger.sqlite-shm"):
+        (mount / beside).unlink(missing_ok=True)
+        (mount / beside).mkdir()  # nobody, root included, can open these for writing
+    assert len(Result.load(mount).trials) == len(Result.load(finished).trials)
+
+
+def test_three_that_fail_alike_at_once_are_enough_and_the_line_is_named(space, quick, meter, run_folder):
+    def train(config):
+        raise KeyError("no such column")
+
+    with pytest.raises(
+        SearchFailed, match=r"3 trials in a row failed.*no such column.*\(test_searcher_faults\.py:\d+\)"
+    ):
+        ecoml.Searcher(space, train, budget_j=1e6, meter=meter, **quick).run()
+    assert len(Result.load(run_folder).trials) == 3

@@ -17,6 +17,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class EcomlError(Exception):
     """Base of all errors raised on purpose.
@@ -72,6 +75,13 @@ class StorageError(SearchFailed):
 
 class BudgetExhausted(Exception):  # noqa: N818 - a signal between ledger and executor, not an error
     """The energy budget is spent; raised by `Account.check_budget` between two batches."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`did you mean 'random'?`, or which names there are."""
+    known = list(known)
+    close = get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
 
 
 def in_one_line(error: BaseException) -> str:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from difflib import get_close_matches
 from typing import Any, Self
 
-from ecoml.errors import UsageError
+from ecoml.errors import UsageError, did_you_mean
 from ecoml.metric import Metric
 
 
@@ -58,9 +57,7 @@ class Limits:
         known = [field.name for field in fields(cls)]
         for name in given:
             if name not in known:
-                meant = get_close_matches(name, known, n=1)
-                hint = f"; did you mean {meant[0]}?" if meant else f"; there are {', '.join(known)}"
-                raise UsageError(f"unknown argument {name!r}{hint}")
+                raise UsageError(f"unknown argument {name!r}; {did_you_mean(name, known)}")
         return cls(**given)
 
     def check_target(self, metric: Metric) -> None:

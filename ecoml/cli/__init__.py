@@ -17,7 +17,7 @@ from ecoml.errors import EcomlError, UsageError
 
 app = typer.Typer(
     help="Find the best small network that an energy budget buys.",
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )

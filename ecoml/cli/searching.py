@@ -31,6 +31,8 @@ from ecoml.errors import UsageError
 if TYPE_CHECKING:
     from ecoml.run.result import Result
     from ecoml.searcher.searcher import Searcher
+    from ecoml.space import Space
+    from ecoml.training.base import Executor
 
 
 def search(
@@ -73,8 +75,6 @@ def search(
     from ecoml.training.images import CnnTraining
 
     check_grid_intensity(grid_intensity)
-    if budget_kwh is None:
-        raise UsageError("how much energy may the search take? Give --budget-kwh, e.g. --budget-kwh 0.01")
     training = CnnTraining(
         data,
         data_dir=data_dir,
@@ -84,6 +84,8 @@ def search(
         threads=threads,
         deterministic=deterministic,
     )
+    if budget_kwh is None:
+        raise UsageError(_suitable_budget(load_space(space), training))
     searcher = Searcher(
         load_space(space),
         training,
@@ -124,7 +126,23 @@ def resume(
     _run(Searcher.resume(directory, budget_j=budget_j, show=show), as_json, grid_intensity)
 
 
+def _suitable_budget(space: Space, training: Executor) -> str:
+    """How much energy a search of these data needs, which one training shows."""
+    from ecoml.energy import J_PER_KWH
+    from ecoml.experiments.compare.running import TRAININGS, sample_training
+    from ecoml.format import format_figure
+
+    say("no --budget-kwh is given: one default training shows what would be enough")
+    sample = sample_training(space, training)
+    return (
+        f"how much energy may the search take? A default training takes {format_figure(sample.energy)}"
+        f" ({sample.energy.provenance}) here; for about {TRAININGS} of them:"
+        f" --budget-kwh {sample.budget_j / J_PER_KWH:.2g}"
+    )
+
+
 def _run(searcher: Searcher, as_json: bool, grid_intensity: float | None) -> None:
+    from ecoml.report.page.page import write_report
     from ecoml.run.result import Result
 
     try:
@@ -135,14 +153,12 @@ def _run(searcher: Searcher, as_json: bool, grid_intensity: float | None) -> Non
             raise typer.Exit(130) from None
         result = Result.load(searcher.directory)
         if result.trials:
-            _show(result, as_json, None, grid_intensity)
+            _show(result, as_json, write_report(result.directory, grid_intensity=grid_intensity), grid_intensity)
         print(
             f"ecoml: interrupted; everything so far is kept. Go on with: ecoml resume {result.directory}",
             file=sys.stderr,
         )
         raise typer.Exit(130) from None
-    from ecoml.report.page.page import write_report
-
     _show(result, as_json, write_report(result.directory, grid_intensity=grid_intensity), grid_intensity)
 
 

@@ -6,7 +6,7 @@ import os
 import tomllib
 from pathlib import Path
 
-from ecoml.errors import SpaceError
+from ecoml.errors import SpaceError, did_you_mean
 from ecoml.shipped import shipped
 from ecoml.space.space import Space
 
@@ -32,8 +32,8 @@ def load_space(name_or_path: str | os.PathLike[str]) -> Space:
         path = Path(name_or_path)
         if name_or_path == path.name and path.suffix != ".toml" and not path.is_file():
             raise SpaceError(
-                f"there is no search space {name_or_path!r}; known are {', '.join(names)}, "
-                "and the path of a .toml file works too"
+                f"there is no search space {str(name_or_path)!r} (give a name, or the path of a .toml file);"
+                f" {did_you_mean(str(name_or_path), names)}"
             )
     from ecoml.space.schema import space_of  # pydantic costs a fifth of a second, and only files need it
 

@@ -212,7 +212,7 @@ def test_metered_joules_are_limited_as_well(space, quick, meter):
         ({"max_energy_per_training_j": "much"}, "finite"),
         ({"max_trials": True}, "whole number"),
         ({"target": 1.5}, "between 0 and 1"),
-        ({"max_trails": 3}, "did you mean max_trials"),
+        ({"max_trails": 3}, "did you mean 'max_trials'"),
     ],
 )
 def test_limits_that_make_no_sense_are_refused(space, reported, run_folder, wish, said):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecoml.format import percent
 from ecoml.report.charts.records import thin, varying
 from ecoml.trial import Point, Trial
 
@@ -105,7 +106,7 @@ def _importance(columns: Mapping[str, NDArray[np.float64]], outcome: NDArray[np.
     if known < LEAST_EXPLAINED:
         return Untold(
             f"the parameters of the {len(outcome)} measured trials do not explain it"
-            f" ({max(0.0, known):.0%} of its variance, in trials left out)"
+            f" ({percent(max(0.0, known), 0)} of its variance, in trials left out)"
         )
     shares, spread = np.mean(effects, axis=0), np.std(effects, axis=0, ddof=1) / math.sqrt(len(effects))
     order = np.argsort(-shares, kind="stable")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import tomllib
 
 import pytest
@@ -94,3 +99,25 @@ def test_what_cannot_be_run_is_refused_in_one_line_before_anything_is_trained(ec
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (here / "runs").exists()
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_no_value_is_cut_in_a_narrow_terminal(tmp_path, width):
+    """Tables of a dozen columns lost the ends of their values at 80 columns."""
+    rows = [f"p,{s},{n},0,{e + n},0.9" for s, e in (("random", 1234), ("one-epoch-top-k", 77)) for n in range(5)]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["problem,strategy,seed,trial,energy_j,accuracy", *rows]) + "\n")
+    terminal, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+    command = [sys.executable, "-m", "ecoml", "compare", str(table), "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=end, env={**os.environ, "TERM": "dumb"}):
+        os.close(end)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal is gone when the process is
+            while part := os.read(terminal, 65536):
+                shown += part
+    os.close(terminal)
+    lines = shown.decode().splitlines()
+    assert "…" not in shown.decode()
+    for value in ("one-epoch-top-k", "1.24 kJ", "79.0 J", "77.0 J – 81.0 J", "15.6× (15.3–16.0)", "reported"):
+        assert any(value in line for line in lines), value

@@ -47,7 +47,7 @@ def effects(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """What each factor of a run does to energy and accuracy; runs a full factorial if given a space."""
+    """What each factor of a run does to energy and score; runs a full factorial if given a space."""
     from ecoml.experiments.effects.run import effects_of_run, run_factorial
 
     folder = Path(target)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from textwrap import wrap
 
 from ecoml.report.page.document import Table
 
 NOTHING = "–"
 """A cell without a figure."""
+
+_GLUE = "\u00a0"
 
 
 def table_of(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, names: int = 1) -> Table:
@@ -17,10 +20,25 @@ def table_of(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]],
 
 
 def print_tables(*tables: Table) -> None:
-    """Show tables in the terminal."""
-    from ecoml.report.terminal.summary import print_table
+    """Show tables in the terminal; one that is wider than it is shown as a list, so that no value is cut."""
+    from ecoml.report.terminal.summary import console, print_table
 
+    width = console().width
     for table in tables:
         print(table.caption)
-        print_table(table.header, table.rows, numeric=table.numeric)
+        columns = zip(table.header, *table.rows, strict=True)
+        if sum(2 + max(len(str(cell)) for cell in column) for column in columns) <= width:
+            print_table(table.header, table.rows, numeric=table.numeric)
+        else:
+            print("\n".join(_listed(table, width)))
         print()
+
+
+def _listed(table: Table, width: int) -> Iterator[str]:
+    """A block a row: its names, then what is known of it, each figure beside its title."""
+    for row in table.rows:
+        cells = [f"{title} {cell}".replace(" ", _GLUE) for title, cell in zip(table.header, row, strict=True) if cell]
+        names, figures = cells[: table.names], cells[table.names :]
+        yield ", ".join(names).replace(_GLUE, " ")
+        for line in wrap("; ".join(figures), width, initial_indent="  ", subsequent_indent="  "):
+            yield line.replace(_GLUE, " ")

@@ -217,7 +217,7 @@ def _begins_j(problem: ProblemComparison) -> float:
 
 def _search_x(problem: ProblemComparison) -> alt.X:
     ends_j = (_begins_j(problem), problem.horizon_j or 1.0)
-    title = f"Energy spent by the whole search, J ({problem.provenance}, log scale)"
+    title = f"Energy of the search so far, J ({problem.provenance}, log scale)"
     return log_x([{"energy_j": energy_j} for energy_j in ends_j], title)
 
 

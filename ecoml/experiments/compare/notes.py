@@ -12,6 +12,8 @@ from ecoml.experiments.compare.standings import ProblemComparison, Standing
 from ecoml.format import format_energy, format_p, named_score, plural
 from ecoml.report.statistics import ENOUGH_SEEDS
 
+_UNTESTED = "Over all problems nothing is tested: give a --target, and two seeds or more to every strategy."
+
 
 def headline(comparison: Comparison) -> str:
     """The outcome in one or two sentences. It names a winner only where a test tells it from the reference."""
@@ -33,9 +35,7 @@ def notes(comparison: Comparison) -> tuple[str, ...]:
     """All that applies."""
     told = dict.fromkeys(note for problem in comparison.problems for note in _of_problem(problem))
     if len(comparison.problems) > 1 and len(comparison.strategies) > 2 and comparison.ranks is None:
-        told["Over all problems nothing is tested: give a --target, and every strategy two seeds or more on each."] = (
-            None
-        )
+        told[_UNTESTED] = None
     return tuple(told)
 
 
@@ -49,7 +49,7 @@ def _of_one(problem: ProblemComparison) -> str:
         return f"{reference.strategy} reaches {goal} for {format_energy(reference.energy_j)} ({problem.provenance})."
     span = _span(reached, problem.provenance)
     missed = len(problem.standings) - len(reached)
-    span += f", and {missed} of them do not get there" if missed else ""
+    span += f", and {missed} of them {'does' if missed == 1 else 'do'} not get there" if missed else ""
     told = [s for s in others if s.effect is not None and s.effect.p is not None and s.effect.p < SIGNIFICANT]
     better = [s for s in told if s.effect is not None and s.effect.a12 > 0.5 and math.isfinite(s.energy_j)]
     if better:

@@ -10,7 +10,7 @@ from ecoml.experiments.compare.significance import SIGNIFICANT
 from ecoml.experiments.effects.effects import Effects
 from ecoml.experiments.effects.rank_tests import Change, RankTest
 from ecoml.experiments.tables import NOTHING, table_of
-from ecoml.format import format_energy, format_gain, format_p, format_score, percent, plural
+from ecoml.format import capitalised, format_energy, format_gain, format_p, format_score, percent, plural
 from ecoml.metric import Metric
 from ecoml.report.page.document import Table
 
@@ -23,7 +23,7 @@ def factors_table(effects: Effects) -> Table:
             tested = (*_test(factor.energy), _test(factor.score)[2]) if number == 0 else ("", "", "", "")
             rows.append((factor.name, f"{change.before} → {change.after}", *_change(change, effects.metric), *tested))
     name = effects.metric.name
-    header = ("Factor", "Level", "Energy", "95 % interval", name.capitalize(), "p (Holm)", "H", "p of H")
+    header = ("Factor", "Level", "Energy", "95 % interval", capitalised(name), "p (Holm)", "H", "p of H")
     paired = f"{effects.draws} draws of the other parameters are shared" if effects.draws else "no draws are shared"
     caption = (
         f"Factors: change of the mean over {plural(len(effects.trainings), 'training')} from the first level"
@@ -55,7 +55,7 @@ def post_hoc_table(effects: Effects) -> Table:
     """Each pair of cells."""
     test = "signed-rank test, draw by draw" if effects.draws > 1 else "Mann–Whitney test"
     rows = [(_cell(c.before), _cell(c.after), *_change(c, effects.metric)) for c in effects.post_hoc]
-    header = ("Cell", "Against", "Energy", "95 % interval", effects.metric.name.capitalize(), "p (Holm)")
+    header = ("Cell", "Against", "Energy", "95 % interval", capitalised(effects.metric.name), "p (Holm)")
     tested = "nothing is tested" if effects.chosen_by else f"{test}, {len(rows)} p-values adjusted after Holm"
     return table_of(f"Pairs of cells ({effects.provenance}): {tested}", header, rows, names=2)
 

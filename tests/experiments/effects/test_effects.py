@@ -15,6 +15,7 @@ from ecoml.experiments.effects.files import effects_dict, write_effects
 from ecoml.experiments.effects.rank_tests import eta_squared
 from ecoml.experiments.effects.run import effects_of_run, run_factorial
 from ecoml.experiments.effects.tables import cells_table, effects_sentences, factors_table, post_hoc_table
+from ecoml.metric import Metric
 from ecoml.space import Choice, Float, Space
 from ecoml.training.function import FunctionExecutor
 from ecoml.trial import Measurement, Point, Trial, TrialState
@@ -181,3 +182,48 @@ def test_a_factorial_is_run_told_and_gone_on_with(tmp_path):
         run(draws=6)
     with pytest.raises(RunFolderError, match="holds another run"):
         run(seed=1)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "file", "tested"),
+    [
+        ("bayes", None, False),
+        ("optuna-tpe", None, False),
+        ("one-epoch-top-k", None, False),
+        ("mine", 'strategy = "optuna"\n', False),
+        ("mine", 'strategy = "grid"\n', True),
+        ("random", None, True),
+        ("sobol", None, True),
+        ("paper-grid", None, True),
+    ],
+)
+def test_what_an_optimiser_chose_is_not_tested_and_said_not_to_be(tmp_path, strategy, file, tested):
+    courses = [Course([(t.score, t.energy_j)], t.config) for t in factorial(doubled, draws=6)]
+    run = write_run(tmp_path / "run", courses, strategy=strategy)
+    if file is not None:
+        (run / "strategy.toml").write_text(file, encoding="utf-8")
+    effects = effects_of_run(run, ["conv", "relu"])
+    tables = [table(effects) for table in (factors_table, cells_table, post_hoc_table)]
+    p_values = [
+        row[t.header.index(name)] for t in tables for name in t.header if name.startswith("p") for row in t.rows
+    ]
+    sentences = " ".join(effects_sentences(effects))
+    said = f"Nothing here is tested: {strategy} chose these configurations" in sentences
+    assert (effects.chosen_by is None, any(p not in ("–", "") for p in p_values), said) == (tested, tested, not tested)
+    assert ("run a factorial (ecoml effects SPACE --factor conv)" in sentences) is not tested
+    numbers = effects_dict(effects)
+    assert (numbers["factors"][0]["changes"][0]["p"] is not None) is tested
+    assert numbers["factors"][0]["changes"][0]["energy"] == pytest.approx(1.0, abs=0.05), "what was seen stands"
+
+
+def test_effects_on_a_loss_speak_of_the_loss(tmp_path):
+    loss = Metric("validation loss", minimize=True)
+    courses = [Course([(3.0 - t.score, t.energy_j)], t.config) for t in factorial(doubled, draws=6)]
+    effects = effects_of_run(write_run(tmp_path / "run", courses, metric=loss), ["conv", "relu"])
+    told = next(effects_sentences(effects))
+    assert "at a mean validation loss of 2.19, E− (conv = 1)" in told
+    assert "a validation loss that is 0.01 higher." in told
+    factors = factors_table(effects)
+    assert factors.rows[0][factors.header.index("Validation loss")] == "−0.01"
+    assert not any("accuracy" in text.lower() for text in (factors.caption, *factors.header, told))
+    assert effects_dict(effects)["metric"]["minimize"] is True

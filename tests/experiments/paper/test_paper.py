@@ -16,6 +16,7 @@ from ecoml.experiments.paper.rounds import in_rounds
 from ecoml.experiments.paper.rq1 import run_rq1
 from ecoml.experiments.paper.rq1_tables import table_iii
 from ecoml.experiments.paper.study import open_study
+from ecoml.report.page.page import write_report
 from ecoml.run.result import Result
 from ecoml.training.create import create_executor
 from ecoml.trial import Trial
@@ -70,6 +71,9 @@ def test_as_published_the_joules_are_those_of_one_training_a_round(tmp_path):
     soundly = in_rounds(Result.load(run), "random", "digits", 2, as_published=False)
     assert soundly.search.spent.energy_j > sum(trial.energy_j for trial in trials)
     assert "accuracy on the test set, as published" in table_iii(found).caption
+    page = write_report(run, figures=False).read_text(encoding="utf-8")
+    assert "1 training" in page
+    assert "1 step" not in page, "its steps are whole trainings, live and on the page"
 
 
 def test_the_published_training_ignores_beta2_and_never_evaluates(tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 
 import hypothesis
 import pytest
-from fake_meter import FakeMeter
+from rigs.meter import FakeMeter
 
 import ecoml
 

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
-from report.run_folders import LEFT, Course, failed, write_run
+from rigs.run_folders import LEFT, Course, failed, write_run
 
 from ecoml.experiments.compare import gather, write_comparison
 from ecoml.report.page.page import write_report

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from fake_meter import FakeMeter
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rigs.meter import FakeMeter
 
 from ecoml.energy import Purpose
 from ecoml.errors import BudgetExhausted

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from report.run_folders import write_run
+from rigs.run_folders import write_run
 
 MakeRun = Callable[..., Path]
 

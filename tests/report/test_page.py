@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import tomli_w
-from report.run_folders import LEFT, Course, failed
+from rigs.run_folders import LEFT, Course, failed
 
 from ecoml.endings import EndReason, SearchEnd, StopReason, TrialEnd
 from ecoml.energy import Provenance

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report.run_folders import LEFT, Course, failed
+from rigs.run_folders import LEFT, Course, failed
 
 from ecoml.endings import EndReason, TrialEnd
 from ecoml.energy import Energy, Provenance, co2e_g

@@ -1,7 +1,7 @@
 """What accuracy costs within a run."""
 
 import pytest
-from report.run_folders import Course, write_run
+from rigs.run_folders import Course, write_run
 
 from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
 from ecoml.report.page.page import page

@@ -12,11 +12,11 @@ import threading
 import time
 
 import pytest
-from fake_meter import FakeMeter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from searcher.plain_sql import charged, joules, rows
-from searcher.scripts import CONFIG, Script
+from rigs.meter import FakeMeter
+from rigs.plain_sql import charged, joules, rows
+from rigs.scripts import CONFIG, Script
 
 import ecoml
 from ecoml.energy import Provenance

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from searcher.scripts import asked
+from rigs.scripts import asked
 
 import ecoml
 

@@ -6,10 +6,10 @@ import math
 import time
 
 import pytest
-from fake_meter import FakeMeter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from searcher.scripts import CONFIG, Script, curve, purposes
+from rigs.meter import FakeMeter
+from rigs.scripts import CONFIG, Script, curve, purposes
 
 import ecoml
 from ecoml.endings import StopReason

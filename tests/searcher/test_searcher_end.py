@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from fake_meter import FakeMeter
-from searcher.scripts import CONFIG, Script, curve
+from rigs.meter import FakeMeter
+from rigs.scripts import CONFIG, Script, curve
 
 import ecoml
 from ecoml.endings import FailureKind, StopReason, TrialEnd

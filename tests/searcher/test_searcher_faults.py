@@ -13,7 +13,7 @@ import textwrap
 import numpy as np
 import pytest
 import torch
-from searcher.scripts import asked, curve
+from rigs.scripts import asked, curve
 
 import ecoml
 from ecoml.endings import FailureKind

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from searcher.scripts import CONFIG, Script, asked, curve
+from rigs.scripts import CONFIG, Script, asked, curve
 
 import ecoml
 from ecoml.endings import StopReason

@@ -7,7 +7,7 @@ import re
 import sqlite3
 
 import pytest
-from fake_meter import FakeMeter
+from rigs.meter import FakeMeter
 
 import ecoml
 from ecoml.energy import Provenance

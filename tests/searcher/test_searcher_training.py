@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from searcher.scripts import CONFIG, Script, asked, curve
+from rigs.scripts import CONFIG, Script, asked, curve
 
 import ecoml
 from ecoml.endings import SearchEnd, StopReason

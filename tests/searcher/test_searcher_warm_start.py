@@ -6,8 +6,8 @@ import shutil
 
 import numpy as np
 import pytest
-from fake_meter import FakeMeter
-from searcher.scripts import CONFIG, Script, curve
+from rigs.meter import FakeMeter
+from rigs.scripts import CONFIG, Script, curve
 
 import ecoml
 from ecoml.energy import Provenance, comparable

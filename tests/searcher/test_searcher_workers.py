@@ -6,8 +6,8 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from crew_rig import CPU_W, GPU_W, OnAll, Rig
-from searcher.scripts import purposes
+from rigs.scripts import purposes
+from rigs.workers import CPU_W, GPU_W, OnAll, Rig
 
 import ecoml
 from ecoml.endings import EndReason, SearchEnd, StopReason

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from fake_meter import FakeMeter
+from rigs.meter import FakeMeter
 
 from ecoml.endings import StopReason
 from ecoml.energy import Provenance

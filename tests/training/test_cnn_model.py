@@ -10,7 +10,7 @@ import pytest
 import safetensors
 import safetensors.torch
 import torch
-from cnn_training import rest, start, task, training
+from rigs.images import rest, start, task, training
 
 from ecoml.errors import DataError, UsageError
 from ecoml.training import CnnTraining, base, load_model_file

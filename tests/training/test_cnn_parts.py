@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
-from cnn_training import advanced, task, training
 from hypothesis import given
 from hypothesis import strategies as st
+from rigs.images import advanced, task, training
 
 from ecoml.training.images.data.augment import _inside, batch_of
 from ecoml.training.images.data.resident import Resident

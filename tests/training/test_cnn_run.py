@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cnn_training import Book, advanced, rest, start, task, training
 from hypothesis import given
 from hypothesis import strategies as st
+from rigs.images import Book, advanced, rest, start, task, training
 
 from ecoml.errors import BudgetExhausted, UsageError
 from ecoml.training.images import CnnTraining

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from cnn_training import task
+from rigs.images import task
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cnn_training import Book, rest, start, workload
+from rigs.images import Book, rest, start, workload
 
 import ecoml
 from ecoml.endings import FailureKind

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from report.run_folders import HEAD, Course, courses, rows_of, write_run
+from rigs.run_folders import HEAD, Course, courses, rows_of, write_run
 
 from ecoml.endings import FailureKind, SearchEnd, StopReason, TrialEnd
 from ecoml.energy import Provenance

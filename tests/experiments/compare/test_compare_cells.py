@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from report.run_folders import Course, courses, write_run
+from rigs.run_folders import Course, courses, write_run
 
 import ecoml
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from report.run_folders import HEAD, courses, rows_of, write_run
+from rigs.run_folders import HEAD, courses, rows_of, write_run
 
 import ecoml
 from ecoml.experiments.compare import gather, write_comparison
@@ -120,7 +120,7 @@ def test_a_table_goes_with_the_runs_on_its_problem(table, tmp_path):
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_a_reference_that_measured_nothing_gives_no_target(tmp_path, order):
-    from report.run_folders import Course, failed
+    from rigs.run_folders import Course, failed
 
     from ecoml.trial import TrialState
 

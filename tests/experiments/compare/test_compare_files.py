@@ -6,7 +6,7 @@ import re
 
 import pyarrow.parquet
 import pytest
-from report.run_folders import HEAD, rows_of
+from rigs.run_folders import HEAD, rows_of
 
 from ecoml.errors import UsageError
 from ecoml.experiments.compare import gather, write_comparison

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from report.run_folders import HEAD, courses, write_run
+from rigs.run_folders import HEAD, courses, write_run
 
 import ecoml
 from ecoml.errors import UsageError

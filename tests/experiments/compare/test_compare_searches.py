@@ -3,7 +3,7 @@
 import csv
 
 import pytest
-from report.run_folders import HEAD, courses, write_run
+from rigs.run_folders import HEAD, courses, write_run
 
 from ecoml.energy import Provenance
 from ecoml.errors import UsageError

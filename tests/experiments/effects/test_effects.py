@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from report.run_folders import Course, write_run
+from rigs.run_folders import Course, write_run
 from scipy.stats import kruskal
 
 from ecoml.endings import FailureKind, TrialEnd

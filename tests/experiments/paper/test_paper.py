@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 import torch
-from cnn_training import Book
+from rigs.images import Book
 
 from ecoml.errors import UsageError
 from ecoml.experiments.paper.figures import RQ2, TABLE_III

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from fake_meter import FakeMeter
+from rigs.meter import FakeMeter
 from torch import nn
 
 from ecoml.energy import Provenance

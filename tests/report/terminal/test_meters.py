@@ -4,7 +4,7 @@ import json
 import sys
 
 import pytest
-from fake_meter import FakeMeter
+from rigs.meter import FakeMeter
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance
 from ecoml.meter import DeviceState, Process, Source, open_meter

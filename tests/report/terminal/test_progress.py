@@ -6,8 +6,8 @@ import logging
 import time
 
 import pytest
-from report.run_folders import Course, failed, write_run
 from report.statuses import status, trial
+from rigs.run_folders import Course, failed, write_run
 
 import ecoml
 from ecoml.report.terminal.progress import PlainLines, show

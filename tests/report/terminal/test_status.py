@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report.run_folders import SPENT, failed
 from report.statuses import status, trial
 from rich.console import Console
+from rigs.run_folders import SPENT, failed
 
 import ecoml
 from ecoml.endings import SearchEnd, StopReason

@@ -15,7 +15,7 @@ import time
 from fcntl import ioctl
 
 import pytest
-from report.run_folders import Course, write_run
+from rigs.run_folders import Course, write_run
 
 from ecoml.endings import SearchEnd, StopReason
 from ecoml.errors import RunFolderError, SearchFailed

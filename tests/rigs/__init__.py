@@ -1,0 +1,1 @@
+"""What the tests use in place of hardware, trainings and long searches."""

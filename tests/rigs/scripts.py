@@ -12,6 +12,13 @@ def asked(searcher):
     return trial
 
 
+def why(over):
+    """Why a search (its result) or a trial is over."""
+    end = over.ended if isinstance(over, ecoml.Result) else over.end
+    assert end is not None
+    return end
+
+
 def purposes(result):
     """Joules by purpose."""
     return {purpose.value: energy.energy_j for purpose, energy in result.energy.by_purpose.items()}

@@ -71,8 +71,10 @@ def test_an_old_ledger_is_brought_up_to_date_when_it_is_written(path):
     snapshot = store.snapshot(ACCURACY)
     store.close()
     assert snapshot.spent_j == 29
-    assert snapshot.trials[0].tail.energy_j == pytest.approx(4)
-    assert snapshot.trials[0].tail.provenance is Provenance.MEASURED
+    tail = snapshot.trials[0].tail
+    assert tail is not None
+    assert tail.energy_j == pytest.approx(4)
+    assert tail.provenance is Provenance.MEASURED
 
 
 def test_a_new_ledger_has_the_layout_of_one_brought_up_to_date(path, tmp_path):

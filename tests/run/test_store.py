@@ -48,6 +48,7 @@ def test_it_gives_back_what_was_entered(store, path):
     found = snapshot.trials[0]
     assert (found.config, found.state, found.end) == (trial.config, TrialState.FAILED, trial.end)
     assert (found.score, found.curve[0].energy_j, found.curve[0].evaluation_j) == (0.5, 5.0, 1.0)
+    assert found.tail is not None
     assert (found.tail.energy_j, found.energy_j, found.energy.energy_j) == (3.0, 8.0, 8.0)
     assert snapshot.by_purpose[Purpose.OPTIMISER].energy_j == 2
     assert snapshot.spent_j == 10

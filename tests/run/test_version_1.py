@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from rigs.scripts import why
 
 import ecoml
 from ecoml.endings import EndReason, FailureKind, StopReason
@@ -35,9 +36,9 @@ def train(config):
 
 def test_why_its_trials_ended_is_an_enumeration_and_reads_as_it_did(old):
     result = Result.load(old("limited"))
-    assert result.ended.reason is StopReason.MAX_TRIALS
-    assert describe_search_end(result.ended, result.metric) == "6 trials were made"
-    assert [trial.end.reason for trial in result.trials] == [
+    assert why(result).reason is StopReason.MAX_TRIALS
+    assert describe_search_end(why(result), result.metric) == "6 trials were made"
+    assert [why(trial).reason for trial in result.trials] == [
         EndReason.NEXT_STEP_TOO_MUCH,
         FailureKind.ERROR,
         FailureKind.DIVERGED,
@@ -45,8 +46,8 @@ def test_why_its_trials_ended_is_an_enumeration_and_reads_as_it_did(old):
         EndReason.NEXT_STEP_TOO_MUCH,
         EndReason.FINISHED,
     ]
-    assert describe_trial_end(result.trials[1].end, result.metric) == "RuntimeError: no such layer"
-    assert "it took 58.0 J (reported)" in describe_trial_end(result.trials[0].end, result.metric)
+    assert describe_trial_end(why(result.trials[1]), result.metric) == "RuntimeError: no such layer"
+    assert "it took 58.0 J (reported)" in describe_trial_end(why(result.trials[0]), result.metric)
     assert (result.metric.name, result.limits.max_trials, result.limits.max_energy_per_training_j) == (
         "validation accuracy",
         6,
@@ -59,9 +60,9 @@ def test_its_joules_are_all_there(old):
     assert (limited.energy.total_j, warm.energy.total_j) == (310.0, 419.0)
     assert [trial.energy_j for trial in limited.trials] == [58, 15, 39, 76, 82, 40]
     assert interrupted.energy.total_j == pytest.approx(0.1304171635006639)
-    assert interrupted.ended.reason is StopReason.INTERRUPTED
+    assert why(interrupted).reason is StopReason.INTERRUPTED
     assert not interrupted.complete
-    assert (limited.recommended.number, warm.recommended.number) == (5, 10)
+    assert [result.recommended and result.recommended.number for result in (limited, warm)] == [5, 10]
 
 
 def test_it_is_reported_and_compared(old):

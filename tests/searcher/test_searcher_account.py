@@ -123,6 +123,7 @@ def test_a_failed_steps_joules_are_told_in_full_however_often_the_meter_is_read(
     quick["strategy"] = strategy = Thinker([ecoml.Start(CONFIG)], meter)
     result = ecoml.Searcher(space, Looking(), budget_j=1e6, meter=meter, **quick).run()
     assert strategy.energies[0] == (30, 30)
+    assert result.trials[0].tail is not None
     assert (result.trials[0].tail.energy_j, result.trials[0].energy.provenance) == (30, Provenance.MEASURED)
 
 
@@ -165,7 +166,7 @@ def test_the_target_and_a_test_set_and_a_resumed_run_stay_in_balance(space, quic
         spent_j += meter.spent_j
         assert in_balance(run_folder) == pytest.approx(spent_j)
         assert result.energy.total_j == pytest.approx(spent_j)
-    assert result.energy.by_purpose["evaluation"].energy_j > 0
+    assert result.energy.by_purpose[ecoml.energy.Purpose.EVALUATION].energy_j > 0
     assert rows(run_folder, "SELECT COUNT(DISTINCT session) FROM host") == [(3,)]
 
 
@@ -278,7 +279,8 @@ def test_what_is_reported_lies_within_its_uncertainty_of_the_truth(space, tmp_pa
         store = Store(folder / "l.sqlite", create=True)
         store.add_trial(ecoml.trial.Trial(0, {}))
         account = account_module.MeteredAccount(store, window, clock=host.clock)
-        trial_j, curve = 0.0, []
+        trial_j = 0.0
+        curve: list[ecoml.trial.Point] = []
         for what, seconds in plan:
             purpose = {"train": "training", "think": "optimiser", "idle": "overhead"}[what]
             account.enter(ecoml.energy.Purpose(purpose), 0 if what == "train" else None)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rigs.meter import FakeMeter
-from rigs.scripts import CONFIG, Script, curve, purposes
+from rigs.scripts import CONFIG, Script, curve, purposes, why
 
 import ecoml
 from ecoml.endings import StopReason
@@ -118,8 +118,8 @@ def test_a_step_that_does_not_fit_is_not_started(space, quick, meter):
 
     result = ecoml.Searcher(space, train, budget_j=100, meter=meter, **quick).run()
     assert result.energy.total_j == 90
-    assert result.ended.reason is StopReason.BUDGET_SPENT
-    assert "a further step takes about 30.0 J" in describe_search_end(result.ended, result.metric)
+    assert why(result).reason is StopReason.BUDGET_SPENT
+    assert "a further step takes about 30.0 J" in describe_search_end(why(result), result.metric)
 
 
 def test_the_executor_is_cut_between_two_batches(space, quick, meter):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from rigs.meter import FakeMeter
-from rigs.scripts import CONFIG, Script, curve
+from rigs.scripts import CONFIG, Script, curve, why
 
 import ecoml
 from ecoml.endings import FailureKind, StopReason, TrialEnd
@@ -16,7 +16,7 @@ from ecoml.run.result import Result
 def test_it_ends_at_the_target(space, reported):
     result = ecoml.Searcher(space, curve([0.5, 0.8, 0.95, 0.99]), budget_j=1e4, target=0.9, **reported).run()
     assert len(result.progress) == 3
-    assert result.ended.reason is StopReason.TARGET_REACHED
+    assert why(result).reason is StopReason.TARGET_REACHED
 
 
 def test_the_front_holds_the_points_that_none_beats(space, reported):

@@ -9,11 +9,12 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from rigs.scripts import asked, curve
+from rigs.scripts import asked, curve, why
 
 import ecoml
 from ecoml.endings import FailureKind
@@ -58,7 +59,7 @@ def test_single_precision_may_pass_a_bound_and_no_more(space, reported):
 
     result = ecoml.Searcher(space, train, budget_j=100, max_trials=2, **reported).run()
     assert result.trials[0].score == 1.0
-    assert result.trials[1].end.reason is FailureKind.OUT_OF_RANGE
+    assert why(result.trials[1]).reason is FailureKind.OUT_OF_RANGE
 
 
 def test_a_training_that_ends_without_a_measurement_has_failed(space, quick, run_folder, meter):
@@ -71,7 +72,7 @@ def test_a_training_that_ends_without_a_measurement_has_failed(space, quick, run
         ecoml.Searcher(space, train, budget_j=1e6, meter=meter, **quick).run()
     trials = Result.load(run_folder).trials
     assert 0 < len(trials) <= 20
-    assert {trial.end.reason for trial in trials} == {FailureKind.NO_MEASUREMENT}
+    assert {why(trial).reason for trial in trials} == {FailureKind.NO_MEASUREMENT}
 
 
 def test_open_trials_count_although_nothing_is_known_of_them(space, reported):
@@ -155,7 +156,7 @@ def test_run_ends_a_searcher(space, reported):
 
 def test_searches_that_start_in_the_same_second_have_folders_of_their_own(space, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    options = {"budget_j": 30, "strategy": "random", "energy": "reported"}
+    options: dict[str, Any] = {"budget_j": 30, "strategy": "random", "energy": "reported"}
     searchers = [ecoml.Searcher(space, curve([0.5]), **options) for _ in range(3)]
     folders = {searcher.run().directory for searcher in searchers}
     assert len(folders) == 3

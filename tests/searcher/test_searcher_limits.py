@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rigs.scripts import CONFIG, Script, asked, curve
+from rigs.scripts import CONFIG, Script, asked, curve, why
 
 import ecoml
 from ecoml.endings import StopReason
@@ -57,7 +57,7 @@ def test_a_finite_space_is_searched_as_far_as_it_is_small_enough(reported, capsy
         space, curve([0.5]), budget_j=1e4, max_parameters=30, parameters=size, **reported
     ).run()  # fmt: skip
     assert len(result.trials) == 6
-    assert "networks of more than 30 parameters were left out" in describe_search_end(result.ended, result.metric)
+    assert "networks of more than 30 parameters were left out" in describe_search_end(why(result), result.metric)
     print_result(result)
     assert "Limits: at most 30 parameters a network" in capsys.readouterr().out
     assert result.to_dict()["limits"]["max_parameters"] == 30
@@ -150,7 +150,7 @@ def test_no_training_goes_past_its_limit(space, reported, run_folder, capsys):
         (3, "stopped"),
         (1, "stopped"),
     ]
-    reasons = [describe_trial_end(trial.end, result.metric) for trial in result.trials]
+    reasons = [describe_trial_end(why(trial), result.metric) for trial in result.trials]
     assert reasons[0] == "a further step would exceed the 27.0 J that a training may take: it took 24.0 J (reported)"
     assert reasons[2] == "it took 50.0 J (reported), more than the 27.0 J that a training may take"
     assert [(trial.number, trial.step) for trial in result.front] == [(0, 1), (1, 1), (0, 2), (1, 2), (0, 3), (1, 3)]
@@ -165,7 +165,7 @@ def test_a_target_beyond_the_limit_is_not_reached(space, reported):
     result = ecoml.Searcher(
         space, train, budget_j=60, max_energy_per_training_j=15, target=0.8, **reported
     ).run()  # fmt: skip
-    assert result.ended.reason is StopReason.BUDGET_SPENT
+    assert why(result).reason is StopReason.BUDGET_SPENT
     assert [trial.step for trial in result.trials] == [1] * 6
 
 

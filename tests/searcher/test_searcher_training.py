@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from rigs.scripts import CONFIG, Script, asked, curve
+from rigs.scripts import CONFIG, Script, asked, curve, why
 
 import ecoml
 from ecoml.endings import SearchEnd, StopReason
@@ -46,7 +46,7 @@ def test_a_failed_trial_is_charged_and_the_search_goes_on(space, quick, meter, t
     result = ecoml.Searcher(space, train, budget_j=1000, meter=meter, max_trials=4, **quick).run()
     assert [trial.state.value for trial in result.trials] == ["failed", "finished"] * 2
     assert [trial.energy_j for trial in result.trials] == [8, 8, 8, 8]
-    assert result.trials[0].end.failed
+    assert why(result.trials[0]).failed
     assert result.energy.total_j == 32
 
 

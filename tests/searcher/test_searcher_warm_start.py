@@ -162,7 +162,7 @@ def test_joules_of_different_sources_are_not_mixed(space, quick, tmp_path, befor
         train = curve([0.5]) if meter is None else metered(meter)
         energy = "reported" if meter is None else "metered"
         return ecoml.Searcher(
-            *(space, train), budget_j=100, max_trials=2, meter=meter,
+            space, train, budget_j=100, max_trials=2, meter=meter,
             **{**quick, "directory": folder, "energy": energy}, **more
         ).run()  # fmt: skip
 

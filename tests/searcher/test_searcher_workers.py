@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from rigs.scripts import purposes
+from rigs.scripts import purposes, why
 from rigs.workers import CPU_W, GPU_W, OnAll, Rig
 
 import ecoml
@@ -132,9 +132,9 @@ def test_a_target_ends_all_that_is_under_way(rig, run_folder):
         return 0.9 if trial.number == 3 and step == 2 else 0.1 * step
 
     result = search(rig, run_folder, executor=OnAll(rig, outcome), target=0.9).run()
-    assert result.ended.reason is StopReason.TARGET_REACHED
+    assert why(result).reason is StopReason.TARGET_REACHED
     stopped = [trial for trial in result.trials if trial.state is TrialState.STOPPED]
-    assert {trial.end.reason for trial in stopped} == {EndReason.TARGET}
+    assert {why(trial).reason for trial in stopped} == {EndReason.TARGET}
     assert len(stopped) == 2
     spent_j, host_j = sums(run_folder)
     assert spent_j == pytest.approx(host_j, rel=1e-9)
@@ -159,7 +159,7 @@ def test_an_interruption_charges_all_that_is_under_way_and_the_search_can_go_on(
         search(rig, run_folder, max_trials=6).run()
     before = ecoml.Result.load(run_folder)
     assert before.ended == SearchEnd(StopReason.INTERRUPTED)
-    stopped = [trial for trial in before.trials if trial.end.reason is EndReason.INTERRUPTED]
+    stopped = [trial for trial in before.trials if why(trial).reason is EndReason.INTERRUPTED]
     assert len(stopped) == 2
     spent_j, host_j = sums(run_folder)
     assert spent_j == pytest.approx(host_j, rel=1e-9)

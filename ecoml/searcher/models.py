@@ -22,7 +22,7 @@ from ecoml.trial import Trial
 if TYPE_CHECKING:
     from torch import nn
 
-    from ecoml.training.images.worker.loop import Build
+    from ecoml.training.images.network.own import Build
 
 _MARGIN = 1.25  # of the forecast of a test, for loading the model
 

@@ -18,11 +18,12 @@ import torch
 
 from ecoml.errors import UsageError
 from ecoml.training.images.network.network import Network
+from ecoml.training.images.network.own import built
 from ecoml.training.images.settings import Settings
 from ecoml.trial import Config
 
 if TYPE_CHECKING:
-    from ecoml.training.images.worker.loop import Build
+    from ecoml.training.images.network.own import Build
 
 _KEY = "ecoml"
 _VERSION = 2
@@ -95,7 +96,7 @@ def load_model_file(path: str | Path, build: Build | None = None) -> Network:
             with torch.device("meta"):  # initial weights would be drawn only to be replaced
                 network = Network(settings, (shape[0], shape[1], shape[2]), header["classes"])
         else:
-            body = build(dict(header["config"]))
+            body = built(build, header["config"])
             network = Network(settings, (shape[0], shape[1], shape[2]), header["classes"], body)
         network.sides = (int(header["sides"][0]), int(header["sides"][1]))
         network.load_state_dict(weights, assign=build is None)

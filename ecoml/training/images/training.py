@@ -25,7 +25,7 @@ from ecoml.training.images.worker.workload import Prepared, Workload
 from ecoml.trial import Config, Trial
 
 if TYPE_CHECKING:
-    from ecoml.training.images.worker.loop import Build
+    from ecoml.training.images.network.own import Build
 
 
 PATIENCE_S = 120.0
@@ -168,7 +168,9 @@ class CnnTraining:
             UsageError: The configuration cannot be used.
         """
         if self.model is not None:
-            sizes: list[int] = [weights.numel() for weights in self.model(dict(config)).parameters()]
+            from ecoml.training.images.network.own import built
+
+            sizes: list[int] = [weights.numel() for weights in built(self.model, config).parameters()]
             return sum(sizes)
         found = self._prepared or self._ready()
         return plan(Settings.of(config), found.shape, len(found.classes)).parameters

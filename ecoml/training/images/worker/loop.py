@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ecoml.energy import Purpose
-from ecoml.errors import UsageError
 from ecoml.training.base import Account
 from ecoml.training.images.data.resident import Resident, TrainingTask
 from ecoml.training.images.network.memory import free_host_bytes
 from ecoml.training.images.network.network import Network
+from ecoml.training.images.network.own import Build, built
 from ecoml.training.images.network.plan import plan
 from ecoml.training.images.schedule import rate_factor, sides_at
 from ecoml.training.images.settings import Settings
@@ -32,9 +31,6 @@ from ecoml.training.images.worker.evaluation import EVALUATION_BATCH, accuracy
 from ecoml.training.images.worker.recipe import Average, Optimiser
 from ecoml.training.images.worker.step import Batch, CheckInterval, Step, check_loss, finish, in_precision, recorded
 from ecoml.trial import Config
-
-Build = Callable[[dict[str, Any]], nn.Module]
-"""The caller's own network from a configuration."""
 
 SECOND_THREAD_FROM_FLOP = 1.5e9
 """FLOP of a batch's forward pass from which further threads save more time than they cost; see docs/training.md."""
@@ -67,7 +63,7 @@ class Training:
             self._plan_ahead()
         self._seed()
         torch.set_num_threads(self._threads)
-        body = None if build is None else _built(build, config)
+        body = None if build is None else built(build, config)
         self.network = Network(settings, task.shape, task.classes, body)
         self.network.normalise_by(task.mean, task.std)
         self.network.to(task.device)
@@ -266,10 +262,3 @@ def _bounds(images: int, size: int, *, equal: bool) -> Iterator[tuple[int, int]]
     batches = _batches(images, size)
     ends = [images * number // batches for number in range(batches + 1)]
     yield from pairwise(ends)
-
-
-def _built(build: Build, config: Config) -> nn.Module:
-    body = build(dict(config))
-    if not isinstance(body, nn.Module):
-        raise UsageError(f"model gave a {type(body).__name__}; it must give a torch.nn.Module")
-    return body

@@ -30,7 +30,8 @@ from ecoml.trial import Config
 if TYPE_CHECKING:
     from ecoml.training.images.data.dataset import Dataset
     from ecoml.training.images.data.resident import TrainingTask
-    from ecoml.training.images.worker.loop import Build, Training
+    from ecoml.training.images.network.own import Build
+    from ecoml.training.images.worker.loop import Training
 
 _KEPT = 2
 """Data sets, and tasks made of them, that are kept at once."""
@@ -51,12 +52,22 @@ def serve(requests: int, lifeline: int) -> None:
         while True:
             name, arguments = connection.recv()
             try:
-                answer: tuple[Any, ...] = ("done", getattr(server, name)(*arguments))
+                with _torch_kept():
+                    answer: tuple[Any, ...] = ("done", getattr(server, name)(*arguments))
             except BaseException as error:
                 answer = ("raised", *_described(error))
             connection.send(answer)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
+
+
+def _torch_kept() -> contextlib.AbstractContextManager[None]:
+    """What a request sets for all of torch, as a caller's model may, is set back after it."""
+    if "torch" not in sys.modules:
+        return contextlib.nullcontext()
+    from ecoml.training.images.network.own import global_state_kept
+
+    return global_state_kept()
 
 
 class TrainingServer:
@@ -200,7 +211,8 @@ class _HostAccount:
 def _build(workload: Workload) -> Build | None:
     if workload.model is None:
         return None
-    build: Build = pickle.loads(workload.model)  # noqa: S301 - the caller's own function, from the caller's own process
+    with _torch_kept():  # its module is imported once, so what that sets would hold for the first trial only
+        build: Build = pickle.loads(workload.model)  # noqa: S301 - the caller's own, from the caller's own process
     return build
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
+from cnn_training import Book
 
 import ecoml
+from ecoml.training.images.data.loader import load
 from ecoml.training.images.worker.shared import shared_worker
 
 SPACE = ecoml.Space({"learning_rate": ecoml.Float(0.01, 0.4, log=True), "width": 4, "depth": 1, "epochs": 3})
@@ -17,7 +20,14 @@ SPACE = ecoml.Space({"learning_rate": ecoml.Float(0.01, 0.4, log=True), "width":
 
 def curves(folder, training, seed=0, **options):
     """What a search of two trials found."""
-    given = {"budget_j": 1e6, "strategy": "random", "max_trials": 2, "seed": seed, "directory": folder, **options}
+    given: dict[str, Any] = {
+        "budget_j": 1e6,
+        "strategy": "random",
+        "max_trials": 2,
+        "seed": seed,
+        "directory": folder,
+        **options,
+    }
     result = ecoml.Searcher(SPACE, training, **given).run()
     assert result.recommended is not None
     assert result.recommended.test_score is not None, "its model was kept, and tested"
@@ -125,3 +135,127 @@ def test_what_a_model_sets_for_all_of_torch_is_set_back(tmp_path, what):
     assert (torch.is_grad_enabled(), torch.get_default_dtype()) == (True, torch.float32), "nor here"
     assert not torch.is_inference_mode_enabled()
     assert torch.zeros(1).device.type == "cpu"
+
+
+def odd(kind):
+    """A model with state that is no plain tensor; each pass changes it, and the logits depend on it."""
+
+    def build(config):
+        import numpy as np
+        import torch
+
+        class Odd(torch.nn.Module):
+            count: Any
+            grid: Any
+            turn: Any
+            whole: Any
+
+            def __init__(self):
+                super().__init__()
+                self.first = torch.nn.Linear(64, 64, bias=False)
+                self.second = torch.nn.Linear(64, 64, bias=False)
+                self.last = torch.nn.Linear(64, 10)
+                self.passes = 0
+                self.seen: Any = {
+                    "mean": torch.zeros(64),
+                    "limits": (0.0, np.float32(1)),
+                    3: [None, "three", np.arange(3)],
+                }
+                if kind == "tied":
+                    self.second.weight = self.first.weight
+                elif kind == "view":
+                    self.register_buffer("whole", torch.arange(128.0).view(2, 64) / 128)
+                    self.register_buffer("part", self.whole[1])
+                elif kind == "spread":
+                    self.register_buffer("ones", torch.ones(1).expand(64))
+                elif kind == "sparse":
+                    self.register_buffer("grid", torch.eye(64).to_sparse())
+                elif kind == "compressed":
+                    self.register_buffer("grid", torch.eye(64).to_sparse_csr())
+                elif kind == "complex":
+                    self.register_buffer("turn", torch.ones(64, dtype=torch.complex128))
+                elif kind == "not persistent":
+                    self.register_buffer("count", torch.zeros(()), persistent=False)
+
+            def forward(self, images):
+                x = self.second(self.first(images.flatten(1)))
+                if self.training:
+                    self.passes += 1
+                    self.seen["mean"] = 0.9 * self.seen["mean"] + 0.1 * x.detach().mean(0)
+                    if kind == "not persistent":
+                        self.count += 1
+                if kind == "sparse":
+                    x = (self.grid @ x.T).T
+                elif kind == "complex":
+                    x = (x * self.turn).abs().float()
+                elif kind == "extra":
+                    x = x - self.seen["mean"] * float(self.seen["limits"][1])
+                return self.last(x) * (1 + self.passes * ("extra" in kind) / 1000)
+
+            def get_extra_state(self):
+                return (self.passes, self.seen) if kind == "extra" else {"passes": self.passes, "of": object}
+
+            def set_extra_state(self, state):
+                if kind == "extra":
+                    self.passes, self.seen = state
+                else:
+                    self.passes = state["passes"]
+
+        if "extra" not in kind:
+            del Odd.get_extra_state, Odd.set_extra_state
+        return Odd()
+
+    return build
+
+
+ODD = ["tied", "view", "spread", "sparse", "compressed", "complex", "not persistent", "extra"]
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR:UserWarning")
+@pytest.mark.parametrize("kind", [*ODD, "extra of any class"])
+def test_a_model_with_odd_state_is_suspended_kept_and_loaded(tmp_path, kind, caplog):
+    training = ecoml.CnnTraining(threads=1, model=odd(kind))
+    space = ecoml.Space({"learning_rate": ecoml.Float(0.01, 0.03), "epochs": 4})
+    given: dict[str, Any] = {"budget_j": 1e6, "max_trials": 2, "strategy": "random"}
+    straight = ecoml.search(space, training, directory=tmp_path / "straight", **given)
+    assert not [gap for gap in straight.energy.gaps if "network" in gap], "all could be kept"
+    assert len(straight.front) == len(list((tmp_path / "straight" / "models").iterdir()))
+    best: Any = straight.recommended
+    model: Any = ecoml.load_model(straight, best, model=odd(kind))
+    data = load("digits").test
+    with torch.inference_mode():
+        right = (model(torch.from_numpy(data.images)).argmax(1).numpy() == data.labels).mean()
+    assert right == pytest.approx(best.test_score, abs=0.003)
+    assert ("a dict, could not be kept" in caplog.text) == (kind == "extra of any class")
+
+    runs = [training.start(trial, Book()) for trial in straight.trials]
+    curves = [[next(run).score for run in runs] for _ in range(4)]
+    assert [list(curve) for curve in zip(*curves, strict=True)] == [
+        [point.score for point in trial.curve] for trial in straight.trials
+    ]
+
+
+def test_a_model_that_no_file_can_hold_is_searched_all_the_same(tmp_path):
+    def build(config):
+        import torch
+
+        class Own(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.linear = torch.nn.Linear(64, 10)
+
+            def forward(self, images):
+                return self.linear(images.flatten(1))
+
+            def state_dict(self, *args, **kwargs):
+                raise NotImplementedError("this one is not to be saved")
+
+        return Own()
+
+    training = ecoml.CnnTraining(threads=1, model=build)
+    given: dict[str, Any] = {"budget_j": 1e6, "max_trials": 3, "strategy": "random", "directory": tmp_path / "r"}
+    result: Any = ecoml.search(SPACE, training, **given)
+    assert [len(trial.curve) for trial in result.trials] == [3, 3, 3]
+    assert result.recommended.test_score is None
+    (gap,) = [gap for gap in result.energy.gaps if "not to be saved" in gap]
+    assert gap.startswith("networks could not be kept, from trial 0 on")

@@ -57,6 +57,9 @@ class Network(nn.Module):
         dtype = torch.promote_types(torch.float32, next(floats, torch.float32))  # float64 where the caller's is
         self.register_buffer("mean", torch.zeros(shape[0], 1, 1, dtype=dtype))
         self.register_buffer("std", torch.ones(shape[0], 1, 1, dtype=dtype))
+        for buffer in body.buffers():
+            if buffer.layout is torch.strided and 0 in buffer.stride():  # expanded: nothing could be loaded into it
+                buffer.data = buffer.contiguous()
         self.body = body
         self.to(memory_format=torch.channels_last)
 

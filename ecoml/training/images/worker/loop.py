@@ -120,15 +120,15 @@ class Training:
         return accuracy(self.network, task.at(sides)[1], task, account)
 
     def checkpoint(self, path: Path) -> None:
-        """Write all that is needed to go on later."""
-        counts = {"epoch": self.epoch, "updates": self._updates, "sides": list(self.network.sides)}
-        torch.save({**counts, "tensors": self._tensors()}, path)
+        """Write all that is needed to go on later; no one but this process's host reads it."""
+        counts = {"epoch": self.epoch, "updates": self._updates, "sides": self.network.sides}
+        torch.save({**counts, "network": self.network.state_dict(), "tensors": self._tensors()}, path)
 
     def restore(self, path: Path) -> None:
         """Go on from what `checkpoint` wrote of the same trial."""
-        kept = torch.load(path, map_location=self._task.device, weights_only=True)
-        self.epoch, self._updates = kept["epoch"], kept["updates"]
-        self.network.sides = tuple(kept["sides"])
+        kept = torch.load(path, map_location=self._task.device, weights_only=False)  # a model's extra state is anything
+        self.epoch, self._updates, self.network.sides = kept["epoch"], kept["updates"], kept["sides"]
+        self.network.load_state_dict(kept["network"])
         with torch.no_grad():
             for value, before in zip(self._tensors(), kept["tensors"], strict=True):
                 value.copy_(before)
@@ -148,10 +148,12 @@ class Training:
             norm.momentum = momentum
 
     def _tensors(self) -> list[Tensor]:
+        """What is remembered beside the network's state."""
         average = self._average.state if self._average is not None else []
         losses = [self._losses] if self._losses is not None else []
-        weights = [value for value in self.network.state_dict().values() if isinstance(value, Tensor)]
-        return [*weights, *self._optimiser.state, *average, *losses]
+        kept = self.network.state_dict().keys()
+        buffers = [value for name, value in self.network.named_buffers() if name not in kept]
+        return [*self._optimiser.state, *average, *losses, *buffers]
 
     def _seed(self) -> None:
         numbers = (self._task.seed, self._number, self.epoch)

@@ -22,7 +22,7 @@ from ecoml.trial import Trial
 if TYPE_CHECKING:
     from torch import nn
 
-    from ecoml.training.images.worker.loop import Build
+    from ecoml.training.images.network.own import Build
 
 _MARGIN = 1.25  # of the forecast of a test, for loading the model
 
@@ -98,6 +98,7 @@ class FrontModels:
         self._ledger = ledger
         self._metric = metric
         self._interruptible = interrupts.allowed
+        self._said = False  # that a network could not be kept
 
     def keep(self, run: Run | None, trial: Trial, front: Sequence[Trial]) -> None:
         """Save the network of `trial`, which has joined the front, and delete those that have left it.
@@ -119,6 +120,10 @@ class FrontModels:
                 " `ecoml resume`",
                 spent_j=self._ledger.spent_j,
             ) from error
+        except Exception as error:  # a model of the caller's own that no file can hold: its score stands
+            if not self._said:
+                self._ledger.note(f"networks could not be kept, from trial {trial.number} on: {in_one_line(error)}")
+            self._said = True
         keep_only(self._ledger.path, front)
 
     def keep_back(self, front: Sequence[Trial]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
@@ -119,6 +120,9 @@ class Searcher:
         show: Show | None,
         parameters: Parameters | None,
     ) -> None:
+        if executor is not None and hasattr(executor, "seed") and executor.seed != settings.seed:
+            executor = copy.copy(executor)  # another search may be going on with this one
+            executor.seed = settings.seed
         self.settings = settings
         self.budget_j = budget_j
         self.directory = path
@@ -135,8 +139,6 @@ class Searcher:
         self._asked: set[int] = set()
         self._unnamed = False  # whether the run folder may get another number
         self._domains: Sequence[str] = ()  # of the meter, one for each of several workers
-        if executor is not None and hasattr(executor, "seed"):
-            executor.seed = settings.seed
 
     @classmethod
     def resume(

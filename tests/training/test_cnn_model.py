@@ -78,11 +78,19 @@ def test_a_run_without_weights_is_not_saved(digits, tmp_path):
     run = start(digits, CONFIG)
     with pytest.raises(ValueError, match="never advanced"):
         digits.save(run, Trial(0, CONFIG), tmp_path / "m.safetensors")
-    next(run)
-    next(start(digits, CONFIG, 1))
-    with pytest.raises(ValueError, match="before the next trial's"):
-        digits.save(run, Trial(0, CONFIG), tmp_path / "m.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_suspended_run_is_saved_as_it_was_left(digits, tmp_path):
+    runs = [start(digits, CONFIG, number) for number in (7, 8)]
+    next(runs[0])
+    digits.save(runs[0], Trial(7, CONFIG), tmp_path / "at once.safetensors")
+    next(runs[1])  # as another search does in between
+    digits.save(runs[0], Trial(7, CONFIG), tmp_path / "later.safetensors")
+    assert (tmp_path / "later.safetensors").read_bytes() == (tmp_path / "at once.safetensors").read_bytes()
+    alone = start(digits, CONFIG, 8)
+    curve = [next(alone).score, next(alone).score]
+    assert next(runs[1]).score == curve[1], "and the one that had to wait goes on as it was"
 
 
 def test_files_that_are_no_models(digits, trained, tmp_path):

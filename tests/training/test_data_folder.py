@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
 
+import ecoml
 from ecoml.errors import DataError
 from ecoml.training.images import CnnTraining
 from ecoml.training.images.data.loader import load
@@ -57,6 +61,20 @@ def test_parts_that_are_given_are_kept(tmp_path, validation, test):
     training, held_out = dataset.divided(0.5, seed=0)
     assert len(held_out) == (6 if validation else len(dataset.train) / 2)
     assert len(training) == (len(dataset.train) if validation else len(dataset.train) - len(held_out))
+
+
+@pytest.mark.parametrize("written", ["digits", "./digits", "mnist"])
+def test_a_path_is_a_folder_although_a_data_set_has_its_name(tmp_path, monkeypatch, written):
+    classes_of(tmp_path / "digits", names=("nought", "one"))
+    classes_of(tmp_path / "mnist", names=("nought", "one"))
+    monkeypatch.chdir(tmp_path)
+    space = ecoml.Space({"width": 2, "depth": 1, "epochs": 1, "batch_size": 4})
+    training = ecoml.CnnTraining(Path(written), threads=1)
+    result = ecoml.Searcher(space, training, budget_j=1e5, max_trials=1, strategy="random", directory="r").run()
+    model: Any = ecoml.load_model(result, result.front[-1])
+    assert model.classes == ("nought", "one")
+    assert CnnTraining("digits").data == "digits"
+    assert CnnTraining("./digits").data == str(tmp_path / "digits")
 
 
 def test_train_may_be_a_class(tmp_path):

@@ -26,7 +26,7 @@ from ecoml.training.images.training import CnnTraining
 
 if TYPE_CHECKING:
     from ecoml.training.images.network.network import Network
-    from ecoml.training.images.worker.loop import Build
+    from ecoml.training.images.network.own import Build
 
 __all__ = ["DEFAULTS", "CnnTraining", "available_data", "load_model_file", "validate_space"]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -18,14 +19,18 @@ import torch
 
 from ecoml.errors import UsageError
 from ecoml.training.images.network.network import Network
+from ecoml.training.images.network.own import built
+from ecoml.training.images.network.state import LEFT_OUT, packed, unpacked
 from ecoml.training.images.settings import Settings
 from ecoml.trial import Config
 
 if TYPE_CHECKING:
-    from ecoml.training.images.worker.loop import Build
+    from ecoml.training.images.network.own import Build
 
 _KEY = "ecoml"
 _VERSION = 2
+
+log = logging.getLogger("ecoml")
 
 
 def save_model(
@@ -41,6 +46,7 @@ def save_model(
         config: Of the trial.
         model: Name of the caller's own function that built the network, None if it is ours.
     """
+    weights, forms = packed(network)
     header = {
         "version": _VERSION,
         "problem": problem,
@@ -50,8 +56,8 @@ def save_model(
         "shape": network.shape,
         "sides": network.sides,
         "classes": network.classes,
+        "forms": forms,
     }
-    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     content = safetensors.torch.save(weights, metadata={_KEY: json.dumps(header)})
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
@@ -95,13 +101,25 @@ def load_model_file(path: str | Path, build: Build | None = None) -> Network:
             with torch.device("meta"):  # initial weights would be drawn only to be replaced
                 network = Network(settings, (shape[0], shape[1], shape[2]), header["classes"])
         else:
-            body = build(dict(header["config"]))
+            body = built(build, header["config"])
             network = Network(settings, (shape[0], shape[1], shape[2]), header["classes"], body)
         network.sides = (int(header["sides"][0]), int(header["sides"][1]))
-        network.load_state_dict(weights, assign=build is None)
-    except (KeyError, IndexError, TypeError, RuntimeError, UsageError) as error:
+        _fill(path, network, weights, header.get("forms", {}), assign=build is None)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError, UsageError) as error:
         raise UsageError(f"{path}: the model does not fit its own description ({error!s:.120})") from None
     return network.to(memory_format=torch.channels_last).eval()
+
+
+def _fill(
+    path: Path, network: Network, weights: dict[str, torch.Tensor], forms: dict[str, Any], *, assign: bool
+) -> None:
+    """Put a file's weights into a network; what the file left out stays as the network has it."""
+    left_out = {name: form[LEFT_OUT] for name, form in forms.items() if LEFT_OUT in form}
+    found = network.load_state_dict(unpacked(weights, forms), strict=False, assign=assign)
+    if wrong := [*(set(found.missing_keys) - set(left_out)), *found.unexpected_keys]:
+        raise KeyError(f"its weights differ in {', '.join(sorted(wrong)[:3])}")
+    for name, kind in left_out.items():
+        log.warning("%s: %s, a %s, could not be kept; it is as the model's function makes it", path, name, kind)
 
 
 def _header(path: Path, metadata: dict[str, str]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from ecoml.training.images.worker.workload import Prepared, Workload
 from ecoml.trial import Config, Trial
 
 if TYPE_CHECKING:
-    from ecoml.training.images.worker.loop import Build
+    from ecoml.training.images.network.own import Build
 
 
 PATIENCE_S = 120.0
@@ -39,7 +39,7 @@ class CnnTraining:
     keeps the device, the data and one network. A trial that crashes, hangs or runs out of memory fails, and only that.
 
     Args:
-        data: A name (see `available_data`), a folder of images by class, or an `.npz` file.
+        data: A name (see `available_data`), a folder of images by class, or an `.npz` file. A `Path` is never a name.
         data_dir: For named data: the folder their files are in or are downloaded to; by default the user's cache.
         download: Whether to download named data that are not there.
         device: As torch names it (`cpu`, `cuda`, `cuda:1`); by default the first GPU, else the CPU. Of several GPUs
@@ -89,7 +89,8 @@ class CnnTraining:
             raise UsageError(f"patience_s is {patience_s}; give seconds, more than 0")
         if model is not None and not callable(model):
             raise UsageError(f"model is a {type(model).__name__}; give a function that builds a torch.nn.Module")
-        self.data = str(data) if str(data) in catalogue.NAMED else _absolute(data)
+        named = isinstance(data, str) and data in catalogue.NAMED  # a Path is a folder or a file, whatever it is called
+        self.data = str(data) if named else _absolute(data)
         self.data_dir = None if data_dir is None else _absolute(data_dir)
         self.download = download
         self.device = device
@@ -167,7 +168,9 @@ class CnnTraining:
             UsageError: The configuration cannot be used.
         """
         if self.model is not None:
-            sizes: list[int] = [weights.numel() for weights in self.model(dict(config)).parameters()]
+            from ecoml.training.images.network.own import built
+
+            sizes: list[int] = [weights.numel() for weights in built(self.model, config).parameters()]
             return sum(sizes)
         found = self._prepared or self._ready()
         return plan(Settings.of(config), found.shape, len(found.classes)).parameters

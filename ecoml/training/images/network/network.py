@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from ecoml.training.images.network.own import default_dtype
 from ecoml.training.images.network.plan import Block, Plan, Shape, plan
 from ecoml.training.images.settings import Settings
 
@@ -48,12 +49,17 @@ class Network(nn.Module):
         self.classes = tuple(classes)
         self.mean: Tensor
         self.std: Tensor
-        self.register_buffer("mean", torch.zeros(shape[0], 1, 1))
-        self.register_buffer("std", torch.ones(shape[0], 1, 1))
         self.batch_flops = math.inf
         if body is None:
             form = plan(settings, shape, len(self.classes))
             self.batch_flops, body = form.flops() * settings.batch_size, _body(form, settings)
+        floats = (weights.dtype for weights in body.parameters() if weights.is_floating_point())
+        dtype = torch.promote_types(torch.float32, next(floats, torch.float32))  # float64 where the caller's is
+        self.register_buffer("mean", torch.zeros(shape[0], 1, 1, dtype=dtype))
+        self.register_buffer("std", torch.ones(shape[0], 1, 1, dtype=dtype))
+        for buffer in body.buffers():
+            if buffer.layout is torch.strided and 0 in buffer.stride():  # expanded: nothing could be loaded into it
+                buffer.data = buffer.contiguous()
         self.body = body
         self.to(memory_format=torch.channels_last)
 
@@ -77,7 +83,8 @@ class Network(nn.Module):
         largest = 1.0 if images.is_floating_point() else 255.0
         values = images.contiguous(memory_format=torch.channels_last).to(self.mean.dtype)
         values = values.sub_(self.mean * largest) if values is not images else values - self.mean * largest
-        logits: Tensor = self.body(values.div_(self.std * largest))
+        with default_dtype(values.dtype):
+            logits: Tensor = self.body(values.div_(self.std * largest))
         return logits
 
 

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ecoml.energy import Purpose
-from ecoml.errors import UsageError
 from ecoml.training.base import Account
 from ecoml.training.images.data.resident import Resident, TrainingTask
 from ecoml.training.images.network.memory import free_host_bytes
 from ecoml.training.images.network.network import Network
+from ecoml.training.images.network.own import Build, built
 from ecoml.training.images.network.plan import plan
 from ecoml.training.images.schedule import rate_factor, sides_at
 from ecoml.training.images.settings import Settings
@@ -32,9 +31,6 @@ from ecoml.training.images.worker.evaluation import EVALUATION_BATCH, accuracy
 from ecoml.training.images.worker.recipe import Average, Optimiser
 from ecoml.training.images.worker.step import Batch, CheckInterval, Step, check_loss, finish, in_precision, recorded
 from ecoml.trial import Config
-
-Build = Callable[[dict[str, Any]], nn.Module]
-"""The caller's own network from a configuration."""
 
 SECOND_THREAD_FROM_FLOP = 1.5e9
 """FLOP of a batch's forward pass from which further threads save more time than they cost; see docs/training.md."""
@@ -67,7 +63,7 @@ class Training:
             self._plan_ahead()
         self._seed()
         torch.set_num_threads(self._threads)
-        body = None if build is None else _built(build, config)
+        body = None if build is None else built(build, config)
         self.network = Network(settings, task.shape, task.classes, body)
         self.network.normalise_by(task.mean, task.std)
         self.network.to(task.device)
@@ -124,15 +120,15 @@ class Training:
         return accuracy(self.network, task.at(sides)[1], task, account)
 
     def checkpoint(self, path: Path) -> None:
-        """Write all that is needed to go on later."""
-        counts = {"epoch": self.epoch, "updates": self._updates, "sides": list(self.network.sides)}
-        torch.save({**counts, "tensors": self._tensors()}, path)
+        """Write all that is needed to go on later; no one but this process's host reads it."""
+        counts = {"epoch": self.epoch, "updates": self._updates, "sides": self.network.sides}
+        torch.save({**counts, "network": self.network.state_dict(), "tensors": self._tensors()}, path)
 
     def restore(self, path: Path) -> None:
         """Go on from what `checkpoint` wrote of the same trial."""
-        kept = torch.load(path, map_location=self._task.device, weights_only=True)
-        self.epoch, self._updates = kept["epoch"], kept["updates"]
-        self.network.sides = tuple(kept["sides"])
+        kept = torch.load(path, map_location=self._task.device, weights_only=False)  # a model's extra state is anything
+        self.epoch, self._updates, self.network.sides = kept["epoch"], kept["updates"], kept["sides"]
+        self.network.load_state_dict(kept["network"])
         with torch.no_grad():
             for value, before in zip(self._tensors(), kept["tensors"], strict=True):
                 value.copy_(before)
@@ -152,10 +148,12 @@ class Training:
             norm.momentum = momentum
 
     def _tensors(self) -> list[Tensor]:
+        """What is remembered beside the network's state."""
         average = self._average.state if self._average is not None else []
         losses = [self._losses] if self._losses is not None else []
-        weights = [value for value in self.network.state_dict().values() if isinstance(value, Tensor)]
-        return [*weights, *self._optimiser.state, *average, *losses]
+        kept = self.network.state_dict().keys()
+        buffers = [value for name, value in self.network.named_buffers() if name not in kept]
+        return [*self._optimiser.state, *average, *losses, *buffers]
 
     def _seed(self) -> None:
         numbers = (self._task.seed, self._number, self.epoch)
@@ -266,10 +264,3 @@ def _bounds(images: int, size: int, *, equal: bool) -> Iterator[tuple[int, int]]
     batches = _batches(images, size)
     ends = [images * number // batches for number in range(batches + 1)]
     yield from pairwise(ends)
-
-
-def _built(build: Build, config: Config) -> nn.Module:
-    body = build(dict(config))
-    if not isinstance(body, nn.Module):
-        raise UsageError(f"model gave a {type(body).__name__}; it must give a torch.nn.Module")
-    return body

@@ -38,8 +38,9 @@ class TrainingProcess:
         self._host = os.getpid()
         self._connection, theirs = Pipe()
         lifeline, self._lifeline = os.pipe()
+        paths = [os.fspath(path) for path in sys.path if isinstance(path, str | os.PathLike)]
         code = (
-            f"import sys; sys.path[:] = {sys.path!r}; from ecoml.training.images.worker.server import serve;"
+            f"import sys; sys.path[:] = {paths!r}; from ecoml.training.images.worker.server import serve;"
             f" serve({theirs.fileno()}, {lifeline})"
         )
         self._process = subprocess.Popen(  # noqa: S603 - this very Python

@@ -10,12 +10,14 @@ bool. The answer is `("done", value)` or `("raised", pickled error, its line, it
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import signal
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +30,8 @@ from ecoml.trial import Config
 if TYPE_CHECKING:
     from ecoml.training.images.data.dataset import Dataset
     from ecoml.training.images.data.resident import TrainingTask
-    from ecoml.training.images.worker.loop import Build, Training
+    from ecoml.training.images.network.own import Build
+    from ecoml.training.images.worker.loop import Training
 
 _KEPT = 2
 """Data sets, and tasks made of them, that are kept at once."""
@@ -49,12 +52,22 @@ def serve(requests: int, lifeline: int) -> None:
         while True:
             name, arguments = connection.recv()
             try:
-                answer: tuple[Any, ...] = ("done", getattr(server, name)(*arguments))
+                with _torch_kept():
+                    answer: tuple[Any, ...] = ("done", getattr(server, name)(*arguments))
             except BaseException as error:
                 answer = ("raised", *_described(error))
             connection.send(answer)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
+
+
+def _torch_kept() -> contextlib.AbstractContextManager[None]:
+    """What a request sets for all of torch, as a caller's model may, is set back after it."""
+    if "torch" not in sys.modules:
+        return contextlib.nullcontext()
+    from ecoml.training.images.network.own import global_state_kept
+
+    return global_state_kept()
 
 
 class TrainingServer:
@@ -65,7 +78,6 @@ class TrainingServer:
         self._datasets: dict[tuple[str, str | None], Dataset] = {}
         self._tasks: dict[Workload, TrainingTask] = {}
         self._training: Training | None = None
-        self._run = -1
         self._warm = False
 
     def prepare(self, workload: Workload) -> Prepared:
@@ -92,31 +104,39 @@ class TrainingServer:
             power_w,
         )
 
-    def advance(
-        self, workload: Workload, run: int, number: int, config: Config, checkpoint: Path | None
-    ) -> float | None:
-        """Train run `run` for an epoch, and give its accuracy; None at its end.
+    def hold(self, workload: Workload, number: int, config: Config, checkpoint: Path | None) -> None:
+        """Hold a run instead of the one that was held, not yet advanced.
 
         Args:
             workload: What it trains on.
-            run: Number that no other run of this host has.
             number: Of its trial.
             config: Of its trial.
-            checkpoint: What to go on from, if it is not the run that is held and has been advanced before.
+            checkpoint: What to go on from, if it has been advanced before.
         """
-        from ecoml.training.images.worker.loop import Training, named_out_of_memory
+        from ecoml.training.images.worker.loop import Training
+
+        self.drop()
+        with self._dropped_on_error():
+            training = Training(self._task(workload), number, config, self._account, _build(workload))
+            if checkpoint is not None:
+                training.restore(checkpoint)
+            self._training = training
+
+    def advance(self, workload: Workload) -> float | None:
+        """Train the run that is held for an epoch, and give its accuracy; None at its end."""
+        assert self._training is not None, "the host advances only what is held"
+        with self._dropped_on_error():
+            self._task(workload)  # a test of another workload may have chosen another device
+            return self._training.advance()
+
+    @contextlib.contextmanager
+    def _dropped_on_error(self) -> Iterator[None]:
+        """Whatever goes wrong, the training that is held is worth nothing any more."""
+        from ecoml.training.images.worker.loop import named_out_of_memory
 
         try:
             with named_out_of_memory():
-                if run != self._run:
-                    self.drop()
-                task = self._task(workload)  # always: a test of another workload may have chosen another device
-                if self._training is None:
-                    self._training = Training(task, number, config, self._account, _build(workload))
-                    self._run = run
-                    if checkpoint is not None:
-                        self._training.restore(checkpoint)
-                return self._training.advance()
+                yield
         except BaseException:
             self.drop()
             raise
@@ -129,7 +149,7 @@ class TrainingServer:
 
     def drop(self) -> None:
         """Free the training that is held."""
-        self._training, self._run = None, -1
+        self._training = None
 
     def save(self, path: Path, problem: str, number: int, config: Config, model: str | None) -> None:
         """Write the network that is held as a model file."""
@@ -191,7 +211,8 @@ class _HostAccount:
 def _build(workload: Workload) -> Build | None:
     if workload.model is None:
         return None
-    build: Build = pickle.loads(workload.model)  # noqa: S301 - the caller's own function, from the caller's own process
+    with _torch_kept():  # its module is imported once, so what that sets would hold for the first trial only
+        build: Build = pickle.loads(workload.model)  # noqa: S301 - the caller's own, from the caller's own process
     return build
 
 

@@ -13,6 +13,7 @@ import tempfile
 import threading
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from ecoml.training.base import Account
 from ecoml.training.images.worker.process import TrainingProcess
@@ -111,29 +112,8 @@ class SharedWorker:
             Exception: Whatever the training raised.
         """
         with self._lock:
-            if not self._holds(run):
-                self._suspend_held()
-                _refuse_lost(run)
-            process = self._ready(run.workload)
-            self._held = run
-            try:
-                accuracy: float | None = process.request(
-                    "advance",
-                    run.workload,
-                    run.number,
-                    run.trial.number,
-                    dict(run.trial.config),
-                    run.checkpoint,
-                    account=run.account,
-                    patience_s=run.patience_s,
-                )
-            except BaseException as error:
-                self._held = None
-                if isinstance(error, ChildProcessError | TimeoutError):
-                    self._ready(run.workload)  # the trial that ended the worker pays for the next one
-                raise
-            finally:
-                run.delete_checkpoint()
+            self._hold(run)
+            accuracy: float | None = self._ask(run, "advance", run.workload)
         return accuracy
 
     def suspend(self, run: WorkerRun) -> None:
@@ -152,18 +132,13 @@ class SharedWorker:
             run.delete_checkpoint()
 
     def save(self, run: WorkerRun, path: Path, problem: str) -> None:
-        """Write a run's present network.
+        """Write a run's present network, also of one that is suspended: another search may have had its turn since.
 
         Raises:
             ChildProcessError: The worker died, and the network with it.
-            ValueError: It is suspended.
         """
         with self._lock:
-            if not self._holds(run):
-                _refuse_lost(run)
-                raise ValueError(
-                    f"trial {run.trial.number} has no weights to save: save it after a step, before the next trial's"
-                )
+            self._hold(run)
             arguments = path.absolute(), problem, run.trial.number, dict(run.trial.config), run.workload.model_name
             self._started().request("save", *arguments, account=run.account, patience_s=run.patience_s)
 
@@ -199,6 +174,29 @@ class SharedWorker:
 
     def _holds(self, run: WorkerRun) -> bool:
         return self._running() is not None and self._held is run
+
+    def _hold(self, run: WorkerRun) -> None:
+        """Have the process hold a run; the one it held is suspended."""
+        if self._holds(run):
+            return
+        self._suspend_held()
+        _refuse_lost(run)
+        self._ready(run.workload)
+        self._held = run
+        try:
+            self._ask(run, "hold", run.workload, run.trial.number, dict(run.trial.config), run.checkpoint)
+        finally:
+            run.delete_checkpoint()
+
+    def _ask(self, run: WorkerRun, name: str, *arguments: Any) -> Any:
+        """A request of the run that is held, which is lost if it fails."""
+        try:
+            return self._started().request(name, *arguments, account=run.account, patience_s=run.patience_s)
+        except BaseException as error:
+            self._held = None
+            if isinstance(error, ChildProcessError | TimeoutError):
+                self._ready(run.workload)  # the trial that ended the worker pays for the next one
+            raise
 
     def _suspend_held(self) -> None:
         """Write a checkpoint of the run that is held, so that another one can be held."""

@@ -76,7 +76,7 @@ def train(config: Config) -> Iterator[Measurement]:
 def train_or_fail(config: Config) -> Iterator[Measurement]:
     """The same; where `fails` says so it fails."""
     if fails(config):
-        raise MemoryError
+        raise MemoryError(str(config))
     yield from train(config)
 
 

@@ -45,7 +45,7 @@ def training(outcome=outcome, steps=STEPS):
     def train(config):
         for step in range(1, steps + 1):
             if (result := outcome(config, step)) is None:
-                raise MemoryError
+                raise MemoryError(str(config))
             yield Measurement(*result)
 
     return train

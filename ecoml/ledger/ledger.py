@@ -130,6 +130,11 @@ class Ledger:
         self.closing_j = min(closing_j, CLOSING_SHARE * self.budget_j)
         self._account.limit_j = self.budget_j - self.closing_j
 
+    def commit_late(self) -> None:
+        """Let steps of a replay that end in quick succession be put on disk together."""
+        if isinstance(self._account, ReportedAccount):
+            self._account.commit_late()
+
     def share_among(self, domains: Sequence[str]) -> None:
         """From here on several trials run at once, each on the device of one of these domains."""
         self._account.share_among(domains)

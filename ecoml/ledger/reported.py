@@ -33,7 +33,6 @@ class ReportedAccount:
         self.workers_j = 0.0
         self.thinking_cpu_s = 0.0
         self._store = store
-        store.delay_s = COMMIT_S
         self._thinking_since: float | None = None
 
     @property
@@ -68,6 +67,10 @@ class ReportedAccount:
             self.spent_j = before_j
             raise
         self.unwatched_j = max(self.unwatched_j, energy.energy_j)
+
+    def commit_late(self) -> None:
+        """Put steps that end within `COMMIT_S` of each other on disk together."""
+        self._store.delay_s = COMMIT_S
 
     def share_among(self, domains: Sequence[str]) -> None:
         """What is reported needs no sharing."""

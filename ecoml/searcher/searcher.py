@@ -204,6 +204,7 @@ class Searcher:
         with self:
             search = self._open()
             seats = seats_of(self._executor, search.ledger, self._domains)
+            search.ledger.commit_late()
             with self._interrupts, self._show(search):
                 try:
                     search.end(Loop(search, seats).run())

@@ -127,7 +127,7 @@ def test_a_disk_that_is_full_is_said_and_what_is_on_it_is_gone_on_with(tmp_path,
 
     def small(store, path, *, create):
         opened(store, path, create=create)
-        store._connection.execute("PRAGMA max_page_count = 40")
+        store._connection.execute("PRAGMA max_page_count = 200")
 
     how: dict[str, Any] = {"budget_j": 1e6, "strategy": "random", "energy": "reported"}
     with monkeypatch.context() as full:

@@ -132,7 +132,6 @@ def _suitable_budget(space: Space, training: Executor) -> str:
     from ecoml.experiments.compare.running import TRAININGS, sample_training
     from ecoml.format import format_figure
 
-    say("no --budget-kwh is given: one default training shows what would be enough")
     sample = sample_training(space, training)
     return (
         f"how much energy may the search take? A default training takes {format_figure(sample.energy)}"

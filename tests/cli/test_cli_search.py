@@ -117,7 +117,7 @@ def test_limits_and_a_warm_start(ecoml, tmp_path, images, tiny_space):
     training = CnnTraining(images)
     assert all(training.parameters(trial["config"]) <= 700 for trial in told["trials"])
     assert all(trial["energy_j"] <= 1.2e-6 * 3.6e6 for trial in told["front"])
-    assert told["goal"]["max_parameters"] == 700
+    assert told["limits"]["max_parameters"] == 700
 
     more = ecoml("search", "--budget-kwh", 0.0001, *what, "--max-trials", 1, "--warm-start", tmp_path / "first")
     assert json.loads(more.stdout)["warm_start"]["trials"] == 3

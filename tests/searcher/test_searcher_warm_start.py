@@ -270,7 +270,7 @@ def test_the_checks_fail_those_that_do_it_wrong():
 
     with pytest.raises(AssertionError, match="feasible"):
         check_goal_is_pursued(Deaf)
-    with pytest.raises(AssertionError, match="after 6: .* instead of"):
+    with pytest.raises(AssertionError, match=r"after 6: .* instead of"):
         check_earlier_run_is_learnt_from(Forgetful)
     with pytest.raises(AssertionError, match="no trial of this search exists"):
         check_earlier_run_is_learnt_from(Confused)

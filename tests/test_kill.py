@@ -81,7 +81,7 @@ def test_killed_ten_times_and_resumed(tmp_path, seed):
         result = Result.load(folder)  # readable without being repaired first
         assert result.energy.total_j >= spent_j
         spent_j = result.energy.total_j
-    with sqlite3.connect(folder / "ledger.sqlite") as connection:  # the last sitting gets 5 J more
+    with sqlite3.connect(folder / "ledger.sqlite") as connection:  # the last session gets 5 J more
         connection.execute("UPDATE setting SET value = ? WHERE key = 'budget_j'", (str(spent_j + 5),))
     connection.close()
     process = start(script, folder, "resume")

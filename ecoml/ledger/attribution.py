@@ -1,7 +1,7 @@
 """The tape: the meter's energy in pieces, cut where the purpose changes, until it is entered.
 
 Pieces that follow one another on the same purpose are one window: the edge between them cancels. So are the pieces of a
-step (training, then evaluation), and all pieces of a sitting, which are what the host took. Where several trials run at
+step (training, then evaluation), and all pieces of a session, which are what the host took. Where several trials run at
 once, a piece is divided first (`sharing.py`), and each trial's shares follow one another in the same sense.
 """
 
@@ -35,7 +35,7 @@ class Attribution:
     """What was cut and is not entered yet.
 
     Attributes:
-        host: All pieces since the sitting began, as one window; entering them takes nothing from it.
+        host: All pieces since the session began, as one window; entering them takes nothing from it.
     """
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ class Watch:
     Args:
         meter: What is observed. A meter of one's own that shows no devices is left in peace.
         store: Where it is kept.
-        opened_s: When the sitting's window was opened, on the account's clock.
+        opened_s: When the session's window was opened, on the account's clock.
         trace: Whether to keep power over time. Its joules are the account's, so they sum to the host's.
     """
 

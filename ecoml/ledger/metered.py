@@ -1,6 +1,6 @@
 """The account: every joule belongs to exactly one purpose, and none is spent unseen past the budget.
 
-`MeteredAccount` cuts the meter's tape where the purpose changes: each piece belongs to the purpose that ended there,
+`MeteredAccount` cuts what the meter sees where the purpose changes: each piece belongs to the purpose that ended there,
 so the purposes sum to the host's total by construction. Where several trials run at once (`share_among`), a piece is
 divided among them (`sharing.py`). Joules that the caller brings along have an account of their own (`reported.py`).
 """
@@ -36,17 +36,17 @@ class MeteredAccount:
 
     Args:
         store: Where the joules are entered.
-        window: What gives them, open since the sitting began.
-        spent_j: Joules of earlier sittings.
+        window: What gives them, open since the session began.
+        spent_j: Joules of earlier sessions.
         opened_s: When the window was opened, on `clock`; None: just now.
         watch: What the heartbeat looks at besides joules.
         clock: Gives seconds.
 
     Attributes:
         limit_j: `check_budget` refuses to go on when this is spent; at most the budget.
-        spent_j: Joules since the search began, earlier sittings included.
-        unwatched_j: The most that was ever spent between two looks: the bound of an overshoot.
-        workers_j: What `spent_j` holds of trials in workers in this sitting.
+        spent_j: Joules since the search began, earlier sessions included.
+        unwatched_j: The most that was ever spent between two checks: the bound of an overshoot.
+        workers_j: What `spent_j` holds of trials on workers in this session.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a sitting's joules are read from."""
+"""What a session's joules are read from."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ecoml.meter.idle import Idle
 
 @dataclass(frozen=True, slots=True)
 class Metering:
-    """What a sitting's joules are read from.
+    """What a session's joules are read from.
 
     Attributes:
         meter: The host's one meter.
-        window: Its window over the sitting.
+        window: Its window over the session.
         opened_s: When that was opened, on `time.monotonic`.
         idle: What the host draws when nothing is done.
     """

@@ -71,7 +71,7 @@ class Snapshot:
         progress: Every measurement, in the order of the search.
         tests: Test score by trial and step.
         by_purpose: The entries, by what they were spent on.
-        host: What the meter saw of each domain, every sitting as one window.
+        host: What the meter saw of each domain, every session as one window.
         seconds: For how long the meter saw it, by domain.
         idle: Joules of an idle second by domain, as far as they are known.
         shared: Other processes that used what is metered.

@@ -174,12 +174,12 @@ class Store:
             self._in_flight = False
 
     def next_session(self) -> int:
-        """The number of a sitting that begins now."""
+        """The number of a session that begins now."""
         with self._lock:
             return int(self._connection.execute("SELECT COALESCE(MAX(session), 0) + 1 FROM host").fetchone()[0])
 
     def set_host(self, session: int, seconds: float, energy: EnergyByDomain) -> None:
-        """What the meter has seen in a sitting so far, as one window."""
+        """What the meter has seen in a session so far, as one window."""
         with self.transaction():
             self._connection.executemany(
                 "INSERT OR REPLACE INTO host (session, domain, seconds, energy_j, uncertainty_j, provenance, edge_j)"

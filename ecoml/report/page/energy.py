@@ -62,7 +62,7 @@ def _facts(account: EnergyAccount) -> Iterator[tuple[str, str]]:
     name, rest_j = ("Over the budget", over_j) if over_j > 0 else ("Left", account.left_j)
     yield name, f"{format_energy(rest_j)} ({source})"
     most = format_energy(account.overshoot_bound_j)
-    yield "Overshoot bound", f"{most}, the most spent between two looks at the budget ({source})"
+    yield "Overshoot bound", f"{most}, the most spent between two checks of the budget ({source})"
     if account.idle is not None and account.net is not None:
         idle, net = account.idle, account.net
         share = _share(idle.energy_j, total.energy_j)

@@ -25,7 +25,7 @@ MOST_BANDS = 200
 """Trials marked at most; the longest of them."""
 
 Timed = tuple[float, PowerSample]
-"""Seconds of searching until a sample's end, pauses between sittings left out; and the sample."""
+"""Seconds of searching until a sample's end, pauses between sessions left out; and the sample."""
 
 
 def power_context(result: Result) -> dict[str, Any] | None:

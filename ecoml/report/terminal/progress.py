@@ -139,7 +139,7 @@ class PlainLines:
         with self._lock:
             status, now = self._source.status(), self._clock()
             ended = {trial.number for trial in status.trials if trial.state.ended}
-            if self._ended is None:  # what an earlier sitting did is no news
+            if self._ended is None:  # what an earlier session did is no news
                 self._ended = set() if len(ended) <= 1 else ended
             new = sorted(ended - self._ended)
             if not (new if last else self._is_worth_a_line(status, new, now)):

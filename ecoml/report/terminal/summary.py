@@ -177,7 +177,7 @@ def _account(result: Result) -> Table:
         "overshoot bound",
         format_energy(energy.overshoot_bound_j),
         "",
-        f"{energy.provenance}; the most that was spent between two looks at the budget",
+        f"{energy.provenance}; the most that was spent between two checks of the budget",
     )
     if energy.thinking_cpu_s:
         thought = f"the optimiser thought for {energy.thinking_cpu_s:.1f} CPU seconds, which are not charged"

@@ -215,12 +215,12 @@ class Bayes:
         top = np.argsort(-ends[: len(measured)], kind="stable")[:_INCUMBENTS]
         best = [measured[i] for i in top]
         new = self._new(self._u(best), known, apart, [trial.config for trial in best if trial.number < 0])
-        thawed = [i for i, trial in enumerate(measured) if _can_go_on(trial, evidence.horizon)]
+        suspended = [i for i, trial in enumerate(measured) if _can_go_on(trial, evidence.horizon)]
         candidates = _Options(
-            np.concatenate([new.x, tried[thawed]]),
-            np.r_[np.full(len(new.x), -1), thawed].astype(int),
-            np.r_[np.zeros(len(new.x)), [measured[i].step for i in thawed]],
-            np.r_[energy(new.x), known_j[thawed]],
+            np.concatenate([new.x, tried[suspended]]),
+            np.r_[np.full(len(new.x), -1), suspended].astype(int),
+            np.r_[np.zeros(len(new.x)), [measured[i].step for i in suspended]],
+            np.r_[energy(new.x), known_j[suspended]],
         )
         if not len(candidates.x):
             config = self._first()
@@ -231,7 +231,7 @@ class Bayes:
         choice = int(np.argmax(score))
         if choice < len(new.x):
             return self._started(new.configs[choice], pace.first(candidates.step_j[choice]))
-        trial = measured[thawed[choice - len(new.x)]]
+        trial = measured[suspended[choice - len(new.x)]]
         return Continue(trial.number, pace.further(trial.step, candidates.step_j[choice]))
 
     def _new(self, centres: Array, known: Array, apart: float, again: list[Config]) -> Pool:

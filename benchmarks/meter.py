@@ -1,6 +1,7 @@
 """What energy meters make of counters that wrap, fail, repeat and reset, and what metering costs a training.
 
     python benchmarks/meter.py [--tools ecoml,zeus] [--scenarios wrap,…] [--no-overhead] [--json]
+    python benchmarks/meter.py slow-counter [--seconds S] [--seeds N] [--json]       see slow_counter.py
 
 Errors: every tool reads the same simulated RAPL counters at the same simulated time, in a process of its own, with its
 defaults; none is changed (see `simulated_system/sitecustomize.py`). The truth is what the counters would show had they
@@ -31,7 +32,8 @@ from typing import IO, Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from meter_tools import OVERHEAD, TOOLS  # noqa: E402 - the folder is on the path from here on
+import slow_counter  # noqa: E402 - the folder is on the path from here on
+from meter_tools import OVERHEAD, TOOLS  # noqa: E402 - as above
 from simulated_system.sitecustomize import State  # noqa: E402 - as above
 
 from ecoml.testing.hosts import SimulatedHost  # noqa: E402 - as above
@@ -363,11 +365,17 @@ def _version(tool: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=("tools", "slow-counter"), default="tools")
+    parser.add_argument("--seconds", type=float, default=240.0, help="slow-counter: simulated, for each row")
+    parser.add_argument("--seeds", type=int, default=4, help="slow-counter: for each row")
     parser.add_argument("--tools", default=",".join(TOOLS), help="comma-separated, of: %(default)s")
     parser.add_argument("--scenarios", default=",".join(SCENARIOS), help="comma-separated, of: %(default)s")
     parser.add_argument("--no-overhead", action="store_true", help="leave the trainings out")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     options = parser.parse_args()
+    if options.what == "slow-counter":
+        slow_counter.run(options.seconds, options.seeds, as_json=options.json)
+        return
     tools, scenarios = options.tools.split(","), list(filter(None, options.scenarios.split(",")))
     for given, known in ((tools, TOOLS), (scenarios, SCENARIOS)):
         if wrong := [name for name in given if name not in known]:

@@ -13,6 +13,9 @@ from typing import Any
 
 J_PER_KWH = 3.6e6
 
+HARDLY = 0.05
+"""Edges of a smaller share of a figure hardly matter to it."""
+
 
 class Provenance(StrEnum):
     """Where a figure comes from, strongest first."""
@@ -93,10 +96,13 @@ class Energy:
         edge_j = self.edge_j + other.edge_j
         if edge_j:
             edge_j = min(edge_j, max(math.hypot(self.edge_j, other.edge_j), self.opening_j + other.closing_j))
+        provenance = weaker(self.provenance, other.provenance)
+        if provenance is Provenance.ATTRIBUTED:
+            provenance = _of_shares((self, other), edge_j)
         return Energy(
             self.energy_j + other.energy_j,
             self.common_j + other.common_j + edge_j,
-            weaker(self.provenance, other.provenance),
+            provenance,
             edge_j,
             self.opening_j,
             other.closing_j,
@@ -105,10 +111,13 @@ class Energy:
     def then(self, other: Energy) -> Energy:
         """This window and the one that opens with the very reading that closed it: the edge between them cancels."""
         edge_j = min(self.opening_j + other.closing_j, self.edge_j + other.edge_j)
+        provenance = weaker(self.provenance, other.provenance)
+        if provenance is Provenance.ATTRIBUTED:
+            provenance = _of_shares((self, other), edge_j, joined=True)
         return Energy(
             self.energy_j + other.energy_j,
             self.common_j + other.common_j + edge_j,
-            weaker(self.provenance, other.provenance),
+            provenance,
             edge_j,
             self.opening_j,
             other.closing_j,
@@ -147,14 +156,29 @@ def add_up(parts: Sequence[Energy]) -> Energy:
     outer_j = parts[0].opening_j + parts[-1].closing_j
     edges_j = [part.edge_j for part in parts]
     edge_j = min(math.fsum(edges_j), max(math.hypot(*edges_j), outer_j))
+    provenance = weakest(part.provenance for part in parts)
+    if provenance is Provenance.ATTRIBUTED:
+        provenance = _of_shares(parts, edge_j)
     return Energy(
         math.fsum(part.energy_j for part in parts),
         math.fsum(part.common_j for part in parts) + edge_j,
-        weakest(part.provenance for part in parts),
+        provenance,
         edge_j,
         parts[0].opening_j,
         parts[-1].closing_j,
     )
+
+
+def _of_shares(parts: Sequence[Energy], edge_j: float, *, joined: bool = False) -> Provenance:
+    """What a sum is worth that holds shares of a counter's total.
+
+    They make up what was measured again as soon as their edges hardly matter, or if they are joined to a window in
+    which the counter updated.
+    """
+    counted = [part.provenance for part in parts if part.provenance is not Provenance.ATTRIBUTED]
+    if (joined and counted) or edge_j <= HARDLY * math.fsum(part.energy_j for part in parts):
+        return weakest(counted) if counted else Provenance.MEASURED
+    return Provenance.ATTRIBUTED
 
 
 @dataclass(frozen=True, slots=True)

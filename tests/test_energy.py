@@ -101,3 +101,23 @@ def test_adding_keeps_domains_apart_and_gaps_together():
 )
 def test_joules_read_well(energy_j, text):
     assert format_energy(energy_j) == text
+
+
+def share(energy_j, edge_j, provenance=Provenance.ATTRIBUTED):
+    return Energy(energy_j, 0.05 * energy_j + edge_j, provenance, edge_j, edge_j, edge_j)
+
+
+def test_shares_of_a_measured_total_are_measured_again_once_their_edges_hardly_matter():
+    piece = share(3.0, 0.6)
+    assert add_up([piece] * 10).provenance is Provenance.ATTRIBUTED, "30 J ± 1.9 J"
+    assert add_up([piece] * 100).provenance is Provenance.MEASURED, "300 J ± 6 J"
+    assert piece.then(piece).provenance is Provenance.ATTRIBUTED
+    long = share(45.0, 3.0, Provenance.MEASURED)
+    assert piece.then(long).provenance is long.then(piece).provenance is Provenance.MEASURED
+    assert (piece + long).provenance is Provenance.ATTRIBUTED, "two windows, and one of them a share"
+
+
+def test_shares_do_not_mend_what_is_weaker_than_they_are():
+    for weaker in (Provenance.ESTIMATED, Provenance.MISSING, Provenance.REPORTED):
+        assert add_up([share(300.0, 0.1), share(300.0, 0.0, weaker)]).provenance is weaker
+        assert share(300.0, 0.1).then(share(300.0, 0.0, weaker)).provenance is weaker

@@ -14,6 +14,7 @@ from ecoml.errors import UsageError
 
 if TYPE_CHECKING:
     from ecoml.meter import Meter
+    from ecoml.meter.host import HostMeter
 
 
 def meters(
@@ -53,7 +54,7 @@ def meters(
             print_sources(meter.sources, meter.provenance)
 
 
-def _check(meter: Meter, as_json: bool) -> None:
+def _check(meter: HostMeter, as_json: bool) -> None:
     from ecoml.meter.counters.cpu_time import usable_cpus
     from ecoml.meter.probe.check import Probe, board_powers
     from ecoml.report.terminal.meters import print_check

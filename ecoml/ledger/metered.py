@@ -19,6 +19,7 @@ from ecoml.ledger.meter_thread import Watch
 from ecoml.ledger.overshoot import Overshoot
 from ecoml.ledger.sharing import AT_REST, Sharing
 from ecoml.meter.base import Window
+from ecoml.meter.idle import claimed_seconds
 from ecoml.run.store import Store
 
 HEARTBEAT_S = 1.0
@@ -184,8 +185,10 @@ class MeteredAccount:
         self._attribution.entered()
 
     def _note_host(self) -> None:
-        if self._attribution.host is not None:
-            self._store.set_host(self._session, self._read_at - self._opened_s, self._attribution.host)
+        host = self._attribution.host
+        if host is not None:
+            seconds = claimed_seconds(self._window, host.domains, self._read_at - self._opened_s)
+            self._store.set_host(self._session, seconds, host)
 
     def _lap(self) -> None:
         """Cut the tape here; the piece belongs to the present purpose."""

@@ -12,19 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from ecoml.energy import Provenance
-from ecoml.meter.base import DeviceState, Meter, Process, Source, Window
+from ecoml.meter.base import DeviceState, Hardware, Meter, Process, Source, Window, describe_sources
 from ecoml.meter.counters.constants import BUILT_IN, load_constants
 from ecoml.meter.counters.cpu_time import cpu_seconds, usable_cpus
+from ecoml.meter.counters.device import MODULE
 from ecoml.meter.counters.estimate import DOMAIN as ESTIMATED
 from ecoml.meter.counters.estimate import Estimate
 from ecoml.meter.counters.neighbours import Neighbours, SharedGauge
-from ecoml.meter.counters.nvml import MODULE, find_gpus
+from ecoml.meter.counters.nvml import find_gpus
 from ecoml.meter.counters.rapl import find_rapl
 from ecoml.meter.host import HostMeter
 from ecoml.meter.repair.clock import MeterClock
 from ecoml.meter.repair.gauge import Gauge
 
-__all__ = ["DeviceState", "Meter", "Process", "Source", "Window", "open_meter"]
+__all__ = ["DeviceState", "Hardware", "Meter", "Process", "Source", "Window", "describe_sources", "open_meter"]
 
 _LEARN_S = 0.015  # so long a RAPL counter may be read at once to learn its period: a dozen of its updates
 

@@ -6,10 +6,28 @@ two readings. Domains that cover each other are never both reported.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol, Self
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, Self
 
 from ecoml.energy import EnergyByDomain, Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What is behind a source, where it tells.
+
+    Attributes:
+        name: What its maker calls it.
+        driver: Version of its driver; empty if it is not told.
+        limit_w: What it may draw at present; None if it is not told, as below.
+        default_limit_w: What it may draw unless somebody changed that.
+    """
+
+    name: str
+    driver: str = ""
+    limit_w: float | None = None
+    default_limit_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +45,7 @@ class Source:
         period_s: Time between two updates of what is read; None where there are none.
         period_measured: Whether that was measured here; else it is assumed.
         resolution_j: Smallest step of the reading in joules; None where that is not what it reads.
+        hardware: What is behind it; None where that is not told.
     """
 
     name: str
@@ -39,6 +58,19 @@ class Source:
     period_s: float | None = None
     period_measured: bool = False
     resolution_j: float | None = None
+    hardware: Hardware | None = None
+
+
+def describe_sources(sources: Iterable[Source]) -> dict[str, dict[str, Any]]:
+    """What energy is read from, by domain, for a file that says how a run was measured; nothing in it is None."""
+    described: dict[str, dict[str, Any]] = {}
+    for source in sources:
+        if source.used:
+            facts = {"source": source.name, "provenance": source.provenance.value, "covers": source.covers}
+            if source.hardware is not None:
+                facts |= {key: value for key, value in asdict(source.hardware).items() if value not in (None, "")}
+            described[source.domain] = facts
+    return described
 
 
 @dataclass(frozen=True, slots=True)

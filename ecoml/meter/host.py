@@ -110,6 +110,12 @@ class HostMeter:
         readings = self.snapshot().readings
         return {gauge.domain: reading.energy_j for gauge, reading in zip(self._gauges, readings, strict=True)}
 
+    def counted(self) -> dict[str, float]:
+        """As `read`, but of no joule that the source itself does not show yet: it changes with its updates."""
+        readings = self.snapshot().readings
+        pairs = zip(self._gauges, readings, strict=True)
+        return {gauge.domain: reading.energy_j - reading.ahead_j for gauge, reading in pairs}
+
     def power_w(self) -> dict[str, float]:
         """Mean power by domain over about the last second; a domain of which it cannot be told is left out."""
         last = self.snapshot()
@@ -129,7 +135,7 @@ class HostMeter:
 
     @property
     def idle(self) -> dict[str, Energy]:
-        """Joules of an idle second by domain, of those whose model knows; counters have to be watched."""
+        """Joules of an idle second of the host by domain, where a model knows it; counters have to be watched."""
         return {gauge.domain: gauge.idle for gauge in self._gauges if isinstance(gauge, Estimate)}
 
     def window(self) -> HostWindow:
@@ -186,6 +192,12 @@ class HostMeter:
                 recorded = list(self._gaps)
             gaps = recorded[max(0, first.gaps - forgotten) : max(0, last.gaps - forgotten)]
         return EnergyByDomain(domains, tuple(dict.fromkeys([*self._unseen.values(), *gaps, *last.failures])))
+
+    def claimed_s(self, first: Instant, last: Instant) -> dict[str, float]:
+        """Seconds between two snapshots by domain, each for the share of it that this process claims; for windows."""
+        triples = zip(self._gauges, first.readings, last.readings, strict=True)
+        lasted_s = last.at_s - first.at_s
+        return {gauge.domain: lasted_s - (now.shared_s - then.shared_s) for gauge, then, now in triples}
 
     def tend(self) -> float:
         """Read what is due, for the polling thread; gives the seconds to the next time."""

@@ -8,12 +8,11 @@ machine that runs anyway.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance
-from ecoml.format import format_energy
-from ecoml.meter.base import Meter
+from ecoml.meter.base import Meter, Window
 
 SHORTEST_S = 1.0
 PERIODS = 20
@@ -38,7 +37,7 @@ class Idle:
     """What is known of idling.
 
     Attributes:
-        by_domain: Joules of an idle second by domain.
+        by_domain: Joules of an idle second by domain, of the whole host: also what others claim of it.
         note: Why it is not known of a domain, one sentence; empty if it is of all.
     """
 
@@ -59,17 +58,17 @@ def measure_idle(
     if not counted:
         return Idle(known)
     lasts_s = min(LONGEST_S, max([SHORTEST_S, *(PERIODS * (source.period_s or 0.0) for source in counted)]))
-    seen, seconds = _quiet(meter, lasts_s, MOST_OF_BUDGET * budget_j, clock, sleep)
+    seen, seconds, claimed_s = _quiet(meter, lasts_s, MOST_OF_BUDGET * budget_j, clock, sleep)
     if seen is None:
         return Idle(
             known,
             f"idle power was not measured: {LEAD_S + lasts_s:.3g} s of it take more than {MOST_OF_BUDGET:.0%} of the"
-            f" budget of {format_energy(budget_j)}",
+            " budget",
         )
     by_domain = {
-        domain: part.times(1 / seconds)
+        domain: part.times(1 / claimed_s[domain])
         for domain, part in seen.domains.items()
-        if part.provenance in _COUNTED and part.energy_j > 0 and seconds > 0
+        if part.provenance in _COUNTED and part.energy_j > 0 and claimed_s[domain] > 0
     }
     still = [source.domain for source in counted if source.domain not in by_domain]
     note = f"the idle power of {', '.join(still)} was not measured: nothing was counted in {seconds:.3g} s"
@@ -78,20 +77,30 @@ def measure_idle(
 
 def _quiet(
     meter: Meter, lasts_s: float, most_j: float, clock: Callable[[], float], sleep: Callable[[float], None]
-) -> tuple[EnergyByDomain | None, float]:
-    """Energy of a window in which nothing is done, and its seconds; None as soon as it is foreseen to take too much."""
-    with meter.window() as window:
-        began_s = opened_s = clock()
-        for index in range(round((LEAD_S + lasts_s) / _SLICE_S)):
-            if index == round(LEAD_S / _SLICE_S):
-                window.lap()
-                opened_s = clock()
-            sleep(_SLICE_S)
-            lasted_s = clock() - began_s
-            foreseen = max(1.0, (LEAD_S + lasts_s) / lasted_s) if lasted_s >= _FORESEEN_S else 1.0
-            spent_j = window.energy_j
-            if spent_j * foreseen > most_j:
-                return None, lasted_s
-            if lasted_s >= lasts_s / 2 and not spent_j:  # it counts nothing, and will not
-                break
-    return window.lap(), clock() - opened_s
+) -> tuple[EnergyByDomain | None, float, Mapping[str, float]]:
+    """Energy of a window in which nothing is done, its seconds, and those of each domain that are claimed here.
+
+    None instead of the energy as soon as it is foreseen to take too much.
+    """
+    whole = quiet = meter.window()
+    began_s = opened_s = clock()
+    for index in range(round((LEAD_S + lasts_s) / _SLICE_S)):
+        if index == round(LEAD_S / _SLICE_S):
+            quiet, opened_s = meter.window().__enter__(), clock()
+        sleep(_SLICE_S)
+        lasted_s = clock() - began_s
+        foreseen = max(1.0, (LEAD_S + lasts_s) / lasted_s) if lasted_s >= _FORESEEN_S else 1.0
+        spent_j = whole.energy_j
+        if spent_j * foreseen > most_j:
+            return None, lasted_s, {}
+        if lasted_s >= lasts_s / 2 and not spent_j:  # it counts nothing, and will not
+            break
+    quiet.__exit__(None, None, None)
+    seen, seconds = quiet.lap(), clock() - opened_s
+    return seen, seconds, claimed_seconds(quiet, seen.domains, seconds)
+
+
+def claimed_seconds(window: Window, domains: Iterable[str], lasted_s: float) -> dict[str, float]:
+    """Seconds of a window, up to its last lap, by domain; a window of one's own that does not tell claims them all."""
+    tell = getattr(window, "claimed_s", dict)
+    return dict.fromkeys(domains, lasted_s) | tell()

@@ -38,6 +38,9 @@ class Readings(Protocol):
     def between(self, first: Instant, last: Instant) -> EnergyByDomain:
         """The energy between two snapshots."""
 
+    def claimed_s(self, first: Instant, last: Instant) -> dict[str, float]:
+        """Seconds between them by domain, each for the share of it that this process claims."""
+
 
 class HostWindow:
     """Energy between two snapshots of a meter; fulfils `ecoml.meter.base.Window`. Any thread may use it.
@@ -80,6 +83,14 @@ class HostWindow:
         with self._lock:
             first, self._lapped = self._lapped, self._last or self._meter.snapshot()
             return self._meter.between(first, self._lapped)
+
+    def claimed_s(self) -> dict[str, float]:
+        """Seconds from the opening to the last lap by domain, each for the share of it that this process claims.
+
+        Idling is claimed by all processes of ecoml that meter the domain, as its joules are.
+        """
+        with self._lock:
+            return self._meter.claimed_s(self._first, self._lapped)
 
     def energy(self) -> EnergyByDomain:
         """Energy from opening to closing (to now, while it is open), all of one reading."""

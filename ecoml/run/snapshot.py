@@ -72,7 +72,7 @@ class Snapshot:
         tests: Test score by trial and step.
         by_purpose: The entries, by what they were spent on.
         host: What the meter saw of each domain, every session as one window.
-        seconds: For how long the meter saw it, by domain.
+        seconds: For how long the meter saw it, by domain; while several processes metered it, this one's share.
         idle: Joules of an idle second by domain, as far as they are known.
         shared: Other processes that used what is metered.
         gaps: What could not be metered, one sentence each.

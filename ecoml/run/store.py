@@ -178,13 +178,13 @@ class Store:
         with self._lock:
             return int(self._connection.execute("SELECT COALESCE(MAX(session), 0) + 1 FROM host").fetchone()[0])
 
-    def set_host(self, session: int, seconds: float, energy: EnergyByDomain) -> None:
-        """What the meter has seen in a session so far, as one window."""
+    def set_host(self, session: int, seconds: Mapping[str, float], energy: EnergyByDomain) -> None:
+        """What the meter has seen in a session so far, as one window, and the seconds of each domain claimed in it."""
         with self.transaction():
             self._connection.executemany(
                 "INSERT OR REPLACE INTO host (session, domain, seconds, energy_j, uncertainty_j, provenance, edge_j)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(session, domain, seconds, *_figure(part)) for domain, part in energy.domains.items()],
+                [(session, domain, seconds[domain], *_figure(part)) for domain, part in energy.domains.items()],
             )
 
     def set_idle(self, idle: Mapping[str, Energy]) -> None:

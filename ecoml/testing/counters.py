@@ -58,6 +58,7 @@ class SimulatedCounter:
         self._phase_s = phase_s
         self._start_j = start_j
         self._ticked_j = 0.0
+        self._ticks = -1
 
     @property
     def raw_j(self) -> float:
@@ -88,7 +89,9 @@ class SimulatedCounter:
 
     def _draw(self, start_s: float, end_s: float) -> None:
         self.now_w = self.power_w((start_s + end_s) / 2) if callable(self.power_w) else self.power_w
-        tick_s = self._phase_s + math.floor((end_s - self._phase_s) / self.period_s + 1e-9) * self.period_s
-        if tick_s >= start_s and not self.stuck:
+        ticks = math.floor((end_s - self._phase_s) / self.period_s + 1e-9)
+        tick_s = self._phase_s + ticks * self.period_s
+        if tick_s >= start_s and ticks > self._ticks and not self.stuck:
             self._ticked_j = self.true_j + self.now_w * (min(tick_s, end_s) - start_s)
+        self._ticks = ticks  # an update that comes when two steps meet is one
         self.true_j += self.now_w * (end_s - start_s)

@@ -6,6 +6,15 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+DRIVER = "580.95.05"
+
+_DEFAULT_W = 700.0
+_FIELDS = {
+    83: ("nvmlDeviceGetTotalEnergyConsumption", 3, "ullVal"),
+    186: ("nvmlDeviceGetPowerUsage", 1, "uiVal"),
+}
+"""Field → what gives it, the type of its value, and where it stands."""
+
 
 def fake_nvml(gpus: list[SimpleNamespace]) -> SimpleNamespace:
     """What has the functions of the module `pynvml` that ecoml uses, for GPUs as `SimulatedHost.add_gpu` makes them."""
@@ -24,9 +33,21 @@ def fake_nvml(gpus: list[SimpleNamespace]) -> SimpleNamespace:
         return SimpleNamespace(gpu=value(gpu, "utilisation" in gpu.state, 100 * gpu.state.get("utilisation", 0)))
 
     def field_values(gpu: SimpleNamespace, fields: list[tuple[int, int]]) -> list[SimpleNamespace]:
-        return [SimpleNamespace(nvmlReturn=0 if gpu.module or scope == 0 else 3) for _, scope in fields]
+        if not gpu.shows_fields:
+            raise RuntimeError("Function Not Found")
+        return [field_value(gpu, *field) for field in fields]
 
-    return SimpleNamespace(
+    def field_value(gpu: SimpleNamespace, field: int, scope: int) -> SimpleNamespace:
+        ask, kind, member = _FIELDS[field]
+        try:
+            if scope and not gpu.module:
+                raise RuntimeError("Not Supported")
+            found = getattr(nvml, ask)(gpu)
+        except Exception:
+            return SimpleNamespace(nvmlReturn=3, valueType=0, value=SimpleNamespace(dVal=0.0))
+        return SimpleNamespace(nvmlReturn=0, valueType=kind, value=SimpleNamespace(**{member: found}))
+
+    nvml = SimpleNamespace(
         nvmlInit=lambda: None,
         nvmlShutdown=lambda: None,
         nvmlDeviceGetCount=lambda: len(gpus),
@@ -37,6 +58,8 @@ def fake_nvml(gpus: list[SimpleNamespace]) -> SimpleNamespace:
         nvmlDeviceGetTotalEnergyConsumption=lambda gpu: value(gpu, gpu.counts, gpu.counter.raw_j * 1e3 + 1e-3),
         nvmlDeviceGetPowerUsage=lambda gpu: value(gpu, gpu.shows_power, gpu.counter.now_w * 1e3),
         nvmlDeviceGetEnforcedPowerLimit=lambda gpu: value(gpu, gpu.limit_w is not None, (gpu.limit_w or 0) * 1e3),
+        nvmlDeviceGetPowerManagementDefaultLimit=lambda gpu: value(gpu, gpu.limit_w is not None, 1e3 * _DEFAULT_W),
+        nvmlSystemGetDriverVersion=lambda: DRIVER,
         nvmlDeviceGetFieldValues=field_values,
         nvmlDeviceGetUtilizationRates=share,
         nvmlDeviceGetTemperature=told("temperature_c"),
@@ -46,3 +69,4 @@ def fake_nvml(gpus: list[SimpleNamespace]) -> SimpleNamespace:
             SimpleNamespace(pid=pid, usedGpuMemory=memory_b) for pid, memory_b in gpu.processes.items()
         ],
     )
+    return nvml

@@ -156,6 +156,7 @@ class SimulatedHost:
         *,
         counts: bool = True,
         shows_power: bool = True,
+        shows_fields: bool = True,
         name: str = "NVIDIA H200",
         uuid: str | None = None,
         phase_s: float = 0.0,
@@ -171,6 +172,7 @@ class SimulatedHost:
             power_w: What it draws.
             counts: Whether it has an energy counter.
             shows_power: Whether its power can be read.
+            shows_fields: Whether energy and power can be read in one call; drivers before 530 do not allow it.
             name: Its name.
             uuid: Its UUID; None: `GPU-` and its number eight times.
             phase_s: When its updates come.
@@ -187,6 +189,7 @@ class SimulatedHost:
                 counter=counter,
                 counts=counts,
                 shows_power=shows_power,
+                shows_fields=shows_fields,
                 name=name,
                 uuid=uuid or f"GPU-{str(number) * 8}",
                 limit_w=limit_w,

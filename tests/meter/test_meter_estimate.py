@@ -1,6 +1,7 @@
 """The estimate: CPU time of this process and its children, and what a meter does in a fork."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import pytest
 
 from ecoml.energy import Provenance
 from ecoml.meter import open_meter
+from ecoml.meter.counters import processes
 from ecoml.meter.counters.constants import BUILT_IN
 from ecoml.meter.counters.cpu_time import TreeCpuTime, stat_cpu_s
 from ecoml.meter.counters.estimate import Estimate
@@ -92,6 +94,40 @@ def test_living_children_and_grandchildren_count_and_stay_counted():
     cpu_s.close()
     assert end_s - start_s >= 0.8
     assert max(readings[:-1]) - start_s >= 0.1, "it must count while it lives"
+
+
+@linux
+@pytest.mark.parametrize("told", [True, False])
+def test_living_children_are_found_also_where_the_kernel_does_not_list_them(told, monkeypatch):
+    if told and not Path(f"/proc/self/task/{os.getpid()}/children").exists():
+        pytest.skip("this kernel does not list them")
+    monkeypatch.setattr(processes, "_TELLS_CHILDREN", told)
+    grandchild = "import time; print(1, flush=True); time.sleep(60)"
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {grandchild!r}])"
+    with subprocess.Popen([sys.executable, "-c", child], stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        found = processes.descendants(os.getpid())
+        family = processes.family()
+        os.killpg(process.pid, signal.SIGKILL)
+    assert process.pid in found
+    assert len(found) >= 2, "the grandchild is one of them"
+    assert family == found | {os.getpid()}
+    assert processes.descendants(process.pid) == set()
+
+
+@linux
+def test_children_count_while_they_live_where_the_kernel_does_not_list_them(monkeypatch):
+    monkeypatch.setattr(processes, "_TELLS_CHILDREN", False)
+    monkeypatch.setattr("ecoml.meter.counters.cpu_time._SCAN_SHARE", 1.0)
+    cpu_s = TreeCpuTime()
+    with subprocess.Popen([sys.executable, "-c", BURN.format(60)]) as child:
+        end_s = time.monotonic() + 30.0
+        while (lived_s := cpu_s() - time.process_time()) < 0.5 and time.monotonic() < end_s:
+            time.sleep(0.05)
+        child.kill()
+    assert lived_s >= 0.5
+    cpu_s.close()
 
 
 @linux

@@ -14,7 +14,7 @@ from ecoml.testing.hosts import SimulatedHost
 
 OTHER = """
 import sys, time, pathlib
-from ecoml.meter import neighbours
+from ecoml.meter.counters import neighbours
 neighbours._FOLDERS = [pathlib.Path(sys.argv[1])]
 kept = neighbours.Neighbours(sys.argv[2].split(","))
 print("here", flush=True)

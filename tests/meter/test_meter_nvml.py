@@ -3,12 +3,16 @@
 import sys
 import threading
 import time
+import tomllib
 import types
 
 import pytest
+import tomli_w
 
 from ecoml.energy import Provenance
-from ecoml.meter import open_meter
+from ecoml.meter import describe_sources, open_meter
+from ecoml.meter.counters.ordinals import domains_of, nvml_indices
+from ecoml.testing.gpus import DRIVER
 from ecoml.testing.meters import SimulatedHost
 
 
@@ -248,3 +252,91 @@ def test_closing_shuts_nvml_down_once(host):
     meter.close()
     meter.close()
     assert calls == [1]
+
+
+def counting(nvml, *names):
+    """The same NVML, and a list of the calls of these functions."""
+    calls = []
+
+    def counted(name):
+        def call(*given):
+            calls.append(name)
+            return getattr(nvml, name)(*given)
+
+        return call
+
+    return types.SimpleNamespace(**vars(nvml) | {name: counted(name) for name in names}), calls
+
+
+def test_energy_and_power_are_read_in_one_call_where_the_driver_has_it(host):
+    host.add_gpu(300.0)
+    nvml = types.SimpleNamespace(**vars(host.nvml))
+    nvml.nvmlDeviceGetTotalEnergyConsumption = nvml.nvmlDeviceGetPowerUsage = lambda _gpu: pytest.fail("asked alone")
+    with open_meter(root=host.root, nvml=nvml, clock=host.clock) as meter:
+        window = meter.window()
+        host.advance(1.0)
+        assert window.by_domain["gpu:0"] == pytest.approx(300.0, abs=31.0)
+
+
+def test_a_driver_that_does_not_is_asked_twice(host):
+    host.add_gpu(300.0, shows_fields=False)
+    nvml, asked = counting(host.nvml, "nvmlDeviceGetTotalEnergyConsumption", "nvmlDeviceGetPowerUsage")
+    with open_meter(root=host.root, nvml=nvml, clock=host.clock) as meter:
+        asked.clear()
+        window = meter.window()
+        host.advance(1.0)
+        assert window.by_domain["gpu:0"] == pytest.approx(300.0, abs=31.0)
+    assert asked
+    assert asked == ["nvmlDeviceGetTotalEnergyConsumption", "nvmlDeviceGetPowerUsage"] * (len(asked) // 2)
+
+
+def test_what_is_metered_is_named_for_a_run_folder(host):
+    host.add_gpu(300.0, name="NVIDIA H100 80GB HBM3", limit_w=500.0)
+    host.add_gpu(300.0, counts=False)
+    with meter_of(host) as meter:
+        host.advance(1.0)
+        described = describe_sources(meter.sources)
+    assert described["gpu:0"] == {
+        "source": "NVML energy counter",
+        "provenance": "measured",
+        "covers": "NVIDIA H100 80GB HBM3, the whole board",
+        "name": "NVIDIA H100 80GB HBM3",
+        "driver": DRIVER,
+        "limit_w": 500.0,
+        "default_limit_w": 700.0,
+    }
+    assert described["gpu:1"]["provenance"] == "sampled"
+    assert "limit_w" not in described["gpu:1"], "it does not tell"
+    assert described["cpu"]["source"] == "estimate"
+    assert tomllib.loads(tomli_w.dumps({"energy": described}))["energy"] == described
+
+
+def test_this_hosts_nvml_is_started_once_and_its_boards_are_mapped_once(host, monkeypatch):
+    for _ in range(2):
+        host.add_gpu(100.0)
+    own, calls = counting(host.nvml, "nvmlInit", "nvmlShutdown", "nvmlDeviceGetUUID")
+    own._nvmlGetFunctionPointer = None
+    monkeypatch.setitem(sys.modules, "pynvml", own)
+    monkeypatch.setattr("ecoml.meter.counters.device._started", {})
+    monkeypatch.setattr("ecoml.meter.counters.ordinals._known", {})
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-11111111,GPU-00000000")
+    for _ in range(3):
+        assert nvml_indices((0,)) == (1,)
+        with open_meter() as meter:
+            assert domains_of((0, 1), meter.sources) == ["gpu:1", "gpu:0"]
+    assert calls.count("nvmlInit") == 1
+    assert calls.count("nvmlShutdown") == 0
+    assert calls.count("nvmlDeviceGetUUID") == 3, "one board is found at the second look, the other at the first"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert nvml_indices((0,)) == (0,)
+
+
+def test_a_slice_counts_for_the_board_it_lies_on(host, monkeypatch):
+    for _ in range(2):
+        host.add_gpu(100.0)
+    host.nvml.nvmlDeviceGetHandleByUUID = lambda uuid: "slice" if uuid == b"MIG-5c89852c" else None
+    host.nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle = lambda slice_: host._gpus[1]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-5c89852c")
+    assert nvml_indices((0,), host.nvml) == (1,)
+    with meter_of(host) as meter:
+        assert set(meter.read()) == {"gpu:1", "cpu"}

@@ -14,6 +14,7 @@ from ecoml.meter import open_meter
 from ecoml.meter.host import HostMeter
 from ecoml.meter.repair.clock import MeterClock
 from ecoml.meter.repair.counter import Counter
+from ecoml.meter.repair.phase import Phase
 from ecoml.meter.repair.sensor import Sensor
 from ecoml.meter.repair.ticks import Ticks
 
@@ -149,3 +150,50 @@ def test_a_counter_that_has_stopped_holds_no_window_up():
         pass
     assert steps.now_s - first_s < 0.5
     meter.close()
+
+
+@given(
+    st.floats(0.02, 0.5),
+    st.floats(0, 1),
+    st.floats(0, 0.3),
+    st.floats(0, 0.3),
+    st.lists(st.one_of(st.floats(0.02, 0.4), st.floats(0.4, 4.0)), min_size=1, max_size=200),
+)
+def test_an_update_came_when_it_is_told_to_have_come(period_s, offset, shorter, longer, waits):
+    """All waits are in periods; the period is known to lie between two bounds."""
+    phase = Phase()
+    phase.learn(period_s * (1 - shorter), period_s * (1 + longer))
+    now_s, shown = offset * period_s, 0
+    for wait in waits:
+        before_s, now_s = now_s, now_s + wait * period_s
+        tick = math.floor(now_s / period_s)
+        if tick != shown:
+            phase.see(before_s, now_s, period_s * (1 + longer))
+            assert abs(tick * period_s - phase.tick_s) <= phase.within_s + 1e-9
+            shown = tick
+
+
+def test_regular_reading_of_a_regular_counter_tells_its_updates_far_better_than_it_is_read():
+    phase = Phase()
+    phase.learn(0.09, 0.12)
+    before_s, shown = 0.0, 0
+    for number in range(1, 400):
+        now_s = number * 0.0117
+        if (tick := math.floor(now_s / 0.1)) != shown:
+            phase.see(before_s, now_s, 0.12)
+            shown = tick
+        before_s = now_s
+    assert phase.period_s == pytest.approx(0.1, rel=0.01)
+    assert phase.within_s <= 0.04 * 0.1
+    assert abs(shown * 0.1 - phase.tick_s) <= phase.within_s
+
+
+def test_updates_that_stop_being_regular_are_no_longer_foreseen():
+    phase = Phase()
+    phase.learn(0.09, 0.11)
+    now_s, period_s = 0.0, 0.1
+    for number in range(60):
+        period_s = 0.1 if number < 20 else 0.06
+        phase.see(now_s + period_s - 0.011, now_s + period_s, 0.11)
+        now_s += period_s
+        assert now_s - 0.011 - 1e-9 <= phase.tick_s <= now_s

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -9,9 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import ecoml
 from ecoml.energy import Energy, Provenance
-from ecoml.meter import open_meter
-from ecoml.meter.idle import measure_idle
+from ecoml.meter import Source, open_meter
+from ecoml.meter.counters import neighbours
+from ecoml.meter.counters.constants import BUILT_IN, Constants
+from ecoml.meter.counters.cpu_time import usable_cpus
+from ecoml.meter.counters.estimate import Estimate
+from ecoml.meter.counters.neighbours import Neighbours, SharedGauge
+from ecoml.meter.host import HostMeter
+from ecoml.meter.idle import claimed_seconds, measure_idle
+from ecoml.meter.repair.clock import MeterClock
+from ecoml.meter.repair.gauge import Gauge
 from ecoml.run.account import idle_of, net_of_idle
 from ecoml.testing.hosts import SimulatedHost
 
@@ -99,6 +111,101 @@ def test_idling_is_never_more_than_all():
     second = Energy(2.0, 0.2, Provenance.MEASURED)
     assert idle_of(gross, second, 100.0).energy_j == 10.0
     assert net_of_idle(gross, idle_of(gross, second, 100.0)).energy_j == 0.0
+
+
+class Crowd(Neighbours):
+    """So many processes that meter a domain, this one among them."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__([], claims=False)
+        self.number = number
+
+    def sharers(self, domain: str) -> int:
+        return self.number
+
+
+class Nobody:
+    """The CPU seconds of nobody."""
+
+    covers = "nobody"
+
+    def __call__(self) -> float:
+        return 0.0
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("estimate", [False, True], ids=["counter", "estimate"])
+def test_idling_is_claimed_once_between_all_processes_of_ecoml_as_the_joules_are(estimate, tmp_path):
+    crowd, host = Crowd(4), SimulatedHost(tmp_path)
+    host.add_package(power_w=20.0)
+    whole = open_meter(root=host.root, clock=host.clock)
+    gauge: Gauge
+    if estimate:
+        constants = Constants(idle_w_per_cpu=20.0, busy_w_per_cpu=30.0)
+        gauge = Estimate(Nobody(), host.now_s, 1.0, constants, lambda: crowd.number)
+    else:
+        gauge = SharedGauge(whole._gauges[0], crowd)
+    source = Source("test", gauge.domain, gauge.provenance, True, True, "")
+    meter = HostMeter([gauge], [source], {}, MeterClock(host.clock))
+    idle = measure_idle(meter, 1e6, clock=host.clock, sleep=host.advance)
+    (second,) = idle.by_domain.values()
+    assert second.energy_j == pytest.approx(20.0, rel=0.05), "of the host, whoever claims it"
+    window = meter.window()
+    for number, seconds in ((4, 8.0), (1, 5.0), (2, 10.0)):
+        crowd.number = number
+        meter.read()
+        host.advance(seconds)
+        gross = window.energy()
+        window.lap()
+    (domain,) = gross.domains
+    claimed_s = claimed_seconds(window, [domain], 23.0)
+    assert claimed_s[domain] == pytest.approx(8 / 4 + 5 / 1 + 10 / 2)
+    part = gross.domains[domain]
+    assert part.energy_j == pytest.approx(20.0 * 12.0, rel=0.01)
+    net = net_of_idle(part, idle_of(part, second, claimed_s[domain]))
+    assert net.energy_j == pytest.approx(0.0, abs=0.05 * part.energy_j), "nothing was done"
+    meter.close()
+    whole.close()
+
+
+def test_a_search_beside_another_tells_what_it_burnt_itself(space, quick, tmp_path):
+    """20 CPU seconds were once called idling, all of them, as a second process metered the host."""
+    script = (
+        "import pathlib, sys, time\n"
+        "from ecoml.meter.counters import neighbours\n"
+        "neighbours._FOLDERS = [pathlib.Path(sys.argv[1])]\n"
+        "kept = neighbours.Neighbours(['cpu'])\n"
+        "print('here', flush=True)\n"
+        "time.sleep(120)\n"
+    )
+    (folder,) = neighbours._FOLDERS
+    with subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "here\n"
+        burnt_s = []
+
+        def train(config):
+            start_s = time.process_time()
+            while time.process_time() < start_s + 1.0:
+                pass
+            burnt_s.append(time.process_time() - start_s)
+            return 0.5
+
+        start_s = time.monotonic()
+        result = ecoml.Searcher(space, train, budget_j=1e6, max_trials=2, **quick).run()
+        lasted_s = time.monotonic() - start_s
+        other.kill()
+    energy = result.energy
+    if set(energy.by_domain) != {"cpu"}:
+        pytest.skip("this host has counters, which tell no process apart")
+    assert any(str(other.pid) in gap for gap in energy.gaps)
+    assert energy.idle is not None
+    assert energy.net is not None
+    idle_w = usable_cpus() * BUILT_IN.idle_w_per_cpu
+    assert energy.idle.energy_j <= 0.55 * idle_w * lasted_s
+    assert energy.net.energy_j >= 0.9 * (BUILT_IN.busy_w_per_cpu - BUILT_IN.idle_w_per_cpu) * sum(burnt_s)
 
 
 def test_what_is_unmeasured_names_what_is_there_first():

@@ -16,10 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from ecoml.meter.counters.processes import children
+from ecoml.meter.counters.processes import descendants
 
-_SCAN_S = 0.25
-"""Longest time a new child process goes unnoticed. One that ends sooner is counted when it has been waited for."""
+_SCAN_S, _SCAN_SHARE = 0.25, 0.01
+"""So long a new child process may go unnoticed, and longer where looking for it would take more than such a share of
+the time. One that ends sooner is counted when it has been waited for."""
 
 _JOB = re.compile(r"(^|/)(docker[-/]|kubepods|libpod|crio-|cri-containerd|lxc[./-]|slurm|job_|garden/|ecs[-/])")
 
@@ -57,15 +58,15 @@ class TreeCpuTime:
 
     def __init__(self) -> None:
         self._living: dict[int, int] = {}  # process → descriptor of its stat file
-        self._scanned_s = -float("inf")
+        self._scan_s = -float("inf")  # when the next scan is due
 
     def __call__(self) -> float:
         times = os.times()  # before the living: a child that ends in between is then missed once, never counted twice
         total_s = time.process_time() + times.children_user + times.children_system
         now_s = time.monotonic()
-        if now_s - self._scanned_s >= _SCAN_S:
-            self._scanned_s = now_s
+        if now_s >= self._scan_s:
             self._scan()
+            self._scan_s = now_s + max(_SCAN_S, (time.monotonic() - now_s) / _SCAN_SHARE)
         for pid, descriptor in list(self._living.items()):
             try:
                 total_s += stat_cpu_s(os.pread(descriptor, 1024, 0))
@@ -83,13 +84,9 @@ class TreeCpuTime:
             os.close(self._living.pop(pid))
 
     def _scan(self) -> None:
-        parents = [os.getpid()]
-        while parents:
-            for pid in children(parents.pop()):
-                parents.append(pid)
-                if pid not in self._living:
-                    with contextlib.suppress(OSError):
-                        self._living[pid] = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        for pid in descendants(os.getpid()) - self._living.keys():
+            with contextlib.suppress(OSError):
+                self._living[pid] = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
 
 
 class _FileCpuTime:

@@ -56,27 +56,29 @@ class Estimate:
         self._among = 1
         self._read_s = now_s
         self._busiest_cpu_s = cpu_s()
-        self._energy_j = self._doubt_j = 0.0
+        self._energy_j = self._doubt_j = self._shared_s = 0.0
         self._seen = 0
 
     @property
     def idle(self) -> Energy:
-        """Joules of an idle second."""
+        """Joules of an idle second of the whole host, whoever claims it."""
         idle_j = self._cpus * self._constants.idle_w_per_cpu
         return Energy(idle_j, self.gain * idle_j, self.provenance)
 
     def read(self, now_s: float) -> Reading:
         """The energy now."""
         before, self._among = self._among, self._sharers()
-        idle_j = self._cpus * self._constants.idle_w_per_cpu * (now_s - self._read_s)
+        lasted_s = now_s - self._read_s
+        idle_j = self._cpus * self._constants.idle_w_per_cpu * lasted_s
         claimed_j = idle_j / max(before, self._among)
         cpu_s = max(self._busiest_cpu_s, self._cpu_s())
         busy_w = self._constants.busy_w_per_cpu - self._constants.idle_w_per_cpu
         self._energy_j += claimed_j + busy_w * (cpu_s - self._busiest_cpu_s)
         self._doubt_j += self._constants.interval * (idle_j - claimed_j)
+        self._shared_s += lasted_s * (1 - 1 / max(before, self._among))
         self._read_s, self._busiest_cpu_s = now_s, cpu_s
         self._seen += 1
-        return Reading(self._energy_j, self._doubt_j, now_s, seen=self._seen)
+        return Reading(self._energy_j, self._doubt_j, now_s, seen=self._seen, shared_s=self._shared_s)
 
     def wait_s(self, now_s: float) -> float | None:  # noqa: ARG002 - as every gauge's
         """There is nothing to learn."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import tempfile
 import threading
@@ -137,6 +138,7 @@ class SharedGauge:
         self._sharers = 1
         self._whole_j: float | None = None
         self._others_j = 0.0
+        self._shared_s, self._read_s = 0.0, math.inf
 
     @property
     def failure(self) -> str | None:
@@ -147,10 +149,17 @@ class SharedGauge:
         """The energy now: this process' part of it."""
         reading = self._gauge.read(now_s)
         before, self._sharers = self._sharers, self._neighbours.sharers(self.domain)
+        others = 1 - 1 / max(before, self._sharers)
         rise_j = reading.energy_j - (reading.energy_j if self._whole_j is None else self._whole_j)
         self._whole_j = reading.energy_j
-        self._others_j += rise_j * (1 - 1 / max(before, self._sharers))
-        return reading._replace(energy_j=reading.energy_j - self._others_j, doubt_j=reading.doubt_j + self._others_j)
+        self._others_j += rise_j * others
+        self._shared_s += others * max(0.0, now_s - self._read_s)
+        self._read_s = now_s
+        return reading._replace(
+            energy_j=reading.energy_j - self._others_j,
+            doubt_j=reading.doubt_j + self._others_j,
+            shared_s=self._shared_s,
+        )
 
     def wait_s(self, now_s: float) -> float | None:
         """As the gauge's."""

@@ -6,18 +6,21 @@ Domains are named by NVML's index, which follows the PCI bus: `gpu:2` is GPU 2 o
 
 from __future__ import annotations
 
-import importlib
+import math
 import os
 import re
+import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from ecoml.energy import Provenance
 from ecoml.meter.base import Source
-from ecoml.meter.counters.device import ask, device_state, text
+from ecoml.meter.counters.device import MODULE, ask, device_state, field_value, hardware, start_nvml, text
+from ecoml.meter.counters.ordinals import visible_gpus
 from ecoml.meter.repair.counter import Counter, PowerIntegral
 from ecoml.meter.repair.gauge import FoundGauges, Gauge
+from ecoml.meter.repair.interpolation import Interpolation
 from ecoml.meter.repair.sensor import Sensor
 from ecoml.meter.repair.ticks import Ticks
 
@@ -41,8 +44,6 @@ LIMIT_MARGIN = 1.25
 
 _ENERGY, _POWER = "NVML energy counter", "NVML power"
 _COVERS = "NVIDIA GPU, the whole board"
-MODULE = "module"
-"""Domain of a superchip whose counter covers its processor too."""
 _UNORDERED = "GPUs of several kinds are numbered by speed in CUDA: set CUDA_DEVICE_ORDER=PCI_BUS_ID"
 _SHADOWED = (
     "an old `pynvml` shadows nvidia-ml-py: `pip uninstall pynvml`, then `pip install --force-reinstall nvidia-ml-py`"
@@ -53,43 +54,36 @@ def find_gpus(
     root: Path, nvml: Any | None, now_s: float, gpus: Collection[int] | None = None
 ) -> tuple[FoundGauges, Callable[[], None]]:
     """GPUs this process may use, and what ends the use of NVML."""
-    note = ""
-    if nvml is None and root == Path("/"):
-        try:
-            nvml = importlib.import_module("pynvml")
-        except ImportError:
-            return _without(root, gpus, "nvidia-ml-py is not installed: `pip install nvidia-ml-py`"), _nothing
-        if not hasattr(nvml, "_nvmlGetFunctionPointer"):  # the package of that name does not pass on private names
-            note = _SHADOWED
-    if nvml is None:
+    if nvml is None and root != Path("/"):
         return _without(root, gpus, "there is no NVML for another root than `/`"), _nothing
     try:
-        nvml.nvmlInit()
-        count = int(nvml.nvmlDeviceGetCount())
+        own = nvml is None
+        nvml, close = start_nvml(nvml)
+        int(nvml.nvmlDeviceGetCount())
+    except ImportError:
+        return _without(root, gpus, "nvidia-ml-py is not installed: `pip install nvidia-ml-py`"), _nothing
     except Exception as error:
-        return _without(root, gpus, "; ".join(filter(None, [_no_nvml(error), note]))), _nothing
+        return _without(root, gpus, "; ".join([_no_nvml(error), *_shadowed(own)])), _nothing
 
     found = FoundGauges([], [], {})
-    setting = os.environ.get("CUDA_VISIBLE_DEVICES")
-    visible = list(range(count)) if setting is None else gpus_left_by(nvml, count, setting)
-    if setting is not None and re.match(r"\s*\d", setting) and not order_is_certain(nvml, count):
-        note = "; ".join(filter(None, [note, _UNORDERED]))
-    for index in range(count):
-        if index not in visible:
+    visible = visible_gpus(nvml)
+    notes = [*_shadowed(own), *[_UNORDERED] * ("CUDA_VISIBLE_DEVICES" in os.environ and not visible.in_order)]
+    for index in range(visible.count):
+        if index not in visible.indices:
             _add_idle(found, index, "not counted, as it is not among CUDA_VISIBLE_DEVICES")
         elif gpus is not None and index not in gpus:
             _add_idle(found, index, "not counted, as it is not used by this search")
         else:
-            _add(found, nvml, index, now_s, note)
-    for entry in visible if gpus is None else ():
+            _add(found, nvml, index, now_s, "; ".join(notes))
+    for entry in visible.indices if gpus is None else ():
         if isinstance(entry, str):
             why = f"NVML knows no {entry}, which CUDA_VISIBLE_DEVICES names: name the GPU by its index or its full UUID"
             _add_unseen(found, f"gpu:{entry}", why)
-    if not count:
+    if not visible.count:
         found.sources.append(
             Source(_ENERGY, "gpu", Provenance.MISSING, False, False, _COVERS, "the driver knows no GPU")
         )
-    return found, lambda: ask(nvml, "nvmlShutdown")
+    return found, close
 
 
 def _add(found: FoundGauges, nvml: Any, index: int, now_s: float, note: str) -> None:
@@ -105,14 +99,16 @@ def _add(found: FoundGauges, nvml: Any, index: int, now_s: float, note: str) -> 
     found.gauges.append(gauge)
     counter = gauge.provenance is Provenance.MEASURED
     whole = "the whole module, processor and memory included" if domain.startswith(MODULE) else "the whole board"
-    parts = [f"{text(ask(nvml, 'nvmlDeviceGetName', handle)) or 'NVIDIA GPU'}, {whole}"]
+    board = hardware(nvml, handle)
+    parts = [f"{board.name}, {whole}"]
     if not counter:
         parts.append(f"it has no energy counter, so its power is sampled every {SAMPLE_S:g} s")
     if (ask(nvml, "nvmlDeviceGetMigMode", handle) or [0])[0] == 1:
         parts.append("MIG is on, and slices have no counter of their own")
     found.devices[domain] = lambda: device_state(nvml, handle)
     name = _ENERGY if counter else _POWER
-    found.sources.append(Source(name, domain, gauge.provenance, True, True, "; ".join(parts), note))
+    source = Source(name, domain, gauge.provenance, True, True, "; ".join(parts), note, hardware=board)
+    found.sources.append(source)
 
 
 def _add_idle(found: FoundGauges, index: int, why: str) -> None:
@@ -126,25 +122,56 @@ def _add_unseen(found: FoundGauges, domain: str, why: str) -> None:
 
 def _gauge(nvml: Any, handle: Any, index: int, now_s: float) -> Gauge:
     """The strongest gauge a GPU allows; raises what NVML raises where it allows none."""
-
-    def energy_j() -> float:
-        return int(nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) * 1e-3
-
-    def power_w() -> float:
-        return int(nvml.nvmlDeviceGetPowerUsage(handle)) * 1e-3
-
     module = _covers_cpu(nvml, handle)
     domain = f"{MODULE if module else 'gpu'}:{index}"
     limit_mw = None if module else ask(nvml, "nvmlDeviceGetEnforcedPowerLimit", handle)  # it is that of the GPU alone
     limit_w = min(MAX_POWER_W, LIMIT_MARGIN * limit_mw * 1e-3) if limit_mw else None
-    counter = Counter(domain, Ticks(PERIOD_S, LONGEST_PERIOD_S), MAX_POWER_W, None, limit_w, STEP_J)
+    ticks = Ticks(PERIOD_S, LONGEST_PERIOD_S)
+    counter = Counter(domain, ticks, MAX_POWER_W, None, limit_w, STEP_J, Interpolation(ticks))
+    board = _Board(nvml, handle, module=module)
     try:
-        counter.advance(energy_j(), now_s)
+        counter.advance(board.energy_j(), now_s, board.power_w)
     except Exception:
         power = PowerIntegral(f"gpu:{index}", AVERAGED_S, MAX_POWER_W)  # of the board, also on a superchip
-        power.advance(power_w(), now_s)
-        return Sensor(f"gpu:{index}", Provenance.SAMPLED, GAIN, SAMPLE_S, power, power_w)
-    return Sensor(domain, Provenance.MEASURED, GAIN, None, counter, energy_j)
+        power.advance(board.mean_power_w(), now_s)
+        return Sensor(f"gpu:{index}", Provenance.SAMPLED, GAIN, SAMPLE_S, power, board.mean_power_w)
+    return Sensor(domain, Provenance.MEASURED, GAIN, None, counter, board.energy_j, power_w=lambda: board.power_w)
+
+
+class _Board:
+    """What NVML tells of a board's energy, and of its power at the same time.
+
+    Attributes:
+        power_w: The power when the energy was last read; not a number where it is not told.
+    """
+
+    def __init__(self, nvml: Any, handle: Any, *, module: bool) -> None:
+        self.power_w = math.nan
+        self._nvml = nvml
+        self._handle = handle
+        self._fields = [
+            (getattr(nvml, "NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION", 83), 0),
+            (getattr(nvml, "NVML_FI_DEV_POWER_INSTANT", 186), int(module)),
+        ]
+        self._together = not math.isnan(self._both()[0])
+
+    def energy_j(self) -> float:
+        """Joules since the driver was loaded; raises what NVML raises."""
+        energy_mj, power_mw = self._both() if self._together else (math.nan, math.nan)
+        if math.isnan(energy_mj):
+            energy_mj = int(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle))
+            power_mw = ask(self._nvml, "nvmlDeviceGetPowerUsage", self._handle) or math.nan
+        self.power_w = power_mw * 1e-3
+        return energy_mj * 1e-3
+
+    def mean_power_w(self) -> float:
+        """Power, averaged by the board; raises what NVML raises."""
+        return int(self._nvml.nvmlDeviceGetPowerUsage(self._handle)) * 1e-3
+
+    def _both(self) -> tuple[float, float]:
+        """Energy in mJ and instantaneous power in mW, read in one call."""
+        fields = ask(self._nvml, "nvmlDeviceGetFieldValues", self._handle, self._fields)
+        return (field_value(fields[0]), field_value(fields[1])) if fields else (math.nan, math.nan)
 
 
 def _covers_cpu(nvml: Any, handle: Any) -> bool:
@@ -188,6 +215,11 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
+def _shadowed(own: bool) -> list[str]:
+    """That the module of this host is not the one it should be: the old one does not pass on private names."""
+    return [_SHADOWED] * (own and not hasattr(sys.modules["pynvml"], "_nvmlGetFunctionPointer"))
+
+
 def _no_nvml(error: Exception) -> str:
     kind = type(error).__name__
     if "LibraryNotFound" in kind:
@@ -200,44 +232,6 @@ def _no_nvml(error: Exception) -> str:
     if "LibRmVersionMismatch" in kind:
         return "NVIDIA's driver and its library differ in version: reboot after the upgrade"
     return f"NVML does not start ({_reason(error)}): see whether `nvidia-smi` does"
-
-
-def gpus_left_by(nvml: Any, count: int, setting: str) -> list[int | str]:
-    """NVML indices of the GPUs that CUDA_VISIBLE_DEVICES leaves; a UUID that NVML does not know stays as it is.
-
-    As in CUDA, a list ends at its first entry that is neither a GPU's index nor a UUID.
-    """
-    visible: list[int | str] = []
-    for entry in (part.strip() for part in setting.split(",")):
-        if entry.isdigit() and int(entry) < count:
-            visible.append(int(entry))
-        elif entry.startswith(("GPU-", "MIG-")):
-            index = _index_of(nvml, count, entry)
-            visible.append(entry if index is None else index)
-        else:
-            break
-    return list(dict.fromkeys(visible))
-
-
-def _index_of(nvml: Any, count: int, uuid: str) -> int | None:
-    """The board with a UUID that starts like this, or that a MIG slice with this UUID lies on."""
-    board = uuid.removeprefix("MIG-").split("/")[0]
-    for index in range(count):
-        handle = ask(nvml, "nvmlDeviceGetHandleByIndex", index)
-        if handle is not None and text(ask(nvml, "nvmlDeviceGetUUID", handle)).startswith(board):
-            return index
-    slice_ = ask(nvml, "nvmlDeviceGetHandleByUUID", uuid.encode()) if uuid.startswith("MIG-") else None
-    parent = None if slice_ is None else ask(nvml, "nvmlDeviceGetDeviceHandleFromMigDeviceHandle", slice_)
-    found = None if parent is None else ask(nvml, "nvmlDeviceGetIndex", parent)
-    return found if isinstance(found, int) else None
-
-
-def order_is_certain(nvml: Any, count: int) -> bool:
-    """Whether CUDA numbers GPUs as NVML does: asked to, or all of them are alike."""
-    if os.environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID":
-        return True
-    handles = [ask(nvml, "nvmlDeviceGetHandleByIndex", index) for index in range(count)]
-    return len({text(ask(nvml, "nvmlDeviceGetName", handle)) for handle in handles if handle is not None}) <= 1
 
 
 def _reason(error: Exception) -> str:

@@ -2,15 +2,79 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ecoml.errors import MeterError
 from ecoml.meter.base import Source
-from ecoml.meter.counters.device import ask
-from ecoml.meter.counters.nvml import MODULE, gpus_left_by, order_is_certain
+from ecoml.meter.counters.device import MODULE, ask, is_kept_open, start_nvml, text
+
+
+@dataclass(frozen=True, slots=True)
+class VisibleGpus:
+    """The GPUs that CUDA_VISIBLE_DEVICES leaves to this process.
+
+    Attributes:
+        count: Number of all GPUs that NVML knows.
+        indices: NVML's index of each that is left, in the order of the setting; a UUID that NVML does not know stays.
+        in_order: Whether CUDA is sure to number them in that order.
+    """
+
+    count: int
+    indices: tuple[int | str, ...]
+    in_order: bool
+
+
+_known: dict[tuple[int, str | None, str | None], VisibleGpus] = {}
+"""By process and settings, for this host's own NVML, whose boards stay what they are."""
+
+
+def visible_gpus(nvml: Any) -> VisibleGpus:
+    """The GPUs that an NVML which was started shows to this process."""
+    setting, order = os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("CUDA_DEVICE_ORDER")
+    if not is_kept_open(nvml):
+        return _visible(nvml, setting, order)
+    key = os.getpid(), setting, order
+    if key not in _known:
+        _known[key] = _visible(nvml, setting, order)
+    return _known[key]
+
+
+def _visible(nvml: Any, setting: str | None, order: str | None) -> VisibleGpus:
+    count = int(ask(nvml, "nvmlDeviceGetCount") or 0)
+    handles = [ask(nvml, "nvmlDeviceGetHandleByIndex", index) for index in range(count)]
+    by_uuid = setting is not None and setting.strip().startswith(("GPU-", "MIG-"))
+    alike = len({text(ask(nvml, "nvmlDeviceGetName", handle)) for handle in handles if handle is not None}) <= 1
+    indices = tuple(range(count)) if setting is None else _left_by(nvml, handles, setting)
+    return VisibleGpus(count, indices, by_uuid or alike or order == "PCI_BUS_ID")
+
+
+def _left_by(nvml: Any, handles: Sequence[Any], setting: str) -> tuple[int | str, ...]:
+    """As in CUDA, a list ends at its first entry that is neither a GPU's index nor a UUID."""
+    left: list[int | str] = []
+    for entry in (part.strip() for part in setting.split(",")):
+        if entry.isdigit() and int(entry) < len(handles):
+            left.append(int(entry))
+        elif entry.startswith(("GPU-", "MIG-")):
+            index = _index_of(nvml, handles, entry)
+            left.append(entry if index is None else index)
+        else:
+            break
+    return tuple(dict.fromkeys(left))
+
+
+def _index_of(nvml: Any, handles: Sequence[Any], uuid: str) -> int | None:
+    """The board with a UUID that starts like this, or that a MIG slice with this UUID lies on."""
+    board = uuid.removeprefix("MIG-").split("/")[0]
+    for index, handle in enumerate(handles):
+        if handle is not None and text(ask(nvml, "nvmlDeviceGetUUID", handle)).startswith(board):
+            return index
+    slice_ = ask(nvml, "nvmlDeviceGetHandleByUUID", uuid.encode()) if uuid.startswith("MIG-") else None
+    parent = None if slice_ is None else ask(nvml, "nvmlDeviceGetDeviceHandleFromMigDeviceHandle", slice_)
+    found = None if parent is None else ask(nvml, "nvmlDeviceGetIndex", parent)
+    return found if isinstance(found, int) else None
 
 
 def nvml_indices(ordinals: Collection[int], nvml: Any | None = None) -> tuple[int, ...] | None:
@@ -26,20 +90,14 @@ def nvml_indices(ordinals: Collection[int], nvml: Any | None = None) -> tuple[in
     if not ordinals:
         return ()
     try:
-        nvml = importlib.import_module("pynvml") if nvml is None else nvml
-        nvml.nvmlInit()
+        nvml, close = start_nvml(nvml)
     except Exception:  # without NVML nothing is counted; which GPU it is that is missing, its number has to tell
         return tuple(sorted(ordinals)) if "CUDA_VISIBLE_DEVICES" not in os.environ else None
-    try:
-        count = int(ask(nvml, "nvmlDeviceGetCount") or 0)
-        setting = os.environ.get("CUDA_VISIBLE_DEVICES")
-        visible = list(range(count)) if setting is None else gpus_left_by(nvml, count, setting)
-        named_by_uuid = setting is not None and setting.strip().startswith(("GPU-", "MIG-"))
-        if not (named_by_uuid or order_is_certain(nvml, count)):
-            return None
-        found = [visible[ordinal] for ordinal in sorted(ordinals) if ordinal < len(visible)]
-    finally:
-        ask(nvml, "nvmlShutdown")
+    visible = visible_gpus(nvml)
+    close()
+    if not visible.in_order:
+        return None
+    found = [visible.indices[ordinal] for ordinal in sorted(ordinals) if ordinal < len(visible.indices)]
     indices = tuple(index for index in found if isinstance(index, int))
     return indices if len(indices) == len(found) else None
 

@@ -5,13 +5,26 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 _FIRST_PID_NAMESPACE = 4026531836  # PROC_PID_INIT_INO of the kernel
 
 
-def children(pid: int) -> list[int]:
-    """The living children of a process; none where `/proc` does not tell."""
+def descendants(pid: int) -> set[int]:
+    """The living children of a process at any depth; none where `/proc` does not tell."""
+    children_of = _children if _TELLS_CHILDREN else _parents_of_all()
+    found: set[int] = set()
+    parents = [pid]
+    while parents:
+        new = set(children_of(parents.pop())) - found
+        found |= new
+        parents += new
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    """As the kernel lists them (CONFIG_PROC_CHILDREN)."""
     tasks = f"/proc/{pid}/task"
     found: list[int] = []
     with contextlib.suppress(OSError):
@@ -21,14 +34,24 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def _parents_of_all() -> Callable[[int], list[int]]:
+    """By the parent that each process of the host names; gives what tells a process' children."""
+    found: dict[int, list[int]] = {}
+    with contextlib.suppress(OSError):
+        for name in os.listdir("/proc"):  # noqa: PTH208 - as above
+            if name.isdigit():
+                with contextlib.suppress(OSError, ValueError), open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
+                    stat = file.read()
+                    found.setdefault(int(stat[stat.rindex(b")") + 2 :].split()[1]), []).append(int(name))
+    return lambda pid: found.get(pid, [])
+
+
+_TELLS_CHILDREN = Path(f"/proc/self/task/{os.getpid()}/children").exists()
+
+
 def family() -> set[int]:
     """This process and its children at any depth."""
-    found, parents = {os.getpid()}, [os.getpid()]
-    while parents:
-        new = set(children(parents.pop())) - found
-        found |= new
-        parents += new
-    return found
+    return {os.getpid()} | descendants(os.getpid())
 
 
 def can_be_told_apart(pid: int) -> bool:

@@ -30,6 +30,7 @@ from ecoml.meter.base import Meter, Source
 from ecoml.meter.counters.finding import Check, CrossCheck, Finding
 from ecoml.meter.counters.nvml import AVERAGED_S
 from ecoml.meter.counters.nvml import GAIN as BOARD_GAIN
+from ecoml.meter.host import HostMeter
 from ecoml.meter.probe.load import busy_cpus, busy_gpus
 
 LOOK_S = 2.0
@@ -70,7 +71,7 @@ class Probe:
 
     def __init__(
         self,
-        meter: Meter,
+        meter: HostMeter,
         *,
         cpus: int,
         load: Load | None = None,
@@ -108,7 +109,7 @@ class Probe:
         ticks: dict[str, _Ticks] = {}
         end_s = self._clock() + LOOK_S
         while (now_s := self._clock()) < end_s:
-            for domain, energy_j in self._meter.read().items():
+            for domain, energy_j in self._meter.counted().items():
                 ticks.setdefault(domain, _Ticks()).see(energy_j, now_s)
             self._sleep(LOOK_STEP_S)
         return ticks

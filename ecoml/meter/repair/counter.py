@@ -8,6 +8,8 @@ Nothing in here reads hardware, a file or a clock.
     counter that stood still    doubt += P · Δt − (raw₂ − raw₁)        if it moves on, and a gap is told
     power                       E += ½ (P₁ + P₂) · Δt                  doubt += ½ |P₂ − P₁| · Δt
 
+What a slow counter has counted is carried on from its last update (`interpolation.py`).
+
 P_max: more than the domain can draw, W; P: its power limit, or the highest mean power seen so
 far, W; slack: for how long the value stood, one update period and 10 ms.
 """
@@ -17,6 +19,7 @@ from __future__ import annotations
 import math
 
 from ecoml.meter.repair.gauge import Reading
+from ecoml.meter.repair.interpolation import AsCounted, Interpolation
 from ecoml.meter.repair.ticks import Ticks
 
 _SLACK_S = 0.01  # a clock and a counter are not read at one instant
@@ -40,6 +43,7 @@ class Counter:
         modulus_j: What it wraps at; None if it does not wrap.
         limit_w: What the host allows it to draw, with a margin; None where the host does not tell.
         resolution_j: Its smallest step.
+        shown: What carries it on between its updates; None: it is read as it is.
     """
 
     after_failure = "what it counted meanwhile is included"
@@ -52,6 +56,7 @@ class Counter:
         modulus_j: float | None = None,
         limit_w: float | None = None,
         resolution_j: float = 0.0,
+        shown: Interpolation | None = None,
     ) -> None:
         self.energy_j = 0.0
         self.doubt_j = 0.0
@@ -67,6 +72,8 @@ class Counter:
         self._span_s, self._span_j = 0.0, 0.0
         self._peak_w: float | None = None
         self._burst_w = 0.0  # the highest mean power from an update to a later one, unless a reset was between them
+        self._updates = 0
+        self._shown = shown or AsCounted()
 
     @property
     def _power_w(self) -> float:
@@ -77,9 +84,9 @@ class Counter:
 
     def reading(self, now_s: float, seen: int = 1, failing: bool = False) -> Reading:
         """What the readings so far amount to."""
-        ticks = self.ticks
+        ticks, shown = self.ticks, self._shown
         return Reading(
-            self.energy_j,
+            shown.shown_j,
             self.doubt_j,
             now_s,
             ticks.stale_s(now_s),
@@ -91,6 +98,12 @@ class Counter:
             0.0,
             seen,
             failing,
+            self._updates,
+            ticks.period_s,
+            shown.shown_j - self.energy_j,
+            shown.stray_j,
+            shown.age_s(now_s),
+            shown.spread_w,
         )
 
     def stuck(self, now_s: float) -> str | None:
@@ -108,8 +121,13 @@ class Counter:
         """
         self._interrupted = "clock" if clock else "sleep"
 
-    def advance(self, raw_j: float, now_s: float) -> str | None:
+    def advance(self, raw_j: float, now_s: float, power_w: float = math.nan) -> str | None:
         """Take in a raw value, at a time that never lies before that of the one before.
+
+        Args:
+            raw_j: The value.
+            now_s: The time.
+            power_w: The power at that time; not a number if it was not read.
 
         Returns:
             What went wrong since the value before, one sentence, or None.
@@ -139,6 +157,11 @@ class Counter:
                 self._burst_w = max(self._burst_w, mean_w)
         self._raw_j, self._read_s = raw_j, now_s
         self.ticks.see(raw_j, now_s)
+        new = before_j is not None and raw_j != before_j
+        self._updates += new
+        if interrupted or gap is not None:
+            self._shown.forget()
+        self._shown.see(self.energy_j, now_s, power_w, new=new)
         if before_j is None or interrupted or gap is not None:
             self._span_s, self._span_j = now_s, self.energy_j
         else:
@@ -234,7 +257,8 @@ class PowerIntegral:
         lag_s = self._averaged_s + now_s - self._read_s
         power_w = self._peak_w if self._last_w is not None else self._max_power_w
         most_w = self._max_power_w
-        return Reading(self.energy_j, self.doubt_j, now_s, lag_s, 0.0, lag_s, power_w, most_w, 0.0, 0.0, seen, failing)
+        figures = self.energy_j, self.doubt_j, now_s, lag_s, 0.0, lag_s, power_w, most_w, 0.0, 0.0, seen, failing
+        return Reading(*figures, updates=seen)
 
     def stuck(self, now_s: float) -> str | None:  # noqa: ARG002 - as Counter's
         """Power may well stay the same."""
@@ -244,7 +268,7 @@ class PowerIntegral:
         """As `Counter.interrupt`: what was drawn since the reading before is not integrated."""
         self._interrupted = True
 
-    def advance(self, power_w: float, now_s: float) -> str | None:
+    def advance(self, power_w: float, now_s: float, _power_w: float = math.nan) -> str | None:
         """Take in a power reading; as `Counter.advance`."""
         gap = None
         if self._last_w is not None and not self._interrupted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -61,6 +62,10 @@ class Dies:
             undecided_j=0.0 if self._decided else rest_j,
             seen=min(reading.seen for reading in readings),
             failing=any(reading.failing for reading in readings),
+            updates=sum(reading.updates for reading in readings),
+            ahead_j=sum(reading.ahead_j for reading in readings),
+            age_s=math.inf,
+            spread_w=math.inf,
         )
 
     def wait_s(self, now_s: float) -> float | None:

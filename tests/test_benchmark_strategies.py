@@ -88,8 +88,8 @@ def test_what_is_measured_on_few_images_is_judged_without_its_chance(problem):
 
     search = replay(create_strategy("random", problem.space, 0), noisy, max_trials=30)
     told = [(point.score, exact) for trial in search.trials for point, exact in _with_exact(problem, trial)]
-    assert search.score == [exact for _, exact in told]
-    assert search.found[-1] == max(told, key=lambda pair: pair[0])[1] < max(search.score)
+    assert search.utility == [exact for _, exact in told]
+    assert search.found[-1] == max(told, key=lambda pair: pair[0])[1] < max(search.utility)
     assert max(score for score, _ in told) > search.found[-1], "the best of many is lucky"
 
 
@@ -103,7 +103,7 @@ def test_random_search_reaches_its_own_goal_within_its_budget(problem):
     row = measure(problem, "random", 0, goal)
     assert 0 < row["to_target_j"] <= goal.budget_j
     assert 0 < row["to_hypervolume_j"] <= goal.budget_j * (1 + 1e-9)
-    assert (row["to_typical_j"] is None) == (goal.score < typical)
+    assert (row["to_typical_j"] is None) == (goal.utility < typical)
     assert row["trials"] <= 12
     assert measure(problem, "random", 0, goal, target_only=True)["to_target_j"] == row["to_target_j"]
 

@@ -18,7 +18,7 @@ for, `learn(trials)` gives the trials of another run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -94,6 +94,15 @@ class Goal:
     def target(self) -> float | None:
         """The utility at which the search ends; None: there is no such end."""
         return None if self.limits.target is None else self.metric.utility(self.limits.target)
+
+
+def worst_utility(metric: Metric, trials: Iterable[Trial]) -> float | None:
+    """What a failure is worth: the lowest utility there can be, or the lowest that these trials have where there is no
+    such bound; None: they have none."""
+    bound = metric.high if metric.minimize else metric.low
+    if bound is not None:
+        return metric.utility(bound)
+    return min((point.utility for trial in trials for point in trial.curve), default=None)
 
 
 @runtime_checkable

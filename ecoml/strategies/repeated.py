@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ecoml.energy import Energy, weakest
 from ecoml.errors import UsageError
-from ecoml.strategies.base import Decision, End, Goal, Pursues, Start, Strategy
+from ecoml.strategies.base import Decision, End, Goal, Pursues, Start, Strategy, worst_utility
 from ecoml.trial import Config, Point, Trial, TrialState
 
 
@@ -37,12 +37,11 @@ class Round:
         """Whether it needs no further repetition. Cut off twice as often as wanted, it is left as it is."""
         return len(self.counted) >= times or (len(self.trials) >= 2 * times and all(t.state.ended for t in self.trials))
 
-    def utilities(self, worst: float, *, count_failures: bool) -> list[float]:
-        """Final utility of each repetition that counts; a failed one has the worst, or is left out."""
+    def utilities(self, worst: float | None, *, count_failures: bool) -> list[float]:
+        """Final utility of each repetition that counts; a failed one has the worst, or is left out (None: all are)."""
         ended = [trial for trial in self.counted if count_failures or trial.state is not TrialState.FAILED]
-        return [
-            worst if trial.state is TrialState.FAILED or trial.utility is None else trial.utility for trial in ended
-        ]
+        found = [worst if trial.state is TrialState.FAILED else trial.utility for trial in ended]
+        return [utility for utility in found if utility is not None]
 
     def energies_j(self, *, count_failures: bool) -> list[float]:
         """Joules of each repetition that counts."""
@@ -87,15 +86,6 @@ class Repeated:
         if isinstance(self._strategy, Pursues):
             self._strategy.pursue(goal)
 
-    @property
-    def _worst(self) -> float:
-        """The utility of a failure."""
-        metric = self._goal.metric
-        bound = metric.high if metric.minimize else metric.low
-        if bound is not None:
-            return metric.utility(bound)
-        return min((point.utility for trial in self._trials.values() for point in trial.curve), default=0.0)
-
     def tell(self, trial: Trial) -> None:
         """Remember the trial; the strategy inside is told of a round when that is complete."""
         self._trials[trial.number] = trial
@@ -105,7 +95,8 @@ class Repeated:
         rounds = rounds_of([self._trials[number] for number in sorted(self._trials)], self._times)
         for number in range(self._told, len(rounds)):
             if rounds[number].complete(self._times):
-                self._strategy.tell(self._as_trial(number, rounds[number]))
+                made = [trial for of in rounds[: number + 1] for trial in of.trials]
+                self._strategy.tell(self._as_trial(number, rounds[number], made))
                 self._told = number + 1
         if rounds and not rounds[-1].complete(self._times):
             return Start(rounds[-1].config)
@@ -118,8 +109,10 @@ class Repeated:
             f"{type(self._strategy).__name__} trains step by step, and [repeat] repeats whole trainings; leave it out"
         )
 
-    def _as_trial(self, number: int, of: Round) -> Trial:
-        utilities = of.utilities(self._worst, count_failures=self._count_failures)
+    def _as_trial(self, number: int, of: Round, made: Sequence[Trial]) -> Trial:
+        """A round as a trial of the strategy inside; `made`: all repetitions up to its end, whenever it is told."""
+        worst = worst_utility(self._goal.metric, made)
+        utilities = of.utilities(worst, count_failures=self._count_failures)
         if not utilities:
             end = next((trial.end for trial in of.counted if trial.end is not None), None)
             return Trial(number, of.config, TrialState.FAILED, end=end)

@@ -10,13 +10,15 @@ expected. The searches are those of a real `Searcher`, on trainings that are a f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from ecoml.metric import ACCURACY, Metric
 from ecoml.space import Choice, Float, Int, Space
-from ecoml.strategies.base import End, Learns, Pursues, Start, Strategy
+from ecoml.strategies.base import Decision, End, Learns, Pursues, Start, Strategy
 from ecoml.strategies.random import RandomSearch
 from ecoml.testing.recorder import Recorder, point, record_search
 from ecoml.training.function import TrainFunction
@@ -73,6 +75,27 @@ def train(config: Config) -> Iterator[Measurement]:
         before_j = made_up.energy_j
 
 
+METRICS: dict[Metric, Callable[[float], float]] = {
+    ACCURACY: lambda share: share,
+    Metric("validation loss", minimize=True): lambda share: -math.log(share),
+    Metric("R²", high=1.0): lambda share: 2.0 - 1.0 / share,
+}
+"""What the made-up training may measure, from its accuracy."""
+
+
+def train_for(tell: Callable[[float], float], diverged: float | None = None) -> TrainFunction:
+    """The made-up training, for another score. `diverged`: what those that fail have instead, or no number at all."""
+
+    def train_and_tell(config: Config) -> Iterator[Measurement]:
+        for measured in train(config):
+            if diverged is None or not fails(config):
+                yield Measurement(tell(measured.score), measured.energy_j)
+            else:
+                yield Measurement(math.nan if config["depth"] == 2 else diverged, measured.energy_j)
+
+    return train_and_tell
+
+
 def train_or_fail(config: Config) -> Iterator[Measurement]:
     """The same; where `fails` says so it fails."""
     if fails(config):
@@ -126,6 +149,36 @@ def check_failed_trials_are_tolerated(create: CreateStrategy) -> None:
         configs = _started(search)
         assert all(config not in configs[:i] for i, config in enumerate(configs)), "a failed trial was proposed again"
         assert configs, "the search ended before it began"
+
+
+def check_any_metric_is_searched(create: CreateStrategy) -> None:
+    """Whatever is measured, and although trainings diverge: configurations are valid and new, and a search resumes."""
+    space = mixed_space()
+    for metric, tell in METRICS.items():
+        diverged = 0.0 if metric is ACCURACY else -metric.utility(1e3)
+        configs = _started(_interrupt_and_resume(create, space, 6, train_for(tell, diverged), TRIALS, metric=metric))
+        for config in configs:
+            space.validate(config)
+        repeats = [config for i, config in enumerate(configs) if config in configs[:i]]
+        assert not repeats, f"{metric.name}: proposed twice: {repeats}"
+
+
+def check_scale_makes_no_difference(create: CreateStrategy) -> None:
+    """A loss that falls as a score rises, on another scale and without bounds either, is searched as that score is.
+
+    Leave it out for a strategy to which the size of a score means something.
+    """
+    space = mixed_space()
+    score, loss = (
+        record_search(create(space, 8), space, train_for(tell), decisions=TRIALS, metric=metric).decisions
+        for metric, tell in (
+            (Metric("score"), lambda share: share),
+            (Metric("loss", minimize=True), lambda share: 3.0 - 4.0 * share),
+        )
+    )
+    differences = [pair for pair in zip(score, loss, strict=False) if not _nearly_equal(*pair)]
+    assert not differences, f"the score was searched in one way and the loss in another: {differences[0]}"
+    assert len(score) == len(loss)
 
 
 def check_running_trials_are_tolerated(create: CreateStrategy) -> None:
@@ -204,6 +257,16 @@ def _started(search: Recorder) -> list[Config]:
     return [decision.config for decision in search.decisions if isinstance(decision, Start)]
 
 
+def _nearly_equal(one: Decision, other: Decision) -> bool:
+    """Whether two decisions are the same, to rounding."""
+    if not isinstance(one, Start) or not isinstance(other, Start):
+        return one == other
+    values = [(one.config[name], other.config.get(name)) for name in one.config]
+    return (one.steps, one.config.keys()) == (other.steps, other.config.keys()) and all(
+        math.isclose(a, b, rel_tol=1e-6) if isinstance(a, float) and isinstance(b, float) else a == b for a, b in values
+    )
+
+
 def _interrupt_and_resume(
     create: CreateStrategy, space: Space, seed: int, train: TrainFunction, cut: int, **settings: Any
 ) -> Recorder:
@@ -229,6 +292,8 @@ STRATEGY_CHECKS: tuple[Callable[[CreateStrategy], None], ...] = (
     check_same_seed_same_decisions,
     check_interrupted_search_resumes,
     check_failed_trials_are_tolerated,
+    check_any_metric_is_searched,
+    check_scale_makes_no_difference,
     check_running_trials_are_tolerated,
     check_end_is_final,
     check_goal_is_pursued,

@@ -132,7 +132,7 @@ class Bayes:
         known = self._u(trials)
         repeats, apart = duplicates(trials, known)
         distinct = [trial for trial in trials if trial.number not in repeats]
-        evidence = observed_of([*self._learnt, *distinct], milestones(1.5, 10_000), _OBSERVATIONS)
+        evidence = self._observed([*self._learnt, *distinct], milestones(1.5, 10_000), _OBSERVATIONS)
         pace = StepSchedule(evidence)
         for trial in distinct:
             if trial.state is TrialState.SUSPENDED and trial.step < pace.screening:
@@ -286,8 +286,8 @@ class Bayes:
             least = count
         looked_at = milestones(3.0, 10_000)
         first = [*self._learnt, *trials[:least]]
-        evidence = observed_of(evenly(first, looked_at, _LEARNT_FROM), looked_at, _LEARNT_FROM)
-        evidence = evidence or observed_of(trials, looked_at, _LEARNT_FROM)
+        evidence = self._observed(evenly(first, looked_at, _LEARNT_FROM), looked_at, _LEARNT_FROM)
+        evidence = evidence or self._observed(trials, looked_at, _LEARNT_FROM)
         assert evidence is not None, "there is evidence, or there would be no surrogate"
         from ecoml.strategies.bayes.surrogate import fit
 
@@ -296,6 +296,9 @@ class Bayes:
         if self._fitted is None or self._fitted[0] != learnt_from:
             self._fitted = learnt_from, fit(data)
         return self._fitted[1]
+
+    def _observed(self, trials: Sequence[Trial], steps: Sequence[int], most: int) -> Observed | None:
+        return observed_of(trials, steps, most, self._goal.metric.span)
 
     def _observations(self, x: Array, evidence: Observed) -> Observations:
         from ecoml.strategies.bayes.surrogate import Observations

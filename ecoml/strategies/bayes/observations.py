@@ -29,6 +29,7 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 _GOOD = 0.2  # share of the trials behind the best that are good: the worst of them sets the unit of bent accuracies
+_ROUNDING = 1e-12  # utilities that differ by less than this share of them are the same
 _FAILED = 1.0  # a failure is worse than the worst by this much, once bent; its joules say nothing about energy
 
 _TWIN_STEPS = 2  # a coincidence over so many points of a curve that moves is none
@@ -85,13 +86,16 @@ def is_usable(trial: Trial) -> bool:
     return bool(trial.curve) and trial.state is not TrialState.FAILED and trial.curve[-1].energy_j > 0
 
 
-def observed_of(trials: Sequence[Trial], milestones: Sequence[int], most: int) -> Observed | None:
+def observed_of(
+    trials: Sequence[Trial], milestones: Sequence[int], most: int, span: float | None = 1.0
+) -> Observed | None:
     """What trials (no twins among them) say; None as long as none has a usable point.
 
     Args:
         trials: In the order of their numbers.
         milestones: Steps at which curves are looked at, ascending; the last point of each is always looked at.
         most: Observations at most, about: beyond, the worse curves are thinned to their last point, then left out.
+        span: How far the lowest and the highest utility there can be lie apart; None without bounds.
     """
     measured = [trial for trial in trials if is_usable(trial)]
     if not measured:
@@ -99,8 +103,7 @@ def observed_of(trials: Sequence[Trial], milestones: Sequence[int], most: int) -
     failed = [trial for trial in trials if trial.state is TrialState.FAILED]
     peaks = np.array([max(point.utility for point in trial.curve) for trial in measured])
     best = float(peaks.max())
-    behind = (best - peaks)[best - peaks > 1e-12]
-    unit = float(np.quantile(behind, _GOOD)) if len(behind) else 1.0
+    behind = (best - peaks)[best - peaks > _ROUNDING * np.abs(peaks).max()]
     length = max((trial.step for trial in measured if trial.state is TrialState.FINISHED), default=None)
 
     order = np.argsort(-peaks, kind="stable")
@@ -117,11 +120,12 @@ def observed_of(trials: Sequence[Trial], milestones: Sequence[int], most: int) -
     kept = sorted(steps)
     measured = [measured[i] for i in kept]
     observed = [(row, step) for row, i in enumerate(kept) for step in steps[i]]
-    values = [measured[row].curve[step - 1].utility for row, step in observed]
+    values = np.array([measured[row].curve[step - 1].utility for row, step in observed])
+    unit = float(np.quantile(behind, _GOOD)) if len(behind) else span or float(np.ptp(values)) or 1.0
     far = length or max(trial.step for trial in measured)
     failed = failed[: max(1, most // 4)]
     observed += [(len(measured) + row, far) for row in range(len(failed))]
-    y = np.arcsinh((np.array(values) - best) / unit)
+    y = np.arcsinh((values - best) / unit)
     y = np.r_[y, np.full(len(failed), y.min() - _FAILED)]
     centre, spread = float(y.mean()), float(y.std())
     spread = spread if spread > 1e-12 else 1.0

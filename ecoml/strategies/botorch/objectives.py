@@ -29,6 +29,9 @@ _REACH = 3.0
 """Accuracies further below the median than this many times the way from there to the best count as that far below: how
 badly a training went is of no use, and one that stayed at chance would squeeze all good ones together."""
 
+_ROUNDING = 1e-12
+"""Objectives that spread by no more than this share of them are all the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Objectives:
@@ -91,7 +94,7 @@ def objectives_of(trials: Sequence[Trial], initial: int) -> Objectives | None:
     median = float(np.median(score))
     clipped = np.column_stack([np.maximum(score, median - _REACH * (score.max() - median)), v[:, 1]])
     centre, spread = clipped.mean(axis=0), clipped.std(axis=0)
-    spread[spread < 1e-12] = 1.0
+    spread[spread <= _ROUNDING * np.abs(clipped).max(axis=0)] = 1.0
     y = (clipped - centre) / spread
     filled = np.array([y[:, 0].min(), np.median(y[:, 1])])
     y = np.concatenate([y, np.tile(filled, (len(failed), 1))])

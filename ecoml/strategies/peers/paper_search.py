@@ -4,7 +4,8 @@ A Gaussian process of fixed length scale 1 (scikit-learn's default then) on the 
 unscaled, so that a parameter with a small range makes no difference to its kernel (`inputs = "scaled"` takes them from
 the unit cube instead); one random first point; then of
 10,000 random candidates the one with the largest probability of improvement on the best accuracy. Whole trainings, one
-objective, no budget.
+objective, no budget. The process expects scores between 0 and 1: those of another metric are brought there by its
+bounds, or, without them, by the worst and the best so far.
 
 Candidates are uniform on each parameter's own scale (all of the paper's were linear). A Choice enters as the index of
 its option, a parameter that does not exist as 0; the paper had neither.
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecoml.space import Choice, Space
-from ecoml.strategies.base import Decision, Start
+from ecoml.strategies.base import Decision, Goal, Start, ask_feasible
 from ecoml.strategies.enumeration import key
 from ecoml.strategies.random import RandomSearch
 from ecoml.trial import Config, Trial
@@ -28,7 +29,7 @@ _CANDIDATES = 10_000
 
 
 class PaperSearch:
-    """Proposes what most probably improves on the best accuracy so far.
+    """Proposes what most probably improves on the best score so far.
 
     Args:
         space: What to search.
@@ -43,6 +44,11 @@ class PaperSearch:
         self._design = RandomSearch(space, seed)
         self._trials: dict[int, Trial] = {}
         self._asked = 0  # proposals since the last new trial was told
+        self._goal = Goal()
+
+    def pursue(self, goal: Goal) -> None:
+        """Start nothing that is not feasible; the metric says what the scores' range is."""
+        self._goal = goal
 
     def tell(self, trial: Trial) -> None:
         """Remember the trial as it is now."""
@@ -56,29 +62,36 @@ class PaperSearch:
         ended = [trial for trial in trials if trial.state.ended and trial.utility is not None]
         config = self._best(ended) if ended else None
         if config is None:
-            return self._design.ask()
+            return ask_feasible(self._design, self._goal.feasible)
         self._design.leave_out(config)
         self._asked += 1
         return Start(config)
 
     def _best(self, ended: list[Trial]) -> dict[str, Any] | None:
-        """The unseen candidate with the largest probability of improvement, None if there is no unseen one."""
+        """The new candidate with the largest probability of improvement, None if there is none that is feasible."""
         from scipy.stats import norm
         from sklearn.gaussian_process import GaussianProcessRegressor
         from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
         rng = np.random.default_rng([self._seed, len(self._trials), self._asked])
         drawn = (self._space.decode(u) for u in rng.random((_CANDIDATES, self._space.dimension)))
-        candidates = [config for config in drawn if key(config) not in self._design.seen]
+        unseen = [config for config in drawn if key(config) not in self._design.seen]
+        candidates = [config for config in unseen if self._goal.feasible(config)]
         if not candidates:
             return None
-        score = np.array([trial.utility for trial in ended])
+        score = self._scaled_scores(np.array([trial.utility for trial in ended]))
         # What scikit-learn took for want of a kernel when the paper was written; it fits one today.
         kernel = ConstantKernel(1.0, constant_value_bounds="fixed") * RBF(1.0, length_scale_bounds="fixed")
         model = GaussianProcessRegressor(kernel).fit(self._values([trial.config for trial in ended]), score)
         mean, deviation = model.predict(self._values(candidates), return_std=True)
         probability = norm.cdf((mean - score.max()) / (deviation + 1e-9))
         return candidates[int(np.argmax(probability))]
+
+    def _scaled_scores(self, utility: NDArray[np.float64]) -> NDArray[np.float64]:
+        metric = self._goal.metric
+        if metric.span is not None:
+            return np.asarray((utility - (metric.ceiling - metric.span)) / metric.span)
+        return np.asarray((utility - utility.min()) / (np.ptp(utility) or 1.0))
 
     def _values(self, configs: Sequence[Config]) -> NDArray[np.float64]:
         """Rows (n, d): the values as they are, or the points of the unit cube."""

@@ -1,32 +1,35 @@
 """SMAC's facades as they come, each with its defaults (Lindauer et al., SMAC3, 2022).
 
-SMAC asks for configurations, with its multi-fidelity facade each at a budget of steps, and is told the accuracy there,
-no joules. It remembers more than it was told: brackets, a forest that is fitted every eighth time, random generators.
-So it is never restored but played again: a fresh facade asks for the same as the old one, and what was measured is
-told at once, until it asks for something new. A search that was interrupted goes on as it would have.
+SMAC asks for configurations, with its multi-fidelity facade each at a budget of steps, and is told a cost, no joules:
+how far the utility there is below the highest there can be, or, without such a bound, its negative. It remembers more
+than it was told: brackets, a forest that is fitted every eighth time, random generators. So it is never restored but
+played again: a fresh facade asks for the same as the old one, and what was measured is told at once, until it asks for
+something new. A search that was interrupted goes on as it would have.
 
 `multi-fidelity` is Hyperband with a random forest. SMAC itself starts a training anew for every longer budget; here
 the suspended one is continued and only the steps that are added cost, which flatters SMAC. Its longest budget is the
 length of a training, which nobody knows before one has ended: the first is trained whole (SMAC asks for the same
 configurations first, whatever the budgets are), and SMAC learns of it what it asks for.
 
-A failed training, and a configuration that may not be started, has accuracy 0; one that was stopped counts with the
-accuracy it had. What SMAC leaves of a finite space is tried at random, in whole trainings.
+A failed training, and a configuration that may not be started, costs the most there can be; without such a bound as
+much as the worst measurement, and a worse one has SMAC play again. A training that was stopped costs what its last
+measurement does. What SMAC leaves of a finite space is tried at random, in whole trainings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from ecoml.space import Choice, Float, Parameter, Space
-from ecoml.strategies.base import Continue, Decision, Goal, Start, any_config, ask_feasible
+from ecoml.strategies.base import Continue, Decision, Goal, Start, ask_feasible, worst_utility
 from ecoml.strategies.enumeration import Key, key
 from ecoml.strategies.peers import quiet, require
 from ecoml.strategies.random import RandomSearch
-from ecoml.trial import Config, Trial, TrialState
+from ecoml.trial import Trial, TrialState
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
@@ -57,22 +60,31 @@ class SmacSearch:
         self._seed = seed
         self._multi_fidelity = facade == "multi-fidelity"
         self._length: int | None = None  # of a training in steps, once one has ended
-        self._feasible: Callable[[Config], bool] = any_config
+        self._goal = Goal()
+        self._worst = worst_utility(self._goal.metric, ())
+        self._crashed = False  # whether SMAC was told of a failure
         self._design = RandomSearch(space, seed)  # for what SMAC leaves
         self._trials: dict[Key, Trial] = {}
         self._smac: AbstractFacade | None = None
         self._open: list[TrialInfo] = []  # what SMAC has asked for and was not told yet
 
     def pursue(self, goal: Goal) -> None:
-        """Start nothing that is not feasible."""
-        self._feasible = goal.feasible
+        """Start nothing that is not feasible; what a failure costs follows from the metric."""
+        self._goal = goal
+        self._worst = worst_utility(goal.metric, ())
 
     def tell(self, trial: Trial) -> None:
         """Remember the trial as it is now; the first that ends shows how long a training is."""
         self._design.tell(trial)
         self._trials[key(trial.config)] = trial
         if self._multi_fidelity and self._length is None and trial.state is TrialState.FINISHED and trial.curve:
-            self._length, self._smac, self._open = trial.step, None, []
+            self._length = trial.step
+            self._play_again()
+        worst = worst_utility(self._goal.metric, [trial])
+        if worst is not None and (self._worst is None or worst < self._worst):
+            self._worst = worst
+            if self._crashed:
+                self._play_again()
 
     def ask(self) -> Decision:
         """The first thing SMAC asks for that was not measured; at random what is left when it asks for nothing more."""
@@ -85,18 +97,21 @@ class SmacSearch:
                 config, steps = self._config(info), self._steps(info)
                 trial = self._trials.get(key(config))
                 if trial is None:
-                    if self._feasible(config):
+                    if self._goal.feasible(config):
                         return Start(config, steps)
                     refused += 1
                     if refused == _PATIENCE:
                         break
                     self._answer(info, None)
                 elif trial.state.ended or (steps is not None and trial.step >= steps):
-                    self._answer(info, _score(trial, steps))
+                    self._answer(info, _utility(trial, steps))
                     refused = 0
                 elif trial.state is TrialState.SUSPENDED:
                     return Continue(trial.number, None if steps is None else steps - trial.step)
-        return ask_feasible(self._design, self._feasible)
+        return ask_feasible(self._design, self._goal.feasible)
+
+    def _play_again(self) -> None:
+        self._smac, self._open, self._crashed = None, [], False
 
     def _requests(self) -> Iterator[TrialInfo]:
         """What is open, then what SMAC asks for beyond that, until it has nothing more."""
@@ -112,12 +127,15 @@ class SmacSearch:
                 return
             yield self._open[-1]
 
-    def _answer(self, info: TrialInfo, score: float | None) -> None:
+    def _answer(self, info: TrialInfo, utility: float | None) -> None:
         from smac.runhistory import StatusType, TrialValue
 
         assert self._smac is not None
-        status = StatusType.CRASHED if score is None else StatusType.SUCCESS
-        self._smac.tell(info, TrialValue(cost=1.0 - (score or 0.0), status=status), save=False)
+        status = StatusType.CRASHED if utility is None else StatusType.SUCCESS
+        self._crashed |= utility is None
+        ceiling = self._goal.metric.ceiling
+        cost = (ceiling if math.isfinite(ceiling) else 0.0) - ((self._worst or 0.0) if utility is None else utility)
+        self._smac.tell(info, TrialValue(cost=cost, status=status), save=False)
         self._open.remove(info)
 
     def _steps(self, info: TrialInfo) -> int | None:
@@ -142,7 +160,6 @@ class SmacSearch:
                 configuration_space(self._space),
                 output_directory=Path(folder),
                 deterministic=True,
-                crash_cost=1.0,
                 seed=self._seed % 2**31,
                 **budgets,
             )
@@ -192,7 +209,7 @@ def _value(parameter: Parameter | None, value: Any) -> Any:
     return float(value) if isinstance(parameter, Float) else int(value)
 
 
-def _score(trial: Trial, steps: int | None) -> float | None:
+def _utility(trial: Trial, steps: int | None) -> float | None:
     """After so many steps; where it was left if it was stopped before, None if it failed before."""
     if steps is not None and trial.step >= steps:
         return trial.curve[steps - 1].utility

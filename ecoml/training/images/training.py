@@ -6,11 +6,12 @@ import math
 import os
 import pickle
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecoml.errors import UsageError
+from ecoml.format import describe_treatment
 from ecoml.metric import Metric
 from ecoml.space import Space
 from ecoml.training.base import Account, Run
@@ -112,7 +113,11 @@ class CnnTraining:
     @property
     def notes(self) -> tuple[str, ...]:
         """What reading the data ignored or converted, one sentence each; empty before `prepare`."""
-        return self._prepared.notes if self._prepared is not None else ()
+        return (
+            ()
+            if self._prepared is None
+            else tuple(describe_treatment({**asdict(self._prepared.reading), **asdict(self._prepared.reading.form)}))
+        )
 
     @property
     def test_cost(self) -> float:

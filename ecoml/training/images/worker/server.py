@@ -97,7 +97,7 @@ class TrainingServer:
             len(task.train),
             len(task.validation),
             len(dataset.test),
-            dataset.notes,
+            dataset.reading,
             str(task.device),
             task.bf16,
             flop_per_s,

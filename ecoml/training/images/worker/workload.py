@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ecoml.training.images.data.dataset import Reading
 from ecoml.training.images.network.plan import Shape
 
 
@@ -39,7 +40,7 @@ class Prepared:
         train_images: How many there are to train on.
         validation_images: How many the accuracy is measured on.
         test_images: How many are held out for the end.
-        notes: What reading the data ignored or converted, one sentence each.
+        reading: What was done to the images.
         device: The device, `cpu` or as torch names it.
         bf16: Whether it computes in bfloat16.
         peak_flop_per_s: The most arithmetic it showed in large matrix products.
@@ -51,7 +52,7 @@ class Prepared:
     train_images: int
     validation_images: int
     test_images: int
-    notes: tuple[str, ...]
+    reading: Reading
     device: str
     bf16: bool
     peak_flop_per_s: float

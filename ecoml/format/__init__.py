@@ -9,7 +9,7 @@ Nothing here is read back: code compares the values of `ecoml.endings`, `ecoml.e
 """
 
 from ecoml.format.account import MEANING, describe_footprint, describe_sharing, fold_gaps, format_co2e
-from ecoml.format.data import describe_treatment
+from ecoml.format.data import describe_data, describe_treatment
 from ecoml.format.ends import (
     describe_course,
     describe_ending,
@@ -44,6 +44,7 @@ __all__ = [
     "MEANING",
     "capitalised",
     "describe_course",
+    "describe_data",
     "describe_ending",
     "describe_footprint",
     "describe_limits",

@@ -5,9 +5,42 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ecoml.format.figures import plural
+from ecoml.format.figures import format_gain, named_score, plural
+from ecoml.metric import Metric
+
+_NAMED_CLASSES = 12
+"""So many classes are named with their counts; of more, the smallest and the largest."""
 
 _BACKGROUNDS = {0: "black", 128: "grey", 255: "white"}
+
+
+def describe_data(data: Mapping[str, Any], metric: Metric) -> list[str]:
+    """What a search says of its data before it starts, a sentence each.
+
+    Args:
+        data: Table [data] of `run.toml`, or `CnnTraining.about.to_dict()`.
+        metric: What the scores are.
+    """
+    colours = "grey" if data["channels"] == 1 else "in colour"
+    size = _size((data["height"], data["width"]))
+    drawn = f" ({' and '.join(data['drawn'])} drawn by chance)" if data.get("drawn") else ""
+    split = f"{data['train_images']:,} to train on, {data['validation_images']:,} to validate on"
+    guess = f"always guessing {data['largest_class']} reaches {named_score(metric, data['guess_score'])}"
+    return [
+        f"{data['name']}: {plural(data['images'], 'image')} of {size} pixels, {colours}; {_classes(data)}",
+        f"{split}, {data['test_images']:,} held back for the test{drawn}",
+        *describe_treatment(data),
+        f"{guess}, and one validation image is worth up to {format_gain(metric, data['image_worth'])}",
+    ]
+
+
+def _classes(data: Mapping[str, Any]) -> str:
+    parts = [data.get(part, {}) for part in ("train", "validation", "test")]
+    counts = {name: sum(part.get(name, 0) for part in parts) for name in data["train"]}
+    if len(counts) <= _NAMED_CLASSES:
+        return f"{plural(len(counts), 'class')}: {', '.join(f'{name} {count:,}' for name, count in counts.items())}"
+    fewest, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    return f"{len(counts):,} classes of {counts[fewest]:,} ({fewest}) to {counts[most]:,} ({most}) images"
 
 
 def describe_treatment(data: Mapping[str, Any]) -> list[str]:

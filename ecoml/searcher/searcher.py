@@ -33,7 +33,7 @@ from ecoml.searcher.workers import seats_of
 from ecoml.space import Space
 from ecoml.strategies import Start, Strategy
 from ecoml.strategies.base import Learns
-from ecoml.training.base import Declares, Executor, OnGpus, Pooled
+from ecoml.training.base import Declares, Executor, OnData, OnGpus, Pooled
 from ecoml.training.create import create_executor
 from ecoml.training.function import FunctionExecutor, TrainFunction
 from ecoml.trial import Measurement, Trial, TrialState
@@ -380,6 +380,8 @@ class Searcher:
         settings["run"]["budget_j"] = self.budget_j
         if self.settings.warm_start is not None:
             settings["warm_start"]["learnt"] = isinstance(self._strategy, Learns)
+        if isinstance(self._executor, OnData):
+            settings["data"] = dict(self._executor.data_table())
         settings["executor"] = {key: value for key, value in described.items() if value is not None}
         return settings
 

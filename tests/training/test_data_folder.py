@@ -160,9 +160,12 @@ def test_what_is_no_image_is_ignored_with_a_note(tmp_path):
     assert load(str(tmp_path)).reading.ignored == {}
     (tmp_path / "cat" / "notes.TXT").write_text("")
     (tmp_path / "dog" / "more").mkdir()
-    training = CnnTraining(tmp_path)
-    training.prepare()
-    assert training.notes == ("left out: 1 × .txt, 1 × folder",)
+    picture(tmp_path / "loose.png")
+    assert CnnTraining(tmp_path).about.reading.ignored == {
+        ".txt": 1,
+        "folder inside a class": 1,
+        "image outside of the classes": 1,
+    }
 
 
 def break_file(root, content):

@@ -12,6 +12,7 @@ from PIL import Image
 
 import ecoml
 from ecoml.errors import DataError
+from ecoml.format import describe_treatment
 from ecoml.training.images.data.dataset import Form
 from ecoml.training.images.data.loader import load
 from ecoml.training.images.data.pixels import opened, pixels
@@ -142,9 +143,8 @@ def test_numbers_are_scaled_by_the_range_that_is_there(tmp_path, case):
 def test_what_was_done_is_said_and_kept(tmp_path):
     folder(tmp_path / "scans", [png(twelve_bits(image)) for image in GREYS], "png")
     for _ in range(2):  # the second time from the cache
-        training = ecoml.CnnTraining(tmp_path / "scans")
-        training.prepare()
-        assert training.notes == ("numbers of 16 bits from 0 to 4080 were scaled to black … white",)
+        about = ecoml.CnnTraining(tmp_path / "scans").about
+        assert describe_treatment(about.to_dict()) == ["numbers of 16 bits from 0 to 4080 were scaled to black … white"]
         (tmp_path / "scans" / "cat" / "0.png").touch()
 
 
@@ -196,7 +196,6 @@ def test_one_colour_that_was_not_one_before_is_counted(tmp_path):
     _, reading = read(tmp_path, [drawing(ink) for ink in inks], "png")
     assert reading.form.background == 128
     assert reading.blank == 1
-    assert ecoml.CnnTraining(tmp_path).notes == (), "nothing is known before"
 
 
 def test_opaque_images_and_photographs_with_an_edge_are_left_as_they_are(tmp_path):

@@ -165,6 +165,7 @@ class Dataset:
         train: Training split, the images to validate on included unless they are given apart.
         test: Test split.
         validation: Validation split, if the data come with one.
+        drawn: Which of validation and test are drawn from the training images.
     """
 
     name: str
@@ -173,6 +174,7 @@ class Dataset:
     train: LabelledImages
     test: LabelledImages
     validation: LabelledImages | None
+    drawn: tuple[str, ...]
 
     def divided(self, share: float, seed: int) -> tuple[LabelledImages, LabelledImages]:
         """Training and validation split; the latter has `share` of the images, and at least one of each class."""

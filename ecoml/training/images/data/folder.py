@@ -8,7 +8,6 @@ channels, else one.
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -30,7 +29,7 @@ from ecoml.training.images.data.dataset import (
     numbered,
     range_of,
 )
-from ecoml.training.images.data.listing import Listing, listed, splits_of
+from ecoml.training.images.data.listing import Listing, beside, listed, splits_of
 
 LARGEST_SIDE = 64
 _DARK = 32
@@ -51,7 +50,7 @@ def read(folder: Path) -> FoundData:
     labels = {split: numbered(listing.labels, classes, str(places[split])) for split, listing in listings.items()}
     images, reading = _decoded(listings)
     splits = {split: LabelledImages(images[split].transpose(0, 3, 1, 2), labels[split]) for split in listings}
-    ignored = sum((listing.ignored for listing in listings.values()), Counter[str]())
+    ignored = sum((listing.ignored for listing in listings.values()), beside(folder, places))
     name, reading = folder.resolve().name, replace(reading, ignored=dict(ignored))
     return FoundData(name, tuple(classes), reading, splits["train"], splits.get("test"), splits.get("validation"))
 

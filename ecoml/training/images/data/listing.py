@@ -19,7 +19,14 @@ _VALIDATION = ("val", "valid", "validation")
 
 @dataclass(slots=True)
 class Listing:
-    """The images below one folder, by class."""
+    """The images below one folder, by class.
+
+    Attributes:
+        files: The images.
+        labels: The class of each.
+        classes: All classes.
+        ignored: What is no image of a class, by what it is → how many.
+    """
 
     files: list[Path] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
@@ -39,8 +46,23 @@ def splits_of(folder: Path) -> dict[str, Path]:
     return {split: place for split, place in places.items() if place.is_dir()}
 
 
+def beside(folder: Path, places: dict[str, Path]) -> Counter[str]:
+    """What lies in a data folder and belongs to no split, although it might be meant to."""
+    if places["train"] == folder:
+        return Counter()
+    others = set(_subfolders(folder)) - set(places.values())
+    return Counter({f"folder beside {places['train'].name}": len(others)}) if others else Counter()
+
+
 def listed(folder: Path) -> Listing:
+    """The images below a folder of classes.
+
+    Raises:
+        DataError: There are none, or a class has none.
+    """
     listing = Listing()
+    if loose := sum(_is_image(file) for file in folder.iterdir()):
+        listing.ignored["image outside of the classes"] = loose
     for place in _subfolders(folder):
         listing.classes.add(place.name)
         before = len(listing.files)
@@ -51,7 +73,9 @@ def listed(folder: Path) -> Listing:
                 listing.files.append(file)
                 listing.labels.append(place.name)
             else:
-                listing.ignored["folder" if file.is_dir() else file.suffix.lower() or "no extension"] += 1
+                listing.ignored[
+                    "folder inside a class" if file.is_dir() else file.suffix.lower() or "no extension"
+                ] += 1
         if len(listing.files) == before:
             raise DataError(f"{place}: no images in this class; add some or remove the folder")
     if not listing.files:

@@ -26,10 +26,11 @@ def load(data: str, data_dir: Path | None = None, *, download: bool = True) -> D
     found = _find(data, data_dir, download)
     _check(found, data)
     train, test = found.train, found.test
+    drawn = tuple(name for name, part in (("validation", found.validation), ("test", test)) if part is None)
     if test is None:
         kept, held_out = stratified(train.labels, TEST_SHARE, _TEST_SEED)
         train, test = train[kept], train[held_out]
-    return Dataset(found.name, found.classes, found.reading, train, test, found.validation)
+    return Dataset(found.name, found.classes, found.reading, train, test, found.validation, drawn)
 
 
 def _find(data: str, data_dir: Path | None, download: bool) -> FoundData:

@@ -2,12 +2,14 @@
 
     figures   numbers with their units: joules, watts, scores, shares, durations, plurals
     ends      why trials and searches are over, how a trial went, what a search was asked for
+    data      what the data of an image training are, and what was done to them
     account   what an energy account means: sources, sharing, gaps, carbon footprint
 
 Nothing here is read back: code compares the values of `ecoml.endings`, `ecoml.energy` and `ecoml.metric`.
 """
 
 from ecoml.format.account import MEANING, describe_footprint, describe_sharing, fold_gaps, format_co2e
+from ecoml.format.data import describe_data, describe_treatment
 from ecoml.format.ends import (
     describe_course,
     describe_ending,
@@ -43,11 +45,13 @@ __all__ = [
     "MEANING",
     "capitalised",
     "describe_course",
+    "describe_data",
     "describe_ending",
     "describe_footprint",
     "describe_limits",
     "describe_search_end",
     "describe_sharing",
+    "describe_treatment",
     "describe_trial_end",
     "describe_warm_start",
     "duration",

@@ -116,6 +116,7 @@ class Result:
             "metric": self.metric.to_dict(),
             "limits": self.limits.to_dict(),
             "warm_start": self.settings.get("warm_start"),
+            "data": self.settings.get("data"),
             "ended": None if self.ended is None else self.ended.to_dict(),
             "energy": self.energy.to_dict(),
             "efficiency": self.efficiency(),

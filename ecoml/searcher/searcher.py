@@ -34,7 +34,7 @@ from ecoml.searcher.workers import seats_of
 from ecoml.space import Space
 from ecoml.strategies import Start, Strategy
 from ecoml.strategies.base import Learns
-from ecoml.training.base import Declares, Executor, Pooled
+from ecoml.training.base import Declares, Executor, OnData, Pooled
 from ecoml.training.create import create_executor
 from ecoml.training.function import FunctionExecutor, TrainFunction
 from ecoml.trial import Measurement, Trial, TrialState
@@ -368,6 +368,8 @@ class Searcher:
             settings["warm_start"]["learnt"] = isinstance(self._strategy, Learns)
         if metering is not None and (sources := describe_sources(metering.meter.sources)):
             settings["meter"] = sources
+        if isinstance(self._executor, OnData):
+            settings["data"] = dict(self._executor.data_table())
         settings["executor"] = {key: value for key, value in described.items() if value is not None}
         return settings
 

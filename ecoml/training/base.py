@@ -91,6 +91,14 @@ class OnGpus(Protocol):
         """CUDA's numbers of them, in this process; none if it trains on the CPU. Known before `prepare`."""
 
 
+@runtime_checkable
+class OnData(Protocol):
+    """An executor that knows its data."""
+
+    def data_table(self) -> Mapping[str, Any]:
+        """What they are, as `run.toml` keeps it in its table [data]: TOML values only. Called after `prepare`."""
+
+
 class Worker(Protocol):
     """A place where one trial trains at a time and whose energy is known: this process, a GPU, another host.
 

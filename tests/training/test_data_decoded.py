@@ -11,13 +11,8 @@ import pytest
 from PIL import Image
 
 from ecoml.training.images.data import decoded, folder
+from ecoml.training.images.data.dataset import Form, Reading
 from ecoml.training.images.data.loader import load
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "ecoml" / "decoded"
 
 
 @pytest.fixture
@@ -71,7 +66,7 @@ def test_a_folder_that_has_changed_is_decoded_again(photos, decodings, change):
     assert len(decodings) == 2
 
 
-@pytest.mark.parametrize("damage", ["cut", "foreign", "missing"])
+@pytest.mark.parametrize("damage", ["cut", "foreign", "missing", "no reading", "another reading"])
 def test_a_damaged_entry_is_made_again(photos, cache, decodings, damage):
     expected = load(str(photos)).train.images.copy()
     (file,) = cache.glob("*/train.npy")
@@ -82,6 +77,10 @@ def test_a_damaged_entry_is_made_again(photos, cache, decodings, damage):
             file.write_bytes(b"something else")
         case "missing":
             file.unlink()
+        case "no reading":
+            (file.parent / "reading.json").unlink()
+        case "another reading":
+            (file.parent / "reading.json").write_text("{}")
     for _ in range(2):
         assert np.array_equal(load(str(photos)).train.images, expected)
     assert len(decodings) == 2
@@ -96,15 +95,19 @@ def test_a_cache_that_cannot_be_written_is_done_without(photos, cache, decodings
 
 
 def test_those_not_used_for_longest_make_room(cache, monkeypatch):
-    images = np.zeros((10, 4, 4, 1), np.uint8)
-    monkeypatch.setattr(decoded, "LARGEST_BYTES", 1000)
+    images, reading = np.zeros((10, 4, 4, 1), np.uint8), Reading(Form(4, 4, 1))
+    decoded.keep("a", {"train": images}, reading)
+    entry_bytes = sum(file.stat().st_size for file in (cache / "a").iterdir())
+    monkeypatch.setattr(decoded, "LARGEST_BYTES", 3 * entry_bytes)
     for number, key in enumerate(("a", "b", "c")):
-        decoded.keep(key, {"train": images})
+        decoded.keep(key, {"train": images}, reading)
         os.utime(cache / key, (number, number))
-    assert decoded.find("a", ["train"]) is not None, "and now it was used last"
-    decoded.keep("d", {"train": images})
+    found = decoded.find("a", ["train"])
+    assert found is not None
+    assert found[1] == reading, "and now it was used last"
+    decoded.keep("d", {"train": images}, reading)
     assert sorted(path.name for path in cache.iterdir()) == ["a", "c", "d"]
-    decoded.keep("e", {"train": np.zeros((1001, 1, 1, 1), np.uint8)})
+    decoded.keep("e", {"train": np.zeros((3 * entry_bytes + 1, 1, 1, 1), np.uint8)}, reading)
     assert decoded.find("e", ["train"]) is None, "larger than all room"
 
 

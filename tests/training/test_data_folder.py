@@ -21,7 +21,7 @@ def picture(path, mode="RGB", size=(8, 8), value=100, **options):
     if mode == "I;16":
         image = Image.fromarray(np.full(size[::-1], value * 257, np.uint16))
     elif mode == "F":
-        image = Image.fromarray(np.full(size[::-1], 0.5, np.float32))
+        image = Image.fromarray(np.full(size[::-1], np.nan, np.float32))
     else:
         image = image.convert(mode)
     image.save(path, **options)
@@ -44,7 +44,7 @@ def test_a_folder_of_classes(tmp_path):
     reds = np.concatenate([dataset.train.images, dataset.test.images])[:, 0, 0, 0]
     labels = np.concatenate([dataset.train.labels, dataset.test.labels])
     assert sorted(zip(labels, reds, strict=True)) == [(c, 50 * c + n) for c in (0, 1) for n in range(10)]
-    assert dataset.notes == ()
+    assert dataset.reading.ignored == {}
 
 
 @pytest.mark.parametrize("validation", [None, "val", "valid", "validation"])
@@ -157,12 +157,15 @@ def test_what_is_no_image_is_ignored_with_a_note(tmp_path):
     (tmp_path / "cat" / ".hidden.png").write_text("")
     (tmp_path / ".git").mkdir()
     (tmp_path / "readme.md").write_text("")
-    assert load(str(tmp_path)).notes == ()
+    assert load(str(tmp_path)).reading.ignored == {}
     (tmp_path / "cat" / "notes.TXT").write_text("")
     (tmp_path / "dog" / "more").mkdir()
-    training = CnnTraining(tmp_path)
-    training.prepare()
-    assert training.notes == ("what is no image of a known kind was ignored: 1 × .txt, 1 × folder",)
+    picture(tmp_path / "loose.png")
+    assert CnnTraining(tmp_path).about.reading.ignored == {
+        ".txt": 1,
+        "folder inside a class": 1,
+        "image outside of the classes": 1,
+    }
 
 
 def break_file(root, content):
@@ -180,7 +183,7 @@ def break_file(root, content):
             lambda root: break_file(root, (root / "dog/1.png").read_bytes()[:45]),
             r"cat/2\.png: cannot be read as an image",
         ),
-        (lambda root: picture(root / "cat/2.tiff", "F"), r"cat/2\.tiff: .* floats"),
+        (lambda root: picture(root / "cat/2.tiff", "F"), r"cat/2\.tiff: .* NaN or infinite"),
         (lambda root: (root / "eel").mkdir(), "eel: no images in this class"),
         (lambda root: picture(root / "eel/1.png"), "'eel' has 1 training images; 3 are needed at least, one each for"),
         (lambda root: (root / "dog").rename(root.parent / "gone"), "one class only, 'cat'"),

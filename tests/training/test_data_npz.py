@@ -55,7 +55,7 @@ def test_every_type_of_pixel_gives_the_same_bytes(load, kind):
     x = BYTES.astype(kind) / 255 if np.issubdtype(kind, np.floating) else BYTES.astype(kind)
     dataset = load(x=x.astype(kind), y=Y)
     assert np.array_equal(everything(dataset), in_order(BYTES[:, None]))
-    assert dataset.notes == ()
+    assert dataset.reading.form.ranges == {}
 
 
 def test_black_and_white(load):
@@ -68,7 +68,26 @@ def test_floats_beyond_0_and_1_are_scaled_by_the_training_part(load):
     dataset = load(x=x, y=Y, x_test=x_test, y_test=[0, 1, 0])
     assert (dataset.train.images.min(), dataset.train.images.max()) == (0, 255)
     assert [int(image.max()) for image in dataset.test.images] == [0, 128, 255]
-    assert dataset.notes == ("pixels from -1 to 1 were scaled to 0 … 1",)
+    assert dataset.reading.form.ranges == {"floats": (-1.0, 1.0)}
+
+
+@pytest.mark.parametrize(
+    ("x", "ends"),
+    [
+        (BYTES.astype(np.uint16) * 16, ("16 bits", 0, 4080)),
+        (BYTES.astype(np.int64) - 1000, ("16 bits", -1000, -745)),
+        (BYTES // 16, ("8 bits", 0, 15)),
+        (BYTES // 255, ("8 bits", 0, 1)),
+        (BYTES / 25500, ("floats", 0, 0.01)),
+        (BYTES.astype(np.uint32) * 257, None),
+    ],
+)
+def test_numbers_that_leave_most_of_their_range_empty_are_scaled_by_what_is_there(load, x, ends):
+    dataset = load(x=x, y=Y)
+    assert dataset.reading.form.ranges == ({} if ends is None else {ends[0]: (ends[1], ends[2])})
+    found = everything(dataset)
+    assert (found.min(), found.max()) == (0, 255)
+    assert np.unique(found).tolist() == np.rint((np.unique(x) - x.min()) / np.ptp(x) * 255).tolist()
 
 
 def test_images_of_one_value_do_not_divide_by_zero(load):
@@ -112,8 +131,11 @@ def test_images_to_validate_on_are_taken_as_they_are_given(load):
         ({"x": np.zeros((20, 4, 5, 6)), "y": Y}, "C 1 or 3"),
         ({"x": BYTES[:0], "y": Y[:0]}, "x is empty"),
         ({"x": np.full((20, 4, 4), np.nan), "y": Y}, "NaN or infinite"),
-        ({"x": BYTES.astype(int) - 1, "y": Y}, "whole numbers from -1 to"),
-        ({"x": BYTES.astype(int) * 9, "y": Y}, "scale them to 0 … 255"),
+        ({"x": BYTES, "y": Y, "x_test": BYTES.astype(int) - 1, "y_test": Y}, "x_test from -1 to 254; store both alike"),
+        (
+            {"x": BYTES, "y": Y, "x_test": BYTES.astype(int) * 9, "y_test": Y},
+            "x goes from 0 to 255 and x_test from 0 to",
+        ),
         ({"x": BYTES.astype(complex), "y": Y}, "x is of type complex128"),
         ({"x": BYTES, "y": Y / 2}, "y is of type float64"),
         ({"x": BYTES, "y": np.eye(2)[Y]}, r"use its argmax\(1\)"),

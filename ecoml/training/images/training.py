@@ -16,6 +16,7 @@ from ecoml.space import Space
 from ecoml.training.base import Account, Run
 from ecoml.training.function import name_of
 from ecoml.training.images import catalogue
+from ecoml.training.images.about import About
 from ecoml.training.images.network.floor import Floor
 from ecoml.training.images.network.plan import plan
 from ecoml.training.images.settings import Settings, validate_space
@@ -110,16 +111,25 @@ class CnnTraining:
         return self.data if self.data in catalogue.NAMED else Path(self.data).stem
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """What reading the data ignored or converted, one sentence each; empty before `prepare`."""
-        return self._prepared.notes if self._prepared is not None else ()
+    def about(self) -> About:
+        """What the data are: images by class, the split, what was done to them; it reads them if need be.
+
+        Raises:
+            DataError: As `prepare`.
+            UsageError: As `prepare`.
+        """
+        return self._ready().about
+
+    def data_table(self) -> Mapping[str, Any]:
+        """`about`, as `run.toml` keeps it."""
+        return self.about.to_dict()
 
     @property
     def test_cost(self) -> float:
         """Energy of one pass over the test set in validation passes; not a number before `prepare`."""
         if self._prepared is None:
             return float("nan")
-        return self._prepared.test_images / self._prepared.validation_images
+        return self._prepared.about.test_images / self._prepared.about.validation_images
 
     def prepare(self, space: Space | None = None) -> None:
         """Check the space, start the worker, and have it load the data and move them to the device.
@@ -172,8 +182,8 @@ class CnnTraining:
 
             sizes: list[int] = [weights.numel() for weights in built(self.model, config).parameters()]
             return sum(sizes)
-        found = self._prepared or self._ready()
-        return plan(Settings.of(config), found.shape, len(found.classes)).parameters
+        found = self.about
+        return plan(Settings.of(config), found.shape, len(found.train)).parameters
 
     def gpus(self) -> tuple[int, ...]:
         """CUDA's numbers of the GPUs it trains on; none for the CPU."""
@@ -189,14 +199,8 @@ class CnnTraining:
         """
         if self._prepared is None or self.model is not None or math.isnan(self._prepared.peak_power_w):
             return None
-        found = self._prepared
-        floor = Floor(
-            found.shape,
-            len(found.classes),
-            found.train_images,
-            found.validation_images,
-            found.peak_power_w / found.peak_flop_per_s,
-        )
+        found, j_per_flop = self._prepared.about, self._prepared.peak_power_w / self._prepared.peak_flop_per_s
+        floor = Floor(found.shape, len(found.train), found.train_images, found.validation_images, j_per_flop)
         return floor.energy_j(config, step)
 
     def save(self, run: Run, trial: Trial, path: Path) -> None:

@@ -5,8 +5,8 @@ Shapes: images uint8 N×C×H×W, labels int64 N with values 0 … classes − 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,87 @@ from ecoml.training.images.data.split import stratified
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
+
+NATURAL = {"8 bits": 255.0, "16 bits": 65_535.0, "32 bits": 65_535.0, "floats": 1.0}
+"""How a number is stored → the one that stands for white; of 32 bits hardly anyone uses more than 16."""
+
+_LEAST_USED = {"8 bits": 1 / 8, "16 bits": 1 / 2, "32 bits": 1 / 2, "floats": 1 / 2}
+"""Share of the natural range that must be used: less would leave few of the 256 levels, or look black."""
+
+
+def range_of(kind: str, low: float, high: float) -> tuple[float, float]:
+    """The numbers that become black and white, if those of the training images go from `low` to `high`."""
+    white = NATURAL[kind]
+    inside = low >= 0 and high <= white
+    return (0.0, white) if inside and (high >= white * _LEAST_USED[kind] or low == high) else (low, high)
+
+
+def levels_of(numbers: npt.NDArray[Any], low: float, high: float) -> Images:
+    """Numbers as levels 0 … 255 of the same shape; what lies beyond `low` and `high` becomes black and white."""
+    if numbers.dtype == np.uint8 and (low, high) == (0, 255):
+        return numbers
+    levels = np.empty(numbers.shape, np.uint8)
+    for start in range(0, len(numbers), 1024):  # so that no second copy of all images is made in float
+        share = (numbers[start : start + 1024].astype(np.float64) - low) / ((high - low) or 1.0)
+        levels[start : start + 1024] = np.rint(np.clip(share, 0.0, 1.0) * 255)
+    return levels
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What all images of a data set are brought to; see `ecoml.training.images.data.pixels`.
+
+    Attributes:
+        height: In pixels.
+        width: In pixels.
+        channels: 1 or 3.
+        background: Level behind what is transparent, 0 for black.
+        ranges: How a number is stored (a key of `NATURAL`) → the numbers that become black and white, where these are
+            not the natural ones.
+    """
+
+    height: int
+    width: int
+    channels: int
+    background: int = 0
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def range(self, kind: str) -> tuple[float, float]:
+        """The numbers that become black and white."""
+        return self.ranges.get(kind, (0.0, NATURAL[kind]))
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any]) -> Form:
+        """From what `dataclasses.asdict` gave, through JSON or not."""
+        ranges = {kind: (low, high) for kind, (low, high) in table["ranges"].items()}
+        return cls(table["height"], table["width"], table["channels"], table["background"], ranges)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a reader did to what it found.
+
+    Attributes:
+        form: What all images were brought to.
+        ignored: What was left out → how many.
+        smallest: Height and width of the smallest image as it was found, if they differ in size from the form.
+        largest: Likewise.
+        several: Files with several pictures, of which the first was taken.
+        blank: Images that show one colour only now, although their files do not.
+    """
+
+    form: Form
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    smallest: tuple[int, int] | None = None
+    largest: tuple[int, int] | None = None
+    several: int = 0
+    blank: int = 0
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any]) -> Reading:
+        """From what `dataclasses.asdict` gave, through JSON."""
+        sizes = {name: tuple(table[name]) if table[name] else None for name in ("smallest", "largest")}
+        return cls(**{**table, **sizes, "form": Form.of(table["form"])})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,18 +140,18 @@ class FoundData:
     Attributes:
         name: Short name for people.
         classes: Name of each class, by label.
+        reading: What was done to the images.
         train: Training split.
         test: Test split, if the data come with one.
         validation: Validation split, if the data come with one.
-        notes: What was ignored or converted, one sentence each.
     """
 
     name: str
     classes: tuple[str, ...]
+    reading: Reading
     train: LabelledImages
     test: LabelledImages | None = None
     validation: LabelledImages | None = None
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,18 +161,20 @@ class Dataset:
     Attributes:
         name: Short name for people.
         classes: Name of each class, by label.
+        reading: What was done to the images.
         train: Training split, the images to validate on included unless they are given apart.
         test: Test split.
         validation: Validation split, if the data come with one.
-        notes: What was ignored or converted, one sentence each.
+        drawn: Which of validation and test are drawn from the training images.
     """
 
     name: str
     classes: tuple[str, ...]
+    reading: Reading
     train: LabelledImages
     test: LabelledImages
     validation: LabelledImages | None
-    notes: tuple[str, ...]
+    drawn: tuple[str, ...]
 
     def divided(self, share: float, seed: int) -> tuple[LabelledImages, LabelledImages]:
         """Training and validation split; the latter has `share` of the images, and at least one of each class."""
@@ -111,4 +194,6 @@ def numbered(labels: Sequence[Any] | npt.NDArray[Any], classes: Sequence[Any], w
     try:
         return np.array([position[label] for label in labels], dtype=np.int64)
     except KeyError as error:
-        raise DataError(f"{where}: class {str(error.args[0])!r} is not in the training data; remove it here") from None
+        raise DataError(
+            f"{where}: class {str(error.args[0])!r} is not in the training data; add it there, or leave it out here"
+        ) from None

@@ -11,20 +11,23 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import PIL
 
 from ecoml.training.images.catalogue import cache_dir
-from ecoml.training.images.data.dataset import Images
+from ecoml.training.images.data.dataset import Images, Reading
 
 LARGEST_BYTES = 20 * 2**30
-_FORMAT = "1"
+_FORMAT = "2"
+_READING = "reading.json"
 
 
 def digest(labelled: Mapping[str, Iterable[tuple[Path, str]]]) -> str:
@@ -38,20 +41,21 @@ def digest(labelled: Mapping[str, Iterable[tuple[Path, str]]]) -> str:
     return content.hexdigest()
 
 
-def find(key: str, splits: Iterable[str]) -> dict[str, Images] | None:
-    """Images N×H×W×C by split, if they are kept."""
+def find(key: str, splits: Iterable[str]) -> tuple[dict[str, Images], Reading] | None:
+    """Images N×H×W×C by split, and what was done to them, if they are kept."""
     folder = _place() / key
     try:
         found = {split: np.load(folder / f"{split}.npy", mmap_mode="r") for split in splits}
+        reading = Reading.of(json.loads((folder / _READING).read_text(encoding="utf-8")))
         os.utime(folder)
-    except (OSError, ValueError, EOFError):  # not there, or damaged: decoded again
+    except (OSError, ValueError, EOFError, KeyError, TypeError):  # not there, or damaged: decoded again
         shutil.rmtree(folder, ignore_errors=True)
         return None
-    return found
+    return found, reading
 
 
-def keep(key: str, decoded: Mapping[str, Images]) -> None:
-    """Keep images N×H×W×C by split, if there is room."""
+def keep(key: str, decoded: Mapping[str, Images], reading: Reading) -> None:
+    """Keep images N×H×W×C by split, and what was done to them, if there is room."""
     needed = sum(images.nbytes for images in decoded.values())
     if needed > LARGEST_BYTES:
         return
@@ -63,6 +67,7 @@ def keep(key: str, decoded: Mapping[str, Images]) -> None:
         try:
             for split, images in decoded.items():
                 np.save(unfinished / f"{split}.npy", images)
+            (unfinished / _READING).write_text(json.dumps(asdict(reading)), encoding="utf-8")
             unfinished.rename(place / key)
         except OSError:  # a full disk, or another process was faster
             shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,54 +1,41 @@
-"""A data set from a folder of images.
+"""A data set from a folder of images; which files it has is in `listing`, what becomes of one of them in `pixels`.
 
-Layout: `DIR/CLASS/*.png`, or `DIR/train/CLASS/…` with `DIR/test/CLASS/…` and one of `val`, `valid`, `validation`.
 Sizes: images that all have one size of at most 64×64 are taken as they are. Otherwise all become squares, whose side is
-the median of the training images' shorter sides but no more than 64: each is scaled until its shorter side fits, and
-its middle is kept. Colour: if any image is coloured, all have three channels, else one. What is transparent is black.
+the median of the training images' shorter sides but no more than 64. Colour: if any image is coloured, all have three
+channels, else one.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median_low
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from ecoml.errors import DataError
-from ecoml.training.images.data import decoded
-from ecoml.training.images.data.dataset import FoundData, Images, LabelledImages, numbered
+from ecoml.training.images.data import decoded, pixels
+from ecoml.training.images.data.dataset import (
+    NATURAL,
+    Form,
+    FoundData,
+    Images,
+    LabelledImages,
+    Reading,
+    numbered,
+    range_of,
+)
+from ecoml.training.images.data.listing import Listing, beside, listed, splits_of
 
 LARGEST_SIDE = 64
-EXTENSIONS = frozenset(
-    (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
-)
-_VALIDATION = ("val", "valid", "validation")
-_GREY = frozenset(("1", "L", "LA", "La", "I"))
+_DARK = 32
+"""Level that one training image of eight bits must reach, or all of them are brightened."""
 
-
-@dataclass(slots=True)
-class _Listing:
-    """The images below one folder, by class."""
-
-    files: list[Path] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
-    classes: set[str] = field(default_factory=set)
-    ignored: Counter[str] = field(default_factory=Counter)
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """What all images are brought to."""
-
-    height: int
-    width: int
-    coloured: bool
+T = TypeVar("T")
 
 
 def read(folder: Path) -> FoundData:
@@ -57,138 +44,127 @@ def read(folder: Path) -> FoundData:
     Raises:
         DataError: No images, a class without any, a class that only the test split has, or a file that is no image.
     """
-    places = _splits(folder)
-    listings = {split: _listed(place) for split, place in places.items()}
+    places = splits_of(folder)
+    listings = {split: listed(place) for split, place in places.items()}
     classes = sorted(listings["train"].classes)
     labels = {split: numbered(listing.labels, classes, str(places[split])) for split, listing in listings.items()}
-    images = _decoded(listings)
+    images, reading = _decoded(listings)
     splits = {split: LabelledImages(images[split].transpose(0, 3, 1, 2), labels[split]) for split in listings}
-    name = folder.resolve().name
-    train, test, validation = splits["train"], splits.get("test"), splits.get("validation")
-    return FoundData(name, tuple(classes), train, test, validation, _notes(listings))
+    ignored = sum((listing.ignored for listing in listings.values()), beside(folder, places))
+    name, reading = folder.resolve().name, replace(reading, ignored=dict(ignored))
+    return FoundData(name, tuple(classes), reading, splits["train"], splits.get("test"), splits.get("validation"))
 
 
-def _decoded(listings: dict[str, _Listing]) -> dict[str, Images]:
+def _decoded(listings: dict[str, Listing]) -> tuple[Mapping[str, Images], Reading]:
     """Images N×H×W×C by split; decoded at most once per machine."""
     labelled = {split: zip(listing.files, listing.labels, strict=True) for split, listing in listings.items()}
     key = decoded.digest(labelled)
-    images = decoded.find(key, listings)
-    if images is None:
+    found = decoded.find(key, listings)
+    if found is None:
         with _silent():
-            form = _form(listings)
-            images = {split: _images(listing.files, form) for split, listing in listings.items()}
-        decoded.keep(key, images)
-    return images
+            found = _decode({split: listing.files for split, listing in listings.items()})
+        decoded.keep(key, *found)
+    return found
 
 
-def _splits(folder: Path) -> dict[str, Path]:
-    """Split → its folder of classes. `DIR/train` may also be a class, namely where images lie in it."""
-    train = folder / "train"
-    if not train.is_dir() or not _subfolders(train) or any(_is_image(file) for file in train.iterdir()):
-        return {"train": folder}
-    given = [name for name in _VALIDATION if (folder / name).is_dir()]
-    if len(given) > 1:
-        raise DataError(f"{folder}: {' and '.join(given)} both hold validation images; keep one of them")
-    places = {"train": train, "validation": folder / (given[0] if given else "val"), "test": folder / "test"}
-    return {split: place for split, place in places.items() if place.is_dir()}
+def _decode(files: Mapping[str, list[Path]]) -> tuple[dict[str, Images], Reading]:
+    survey = _survey(files)
+    form = _form(survey, files["train"])
+    images = {split: _images(of, form) for split, of in files.items()}
+    plain = np.array([survey.kinds[file] == "8 bits" for file in files["train"]])
+    if plain.any() and images["train"][plain].max() < _DARK:
+        form = replace(form, ranges={**form.ranges, **_ranges(survey, files["train"], ("8 bits",))})
+        images = {split: _images(of, form) for split, of in files.items()}
+    sizes = sorted(((height, width) for width, height in survey.sizes.values()), key=lambda size: size[0] * size[1])
+    changed = set(sizes) != {(form.height, form.width)}
+    blank = sum(
+        _has_vanished(file, image) for split in files for file, image in zip(files[split], images[split], strict=True)
+    )
+    smallest, largest = (sizes[0], sizes[-1]) if changed else (None, None)
+    return images, Reading(form, {}, smallest, largest, survey.several, blank)
 
 
-def _listed(folder: Path) -> _Listing:
-    listing = _Listing()
-    for place in _subfolders(folder):
-        listing.classes.add(place.name)
-        before = len(listing.files)
-        for file in sorted(place.iterdir()):
-            if file.name.startswith("."):
-                continue
-            if _is_image(file):
-                listing.files.append(file)
-                listing.labels.append(place.name)
-            else:
-                listing.ignored["folder" if file.is_dir() else file.suffix.lower() or "no extension"] += 1
-        if len(listing.files) == before:
-            raise DataError(f"{place}: no images in this class; add some or remove the folder")
-    if not listing.files:
-        kinds = ", ".join(sorted(EXTENSIONS))
-        raise DataError(f"{folder}: no images by class; it takes one folder per class, with files of {kinds} in it")
-    return listing
+@dataclass(slots=True)
+class _Survey:
+    """What is known of the files before all of them are decoded.
+
+    Attributes:
+        sizes: Width and height of each, held upright.
+        kinds: How each stores a number.
+        transparent: Those that may show what is behind them.
+        coloured: Whether any has colours.
+        several: How many have several pictures.
+    """
+
+    sizes: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    kinds: dict[Path, str] = field(default_factory=dict)
+    transparent: set[Path] = field(default_factory=set)
+    coloured: bool = False
+    several: int = 0
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(place for place in folder.iterdir() if place.is_dir() and not place.name.startswith("."))
+def _survey(files: Mapping[str, list[Path]]) -> _Survey:
+    survey = _Survey()
+    for file in (file for of in files.values() for file in of):
+        with pixels.opened(file) as image:
+            survey.sizes[file] = image.size
+            survey.kinds[file] = pixels.kind_of(image)
+            survey.coloured |= not pixels.is_grey(image)
+            survey.several += bool(getattr(image, "is_animated", False))
+            if pixels.is_transparent(image):
+                survey.transparent.add(file)
+    sides = {(min(size), max(size)) for size in survey.sizes.values()}
+    if len(sides) == 1 and len(set(*sides)) == 2 and _is_small(*sides):  # which is their height, and is it for all?
+        survey.sizes = dict(zip(survey.sizes, _each(survey.sizes, pixels.upright_size), strict=True))
+    return survey
 
 
-def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in EXTENSIONS and not file.name.startswith(".") and file.is_file()
-
-
-def _notes(listings: dict[str, _Listing]) -> tuple[str, ...]:
-    ignored = sum((listing.ignored for listing in listings.values()), Counter())
-    if not ignored:
-        return ()
-    kinds = ", ".join(f"{count} × {kind}" for kind, count in sorted(ignored.items()))
-    return (f"what is no image of a known kind was ignored: {kinds}",)
-
-
-def _form(listings: dict[str, _Listing]) -> _Form:
-    coloured = False
-    sizes: dict[Path, tuple[int, int]] = {}
-    for listing in listings.values():
-        for file in listing.files:
-            with _opened(file) as image:
-                sizes[file] = image.size
-                coloured = coloured or not _is_grey(image)
-    different = set(sizes.values())
+def _form(survey: _Survey, train: list[Path]) -> Form:
+    different = set(survey.sizes.values())
     width, height = next(iter(different))
-    if len(different) == 1 and max(width, height) <= LARGEST_SIDE:
-        return _Form(height, width, coloured)
-    side = min(LARGEST_SIDE, median_low(min(sizes[file]) for file in listings["train"].files))
-    return _Form(side, side, coloured)
+    if len(different) > 1 or not _is_small((width, height)):
+        width = height = min(LARGEST_SIDE, median_low(min(survey.sizes[file]) for file in train))
+    ranges = _ranges(survey, train, [kind for kind in NATURAL if kind != "8 bits"])
+    form = Form(height, width, 3 if survey.coloured else 1, pixels.BLACK, ranges)
+    transparent = [file for file in train if file in survey.transparent]
+    seen = [level for level in _each(transparent, lambda image: pixels.seen_level(image, form)) if level is not None]
+    dark = [level < pixels.GREY for level in seen]
+    background = pixels.BLACK if not any(dark) else pixels.WHITE if all(dark) else pixels.GREY
+    return replace(form, background=background)
 
 
-def _is_grey(image: Image.Image) -> bool:
-    if image.mode == "P":
-        palette = np.array(image.getpalette("RGB") or [0, 0, 0]).reshape(-1, 3)
-        return bool((palette == palette[:, :1]).all())
-    return image.mode in _GREY or image.mode.startswith("I;16")
+def _is_small(size: tuple[int, int]) -> bool:
+    return max(size) <= LARGEST_SIDE
 
 
-def _images(files: list[Path], form: _Form) -> Images:
-    channels = 3 if form.coloured else 1
-    images = np.empty((len(files), form.height, form.width, channels), dtype=np.uint8)
-    for index, file in enumerate(files):
-        with _opened(file) as image:
-            images[index] = _pixels(image, form).reshape(form.height, form.width, channels)
+def _ranges(survey: _Survey, train: list[Path], kinds: Iterable[str]) -> dict[str, tuple[float, float]]:
+    """What becomes black and white of the numbers of these kinds, where that is not their natural range."""
+    ranges = {}
+    for kind in kinds:
+        ends = list(_each([file for file in train if survey.kinds[file] == kind], pixels.extremes))
+        if ends:
+            found = range_of(kind, min(low for low, _ in ends), max(high for _, high in ends))
+            if found != (0.0, NATURAL[kind]):
+                ranges[kind] = found
+    return ranges
+
+
+def _images(files: list[Path], form: Form) -> Images:
+    images = np.empty((len(files), form.height, form.width, form.channels), dtype=np.uint8)
+    for index, image in enumerate(_each(files, lambda image: pixels.pixels(image, form))):
+        images[index] = image
     return images
 
 
-def _pixels(image: Image.Image, form: _Form) -> npt.NDArray[np.uint8]:
-    image.draft(None, (2 * form.width, 2 * form.height))  # a JPEG is decoded no larger than needed
-    image = _in_eight_bits(ImageOps.exif_transpose(image), "RGB" if form.coloured else "L")
-    if image.size != (form.width, form.height):
-        image = ImageOps.fit(image, (form.width, form.height))
-    return np.asarray(image)
+def _has_vanished(file: Path, image: Images) -> bool:
+    """Whether an image shows one colour only although its file does not."""
+    return bool((image == image[0, 0]).all()) and next(_each([file], pixels.varies))
 
 
-def _in_eight_bits(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode == "I" or image.mode.startswith("I;16"):  # sixteen bits a pixel
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
-    if image.mode == "F":
-        raise ValueError("its pixels are floats; store whole numbers")
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
-    return image.convert(mode)
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[Image.Image]:
-    try:
-        with Image.open(file) as image:
-            yield image
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        why = "its format is not recognised" if isinstance(error, UnidentifiedImageError) else error
-        raise DataError(f"{file}: cannot be read as an image ({why}); repair or remove it") from None
+def _each(files: Iterable[Path], look: Callable[[Image.Image], T]) -> Iterator[T]:
+    for file in files:
+        with pixels.opened(file) as image:
+            yield look(image)
 
 
 @contextmanager

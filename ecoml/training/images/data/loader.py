@@ -26,10 +26,11 @@ def load(data: str, data_dir: Path | None = None, *, download: bool = True) -> D
     found = _find(data, data_dir, download)
     _check(found, data)
     train, test = found.train, found.test
+    drawn = tuple(name for name, part in (("validation", found.validation), ("test", test)) if part is None)
     if test is None:
         kept, held_out = stratified(train.labels, TEST_SHARE, _TEST_SEED)
         train, test = train[kept], train[held_out]
-    return Dataset(found.name, found.classes, train, test, found.validation, found.notes)
+    return Dataset(found.name, found.classes, found.reading, train, test, found.validation, drawn)
 
 
 def _find(data: str, data_dir: Path | None, download: bool) -> FoundData:
@@ -63,7 +64,7 @@ def _check(found: FoundData, where: str) -> None:
     if counts[fewest] < len(wanted):
         raise DataError(
             f"{where}: class {found.classes[fewest]!r} has {counts[fewest]} training images; {len(wanted)} are needed"
-            f" at least, one each for {' and '.join(wanted)}; add images or remove the class"
+            f" at least, one each for {' and '.join(wanted)}; add images, or leave the class out"
         )
     for split, name in ((found.validation, "validation"), (found.test, "test")):
         if split is not None and split.images.shape[1:] != found.train.images.shape[1:]:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ecoml.errors import DataError
 from ecoml.training.images import catalogue
-from ecoml.training.images.data.dataset import FoundData, LabelledImages
+from ecoml.training.images.data.dataset import Form, FoundData, LabelledImages, Reading
 
 _TORCHVISION = {
     "mnist": "MNIST",
@@ -55,6 +55,11 @@ def read(name: str, data_dir: Path | None, *, download: bool) -> FoundData:
     return _torchvision(name, data_dir, download)
 
 
+def _found(name: str, classes: tuple[str, ...], train: LabelledImages, test: LabelledImages | None = None) -> FoundData:
+    channels, height, width = train.images.shape[1:]
+    return FoundData(name, classes, Reading(Form(height, width, channels)), train, test)
+
+
 def _digits() -> FoundData:
     spec = importlib.util.find_spec("sklearn")  # importing scikit-learn takes longer than many a training on its digits
     folders = spec.submodule_search_locations if spec is not None else None
@@ -67,7 +72,7 @@ def _digits() -> FoundData:
 
         pixels, labels = load_digits(return_X_y=True)
     images = np.rint(np.reshape(pixels, (-1, 1, 8, 8)) * (255 / 16)).astype(np.uint8)
-    return FoundData("digits", _DIGITS, LabelledImages(images, labels.astype(np.int64)))
+    return _found("digits", _DIGITS, LabelledImages(images, labels.astype(np.int64)))
 
 
 def _idx(name: str, data_dir: Path | None, download: bool) -> FoundData:
@@ -80,7 +85,7 @@ def _idx(name: str, data_dir: Path | None, download: bool) -> FoundData:
     train_images, train_labels, test_images, test_labels = (read_idx(path) for path in found)
     train = _labelled(train_images, train_labels, found[0])
     test = _labelled(test_images, test_labels, found[2])
-    return FoundData(name, _CLOTHES if name == "fashion-mnist" else _DIGITS, train, test)
+    return _found(name, _CLOTHES if name == "fashion-mnist" else _DIGITS, train, test)
 
 
 def _idx_files(name: str, data_dir: Path | None) -> list[Path] | None:
@@ -127,7 +132,7 @@ def _labelled(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], path
 def _torchvision(name: str, data_dir: Path | None, download: bool) -> FoundData:
     train, test = (_torchvision_split(name, train, data_dir, download) for train in (True, False))
     classes = getattr(train, "classes", _DIGITS)
-    return FoundData(name, tuple(classes), as_labelled(train), as_labelled(test))
+    return _found(name, tuple(classes), as_labelled(train), as_labelled(test))
 
 
 def as_labelled(dataset: Any) -> LabelledImages:

@@ -2,8 +2,9 @@
 
 Keys: `x` and `y` (or `x_train` and `y_train`), and if wished `x_val` and `y_val`, `x_test` and `y_test`.
 Shapes: x N×H×W, N×H×W×C or N×C×H×W with C 1 or 3 (where both would do, the last dimension is C); y N or N×1.
-Pixels: bool, whole numbers 0 … 255, or floats. Floats in [0, 1] are taken as they are; others are scaled so that the
-least and the largest of the training split become 0 and 1, and what lies beyond in the other splits is clipped.
+Pixels: bool, whole numbers or floats, by the same rule as those of image files (`ecoml.training.images.data.pixels`):
+whole numbers go from 0 to 255, or to 65,535 if any of the training split is larger, floats from 0 to 1. Where the
+training split leaves most of that empty, or goes beyond it, its own least and largest number become black and white.
 """
 
 from __future__ import annotations
@@ -17,7 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ecoml.errors import DataError
-from ecoml.training.images.data.dataset import FoundData, Images, LabelledImages, numbered
+from ecoml.training.images.data.dataset import (
+    NATURAL,
+    Form,
+    FoundData,
+    LabelledImages,
+    Reading,
+    levels_of,
+    numbered,
+    range_of,
+)
 
 Array = npt.NDArray[Any]
 
@@ -34,8 +44,10 @@ def read(path: Path) -> FoundData:
     prefix = "_train" if "x_train" in arrays and "x" not in arrays else ""
     x, y = _pair(arrays, path, "x" + prefix, "y" + prefix)
     classes = np.unique(y).tolist()
-    low, high, notes = _range(x)
-    train = LabelledImages(_pixels(x, low, high), numbered(y.tolist(), classes, str(path)))
+    kind, low, high = _range(x)
+    train = LabelledImages(levels_of(x, low, high), numbered(y.tolist(), classes, str(path)))
+    ranges = {} if (low, high) == (0.0, NATURAL.get(kind, 1.0)) else {kind: (low, high)}
+    channels, height, width = x.shape[1:]
 
     def other(name: str) -> LabelledImages | None:
         x_key, y_key = f"x_{name}", f"y_{name}"
@@ -44,9 +56,13 @@ def read(path: Path) -> FoundData:
         images, labels = _pair(arrays, path, x_key, y_key)
         if (images.dtype.kind == "f") != (x.dtype.kind == "f"):
             raise DataError(f"{path}: x{prefix} is {x.dtype} and {x_key} {images.dtype}; store both alike")
-        return LabelledImages(_pixels(images, low, high), numbered(labels.tolist(), classes, f"{path}: {y_key}"))
+        if kind == "8 bits" and not 0 <= images.min() <= images.max() <= NATURAL[kind]:
+            there, here = (f"from {part.min()} to {part.max()}" for part in (x, images))
+            raise DataError(f"{path}: x{prefix} goes {there} and {x_key} {here}; store both alike")
+        return LabelledImages(levels_of(images, low, high), numbered(labels.tolist(), classes, f"{path}: {y_key}"))
 
-    return FoundData(path.stem, tuple(str(name) for name in classes), train, other("test"), other("val"), notes)
+    reading = Reading(Form(height, width, channels, ranges=ranges))
+    return FoundData(path.stem, tuple(str(name) for name in classes), reading, train, other("test"), other("val"))
 
 
 def _arrays(path: Path) -> dict[str, Array]:
@@ -87,7 +103,7 @@ def _pair(arrays: dict[str, Array], path: Path, x_key: str, y_key: str) -> tuple
 
 def _channels_first(x: Array, where: str) -> Array:
     if x.dtype.kind not in "buif":
-        raise DataError(f"{where} is of type {x.dtype}; pixels are bool, whole numbers 0 … 255, or floats")
+        raise DataError(f"{where} is of type {x.dtype}; pixels are bool, whole numbers or floats")
     if x.ndim == 3:
         x = x[:, None]
     elif x.ndim == 4 and x.shape[3] in (1, 3):
@@ -98,10 +114,6 @@ def _channels_first(x: Array, where: str) -> Array:
         raise DataError(f"{where} is empty (its shape is {x.shape}); there must be images")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         raise DataError(f"{where} has pixels that are NaN or infinite; replace them, or leave those images out")
-    if x.dtype.kind in "ui" and (x.min() < 0 or x.max() > 255):
-        raise DataError(
-            f"{where} has whole numbers from {x.min()} to {x.max()}; scale them to 0 … 255, or store floats"
-        )
     return x
 
 
@@ -116,21 +128,11 @@ def _labels(y: Array, where: str) -> Array:
     return y.astype(str) if y.dtype.kind == "S" else y
 
 
-def _range(x: Array) -> tuple[float, float, tuple[str, ...]]:
-    """The values that become 0 and 1, and a note where these are not 0 and 1 (or 255) themselves."""
-    if x.dtype.kind != "f":
-        return 0.0, 1.0 if x.dtype.kind == "b" else 255.0, ()
+def _range(x: Array) -> tuple[str, float, float]:
+    """How the numbers count as stored (see `NATURAL`), and which become black and white."""
+    if x.dtype.kind == "b":
+        return "1 bit", 0.0, 1.0
     low, high = float(x.min()), float(x.max())
-    if low >= 0 and high <= 1:
-        return 0.0, 1.0, ()
-    return low, high, (f"pixels from {low:g} to {high:g} were scaled to 0 … 1",)
-
-
-def _pixels(x: Array, low: float, high: float) -> Images:
-    if x.dtype.kind in "ui":
-        return x.astype(np.uint8)
-    pixels = np.empty(x.shape, np.uint8)
-    for start in range(0, len(x), 1024):  # so that no second copy of all images is made in float
-        share = (x[start : start + 1024].astype(np.float64) - low) / ((high - low) or 1.0)
-        pixels[start : start + 1024] = np.rint(np.clip(share, 0.0, 1.0) * 255)
-    return pixels
+    whole = "8 bits" if low >= 0 and high <= NATURAL["8 bits"] else "16 bits"
+    kind = "floats" if x.dtype.kind == "f" else whole
+    return kind, *range_of(kind, low, high)

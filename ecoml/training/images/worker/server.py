@@ -17,13 +17,14 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecoml.energy import Purpose
 from ecoml.errors import BudgetExhausted, UsageError
+from ecoml.training.images.about import About
 from ecoml.training.images.worker.workload import Prepared, Workload
 from ecoml.trial import Config
 
@@ -91,18 +92,10 @@ class TrainingServer:
             warm_up(task)
             self._warm = True
         flop_per_s, power_w = peak(task.device, task.threads, task.bf16)
-        return Prepared(
-            dataset.classes,
-            task.shape,
-            len(task.train),
-            len(task.validation),
-            len(dataset.test),
-            dataset.notes,
-            str(task.device),
-            task.bf16,
-            flop_per_s,
-            power_w,
-        )
+        parts = task.train.labels, task.validation.labels, dataset.test.labels
+        train, validation, test = (_counts(labels, task.classes) for labels in parts)
+        about = About(dataset.name, train, validation, test, dataset.drawn, dataset.reading)
+        return Prepared(about, str(task.device), task.bf16, flop_per_s, power_w)
 
     def hold(self, workload: Workload, number: int, config: Config, checkpoint: Path | None) -> None:
         """Hold a run instead of the one that was held, not yet advanced.
@@ -206,6 +199,14 @@ class _HostAccount:
     def enter(self, purpose: Purpose) -> None:
         self._connection.send(("enter", purpose))
         self._connection.recv()
+
+
+def _counts(labels: Any, classes: Sequence[str]) -> dict[str, int]:
+    """Images of each class, from a tensor or an array of labels."""
+    import torch
+
+    counts: list[int] = torch.bincount(torch.as_tensor(labels), minlength=len(classes)).tolist()
+    return dict(zip(classes, counts, strict=True))
 
 
 def _build(workload: Workload) -> Build | None:

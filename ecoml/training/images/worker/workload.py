@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ecoml.training.images.network.plan import Shape
+from ecoml.training.images.about import About
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +34,14 @@ class Prepared:
     """What the worker found.
 
     Attributes:
-        classes: Name of each class, by label.
-        shape: Channels, height, width of an image.
-        train_images: How many there are to train on.
-        validation_images: How many the accuracy is measured on.
-        test_images: How many are held out for the end.
-        notes: What reading the data ignored or converted, one sentence each.
+        about: The data.
         device: The device, `cpu` or as torch names it.
         bf16: Whether it computes in bfloat16.
         peak_flop_per_s: The most arithmetic it showed in large matrix products.
         peak_power_w: Power it is taken to draw at that; NaN if it is not known.
     """
 
-    classes: tuple[str, ...]
-    shape: Shape
-    train_images: int
-    validation_images: int
-    test_images: int
-    notes: tuple[str, ...]
+    about: About
     device: str
     bf16: bool
     peak_flop_per_s: float

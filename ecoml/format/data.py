@@ -1,0 +1,71 @@
+"""What the data of an image training are, and what was done to them; from table [data] of `run.toml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ecoml.format.figures import format_gain, named_score, plural
+from ecoml.metric import Metric
+
+_NAMED_CLASSES = 12
+"""So many classes are named with their counts; of more, the smallest and the largest."""
+
+_BACKGROUNDS = {0: "black", 128: "grey", 255: "white"}
+
+
+def describe_data(data: Mapping[str, Any], metric: Metric) -> list[str]:
+    """What a search says of its data before it starts, a sentence each.
+
+    Args:
+        data: Table [data] of `run.toml`, or `CnnTraining.about.to_dict()`.
+        metric: What the scores are.
+    """
+    colours = "grey" if data["channels"] == 1 else "in colour"
+    size = _size((data["height"], data["width"]))
+    drawn = f" ({' and '.join(data['drawn'])} drawn by chance)" if data.get("drawn") else ""
+    split = f"{data['train_images']:,} to train on, {data['validation_images']:,} to validate on"
+    guess = f"always guessing {data['largest_class']} reaches {named_score(metric, data['guess_score'])}"
+    return [
+        f"{data['name']}: {plural(data['images'], 'image')} of {size} pixels, {colours}; {_classes(data)}",
+        f"{split}, {data['test_images']:,} held back for the test{drawn}",
+        *describe_treatment(data),
+        f"{guess}, and one validation image is worth up to {format_gain(metric, data['image_worth'])}",
+    ]
+
+
+def _classes(data: Mapping[str, Any]) -> str:
+    parts = [data.get(part, {}) for part in ("train", "validation", "test")]
+    counts = {name: sum(part.get(name, 0) for part in parts) for name in data["train"]}
+    if len(counts) <= _NAMED_CLASSES:
+        return f"{plural(len(counts), 'class')}: {', '.join(f'{name} {count:,}' for name, count in counts.items())}"
+    fewest, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    return f"{len(counts):,} classes of {counts[fewest]:,} ({fewest}) to {counts[most]:,} ({most}) images"
+
+
+def describe_treatment(data: Mapping[str, Any]) -> list[str]:
+    """What was left out, and what was done to the images, a sentence each; none where they were taken as they are."""
+    told = []
+    if ignored := data.get("ignored"):
+        told.append(f"left out: {', '.join(f'{count:,} × {kind}' for kind, count in sorted(ignored.items()))}")
+    if data.get("smallest"):
+        found = f"{_size(data['smallest'])} pixels"
+        if data["largest"] != data["smallest"]:
+            found = f"{_size(data['smallest'])} to {_size(data['largest'])} pixels"
+        target = _size((data["height"], data["width"]))
+        told.append(f"images of {found} were scaled to {target} until the shorter side fitted, and their middle kept")
+    for kind, (low, high) in data.get("ranges", {}).items():
+        told.append(f"numbers of {kind} from {low:g} to {high:g} were scaled to black … white")
+    if background := data.get("background"):
+        told.append(f"what is transparent became {_BACKGROUNDS.get(background, f'level {background} of 255')}")
+    if several := data.get("several"):
+        told.append(f"of {plural(several, 'file')} with several pictures the first was taken")
+    if blank := data.get("blank"):
+        told.append(f"{plural(blank, 'image')} show{'s' if blank == 1 else ''} one colour only after that")
+    return told
+
+
+def _size(sides: tuple[int, int]) -> str:
+    """`500×333`, width first, as people say it."""
+    height, width = sides
+    return f"{width}×{height}"

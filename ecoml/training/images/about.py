@@ -1,0 +1,123 @@
+"""What the data of a training are: what a search says of them before it starts, and keeps in `run.toml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ecoml.training.images.data.dataset import Reading
+from ecoml.training.images.network.plan import Shape
+from ecoml.training.images.scores import Confusion
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the data of a training are.
+
+    Attributes:
+        name: Short name for people.
+        train: Class → images of it to train on; classes in the order of their labels, in each part.
+        validation: Class → images of it that scores are measured on.
+        test: Class → images of it that are held back for the end.
+        drawn: Which of validation and test were drawn by chance, the same share of each class.
+        reading: What was done to the images, and what was left out.
+        score: Which of `ecoml.training.images.scores.METRICS` is measured.
+    """
+
+    name: str
+    train: Mapping[str, int]
+    validation: Mapping[str, int]
+    test: Mapping[str, int]
+    drawn: tuple[str, ...]
+    reading: Reading
+    score: str = "accuracy"
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """Class → images of it in all parts."""
+        parts = self.train, self.validation, self.test
+        return {name: sum(part.get(name, 0) for part in parts) for name in self.train}
+
+    @property
+    def images(self) -> int:
+        """Images in all parts."""
+        return sum(self.classes.values())
+
+    @property
+    def train_images(self) -> int:
+        """Images to train on."""
+        return sum(self.train.values())
+
+    @property
+    def validation_images(self) -> int:
+        """Images that scores are measured on."""
+        return sum(self.validation.values())
+
+    @property
+    def test_images(self) -> int:
+        """Images that are held back for the end."""
+        return sum(self.test.values())
+
+    @property
+    def shape(self) -> Shape:
+        """Channels, height and width of an image."""
+        form = self.reading.form
+        return form.channels, form.height, form.width
+
+    @property
+    def largest_class(self) -> str:
+        """The class of which most images are validated on."""
+        return max(self.validation, key=lambda name: self.validation[name])
+
+    @property
+    def guess_score(self) -> float:
+        """Score of always guessing the largest class."""
+        answer = list(self.validation).index(self.largest_class)
+        return Confusion.of_one_answer(self._validation, answer).score(self.score)
+
+    @property
+    def image_worth(self) -> float:
+        """The most that the score changes with the answer for one validation image, where all others are right."""
+        right = np.diag(self._validation)
+        smallest = int(np.argmin(np.where(self._validation > 0, self._validation, self._validation.max())))
+        wrong = right.copy()
+        wrong[smallest, smallest] -= 1
+        wrong[smallest, smallest - 1] += 1
+        return Confusion(right).score(self.score) - Confusion(wrong).score(self.score)
+
+    @property
+    def _validation(self) -> Any:
+        """Images of each class, int64."""
+        return np.array(list(self.validation.values()), dtype=np.int64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Table [data] of `run.toml`: TOML values, and nothing where there is nothing to say."""
+        reading, form = self.reading, self.reading.form
+        table = {
+            "name": self.name,
+            "images": self.images,
+            "train_images": self.train_images,
+            "validation_images": self.validation_images,
+            "test_images": self.test_images,
+            "drawn": list(self.drawn),
+            "channels": form.channels,
+            "height": form.height,
+            "width": form.width,
+            "background": form.background,
+            "smallest": reading.smallest and list(reading.smallest),
+            "largest": reading.largest and list(reading.largest),
+            "several": reading.several,
+            "blank": reading.blank,
+            "largest_class": self.largest_class,
+            "guess_score": self.guess_score,
+            "image_worth": self.image_worth,
+            "ranges": {kind: list(ends) for kind, ends in form.ranges.items()},
+            "ignored": dict(reading.ignored),
+            "train": dict(self.train),
+            "validation": dict(self.validation),
+            "test": dict(self.test),
+        }
+        return {key: value for key, value in table.items() if value or key in ("guess_score", "image_worth")}

@@ -1,0 +1,92 @@
+"""Which files a folder of images has, by split and class, without opening any.
+
+Layout: `DIR/CLASS/*.png`, or `DIR/train/CLASS/…` with `DIR/test/CLASS/…` and one of `val`, `valid`, `validation`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ecoml.errors import DataError
+
+EXTENSIONS = frozenset(
+    (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
+)
+_VALIDATION = ("val", "valid", "validation")
+
+
+@dataclass(slots=True)
+class Listing:
+    """The images below one folder, by class.
+
+    Attributes:
+        files: The images.
+        labels: The class of each.
+        classes: All classes.
+        ignored: What is no image of a class, by what it is → how many.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    classes: set[str] = field(default_factory=set)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+
+def splits_of(folder: Path) -> dict[str, Path]:
+    """Split → its folder of classes. `DIR/train` may also be a class, namely where images lie in it."""
+    train = folder / "train"
+    if not train.is_dir() or not _subfolders(train) or any(_is_image(file) for file in train.iterdir()):
+        return {"train": folder}
+    given = [name for name in _VALIDATION if (folder / name).is_dir()]
+    if len(given) > 1:
+        raise DataError(f"{folder}: {' and '.join(given)} both hold validation images; keep one of them")
+    places = {"train": train, "validation": folder / (given[0] if given else "val"), "test": folder / "test"}
+    return {split: place for split, place in places.items() if place.is_dir()}
+
+
+def beside(folder: Path, places: dict[str, Path]) -> Counter[str]:
+    """What lies in a data folder and belongs to no split, although it might be meant to."""
+    if places["train"] == folder:
+        return Counter()
+    others = set(_subfolders(folder)) - set(places.values())
+    return Counter({f"folder beside {places['train'].name}": len(others)}) if others else Counter()
+
+
+def listed(folder: Path) -> Listing:
+    """The images below a folder of classes.
+
+    Raises:
+        DataError: There are none, or a class has none.
+    """
+    listing = Listing()
+    if loose := sum(_is_image(file) for file in folder.iterdir()):
+        listing.ignored["image outside of the classes"] = loose
+    for place in _subfolders(folder):
+        listing.classes.add(place.name)
+        before = len(listing.files)
+        for file in sorted(place.iterdir()):
+            if file.name.startswith("."):
+                continue
+            if _is_image(file):
+                listing.files.append(file)
+                listing.labels.append(place.name)
+            else:
+                listing.ignored[
+                    "folder inside a class" if file.is_dir() else file.suffix.lower() or "no extension"
+                ] += 1
+        if len(listing.files) == before:
+            raise DataError(f"{place}: no images in this class; add some or remove the folder")
+    if not listing.files:
+        kinds = ", ".join(sorted(EXTENSIONS))
+        raise DataError(f"{folder}: no images by class; it takes one folder per class, with files of {kinds} in it")
+    return listing
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(place for place in folder.iterdir() if place.is_dir() and not place.name.startswith("."))
+
+
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in EXTENSIONS and not file.name.startswith(".") and file.is_file()

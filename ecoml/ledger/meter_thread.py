@@ -38,27 +38,32 @@ class Watch:
         self._seen: dict[tuple[str, int, str], float] = {}
         self._observed_s: float | None = None
         self._since_sample: EnergyByDomain | None = None
-        self._sampled_s = opened_s
+        self._sampled_s = self._neighbours_s = opened_s
 
     def observe(self, now_s: float) -> None:
         """Ask the devices, if it is time to. Not under the account's lock."""
+        self._observe_neighbours(now_s)
         since_s = 0.0 if self._observed_s is None else now_s - self._observed_s
         if self._observed_s is not None and since_s < OBSERVE_S and not self._trace:
             return
         self._observed_s = now_s
         observe = getattr(self._meter, "observe", None)
         self._states = observe() if observe is not None else {}
-        others = [
-            (domain, process.pid, process.name or "")
-            for domain, state in self._states.items()
-            for process in state.processes
-        ]
-        others += [(HOST, pid, "ecoml") for pid in getattr(self._meter, "neighbours", ())]
-        for other in others:
-            self._seen[other] = self._seen.get(other, 0.0) + since_s
+        for domain, state in self._states.items():
+            for process in state.processes:
+                self._add((domain, process.pid, process.name or ""), since_s)
+
+    def _observe_neighbours(self, now_s: float) -> None:
+        """Other ecoml processes come and go, and are looked for at every beat: that asks no driver."""
+        since_s, self._neighbours_s = now_s - self._neighbours_s, now_s
+        for pid in getattr(self._meter, "neighbours", ()):
+            self._add((HOST, pid, "ecoml"), since_s)
+
+    def _add(self, other: tuple[str, int, str], seconds: float) -> None:
+        self._seen[other] = self._seen.get(other, 0.0) + seconds
 
     def add(self, piece: EnergyByDomain) -> None:
-        """A piece of the tape was cut."""
+        """A further piece of energy was cut."""
         if self._trace:
             self._since_sample = piece if self._since_sample is None else self._since_sample.then(piece)
 

@@ -241,11 +241,6 @@ class HostMeter:
             self._gap_count += len(news)
             if gauge.failure is not None:
                 present.append(gauge.failure)
-        if self._neighbours is not None:
-            news = self._neighbours.news()
-            self._gaps.extend(news)
-            self._gap_count += len(news)
-            present += self._neighbours.sentences()
         return present
 
     def _remember(self, snapshot: Instant) -> None:

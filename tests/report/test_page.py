@@ -90,7 +90,7 @@ def test_the_page_has_the_ledgers_figures(make_run):
         assert format_energy(energy_j) in shown
     assert format_energy(account.total_j + account.total.uncertainty_j) in shown
     assert "within a factor of two" in shown
-    assert "0.25 J, the most spent between two looks" in shown
+    assert "0.25 J, the most spent between two checks" in shown
     assert "learning_rate=0.9" in shown
 
 

@@ -75,8 +75,7 @@ class Neighbours:
         self._domains = frozenset(domains)
         self._claims = claims
         self._checked_s = -float("inf")
-        self._present: dict[int, tuple[float, frozenset[str]]] = {}  # process → since when, which of our domains
-        self._news: list[str] = []
+        self._present: dict[int, frozenset[str]] = {}  # process → which of our domains
         if claims:
             _registration.add(self._domains)
 
@@ -87,7 +86,7 @@ class Neighbours:
 
     def sharers(self, domain: str) -> int:
         """How many processes meter a domain, this one included."""
-        return 1 + sum(domain in shared for _, shared in self._present.values())
+        return 1 + sum(domain in shared for shared in self._present.values())
 
     def check(self) -> None:
         """Look for them, at most once a second."""
@@ -95,34 +94,13 @@ class Neighbours:
         if now_s - self._checked_s < _CHECK_S:
             return
         self._checked_s = now_s
-        found = {pid: shared for pid, domains in _others() if (shared := domains & self._domains)}
-        for pid, (since_s, shared) in list(self._present.items()):
-            if pid not in found:
-                self._news.append(self._sentence(pid, shared, f"was shared for {now_s - since_s:.3g} s"))
-                del self._present[pid]
-        for pid, shared in found.items():
-            since_s = self._present[pid][0] if pid in self._present else now_s
-            self._present[pid] = since_s, shared
-
-    def sentences(self) -> list[str]:
-        """Who shares what at present; the same sentences as long as nothing changes."""
-        return [self._sentence(pid, shared, "is shared") for pid, (_, shared) in self._present.items()]
-
-    def news(self) -> list[str]:
-        """Who shared what since the last call and does no longer."""
-        news, self._news = self._news, []
-        return news
+        self._present = {pid: shared for pid, domains in _others() if (shared := domains & self._domains)}
 
     def close(self) -> None:
         """Be no neighbour any longer. May be called twice."""
         if self._claims:
             self._claims = False
             _registration.remove(self._domains)
-
-    def _sentence(self, pid: int, shared: frozenset[str], verb: str) -> str:
-        n = max(self.sharers(domain) for domain in shared)
-        part = {1: "half", 2: "half", 3: "a third"}.get(n, f"1/{n}")
-        return f"{', '.join(sorted(shared))} {verb} with the ecoml process {pid}: {part} is claimed here"
 
 
 class SharedGauge:

@@ -14,8 +14,10 @@ One trial at a time, so what to do next is a function of the trials told.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge
 from numpy.typing import NDArray
 
 from ecoml.errors import UsageError
@@ -39,7 +41,9 @@ class Halving:
         UsageError: A rung that is no longer than the one before, or has no step.
     """
 
-    def __init__(self, space: Space, seed: int, least: int = 1, factor: int = 3) -> None:
+    def __init__(
+        self, space: Space, seed: int, least: Annotated[int, Ge(1)] = 1, factor: Annotated[int, Ge(2)] = 3
+    ) -> None:
         if least < 1 or factor < 2:
             raise UsageError(f"halving needs at least 1 step and a factor of 2, not {least} and {factor}")
         self._design = RandomSearch(space, seed)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
 
 from ecoml.errors import UsageError
 from ecoml.space import Choice, Int, Parameter, Space
@@ -36,10 +38,10 @@ class GridSearch:
         self,
         space: Space,
         seed: int,
-        levels: int = 5,
+        levels: Annotated[int, Ge(2)] = 5,
         endpoints: Endpoints = "both",
         order: Order = "random",
-        subset: int | None = None,
+        subset: Annotated[int, Ge(1)] | None = None,
     ) -> None:
         if levels < 2:
             raise UsageError(f"a grid needs at least 2 levels, not {levels}")

@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from annotated_types import Ge
 
 from ecoml.energy import Energy, weakest
 from ecoml.errors import UsageError
@@ -70,7 +73,12 @@ class Repeated:
     """
 
     def __init__(
-        self, strategy: Strategy, times: int, rounds: int | None = None, *, count_failures: bool = True
+        self,
+        strategy: Strategy,
+        times: Annotated[int, Ge(1)],
+        rounds: Annotated[int, Ge(1)] | None = None,
+        *,
+        count_failures: bool = True,
     ) -> None:
         self._strategy = strategy
         self._times = times

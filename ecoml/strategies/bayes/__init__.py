@@ -15,9 +15,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from annotated_types import Ge
 from numpy.typing import NDArray
 
 from ecoml.endings import StopReason
@@ -93,7 +94,7 @@ class Bayes:
         UsageError: Fewer than two initial configurations.
     """
 
-    def __init__(self, space: Space, seed: int, initial: int | None = None) -> None:
+    def __init__(self, space: Space, seed: int, initial: Annotated[int, Ge(2)] | None = None) -> None:
         if initial is not None and initial < 2:
             raise UsageError(f"a Bayesian search needs at least 2 initial proposals, not {initial}")
         self._space = space

@@ -11,9 +11,10 @@ Decision n is a function of the seed and of the trials told. torch is imported f
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge
 
 from ecoml.errors import UsageError
 from ecoml.space import Space
@@ -46,7 +47,7 @@ class Nehvi:
         UsageError: Fewer than two initial proposals.
     """
 
-    def __init__(self, space: Space, seed: int, initial: int | None = None) -> None:
+    def __init__(self, space: Space, seed: int, initial: Annotated[int, Ge(2)] | None = None) -> None:
         if initial is not None and initial < 2:
             raise UsageError(f"a Bayesian search needs at least 2 initial proposals, not {initial}")
         self._space = space

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ecoml.endings import StopReason
+from ecoml.errors import UsageError
 from ecoml.space import Choice, Float, Parameter, Space
 from ecoml.strategies.base import Continue, Decision, End, Start
 from ecoml.strategies.enumeration import key
@@ -40,11 +41,13 @@ class OptunaSearch:
         pruner: Asked after every measurement; `none`: whole trainings.
 
     Raises:
-        UsageError: Optuna is not installed.
+        UsageError: Optuna is not installed, or is to prune with two objectives.
     """
 
     def __init__(self, space: Space, seed: int, sampler: Sampler = "tpe", pruner: Pruner = "none") -> None:
         require("optuna")
+        if sampler == "nsga2" and pruner != "none":
+            raise UsageError("Optuna prunes with one objective only; use another sampler, or no pruner")
         self._space = space
         self._seed = seed
         self._sampler = sampler

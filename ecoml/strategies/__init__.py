@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ecoml.errors import UsageError
+from ecoml.errors import UsageError, did_you_mean
 from ecoml.shipped import shipped
 from ecoml.space import Space
 from ecoml.strategies.base import Continue, Decision, End, Start, Strategy
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Continue", "Decision", "End", "Start", "Strategy", "available_strategies", "create_strategy"]
 
-_BAYES = ("bayes", "multi-objective Bayesian optimisation of accuracy and energy (the default)")
+_BAYES = ("bayes", "multi-objective Bayesian optimisation of score and energy (the default)")
 
 
 def create_strategy(name_or_path: str | Path, space: Space, seed: int) -> Strategy:
@@ -66,5 +66,6 @@ def _find(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.suffix == ".toml" or len(path.parts) > 1:
         return path
-    known = ", ".join(["bayes", *(baseline.stem for baseline in _baselines())])
-    raise UsageError(f"no strategy is called {str(name_or_path)!r}; use one of {known}, or the path of a .toml file")
+    known = [_BAYES[0], *(baseline.stem for baseline in _baselines())]
+    hint = did_you_mean(str(name_or_path), known)
+    raise UsageError(f"no strategy is called {str(name_or_path)!r}; {hint}; or give the path of a .toml file")

@@ -10,9 +10,10 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge, MinLen
 
 from ecoml.errors import UsageError
 from ecoml.space import Choice, Space
@@ -36,7 +37,14 @@ class Factorial:
         UsageError: A factor is no free parameter of the space, or exists only under a condition.
     """
 
-    def __init__(self, space: Space, seed: int, factors: Sequence[str], draws: int = 24, times: int = 1) -> None:
+    def __init__(
+        self,
+        space: Space,
+        seed: int,
+        factors: Annotated[Sequence[str], MinLen(1)],
+        draws: Annotated[int, Ge(1)] = 24,
+        times: Annotated[int, Ge(1)] = 1,
+    ) -> None:
         for name in factors:
             if name not in space.free or space.free[name].when:
                 known = ", ".join(name for name, parameter in space.free.items() if not parameter.when)

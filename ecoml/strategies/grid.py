@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
 
 from ecoml.errors import UsageError
 from ecoml.space import Choice, Int, Parameter, Space
 from ecoml.strategies.base import Decision, End, Start
-from ecoml.strategies.enumeration import Key, Lattice, Permutation, key
+from ecoml.strategies.enumeration import Enumeration, Key, Permutation, key
 from ecoml.trial import Trial
 
 Endpoints = Literal["both", "lower", "none"]
@@ -36,18 +38,18 @@ class GridSearch:
         self,
         space: Space,
         seed: int,
-        levels: int = 5,
+        levels: Annotated[int, Ge(2)] = 5,
         endpoints: Endpoints = "both",
         order: Order = "random",
-        subset: int | None = None,
+        subset: Annotated[int, Ge(1)] | None = None,
     ) -> None:
         if levels < 2:
             raise UsageError(f"a grid needs at least 2 levels, not {levels}")
         if subset is not None and subset < 1:
             raise UsageError(f"a grid's subset must have at least 1 configuration, not {subset}")
         positions = _positions(levels, endpoints)
-        self._lattice = Lattice(space, {name: _levels(p, positions) for name, p in space.free.items()})
-        size = self._lattice.size
+        self._enumeration = Enumeration(space, {name: _levels(p, positions) for name, p in space.free.items()})
+        size = self._enumeration.size
         self._order: Sequence[int] | Permutation = range(size) if order == "sequential" else Permutation(size, seed)
         self._count = size
         if subset is not None and subset < size:
@@ -65,7 +67,7 @@ class GridSearch:
     def ask(self) -> Decision:
         """The next configuration of the grid that has not been seen, to be trained to its end; `End` after the last."""
         while self._next < self._count:
-            config = self._lattice[self._order[self._next]]
+            config = self._enumeration[self._order[self._next]]
             self._next += 1
             config_key = key(config)
             if config_key not in self._seen:

@@ -1,6 +1,6 @@
 """Repetitions: every configuration is trained several times, each time as a trial of its own, and told as one round.
 
-The strategy inside sees one trial a round, with the mean accuracy and the mean energy of its repetitions. All of them
+The strategy inside sees one trial a round, with the mean utility and the mean energy of its repetitions. All of them
 are stored as ordinary trials; their numbers give them initial weights and an order of images of their own.
 """
 
@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from annotated_types import Ge
 
 from ecoml.energy import Energy, weakest
 from ecoml.errors import UsageError
@@ -70,7 +73,12 @@ class Repeated:
     """
 
     def __init__(
-        self, strategy: Strategy, times: int, rounds: int | None = None, *, count_failures: bool = True
+        self,
+        strategy: Strategy,
+        times: Annotated[int, Ge(1)],
+        rounds: Annotated[int, Ge(1)] | None = None,
+        *,
+        count_failures: bool = True,
     ) -> None:
         self._strategy = strategy
         self._times = times

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from annotated_types import Ge
+
 from ecoml.errors import UsageError
 from ecoml.space import Space
 from ecoml.strategies.base import Continue, Decision, Start
@@ -22,7 +26,9 @@ class TopK:
         UsageError: More are to be kept than there are, or none.
     """
 
-    def __init__(self, space: Space, seed: int, many: int = 64, best: int = 4) -> None:
+    def __init__(
+        self, space: Space, seed: int, many: Annotated[int, Ge(1)] = 64, best: Annotated[int, Ge(1)] = 4
+    ) -> None:
         if not 1 <= best <= many:
             raise UsageError(f"of {many} configurations a round at least 1 and at most all are kept, not {best}")
         self._design = RandomSearch(space, seed)

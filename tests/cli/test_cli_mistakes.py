@@ -37,7 +37,7 @@ def refused(ecoml, tmp_path, *arguments):
         (("--budget-kwh", "1e-9"), "too small for one trial"),
         ((*BUDGET, "--space", "nope"), "known are cnn, cnn-small"),
         ((*BUDGET, "--space", "nope.toml"), "no such file"),
-        ((*BUDGET, "--strategy", "nope"), "use one of bayes"),
+        ((*BUDGET, "--strategy", "nope"), "known are bayes"),
         ((*BUDGET, "--data", "nope"), "known names are digits"),
         ((*BUDGET, "--nope", "1"), "No such option: --nope"),
         ((*BUDGET, "--device", "warp"), "warp"),

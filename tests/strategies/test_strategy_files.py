@@ -41,15 +41,21 @@ def test_a_file_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('strategy = "grid"\n[settings]\nlevel = 2\n', ["settings.level", "remove"]),
+        ('strategy = "grid"\n[settings]\nlevel = 2\n', ["settings.level", "did you mean 'levels'?"]),
         ('strategy = "grid"\n[settings]\nlevels = "two"\n', ["settings.levels", "'two'", "integer"]),
         ('strategy = "grid"\n[settings]\nlevels = 1\n', ["settings.levels", "greater than or equal to 2"]),
         ('strategy = "grid"\n[settings]\nlevels = 1\nsubset = 0\n', ["settings.levels", "1 more"]),
         ('strategy = "random"\n[settings]\nsampler = "halton"\n', ["settings.sampler", "'uniform' or 'sobol'"]),
         ('strategy = "bayes"\n[settings]\ninitial = 0\n', ["settings.initial", "0"]),
+        ('strategy = "grid"\n[setting]\nlevels = 2\n', ["`setting`", "did you mean 'settings'?"]),
+        ('strategy = "factorial"\n[settings]\nfactors = []\n', ["settings.factors", "at least 1"]),
+        ('strategy = "factorial"\n', ["settings.factors", "required"]),
+        ('strategy = "random"\n[repeat]\ntimes = 2\nround = 3\n', ["repeat.round", "mean 'rounds'?"]),
+        ('strategy = "optuna"\n[settings]\npruner = "hyper"\n', ["settings.pruner", "'median' or 'hyperband'"]),
+        ('strategy = "optima"\n', ["'optima'", "did you mean 'optuna'?"]),
         (
-            'strategy = "magic"\n',
-            ["'magic'", "bayes, factorial, grid, mo-asha, nehvi, optuna, paper-bo, random, smac, top-k"],
+            'strategy = "alchemy"\n',
+            ["'alchemy'", "bayes, factorial, grid, mo-asha, nehvi, optuna, paper-bo, random, smac, top-k"],
         ),
         ("strategy = 3\n", ["3", "bayes, factorial, grid, mo-asha, nehvi, optuna, paper-bo, random, smac, top-k"]),
         (
@@ -81,10 +87,10 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(
-        UsageError, match=r"'bayse'.*bayes, botorch, grid, mo-asha, .*paper-grid, random, .*smac, sobol"
-    ):
+    with pytest.raises(UsageError, match=r"'bayse'; did you mean 'bayes'\?"):
         create_strategy("bayse", SPACE, 0)
+    with pytest.raises(UsageError, match=r"'x'.*bayes, botorch, grid, mo-asha, .*paper-grid, random, .*smac, sobol"):
+        create_strategy("x", SPACE, 0)
 
 
 def test_a_negative_seed_is_refused():

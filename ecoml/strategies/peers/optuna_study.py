@@ -5,7 +5,7 @@ the pruner gives up is left suspended and never gone on with. Each proposal is m
 number of trials told, on a copy of the study: a search that was interrupted goes on as it would have. What a sampler
 keeps between proposals to save time is lost by that (of those here only the starting point of the GP sampler's fit).
 
-Optuna does not prune with two objectives, so a pruner goes with accuracy alone. A proposal that was made before is
+Optuna does not prune with two objectives, so a pruner goes with the utility alone. A proposal that was made before is
 replaced by a random one that was not: Optuna itself would train it again.
 """
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ecoml.endings import StopReason
+from ecoml.errors import UsageError
 from ecoml.space import Choice, Float, Parameter, Space
 from ecoml.strategies.base import Continue, Decision, End, Start
 from ecoml.strategies.enumeration import key
@@ -36,15 +37,17 @@ class OptunaSearch:
     Args:
         space: What to search.
         seed: ≥ 0; same seed and same trials, same proposals.
-        sampler: `tpe` and `gp` maximise the accuracy at the end of a training; `nsga2` also minimises its joules.
+        sampler: `tpe` and `gp` maximise the utility at the end of a training; `nsga2` also minimises its joules.
         pruner: Asked after every measurement; `none`: whole trainings.
 
     Raises:
-        UsageError: Optuna is not installed.
+        UsageError: Optuna is not installed, or is to prune with two objectives.
     """
 
     def __init__(self, space: Space, seed: int, sampler: Sampler = "tpe", pruner: Pruner = "none") -> None:
         require("optuna")
+        if sampler == "nsga2" and pruner != "none":
+            raise UsageError("Optuna prunes with one objective only; use another sampler, or no pruner")
         self._space = space
         self._seed = seed
         self._sampler = sampler

@@ -330,6 +330,8 @@ class Searcher:
             self._domains = domains_of(gpus, metering.meter.sources)
         if executor is not None:
             executor.prepare(settings.space)
+        if isinstance(executor, OnData) and self._folder is not None and "data" in self._folder.settings:
+            executor.refuse_changed(self._folder.settings["data"], self.directory)
         if metering is not None and settings.warm_start is not None:
             settings.warm_start.refuse_mixture(metering.meter.provenance)
         if metering is not None and executor is not None and self._before is None:

@@ -98,6 +98,13 @@ class OnData(Protocol):
     def data_table(self) -> Mapping[str, Any]:
         """What they are, as `run.toml` keeps it in its table [data]: TOML values only. Called after `prepare`."""
 
+    def refuse_changed(self, before: Mapping[str, Any], run: Path) -> None:
+        """Refuse to go on with a run whose table [data] says that its data were others. Called after `prepare`.
+
+        Raises:
+            DataError: They were; the line says in what.
+        """
+
 
 class Worker(Protocol):
     """A place where one trial trains at a time and whose energy is known: this process, a GPU, another host.

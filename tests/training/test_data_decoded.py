@@ -97,16 +97,18 @@ def test_a_cache_that_cannot_be_written_is_done_without(photos, cache, decodings
 def test_those_not_used_for_longest_make_room(cache, monkeypatch):
     images, reading = np.zeros((10, 4, 4, 1), np.uint8), Reading(Form(4, 4, 1))
     decoded.keep("a", {"train": images}, reading)
-    entry_bytes = sum(file.stat().st_size for file in (cache / "a").iterdir())
+    (first,) = cache.iterdir()
+    entry_bytes = sum(file.stat().st_size for file in first.iterdir())
     monkeypatch.setattr(decoded, "LARGEST_BYTES", 3 * entry_bytes)
-    for number, key in enumerate(("a", "b", "c")):
-        decoded.keep(key, {"train": images}, reading)
-        os.utime(cache / key, (number, number))
+    for number, content in enumerate(("a", "b", "c")):
+        before = set(cache.iterdir())
+        decoded.keep(content, {"train": images}, reading)
+        os.utime(first if content == "a" else (set(cache.iterdir()) - before).pop(), (number, number))
     found = decoded.find("a", ["train"])
     assert found is not None
     assert found[1] == reading, "and now it was used last"
     decoded.keep("d", {"train": images}, reading)
-    assert sorted(path.name for path in cache.iterdir()) == ["a", "c", "d"]
+    assert [content for content in "abcd" if decoded.find(content, ["train"])] == ["a", "c", "d"]
     decoded.keep("e", {"train": np.zeros((3 * entry_bytes + 1, 1, 1, 1), np.uint8)}, reading)
     assert decoded.find("e", ["train"]) is None, "larger than all room"
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ecoml.errors import DataError
 from ecoml.training.images.data.dataset import Reading
 from ecoml.training.images.network.plan import Shape
 from ecoml.training.images.scores import Confusion
@@ -22,6 +24,7 @@ class About:
         train: Class → images of it to train on; classes in the order of their labels, in each part.
         validation: Class → images of it that scores are measured on.
         test: Class → images of it that are held back for the end.
+        digest: Hash of files and classes.
         drawn: Which of validation and test were drawn by chance, the same share of each class.
         reading: What was done to the images, and what was left out.
         score: Which of `ecoml.training.images.scores.METRICS` is measured.
@@ -31,6 +34,7 @@ class About:
     train: Mapping[str, int]
     validation: Mapping[str, int]
     test: Mapping[str, int]
+    digest: str
     drawn: tuple[str, ...]
     reading: Reading
     score: str = "accuracy"
@@ -98,6 +102,7 @@ class About:
         reading, form = self.reading, self.reading.form
         table = {
             "name": self.name,
+            "digest": self.digest,
             "images": self.images,
             "train_images": self.train_images,
             "validation_images": self.validation_images,
@@ -121,3 +126,40 @@ class About:
             "test": dict(self.test),
         }
         return {key: value for key, value in table.items() if value or key in ("guess_score", "image_worth")}
+
+
+def refuse_changed(before: Mapping[str, Any], now: Mapping[str, Any], run: Path) -> None:
+    """Refuse data that are not those of a run.
+
+    Args:
+        before: Table [data] of its `run.toml`.
+        now: The same of the data as they are now.
+        run: Its folder.
+
+    Raises:
+        DataError: They have changed; the line says in what.
+    """
+    if all(before.get(key) == now.get(key) for key in ("digest", "train", "validation", "test")):
+        return
+    was, is_ = _totals(before), _totals(now)
+    gone, new = [name for name in was if name not in is_], [name for name in is_ if name not in was]
+    told = [f"{what} {', '.join(map(repr, names))}" for what, names in (("gone:", gone), ("new:", new)) if names]
+    told += [
+        f"{name!r}: {is_[name]:,} images, and not {was[name]:,}"
+        for name in was
+        if is_.get(name, was[name]) != was[name]
+    ]
+    if not told and before.get("digest") == now.get("digest"):
+        told = [f"{now['validation_images']:,} images to validate on, and not {before['validation_images']:,}"]
+    if not told:
+        told = ["other files, or other contents, of the same classes"]
+    more = f", and {len(told) - 3:,} more" if len(told) > 3 else ""
+    raise DataError(
+        f"{run}: the data are not those it began with ({'; '.join(told[:3])}{more}), and trials could not be compared;"
+        " bring them back as they were, or start a new search, which may learn from this one by a warm start"
+    )
+
+
+def _totals(data: Mapping[str, Any]) -> dict[str, int]:
+    parts = [data.get(part, {}) for part in ("train", "validation", "test")]
+    return {name: sum(part.get(name, 0) for part in parts) for name in data.get("train", {})}

@@ -16,7 +16,8 @@ from ecoml.space import Space
 from ecoml.training.base import Account, Run
 from ecoml.training.function import name_of
 from ecoml.training.images import catalogue
-from ecoml.training.images.about import About
+from ecoml.training.images.about import About, refuse_changed
+from ecoml.training.images.data.listing import stamp
 from ecoml.training.images.network.floor import Floor
 from ecoml.training.images.network.plan import plan
 from ecoml.training.images.settings import Settings, validate_space
@@ -120,6 +121,14 @@ class CnnTraining:
         """
         return self._ready().about
 
+    def refuse_changed(self, before: Mapping[str, Any], run: Path) -> None:
+        """Refuse to go on with a run whose data were others.
+
+        Raises:
+            DataError: They were; the line says in what.
+        """
+        refuse_changed(before, self.data_table(), run)
+
     def data_table(self) -> Mapping[str, Any]:
         """`about`, as `run.toml` keeps it."""
         return self.about.to_dict()
@@ -134,7 +143,7 @@ class CnnTraining:
     def prepare(self, space: Space | None = None) -> None:
         """Check the space, start the worker, and have it load the data and move them to the device.
 
-        Further calls load nothing unless the seed has changed.
+        Further calls load nothing unless the seed or a file of the data has changed.
 
         Raises:
             DataError: The data are not there, cannot be read, or are too small.
@@ -143,7 +152,7 @@ class CnnTraining:
         if space is not None:
             validate_space(space, own_model=self.model is not None)
             catalogue.refuse_mirroring(self.data, space)
-        self._ready()
+        self._ready(stamp(self.data))
 
     def start(self, trial: Trial, account: Account) -> Run:
         """A run of `trial.config`; its first step builds the network, and fails if the configuration is not usable."""
@@ -222,9 +231,12 @@ class CnnTraining:
         self._ready()
         return self._workers[0].test(path, self.problem)
 
-    def _ready(self) -> Prepared:
-        if self._prepared is not None and self._workers[0].workload.seed == self.seed:
-            return self._prepared
+    def _ready(self, stamped: str | None = None) -> Prepared:
+        """What the worker found, asked again if the seed, or what the data are stamped with, is another."""
+        if self._prepared is not None:
+            before = self._workers[0].workload
+            if before.seed == self.seed and stamped in (None, before.stamp):
+                return self._prepared
         cores = 1 if self.deterministic else max(1, _cores() // max(1, len(self._devices)))
         workload = Workload(
             self.data,
@@ -236,6 +248,7 @@ class CnnTraining:
             self.threads is not None,
             self.validation_share,
             self.deterministic,
+            stamp(self.data) if stamped is None else stamped,
             None if self.model is None else _pickled(self.model),
             None if self.model is None else name_of(self.model),
         )

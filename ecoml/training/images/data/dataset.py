@@ -144,6 +144,7 @@ class FoundData:
         train: Training split.
         test: Test split, if the data come with one.
         validation: Validation split, if the data come with one.
+        digest: Hash of the files that were read; empty where it is to be that of the arrays.
     """
 
     name: str
@@ -152,6 +153,7 @@ class FoundData:
     train: LabelledImages
     test: LabelledImages | None = None
     validation: LabelledImages | None = None
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,6 +168,7 @@ class Dataset:
         test: Test split.
         validation: Validation split, if the data come with one.
         drawn: Which of validation and test are drawn from the training images.
+        digest: Hash of all of it.
     """
 
     name: str
@@ -175,6 +178,7 @@ class Dataset:
     test: LabelledImages
     validation: LabelledImages | None
     drawn: tuple[str, ...]
+    digest: str
 
     def divided(self, share: float, seed: int) -> tuple[LabelledImages, LabelledImages]:
         """Training and validation split; the latter has `share` of the images, and at least one of each class."""

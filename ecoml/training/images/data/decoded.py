@@ -26,13 +26,13 @@ from ecoml.training.images.catalogue import cache_dir
 from ecoml.training.images.data.dataset import Images, Reading
 
 LARGEST_BYTES = 20 * 2**30
-_FORMAT = "2"
+_FORMAT = "3"
 _READING = "reading.json"
 
 
 def digest(labelled: Mapping[str, Iterable[tuple[Path, str]]]) -> str:
     """The hash of a folder's content: files and their labels by split, in order."""
-    content = hashlib.blake2b(f"{_FORMAT} {PIL.__version__}".encode(), digest_size=20)
+    content = hashlib.blake2b(digest_size=20)
     for split in sorted(labelled):
         for file, label in labelled[split]:
             data = file.read_bytes()
@@ -41,9 +41,9 @@ def digest(labelled: Mapping[str, Iterable[tuple[Path, str]]]) -> str:
     return content.hexdigest()
 
 
-def find(key: str, splits: Iterable[str]) -> tuple[dict[str, Images], Reading] | None:
-    """Images N×H×W×C by split, and what was done to them, if they are kept."""
-    folder = _place() / key
+def find(content: str, splits: Iterable[str]) -> tuple[dict[str, Images], Reading] | None:
+    """Images N×H×W×C by split, and what was done to them, if those of this content are kept."""
+    folder = _place() / _key(content)
     try:
         found = {split: np.load(folder / f"{split}.npy", mmap_mode="r") for split in splits}
         reading = Reading.of(json.loads((folder / _READING).read_text(encoding="utf-8")))
@@ -54,8 +54,8 @@ def find(key: str, splits: Iterable[str]) -> tuple[dict[str, Images], Reading] |
     return found, reading
 
 
-def keep(key: str, decoded: Mapping[str, Images], reading: Reading) -> None:
-    """Keep images N×H×W×C by split, and what was done to them, if there is room."""
+def keep(content: str, decoded: Mapping[str, Images], reading: Reading) -> None:
+    """Keep images N×H×W×C by split, and what was done to them, as those of this content, if there is room."""
     needed = sum(images.nbytes for images in decoded.values())
     if needed > LARGEST_BYTES:
         return
@@ -68,9 +68,13 @@ def keep(key: str, decoded: Mapping[str, Images], reading: Reading) -> None:
             for split, images in decoded.items():
                 np.save(unfinished / f"{split}.npy", images)
             (unfinished / _READING).write_text(json.dumps(asdict(reading)), encoding="utf-8")
-            unfinished.rename(place / key)
+            unfinished.rename(place / _key(content))
         except OSError:  # a full disk, or another process was faster
             shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _key(content: str) -> str:
+    return hashlib.blake2b(f"{content} {_FORMAT} {PIL.__version__}".encode(), digest_size=20).hexdigest()
 
 
 def _place() -> Path:

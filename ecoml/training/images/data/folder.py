@@ -48,22 +48,29 @@ def read(folder: Path) -> FoundData:
     listings = {split: listed(place) for split, place in places.items()}
     classes = sorted(listings["train"].classes)
     labels = {split: numbered(listing.labels, classes, str(places[split])) for split, listing in listings.items()}
-    images, reading = _decoded(listings)
+    labelled = {split: zip(listing.files, listing.labels, strict=True) for split, listing in listings.items()}
+    digest = decoded.digest(labelled)
+    images, reading = _decoded(listings, digest)
     splits = {split: LabelledImages(images[split].transpose(0, 3, 1, 2), labels[split]) for split in listings}
     ignored = sum((listing.ignored for listing in listings.values()), beside(folder, places))
-    name, reading = folder.resolve().name, replace(reading, ignored=dict(ignored))
-    return FoundData(name, tuple(classes), reading, splits["train"], splits.get("test"), splits.get("validation"))
+    return FoundData(
+        folder.resolve().name,
+        tuple(classes),
+        replace(reading, ignored=dict(ignored)),
+        splits["train"],
+        splits.get("test"),
+        splits.get("validation"),
+        digest,
+    )
 
 
-def _decoded(listings: dict[str, Listing]) -> tuple[Mapping[str, Images], Reading]:
+def _decoded(listings: dict[str, Listing], digest: str) -> tuple[Mapping[str, Images], Reading]:
     """Images N×H×W×C by split; decoded at most once per machine."""
-    labelled = {split: zip(listing.files, listing.labels, strict=True) for split, listing in listings.items()}
-    key = decoded.digest(labelled)
-    found = decoded.find(key, listings)
+    found = decoded.find(digest, listings)
     if found is None:
         with _silent():
             found = _decode({split: listing.files for split, listing in listings.items()})
-        decoded.keep(key, *found)
+        decoded.keep(digest, *found)
     return found
 
 

@@ -5,6 +5,8 @@ Layout: `DIR/CLASS/*.png`, or `DIR/train/CLASS/…` with `DIR/test/CLASS/…` an
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,21 +39,28 @@ class Listing:
 def splits_of(folder: Path) -> dict[str, Path]:
     """Split → its folder of classes. `DIR/train` may also be a class, namely where images lie in it."""
     train = folder / "train"
-    if not train.is_dir() or not _subfolders(train) or any(_is_image(file) for file in train.iterdir()):
+    if (
+        not train.is_dir()
+        or _is_of_results(train)
+        or not _subfolders(train)
+        or any(_is_image(file) for file in train.iterdir())
+    ):
         return {"train": folder}
     given = [name for name in _VALIDATION if (folder / name).is_dir()]
     if len(given) > 1:
         raise DataError(f"{folder}: {' and '.join(given)} both hold validation images; keep one of them")
     places = {"train": train, "validation": folder / (given[0] if given else "val"), "test": folder / "test"}
-    return {split: place for split, place in places.items() if place.is_dir()}
+    return {split: place for split, place in places.items() if place.is_dir() and not _is_of_results(place)}
 
 
 def beside(folder: Path, places: dict[str, Path]) -> Counter[str]:
     """What lies in a data folder and belongs to no split, although it might be meant to."""
+    results = sum(map(_is_of_results, _all_folders(folder)))
+    found = Counter({"folder of results": results}) if results else Counter[str]()
     if places["train"] == folder:
-        return Counter()
+        return found
     others = set(_subfolders(folder)) - set(places.values())
-    return Counter({f"folder beside {places['train'].name}": len(others)}) if others else Counter()
+    return found + Counter({f"folder beside {places['train'].name}": len(others)})
 
 
 def listed(folder: Path) -> Listing:
@@ -77,15 +86,58 @@ def listed(folder: Path) -> Listing:
                     "folder inside a class" if file.is_dir() else file.suffix.lower() or "no extension"
                 ] += 1
         if len(listing.files) == before:
-            raise DataError(f"{place}: no images in this class; add some or remove the folder")
+            raise DataError(f"{place}: no images in this class; add some, or keep the folder outside of the data")
     if not listing.files:
         kinds = ", ".join(sorted(EXTENSIONS))
         raise DataError(f"{folder}: no images by class; it takes one folder per class, with files of {kinds} in it")
     return listing
 
 
+def stamp(data: str) -> str:
+    """What changes whenever a file of a folder, or an `.npz` file, does; empty for other data.
+
+    Raises:
+        DataError: A folder cannot be looked at.
+    """
+    path, seen = Path(data), hashlib.blake2b(digest_size=20)
+    if not path.is_dir():
+        return _mark(path)
+    try:
+        for split, folder in splits_of(path).items():
+            for place in _subfolders(folder):
+                with os.scandir(place) as entries:
+                    marks = sorted((entry.name, _mark(entry)) for entry in entries)
+                seen.update(repr((split, place.name, marks)).encode())
+    except OSError as error:
+        raise DataError(f"{error.filename or path}: cannot be read ({error.strerror or error}); see to it") from None
+    return seen.hexdigest()
+
+
+def _mark(file: Path | os.DirEntry[str]) -> str:
+    """Size and age of a file; empty where there is none."""
+    try:
+        about = file.stat()
+    except OSError:
+        return ""
+    return f"{about.st_size} {about.st_mtime_ns}"
+
+
 def _subfolders(folder: Path) -> list[Path]:
+    """Those that may be classes."""
+    return [place for place in _all_folders(folder) if not _is_of_results(place)]
+
+
+def _all_folders(folder: Path) -> list[Path]:
     return sorted(place for place in folder.iterdir() if place.is_dir() and not place.name.startswith("."))
+
+
+def _is_of_results(folder: Path, depth: int = 3) -> bool:
+    """Whether it is, or holds, a run folder: searches may well be kept beside their data."""
+    with os.scandir(folder) as entries:
+        found = list(entries)
+    return any(entry.name == "ledger.sqlite" for entry in found) or (
+        depth > 0 and any(entry.is_dir() and _is_of_results(Path(entry.path), depth - 1) for entry in found)
+    )
 
 
 def _is_image(file: Path) -> bool:

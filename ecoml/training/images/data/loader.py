@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +28,11 @@ def load(data: str, data_dir: Path | None = None, *, download: bool = True) -> D
     _check(found, data)
     train, test = found.train, found.test
     drawn = tuple(name for name, part in (("validation", found.validation), ("test", test)) if part is None)
+    digest = found.digest or _digest(found)
     if test is None:
         kept, held_out = stratified(train.labels, TEST_SHARE, _TEST_SEED)
         train, test = train[kept], train[held_out]
-    return Dataset(found.name, found.classes, found.reading, train, test, found.validation, drawn)
+    return Dataset(found.name, found.classes, found.reading, train, test, found.validation, drawn, digest)
 
 
 def _find(data: str, data_dir: Path | None, download: bool) -> FoundData:
@@ -51,6 +53,16 @@ def _find(data: str, data_dir: Path | None, download: bool) -> FoundData:
     except OSError as error:
         raise DataError(f"{error.filename or path}: cannot be read ({error.strerror or error}); see to it") from None
     raise catalogue.unknown(data)
+
+
+def _digest(found: FoundData) -> str:
+    """The hash of the arrays, part by part."""
+    content = hashlib.blake2b(repr(found.classes).encode(), digest_size=20)
+    for part in (found.train, found.validation, found.test):
+        for array in (part.images, part.labels) if part is not None else ():
+            content.update(repr(array.shape).encode())
+            content.update(np.ascontiguousarray(array).data)
+    return content.hexdigest()
 
 
 def _check(found: FoundData, where: str) -> None:

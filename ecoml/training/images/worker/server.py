@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecoml.energy import Purpose
-from ecoml.errors import BudgetExhausted, UsageError
+from ecoml.errors import BudgetExhausted, DataError, UsageError
 from ecoml.training.images.about import About
 from ecoml.training.images.worker.workload import Prepared, Workload
 from ecoml.trial import Config
@@ -76,7 +76,7 @@ class TrainingServer:
 
     def __init__(self, connection: Connection[Any, Any]) -> None:
         self._account = _HostAccount(connection)
-        self._datasets: dict[tuple[str, str | None], Dataset] = {}
+        self._datasets: dict[tuple[str, str | None, str], Dataset] = {}
         self._tasks: dict[Workload, TrainingTask] = {}
         self._training: Training | None = None
         self._warm = False
@@ -94,7 +94,7 @@ class TrainingServer:
         flop_per_s, power_w = peak(task.device, task.threads, task.bf16)
         parts = task.train.labels, task.validation.labels, dataset.test.labels
         train, validation, test = (_counts(labels, task.classes) for labels in parts)
-        about = About(dataset.name, train, validation, test, dataset.drawn, dataset.reading)
+        about = About(dataset.name, train, validation, test, dataset.digest, dataset.drawn, dataset.reading)
         return Prepared(about, str(task.device), task.bf16, flop_per_s, power_w)
 
     def hold(self, workload: Workload, number: int, config: Config, checkpoint: Path | None) -> None:
@@ -164,13 +164,17 @@ class TrainingServer:
         return accuracy(network, Resident.of(dataset.test, task.device), task)
 
     def _dataset(self, workload: Workload) -> Dataset:
-        key = workload.data, workload.data_dir
+        key = workload.data, workload.data_dir, workload.stamp
         if key not in self._datasets:
+            from ecoml.training.images.data.listing import stamp
             from ecoml.training.images.data.loader import load
 
             data_dir = None if workload.data_dir is None else Path(workload.data_dir)
             _make_room(self._datasets)
             self._datasets[key] = load(workload.data, data_dir, download=workload.download)
+            if stamp(workload.data) != workload.stamp:
+                del self._datasets[key]
+                raise DataError(f"{workload.data}: it has changed since the search began; start again")
         return self._datasets[key]
 
     def _task(self, workload: Workload) -> TrainingTask:

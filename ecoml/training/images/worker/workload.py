@@ -12,6 +12,7 @@ class Workload:
     """All that every trial of a search has in common; see `CnnTraining` for what each field means.
 
     Attributes:
+        stamp: What changes whenever a file of the data does.
         model: The caller's own function that builds networks, pickled; None: ours.
         model_name: Its name, for people.
     """
@@ -25,6 +26,7 @@ class Workload:
     threads_given: bool
     validation_share: float
     deterministic: bool
+    stamp: str = ""
     model: bytes | None = None
     model_name: str | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -150,6 +151,8 @@ def _ahead(status: Status) -> str:
     if status.trial_j is None:
         return "too early to tell"
     more, each = status.left_j / status.trial_j, f"{format_energy(status.trial_j)} ({status.provenance})"
+    if math.isinf(more):
+        return "too early to tell"
     if more < 1:
         return f"perhaps no further trial: one took {each} so far, everything included"
     return f"about {plural(round(more), 'more trial')}, at {each} each so far, everything included"

@@ -78,7 +78,8 @@ def ecoml_as_it_comes(
     assert executor._prepared is not None, "it was prepared"
     found, workload = executor._prepared, executor._workers[0].workload
     j_per_flop = found.peak_power_w / found.peak_flop_per_s
-    floor = Floor(found.shape, len(found.classes), found.train_images, found.validation_images, j_per_flop)
+    data = found.about
+    floor = Floor(data.shape, len(data.train), data.train_images, data.validation_images, j_per_flop)
     flop = floor.flops(config, config["epochs"])
     # On a CPU the peak is that of all its threads.
     peak = found.peak_flop_per_s / (1 if found.device.startswith("cuda") else workload.threads)

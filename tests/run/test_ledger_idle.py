@@ -200,7 +200,7 @@ def test_a_search_beside_another_tells_what_it_burnt_itself(space, quick, tmp_pa
     energy = result.energy
     if set(energy.by_domain) != {"cpu"}:
         pytest.skip("this host has counters, which tell no process apart")
-    assert any(str(other.pid) in gap for gap in energy.gaps)
+    assert any(use.pid == other.pid for use in energy.shared)
     assert energy.idle is not None
     assert energy.net is not None
     idle_w = usable_cpus() * BUILT_IN.idle_w_per_cpu

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Continue", "Decision", "End", "Start", "Strategy", "available_strategies", "create_strategy"]
 
-_BAYES = ("bayes", "multi-objective Bayesian optimisation of accuracy and energy (the default)")
+_BAYES = ("bayes", "multi-objective Bayesian optimisation of score and energy (the default)")
 
 
 def create_strategy(name_or_path: str | Path, space: Space, seed: int) -> Strategy:

@@ -2,7 +2,7 @@
 
 A new configuration is trained for `least` steps: the first rung. Of the trials that have reached a rung the best
 1/`factor` are trained `factor` times as long: the next rung, until the training ends. The best are those on the front
-of (accuracy, joules) at that rung, then those on the front of the rest, and so on; of the last front those that are
+of (utility, joules) at that rung, then those on the front of the rest, and so on; of the last front those that are
 far from the ones already taken come first.
 
     Li et al., A system for massively parallel hyperparameter tuning (2020): rungs and promotion.
@@ -86,7 +86,7 @@ class Halving:
 
 
 def ranking(score: NDArray[np.float64], energy_j: NDArray[np.float64], count: int) -> list[int]:
-    """Indices of the best `count` of (n,) accuracies and joules: front by front, the last one spread out."""
+    """Indices of the best `count` of (n,) utilities and joules: front by front, the last one spread out."""
     order: list[int] = []
     rest = np.arange(len(score))
     while len(order) < count and len(rest):
@@ -100,7 +100,7 @@ def ranking(score: NDArray[np.float64], energy_j: NDArray[np.float64], count: in
 
 
 def _spread_out(front: NDArray[np.intp], score: NDArray[np.float64], energy_j: NDArray[np.float64]) -> list[int]:
-    """The most accurate first, then always the one farthest from those taken (an ε-net)."""
+    """The best first, then always the one farthest from those taken (an ε-net)."""
     points = np.column_stack([_scaled(score[front]), _scaled(energy_j[front])])
     taken = [int(np.argmax(points[:, 0]))]
     distance = np.linalg.norm(points - points[taken[0]], axis=1)

@@ -1,4 +1,4 @@
-"""Lattice: the configurations that a list of levels per parameter spans, by index, without ever listing them.
+"""Enumeration: the configurations that a list of levels per parameter spans, by index, without ever listing them.
 
 Conditional parameters take part only where they are active. The parameters that others depend on (parents) are few: one
 block of configurations belongs to each combination of their levels, and within a block an index is a number in mixed
@@ -37,7 +37,7 @@ def _values(parameter: Parameter) -> Sequence[Any]:
     return range(parameter.low, parameter.high + 1) if isinstance(parameter, Int) else ()
 
 
-class Lattice:
+class Enumeration:
     """The configurations spanned by `levels`, numbered from 0; `size` of them.
 
     Args:

@@ -11,7 +11,7 @@ from annotated_types import Ge
 from ecoml.errors import UsageError
 from ecoml.space import Choice, Int, Parameter, Space
 from ecoml.strategies.base import Decision, End, Start
-from ecoml.strategies.enumeration import Key, Lattice, Permutation, key
+from ecoml.strategies.enumeration import Enumeration, Key, Permutation, key
 from ecoml.trial import Trial
 
 Endpoints = Literal["both", "lower", "none"]
@@ -48,8 +48,8 @@ class GridSearch:
         if subset is not None and subset < 1:
             raise UsageError(f"a grid's subset must have at least 1 configuration, not {subset}")
         positions = _positions(levels, endpoints)
-        self._lattice = Lattice(space, {name: _levels(p, positions) for name, p in space.free.items()})
-        size = self._lattice.size
+        self._enumeration = Enumeration(space, {name: _levels(p, positions) for name, p in space.free.items()})
+        size = self._enumeration.size
         self._order: Sequence[int] | Permutation = range(size) if order == "sequential" else Permutation(size, seed)
         self._count = size
         if subset is not None and subset < size:
@@ -67,7 +67,7 @@ class GridSearch:
     def ask(self) -> Decision:
         """The next configuration of the grid that has not been seen, to be trained to its end; `End` after the last."""
         while self._next < self._count:
-            config = self._lattice[self._order[self._next]]
+            config = self._enumeration[self._order[self._next]]
             self._next += 1
             config_key = key(config)
             if config_key not in self._seen:

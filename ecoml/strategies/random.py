@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ecoml.endings import StopReason
 from ecoml.space import Space
 from ecoml.strategies.base import Decision, End, Start
-from ecoml.strategies.enumeration import Key, Lattice, Permutation, all_levels, key
+from ecoml.strategies.enumeration import Enumeration, Key, Permutation, all_levels, key
 from ecoml.trial import Config, Trial
 
 Sampler = Literal["uniform", "sobol"]
@@ -111,20 +111,20 @@ class Remainder:
 
     def __init__(self, space: Space, seed: int) -> None:
         listable = space.size is not None and space.size <= _LISTABLE
-        self._lattice = Lattice(space, all_levels(space)) if listable else None
-        self._order = None if self._lattice is None else Permutation(self._lattice.size, seed)
+        self._enumeration = Enumeration(space, all_levels(space)) if listable else None
+        self._order = None if self._enumeration is None else Permutation(self._enumeration.size, seed)
         self._position = 0
 
     def mostly_seen(self, seen: set[Key]) -> bool:
         """Whether at least half of the space has been seen."""
-        return self._lattice is not None and 2 * len(seen) >= self._lattice.size
+        return self._enumeration is not None and 2 * len(seen) >= self._enumeration.size
 
     def first_unseen(self, seen: set[Key]) -> dict[str, Any] | None:
         """The first configuration of a random order that has not been seen, if there is one."""
-        if self._lattice is None or self._order is None:
+        if self._enumeration is None or self._order is None:
             return None
-        while self._position < self._lattice.size:
-            config = self._lattice[self._order[self._position]]
+        while self._position < self._enumeration.size:
+            config = self._enumeration[self._order[self._position]]
             self._position += 1
             if key(config) not in seen:
                 return config

@@ -1,6 +1,6 @@
 """Repetitions: every configuration is trained several times, each time as a trial of its own, and told as one round.
 
-The strategy inside sees one trial a round, with the mean accuracy and the mean energy of its repetitions. All of them
+The strategy inside sees one trial a round, with the mean utility and the mean energy of its repetitions. All of them
 are stored as ordinary trials; their numbers give them initial weights and an order of images of their own.
 """
 

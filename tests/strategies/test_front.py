@@ -7,8 +7,8 @@ import pytest
 
 from ecoml.pareto import front_indices
 from ecoml.strategies.bayes.front import front_of
-from ecoml.strategies.bayes.observations import milestones, observed_of
-from ecoml.strategies.bayes.surrogate import Observations, Surrogate, fit
+from ecoml.strategies.bayes.observations import milestones, observations_of
+from ecoml.strategies.bayes.surrogate import CurveData, Surrogate, fit
 from ecoml.testing.recorder import point
 from ecoml.trial import Trial, TrialState
 
@@ -21,14 +21,14 @@ def trial(number, curve, step_j=1.0, state=TrialState.FINISHED):
 
 
 def seen(trials, x, most=240):
-    """The evidence, and the front in accuracies and joules."""
-    evidence = observed_of(trials, milestones(1.5, 100), most)
-    assert evidence is not None
-    x = np.array([x[trial.number] for trial in evidence.trials]).reshape(-1, 1)
-    data = Observations(x, np.array([0]), evidence.owner, np.log(evidence.step), evidence.y)
-    front = front_of(evidence, x, Surrogate(fit(data), data))
-    bent = front[:, 1] * evidence.spread + evidence.centre
-    return np.column_stack([np.exp(front[:, 0]), evidence.best + evidence.unit * np.sinh(bent)])
+    """The observations, and the front in accuracies and joules."""
+    observations = observations_of(trials, milestones(1.5, 100), most)
+    assert observations is not None
+    x = np.array([x[trial.number] for trial in observations.trials]).reshape(-1, 1)
+    data = CurveData(x, np.array([0]), observations.owner, np.log(observations.step), observations.y)
+    front = front_of(observations, x, Surrogate(fit(data), data))
+    bent = front[:, 1] * observations.spread + observations.centre
+    return np.column_stack([np.exp(front[:, 0]), observations.best + observations.unit * np.sinh(bent)])
 
 
 def rising(end):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ecoml.errors import UsageError
 from ecoml.space import Choice, Float, Int, Space, load_space
 from ecoml.strategies.base import End
-from ecoml.strategies.enumeration import Lattice, Permutation, all_levels, key
+from ecoml.strategies.enumeration import Enumeration, Permutation, all_levels, key
 from ecoml.strategies.grid import GridSearch
 
 
@@ -120,8 +120,8 @@ def test_a_lattice_counts_every_configuration_once(data):
         is_choice = data.draw(st.booleans())
         parameters[f"p{number}"] = Choice(options, when=when) if is_choice else Int(low, low + 2, when=when)
     space = Space(parameters)
-    lattice = Lattice(space, all_levels(space))
-    configs = [lattice[i] for i in range(lattice.size)]
+    enumeration = Enumeration(space, all_levels(space))
+    configs = [enumeration[i] for i in range(enumeration.size)]
     for config in configs:
         space.validate(config)
         assert list(config) == [name for name in space.parameters if name in config]

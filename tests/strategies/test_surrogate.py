@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from ecoml.strategies.bayes.surrogate import Observations, Surrogate, _loss, fit
+from ecoml.strategies.bayes.surrogate import CurveData, Surrogate, _loss, fit
 
 
 def test_the_gradient_of_the_surrogates_loss_is_right():
     rng = np.random.default_rng(0)
     owner = np.repeat(np.arange(8), 3)
-    data = Observations(
+    data = CurveData(
         rng.random((8, 4)), np.array([0, 1, 1, 2]), owner, np.log(np.tile([1, 4, 9], 8)), rng.normal(size=24)
     )
     at, scales = np.zeros(10), np.ones(10)
@@ -29,7 +29,7 @@ def test_the_noise_of_curves_is_learnt_and_smoothed_away(noise):
     exact = np.sin(4.0 * x[owner, 0]) + x[owner, 1] + 0.3 * tau
     exact = (exact - exact.mean()) / exact.std()
     y = exact + noise * rng.normal(size=len(exact))
-    data = Observations(x, np.array([0, 1]), owner, tau, y)
+    data = CurveData(x, np.array([0, 1]), owner, tau, y)
     hyperparameters = fit(data)
     surrogate = Surrogate(hyperparameters, data)
     mean, _ = surrogate(x[owner], owner, tau)

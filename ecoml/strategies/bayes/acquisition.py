@@ -1,8 +1,8 @@
 """What going on with a candidate is worth: its expected hypervolume improvement for each joule.
 
     Notation
-        (e₁, a₁) … (e_k, a_k)   the front by now: log energy and accuracy, both ascending
-        f ~ N(μ, s²)            accuracy of a candidate at the end of its training
+        (e₁, a₁) … (e_k, a_k)   the front by now: log energy and utility, both ascending
+        f ~ N(μ, s²)            utility of a candidate at the end of its training
         c                       the most that it can be: all is right
         e                       log of its energy by then
 
@@ -11,8 +11,8 @@
 
 Since the energy of a training is known well before it is trained, the improvement of hypervolume is a sum of ordinary
 expected improvements, one for each stretch of the front to the right of the candidate. R, the length of the last
-stretch, says how much more accuracy counts than cheapness. It has this length also for a candidate that is dearer than
-all, so that the best accuracy has its worth at any price: its joules are counted already, below the line.
+stretch, says how much more score counts than cheapness. It has this length also for a candidate that is dearer than
+all, so that the best utility has its worth at any price: its joules are counted already, below the line.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def log_improvement(
         mean: μ (q,).
         deviation: s (q,), > 0.
         log_energy: e (q,).
-        front: (k, 2), log energies and accuracies of the front, both ascending, k ≥ 1; above c they count as c.
+        front: (k, 2), log energies and utilities of the front, both ascending, k ≥ 1; above c they count as c.
         last: R.
         ceiling: c; inf where scores have no bound.
     """

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ecoml.space import Choice, Float, Space
 from ecoml.strategies.bayes.features import Features
-from ecoml.strategies.enumeration import Key, Lattice, all_levels, key
+from ecoml.strategies.enumeration import Enumeration, Key, all_levels, key
 from ecoml.strategies.random import sobol
 from ecoml.trial import Config
 
@@ -40,6 +40,23 @@ class Pool:
         return Pool([self.configs[i] for i in indices], self.u[indices], self.x[indices])
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What may be gone on with: q new configurations and suspended trials, a row each.
+
+    Attributes:
+        x: Features (q, D).
+        owner: Index of the trial among those observed (q,); −1: a new configuration.
+        done: Steps it has done (q,).
+        step_j: Joules of a step (q,).
+    """
+
+    x: Array
+    owner: NDArray[np.intp]
+    done: Array
+    step_j: Array
+
+
 class Candidates:
     """Draws pools from a space.
 
@@ -52,7 +69,7 @@ class Candidates:
         self._space = space
         self._features = Features(space)
         listable = space.size is not None and space.size <= listed
-        self._lattice = Lattice(space, all_levels(space)) if listable else None
+        self._enumeration = Enumeration(space, all_levels(space)) if listable else None
         free = space.free.values()
         self._is_choice = np.array([isinstance(p, Choice) for p in free], dtype=bool)
         # A move that leaves an Int where it is would be wasted, so the least move of one is a bin.
@@ -74,8 +91,8 @@ class Candidates:
         Configurations whose keys are in `seen` are left out, and so are those nearer than `apart` to one of `known`
         (n, d), unless hardly any would be left.
         """
-        if self._lattice is not None:
-            return self._unseen((self._lattice[i] for i in range(self._lattice.size)), seen)
+        if self._enumeration is not None:
+            return self._unseen((self._enumeration[i] for i in range(self._enumeration.size)), seen)
         half = max(1, count // 2)
         rng = np.random.default_rng([seed, 0])
         wide = sobol(self._space.dimension, 1 << (half - 1).bit_length(), seed=seed)[:half]
@@ -91,7 +108,7 @@ class Candidates:
 
     def near(self, centres: Array, seen: set[Key], count: int, scale: float, seed: int) -> Pool:
         """A pool of at most `count` around `centres` (k, d), moved by about `scale` of a range; `seen` as above."""
-        if self._lattice is not None:
+        if self._enumeration is not None:
             return self.pool([])
         rng = np.random.default_rng([seed, 1])
         moved = self._moved(centres, np.full((count, 1), scale), rng)

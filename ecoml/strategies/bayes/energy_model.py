@@ -36,12 +36,12 @@ class EnergyModel:
         lines = _lines(x)
         penalty = np.diag(np.r_[1e-9, np.full(x.shape[1], _RIDGE)])
         log_j = np.log(step_j)
-        doubt = variance / _SPREAD**2
-        weight = 1.0 / np.sqrt(1.0 + doubt)
+        noise = variance / _SPREAD**2
+        weight = 1.0 / np.sqrt(1.0 + noise)
         weighted = weight[:, None] * lines
         self._slopes = np.linalg.solve(weighted.T @ weighted + penalty, weighted.T @ (weight * log_j))
         self._x = x
-        covariance = _covariance(x, x) + np.diag(_NOISE + doubt)
+        covariance = _covariance(x, x) + np.diag(_NOISE + noise)
         self._weights = np.linalg.solve(covariance, log_j - lines @ self._slopes)
 
     def __call__(self, x: Array) -> Array:

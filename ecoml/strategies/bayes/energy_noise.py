@@ -17,5 +17,5 @@ from ecoml.trial import Trial
 def log_energy_variance(trials: Sequence[Trial]) -> NDArray[np.float64]:
     """Variance (n,) of the log energy at the last points of trials, n ≥ 1, each with joules > 0."""
     width = np.array([trial.curve[-1].energy.uncertainty_j / trial.curve[-1].energy_j for trial in trials])
-    excess = np.round(width - width.min(), 6)  # what is left of equal shares by rounding is no doubt
+    excess = np.round(width - width.min(), 6)  # what is left of equal shares by rounding is no noise
     return np.asarray(excess**2)

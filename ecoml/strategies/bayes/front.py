@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecoml.pareto import front_indices
-from ecoml.strategies.bayes.observations import Observed
+from ecoml.strategies.bayes.observations import Observations
 
 if TYPE_CHECKING:
     from ecoml.strategies.bayes.surrogate import Surrogate
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
-def front_of(evidence: Observed, x: Array, surrogate: Surrogate) -> Array:
-    """Log energies and scaled accuracies of the front of this run's points, both ascending.
+def front_of(observations: Observations, x: Array, surrogate: Surrogate) -> Array:
+    """Log energies and scaled utilities of the front of this run's points, both ascending.
 
-    The accuracies are the surrogate's, without what is chance from point to point: the best of many measurements has
+    The utilities are the surrogate's, without what is chance from point to point: the best of many measurements has
     luck on its side, and beside it others would look worth less than they are. Looked at are the points that are
-    observed and those on the measured front. As long as this run has none, the worst accuracy and the dearest training
+    observed and those on the measured front. As long as this run has none, the worst utility and the dearest training
     of the earlier run stand for its front.
 
     Args:
-        evidence: What is known.
+        observations: What is known.
         x: Features of its trials (m, D).
         surrogate: Conditioned on it.
     """
-    measured = evidence.trials[: evidence.measured]
+    measured = observations.measured
     own = [
         (i, point)
         for i, trial in enumerate(measured)
@@ -41,10 +41,10 @@ def front_of(evidence: Observed, x: Array, surrogate: Surrogate) -> Array:
     if not own:
         ends = [trial.curve[-1] for trial in measured]
         dearest_j, worst = max(point.energy_j for point in ends), min(point.utility for point in ends)
-        return np.array([[math.log(dearest_j), float(evidence.scaled(np.array(worst)))]])
+        return np.array([[math.log(dearest_j), observations.scaled(worst)]])
     log_energy = np.log([point.energy_j for _, point in own])
     on_front = set(front_indices(np.array([point.utility for _, point in own]), log_energy).tolist())
-    observed = set(zip(evidence.owner.tolist(), evidence.step.tolist(), strict=True))
+    observed = set(zip(observations.owner.tolist(), observations.step.tolist(), strict=True))
     kept = [k for k, (i, point) in enumerate(own) if k in on_front or (i, point.step) in observed]
     owner, step = np.array([(own[k][0], own[k][1].step) for k in kept]).T
     score, log_energy = surrogate.mean(x[owner], owner, np.log(step)), log_energy[kept]

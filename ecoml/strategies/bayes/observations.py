@@ -2,16 +2,16 @@
 
     Notation
         m distinct configurations, n observations (rows), each of one configuration at one step
-        y   (n,)  accuracies, bent, centred and scaled: nothing depends on a benchmark's range
+        y   (n,)  utilities, bent, centred and scaled: nothing depends on a metric's range
 
 Bent: arsinh of their distance from the best, in units of how far good trials, a fifth of them, stay behind it. Around
 the best that is a line; how badly a training went, far below, counts less and less, or one that stayed at chance, and
 the many that were left early, would squeeze all good ones together.
 
 A curve is thinned to points at steps that grow by a constant factor, since neighbouring points say the same. A trial
-whose curve repeats another's to the last digit is its twin: what trains it maps several configurations to one (a table
-that is looked up, a parameter that is rounded). A twin tells nothing and is not gone on with, and how far twins lie
-apart tells how close to a known configuration nothing new is to be found.
+whose curve repeats another's to the last digit is its duplicate: what trains it maps several configurations to one (a
+table that is looked up, a parameter that is rounded). A duplicate tells nothing and is not gone on with, and how far
+duplicates lie apart tells how close to a known configuration nothing new is to be found.
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ from ecoml.trial import Trial, TrialState
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-_GOOD = 0.2  # share of the trials behind the best that are good: the worst of them sets the unit of bent accuracies
+_GOOD = 0.2  # share of the trials behind the best that are good: the worst of them sets the unit of bent utilities
 _ROUNDING = 1e-12  # utilities that differ by less than this share of them are the same
 _FAILED = 1.0  # a failure is worse than the worst by this much, once bent; its joules say nothing about energy
 
-_TWIN_STEPS = 2  # a coincidence over so many points of a curve that moves is none
+_DUPLICATE_STEPS = 2  # a coincidence over so many points of a curve that moves is none
 _COMPARED = 50  # trials with the same first point that each is compared with: of a constant there may be thousands
-_TWIN_SHARE = 1.0  # of the median distance between twins; nearer than that to what is known is not looked
-_TWIN_MOST = 0.3  # that distance is at most this share of the cube's diagonal
+_DUPLICATE_SHARE = 1.0  # of the median distance between duplicates; nearer to what is known is not looked
+_DUPLICATE_MOST = 0.3  # that distance is at most this share of the cube's diagonal
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class Observations:
     """What is known by now.
 
     Attributes:
-        trials: Trials with a usable point that are no twins, then the failed ones; m in all.
-        measured: How many of them are not failed.
+        measured: Trials with a usable point that are no duplicates.
+        failed: Trials that failed; m in all.
         owner: Index into `trials` of each observation (n,).
         step: Its step (n,), from 1.
-        y: Its accuracy, scaled (n,).
-        best: The best accuracy.
-        unit: How far good trials stay behind it: accuracies are bent as arsinh((accuracy − best) / unit).
+        y: Its utility, scaled (n,).
+        best: The best utility.
+        unit: How far good trials stay behind it: utilities are bent as arsinh((utility − best) / unit).
         centre: What was subtracted from them then.
         spread: What they were divided by then.
         length: Steps of a whole training, None as long as none has come to its end.
     """
 
-    trials: tuple[Trial, ...]
-    measured: int
+    measured: tuple[Trial, ...]
+    failed: tuple[Trial, ...]
     owner: Indices
     step: Indices
     y: Array
@@ -66,19 +66,34 @@ class Observed:
     spread: float
     length: int | None
 
-    def scaled(self, score: Array) -> Array:
-        """Accuracies as the surrogate sees them."""
-        return np.asarray((np.arcsinh((score - self.best) / self.unit) - self.centre) / self.spread)
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """Those measured, then those that failed."""
+        return self.measured + self.failed
+
+    @property
+    def suspended(self) -> list[int]:
+        """Indices of the trials that can be gone on with."""
+        return [i for i, t in enumerate(self.measured) if t.state is TrialState.SUSPENDED and t.step < self.horizon]
+
+    @property
+    def step_j(self) -> Array:
+        """Joules of a step of those measured (len(measured),)."""
+        return np.array([trial.curve[-1].energy_j / trial.step for trial in self.measured])
+
+    def scaled(self, utility: float) -> float:
+        """A utility as the surrogate sees it."""
+        return float((np.arcsinh((utility - self.best) / self.unit) - self.centre) / self.spread)
 
     @property
     def bend(self) -> float:
-        """Accuracy that a unit of y is worth near the best."""
+        """Utility that a unit of y is worth near the best."""
         return self.unit * self.spread
 
     @property
     def horizon(self) -> int:
         """The step up to which the future is judged: a training's end, or twice as far as any has come."""
-        return self.length or 2 * max(trial.step for trial in self.trials[: self.measured])
+        return self.length or 2 * max(trial.step for trial in self.measured)
 
 
 def is_usable(trial: Trial) -> bool:
@@ -86,10 +101,10 @@ def is_usable(trial: Trial) -> bool:
     return bool(trial.curve) and trial.state is not TrialState.FAILED and trial.curve[-1].energy_j > 0
 
 
-def observed_of(
+def observations_of(
     trials: Sequence[Trial], milestones: Sequence[int], most: int, span: float | None = 1.0
-) -> Observed | None:
-    """What trials (no twins among them) say; None as long as none has a usable point.
+) -> Observations | None:
+    """What trials (no duplicates among them) say; None as long as none has a usable point.
 
     Args:
         trials: In the order of their numbers.
@@ -131,7 +146,7 @@ def observed_of(
     spread = spread if spread > 1e-12 else 1.0
     owner, step = np.array(observed, dtype=np.intp).T
     y = (y - centre) / spread
-    return Observed((*measured, *failed), len(measured), owner, step, y, best, unit, centre, spread, length)
+    return Observations(tuple(measured), tuple(failed), owner, step, y, best, unit, centre, spread, length)
 
 
 def evenly(trials: Sequence[Trial], milestones: Sequence[int], most: int) -> list[Trial]:
@@ -184,7 +199,7 @@ def duplicates(trials: Sequence[Trial], u: Array) -> tuple[set[int], float]:
         others.append(i)
     if not distances:
         return repeats, 0.0
-    return repeats, min(_TWIN_SHARE * float(np.median(distances)), _TWIN_MOST * math.sqrt(u.shape[1]))
+    return repeats, min(_DUPLICATE_SHARE * float(np.median(distances)), _DUPLICATE_MOST * math.sqrt(u.shape[1]))
 
 
 def _same(one: Trial, other: Trial) -> bool:
@@ -194,4 +209,4 @@ def _same(one: Trial, other: Trial) -> bool:
         return False
     if one.state is TrialState.FINISHED and other.state is TrialState.FINISHED:
         return one.step == other.step
-    return common >= _TWIN_STEPS and len({a.utility for a, _ in pairs}) > 1
+    return common >= _DUPLICATE_STEPS and len({a.utility for a, _ in pairs}) > 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from ecoml.energy import Provenance
-from ecoml.strategies.bayes.observations import Observed
+from ecoml.strategies.bayes.observations import Observations
 
 FIRST_STEPS = 2
 """Of a new trial; then it is looked at whether it repeats another."""
@@ -28,22 +28,21 @@ class StepSchedule:
     """Lengths of stretches, in steps.
 
     Args:
-        evidence: What is known; None: nothing.
+        observations: What is known; None: nothing.
     """
 
-    def __init__(self, evidence: Observed | None) -> None:
+    def __init__(self, observations: Observations | None) -> None:
         self._least_j = 0.0
         self.screening = _SCREENING
-        if evidence is None:
+        if observations is None:
             return
-        measured = evidence.trials[: evidence.measured]
-        if measured[0].energy.provenance is not Provenance.REPORTED:
+        if observations.measured[0].energy.provenance is not Provenance.REPORTED:
             constant_s, pair_s = _DECISION_S
-            self._least_j = _THINKING * _CPU_W * (constant_s + pair_s * len(evidence.y) ** 2)
-        if evidence.length is not None:
+            self._least_j = _THINKING * _CPU_W * (constant_s + pair_s * len(observations.y) ** 2)
+        if observations.length is not None:
             steps, share = _SCREENING_LEAST
-            least = min(steps, math.floor(share * evidence.length))
-            self.screening = max(1, least, math.ceil(_SCREENING_SHARE * evidence.length))
+            least = min(steps, math.floor(share * observations.length))
+            self.screening = max(1, least, math.ceil(_SCREENING_SHARE * observations.length))
 
     def first(self, step_j: float | None = None) -> int:
         """Steps of a new trial whose steps take about `step_j` joules each."""

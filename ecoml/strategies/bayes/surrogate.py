@@ -5,12 +5,12 @@
         g   (D,)  parameter that each feature tells of, G in all
         i   (n,)  configuration of each observation
         τ   (n,)  logarithm of its step
-        y   (n,)  its accuracy, scaled (`evidence.py`)
+        y   (n,)  its utility, scaled (`observations.py`)
 
     k(z, z') = kₓ(x, x') (α + β kτ(τ, τ')) + δ (γ + ε kτ(τ, τ')) + η kτ(τ, τ'),   noise σ²
 
 kₓ, kτ: Matérn-5/2 with lengthscales of their own for each parameter and for τ; δ: 1 where both are one configuration.
-A choice has one lengthscale for all its options: there would be little evidence for each.
+A choice has one lengthscale for all its options: little would be known of each.
 The terms are what configurations have in common at all steps and at like steps; what is a configuration's own (chance,
 and what the features do not tell) for good and for a while; and what all curves share. So each point of a curve informs
 all other curves, and most of all the rest of its own. Freeze-thaw Bayesian optimisation (Swersky, Snoek, Adams 2014)
@@ -47,7 +47,7 @@ What a whole curve is off by, and all chance where a training is one point, stay
 
 
 @dataclass(frozen=True, slots=True)
-class Observations:
+class CurveData:
     """What the process is conditioned on: X (m, D), g (D,), i (n,), τ (n,) and y (n,)."""
 
     x: Array
@@ -57,7 +57,7 @@ class Observations:
     y: Array
 
 
-def fit(data: Observations) -> Array:
+def fit(data: CurveData) -> Array:
     """The maximum a posteriori hyperparameters: logarithms of G lengthscales and of those in `_LOCATIONS`."""
     columns = np.bincount(data.groups)
     groups = len(columns)
@@ -81,7 +81,7 @@ def fit(data: Observations) -> Array:
 class Surrogate:
     """The posterior, for any number of predictions."""
 
-    def __init__(self, hyperparameters: Array, data: Observations) -> None:
+    def __init__(self, hyperparameters: Array, data: CurveData) -> None:
         lengthscales, self._time, self._variances, noise = _unpacked(hyperparameters)
         self._lengthscales = lengthscales[data.groups]
         self._data = data
@@ -94,7 +94,7 @@ class Surrogate:
         self._weights = solve_triangular(self._factor.T, half, check_finite=False)
 
     def __call__(self, x: Array, owner: Indices, tau: Array) -> tuple[Array, Array]:
-        """Mean and standard deviation (q,) of the noise-free accuracy at features (q, D) and τ (q,).
+        """Mean and standard deviation (q,) of the noise-free utility at features (q, D) and τ (q,).
 
         `owner` (q,) names the configuration among those observed, or is −1.
         """
@@ -115,7 +115,7 @@ class Surrogate:
         return _sum(self._variances, kx, kt, owner[:, None] == data.owner)
 
 
-def _loss(theta: Array, data: Observations, locations: Array, scales: Array) -> tuple[float, Array]:
+def _loss(theta: Array, data: CurveData, locations: Array, scales: Array) -> tuple[float, Array]:
     """Negative log posterior density of logarithms of hyperparameters, and its gradient."""
     lengthscales, time, (alpha, beta, gamma, epsilon, eta), noise = _unpacked(theta)
     groups, n = len(lengthscales), len(data.y)

@@ -1,12 +1,12 @@
 """What the trials say, as two objectives to be maximised.
 
     Notation
-        V   n×2   raw objectives: accuracy and −log energy_j
+        V   n×2   raw objectives: utility and −log energy_j
         Y   n×2   V standardised, with failures filled in: what the surrogate is fitted to
-        S   n×2   variance of Y by how well the joules are known (`bayes.energy_noise`); 0 for accuracies and failures
+        S   n×2   variance of Y by how well the joules are known (`bayes.energy_noise`); 0 for utilities and failures
         r   (2,)  reference point, on the scale of Y: hypervolume counts from here
 
-Nothing here depends on a benchmark's range: energies times a constant and accuracies times a constant give the same Y
+Nothing here depends on a benchmark's range: energies times a constant and utilities times a constant give the same Y
 and r, and with them the same proposals.
 """
 
@@ -26,7 +26,7 @@ from ecoml.trial import Trial, TrialState
 Array = NDArray[np.float64]
 
 _REACH = 3.0
-"""Accuracies further below the median than this many times the way from there to the best count as that far below: how
+"""Utilities further below the median than this many times the way from there to the best count as that far below: how
 badly a training went is of no use, and one that stayed at chance would squeeze all good ones together."""
 
 _ROUNDING = 1e-12
@@ -44,7 +44,7 @@ class Objectives:
         y: Y (n, 2), the measured ones first, then the failed ones.
         variance: S (n, 2).
         reference: r (2,).
-        incumbents: Indices into `measured`: its front and its most accurate few.
+        incumbents: Indices into `measured`: its front and its best few.
     """
 
     measured: tuple[Trial, ...]
@@ -57,7 +57,7 @@ class Objectives:
 
 
 def is_measured(trial: Trial) -> bool:
-    """Whether a trial has ended with an accuracy and an energy that can be learnt from."""
+    """Whether a trial has ended with a utility and an energy that can be learnt from."""
     return (
         trial.state in (TrialState.FINISHED, TrialState.STOPPED)
         and bool(trial.curve)
@@ -69,13 +69,13 @@ def is_measured(trial: Trial) -> bool:
 def objectives_of(trials: Sequence[Trial], initial: int) -> Objectives | None:
     """The objectives of the trials, None as long as no trial has a result.
 
-    The last point of each curve counts. A failed trial is filled in with the worst accuracy (after `_REACH`) and the
+    The last point of each curve counts. A failed trial is filled in with the worst utility (after `_REACH`) and the
     median energy: the model then expects little around it, and learns nothing untrue about energy; its own joules are
     no guide, since one that crashes at once would look cheap.
 
-    The reference point is the best accuracy and the highest energy of the first `initial` results. It stays where it is
+    The reference point is the best utility and the highest energy of the first `initial` results. It stays where it is
     while the search goes on, or else hypervolumes of different moments would be mixed. A cheaper and worse
-    configuration than that accuracy is no gain to a user, and where the range of a task lies is not known beforehand.
+    configuration than that utility is no gain to a user, and where the range of a task lies is not known beforehand.
     """
     measured = tuple(trial for trial in trials if is_measured(trial))
     if not measured:
@@ -105,7 +105,7 @@ def objectives_of(trials: Sequence[Trial], initial: int) -> Objectives | None:
 
 def most_telling(known: Objectives, count: int) -> NDArray[np.intp]:
     """Indices (at most about `count`) of the rows of Y worth learning from: the incumbents, the better half of what is
-    allowed by accuracy, and an even sample of the rest.
+    allowed by utility, and an even sample of the rest.
     """
     n = len(known.y)
     if n <= count:

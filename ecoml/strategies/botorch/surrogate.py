@@ -2,7 +2,7 @@
 
     Notation
         X   n×D   features in [0, 1] (`features.py`)
-        Y   n×2   accuracy and −log energy, standardised (`objectives.py`)
+        Y   n×2   utility and −log energy, standardised (`objectives.py`)
         S   n×2   variance of Y by how well the joules are known
 
 Each column of Y has its own constant mean, noise beside S, and squared exponential kernel with a lengthscale per

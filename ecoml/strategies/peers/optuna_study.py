@@ -5,7 +5,7 @@ the pruner gives up is left suspended and never gone on with. Each proposal is m
 number of trials told, on a copy of the study: a search that was interrupted goes on as it would have. What a sampler
 keeps between proposals to save time is lost by that (of those here only the starting point of the GP sampler's fit).
 
-Optuna does not prune with two objectives, so a pruner goes with accuracy alone. A proposal that was made before is
+Optuna does not prune with two objectives, so a pruner goes with the utility alone. A proposal that was made before is
 replaced by a random one that was not: Optuna itself would train it again.
 """
 
@@ -37,7 +37,7 @@ class OptunaSearch:
     Args:
         space: What to search.
         seed: ≥ 0; same seed and same trials, same proposals.
-        sampler: `tpe` and `gp` maximise the accuracy at the end of a training; `nsga2` also minimises its joules.
+        sampler: `tpe` and `gp` maximise the utility at the end of a training; `nsga2` also minimises its joules.
         pruner: Asked after every measurement; `none`: whole trainings.
 
     Raises:

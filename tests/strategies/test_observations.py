@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecoml.strategies.bayes import _MARGIN
-from ecoml.strategies.bayes.observations import evenly, milestones, observed_of
+from ecoml.strategies.bayes.observations import evenly, milestones, observations_of
+from ecoml.strategies.bayes.strategy import _MARGIN
 from ecoml.testing.recorder import point
 from ecoml.trial import Trial, TrialState
 
@@ -15,21 +15,20 @@ def known(scores):
     """Evidence of one-point trials with these accuracies."""
     points = [point(1, score, 10.0) for score in scores]
     trials = [Trial(n, {"n": n}, TrialState.SUSPENDED, [point]) for n, point in enumerate(points)]
-    return observed_of(trials, milestones(1.5, 100), 240)
+    return observations_of(trials, milestones(1.5, 100), 240)
 
 
 def test_half_a_point_among_the_best_counts_where_most_trials_were_left_far_below():
     """Of a saturated problem: at 98.9 % the last half point is what a training is continued for."""
     left = np.linspace(0.1, 0.9, 40)
-    evidence = known([*left, *np.linspace(0.975, 0.989, 15)])
-    low, high = evidence.scaled(np.array([0.984, 0.989]))
-    assert high - low > 3 * _MARGIN
+    observations = known([*left, *np.linspace(0.975, 0.989, 15)])
+    assert observations.scaled(0.989) - observations.scaled(0.984) > 3 * _MARGIN
 
 
 def test_trials_that_tie_with_the_best_do_not_set_the_scale():
     alone, tied = known([0.2, 0.5, 0.8, 0.9]), known([0.2, 0.5, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9])
     assert tied.unit == alone.unit
-    assert known([0.5, 0.5, 0.5]).scaled(np.array(0.5)) == 0.0
+    assert known([0.5, 0.5, 0.5]).scaled(0.5) == 0.0
 
 
 @given(
@@ -65,6 +64,6 @@ def test_curves_share_the_room_that_there_is():
     looked_at = milestones(3.0, 100)  # 1, 3, 9, 27, and 30 as the last
     chosen = evenly(trials, looked_at, 70)
     assert len(chosen) == 14
-    evidence = observed_of(chosen, looked_at, 70)
-    assert evidence is not None
-    assert len(evidence.y) == 70
+    observations = observations_of(chosen, looked_at, 70)
+    assert observations is not None
+    assert len(observations.y) == 70

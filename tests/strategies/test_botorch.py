@@ -146,7 +146,7 @@ def test_proposals_that_nobody_has_answered_are_not_repeated():
 def test_another_process_decides_the_same():
     code = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
-        "from test_nehvi import SPACE, Nehvi, search\n"
+        "from test_botorch import SPACE, Nehvi, search\n"
         "print([trial.config for trial in search(Nehvi(SPACE, 4), 6)])\n"
     )
     run = subprocess.run(

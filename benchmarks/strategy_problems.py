@@ -244,7 +244,9 @@ def _fit(u: Array, score: Array, step_j: Array, file: Path) -> None:
     fit = 1.0 - error / target[held].var(axis=0)
     print(f"{file.stem} explains {fit[0]:.0%} of the curves' level and {fit[-1]:.0%} of log joules", file=sys.stderr)
     layers = [layer for layer in net if isinstance(layer, torch.nn.Linear)]
-    arrays = {f"weights_{i}": layer.weight.detach().numpy().astype(float) for i, layer in enumerate(layers)}
+    arrays: dict[str, Any] = {
+        f"weights_{i}": layer.weight.detach().numpy().astype(float) for i, layer in enumerate(layers)
+    }
     arrays |= {f"offsets_{i}": layer.bias.detach().numpy().astype(float) for i, layer in enumerate(layers)}
     new = file.with_suffix(f".{os.getpid()}.npz")  # several processes may be at it
     np.savez(new, **arrays, base=components * scale, mean=logits.mean(0), log_energy=np.array([centre, spread]))

@@ -219,4 +219,4 @@ def _draw(found: Sequence[Standing], path: Path) -> None:
         ],
         PRINT,
         height=28 * len({record["strategy"] for record in records}) + 10 * len(families),
-    ).save(str(path), **({"ppi": 144} if path.suffix == ".png" else {}))
+    ).save(str(path), ppi=144 if path.suffix == ".png" else None)

@@ -40,6 +40,23 @@ class Pool:
         return Pool([self.configs[i] for i in indices], self.u[indices], self.x[indices])
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What may be gone on with: q new configurations and suspended trials, a row each.
+
+    Attributes:
+        x: Features (q, D).
+        owner: Index of the trial among those observed (q,); −1: a new configuration.
+        done: Steps it has done (q,).
+        step_j: Joules of a step (q,).
+    """
+
+    x: Array
+    owner: NDArray[np.intp]
+    done: Array
+    step_j: Array
+
+
 class Candidates:
     """Draws pools from a space.
 

@@ -30,7 +30,7 @@ def front_of(observations: Observations, x: Array, surrogate: Surrogate) -> Arra
         x: Features of its trials (m, D).
         surrogate: Conditioned on it.
     """
-    measured = observations.trials[: observations.measured]
+    measured = observations.measured
     own = [
         (i, point)
         for i, trial in enumerate(measured)
@@ -41,7 +41,7 @@ def front_of(observations: Observations, x: Array, surrogate: Surrogate) -> Arra
     if not own:
         ends = [trial.curve[-1] for trial in measured]
         dearest_j, worst = max(point.energy_j for point in ends), min(point.utility for point in ends)
-        return np.array([[math.log(dearest_j), float(observations.scaled(np.array(worst)))]])
+        return np.array([[math.log(dearest_j), observations.scaled(worst)]])
     log_energy = np.log([point.energy_j for _, point in own])
     on_front = set(front_indices(np.array([point.utility for _, point in own]), log_energy).tolist())
     observed = set(zip(observations.owner.tolist(), observations.step.tolist(), strict=True))

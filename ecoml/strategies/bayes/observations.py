@@ -43,8 +43,8 @@ class Observations:
     """What is known by now.
 
     Attributes:
-        trials: Trials with a usable point that are no duplicates, then the failed ones; m in all.
-        measured: How many of them are not failed.
+        measured: Trials with a usable point that are no duplicates.
+        failed: Trials that failed; m in all.
         owner: Index into `trials` of each observation (n,).
         step: Its step (n,), from 1.
         y: Its utility, scaled (n,).
@@ -55,8 +55,8 @@ class Observations:
         length: Steps of a whole training, None as long as none has come to its end.
     """
 
-    trials: tuple[Trial, ...]
-    measured: int
+    measured: tuple[Trial, ...]
+    failed: tuple[Trial, ...]
     owner: Indices
     step: Indices
     y: Array
@@ -66,9 +66,24 @@ class Observations:
     spread: float
     length: int | None
 
-    def scaled(self, utility: Array) -> Array:
-        """Utilities as the surrogate sees them."""
-        return np.asarray((np.arcsinh((utility - self.best) / self.unit) - self.centre) / self.spread)
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """Those measured, then those that failed."""
+        return self.measured + self.failed
+
+    @property
+    def suspended(self) -> list[int]:
+        """Indices of the trials that can be gone on with."""
+        return [i for i, t in enumerate(self.measured) if t.state is TrialState.SUSPENDED and t.step < self.horizon]
+
+    @property
+    def step_j(self) -> Array:
+        """Joules of a step of those measured (len(measured),)."""
+        return np.array([trial.curve[-1].energy_j / trial.step for trial in self.measured])
+
+    def scaled(self, utility: float) -> float:
+        """A utility as the surrogate sees it."""
+        return float((np.arcsinh((utility - self.best) / self.unit) - self.centre) / self.spread)
 
     @property
     def bend(self) -> float:
@@ -78,7 +93,7 @@ class Observations:
     @property
     def horizon(self) -> int:
         """The step up to which the future is judged: a training's end, or twice as far as any has come."""
-        return self.length or 2 * max(trial.step for trial in self.trials[: self.measured])
+        return self.length or 2 * max(trial.step for trial in self.measured)
 
 
 def is_usable(trial: Trial) -> bool:
@@ -131,7 +146,7 @@ def observations_of(
     spread = spread if spread > 1e-12 else 1.0
     owner, step = np.array(observed, dtype=np.intp).T
     y = (y - centre) / spread
-    return Observations((*measured, *failed), len(measured), owner, step, y, best, unit, centre, spread, length)
+    return Observations(tuple(measured), tuple(failed), owner, step, y, best, unit, centre, spread, length)
 
 
 def evenly(trials: Sequence[Trial], milestones: Sequence[int], most: int) -> list[Trial]:

@@ -36,8 +36,7 @@ class StepSchedule:
         self.screening = _SCREENING
         if observations is None:
             return
-        measured = observations.trials[: observations.measured]
-        if measured[0].energy.provenance is not Provenance.REPORTED:
+        if observations.measured[0].energy.provenance is not Provenance.REPORTED:
             constant_s, pair_s = _DECISION_S
             self._least_j = _THINKING * _CPU_W * (constant_s + pair_s * len(observations.y) ** 2)
         if observations.length is not None:

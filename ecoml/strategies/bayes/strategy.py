@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -27,7 +26,7 @@ from ecoml.endings import StopReason
 from ecoml.errors import UsageError
 from ecoml.space import Space
 from ecoml.strategies.base import Continue, Decision, End, Goal, Start
-from ecoml.strategies.bayes.candidates import Candidates, Pool
+from ecoml.strategies.bayes.candidates import Candidates, Options, Pool
 from ecoml.strategies.bayes.energy_model import EnergyModel
 from ecoml.strategies.bayes.energy_noise import log_energy_variance
 from ecoml.strategies.bayes.front import front_of
@@ -61,24 +60,6 @@ _FAR_LESS = 0.5  # than the mean of these, or there is little to save
 _PATIENCE = 10_000  # points of the initial design that may be infeasible in a row
 
 Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    """What may be gone on with: q new configurations and suspended trials, a row each.
-
-    Attributes:
-        x: Features (q, D).
-        owner: Index of the trial among those observed (q,); −1: a new configuration.
-        done: Steps it has done (q,).
-        step_j: Joules of a step (q,).
-    """
-
-    x: Array
-    owner: Indices
-    done: Array
-    step_j: Array
 
 
 class Bayes:
@@ -184,9 +165,7 @@ class Bayes:
         new = [config for config in drawn if key(config) not in seen and self._goal.feasible(config)]
         if not new:
             return self._first()
-        measured = observations.trials[: observations.measured]
-        energy = EnergyModel(self._x(measured), _step_j(measured), log_energy_variance(measured))
-        step_j = energy(self._candidates.pool(new).x)
+        step_j = self._energy_model(observations)(self._candidates.pool(new).x)
         return new[int(np.argmin(step_j))] if step_j.min() < _FAR_LESS * step_j.mean() else self._first()
 
     def _started(self, config: Config, steps: int) -> Start:
@@ -196,8 +175,7 @@ class Bayes:
 
     def _rest(self) -> Decision:
         """With nothing new left: what is suspended is trained to its end."""
-        suspended = (trial for trial in self._trials.values() if trial.state is TrialState.SUSPENDED)
-        trial = next(suspended, None)
+        trial = next((trial for trial in self._trials.values() if trial.state is TrialState.SUSPENDED), None)
         return End(StopReason.EXHAUSTED) if trial is None else Continue(trial.number)
 
     def _best(
@@ -206,22 +184,18 @@ class Bayes:
         """The candidate worth most per joule."""
         from ecoml.strategies.bayes.surrogate import Surrogate  # imports scipy, hence not before it is needed
 
-        tried = self._x(observations.trials)
-        measured = observations.trials[: observations.measured]
+        tried, measured = self._x(observations.trials), observations.measured
         surrogate = Surrogate(self._hyperparameters(trials), self._curve_data(tried, observations))
-        known_j = _step_j(measured)
-        energy = EnergyModel(tried[: len(measured)], known_j, log_energy_variance(measured))
-
         ends = surrogate.mean(tried, np.arange(len(tried)), np.full(len(tried), math.log(observations.horizon)))
         top = np.argsort(-ends[: len(measured)], kind="stable")[:_INCUMBENTS]
         best = [measured[i] for i in top]
         new = self._new(self._u(best), known, apart, [trial.config for trial in best if trial.number < 0])
-        suspended = [i for i, trial in enumerate(measured) if _can_go_on(trial, observations.horizon)]
-        candidates = _Options(
+        suspended = observations.suspended
+        candidates = Options(
             np.concatenate([new.x, tried[suspended]]),
             np.r_[np.full(len(new.x), -1), suspended].astype(int),
             np.r_[np.zeros(len(new.x)), [measured[i].step for i in suspended]],
-            np.r_[energy(new.x), known_j[suspended]],
+            np.r_[self._energy_model(observations)(new.x), observations.step_j[suspended]],
         )
         if not len(candidates.x):
             config = self._first()
@@ -244,7 +218,7 @@ class Bayes:
         return pool.take(np.flatnonzero([self._goal.feasible(config) for config in pool.configs]))
 
     def _scores(
-        self, candidates: _Options, surrogate: Surrogate, observations: Observations, tried: Array
+        self, candidates: Options, surrogate: Surrogate, observations: Observations, tried: Array
     ) -> tuple[Array, End | None]:
         """What each candidate is worth per joule, as a logarithm, and why the search should end, if it should.
 
@@ -261,11 +235,9 @@ class Bayes:
         whole_j = candidates.step_j * steps + _SURCHARGE * spent_j
         log_to_go_j = np.log(whole_j * (1.0 - candidates.done / steps))
         if self._goal.target is not None:
-            target = float(observations.scaled(np.array(self._goal.target)))
-            return log_probability(mean, deviation, target) - log_to_go_j, None
+            return log_probability(mean, deviation, observations.scaled(self._goal.target)) - log_to_go_j, None
         front = front_of(observations, tried, surrogate)
-        highest = self._goal.metric.ceiling
-        ceiling = float(observations.scaled(np.array(highest))) - _MARGIN if math.isfinite(highest) else math.inf
+        ceiling = observations.scaled(self._goal.metric.ceiling) - _MARGIN
         log_energy = np.log(candidates.step_j * steps)
         improvement = log_improvement(mean - _MARGIN, deviation, log_energy, front, _LAST, ceiling)
         score = improvement - _COST_WEIGHT * log_to_go_j
@@ -301,6 +273,10 @@ class Bayes:
     def _observe(self, trials: Sequence[Trial], steps: Sequence[int], most: int) -> Observations | None:
         return observations_of(trials, steps, most, self._goal.metric.span)
 
+    def _energy_model(self, observations: Observations) -> EnergyModel:
+        measured = observations.measured
+        return EnergyModel(self._x(measured), observations.step_j, log_energy_variance(measured))
+
     def _curve_data(self, x: Array, observations: Observations) -> CurveData:
         from ecoml.strategies.bayes.surrogate import CurveData
 
@@ -309,12 +285,3 @@ class Bayes:
     def _seed_now(self) -> int:
         told = sum(1 + trial.step for trial in self._trials.values()) + len(self._asked)
         return int(np.random.SeedSequence([self._seed, told]).generate_state(1)[0])
-
-
-def _step_j(measured: Sequence[Trial]) -> Array:
-    """Joules of a step (m,)."""
-    return np.array([trial.curve[-1].energy_j / trial.step for trial in measured])
-
-
-def _can_go_on(trial: Trial, horizon: int) -> bool:
-    return trial.state is TrialState.SUSPENDED and trial.step < horizon

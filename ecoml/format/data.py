@@ -26,10 +26,15 @@ def describe_data(data: Mapping[str, Any], metric: Metric) -> list[str]:
     drawn = f" ({' and '.join(data['drawn'])} drawn by chance)" if data.get("drawn") else ""
     split = f"{data['train_images']:,} to train on, {data['validation_images']:,} to validate on"
     guess = f"always guessing {data['largest_class']} reaches {named_score(metric, data['guess_score'])}"
+    chosen = []
+    if data.get("imbalanced") and "score" in data:
+        largest = f"{data['largest_class']} has more than twice as many images as the others on average"
+        chosen = [f"{largest}; what is measured is {metric.name} (--metric {data['score']})"]
     return [
         f"{data['name']}: {plural(data['images'], 'image')} of {size} pixels, {colours}; {_classes(data)}",
         f"{split}, {data['test_images']:,} held back for the test{drawn}",
         *describe_treatment(data),
+        *chosen,
         f"{guess}, and one validation image is worth up to {format_gain(metric, data['image_worth'])}",
     ]
 

@@ -12,7 +12,7 @@ import numpy as np
 from ecoml.errors import DataError
 from ecoml.training.images.data.dataset import Reading
 from ecoml.training.images.network.plan import Shape
-from ecoml.training.images.scores import Confusion
+from ecoml.training.images.scores import ACCURACY, Confusion, imbalanced
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class About:
     digest: str
     drawn: tuple[str, ...]
     reading: Reading
-    score: str = "accuracy"
+    score: str = ACCURACY
 
     @property
     def classes(self) -> dict[str, int]:
@@ -70,6 +70,12 @@ class About:
         """Channels, height and width of an image."""
         form = self.reading.form
         return form.channels, form.height, form.width
+
+    @property
+    def imbalanced(self) -> bool:
+        """Whether the largest class has more than twice as many images as the others on average, given tests aside."""
+        drawn = [part for name, part in (("validation", self.validation), ("test", self.test)) if name in self.drawn]
+        return imbalanced([sum(part[name] for part in (self.train, *drawn)) for name in self.train])
 
     @property
     def largest_class(self) -> str:
@@ -116,6 +122,8 @@ class About:
             "largest": reading.largest and list(reading.largest),
             "several": reading.several,
             "blank": reading.blank,
+            "imbalanced": self.imbalanced,
+            "score": self.score,
             "largest_class": self.largest_class,
             "guess_score": self.guess_score,
             "image_worth": self.image_worth,

@@ -76,6 +76,8 @@ def test_an_imbalanced_folder_is_measured_by_balanced_accuracy_and_says_so(kitch
     assert about.largest_class == "mug"
     assert about.guess_score == pytest.approx(1 / 3)
     assert about.image_worth == pytest.approx(1 / 3 / 3), "one of three boxes"
+    assert about.counts_as({"mug": 26, "box": 3, "jug": 3}) == pytest.approx(9 / (1 / 26 + 2 / 3))
+    assert about.counts_as({"mug": 5, "box": 5, "jug": 5}) == pytest.approx(15)
     told = " ".join(describe_data(about.to_dict(), training.metric))
     assert "mug has more than twice as many images as the others" in told
     assert "what is measured is validation balanced accuracy (--metric balanced-accuracy)" in told

@@ -98,6 +98,17 @@ class About:
         wrong[smallest, smallest - 1] += 1
         return Confusion(right).score(self.score) - Confusion(wrong).score(self.score)
 
+    def counts_as(self, part: Mapping[str, int]) -> float:
+        """So many images would make an accuracy as sure as the images of a part make the score.
+
+        Accuracy: all of them. A mean over C classes with n(c) images has the variance Σ p(1 − p)/n(c) / C², if all are
+        recognised alike; so it is as sure as an accuracy of C² / Σ 1/n(c) images.
+        """
+        if self.score == ACCURACY:
+            return float(sum(part.values()))
+        counts = [count for count in part.values() if count]
+        return len(counts) ** 2 / sum(1 / count for count in counts)
+
     @property
     def _validation(self) -> Any:
         """Images of each class, int64."""
@@ -113,6 +124,8 @@ class About:
             "train_images": self.train_images,
             "validation_images": self.validation_images,
             "test_images": self.test_images,
+            "validation_counts_as": self.counts_as(self.validation),
+            "test_counts_as": self.counts_as(self.test),
             "drawn": list(self.drawn),
             "channels": form.channels,
             "height": form.height,

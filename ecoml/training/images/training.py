@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,6 +30,8 @@ from ecoml.trial import Config, Measurement, Trial
 if TYPE_CHECKING:
     from ecoml.training.images.network.own import Build
 
+
+log = logging.getLogger("ecoml")
 
 PATIENCE_S = 120.0
 """Seconds without a sign of life after which a trial counts as hung, unless the caller says otherwise."""
@@ -94,6 +97,8 @@ class CnnTraining:
             raise UsageError(f"metric is {metric!r}; give one of {', '.join(METRICS)}")
         named = isinstance(data, str) and data in catalogue.NAMED  # a Path is a folder or a file, whatever it is called
         self.data = str(data) if named else _absolute(data)
+        if named and Path(data).is_dir():
+            log.warning("%s is the data set of that name; the folder of that name is ./%s", data, data)
         self.data_dir = None if data_dir is None else _absolute(data_dir)
         self.download = download
         self.device = device

@@ -47,7 +47,7 @@ def recorded_and_eager(file: Path, config: dict[str, Any], seed: int, where: dic
         training.advance()
         with Measured(where["device"] or "cuda") as measured:
             for _ in range(config["epochs"] - 1):
-                measured.accuracy = training.advance() or 0.0
+                measured.accuracy = training.advance().accuracy
         was_recorded = all(play is not None for _, play in training._steps.values())
         found[way] = measured.result | {"was_recorded": was_recorded}
     loop.recorded = record
@@ -72,7 +72,7 @@ def both_precisions(file: Path, config: dict[str, Any], seed: int, where: dict[s
     for epoch in range(config["epochs"]):
         for way, clock in clocks.items():
             with clock:
-                clock.accuracy = trainings[way].advance() or 0.0
+                clock.accuracy = trainings[way].advance().accuracy
             if epoch == 0:  # loads what is loaded on first use
                 clock.cpu_s = dict.fromkeys(clock.cpu_s, 0.0)
     limits._BF16_FROM_FLOP = from_flop

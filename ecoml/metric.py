@@ -89,3 +89,19 @@ class Metric:
 
 ACCURACY = Metric(low=0.0, high=1.0)
 """What a training is taken to measure unless it says otherwise."""
+
+
+def wilson(share: float, count: float, z: float = 1.959964) -> tuple[float, float]:
+    """How sure a share of `count` things is: its 95 % interval, in [0, 1].
+
+    (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n), with p the share (Wilson, 1927).
+
+    Args:
+        share: In [0, 1]: 0.975 if 39 of 40 images are right.
+        count: n, above 0; no whole number where shares of groups were averaged.
+        z: Standard deviations to each side.
+    """
+    spread = z * z / count
+    half = z * math.sqrt(share * (1 - share) / count + spread / (4 * count))
+    low, high = ((share + spread / 2 + side * half) / (1 + spread) for side in (-1, 1))
+    return min(max(0.0, low), share), max(min(1.0, high), share)

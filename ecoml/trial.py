@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,11 +41,13 @@ class Measurement:
         score: What the metric says of the model now. Not a number means that the training diverged.
         energy_j: Joules since the measurement before, > 0, where the training reports them; None: ecoml meters them.
         uncertainty_j: Half-width of `energy_j` in joules.
+        details: Further figures of the model now, kept with the point; JSON values by name.
     """
 
     score: float
     energy_j: float | None = None
     uncertainty_j: float = 0.0
+    details: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "score", real_number("score", self.score))
@@ -54,6 +57,11 @@ class Measurement:
         if not 0 <= half_j < math.inf:
             raise TrainingError(f"uncertainty_j is {half_j}; give a half-width in joules, 0 or more")
         object.__setattr__(self, "uncertainty_j", half_j)
+        if self.details:
+            try:
+                object.__setattr__(self, "details", json.loads(json.dumps(self.details)))
+            except (TypeError, ValueError) as error:
+                raise TrainingError(f"the details of a measurement are no JSON ({error!s:.80}); give numbers") from None
 
 
 def real_number(name: str, value: Any) -> float:
@@ -84,6 +92,7 @@ class Point:
         evaluation_j: Joules of this step's evaluation alone, part of `energy`; 0.0 where it was not told apart.
         spent_j: Joules of the whole search by then.
         floor_j: The least energy of the arithmetic up to here; None where it is not known.
+        details: Further figures of the model, by name.
     """
 
     step: int
@@ -93,6 +102,7 @@ class Point:
     evaluation_j: float = 0.0
     spent_j: float = 0.0
     floor_j: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def energy_j(self) -> float:
@@ -109,11 +119,13 @@ def next_point(
     evaluation_j: float = 0.0,
     spent_j: float = 0.0,
     floor_j: float | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> Point:
     """The point that a step adds to `curve` which took so much energy."""
     sum_ = curve[-1].energy + taken if curve else taken
     energy = energy_of(sum_.energy_j, sum_.uncertainty_j, sum_.provenance, sum_.edge_j)
-    return Point(len(curve) + 1, score, energy, metric.utility(score), evaluation_j, spent_j, floor_j)
+    utility = metric.utility(score)
+    return Point(len(curve) + 1, score, energy, utility, evaluation_j, spent_j, floor_j, details or {})
 
 
 _NOTHING = Energy(0.0, 0.0, Provenance.MISSING)
@@ -131,6 +143,7 @@ class Trial:
         tail: What was charged to it since its last point (an epoch that was cut, a crash); None: nothing.
         end: Why it is over; None before, and where a strategy left it.
         test_score: Score on the test set; only for the front, only after the search.
+        test_details: Further figures of that test, by name.
     """
 
     number: int
@@ -140,6 +153,7 @@ class Trial:
     tail: Energy | None = None
     end: TrialEnd | None = None
     test_score: float | None = None
+    test_details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def score(self) -> float | None:

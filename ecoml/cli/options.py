@@ -24,6 +24,15 @@ MaxParameters = Annotated[
 MaxEnergyPerTraining = Annotated[
     float | None, typer.Option(metavar="KWH", help="Stop a training before it takes more, in kWh.")
 ]
+ScoreMetric = Annotated[
+    str | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="What is measured: accuracy, balanced-accuracy or macro-f1. [default: accuracy; balanced-accuracy if one"
+        " class has more than twice the images of the others]",
+    ),
+]
 SpendAll = Annotated[
     bool, typer.Option("--spend-all", help="Go on to the end of the budget, even where little is to be gained.")
 ]

@@ -21,6 +21,7 @@ from ecoml.cli.options import (
     MaxEnergyPerTraining,
     MaxParameters,
     RunFolder,
+    ScoreMetric,
     SpaceName,
     SpendAll,
     Threads,
@@ -49,6 +50,7 @@ def search(
     max_parameters: MaxParameters = None,
     max_energy_per_training: MaxEnergyPerTraining = None,
     spend_all: SpendAll = False,
+    metric: ScoreMetric = None,
     warm_start: Annotated[
         Path | None, typer.Option(metavar="DIR", help="An earlier run, to learn from; its energy is not charged again.")
     ] = None,
@@ -83,6 +85,7 @@ def search(
         seed=seed,
         threads=threads,
         deterministic=deterministic,
+        metric=metric,
     )
     if budget_kwh is None:
         raise UsageError(_suitable_budget(load_space(space), training))

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ecoml.format.figures import format_gain, named_score, plural
+from ecoml.format.figures import format_gain, format_score, format_score_interval, named_score, plural
 from ecoml.metric import Metric
 
 _NAMED_CLASSES = 12
 """So many classes are named with their counts; of more, the smallest and the largest."""
+
+_EXAMPLE = 0.95
+"""A score that shows how sure scores are."""
 
 _BACKGROUNDS = {0: "black", 128: "grey", 255: "white"}
 
@@ -26,11 +29,18 @@ def describe_data(data: Mapping[str, Any], metric: Metric) -> list[str]:
     drawn = f" ({' and '.join(data['drawn'])} drawn by chance)" if data.get("drawn") else ""
     split = f"{data['train_images']:,} to train on, {data['validation_images']:,} to validate on"
     guess = f"always guessing {data['largest_class']} reaches {named_score(metric, data['guess_score'])}"
+    chosen = []
+    if data.get("imbalanced") and "score" in data:
+        largest = f"{data['largest_class']} has more than twice as many images as the others on average"
+        chosen = [f"{largest}; what is measured is {metric.name} (--metric {data['score']})"]
+    sure = format_score_interval(metric, _EXAMPLE, data["validation_counts_as"])
     return [
         f"{data['name']}: {plural(data['images'], 'image')} of {size} pixels, {colours}; {_classes(data)}",
         f"{split}, {data['test_images']:,} held back for the test{drawn}",
         *describe_treatment(data),
+        *chosen,
         f"{guess}, and one validation image is worth up to {format_gain(metric, data['image_worth'])}",
+        f"{format_score(metric, _EXAMPLE)} on those images means {sure}",
     ]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ecoml.energy import J_PER_KWH, Energy, Provenance
-from ecoml.metric import Metric
+from ecoml.metric import Metric, wilson
 
 
 def format_energy(energy_j: float) -> str:
@@ -79,6 +79,14 @@ def format_score(metric: Metric, score: float | None) -> str:
     if score is None or metric.is_share:
         return percent(score)
     return f"{score:.4g}"
+
+
+def format_score_interval(metric: Metric, score: float, images: float) -> str:
+    """How sure a share of so many images is: `between 95.4 and 99.0 %`; empty for scores that are no share."""
+    if not metric.is_share:
+        return ""
+    low, high = wilson(score, images)
+    return f"between {100 * low:.1f} and {percent(high, 1)}"
 
 
 def named_score(metric: Metric, score: float | None) -> str:

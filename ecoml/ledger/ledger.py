@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ecoml.endings import SearchEnd
 from ecoml.energy import Energy, Provenance, Purpose
@@ -194,6 +195,7 @@ class Ledger:
                 evaluation_j=step.evaluation_j,
                 spent_j=self.spent_j,
                 floor_j=floor_j,
+                details=measurement.details,
             )
             self._store.add_measurement(trial.number, point, taken)
         trial.curve.append(point)
@@ -207,9 +209,9 @@ class Ledger:
             before_j = trial.tail.energy_j if trial.tail else 0.0
             trial.tail = Energy(before_j + taken.energy_j, whole_j, taken.provenance)
 
-    def add_test(self, trial: Trial, score: float) -> None:
-        """Enter a test score of a front trial."""
-        self._store.add_test(trial.number, trial.step, score)
+    def add_test(self, trial: Trial, score: float, details: Mapping[str, Any]) -> None:
+        """Enter the test of a front trial."""
+        self._store.add_test(trial.number, trial.step, score, details)
 
     def note(self, text: str) -> None:
         """Keep a sentence that the result shows with its gaps."""

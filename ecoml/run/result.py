@@ -138,7 +138,9 @@ class Result:
             "trial": trial.number,
             "step": trial.step,
             "score": trial.score,
+            "details": dict(trial.curve[-1].details) if trial.curve else {},
             "test_score": trial.test_score,
+            "test_details": dict(trial.test_details),
             **trial.energy.to_dict(),
             "efficiency": self.efficiency(trial) if trial.curve else None,
             "config": dict(trial.config),
@@ -150,7 +152,7 @@ def result_of(snapshot: Snapshot, settings: Mapping[str, Any], directory: Path) 
     metric = metric_of(settings)
     front = front_of(snapshot.trials, limits_of(settings))
     for trial in front:
-        trial.test_score = snapshot.tests.get((trial.number, trial.step))
+        trial.test_score, trial.test_details = snapshot.tests.get((trial.number, trial.step), (None, {}))
     return Result(
         trials=tuple(snapshot.trials),
         front=front,

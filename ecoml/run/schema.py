@@ -61,13 +61,17 @@ ALTER TABLE test RENAME COLUMN accuracy TO score;
 ALTER TABLE host RENAME COLUMN sitting TO session;
 ALTER TABLE trial ADD COLUMN ending TEXT;
 """,
+    """
+ALTER TABLE measurement ADD COLUMN details TEXT;
+ALTER TABLE test ADD COLUMN details TEXT;
+""",
 )
 """Each brings a file from the version before to its own; from sentences to enumerations, `old_endings` does.
 
 `edge_j` is the part of an uncertainty that the edges of the window account for (see `ecoml.energy.add_up`). `host` is
 what the meter saw in a session as one window, whatever it was spent on: at every moment the sum of `entry` and
 `in_flight` is that of `host`. `power` is the trace: mean power over the `seconds` before `at`. `ending` is a `TrialEnd`
-as JSON.
+as JSON, and so are `details`, further figures by name.
 """
 
 SCHEMA_VERSION = len(_LAYOUTS)

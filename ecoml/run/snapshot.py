@@ -69,7 +69,7 @@ class Snapshot:
     Attributes:
         trials: Every trial, in order.
         progress: Every measurement, in the order of the search.
-        tests: Test score by trial and step.
+        tests: Test score and its details by trial and step.
         by_purpose: The entries, by what they were spent on.
         host: What the meter saw of each domain, every session as one window.
         seconds: For how long the meter saw it, by domain; while several processes metered it, this one's share.
@@ -81,7 +81,7 @@ class Snapshot:
 
     trials: list[Trial]
     progress: list[Progress]
-    tests: dict[tuple[int, int], float]
+    tests: dict[tuple[int, int], tuple[float, dict[str, Any]]]
     by_purpose: dict[Purpose, EnergyByDomain]
     host: dict[str, Energy]
     seconds: dict[str, float]
@@ -167,7 +167,10 @@ def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
     return Snapshot(
         trials=list(trials.values()),
         progress=progress,
-        tests={(t, s): a for t, s, a in connection.execute("SELECT trial, step, score FROM test")},
+        tests={
+            (trial, step): (score, json.loads(details or "{}"))
+            for trial, step, score, details in connection.execute("SELECT trial, step, score, details FROM test")
+        },
         by_purpose={
             purpose: EnergyByDomain({domain: add_up(parts) for (of, domain), parts in entries.items() if of is purpose})
             for purpose in Purpose
@@ -192,13 +195,19 @@ def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
 def _read_curves(connection: sqlite3.Connection, trials: Mapping[int, Trial], metric: Metric) -> list[Progress]:
     """Put every measurement on its trial's curve."""
     progress = []
-    for number, score, evaluation_j, spent_j, floor_j, *figures in connection.execute(
-        "SELECT trial, score, evaluation_j, spent_j, floor_j, energy_j, uncertainty_j, provenance, edge_j"
+    for number, score, evaluation_j, spent_j, floor_j, details, *figures in connection.execute(
+        "SELECT trial, score, evaluation_j, spent_j, floor_j, details, energy_j, uncertainty_j, provenance, edge_j"
         " FROM measurement ORDER BY id"
     ):
         curve = trials[number].curve
         taken = _figure(figures)
-        point = next_point(curve, score, taken, metric, evaluation_j=evaluation_j, spent_j=spent_j, floor_j=floor_j)
+        point = next_point(
+            *(curve, score, taken, metric),
+            evaluation_j=evaluation_j,
+            spent_j=spent_j,
+            floor_j=floor_j,
+            details=json.loads(details) if details else None,
+        )
         curve.append(point)
         progress.append(Progress(number, point))
     return progress

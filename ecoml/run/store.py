@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 from ecoml.endings import EndReason, TrialEnd
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
@@ -127,18 +128,22 @@ class Store:
         """A run has yielded a point of its curve, whose step took so much."""
         with self.transaction():
             self._connection.execute(
-                "INSERT INTO measurement (trial, step, score, evaluation_j, spent_j, floor_j, at, energy_j,"
-                " uncertainty_j, provenance, edge_j) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO measurement (trial, step, score, evaluation_j, spent_j, floor_j, at, details, energy_j,"
+                " uncertainty_j, provenance, edge_j) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(trial, point.step, point.score, point.evaluation_j, point.spent_j, point.floor_j, time.time()),
+                    _json(point.details),
                     *_figure(taken),
                 ),
             )
 
-    def add_test(self, trial: int, step: int, score: float) -> None:
+    def add_test(self, trial: int, step: int, score: float, details: Mapping[str, Any] | None = None) -> None:
         """A model of the front has seen the test set."""
         with self.transaction():
-            self._connection.execute("INSERT OR REPLACE INTO test VALUES (?, ?, ?)", (trial, step, score))
+            self._connection.execute(
+                "INSERT OR REPLACE INTO test (trial, step, score, details) VALUES (?, ?, ?, ?)",
+                (trial, step, score, _json(details)),
+            )
 
     def add_gap(self, text: str) -> None:
         """Something could not be metered."""
@@ -250,6 +255,10 @@ class Store:
 
 def _ending(end: TrialEnd | None) -> str | None:
     return None if end is None else json.dumps(end.to_dict())
+
+
+def _json(details: Mapping[str, Any] | None) -> str | None:
+    return json.dumps(details) if details else None
 
 
 def _rows(pending: Pending) -> Iterator[tuple[str, int | None, str, float, float, str, float]]:

@@ -17,7 +17,7 @@ from ecoml.metric import Metric
 from ecoml.run.result import Result, recommend
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.training.base import Executor, Run, Tested
-from ecoml.trial import Trial
+from ecoml.trial import Measurement, Trial
 
 if TYPE_CHECKING:
     from torch import nn
@@ -143,11 +143,12 @@ class FrontModels:
             self._ledger.enter(Purpose.EVALUATION)
             try:
                 with self._interruptible:
-                    score = self._executor.test(path)
+                    tested = self._executor.test(path)
             except Exception as error:  # the search is done: what it found must not be lost to its last act
                 self._ledger.note(f"trial {trial.number}, step {trial.step} could not be tested: {in_one_line(error)}")
             else:
-                self._ledger.add_test(trial, score)
+                found = tested if isinstance(tested, Measurement) else Measurement(tested)
+                self._ledger.add_test(trial, found.score, found.details)
             self._ledger.enter(Purpose.OVERHEAD)
             self._ledger.settle()
 

@@ -179,7 +179,9 @@ class Searcher:
             total_j = budget_in_joules(budget_kwh, budget_j) if new_budget else before.settings["budget_j"]
             refuse_spent(path, total_j, before)
             settings = SearchSettings.of_run(folder.settings, path, reported=before.reported, strategy=strategy)
-            executor = _executor(train) or create_executor(folder.settings.get("executor", {}), path)
+            executor = _executor(train) or create_executor(
+                folder.settings.get("executor", {}), path, folder.settings.get("data", {})
+            )
             self = cls.__new__(cls)
             self._set_up(settings, executor, path, total_j, meter, show, parameters)
             self._folder, self._before = folder, before
@@ -332,6 +334,9 @@ class Searcher:
             executor.prepare(settings.space)
         if isinstance(executor, OnData) and self._folder is not None and "data" in self._folder.settings:
             executor.refuse_changed(self._folder.settings["data"], self.directory)
+        if isinstance(executor, OnData) and isinstance(executor, Declares) and executor.metric != settings.metric:
+            told = f"its scores are {settings.metric.name}, and this training measures {executor.metric.name}"
+            raise UsageError(f"{self.directory}: {told}; give the training that metric")
         if metering is not None and settings.warm_start is not None:
             settings.warm_start.refuse_mixture(metering.meter.provenance)
         if metering is not None and executor is not None and self._before is None:

@@ -156,5 +156,5 @@ class Tested(Protocol):
     def save(self, run: Run, trial: Trial, path: Path) -> None:
         """Write the run's present weights to `path` (safetensors), with what is needed to rebuild the model."""
 
-    def test(self, path: Path) -> float:
-        """Test score of the model saved at `path`."""
+    def test(self, path: Path) -> float | Measurement:
+        """Test score of the model saved at `path`; as a `Measurement` it may have details."""

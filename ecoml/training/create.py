@@ -11,12 +11,15 @@ from ecoml.errors import UsageError
 from ecoml.training.base import Executor
 
 
-def create_executor(description: Mapping[str, Any], run: Path) -> Executor | None:
+def create_executor(
+    description: Mapping[str, Any], run: Path, data: Mapping[str, Any] | None = None
+) -> Executor | None:
     """The executor that `Executor.describe` described; None for a run that was driven by `ask` and `tell`.
 
     Args:
         description: `{"kind": …, …}`, as a run folder keeps it.
         run: The run folder, for errors.
+        data: Table [data] of its `run.toml`, empty if it has none; None for an executor that is to go on with no run.
 
     Raises:
         UsageError: It cannot be built from its description, as is the case with a training function.
@@ -26,6 +29,8 @@ def create_executor(description: Mapping[str, Any], run: Path) -> Executor | Non
     if kind == "ask-and-tell":
         return None
     module, _, name = str(options.get("model", "")).partition(":")
+    if kind == "cnn" and data is not None:
+        options.setdefault("metric", data.get("score", "accuracy"))  # what it was, not what would suit now
     if kind == "cnn" and module.startswith("ecoml."):  # a function that comes with ecoml is found again by its name
         options["model"] = getattr(import_module(module), name)
     if kind == "cnn" and not isinstance(options.get("model"), str):

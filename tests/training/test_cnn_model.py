@@ -140,7 +140,7 @@ def test_only_test_looks_at_the_test_set(tmp_path):
         run = start(executor, CONFIG | {"epochs": 1})
         clean = next(run).score
         executor.save(run, Trial(0, CONFIG), tmp_path / "m.safetensors")
-        found.append((clean, executor.test(tmp_path / "m.safetensors")))
+        found.append((clean, executor.test(tmp_path / "m.safetensors").score))
         arrays["y_test"] = 1 - arrays["y_test"]
     assert found[0][0] == found[1][0]
     assert found[0][1] == pytest.approx(1 - found[1][1])

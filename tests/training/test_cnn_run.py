@@ -66,7 +66,7 @@ def test_the_same_trial_gives_the_same_curve_and_weights_whether_it_is_left_or_n
     assert curve[-1] > 0.3, "it has learnt something, so that curves can differ"
     again, left = [], training(here, config)
     for _ in curve:
-        again.append(left.advance())
+        again.append(left.advance().accuracy)
         left.checkpoint(tmp_path / "left")
         torch.rand(7)
         left = training(here, config)

@@ -41,6 +41,7 @@ def test_what_the_data_are_is_known_before_a_search_and_kept_by_it(tmp_path):
     assert about.largest_class == "dog"
     assert about.guess_score == 5 / 8
     assert about.image_worth == 1 / 8
+    assert (about.counts_as(about.validation), about.counts_as(about.test)) == (8, 10)
     told = describe_data(about.to_dict(), training.metric)
     assert told == [
         "pets: 50 images of 64×64 pixels, in colour; 2 classes: cat 20, dog 30",
@@ -49,6 +50,7 @@ def test_what_the_data_are_is_known_before_a_search_and_kept_by_it(tmp_path):
         "images of 90×70 to 60×200 pixels were scaled to 64×64 until the shorter side fitted, and their middle kept",
         "always guessing dog reaches 62.50 % validation accuracy, and one validation image is worth up to"
         " 12 percentage points",
+        "95.00 % on those images means between 61.2 and 99.6 %",
     ]
 
     result = ecoml.search(SPACE, training, budget_j=1e5, max_trials=1, strategy="random", directory=tmp_path / "r")

@@ -64,7 +64,7 @@ def test_parts_that_are_given_are_kept(tmp_path, validation, test):
 
 
 @pytest.mark.parametrize("written", ["digits", "./digits", "mnist"])
-def test_a_path_is_a_folder_although_a_data_set_has_its_name(tmp_path, monkeypatch, written):
+def test_a_path_is_a_folder_although_a_data_set_has_its_name(tmp_path, monkeypatch, caplog, written):
     classes_of(tmp_path / "digits", names=("nought", "one"))
     classes_of(tmp_path / "mnist", names=("nought", "one"))
     monkeypatch.chdir(tmp_path)
@@ -73,7 +73,9 @@ def test_a_path_is_a_folder_although_a_data_set_has_its_name(tmp_path, monkeypat
     result = ecoml.Searcher(space, training, budget_j=1e5, max_trials=1, strategy="random", directory="r").run()
     model: Any = ecoml.load_model(result, result.front[-1])
     assert model.classes == ("nought", "one")
+    assert not caplog.records
     assert CnnTraining("digits").data == "digits"
+    assert "the folder of that name is ./digits" in caplog.text
     assert CnnTraining("./digits").data == str(tmp_path / "digits")
 
 

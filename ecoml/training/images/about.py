@@ -12,7 +12,7 @@ import numpy as np
 from ecoml.errors import DataError
 from ecoml.training.images.data.dataset import Reading
 from ecoml.training.images.network.plan import Shape
-from ecoml.training.images.scores import Confusion
+from ecoml.training.images.scores import ACCURACY, Confusion, imbalanced
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class About:
     digest: str
     drawn: tuple[str, ...]
     reading: Reading
-    score: str = "accuracy"
+    score: str = ACCURACY
 
     @property
     def classes(self) -> dict[str, int]:
@@ -72,6 +72,12 @@ class About:
         return form.channels, form.height, form.width
 
     @property
+    def imbalanced(self) -> bool:
+        """Whether the largest class has more than twice as many images as the others on average, given tests aside."""
+        drawn = [part for name, part in (("validation", self.validation), ("test", self.test)) if name in self.drawn]
+        return imbalanced([sum(part[name] for part in (self.train, *drawn)) for name in self.train])
+
+    @property
     def largest_class(self) -> str:
         """The class of which most images are validated on."""
         return max(self.validation, key=lambda name: self.validation[name])
@@ -92,6 +98,17 @@ class About:
         wrong[smallest, smallest - 1] += 1
         return Confusion(right).score(self.score) - Confusion(wrong).score(self.score)
 
+    def counts_as(self, part: Mapping[str, int]) -> float:
+        """So many images would make an accuracy as sure as the images of a part make the score.
+
+        Accuracy: all of them. A mean over C classes with n(c) images has the variance Σ p(1 − p)/n(c) / C², if all are
+        recognised alike; so it is as sure as an accuracy of C² / Σ 1/n(c) images.
+        """
+        if self.score == ACCURACY:
+            return float(sum(part.values()))
+        counts = [count for count in part.values() if count]
+        return len(counts) ** 2 / sum(1 / count for count in counts)
+
     @property
     def _validation(self) -> Any:
         """Images of each class, int64."""
@@ -107,6 +124,8 @@ class About:
             "train_images": self.train_images,
             "validation_images": self.validation_images,
             "test_images": self.test_images,
+            "validation_counts_as": self.counts_as(self.validation),
+            "test_counts_as": self.counts_as(self.test),
             "drawn": list(self.drawn),
             "channels": form.channels,
             "height": form.height,
@@ -116,6 +135,8 @@ class About:
             "largest": reading.largest and list(reading.largest),
             "several": reading.several,
             "blank": reading.blank,
+            "imbalanced": self.imbalanced,
+            "score": self.score,
             "largest_class": self.largest_class,
             "guess_score": self.guess_score,
             "image_worth": self.image_worth,

@@ -1,21 +1,41 @@
-"""How good predictions are: what was predicted for images of each class, and the scores that follow from it.
+"""How good predictions are: what was predicted for the images of each class, and the scores that follow from it.
 
-Notation: n(t, p) images of class t for which class p was predicted.
+Notation: n(t, p) images of class t for which class p was predicted; n(t, ·) all of class t, n(·, p) all predicted as p.
+Means over classes are over those that have images (balanced accuracy), or images or predictions (F1), as in
+scikit-learn.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ecoml.metric import Metric
 
-METRICS = {
-    "accuracy": Metric("validation accuracy", low=0.0, high=1.0, step="epoch"),
+ACCURACY, BALANCED, MACRO_F1 = "accuracy", "balanced-accuracy", "macro-f1"
+
+METRICS: Mapping[str, Metric] = {
+    ACCURACY: Metric("validation accuracy", low=0.0, high=1.0, step="epoch"),
+    BALANCED: Metric("validation balanced accuracy", low=0.0, high=1.0, step="epoch"),
+    MACRO_F1: Metric("validation macro F1", low=0.0, high=1.0, step="epoch"),
 }
 """Name of a score, as a user gives it → what it is."""
+
+IMBALANCED_FROM = 2.0
+"""Data are imbalanced if the largest class has more than so many times the images that the others have on average.
+
+With many classes that is its equal share; of two, no class can have more than twice that.
+"""
+
+
+def imbalanced(counts: Sequence[int]) -> bool:
+    """Whether classes with so many images each are imbalanced."""
+    largest = max(counts)
+    return largest * (len(counts) - 1) > IMBALANCED_FROM * (sum(counts) - largest)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,11 +60,49 @@ class Confusion:
         counts[:, answer] = images
         return cls(counts)
 
+    @classmethod
+    def of_cells(cls, cells: Sequence[Sequence[int]], classes: int) -> Confusion:
+        """From what `cells` gave."""
+        counts = np.zeros((classes, classes), dtype=np.int64)
+        for truth, predicted, count in cells:
+            counts[truth, predicted] = count
+        return cls(counts)
+
+    @property
+    def cells(self) -> list[list[int]]:
+        """[t, p, n(t, p)] where that is not 0: never more than there are images."""
+        return [[int(t), int(p), int(self.counts[t, p])] for t, p in np.argwhere(self.counts)]
+
     @property
     def accuracy(self) -> float:
         """Share of all images that are predicted right: Σ n(c, c) / Σ n(t, p)."""
         return int(np.trace(self.counts)) / int(self.counts.sum())
 
+    @property
+    def recalls(self) -> list[float | None]:
+        """Share of each class's images that are predicted right: n(c, c) / n(c, ·); None for a class without images."""
+        return [
+            int(right) / int(all_) if all_ else None
+            for right, all_ in zip(np.diag(self.counts), self.counts.sum(1), strict=True)
+        ]
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean of the recalls."""
+        recalls = [recall for recall in self.recalls if recall is not None]
+        return sum(recalls) / len(recalls)
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean over the classes of 2 n(c, c) / (n(c, ·) + n(·, c))."""
+        both = self.counts.sum(0) + self.counts.sum(1)
+        return float(np.mean(2 * np.diag(self.counts)[both > 0] / both[both > 0]))
+
     def score(self, name: str) -> float:
         """One of `METRICS`, in [0, 1]."""
-        return {"accuracy": self.accuracy}[name]
+        return {ACCURACY: self.accuracy, BALANCED: self.balanced_accuracy, MACRO_F1: self.macro_f1}[name]
+
+    def details(self) -> dict[str, Any]:
+        """All scores by their names, and the recall of each class in the order of the labels; JSON."""
+        recalls = [None if recall is None else round(recall, 6) for recall in self.recalls]
+        return {**{name: self.score(name) for name in METRICS}, "recalls": recalls}

@@ -46,6 +46,8 @@ class Settings:
             more; a model of the caller's own sees the full resolution unless this is given.
         skip_easy: Share of the images with a loss below the mean that an epoch leaves out, others the next time; those
             that stay count for them. Not in the first epoch, nor in the last eighth of the training.
+        class_weights: How much more an image of a rare class counts in the loss: 0 (or false) for not at all, 1 (or
+            true) so that every class has the same weight, between them its power.
         shift: Pixels by which an image is moved at most, up, down and sideways.
         flip: `yes` mirrors every other image, left to right.
         cutout: Side in pixels of a square that is masked in each image.
@@ -73,6 +75,7 @@ class Settings:
     epochs: int = 10
     start_resolution: float = 0.7
     skip_easy: float = 0.5
+    class_weights: float = 0.0
     shift: int = 0
     flip: str = "no"
     cutout: int = 0
@@ -138,7 +141,12 @@ class _OneOf(NamedTuple):
         return str(value)
 
 
-_CHECKS: Mapping[str, _Whole | _Real | _OneOf] = {
+class _Strength(NamedTuple):
+    def checked(self, key: str, value: Any) -> float:
+        return _Real(0.0, 1.0).checked(key, float(value) if isinstance(value, bool) else value)
+
+
+_CHECKS: Mapping[str, _Whole | _Real | _OneOf | _Strength] = {
     "width": _Whole(1, 65_536),
     "depth": _Whole(1, 1_000),
     "growth": _Real(0.1, 10.0),
@@ -161,6 +169,7 @@ _CHECKS: Mapping[str, _Whole | _Real | _OneOf] = {
     "epochs": _Whole(1, 1_000_000),
     "start_resolution": _Real(0.25, 1.0),
     "skip_easy": _Real(0.0, 0.9),
+    "class_weights": _Strength(),
     "shift": _Whole(0, 64),
     "flip": _OneOf(("no", "yes")),
     "cutout": _Whole(0, 1_000),

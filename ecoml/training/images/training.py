@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import math
-import os
-import pickle
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,17 +17,21 @@ from ecoml.training.function import name_of
 from ecoml.training.images import catalogue
 from ecoml.training.images.about import About, refuse_changed
 from ecoml.training.images.data.listing import stamp
+from ecoml.training.images.data.loader import class_counts
 from ecoml.training.images.network.floor import Floor
 from ecoml.training.images.network.plan import plan
+from ecoml.training.images.scores import ACCURACY, BALANCED, METRICS, imbalanced
 from ecoml.training.images.settings import Settings, validate_space
 from ecoml.training.images.worker.shared import WorkerRun, shared_worker
 from ecoml.training.images.worker.worker import ImageWorker, devices_of, gpu_of
-from ecoml.training.images.worker.workload import Prepared, Workload
-from ecoml.trial import Config, Trial
+from ecoml.training.images.worker.workload import Prepared, Workload, pickled, usable_cores
+from ecoml.trial import Config, Measurement, Trial
 
 if TYPE_CHECKING:
     from ecoml.training.images.network.own import Build
 
+
+log = logging.getLogger("ecoml")
 
 PATIENCE_S = 120.0
 """Seconds without a sign of life after which a trial counts as hung, unless the caller says otherwise."""
@@ -57,15 +60,13 @@ class CnnTraining:
             normalised images N×C×H×W to logits N×classes. By default the configuration's own keys describe the network.
         patience_s: A trial that finishes no batch within so many seconds (or within twenty times its longest so far) is
             taken for hung and ended.
+        metric: What is measured: `accuracy`, `balanced-accuracy` (the mean of the classes' recalls) or `macro-f1`. By
+            default accuracy, and balanced accuracy if the largest class of one's own data has more than twice as many
+            images as the others have on average.
 
     Raises:
         UsageError: An argument is out of its range. What `data` and `device` name is checked by `prepare`.
-
-    Attributes:
-        metric: What its scores are, and that a step is an epoch.
     """
-
-    metric = Metric("validation accuracy", low=0.0, high=1.0, step="epoch")
 
     def __init__(
         self,
@@ -80,6 +81,7 @@ class CnnTraining:
         deterministic: bool = False,
         model: Build | None = None,
         patience_s: float = PATIENCE_S,
+        metric: str | None = None,
     ) -> None:
         if not 0 < validation_share < 1:
             raise UsageError(f"validation_share is {validation_share}; give a share between 0 and 1")
@@ -91,8 +93,12 @@ class CnnTraining:
             raise UsageError(f"patience_s is {patience_s}; give seconds, more than 0")
         if model is not None and not callable(model):
             raise UsageError(f"model is a {type(model).__name__}; give a function that builds a torch.nn.Module")
+        if metric is not None and metric not in METRICS:
+            raise UsageError(f"metric is {metric!r}; give one of {', '.join(METRICS)}")
         named = isinstance(data, str) and data in catalogue.NAMED  # a Path is a folder or a file, whatever it is called
         self.data = str(data) if named else _absolute(data)
+        if named and Path(data).is_dir():
+            log.warning("%s is the data set of that name; the folder of that name is ./%s", data, data)
         self.data_dir = None if data_dir is None else _absolute(data_dir)
         self.download = download
         self.device = device
@@ -102,6 +108,7 @@ class CnnTraining:
         self.deterministic = deterministic
         self.model = model
         self.patience_s = patience_s
+        self._score = metric
         self._devices = devices_of(device)
         self._workers: tuple[ImageWorker, ...] = ()
         self._prepared: Prepared | None = None
@@ -110,6 +117,15 @@ class CnnTraining:
     def problem(self) -> str:
         """Short name of the data for people: `fashion-mnist`, or the folder's or file's own name."""
         return self.data if self.data in catalogue.NAMED else Path(self.data).stem
+
+    @property
+    def metric(self) -> Metric:
+        """What its scores are, and that a step is an epoch; without `metric` it counts the images of each class.
+
+        Raises:
+            DataError: There are no such data.
+        """
+        return METRICS[self._measured()]
 
     @property
     def about(self) -> About:
@@ -176,6 +192,7 @@ class CnnTraining:
             "deterministic": self.deterministic or None,
             "patience_s": self.patience_s if self.patience_s != PATIENCE_S else None,
             "model": name_of(self.model) if self.model is not None else None,
+            "metric": self._score,
         }
         return {key: value for key, value in described.items() if value is not None}
 
@@ -222,14 +239,16 @@ class CnnTraining:
             raise ValueError(f"trial {trial.number} has no weights to save: it was never advanced, or it is closed")
         run.worker.save(run, path, self.problem)
 
-    def test(self, path: Path) -> float:
-        """Test accuracy in [0, 1] of the model saved at `path`.
+    def test(self, path: Path) -> Measurement:
+        """Test score of the model saved at `path`; all scores, and the confusion matrix, are its details.
 
         Raises:
             UsageError: The file cannot be used, or its model takes other images or knows other classes.
         """
         self._ready()
-        return self._workers[0].test(path, self.problem)
+        worker = self._workers[0]
+        found = worker.test(path, self.problem)
+        return Measurement(found[worker.score], details=found)
 
     def _ready(self, stamped: str | None = None) -> Prepared:
         """What the worker found, asked again if the seed, or what the data are stamped with, is another."""
@@ -237,7 +256,7 @@ class CnnTraining:
             before = self._workers[0].workload
             if before.seed == self.seed and stamped in (None, before.stamp):
                 return self._prepared
-        cores = 1 if self.deterministic else max(1, _cores() // max(1, len(self._devices)))
+        cores = 1 if self.deterministic else max(1, usable_cores() // max(1, len(self._devices)))
         workload = Workload(
             self.data,
             self.data_dir,
@@ -249,13 +268,24 @@ class CnnTraining:
             self.validation_share,
             self.deterministic,
             stamp(self.data) if stamped is None else stamped,
-            None if self.model is None else _pickled(self.model),
+            None if self.model is None else pickled(self.model),
             None if self.model is None else name_of(self.model),
         )
         workers = tuple(self._worker(workload, device) for device in self._devices or (None,))
         found = [worker.prepare() for worker in workers]
-        self._workers, self._prepared = workers, found[0]
+        score = self._measured()
+        for worker in workers:
+            worker.score = score
+        self._workers = workers
+        self._prepared = replace(found[0], about=replace(found[0].about, score=score))
         return self._prepared
+
+    def _measured(self) -> str:
+        """Which of `METRICS` is measured: as asked for, or as suits the data."""
+        if self._score is not None:
+            return self._score
+        counts = class_counts(self.data)
+        return BALANCED if counts and imbalanced(counts) else ACCURACY
 
     def _worker(self, workload: Workload, device: str | None) -> ImageWorker:
         """A worker for one of several devices by its name; None: for the only one."""
@@ -264,21 +294,5 @@ class CnnTraining:
         return ImageWorker(workload, shared_worker(device), self.patience_s)
 
 
-def _pickled(model: Build) -> bytes:
-    import cloudpickle  # by value where it must be: a function of a notebook or of a script has no module to import
-
-    try:
-        pickled: bytes = cloudpickle.dumps(model)
-    except (TypeError, pickle.PicklingError, AttributeError) as error:
-        raise UsageError(
-            f"model cannot be handed to the training's process ({error!s:.120}); let the function build all it needs"
-        ) from None
-    return pickled
-
-
 def _absolute(path: str | Path) -> str:
     return str(Path(path).expanduser().absolute())
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +38,42 @@ def load(data: str, data_dir: Path | None = None, *, download: bool = True) -> D
     return Dataset(found.name, found.classes, found.reading, train, test, found.validation, drawn, digest)
 
 
+def class_counts(data: str) -> list[int]:
+    """Images of each class to train and validate on, without reading any; none for named data, which are balanced.
+
+    Raises:
+        DataError: It is not there, or its images or labels are not as they should be.
+    """
+    if data in catalogue.NAMED:
+        return []
+    path = Path(data)
+    with _readable(path):
+        if path.is_dir():
+            from ecoml.training.images.data.listing import listed, splits_of
+
+            return list(Counter(listed(splits_of(path)["train"]).labels).values())
+        if path.exists():
+            from ecoml.training.images.data import npz
+
+            return npz.class_counts(path)
+    raise catalogue.unknown(data)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{error.filename or path}: cannot be read ({error.strerror or error}); see to it") from None
+
+
 def _find(data: str, data_dir: Path | None, download: bool) -> FoundData:
     if data in catalogue.NAMED:
         from ecoml.training.images.data import named
 
         return named.read(data, data_dir, download=download)
     path = Path(data).expanduser()
-    try:
+    with _readable(path):
         if path.is_dir():
             from ecoml.training.images.data import folder
 
@@ -50,8 +82,6 @@ def _find(data: str, data_dir: Path | None, download: bool) -> FoundData:
             from ecoml.training.images.data import npz
 
             return npz.read(path)
-    except OSError as error:
-        raise DataError(f"{error.filename or path}: cannot be read ({error.strerror or error}); see to it") from None
     raise catalogue.unknown(data)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def read(path: Path) -> FoundData:
     Raises:
         DataError: It is no such file, lacks an array, or has one that cannot be used; the line names the array.
     """
-    arrays = _arrays(path)
+    arrays = _arrays(path, _KEYS)
     prefix = "_train" if "x_train" in arrays and "x" not in arrays else ""
     x, y = _pair(arrays, path, "x" + prefix, "y" + prefix)
     classes = np.unique(y).tolist()
@@ -65,12 +66,26 @@ def read(path: Path) -> FoundData:
     return FoundData(path.stem, tuple(str(name) for name in classes), reading, train, other("test"), other("val"))
 
 
-def _arrays(path: Path) -> dict[str, Array]:
+def class_counts(path: Path) -> list[int]:
+    """Images of each class to train and validate on.
+
+    Raises:
+        DataError: As `read`, as far as the labels go.
+    """
+    arrays = _arrays(path, ("y", "y_train"))
+    key = "y" if "y" in arrays else "y_train"
+    counts: list[int] = (
+        np.unique(_labels(arrays[key], f"{path}: {key}"), return_counts=True)[1].tolist() if key in arrays else []
+    )
+    return counts
+
+
+def _arrays(path: Path, keys: Collection[str]) -> dict[str, Array]:
     if not zipfile.is_zipfile(path):
         raise DataError(f"{path}: not an .npz file; write one with numpy.savez_compressed(file, x=images, y=labels)")
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {key: _array(path, key, file) for key in file.files if key in _KEYS}
+            return {key: _array(path, key, file) for key in file.files if key in keys}
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise DataError(f"{path}: damaged ({error}); write it again") from None
 

@@ -1,12 +1,14 @@
-"""How good a network is: as few predictions as the device allows, and one number read at the end."""
+"""How good a network is: as few predictions as the device allows, and all of them read at the end."""
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from ecoml.training.base import Account
 from ecoml.training.images.data.resident import Resident, TrainingTask
 from ecoml.training.images.network.network import Network
+from ecoml.training.images.scores import Confusion
 from ecoml.training.images.worker.step import finish, in_precision
 
 EVALUATION_BATCH = {"cpu": 500, "cuda": 10_000}
@@ -17,8 +19,8 @@ _FEWEST = 64
 """Images predicted at once below which fewer are not tried."""
 
 
-def accuracy(network: Network, data: Resident, task: TrainingTask, account: Account | None = None) -> float:
-    """Share of images whose class the network predicts, in [0, 1].
+def evaluate(network: Network, data: Resident, task: TrainingTask, account: Account | None = None) -> Confusion:
+    """What the network predicts for the images of each class.
 
     Args:
         network: It is left in evaluation mode.
@@ -33,20 +35,24 @@ def accuracy(network: Network, data: Resident, task: TrainingTask, account: Acco
     at_once = EVALUATION_BATCH[task.device.type]
     while True:
         try:
-            return _correct(network, data, task, account, at_once) / len(data)
+            predicted = _predicted(network, data, task, account, at_once)
         except torch.OutOfMemoryError:  # what a GPU's allocator raises
             if at_once < _FEWEST:
                 raise
             at_once //= 4
+        else:
+            return Confusion.of(data.labels.numpy(force=True), predicted.numpy(force=True), len(task.classes))
 
 
-def _correct(network: Network, data: Resident, task: TrainingTask, account: Account | None, at_once: int) -> int:
+def _predicted(network: Network, data: Resident, task: TrainingTask, account: Account | None, at_once: int) -> Tensor:
+    """The class that is predicted for each image, int64 N."""
     predict = network.logits if data.sides == network.sides else network
-    correct = torch.zeros((), dtype=torch.int64, device=data.labels.device)
+    predicted = []
     with torch.inference_mode(), in_precision(task, network):
-        for images, labels in data.slices(at_once):
+        for images, _ in data.slices(at_once):
             if account is not None:
                 account.check_budget()
-            correct += (predict(images).argmax(1) == labels).sum()
+            predicted.append(predict(images).argmax(1))
+        everything = torch.cat(predicted)
     finish(task.device)
-    return int(correct)
+    return everything

@@ -25,10 +25,11 @@ from ecoml.training.images.network.network import Network
 from ecoml.training.images.network.own import Build, built
 from ecoml.training.images.network.plan import plan
 from ecoml.training.images.schedule import rate_factor, sides_at
+from ecoml.training.images.scores import Confusion
 from ecoml.training.images.settings import Settings
 from ecoml.training.images.worker.device import free_device_bytes
-from ecoml.training.images.worker.evaluation import EVALUATION_BATCH, accuracy
-from ecoml.training.images.worker.recipe import Average, Optimiser
+from ecoml.training.images.worker.evaluation import EVALUATION_BATCH, evaluate
+from ecoml.training.images.worker.recipe import Average, Optimiser, class_weights
 from ecoml.training.images.worker.step import Batch, CheckInterval, Step, check_loss, finish, in_precision, recorded
 from ecoml.trial import Config
 
@@ -70,10 +71,11 @@ class Training:
         self._optimiser = Optimiser(settings, self.network)
         self._average = Average(self.network) if settings.schedule == "averaged" else None
         self._losses = torch.full((len(task.train),), math.inf, device=task.device) if settings.skip_easy else None
+        self._class_weights = class_weights(task.train.labels, len(task.classes), settings.class_weights)
         self._steps: dict[tuple[int, int], tuple[Batch, Step | None]] = {}
 
-    def advance(self) -> float | None:
-        """Train for an epoch and give the validation accuracy, in [0, 1]; None if there are no epochs left.
+    def advance(self) -> Confusion | None:
+        """Train for an epoch, and validate; None if there are no epochs left.
 
         Raises:
             BudgetExhausted: From the account, between two batches.
@@ -94,7 +96,7 @@ class Training:
         batch.loss.zero_()
         self._seed()
         order, weights = self._order()
-        batch.weights.copy_(weights)
+        batch.weights.copy_(weights if self._class_weights is None else weights * self._class_weights)
         interval = CheckInterval(task.device)
         try:
             for start, stop in _bounds(len(order), size, equal=task.device.type == "cuda"):
@@ -117,7 +119,7 @@ class Training:
         check_loss(batch.loss, self.epoch)
         self.epoch += 1
         account.enter(Purpose.EVALUATION)
-        return accuracy(self.network, task.at(sides)[1], task, account)
+        return evaluate(self.network, task.at(sides)[1], task, account)
 
     def checkpoint(self, path: Path) -> None:
         """Write all that is needed to go on later; no one but this process's host reads it."""

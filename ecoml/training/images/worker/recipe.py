@@ -1,4 +1,4 @@
-"""What of the recipe has state: the optimiser, and the running average of the weights.
+"""The recipe's parts: the optimiser, the weights of classes, and the running average of the network's weights.
 
 torch's optimiser classes import its compiler on first use (2.3 CPU seconds, more than many a trial), so their
 functional forms are called here; with `fused=True` one kernel updates all weights.
@@ -96,6 +96,23 @@ class Optimiser:
         """Forget the gradients."""
         for parameter in self._parameters:
             parameter.grad = None
+
+
+def class_weights(labels: Tensor, classes: int, strength: float) -> Tensor | None:
+    """The weight of each image, (N / (classes · n(its class)))^strength, scaled to a mean of 1; None without strength.
+
+    With strength 1 all classes together weigh the same; so rare ones are learnt, at the cost of the frequent ones.
+
+    Args:
+        labels: int64 N.
+        classes: How many there are.
+        strength: In [0, 1].
+    """
+    if not strength:
+        return None
+    counts = torch.bincount(labels, minlength=classes).clamp_(min=1)
+    weights = (len(labels) / (classes * counts.to(torch.float32))).pow(strength).index_select(0, labels)
+    return weights / weights.mean()
 
 
 class Average:

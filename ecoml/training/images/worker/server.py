@@ -115,12 +115,13 @@ class TrainingServer:
                 training.restore(checkpoint)
             self._training = training
 
-    def advance(self, workload: Workload) -> float | None:
-        """Train the run that is held for an epoch, and give its accuracy; None at its end."""
+    def advance(self, workload: Workload) -> dict[str, Any] | None:
+        """Train the run that is held for an epoch, and give its scores; None at its end."""
         assert self._training is not None, "the host advances only what is held"
         with self._dropped_on_error():
             self._task(workload)  # a test of another workload may have chosen another device
-            return self._training.advance()
+            found = self._training.advance()
+            return None if found is None else found.details()
 
     @contextlib.contextmanager
     def _dropped_on_error(self) -> Iterator[None]:
@@ -151,17 +152,18 @@ class TrainingServer:
         assert self._training is not None, "the host saves only what is held"
         save_model(self._training.network, path, problem=problem, trial=number, config=config, model=model)
 
-    def test(self, workload: Workload, path: Path, name: str) -> float:
-        """Test accuracy of a model file."""
+    def test(self, workload: Workload, path: Path, name: str) -> dict[str, Any]:
+        """Scores of a model file on the test images, and its confusion matrix, cell by cell."""
         task, dataset = self._task(workload), self._dataset(workload)
         from ecoml.training.images.data.resident import Resident
         from ecoml.training.images.model import load_model_file
-        from ecoml.training.images.worker.evaluation import accuracy
+        from ecoml.training.images.worker.evaluation import evaluate
 
         network = load_model_file(path, _build(workload)).to(task.device)
         if (network.shape, network.classes) != (task.shape, task.classes):
             raise UsageError(f"{path}: the model was trained on other data than {name}")
-        return accuracy(network, Resident.of(dataset.test, task.device), task)
+        found = evaluate(network, Resident.of(dataset.test, task.device), task)
+        return {**found.details(), "confusion": found.cells}
 
     def _dataset(self, workload: Workload) -> Dataset:
         key = workload.data, workload.data_dir, workload.stamp

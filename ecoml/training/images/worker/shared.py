@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ecoml.training.base import Account
+from ecoml.training.images.scores import ACCURACY
 from ecoml.training.images.worker.process import TrainingProcess
 from ecoml.training.images.worker.workload import Prepared, Workload
 from ecoml.trial import Measurement, Trial
@@ -30,6 +31,7 @@ class WorkerRun:
         trial: The trial.
         account: Whose budget it checks between two batches.
         patience_s: Seconds without a sign of life after which it counts as hung.
+        score: Which of `ecoml.training.images.scores.METRICS` it measures.
 
     Attributes:
         number: One that no other run of this process has.
@@ -41,13 +43,20 @@ class WorkerRun:
     _numbers = count()
 
     def __init__(
-        self, worker: SharedWorker, workload: Workload, trial: Trial, account: Account, patience_s: float
+        self,
+        worker: SharedWorker,
+        workload: Workload,
+        trial: Trial,
+        account: Account,
+        patience_s: float,
+        score: str = ACCURACY,
     ) -> None:
         self.worker = worker
         self.workload = workload
         self.trial = trial
         self.account = account
         self.patience_s = patience_s
+        self.score = score
         self.number = next(self._numbers)
         self.checkpoint: Path | None = None
         self.steps = 0
@@ -56,11 +65,11 @@ class WorkerRun:
     def __next__(self) -> Measurement:
         if self.closed:
             raise StopIteration
-        accuracy = self.worker.advance(self)
-        if accuracy is None:
+        scores = self.worker.advance(self)
+        if scores is None:
             raise StopIteration
         self.steps += 1
-        return Measurement(accuracy)
+        return Measurement(scores[self.score], details=scores)
 
     def close(self) -> None:
         """Free its network and delete its checkpoint. May be called twice."""
@@ -103,8 +112,8 @@ class SharedWorker:
             prepared: Prepared = self._started().request("prepare", workload)
         return prepared
 
-    def advance(self, run: WorkerRun) -> float | None:
-        """Train a run for an epoch, and give its accuracy; None at its end.
+    def advance(self, run: WorkerRun) -> dict[str, Any] | None:
+        """Train a run for an epoch, and give its scores; None at its end.
 
         Raises:
             ChildProcessError: The worker died; this run is lost with it.
@@ -113,8 +122,8 @@ class SharedWorker:
         """
         with self._lock:
             self._hold(run)
-            accuracy: float | None = self._ask(run, "advance", run.workload)
-        return accuracy
+            scores: dict[str, Any] | None = self._ask(run, "advance", run.workload)
+        return scores
 
     def suspend(self, run: WorkerRun) -> None:
         """Write a checkpoint of a run, if it is held, so that any worker can go on with it."""
@@ -142,11 +151,12 @@ class SharedWorker:
             arguments = path.absolute(), problem, run.trial.number, dict(run.trial.config), run.workload.model_name
             self._started().request("save", *arguments, account=run.account, patience_s=run.patience_s)
 
-    def test(self, workload: Workload, path: Path, problem: str, patience_s: float) -> float:
-        """Test accuracy of a model file."""
+    def test(self, workload: Workload, path: Path, problem: str, patience_s: float) -> dict[str, Any]:
+        """Scores of a model file on the test images, and its confusion matrix, cell by cell."""
+        arguments = workload, path.absolute(), problem
         with self._lock:
-            accuracy: float = self._started().request("test", workload, path.absolute(), problem, patience_s=patience_s)
-        return accuracy
+            found: dict[str, Any] = self._started().request("test", *arguments, patience_s=patience_s)
+        return found
 
     def stop(self) -> None:
         """End the process, and delete the checkpoints. May be called twice."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from ecoml.errors import UsageError
 from ecoml.training.base import Account, Run
+from ecoml.training.images.scores import ACCURACY
 from ecoml.training.images.worker.shared import SharedWorker, WorkerRun
 from ecoml.training.images.worker.workload import Prepared, Workload
 from ecoml.trial import Trial
@@ -19,11 +21,15 @@ class ImageWorker:
         workload: What is trained on, and where.
         process: The process that trains; other executors may share it.
         patience_s: As in `CnnTraining`.
+
+    Attributes:
+        score: Which of `ecoml.training.images.scores.METRICS` its runs measure.
     """
 
     def __init__(self, workload: Workload, process: SharedWorker, patience_s: float) -> None:
         self.workload = workload
         self.process = process
+        self.score = ACCURACY
         self._patience_s = patience_s
 
     def prepare(self) -> Prepared:
@@ -32,7 +38,7 @@ class ImageWorker:
 
     def start(self, trial: Trial, account: Account) -> Run:
         """A run of `trial.config` on this device."""
-        return WorkerRun(self.process, self.workload, trial, account, self._patience_s)
+        return WorkerRun(self.process, self.workload, trial, account, self._patience_s, self.score)
 
     def suspend(self, run: Run) -> None:
         """Write a checkpoint of a suspended run."""
@@ -44,8 +50,8 @@ class ImageWorker:
         assert isinstance(run, WorkerRun), "workers are given their own runs"
         run.worker, run.workload, run.account = self.process, self.workload, account
 
-    def test(self, path: Path, problem: str) -> float:
-        """Test accuracy of a model file, in [0, 1]; `problem` names the data for people."""
+    def test(self, path: Path, problem: str) -> dict[str, Any]:
+        """Scores of a model file on the test images; `problem` names the data for people."""
         return self.process.test(self.workload, path, problem, self._patience_s)
 
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from ecoml.errors import UsageError
 from ecoml.training.images.about import About
+
+if TYPE_CHECKING:
+    from ecoml.training.images.network.own import Build
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +55,25 @@ class Prepared:
     bf16: bool
     peak_flop_per_s: float
     peak_power_w: float
+
+
+def pickled(model: Build) -> bytes:
+    """The caller's function that builds networks, for another process.
+
+    Raises:
+        UsageError: It holds what cannot be handed over.
+    """
+    import cloudpickle  # by value where it must be: a function of a notebook or of a script has no module to import
+
+    try:
+        pickled: bytes = cloudpickle.dumps(model)
+    except (TypeError, pickle.PicklingError, AttributeError) as error:
+        raise UsageError(
+            f"model cannot be handed to the training's process ({error!s:.120}); let the function build all it needs"
+        ) from None
+    return pickled
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

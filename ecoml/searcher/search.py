@@ -212,7 +212,8 @@ class Search:
 
     def record(self, trial: Trial, measurement: Measurement) -> bool:
         """Charge a measurement, keep its model if it is on the front, tell the strategy. Whether it was usable."""
-        measurement = replace(measurement, score=self._metric.rounded(measurement.score))
+        if (score := self._metric.rounded(measurement.score)) != measurement.score:
+            measurement = replace(measurement, score=score)
         if (wrong := what_is_wrong(self._metric, measurement)) is not None:
             first = self._nothing_measured
             self._fail(trial, wrong, energy_j=measurement.energy_j)

@@ -48,7 +48,10 @@ def score_axis(metric: Metric, scores: Sequence[float], title: str, field: str =
     missing = [best - metric.utility(score) for score in scores]
     positive = [distance for distance in missing if distance > 0]
     if not positive or min(missing) < 0 or max(positive) == min(missing):
-        scale, axis = alt.Scale(zero=False, padding=8), alt.Axis(format=form, tickCount=6)
+        low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
+        margin = 0.06 * (high - low) or 0.01 * abs(high) or 0.01
+        scale = alt.Scale(domain=[low - margin, high + margin], nice=False)
+        axis = alt.Axis(format=form, tickCount=6)
         return ScoreAxis(float, alt.Y(f"{field}:Q", title=title, scale=scale, axis=axis))
     perfect = min(missing) == 0  # it has no place on the axis, and is drawn where what is missing is halved once more
     least = min(positive) / 2 if perfect else min(positive)

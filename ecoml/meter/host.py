@@ -96,7 +96,7 @@ class HostMeter:
 
     @property
     def neighbours(self) -> tuple[int, ...]:
-        """Processes that meter this host with ecoml at present, this one left out."""
+        """Processes that meter this host with ecoml at present; this one only if it has further meters."""
         if self._neighbours is None:
             return ()
         self.snapshot()

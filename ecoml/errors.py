@@ -86,5 +86,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def in_one_line(error: BaseException) -> str:
     """Its class and what it says, at most 300 characters."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception as broken:
+        text = f"its message cannot be shown ({type(broken).__name__})"
     return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from pathlib import Path
 from statistics import median
 
@@ -24,7 +25,7 @@ def budget_in_joules(budget_kwh: float | None, budget_j: float | None) -> float:
     if (budget_kwh is None) == (budget_j is None):
         raise BudgetError("give the energy budget once: budget_kwh=2 (or budget_j=7.2e6, the same in joules)")
     given, unit = (budget_kwh, "kWh") if budget_j is None else (budget_j, "J")
-    if isinstance(given, bool) or not isinstance(given, int | float):
+    if isinstance(given, bool) or not isinstance(given, Real):
         raise BudgetError(f"the energy budget is {given!r}; give a positive number of {unit}")
     if not (math.isfinite(given) and given > 0):
         raise BudgetError(f"the energy budget is {given} {unit}; give a positive, finite number")

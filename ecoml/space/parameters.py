@@ -16,8 +16,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ecoml.errors import SpaceError
-from ecoml.space.values import Value, check_order, conditions_of, finite, fits, plain
+from ecoml.space.values import Value, check_order, conditions_of, finite, fits, of_python, plain
 
 _MOST_VALUES = 2**40  # above it, neighbouring bins can no longer be told apart in a float
 
@@ -129,6 +131,7 @@ class Int:
     _span: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        _assign(self, low=of_python(self.low), high=of_python(self.high))
         for end, bound in (("low", self.low), ("high", self.high)):
             if not fits(bound, int):
                 raise SpaceError(f"Int: {end} = {bound!r} is not a whole number; give an int, or use Float")
@@ -191,6 +194,8 @@ class Choice:
     _index: dict[Value, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.options, np.ndarray):
+            _assign(self, options=self.options.tolist())
         if isinstance(self.options, str) or not isinstance(self.options, Sequence):
             raise SpaceError(f"Choice: options = {self.options!r} is not a list; write [{self.options!r}, …]")
         if not self.options:

@@ -238,3 +238,16 @@ def test_class_weights_help_rare_classes_and_change_nothing_where_they_are_off(k
     balanced = {"width": 4, "depth": 1, "epochs": 2}
     even = [rest(start(ecoml.CnnTraining(threads=1), balanced | extra)) for extra in ({}, {"class_weights": 1.0})]
     assert even[0] == pytest.approx(even[1], abs=0.05), "all classes of digits have about as many images"
+
+
+def test_images_that_stand_on_both_sides_of_a_split_are_counted(tmp_path):
+    folder = painted(tmp_path / "twice", ant=30, bee=30)
+    for file in sorted((folder / "ant").iterdir())[:12]:
+        (folder / "ant" / f"copy-{file.name}").write_bytes(file.read_bytes())
+    training = ecoml.CnnTraining(folder, threads=1)
+    copies = training.about.copies
+    assert 0 < copies <= 12 + 12, "each of a pair may be held out, and the other one trained on"
+    assert f"{copies} images to validate or to test on stand among those to train on" in " ".join(
+        describe_data(training.about.to_dict(), training.metric)
+    )
+    assert ecoml.CnnTraining(painted(tmp_path / "once", ant=30, bee=30), threads=1).about.copies == 0

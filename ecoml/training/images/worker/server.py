@@ -94,7 +94,10 @@ class TrainingServer:
         flop_per_s, power_w = peak(task.device, task.threads, task.bf16)
         parts = task.train.labels, task.validation.labels, dataset.test.labels
         train, validation, test = (_counts(labels, task.classes) for labels in parts)
-        about = About(dataset.name, train, validation, test, dataset.digest, dataset.drawn, dataset.reading)
+        about = About(
+            *(dataset.name, train, validation, test, dataset.digest, dataset.drawn, dataset.reading),
+            copies=dataset.copies(workload.validation_share, workload.seed),
+        )
         return Prepared(about, str(task.device), task.bf16, flop_per_s, power_w)
 
     def hold(self, workload: Workload, number: int, config: Config, checkpoint: Path | None) -> None:

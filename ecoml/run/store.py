@@ -16,7 +16,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class Store:
         self._connection = connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._lock = threading.RLock()
         self._in_flight = True  # as far as is known of a file that someone else wrote
-        self._inside = False
+        self._depth = 0  # of contexts within each other
         self._committed_s = -math.inf
         self._timer: threading.Timer | None = None  # while something waits
         connection.execute("PRAGMA journal_mode=WAL")
@@ -54,32 +54,47 @@ class Store:
             with self.transaction():
                 bring_up_to_date(connection, version)
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All of it or nothing of it."""
-        with self._lock:
-            if self._inside:
-                yield
-                return
-            self._inside = True
+    def transaction(self) -> Store:
+        """All of it or nothing of it; one that stands inside another is part of that."""
+        return self
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._depth += 1
+        if self._depth > 1:
+            return
+        try:
+            if not self._connection.in_transaction:
+                self._connection.execute("BEGIN IMMEDIATE")
+            if self._timer is not None:
+                self._connection.execute("SAVEPOINT step")  # what waits outlives a failure of this step
+        except BaseException as error:
+            self._leave(error)
+            raise
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None and self._depth == 1:
             try:
-                if not self._connection.in_transaction:
-                    self._connection.execute("BEGIN IMMEDIATE")
-                self._connection.execute("SAVEPOINT step")
-                yield
                 self._commit_or_wait()
-            except BaseException as error:
+            except BaseException as failed:
+                self._leave(failed)
+                raise
+        self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
+        """Out of one context; out of the last one, what an error has left undone is undone, and a full disk named."""
+        self._depth -= 1
+        try:
+            if error is not None and self._depth == 0:
                 self._in_flight = True
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK" if self._timer is None else "ROLLBACK TO step")
-                if isinstance(error, sqlite3.OperationalError):
-                    raise StorageError(
-                        f"{self.path}: {error}; what was measured before is safe: make room, then go on with"
-                        " `ecoml resume`"
-                    ) from error
-                raise
-            finally:
-                self._inside = False
+        finally:
+            self._lock.release()
+        if isinstance(error, sqlite3.OperationalError):
+            raise StorageError(
+                f"{self.path}: {error}; what was measured before is safe: make room, then go on with `ecoml resume`"
+            ) from error
 
     def _commit_or_wait(self) -> None:
         wait_s = self._committed_s + self.delay_s - time.monotonic()
@@ -87,8 +102,9 @@ class Store:
             self._connection.execute("COMMIT")
             self._committed_s = time.monotonic()
             return
-        self._connection.execute("RELEASE step")
-        if self._timer is None:
+        if self._timer is not None:
+            self._connection.execute("RELEASE step")
+        else:
             self._timer = threading.Timer(wait_s, self._commit_late)
             self._timer.daemon = True
             self._timer.start()

@@ -29,7 +29,7 @@ from ecoml.searcher.settings import SearchSettings
 from ecoml.searcher.size_limit import SizeLimit
 from ecoml.strategies import Continue, End, Start, Strategy
 from ecoml.strategies.base import Goal, Learns, Pursues, ask_feasible
-from ecoml.training.base import Executor, Floored, Run
+from ecoml.training.base import Executor, Floored, Lasting, Run
 from ecoml.trial import Config, Measurement, Trial, TrialState
 
 FAILED_IN_A_ROW = 20
@@ -68,6 +68,7 @@ class Search:
         runs: Of the trials that are under way or suspended, by their numbers.
         reached: Whether a measurement has reached the target.
         cut: Why a training ends that is refused a further batch.
+        lasting: The executor, if it knows how long its trials are; else None.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Search:
         self._front = Front()
         self._models = FrontModels(executor, ledger, interrupts, settings.metric)
         self._forecast = Forecast()
+        self.lasting = executor if isinstance(executor, Lasting) else None
         self._floored = executor if isinstance(executor, Floored) else None
         self._failed: list[TrialEnd] = []  # of the trials since the last measurement
         self._inform()
@@ -212,7 +214,8 @@ class Search:
 
     def record(self, trial: Trial, measurement: Measurement) -> bool:
         """Charge a measurement, keep its model if it is on the front, tell the strategy. Whether it was usable."""
-        measurement = replace(measurement, score=self._metric.rounded(measurement.score))
+        if (score := self._metric.rounded(measurement.score)) != measurement.score:
+            measurement = replace(measurement, score=score)
         if (wrong := what_is_wrong(self._metric, measurement)) is not None:
             first = self._nothing_measured
             self._fail(trial, wrong, energy_j=measurement.energy_j)
@@ -339,5 +342,5 @@ class Search:
         with np.errstate(**_NUMPY):
             self._strategy.tell(trial)
         self.ledger.enter(Purpose.OVERHEAD)
-        for listener in self.listeners:
+        for listener in tuple(self.listeners):
             listener(trial)

@@ -73,6 +73,14 @@ class Declares(Protocol):
 
 
 @runtime_checkable
+class Lasting(Protocol):
+    """An executor that knows how long its trials are."""
+
+    def steps(self, config: Config) -> int:
+        """Measurements of a whole training of `config`. Fast; called after `prepare`."""
+
+
+@runtime_checkable
 class Floored(Protocol):
     """An executor that knows the arithmetic of its trials."""
 

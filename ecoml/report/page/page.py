@@ -19,6 +19,7 @@ from ecoml.format import (
     plural,
 )
 from ecoml.report.page.curves import curves_context
+from ecoml.report.page.data import data_context
 from ecoml.report.page.document import TEMPLATES, render
 from ecoml.report.page.energy import energy_context
 from ecoml.report.page.footprint import check_grid_intensity, footprint_facts
@@ -87,6 +88,7 @@ def page(result: Result, grid_intensity: float | None = None) -> str:
         asked=list(_asked(result)),
         recommended=_recommended(result),
         failures=_failures(result),
+        data=data_context(result),
         front=front_context(result),
         energy=energy_context(result.energy),
         power=power_context(result),

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ecoml.format import describe_warm_start, format_energy, format_score, plural
+from ecoml.format import describe_data, describe_reach, describe_warm_start, format_energy, format_score, plural
 from ecoml.report.terminal.status import LiveStatus, Status, StatusSource
 from ecoml.run.folder import read_settings
 from ecoml.searcher.search import Search
@@ -40,11 +40,32 @@ def show(search: Search) -> Iterator[None]:
     with _heard():
         for why in search.ledger.unmeasured:
             log.info("energy is %s here: %s", search.ledger.provenance, why)
+        settings = read_settings(search.ledger.path)
+        for sentence in describe_data(settings["data"], search.settings.metric) if "data" in settings else ():
+            log.info("%s", sentence)
         if search.settings.warm_start is not None:
-            settings = read_settings(search.ledger.path)
             log.info(describe_warm_start(settings["warm_start"], settings["run"]["strategy"]))
+        _say_reach(search)
         with _live(source) if sys.stderr and sys.stderr.isatty() else _plain(search, PlainLines(source)):
             yield
+
+
+def _say_reach(search: Search) -> None:
+    """Say what the budget buys as soon as a first step shows it."""
+    lasting = search.lasting
+    if lasting is None or any(trial.curve for trial in search.trials):
+        return
+
+    def measured(trial: Trial) -> None:
+        if trial.curve:
+            search.listeners.remove(measured)
+            told = describe_reach(
+                trial.curve[0], lasting.steps(trial.config), search.ledger.left_j, search.settings.metric
+            )
+            for sentence in told:
+                log.info("%s", sentence)
+
+    search.listeners.append(measured)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from ecoml.format import (
     format_interval,
     format_kwh,
     format_score,
+    format_sure,
     named_score,
     percent,
     plural,
@@ -61,7 +62,8 @@ def print_result(result: Result, report: Path | None = None, advice: Sequence[st
     """Front, recommendation, what `advice` says of them, energy account."""
     out, metric, energy = console(), result.metric, result.energy
     if result.front:
-        out.print(f"Front: nothing tried beats these on both {metric.name} and energy", style="bold")
+        sure = " (in brackets: 95 % interval)" if result.settings.get("data") and metric.is_share else ""
+        out.print(f"Front: nothing tried beats these on both {metric.name} and energy{sure}", style="bold")
         out.print(_front(result))
         _print_recommendation(out, result)
         _print_under(out, f"{capitalised(metric.name)} for energy:", advice)
@@ -94,18 +96,18 @@ def print_result(result: Result, report: Path | None = None, advice: Sequence[st
 
 def _front(result: Result) -> Table:
     table = Table(box=None, header_style="dim")
-    metric = result.metric
+    metric, data = result.metric, result.settings.get("data")
     with_tests = tested(result)
     headings = ["trial", plural_of(metric.step), metric.name, *(["test"] if with_tests else [])]
-    for heading in (*headings, f"training energy ({result.energy.provenance})"):
+    for heading in (*headings, f"energy ({result.energy.provenance})"):
         table.add_column(heading, justify="right")
     for trial in result.front:
         marked = result.recommended is not None and trial is result.recommended
         table.add_row(
             f"{'→ ' if marked else ''}{trial.number}",
             str(trial.step),
-            format_score(metric, trial.score),
-            *([format_score(metric, trial.test_score)] if with_tests else []),
+            format_sure(metric, trial.score, data),
+            *([format_sure(metric, trial.test_score, data, "test")] if with_tests else []),
             format_figure(trial.energy),
             style="bold green" if marked else "",
         )

@@ -211,6 +211,10 @@ class CnnTraining:
         found = self.about
         return plan(Settings.of(config), found.shape, len(found.train)).parameters
 
+    def steps(self, config: Config) -> int:
+        """Epochs of a whole training of `config`."""
+        return Settings.of(config).epochs
+
     def gpus(self) -> tuple[int, ...]:
         """CUDA's numbers of the GPUs it trains on; none for the CPU."""
         if self._devices:

@@ -70,19 +70,22 @@ class Bayes:
         seed: ≥ 0; same seed and same trials, same decisions.
         initial: Configurations that are started before the first that is reasoned; None: 4 to 8, by the dimension,
             but no further ones when 4 have been trained to their end.
+        default_first: Whether the first of them is the space's default configuration, where it has one.
 
     Raises:
         UsageError: Fewer than two initial configurations.
     """
 
-    def __init__(self, space: Space, seed: int, initial: Annotated[int, Ge(2)] | None = None) -> None:
+    def __init__(
+        self, space: Space, seed: int, initial: Annotated[int, Ge(2)] | None = None, *, default_first: bool = True
+    ) -> None:
         if initial is not None and initial < 2:
             raise UsageError(f"a Bayesian search needs at least 2 initial proposals, not {initial}")
         self._space = space
         self._seed = seed
         self._initial = initial or min(max(space.dimension + 1, 4), 8)
         self._whole = initial or _WHOLE
-        self._design = RandomSearch(space, seed, "sobol")
+        self._design = RandomSearch(space, seed, "sobol", default_first=default_first)
         self._candidates = Candidates(space, _LISTED)
         self._goal = Goal()
         self._learnt: tuple[Trial, ...] = ()

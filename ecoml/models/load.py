@@ -55,6 +55,8 @@ def model_file(run: str | Path | Result, trial: int | Trial | None = None, step:
         if trial is not None or step is not None:
             raise UsageError(f"{run} is one model; name the run folder to choose another trial or step")
         return Path(run)
+    if not isinstance(run, Result) and Path(run).suffix == ".safetensors":
+        raise RunFolderError(f"{run}: no such model file; name one of a run's folder models/, or the run folder")
     directory = run.directory if isinstance(run, Result) else Path(run)
     if trial is None:
         chosen = (run if isinstance(run, Result) else Result.load(directory)).recommended

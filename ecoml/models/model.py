@@ -9,7 +9,7 @@ model.network                              # the torch module: images N×C×H×W
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ecoml.errors import UsageError
 from ecoml.models.preprocess import Preprocess, several
+from ecoml.training.images.data.dataset import Images
 from ecoml.training.images.network.network import Network
 
 _AT_ONCE = 500
@@ -95,6 +96,10 @@ class Model:
         found = [self._prediction(row) for row in self._rows(given)]
         return found if many else found[0]
 
+    def predict_levels(self, levels: Sequence[Images]) -> list[Prediction]:
+        """As `predict`, of what `preprocess.levels` gave, as many at once."""
+        return [self._prediction(row) for row in self._softmax(torch.from_numpy(np.stack(levels)))] if levels else []
+
     def probabilities(self, images: Any) -> npt.NDArray[np.float32]:
         """The probability of each class, N×classes, for one image (N = 1) or several.
 
@@ -113,11 +118,16 @@ class Model:
         return logits
 
     def _rows(self, images: Iterable[Any]) -> Iterator[npt.NDArray[np.float32]]:
-        device, waiting = self.network.mean.device, iter(images)
+        waiting = iter(images)
         while batch := list(islice(waiting, _AT_ONCE)):
-            inputs = self.preprocess(batch).to(device)
-            with torch.inference_mode():
-                yield from torch.softmax(self.network(inputs).float() / self.temperature, 1).numpy(force=True)
+            yield from self._softmax(self.preprocess(batch))
+
+    def _softmax(self, inputs: Tensor) -> npt.NDArray[np.float32]:
+        """Probabilities N×classes of uint8 N×C×H×W."""
+        with torch.inference_mode():
+            logits = self.network(inputs.to(self.network.mean.device)).float()
+            rows: npt.NDArray[np.float32] = torch.softmax(logits / self.temperature, 1).numpy(force=True)
+        return rows
 
     def _prediction(self, row: npt.NDArray[np.float32]) -> Prediction:
         order = np.argsort(-row, kind="stable")

@@ -62,7 +62,7 @@ class Preprocess:
             elif isinstance(image, Image.Image):
                 levels = _of_picture(image, self.form)
             else:
-                levels = self._of_array(array_of(image))
+                levels = self._of_array(_array_of(image, self.form))
         return np.ascontiguousarray(levels.transpose(2, 0, 1))
 
     def _of_array(self, array: npt.NDArray[Any]) -> Images:
@@ -89,8 +89,8 @@ def several(images: Any) -> tuple[Iterable[Any], bool]:
     raise DataError(f"a {type(images).__name__} is no image; give a path, an image of Pillow, an array or a tensor")
 
 
-def array_of(image: Any) -> npt.NDArray[Any]:
-    """An array or a tensor of one image, as H×W×C.
+def _array_of(image: Any, form: Form) -> npt.NDArray[Any]:
+    """An array or a tensor of one image, as H×W×C; where both could be meant, that which has the form.
 
     Raises:
         DataError: It is none.
@@ -104,7 +104,8 @@ def array_of(image: Any) -> npt.NDArray[Any]:
         raise DataError("an image has pixels that are NaN or infinite; replace them")
     if array.ndim == 2:
         return array[..., None]
-    if array.ndim == 3 and array.shape[2] in _CHANNELS:
+    first = array.shape == (form.channels, form.height, form.width)
+    if array.ndim == 3 and array.shape[2] in _CHANNELS and not first:
         return array
     if array.ndim == 3 and array.shape[0] in _CHANNELS:
         return array.transpose(1, 2, 0)

@@ -68,10 +68,10 @@ def read(path: Path) -> FoundData:
     return FoundData(path.stem, tuple(str(name) for name in classes), reading, train, other("test"), other("val"))
 
 
-def images_of(path: Path, form: Form) -> tuple[Images, list[str] | None]:
-    """The images of a file to predict, N×C×H×W in the levels of a training's form, and their classes if it has them.
+def images_of(path: Path) -> tuple[Array, list[str] | None]:
+    """The images of a file to predict, N×H×W×C as they are stored, and their classes if it has them.
 
-    Those of its test split, or of the only one it has; of their own height and width.
+    Those of its test split, or of the only one it has.
 
     Raises:
         DataError: As `read`, as far as these go.
@@ -81,15 +81,15 @@ def images_of(path: Path, form: Form) -> tuple[Images, list[str] | None]:
     x = arrays.get(f"x{which}")
     if x is None:
         raise DataError(f"{path}: the array x is missing, or x_test; it has {', '.join(arrays) or 'neither'}")
-    levels = as_levels(_channels_first(x, f"{path}: x{which}"), form)
+    images = _channels_first(x, f"{path}: x{which}").transpose(0, 2, 3, 1)
     y = arrays.get(f"y{which}")
-    return levels, None if y is None else [str(label) for label in _labels(y, f"{path}: y{which}").tolist()]
+    return images, None if y is None else [str(label) for label in _labels(y, f"{path}: y{which}").tolist()]
 
 
 def as_levels(x: Array, form: Form) -> Images:
-    """Numbers of an array as levels 0 … 255, by the ranges of a training's form.
+    """Numbers of an array of any shape as levels 0 … 255, by the ranges of a training's form.
 
-    Whole numbers count as stored in eight bits unless they are larger, or the training's were.
+    Whole numbers count as stored in eight bits, unless one is larger, or the training's counted as sixteen.
     """
     if x.dtype.kind == "b":
         return levels_of(x, 0.0, 1.0)

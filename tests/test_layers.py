@@ -13,7 +13,7 @@ FLOORS = [
     {"shipped", "limits", "pareto", "format", "trial"},
     {"space", "meter", "run"},
     {"strategies", "training", "ledger"},
-    {"searcher"},
+    {"models", "searcher"},
     {"report"},
     {"api", "experiments", "testing"},
     {"cli"},

@@ -18,6 +18,8 @@ PUBLIC = {
     "Measurement",
     "Meter",
     "Metric",
+    "Model",
+    "Prediction",
     "Result",
     "Searcher",
     "Space",

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ecoml.cli import comparing, looking, metering, searching, studies
+from ecoml.cli import comparing, looking, metering, searching, studies, using
 from ecoml.cli.options import say
 from ecoml.errors import EcomlError, UsageError
 
@@ -39,6 +39,7 @@ for command in (
     searching.search,
     searching.resume,
     comparing.compare,
+    using.predict,
     looking.report,
     looking.watch,
     metering.meters,

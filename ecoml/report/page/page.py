@@ -29,8 +29,8 @@ from ecoml.report.page.power import power_context
 from ecoml.report.page.progress import progress_context, progress_drawing
 from ecoml.report.page.trials import trials_context
 from ecoml.report.page.writing import writing
+from ecoml.run.models import model_path
 from ecoml.run.result import Result, tolerance
-from ecoml.searcher.models import model_path
 from ecoml.trial import Trial, TrialState
 
 

@@ -37,6 +37,10 @@ PATIENCE_S = 120.0
 """Seconds without a sign of life after which a trial counts as hung, unless the caller says otherwise."""
 
 
+_TEST_PRECISION = 2.5
+"""What a pass in full precision, in which tests are made, takes at most of one in bfloat16; see docs/training.md."""
+
+
 class CnnTraining:
     """Trains small CNNs for image classification; a configuration's keys are those of `DEFAULTS`.
 
@@ -154,7 +158,8 @@ class CnnTraining:
         """Energy of one pass over the test set in validation passes; not a number before `prepare`."""
         if self._prepared is None:
             return float("nan")
-        return self._prepared.about.test_images / self._prepared.about.validation_images
+        about = self._prepared.about
+        return about.test_images / about.validation_images * (_TEST_PRECISION if self._prepared.bf16 else 1.0)
 
     def prepare(self, space: Space | None = None) -> None:
         """Check the space, start the worker, and have it load the data and move them to the device.

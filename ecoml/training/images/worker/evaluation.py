@@ -19,8 +19,13 @@ _FEWEST = 64
 """Images predicted at once below which fewer are not tried."""
 
 
-def evaluate(network: Network, data: Resident, task: TrainingTask, account: Account | None = None) -> Confusion:
-    """What the network predicts for the images of each class.
+def confusion(logits: Tensor, data: Resident) -> Confusion:
+    """What logits N×classes predict for the images of each class."""
+    return Confusion.of(data.labels.numpy(force=True), logits.argmax(1).numpy(force=True), logits.shape[1])
+
+
+def logits_of(network: Network, data: Resident, task: TrainingTask, account: Account | None = None) -> Tensor:
+    """Logits N×classes of a data set's images, on the device.
 
     Args:
         network: It is left in evaluation mode.
@@ -35,24 +40,21 @@ def evaluate(network: Network, data: Resident, task: TrainingTask, account: Acco
     at_once = EVALUATION_BATCH[task.device.type]
     while True:
         try:
-            predicted = _predicted(network, data, task, account, at_once)
+            return _logits(network, data, task, account, at_once)
         except torch.OutOfMemoryError:  # what a GPU's allocator raises
             if at_once < _FEWEST:
                 raise
             at_once //= 4
-        else:
-            return Confusion.of(data.labels.numpy(force=True), predicted.numpy(force=True), len(task.classes))
 
 
-def _predicted(network: Network, data: Resident, task: TrainingTask, account: Account | None, at_once: int) -> Tensor:
-    """The class that is predicted for each image, int64 N."""
+def _logits(network: Network, data: Resident, task: TrainingTask, account: Account | None, at_once: int) -> Tensor:
     predict = network.logits if data.sides == network.sides else network
-    predicted = []
+    logits = []
     with torch.inference_mode(), in_precision(task, network):
         for images, _ in data.slices(at_once):
             if account is not None:
                 account.check_budget()
-            predicted.append(predict(images).argmax(1))
-        everything = torch.cat(predicted)
+            logits.append(predict(images))
+        everything = torch.cat(logits)
     finish(task.device)
     return everything

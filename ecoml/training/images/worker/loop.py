@@ -19,7 +19,9 @@ from torch import Tensor, nn
 
 from ecoml.energy import Purpose
 from ecoml.training.base import Account
+from ecoml.training.images.calibration import temperature_of
 from ecoml.training.images.data.resident import Resident, TrainingTask
+from ecoml.training.images.model import save_model
 from ecoml.training.images.network.memory import free_host_bytes
 from ecoml.training.images.network.network import Network
 from ecoml.training.images.network.own import Build, built
@@ -28,7 +30,7 @@ from ecoml.training.images.schedule import rate_factor, sides_at
 from ecoml.training.images.scores import Confusion
 from ecoml.training.images.settings import Settings
 from ecoml.training.images.worker.device import free_device_bytes
-from ecoml.training.images.worker.evaluation import EVALUATION_BATCH, evaluate
+from ecoml.training.images.worker.evaluation import EVALUATION_BATCH, confusion, logits_of
 from ecoml.training.images.worker.recipe import Average, Optimiser, class_weights
 from ecoml.training.images.worker.step import Batch, CheckInterval, Step, check_loss, finish, in_precision, recorded
 from ecoml.trial import Config
@@ -48,12 +50,14 @@ class Training:
     Attributes:
         network: What has been trained so far.
         epoch: Epochs done.
+        logits: Of the validation images after the last epoch, N×classes; None before the first.
     """
 
     def __init__(
         self, task: TrainingTask, number: int, config: Config, account: Account, build: Build | None = None
     ) -> None:
         self.epoch = 0
+        self.logits: Tensor | None = None
         self._updates = 0
         self._task = task
         self._number = number
@@ -119,17 +123,31 @@ class Training:
         check_loss(batch.loss, self.epoch)
         self.epoch += 1
         account.enter(Purpose.EVALUATION)
-        return evaluate(self.network, task.at(sides)[1], task, account)
+        validation = task.at(sides)[1]
+        self.logits = logits_of(self.network, validation, task, account)
+        return confusion(self.logits, validation)
+
+    def save(self, path: Path, *, problem: str, trial: int, config: Config, model: str | None) -> None:
+        """Write the network as a model file, with what makes its probabilities fit the validation images."""
+        temperature = 1.0 if self.logits is None else temperature_of(self.logits, self._task.validation.labels)
+        save_model(
+            *(self.network, path, problem, trial, config),
+            form=self._task.form,
+            temperature=temperature,
+            model=model,
+        )
 
     def checkpoint(self, path: Path) -> None:
         """Write all that is needed to go on later; no one but this process's host reads it."""
         counts = {"epoch": self.epoch, "updates": self._updates, "sides": self.network.sides}
-        torch.save({**counts, "network": self.network.state_dict(), "tensors": self._tensors()}, path)
+        tensors = {"network": self.network.state_dict(), "tensors": self._tensors(), "logits": self.logits}
+        torch.save({**counts, **tensors}, path)
 
     def restore(self, path: Path) -> None:
         """Go on from what `checkpoint` wrote of the same trial."""
         kept = torch.load(path, map_location=self._task.device, weights_only=False)  # a model's extra state is anything
         self.epoch, self._updates, self.network.sides = kept["epoch"], kept["updates"], kept["sides"]
+        self.logits = kept["logits"]
         self.network.load_state_dict(kept["network"])
         with torch.no_grad():
             for value, before in zip(self._tensors(), kept["tensors"], strict=True):

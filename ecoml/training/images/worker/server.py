@@ -18,6 +18,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,22 +151,21 @@ class TrainingServer:
 
     def save(self, path: Path, problem: str, number: int, config: Config, model: str | None) -> None:
         """Write the network that is held as a model file."""
-        from ecoml.training.images.model import save_model
-
         assert self._training is not None, "the host saves only what is held"
-        save_model(self._training.network, path, problem=problem, trial=number, config=config, model=model)
+        self._training.save(path, problem=problem, trial=number, config=config, model=model)
 
     def test(self, workload: Workload, path: Path, name: str) -> dict[str, Any]:
-        """Scores of a model file on the test images, and its confusion matrix, cell by cell."""
+        """Scores of a model file on the test images, as whoever loads it will see them, and its confusion matrix."""
         task, dataset = self._task(workload), self._dataset(workload)
         from ecoml.training.images.data.resident import Resident
         from ecoml.training.images.model import load_model_file
-        from ecoml.training.images.worker.evaluation import evaluate
+        from ecoml.training.images.worker.evaluation import confusion, logits_of
 
         network = load_model_file(path, _build(workload)).to(task.device)
         if (network.shape, network.classes) != (task.shape, task.classes):
             raise UsageError(f"{path}: the model was trained on other data than {name}")
-        found = evaluate(network, Resident.of(dataset.test, task.device), task)
+        test = Resident.of(dataset.test, task.device)
+        found = confusion(logits_of(network, test, replace(task, bf16=False)), test)
         return {**found.details(), "confusion": found.cells}
 
     def _dataset(self, workload: Workload) -> Dataset:

@@ -79,7 +79,7 @@ def test_commands_that_are_shown_are_understood(document):
     assert isinstance(group, TyperGroup)
     for code in blocks(document, language=""):
         for line in code.replace("\\\n", " ").splitlines():
-            words = line.partition(" #")[0].split()
+            words = line.partition(" #")[0].partition(" -- ")[0].split()
             if words[:1] == ["ecoml"]:
                 command = group.commands[words[1]]
                 if isinstance(command, TyperGroup):

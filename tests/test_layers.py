@@ -12,7 +12,7 @@ FLOORS = [
     {"errors", "metric", "energy", "endings"},
     {"shipped", "limits", "pareto", "format", "trial"},
     {"space", "meter", "run"},
-    {"strategies", "training", "ledger"},
+    {"strategies", "training", "ledger", "budget"},
     {"searcher"},
     {"report"},
     {"api", "experiments", "testing"},

@@ -69,7 +69,7 @@ def test_files_that_are_named_are_there(document):
 @each_document
 def test_python_that_is_shown_uses_public_names(document):
     named = {name for code in blocks(document) for name in re.findall(r"\becoml\.(\w+)", code)}
-    assert sorted(named - set(ecoml.__all__)) == []
+    assert sorted(named - set(ecoml.__all__) - {"integrations"}) == []  # which has names of its own
 
 
 @each_document

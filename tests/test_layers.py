@@ -14,7 +14,7 @@ FLOORS = [
     {"space", "meter", "run"},
     {"strategies", "training", "ledger", "budget"},
     {"searcher"},
-    {"report"},
+    {"report", "integrations"},
     {"api", "experiments", "testing"},
     {"cli"},
     {"__main__"},

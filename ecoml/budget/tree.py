@@ -37,15 +37,19 @@ class ProcessTree:
         _adopt_orphans(True)
         self._others = descendants(os.getpid())
         self.status: int | None = None
-        self.pid = os.posix_spawnp(
-            command[0],
-            [*command],
-            os.environ,
-            file_actions=[(os.POSIX_SPAWN_DUP2, 2, 1)] if to_stderr else [],
-            setsid=True,
-            setsigmask=mask,
-            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores them; its children need not
-        )
+        try:
+            self.pid = os.posix_spawnp(
+                command[0],
+                [*command],
+                os.environ,
+                file_actions=[(os.POSIX_SPAWN_DUP2, 2, 1)] if to_stderr else [],
+                setsid=True,
+                setsigmask=mask,
+                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores them; its children need not
+            )
+        except OSError:
+            self.close()
+            raise
 
     def living(self) -> set[int]:
         """Those that have not ended, after collecting those that have."""

@@ -12,7 +12,8 @@
         ├── TrainingError     the training function did something no search can learn from
         └── StorageError      the run folder cannot be written any more
 
-`BudgetExhausted` is not an error but a signal: an executor's `check_budget()` raises it when the joules are spent.
+`BudgetExhausted` is not an error but a signal: an executor's `check_budget()` and `ecoml.energy_budget` raise it when
+the joules are spent.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class StorageError(SearchFailed):
 
 
 class BudgetExhausted(Exception):  # noqa: N818 - a signal between ledger and executor, not an error
-    """The energy budget is spent; raised by `Account.check_budget` between two batches."""
+    """The energy budget is spent; raised by `Account.check_budget` between two batches, and in `energy_budget`."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -116,10 +116,10 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Go on with a search after a stop, a crash or a spent budget."""
+    from ecoml.limits import budget_in_joules
     from ecoml.report.page.footprint import check_grid_intensity
     from ecoml.report.terminal.progress import show
     from ecoml.run.result import Result
-    from ecoml.searcher.budget import budget_in_joules
     from ecoml.searcher.searcher import Searcher
 
     check_grid_intensity(grid_intensity)

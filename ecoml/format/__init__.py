@@ -8,7 +8,7 @@
 Nothing here is read back: code compares the values of `ecoml.endings`, `ecoml.energy` and `ecoml.metric`.
 """
 
-from ecoml.format.account import MEANING, describe_footprint, describe_sharing, fold_gaps, format_co2e
+from ecoml.format.account import MEANING, describe_footprint, describe_sharing, describe_spent, fold_gaps, format_co2e
 from ecoml.format.data import describe_data, describe_treatment
 from ecoml.format.ends import (
     describe_course,
@@ -55,6 +55,7 @@ __all__ = [
     "describe_reach",
     "describe_search_end",
     "describe_sharing",
+    "describe_spent",
     "describe_treatment",
     "describe_trial_end",
     "describe_warm_start",

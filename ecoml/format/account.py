@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from ecoml.energy import THIS_PROCESS, Energy, Provenance, SharedUse, co2e_g
-from ecoml.format.figures import duration, format_kwh, plural
+from ecoml.format.figures import duration, format_energy, format_interval, format_kwh, percent, plural
 
 MEANING = {
     Provenance.MEASURED: "read from hardware counters",
@@ -70,6 +70,14 @@ def format_co2e(grams: float) -> str:
     unit, scale = ("kg", 1e-3) if grams >= 999.5 else ("g", 1.0) if grams >= 0.9995 else ("mg", 1e3)
     scaled = grams * scale
     return f"{scaled:.{0 if scaled >= 99.95 else 1 if scaled >= 9.995 else 2}f} {unit}"
+
+
+def describe_spent(energy: Energy, budget_j: float) -> str:
+    """What is spent of a budget: `12.3 J ± 0.1 J (measured) of 36.0 J, 34 %`."""
+    worth = f"{format_interval(energy)} ({energy.provenance})"
+    joined = ", " if energy.provenance in (Provenance.ESTIMATED, Provenance.REPORTED) else " "
+    share = percent(energy.energy_j / budget_j, 0)
+    return f"{format_energy(energy.energy_j)}{joined}{worth} of {format_energy(budget_j)}, {share}"
 
 
 def describe_footprint(energy: Energy, g_per_kwh: float | None) -> str:

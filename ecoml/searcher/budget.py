@@ -1,9 +1,7 @@
-"""The budget: what it may be, when it is too small, and what the next step is forecast to take of it."""
+"""The budget of a search: when it is too small, and what the next step is forecast to take of it."""
 
 from __future__ import annotations
 
-import math
-from numbers import Real
 from pathlib import Path
 from statistics import median
 
@@ -14,22 +12,6 @@ from ecoml.run.snapshot import Snapshot
 from ecoml.trial import Trial
 
 _RECENT = 32
-
-
-def budget_in_joules(budget_kwh: float | None, budget_j: float | None) -> float:
-    """The one budget of two spellings, in joules.
-
-    Raises:
-        BudgetError: None or both given, not a number, not finite, or not positive.
-    """
-    if (budget_kwh is None) == (budget_j is None):
-        raise BudgetError("give the energy budget once: budget_kwh=2 (or budget_j=7.2e6, the same in joules)")
-    given, unit = (budget_kwh, "kWh") if budget_j is None else (budget_j, "J")
-    if isinstance(given, bool) or not isinstance(given, Real):
-        raise BudgetError(f"the energy budget is {given!r}; give a positive number of {unit}")
-    if not (math.isfinite(given) and given > 0):
-        raise BudgetError(f"the energy budget is {given} {unit}; give a positive, finite number")
-    return float(given) * (J_PER_KWH if unit == "kWh" else 1.0)
 
 
 def too_small(budget_j: float, spent_j: float, provenance: Provenance, what: str) -> BudgetError:

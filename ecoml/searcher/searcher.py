@@ -15,14 +15,14 @@ from ecoml.energy import Purpose
 from ecoml.errors import EcomlError, SearchFailed, StorageError, UsageError
 from ecoml.format import describe_search_end
 from ecoml.ledger import Ledger, Metering
-from ecoml.limits import Limits
+from ecoml.limits import Limits, budget_in_joules
 from ecoml.meter.base import describe_sources
 from ecoml.meter.required import refuse_unmeasured
 from ecoml.metric import ACCURACY, Metric
 from ecoml.run.folder import RunFolder, check_free, default_path
 from ecoml.run.result import Result, metric_of, result_of
 from ecoml.run.snapshot import Snapshot, read_snapshot
-from ecoml.searcher.budget import budget_in_joules, refuse_spent, too_small
+from ecoml.searcher.budget import refuse_spent, too_small
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.loop import Loop
 from ecoml.searcher.metering import meter_for, open_metering, refuse_mixture

@@ -29,7 +29,7 @@ from ecoml.searcher.settings import SearchSettings
 from ecoml.searcher.size_limit import SizeLimit
 from ecoml.strategies import Continue, End, Start, Strategy
 from ecoml.strategies.base import Goal, Learns, Pursues, ask_feasible
-from ecoml.training.base import Executor, Floored, Run
+from ecoml.training.base import Executor, Floored, Remarks, Run
 from ecoml.trial import Config, Measurement, Trial, TrialState
 
 FAILED_IN_A_ROW = 20
@@ -97,6 +97,7 @@ class Search:
         self._models = FrontModels(executor, ledger, interrupts, settings.metric)
         self._forecast = Forecast()
         self._floored = executor if isinstance(executor, Floored) else None
+        self._remarks = executor if isinstance(executor, Remarks) else None
         self._failed: list[TrialEnd] = []  # of the trials since the last measurement
         self._inform()
 
@@ -277,6 +278,9 @@ class Search:
             self.change(self.trials[number], TrialState.STOPPED, TrialEnd(EndReason.SEARCH_ENDED))
         if test:
             self._models.test(self.front)
+        if self._remarks is not None:
+            for remark in self._remarks.remarks():
+                self.ledger.note(remark)
         self.ended = end
         self.ledger.end(end)
 

@@ -7,6 +7,7 @@
     │   ├── RunFolderError    a run folder that is missing, foreign, newer, or already there
     │   ├── RunLockedError    a run folder that another process is writing
     │   ├── BudgetError       a budget that is not a positive number, or too small for one trial
+    │   ├── LibraryError      a library that this needs is not installed
     │   └── MeterError        no energy source of the kind that was required
     └── SearchFailed          the search could not go on, although it was asked for properly (exit code 1)
         ├── TrainingError     the training function did something no search can learn from
@@ -56,6 +57,10 @@ class RunLockedError(UsageError):
 
 class BudgetError(UsageError):
     """A budget that is not a positive number, or too small for one trial."""
+
+
+class LibraryError(UsageError):
+    """A library that this needs is not installed."""
 
 
 class MeterError(UsageError):

@@ -27,7 +27,7 @@ from ecoml.cli.options import (
     Threads,
     say,
 )
-from ecoml.errors import UsageError
+from ecoml.errors import LibraryError, UsageError
 
 if TYPE_CHECKING:
     from ecoml.run.result import Result
@@ -144,7 +144,6 @@ def _suitable_budget(space: Space, training: Executor) -> str:
 
 
 def _run(searcher: Searcher, as_json: bool, grid_intensity: float | None) -> None:
-    from ecoml.report.page.page import write_report
     from ecoml.run.result import Result
 
     try:
@@ -155,21 +154,32 @@ def _run(searcher: Searcher, as_json: bool, grid_intensity: float | None) -> Non
             raise typer.Exit(130) from None
         result = Result.load(searcher.directory)
         if result.trials:
-            _show(result, as_json, write_report(result.directory, grid_intensity=grid_intensity), grid_intensity)
+            _show(result, as_json, grid_intensity)
         print(
             f"ecoml: interrupted; everything so far is kept. Go on with: ecoml resume {result.directory}",
             file=sys.stderr,
         )
         raise typer.Exit(130) from None
-    _show(result, as_json, write_report(result.directory, grid_intensity=grid_intensity), grid_intensity)
+    _show(result, as_json, grid_intensity)
 
 
-def _show(result: Result, as_json: bool, page: Path | None, grid_intensity: float | None) -> None:
+def _page(result: Result, grid_intensity: float | None) -> Path | None:
+    """The page of a result; None, and a sentence, where nothing can be drawn."""
+    from ecoml.report.page.page import write_report
+
+    try:
+        return write_report(result.directory, grid_intensity=grid_intensity)
+    except LibraryError as error:
+        say(f"the page is left out: {error}; then ecoml report {result.directory}")
+        return None
+
+
+def _show(result: Result, as_json: bool, grid_intensity: float | None) -> None:
     from ecoml.energy import co2e_g
     from ecoml.format import describe_footprint
     from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
 
-    energy = result.energy
+    page, energy = _page(result, grid_intensity), result.energy
     tradeoff = tradeoff_of(result)
     if as_json:
         content = {**result.to_dict(), "report": str(page) if page else None}

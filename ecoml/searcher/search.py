@@ -29,7 +29,7 @@ from ecoml.searcher.settings import SearchSettings
 from ecoml.searcher.size_limit import SizeLimit
 from ecoml.strategies import Continue, End, Start, Strategy
 from ecoml.strategies.base import Goal, Learns, Pursues, ask_feasible
-from ecoml.training.base import Executor, Floored, Lasting, Run
+from ecoml.training.base import Executor, Floored, Lasting, Remarks, Run
 from ecoml.trial import Config, Measurement, Trial, TrialState
 
 FAILED_IN_A_ROW = 20
@@ -99,6 +99,7 @@ class Search:
         self._forecast = Forecast()
         self.lasting = executor if isinstance(executor, Lasting) else None
         self._floored = executor if isinstance(executor, Floored) else None
+        self._remarks = executor if isinstance(executor, Remarks) else None
         self._failed: list[TrialEnd] = []  # of the trials since the last measurement
         self._inform()
 
@@ -280,6 +281,9 @@ class Search:
             self.change(self.trials[number], TrialState.STOPPED, TrialEnd(EndReason.SEARCH_ENDED))
         if test:
             self._models.test(self.front)
+        if self._remarks is not None:
+            for remark in self._remarks.remarks():
+                self.ledger.note(remark)
         self.ended = end
         self.ledger.end(end)
 

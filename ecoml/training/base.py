@@ -114,6 +114,14 @@ class OnData(Protocol):
         """
 
 
+@runtime_checkable
+class Remarks(Protocol):
+    """An executor that may have something to say of its trainings in the result."""
+
+    def remarks(self) -> Sequence[str]:
+        """Sentences, without their full stops, of the trainings since the last call."""
+
+
 class Worker(Protocol):
     """A place where one trial trains at a time and whose energy is known: this process, a GPU, another host.
 

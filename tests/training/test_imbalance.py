@@ -25,7 +25,7 @@ from ecoml.report.terminal.summary import print_result
 from ecoml.run.result import Result
 from ecoml.training.images.scores import Confusion, imbalanced
 from ecoml.training.images.settings import Settings
-from ecoml.training.images.worker.recipe import class_weights
+from ecoml.training.images.steps.recipe import class_weights
 
 SPACE = ecoml.Space({"learning_rate": ecoml.Float(0.02, 0.2, log=True), "width": 4, "depth": 1, "epochs": 4})
 SEARCH: dict[str, Any] = {"budget_j": 1e5, "strategy": "random", "max_trials": 2}

@@ -18,6 +18,7 @@ from ecoml.format import (
     named_score,
     plural,
 )
+from ecoml.report.charts.figures import require_charts
 from ecoml.report.page.curves import curves_context
 from ecoml.report.page.data import data_context
 from ecoml.report.page.document import TEMPLATES, render
@@ -46,10 +47,12 @@ def write_report(directory: str | Path, *, figures: bool = False, grid_intensity
         The page's path.
 
     Raises:
+        LibraryError: A library that draws is not installed.
         RunFolderError: Not a run folder, or a newer one.
         UsageError: No intensity of any grid, or the folder cannot be written.
     """
     check_grid_intensity(grid_intensity)
+    require_charts()
     result = Result.load(directory)
     path = result.directory / "report.html"
     content = page(result, grid_intensity)

@@ -234,9 +234,17 @@ class CnnTraining:
         """
         if self._prepared is None or self.model is not None or math.isnan(self._prepared.peak_power_w):
             return None
+        cuda = self._prepared.device.startswith("cuda")
         found, j_per_flop = self._prepared.about, self._prepared.peak_power_w / self._prepared.peak_flop_per_s
-        floor = Floor(found.shape, len(found.train), found.train_images, found.validation_images, j_per_flop)
+        floor = Floor(found.shape, len(found.train), found.train_images, found.validation_images, j_per_flop, cuda)
         return floor.energy_j(config, step)
+
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be said of the trainings since the last call: that steps could not be recorded for a GPU."""
+        found = dict.fromkeys(sentence for worker in self._workers for sentence in worker.remarks)
+        for worker in self._workers:
+            worker.remarks.clear()
+        return tuple(found)
 
     def save(self, run: Run, trial: Trial, path: Path) -> None:
         """Write the run's present weights to `path`.

@@ -9,8 +9,8 @@ import ecoml
 ROOT = Path(ecoml.__file__).parent
 
 FLOORS = [
-    {"errors", "metric", "energy", "endings"},
-    {"shipped", "limits", "pareto", "format", "trial"},
+    {"errors", "metric", "energy", "endings", "fetch"},
+    {"shipped", "limits", "pareto", "format", "trial", "carbon"},
     {"space", "meter", "run"},
     {"strategies", "training", "ledger", "budget"},
     {"models", "searcher"},

@@ -16,7 +16,7 @@ from ecoml.ledger import Ledger
 from ecoml.metric import Metric
 from ecoml.run.result import Result, recommend
 from ecoml.searcher.interrupts import Interrupts
-from ecoml.training.base import Executor, Run, Tested
+from ecoml.training.base import Executor, Run, Saving, Tested
 from ecoml.trial import Measurement, Trial
 
 if TYPE_CHECKING:
@@ -111,7 +111,10 @@ class FrontModels:
             return
         path = model_path(self._ledger.path, trial)
         try:
-            self._executor.save(run, trial, path)
+            if isinstance(run, Saving):
+                run.save(path)
+            else:
+                self._executor.save(run, trial, path)
         except (ChildProcessError, TimeoutError):
             raise
         except OSError as error:

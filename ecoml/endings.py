@@ -21,6 +21,7 @@ class EndReason(StrEnum):
     NEXT_STEP_TOO_MUCH = "next-step-too-much"  # a further step would make it so (limit_j, energy_j)
     SEARCH_ENDED = "search-ended"  # it was suspended, and never taken up again
     INTERRUPTED = "interrupted"  # the search was left before its end
+    HOST_LOST = "host-lost"  # the host that held it is gone (host)
 
 
 class FailureKind(StrEnum):

@@ -15,6 +15,7 @@
 
 `BudgetExhausted` is not an error but a signal: an executor's `check_budget()` and `ecoml.energy_budget` raise it when
 the joules are spent.
+`HostLost` is another: the host on which a trial was trained is gone, and the trial with it.
 """
 
 from __future__ import annotations
@@ -81,6 +82,18 @@ class StorageError(SearchFailed):
 
 class BudgetExhausted(Exception):  # noqa: N818 - a signal between ledger and executor, not an error
     """The energy budget is spent; raised by `Account.check_budget` between two batches, and in `energy_budget`."""
+
+
+class HostLost(ConnectionError):  # noqa: N818 - a signal between the hosts and the loop, not an error
+    """The host that trained a trial is gone.
+
+    Attributes:
+        host: Its name.
+    """
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"host {host} is gone")
+        self.host = host
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

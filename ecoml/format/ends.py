@@ -30,6 +30,8 @@ def describe_trial_end(end: TrialEnd, metric: Metric) -> str:
             return "suspended, and not taken up again"
         case EndReason.INTERRUPTED:
             return "interrupted"
+        case EndReason.HOST_LOST:
+            return f"its host {told['host']} was lost"
         case EndReason.TOOK_TOO_MUCH:
             return (
                 f"it took {format_energy(told['energy_j'])} ({told['provenance']}), more than the"

@@ -116,6 +116,27 @@ class Store:
                 self._connection.execute("COMMIT")
                 self._committed_s = time.monotonic()
 
+    def flush(self) -> None:
+        """Put on disk what waits to be committed.
+
+        Raises:
+            StorageError: It cannot be.
+        """
+        with self._lock:
+            self._commit_late()
+            if self._connection.in_transaction:
+                raise StorageError(f"{self.path}: cannot be written; make room, then go on with `ecoml resume`")
+
+    def execute(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """One statement for each of some rows; of tables that are another file's to write."""
+        with self.transaction():
+            self._connection.executemany(statement, rows)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What a query gives."""
+        with self._lock:
+            return self._connection.execute(query).fetchall()
+
     def set(self, key: str, value: object, provenance: Provenance | None = None) -> None:
         """Keep a setting (a JSON value); one in joules comes with where they are from."""
         with self.transaction():
@@ -149,7 +170,7 @@ class Store:
                 (
                     *(trial, point.step, point.score, point.evaluation_j, point.spent_j, point.floor_j, time.time()),
                     _json(point.details),
-                    *_figure(taken),
+                    *figure(taken),
                 ),
             )
 
@@ -168,9 +189,14 @@ class Store:
 
     def enter(self, pending: Pending) -> None:
         """Enter joules for good; they are no longer in flight."""
-        at = time.time()
         with self.transaction():
             self._forget_in_flight()
+            self.add_entries(pending)
+
+    def add_entries(self, pending: Pending) -> None:
+        """Enter joules that were never in flight here."""
+        at = time.time()
+        with self.transaction():
             self._connection.executemany(
                 "INSERT INTO entry (at, purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -205,7 +231,7 @@ class Store:
             self._connection.executemany(
                 "INSERT OR REPLACE INTO host (session, domain, seconds, energy_j, uncertainty_j, provenance, edge_j)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(session, domain, seconds[domain], *_figure(part)) for domain, part in energy.domains.items()],
+                [(session, domain, seconds[domain], *figure(part)) for domain, part in energy.domains.items()],
             )
 
     def set_idle(self, idle: Mapping[str, Energy]) -> None:
@@ -214,7 +240,7 @@ class Store:
             self._connection.executemany(
                 "INSERT OR REPLACE INTO idle (domain, power_w, uncertainty_w, provenance, edge_w)"
                 " VALUES (?, ?, ?, ?, ?)",
-                [(domain, *_figure(part)) for domain, part in idle.items()],
+                [(domain, *figure(part)) for domain, part in idle.items()],
             )
 
     def add_shared(self, domain: str, pid: int, name: str, seconds: float) -> None:
@@ -280,9 +306,9 @@ def _json(details: Mapping[str, Any] | None) -> str | None:
 def _rows(pending: Pending) -> Iterator[tuple[str, int | None, str, float, float, str, float]]:
     for (purpose, trial), energy in pending.items():
         for domain, part in energy.domains.items():
-            yield purpose.value, trial, domain, *_figure(part)
+            yield purpose.value, trial, domain, *figure(part)
 
 
-def _figure(part: Energy) -> tuple[float, float, str, float]:
+def figure(part: Energy) -> tuple[float, float, str, float]:
     """Joules, half-width, provenance, and what the edges have of the half-width, as all tables keep them."""
     return part.energy_j, part.uncertainty_j, part.provenance.value, part.edge_j

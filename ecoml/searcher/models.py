@@ -15,7 +15,7 @@ from ecoml.metric import Metric
 from ecoml.run.models import model_path
 from ecoml.run.result import recommend
 from ecoml.searcher.interrupts import Interrupts
-from ecoml.training.base import Executor, Run, Tested
+from ecoml.training.base import Executor, Run, Saving, Tested
 from ecoml.trial import Measurement, Trial
 
 _MARGIN = 1.25  # of the forecast of a test, for loading the model
@@ -61,7 +61,10 @@ class FrontModels:
             return
         path = model_path(self._ledger.path, trial)
         try:
-            self._executor.save(run, trial, path)
+            if isinstance(run, Saving):
+                run.save(path)
+            else:
+                self._executor.save(run, trial, path)
         except (ChildProcessError, TimeoutError):
             raise
         except OSError as error:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
 from ecoml.energy import Purpose
-from ecoml.errors import BudgetExhausted, SearchFailed, TrainingError, in_one_line
+from ecoml.errors import BudgetExhausted, HostLost, SearchFailed, TrainingError, in_one_line
 from ecoml.format import describe_trial_end
 from ecoml.ledger import Ledger
 from ecoml.pareto import Front
@@ -198,6 +198,10 @@ class Search:
         except BudgetExhausted:
             self.ledger.charge_without_point(trial)
             self.change(trial, TrialState.STOPPED, TrialEnd(self.cut))
+            return False
+        except HostLost as lost:  # which says nothing about its configuration
+            self.ledger.charge_without_point(trial)
+            self.change(trial, TrialState.STOPPED, TrialEnd(EndReason.HOST_LOST, {"host": lost.host}))
             return False
         except TrainingError as error:
             self.fail(trial, FailureKind.ERROR, message=str(error))

@@ -47,6 +47,14 @@ class Run(Protocol):
 
 
 @runtime_checkable
+class Saving(Protocol):
+    """A run that saves its own weights, as one on another host does."""
+
+    def save(self, path: Path) -> None:
+        """As `Tested.save`."""
+
+
+@runtime_checkable
 class Executor(Protocol):
     """What trains."""
 
@@ -152,6 +160,21 @@ class Pooled(Protocol):
 
         Their runs see the account they were started with, or taken over with last.
         """
+
+
+@runtime_checkable
+class Movable(Protocol):
+    """An executor whose suspended runs can go on on another host."""
+
+    def checkpoint(self, run: Run) -> bytes:
+        """All that is needed to go on with a run. It is suspended, if it was not.
+
+        Raises:
+            ValueError: The run was never advanced, or it is closed.
+        """
+
+    def restore(self, trial: Trial, account: Account, checkpoint: bytes, steps: int) -> Run:
+        """A run that goes on from what `checkpoint` gave after so many measurements, here or on another host."""
 
 
 @runtime_checkable

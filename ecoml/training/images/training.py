@@ -117,6 +117,10 @@ class CnnTraining:
         self._workers: tuple[ImageWorker, ...] = ()
         self._prepared: Prepared | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which starts workers of its own."""
+        return {**self.__dict__, "_workers": (), "_prepared": None}
+
     @property
     def problem(self) -> str:
         """Short name of the data for people: `fashion-mnist`, or the folder's or file's own name."""
@@ -179,6 +183,25 @@ class CnnTraining:
         """A run of `trial.config`; its first step builds the network, and fails if the configuration is not usable."""
         self._ready()
         return self._workers[0].start(trial, account)
+
+    def checkpoint(self, run: Run) -> bytes:
+        """All that is needed to go on with a run on another host of the same kind.
+
+        Raises:
+            ValueError: The run was never advanced, or it is closed.
+        """
+        if isinstance(run, WorkerRun) and not run.closed and run.steps:
+            run.worker.suspend(run)
+            if run.checkpoint is not None:
+                return run.checkpoint.read_bytes()
+        raise ValueError("this run has no checkpoint: it was never advanced, or it is closed")
+
+    def restore(self, trial: Trial, account: Account, checkpoint: bytes, steps: int) -> Run:
+        """A run that goes on from what `checkpoint` gave after so many epochs."""
+        run = self.start(trial, account)
+        assert isinstance(run, WorkerRun), "this training starts no others"
+        run.worker.put(run, checkpoint, steps)
+        return run
 
     def workers(self) -> tuple[ImageWorker, ...]:
         """One for each of several devices, once `prepare` was called."""

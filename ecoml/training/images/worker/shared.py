@@ -135,6 +135,13 @@ class SharedWorker:
             if self._holds(run):
                 self._suspend_held()
 
+    def put(self, run: WorkerRun, checkpoint: bytes, steps: int) -> None:
+        """Let a run go on from another host's checkpoint, of so many epochs."""
+        with self._lock:
+            path = self._checkpoints() / f"{run.number}"
+            path.write_bytes(checkpoint)
+            run.checkpoint, run.steps = path, steps
+
     def drop(self, run: WorkerRun) -> None:
         """Free the network of a run, if it is held or waits in the process, and delete its checkpoint."""
         with self._lock:
@@ -214,15 +221,18 @@ class SharedWorker:
                 self._ready(run.workload)  # the trial that ended the worker pays for the next one
             raise
 
+    def _checkpoints(self) -> Path:
+        """The folder of this process's checkpoints."""
+        if os.getpid() not in self._folders:
+            self._folders[os.getpid()] = Path(tempfile.mkdtemp(prefix="ecoml-suspended-"))
+        return self._folders[os.getpid()]
+
     def _suspend_held(self) -> None:
         """Write a checkpoint of the run that is held, so that another one can be held."""
         held, self._held = self._held, None
         if held is None:
             return
-        folder = self._folders.get(os.getpid())
-        if folder is None:
-            folder = self._folders[os.getpid()] = Path(tempfile.mkdtemp(prefix="ecoml-suspended-"))
-        path = folder / f"{held.number}"
+        path = self._checkpoints() / f"{held.number}"
         self._started().request("checkpoint", path, account=held.account, patience_s=held.patience_s)
         held.checkpoint = path
 

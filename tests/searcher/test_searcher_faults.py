@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
 from typing import Any
 
 import numpy as np
@@ -103,6 +105,26 @@ def test_an_error_while_a_training_is_closed_ends_nothing(space, reported):
     result = ecoml.Searcher(space, train, budget_j=1e3, target=0.5, **reported).run()
     assert len(result.trials) == 1
     assert any("the log file is gone" in gap for gap in result.energy.gaps)
+
+
+def test_a_child_that_a_training_forks_ends_however_early_it_is_told_to(space, reported):
+    """A signal that comes before the child is set up is not forgotten: a pool that ends at once would wait for ever."""
+
+    def train(config):
+        outlived = []
+        for _ in range(150):
+            if (child := os.fork()) == 0:
+                time.sleep(20)
+                os._exit(0)
+            os.kill(child, signal.SIGTERM)
+            _, status = os.waitpid(child, 0)
+            outlived.append(os.WTERMSIG(status) != signal.SIGTERM)
+        yield ecoml.Measurement(1 - sum(outlived) / 150, energy_j=1.0)
+
+    start_s = time.monotonic()
+    result = ecoml.Searcher(space, train, budget_j=1.0, **reported).run()
+    assert result.recommended.score == 1.0
+    assert time.monotonic() - start_s < 20
 
 
 def test_a_pool_inside_a_training_ends(space, reported):

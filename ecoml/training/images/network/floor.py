@@ -9,6 +9,7 @@ the device does nothing but large matrix products. Images that an epoch skips co
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from ecoml.training.images.network.plan import Shape, plan
@@ -40,8 +41,8 @@ class Floor:
         settings = Settings.of(config)
         form = plan(settings, self.shape, self.classes)
         images = 3 * self.train_images + self.validation_images
-        sides = (sides_at(settings, self.shape[1:], epoch / settings.epochs) for epoch in range(epochs))
-        return sum(images * form.flops(each) for each in sides)
+        sides = Counter(sides_at(settings, self.shape[1:], epoch / settings.epochs) for epoch in range(epochs))
+        return sum(count * images * form.flops(each) for each, count in sides.items())
 
     def energy_j(self, config: Config, epochs: int) -> float:
         """The least joules of the first `epochs` epochs of a training."""

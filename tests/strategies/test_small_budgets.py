@@ -95,11 +95,27 @@ def test_a_budget_that_buys_no_further_training_is_spent(tmp_path):
     assert result.energy.left_j < STEPS * step_j({"width": 32, "block": "residual"})
 
 
+class Scripted:
+    """Looks at a small network for two steps, and then wants a large one."""
+
+    def __init__(self, space, seed):
+        self._started = 0
+
+    def ask(self):
+        self._started += 1
+        width = 4 if self._started == 1 else 32
+        return Start({"rate": 0.03, "width": width, "block": "residual" if self._started > 1 else "plain"}, 2)
+
+    def tell(self, trial):
+        pass
+
+
 def test_whatever_the_strategy_the_rest_goes_to_the_best_that_fits(tmp_path):
-    result = search(1, 2.2, tmp_path, strategy=Halving)
-    open_ = [trial for trial in result.trials if trial.step < STEPS]
-    assert min(step_j(trial.config) for trial in open_) > result.energy.left_j
-    assert all(trial.curve for trial in result.trials)
+    result = search(0, 0.45, tmp_path, Known(), Scripted)
+    assert [trial.step for trial in result.trials] == [6, 2], "no third one fits, and the small one can go on"
+    assert result.energy.left_j < 2.0
+    halved = search(1, 2.2, tmp_path, strategy=Halving)
+    assert min(step_j(trial.config) for trial in halved.trials if trial.step < STEPS) > halved.energy.left_j
 
 
 def test_the_default_is_trained_to_its_end_first():

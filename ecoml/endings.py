@@ -39,7 +39,7 @@ class FailureKind(StrEnum):
 class StopReason(StrEnum):
     """Why a search is over. Details in brackets."""
 
-    BUDGET_SPENT = "budget-spent"  # (next_j, left_j, where a further step was foreseen)
+    BUDGET_SPENT = "budget-spent"  # (left_j, and next_j or training_j of a further step or training foreseen)
     TARGET_REACHED = "target-reached"  # (target)
     MAX_TRIALS = "max-trials"  # (trials)
     EXHAUSTED = "exhausted"  # every configuration has been tried

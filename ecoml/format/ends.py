@@ -75,6 +75,11 @@ def _search_end(end: SearchEnd, metric: Metric) -> str:
                 f"the energy budget is spent: a further step takes about {format_energy(told['next_j'])}"
                 f" ({told['provenance']}), and {format_energy(told['left_j'])} are left for it"
             )
+        case StopReason.BUDGET_SPENT if told.get("training_j"):
+            return (
+                f"the energy budget is spent: a further training takes about {format_energy(told['training_j'])}"
+                f" ({told['provenance']}), and {format_energy(told['left_j'])} are left for it"
+            )
         case StopReason.BUDGET_SPENT:
             return "the energy budget is spent"
         case StopReason.TARGET_REACHED:

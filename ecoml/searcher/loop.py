@@ -125,7 +125,7 @@ class Loop:
             self._advance(seat, trial)
         else:
             self._search.change(trial, TrialState.STOPPED, TrialEnd(EndReason.BUDGET))
-            return None if self._busy else self._search.spent_on(trial)
+            return None if self._busy or self._search.can_go_on else self._search.spent_on(trial)
         return None
 
     def _recall(self, why: EndReason) -> None:

@@ -68,6 +68,18 @@ class RandomSearch:
             self._position += 1
         return None
 
+    def upcoming(self, count: int) -> list[dict[str, Any]]:
+        """The configuration that comes next, and those after it: `count` at most, and none twice."""
+        if (config := self.peek()) is None:
+            return []
+        found = {key(config): config}
+        if not self._rest.mostly_seen(self.seen):
+            for position in range(self._position, self._position + count):
+                config = self._space.decode(self._stream[position])
+                if key(config) not in self.seen:
+                    found.setdefault(key(config), config)
+        return list(found.values())[:count]
+
     def tell(self, trial: Trial) -> None:
         """Remember its configuration; how it went makes no difference."""
         self.leave_out(trial.config)

@@ -241,7 +241,7 @@ class CnnTraining:
 
     def steps(self, config: Config) -> int:
         """Epochs of a whole training of `config`."""
-        return Settings.of(config).epochs
+        return Settings.of(config, own_model=self.model is not None).epochs
 
     def gpus(self) -> tuple[int, ...]:
         """CUDA's numbers of the GPUs it trains on; none for the CPU."""

@@ -40,6 +40,7 @@ for command in (
     searching.resume,
     comparing.compare,
     using.predict,
+    using.export,
     looking.report,
     looking.watch,
     metering.meters,

@@ -107,3 +107,37 @@ def _as_dict(image: Input, prediction: Prediction, top: int) -> dict[str, Any]:
     if top > 1:
         told["top"] = [{"class": label, "probability": p} for label, p in prediction.top(top)]
     return told
+
+
+def export(
+    run: RunOrModel,
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="onnx, torch (a .pt2 program) or safetensors.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to. [default: export/ in the run folder, by trial]")
+    ] = None,
+    trial: TrialNumber = None,
+    step: StepNumber = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Images to check on. [default: the test images]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a model for programs without ecoml, checked against the original, with its card."""
+    from ecoml.models import load_model
+    from ecoml.models.export import export_model
+    from ecoml.models.inputs import inputs_of
+    from ecoml.models.load import run_of
+
+    model = load_model(run, trial, step=step)
+    checked = None
+    if images is not None:
+        checked = model.preprocess([given.image for given in inputs_of([images], model, labelled=False)])
+    home = run_of(model.path)
+    folder = out or (Path(f"{model.path.stem}-{to}") if home is None else home / "export" / model.path.stem)
+    exported = export_model(model, to, folder, checked)
+    if as_json:
+        print(json.dumps(exported.to_dict(), indent=2))
+        return
+    from ecoml.report.terminal.predictions import print_export
+
+    print_export(exported)

@@ -10,6 +10,7 @@ from ecoml.report.terminal.summary import console, print_table
 
 if TYPE_CHECKING:
     from ecoml.models.evaluation import Evaluation
+    from ecoml.models.export import Exported
     from ecoml.models.model import Prediction
 
 _MATRIX = 12
@@ -69,3 +70,16 @@ def print_evaluation(evaluation: Evaluation) -> None:
         print_table(
             ("images", "taken for", "class"), [(str(n), answer, true) for true, answer, n in mistakes], numeric=(0,)
         )
+
+
+def print_export(exported: Exported) -> None:
+    """How near an export is to its model, and where its files are."""
+    out = console()
+    what = plural(exported.images, "test image" if exported.real else "image")
+    noise = "" if exported.real else " of noise, for want of the data (--images FOLDER gives others)"
+    out.print(
+        f"Checked on {what}{noise}, by {exported.checked_by}: probabilities differ by"
+        f" {exported.difference:.1e} at most, logits by {exported.logit_difference:.1e}"
+    )
+    for path in exported.files:
+        out.print(str(path), markup=False, soft_wrap=True)

@@ -9,13 +9,13 @@ import ecoml
 ROOT = Path(ecoml.__file__).parent
 
 FLOORS = [
-    {"errors", "metric", "energy", "endings"},
-    {"shipped", "limits", "pareto", "format", "trial"},
+    {"errors", "metric", "energy", "endings", "views"},
+    {"shipped", "limits", "pareto", "format", "frames", "trial"},
     {"space", "meter", "run"},
     {"strategies", "training", "ledger", "budget"},
     {"searcher"},
     {"report", "integrations"},
-    {"api", "experiments", "testing"},
+    {"api", "experiments", "notebook", "testing"},
     {"cli"},
     {"__main__"},
 ]

@@ -15,6 +15,7 @@ from ecoml.format.ends import (
     describe_ending,
     describe_limits,
     describe_search_end,
+    describe_trial,
     describe_trial_end,
     describe_warm_start,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "describe_sharing",
     "describe_spent",
     "describe_treatment",
+    "describe_trial",
     "describe_trial_end",
     "describe_warm_start",
     "duration",

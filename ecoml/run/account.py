@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ecoml.energy import J_PER_KWH, Energy, EnergyByDomain, Provenance, Purpose, SharedUse, energy_of
+from ecoml.format import describe_spent
 from ecoml.run.snapshot import Snapshot
+from ecoml.views import html_of
 
 _ROUNDING = 1e-6
 
@@ -66,6 +68,12 @@ class EnergyAccount:
     def left_j(self) -> float:
         """Joules left of the budget, 0.0 if it was overshot."""
         return max(0.0, self.budget_j - self.total_j)
+
+    def __repr__(self) -> str:
+        return f"<EnergyAccount: {describe_spent(self.total, self.budget_j)}>"
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

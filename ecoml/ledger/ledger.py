@@ -95,7 +95,9 @@ class Ledger:
         self._lease_s = lease_s
         self._account = self._open_account(metering, before.spent_j - self.hosts.spent_j, trace)
         self._account.settle()  # getting ready is overhead, and no step between two checks
-        self._store.set("getting_ready_j", self.spent_j - before.spent_j, self.provenance)
+        ready_j = self.spent_j - before.spent_j
+        self._store.set("getting_ready_j", ready_j, self.provenance)
+        self._store.set("got_ready_j", before.settings.get("got_ready_j", 0.0) + ready_j, self.provenance)
         self._account.unwatched_j = before.settings.get("overshoot_bound_j", 0.0)
         self._store.set("budget_j", budget_j)
         self._store.set("ended", None)

@@ -33,6 +33,7 @@ class EnergyAccount:
         idle_second: Energy of an idle second by domain.
         shared: Other processes that used what is metered.
         unmeasured: What keeps the energy from being measured, one sentence with its remedy each.
+        getting_ready_j: Part of the overhead: importing, loading the data, a device's context and libraries.
     """
 
     budget_j: float
@@ -48,6 +49,7 @@ class EnergyAccount:
     idle_second: Mapping[str, Energy] = field(default_factory=dict)
     shared: tuple[SharedUse, ...] = ()
     unmeasured: tuple[str, ...] = ()
+    getting_ready_j: float = 0.0
 
     @property
     def total_j(self) -> float:
@@ -85,6 +87,7 @@ class EnergyAccount:
             "budget_j": self.budget_j,
             "left_j": self.left_j,
             "overshoot_bound_j": self.overshoot_bound_j,
+            "getting_ready_j": self.getting_ready_j,
             "by_purpose": _dicts(self.by_purpose),
             "by_domain": _dicts(self.by_domain),
             "idle": None if self.idle is None else self.idle.to_dict(),
@@ -122,6 +125,7 @@ def account_of(snapshot: Snapshot) -> EnergyAccount:
         idle_second=snapshot.idle,
         shared=snapshot.shared,
         unmeasured=tuple(kept.get("unmeasured", ())),
+        getting_ready_j=kept.get("got_ready_j", 0.0),
     )
 
 

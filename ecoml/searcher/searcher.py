@@ -24,6 +24,7 @@ from ecoml.run.listeners import Listener, Listeners
 from ecoml.run.result import Result, metric_of, result_of
 from ecoml.run.snapshot import Snapshot, read_snapshot
 from ecoml.searcher.budget import refuse_spent, too_small
+from ecoml.searcher.getting_ready import getting_ready
 from ecoml.searcher.hosts.choosing import RemoteWorkers, Workers
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.loop import Loop
@@ -359,7 +360,9 @@ class Searcher:
 
             self._domains = domains_of(gpus, metering.meter.sources)
         if executor is not None:
-            executor.prepare(settings.space)
+            spent_j = self._before.spent_j if self._before is not None else 0.0
+            with getting_ready(executor, metering, self.budget_j - spent_j):
+                executor.prepare(settings.space)
         if isinstance(executor, OnData) and self._folder is not None and "data" in self._folder.settings:
             executor.refuse_changed(self._folder.settings["data"], self.directory)
         if isinstance(executor, OnData) and isinstance(executor, Declares) and executor.metric != settings.metric:

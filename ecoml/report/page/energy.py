@@ -63,6 +63,9 @@ def _facts(account: EnergyAccount) -> Iterator[tuple[str, str]]:
     yield name, f"{format_energy(rest_j)} ({source})"
     most = format_energy(account.overshoot_bound_j)
     yield "Overshoot bound", f"{most}, the most spent between two checks of the budget ({source})"
+    if account.getting_ready_j > 0:
+        share = _share(account.getting_ready_j, total.energy_j)
+        yield "Getting ready", f"{format_energy(account.getting_ready_j)} ({source}), {share} of the total: overhead"
     if account.idle is not None and account.net is not None:
         idle, net = account.idle, account.net
         share = _share(idle.energy_j, total.energy_j)

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ecoml.energy import Purpose
 from ecoml.format import (
     MEANING,
     capitalised,
@@ -155,6 +156,9 @@ def _account(result: Result) -> Table:
         table.add_column("", justify=justify, overflow="fold")
     for purpose, part in energy.by_purpose.items():
         table.add_row(purpose.value, format_energy(part.energy_j), share(part.energy_j), part.provenance.value)
+    if energy.getting_ready_j > 0:
+        ready = f"{energy.by_purpose[Purpose.OVERHEAD].provenance}; part of the overhead"
+        table.add_row("  getting ready", format_energy(energy.getting_ready_j), share(energy.getting_ready_j), ready)
     table.add_row(
         "total",
         format_energy(total_j),

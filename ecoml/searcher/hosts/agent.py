@@ -167,16 +167,19 @@ class Agent:
         return self._heard_s + self._setup.lease_s
 
     def take(self, orders: Orders) -> None:
-        """Word from the driver. Orders that come late, or again, change nothing."""
+        """Word from the driver. Orders that come again change nothing, and those that come late do not count."""
         with self._changed:
-            if self.over or orders.number <= self._orders.number:
+            if self.over or orders.number < self._orders.number:
                 return
             if self._clock() > self._until_s:  # it was stopped meanwhile, and its leases have ended
                 self.end()
                 return
-            self._orders, self._heard_s = orders, self._clock()
+            self._heard_s = self._clock()
             if isinstance(self._account, MeteredAccount):
                 self._account.until_s = self._until_s
+            if orders.number == self._orders.number:
+                return
+            self._orders = orders
             self._acknowledge(orders)
             for lease in orders.leases:
                 if lease.number > self._begun and lease.worker < len(self._workers):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ecoml.energy import Purpose
-from ecoml.errors import HostLost
+from ecoml.errors import EcomlError, HostLost
 from ecoml.searcher.hosts.messages import About, Lease, Orders
 from ecoml.searcher.workers import Seat
 from ecoml.training.base import Account, Run
@@ -102,7 +102,7 @@ class RemoteRun:
             raise HostLost(self.host.name)
         try:
             return self._call(self.host.name, "checkpoint", self.trial.number)
-        except ConnectionError:
+        except (ConnectionError, EcomlError):
             raise HostLost(self.host.name) from None
 
     def save(self, path: Path) -> None:
@@ -114,7 +114,7 @@ class RemoteRun:
         assert self.host is not None, "only what was measured is saved"
         try:
             weights = self._call(self.host.name, "save", self.trial.number)
-        except ConnectionError as error:
+        except (ConnectionError, EcomlError) as error:
             raise ChildProcessError(str(error)) from None
         path.write_bytes(weights)
 

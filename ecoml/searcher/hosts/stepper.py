@@ -64,14 +64,14 @@ class HostStepper:
         self._ended: deque[tuple[Seat, Outcome]] = deque()
         self._joined = False
         self._refused: list[str] = []
-        self._beat_s = clock()
+        self._beat_s = self._turned_s = clock()
 
     @contextmanager
     def open(self) -> Iterator[None]:
         """Start the agents, and wait until the first is ready; end them all in the end."""
         self._ledger.commit_together()
         self._transport.open(self._setup, self._spools)
-        self._opened_s = self._beat_s = self._clock()
+        self._beat_s = self._turned_s = self._clock()
         try:
             while not self.seats:
                 self._turn()
@@ -132,6 +132,8 @@ class HostStepper:
     def _turn(self) -> None:
         """Commit, tell the hosts what is news to them, and take in what comes."""
         now_s = self._clock()
+        self._ledger.hosts.turned(now_s - self._turned_s)
+        self._turned_s = now_s
         if self.seats and self.seats[0].account.recalled:
             self._recall()
         if now_s - self._beat_s >= BEAT_S:
@@ -243,13 +245,12 @@ class HostStepper:
         if host.spool:
             self._ledger.hosts.lose(host.spool)
         self._lose_steps(host)
-        host.lost = True
         self._restart(host)
 
     def _lose_steps(self, host: Host) -> None:
         for number in list(host.leases):
             self._ended.append((host.end(number), _raising(HostLost(host.name))))
-        host.keeps.clear()
+        host.lost = True
         self._take_seats(host)
 
     def _take_seats(self, host: Host) -> None:

@@ -321,6 +321,7 @@ class Agent:
             self._news = False
             if not self.over and self._clock() > self._until_s:
                 self.end()
+            closed = self.closed  # before the counters are read: what it says of them must hold
             version, counters = self._spool.counters(self._acknowledged)
             sequence = next(self._sequence)
             self._versions[sequence] = version
@@ -339,7 +340,7 @@ class Agent:
                 tuple(self._short),
                 self._about,
                 self._refused,
-                self.closed,
+                closed,
             )
 
     def _tell(self) -> None:

@@ -24,6 +24,7 @@ class Host:
     Attributes:
         name: Its name.
         spool: The id of its spool; empty before its first report.
+        incarnation: Of its agent.
         about: What it is; None until it is ready.
         seats: Its workers.
         leases: What is open, by number, with the seat that waits for it.
@@ -40,6 +41,7 @@ class Host:
 
     name: str
     spool: str = ""
+    incarnation: int = 0
     about: About | None = None
     seats: list[Seat] = field(default_factory=list)
     leases: dict[int, tuple[Lease, Seat]] = field(default_factory=dict)

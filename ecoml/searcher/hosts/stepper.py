@@ -176,7 +176,9 @@ class HostStepper:
         host.heard_s = self._clock()
         if not self._ledger.hosts.take(reading):
             return
-        host.spool, host.acknowledged = reading.spool, reading.sequence
+        if host.released and host.lost and reading.incarnation > host.incarnation:  # it has come back
+            host = self._hosts[host.name] = Host(host.name, heard_s=host.heard_s)
+        host.spool, host.incarnation, host.acknowledged = reading.spool, *reading.order
         if not host.lost or not report.running:
             self._ledger.hosts.enrol(reading.spool)
         for outcome in report.outcomes:

@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol
 
+from ecoml.errors import EcomlError
 from ecoml.searcher.hosts.agent import Agent
 from ecoml.searcher.hosts.messages import BEAT_S, Orders, Report, Setup
 
@@ -242,7 +243,10 @@ def serve(descriptor: int, host: str, spools: str) -> None:
         setup = connection.recv()
     except (EOFError, OSError):
         return
-    agent = Agent(setup, Path(spools) / f"{host}.sqlite", host)
+    try:
+        agent = Agent(setup, Path(spools) / f"{host}.sqlite", host)
+    except EcomlError as error:
+        sys.exit(f"ecoml: {error}")
     sending = threading.Lock()
 
     def answer(name: str, trial: int) -> None:

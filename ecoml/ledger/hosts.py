@@ -126,6 +126,15 @@ class HostAccounts:
         """That of the weakest host; `missing` if there is none."""
         return weakest(self._sources)
 
+    @property
+    def by_host_j(self) -> dict[str, float]:
+        """Joules of each host."""
+        found: dict[str, float] = {}
+        for spool in self._spools.values():
+            spent_j = math.fsum(part.energy_j for part in spool.counted.values())
+            found[spool.host] = found.get(spool.host, 0.0) + spent_j
+        return found
+
     def of_step_j(self, trial: int) -> float:
         """Joules charged to a trial since its last step ended."""
         since = self._since.get(trial)

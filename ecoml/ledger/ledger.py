@@ -21,6 +21,7 @@ from ecoml.ledger.reported import ReportedAccount
 from ecoml.ledger.worker_account import WorkerAccount
 from ecoml.meter.required import what_is_unmeasured
 from ecoml.metric import Metric
+from ecoml.run.account import DRIVER
 from ecoml.run.folder import RunFolder
 from ecoml.run.snapshot import Snapshot
 from ecoml.run.store import Store
@@ -127,6 +128,12 @@ class Ledger:
     def spent_j(self) -> float:
         """Joules spent so far."""
         return self._account.spent_j + self.hosts.spent_j
+
+    @property
+    def by_host_j(self) -> dict[str, float]:
+        """Joules by host, where there are several; `driver` is this one."""
+        others = self.hosts.by_host_j
+        return {DRIVER: self._account.spent_j, **others} if others else {}
 
     @property
     def host_j(self) -> float:

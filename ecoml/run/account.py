@@ -9,6 +9,9 @@ from typing import Any
 from ecoml.energy import J_PER_KWH, Energy, EnergyByDomain, Provenance, Purpose, SharedUse, energy_of
 from ecoml.run.snapshot import Snapshot
 
+DRIVER = "driver"
+"""The host that decides, beside those on which trials train."""
+
 _ROUNDING = 1e-6
 
 
@@ -31,6 +34,7 @@ class EnergyAccount:
         idle_second: Energy of an idle second by domain.
         shared: Other processes that used what is metered.
         unmeasured: What keeps the energy from being measured, one sentence with its remedy each.
+        doubt_j: Joules that hosts which were lost may have spent beyond that; nobody knows.
     """
 
     budget_j: float
@@ -46,6 +50,16 @@ class EnergyAccount:
     idle_second: Mapping[str, Energy] = field(default_factory=dict)
     shared: tuple[SharedUse, ...] = ()
     unmeasured: tuple[str, ...] = ()
+    doubt_j: float = 0.0
+
+    @property
+    def by_host(self) -> Mapping[str, Energy]:
+        """By host, of a search on several; they sum to the total. `driver` is the host that decides."""
+        hosts: dict[str, dict[str, Energy]] = {}
+        for name, part in self.by_domain.items():
+            host, _, domain = name.rpartition("/")
+            hosts.setdefault(host or DRIVER, {})[domain] = part
+        return {host: EnergyByDomain(parts).total for host, parts in sorted(hosts.items())}
 
     @property
     def total_j(self) -> float:
@@ -79,6 +93,8 @@ class EnergyAccount:
             "overshoot_bound_j": self.overshoot_bound_j,
             "by_purpose": _dicts(self.by_purpose),
             "by_domain": _dicts(self.by_domain),
+            "by_host": _dicts(self.by_host),
+            "doubt_j": self.doubt_j,
             "idle": None if self.idle is None else self.idle.to_dict(),
             "net_of_idle": None if self.net is None else self.net.to_dict(),
             "idle_note": self.idle_note,
@@ -114,6 +130,7 @@ def account_of(snapshot: Snapshot) -> EnergyAccount:
         idle_second=snapshot.idle,
         shared=snapshot.shared,
         unmeasured=tuple(kept.get("unmeasured", ())),
+        doubt_j=kept.get("doubt_j", 0.0),
     )
 
 

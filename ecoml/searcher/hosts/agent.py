@@ -151,6 +151,7 @@ class Agent:
         self._workers = [(worker, ThreadPoolExecutor(1, "ecoml-worker")) for worker in workers]
         meter = self._meter if isinstance(account, MeteredAccount) else None
         account.settle()
+        account.unwatched_j = 0.0  # getting ready is no step between two looks
         self._about = About(
             workers=len(workers),
             kind=_kind(executor),
@@ -322,10 +323,13 @@ class Agent:
             if not self.over and self._clock() > self._until_s:
                 self.end()
             closed = self.closed  # before the counters are read: what it says of them must hold
+            account = self._account
+            if account is not None and not self._leases:
+                with suppress(BudgetExhausted):  # while nothing is under way, each beat is a look
+                    account.check_budget()
             version, counters = self._spool.counters(self._acknowledged)
             sequence = next(self._sequence)
             self._versions[sequence] = version
-            account = self._account
             reading = Reading(
                 *(self._host, self._spool.id, self._spool.incarnation, sequence, counters, self._spool.seen()),
                 power_w=account.power_w if isinstance(account, MeteredAccount) else 0.0,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +36,6 @@ class HostStepper:
         ledger: Charges what they count.
         spools: Where agents on this host keep their accounts.
         interruptible: Marks where an interruption may come while it waits.
-        clock: Gives seconds.
 
     Attributes:
         seats: The workers of all hosts that take part at present.
@@ -50,7 +48,6 @@ class HostStepper:
         ledger: Ledger,
         spools: Path,
         interruptible: AbstractContextManager[None],
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.seats: list[Seat] = []
         self._transport = transport
@@ -58,13 +55,13 @@ class HostStepper:
         self._ledger = ledger
         self._spools = spools
         self._interruptible = interruptible
-        self._clock = clock
+        self._clock = transport.clock
         self._hosts: dict[str, Host] = {}
         self._leases = itertools.count(1)
         self._ended: deque[tuple[Seat, Outcome]] = deque()
         self._joined = False
         self._refused: list[str] = []
-        self._beat_s = self._turned_s = clock()
+        self._beat_s = self._turned_s = transport.clock()
 
     @contextmanager
     def open(self) -> Iterator[None]:

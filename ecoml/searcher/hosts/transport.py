@@ -42,6 +42,9 @@ class Transport(Protocol):
     def expected(self) -> int:
         """How many hosts are to be waited for when a search begins."""
 
+    def clock(self) -> float:
+        """Seconds, as its time-outs count them."""
+
     def open(self, setup: Setup, spools: Path) -> None:
         """Start the agents. Those that are on this host keep their spools in `spools`."""
 
@@ -112,6 +115,9 @@ class LocalAgents:
         self.expected = count
         self._environment = environment
         self._agents: dict[str, _Process] = {}
+
+    def clock(self) -> float:
+        return time.monotonic()
 
     def open(self, setup: Setup, spools: Path) -> None:
         self._setup, self._spools = setup, spools

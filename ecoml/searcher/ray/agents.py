@@ -47,6 +47,9 @@ class RayAgents:
         self._looked_s = 0.0
         self._mine = False
 
+    def clock(self) -> float:
+        return time.monotonic()
+
     def open(self, setup: Setup, spools: Path) -> None:  # noqa: ARG002 - each node keeps its own
         import ray
 

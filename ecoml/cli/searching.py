@@ -59,6 +59,13 @@ def search(
     device: Device = None,
     threads: Threads = None,
     deterministic: Deterministic = False,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="Train side by side: local:4 (four processes here), or ray://HEAD:PORT. [default: here]",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The run folder, a new one. [default: one below runs/]")
     ] = None,
@@ -108,6 +115,7 @@ def search(
         max_energy_per_training_j=None if max_energy_per_training is None else max_energy_per_training * J_PER_KWH,
         spend_all=spend_all,
         warm_start=warm_start,
+        workers=workers,
         show=show,
         listeners=listeners,
     )

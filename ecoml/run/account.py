@@ -11,6 +11,9 @@ from ecoml.format import describe_spent
 from ecoml.run.snapshot import Snapshot
 from ecoml.views import html_of
 
+DRIVER = "driver"
+"""The host that decides, beside those on which trials train."""
+
 _ROUNDING = 1e-6
 
 
@@ -34,6 +37,7 @@ class EnergyAccount:
         shared: Other processes that used what is metered.
         unmeasured: What keeps the energy from being measured, one sentence with its remedy each.
         getting_ready_j: Part of the overhead: importing, loading the data, a device's context and libraries.
+        doubt_j: Joules that hosts which were lost may have spent beyond that; nobody knows.
     """
 
     budget_j: float
@@ -50,6 +54,16 @@ class EnergyAccount:
     shared: tuple[SharedUse, ...] = ()
     unmeasured: tuple[str, ...] = ()
     getting_ready_j: float = 0.0
+    doubt_j: float = 0.0
+
+    @property
+    def by_host(self) -> Mapping[str, Energy]:
+        """By host, of a search on several; they sum to the total. `driver` is the host that decides."""
+        hosts: dict[str, dict[str, Energy]] = {}
+        for name, part in self.by_domain.items():
+            host, _, domain = name.rpartition("/")
+            hosts.setdefault(host or DRIVER, {})[domain] = part
+        return {host: EnergyByDomain(parts).total for host, parts in sorted(hosts.items())}
 
     @property
     def total_j(self) -> float:
@@ -90,6 +104,8 @@ class EnergyAccount:
             "getting_ready_j": self.getting_ready_j,
             "by_purpose": _dicts(self.by_purpose),
             "by_domain": _dicts(self.by_domain),
+            "by_host": _dicts(self.by_host),
+            "doubt_j": self.doubt_j,
             "idle": None if self.idle is None else self.idle.to_dict(),
             "net_of_idle": None if self.net is None else self.net.to_dict(),
             "idle_note": self.idle_note,
@@ -126,6 +142,7 @@ def account_of(snapshot: Snapshot) -> EnergyAccount:
         shared=snapshot.shared,
         unmeasured=tuple(kept.get("unmeasured", ())),
         getting_ready_j=kept.get("got_ready_j", 0.0),
+        doubt_j=kept.get("doubt_j", 0.0),
     )
 
 

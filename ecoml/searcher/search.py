@@ -16,7 +16,7 @@ import numpy as np
 
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
 from ecoml.energy import Purpose
-from ecoml.errors import BudgetExhausted, HostLost, SearchFailed, TrainingError, in_one_line
+from ecoml.errors import BudgetExhausted, HostLost, SearchFailed, StorageError, TrainingError, in_one_line
 from ecoml.format import describe_trial_end
 from ecoml.ledger import Ledger
 from ecoml.pareto import Front
@@ -240,6 +240,9 @@ class Search:
             if self._nothing_measured:
                 raise
             return False
+        except StorageError:  # there is no room to go on, for this trial or for any other
+            self.ledger.charge_without_point(trial)
+            raise
         except (Exception, SystemExit) as error:
             self._fail(trial, failure_of(error), traceback.format_exc())
             return False

@@ -2,6 +2,7 @@
 
     figures   numbers with their units: joules, watts, scores, shares, durations, plurals
     ends      why trials and searches are over, how a trial went, what a search was asked for
+    choice    which trial to take, and what the cheaper one gives up
     data      what the data of an image training are, and what was done to them
     account   what an energy account means: sources, sharing, gaps, carbon footprint
 
@@ -9,6 +10,7 @@ Nothing here is read back: code compares the values of `ecoml.endings`, `ecoml.e
 """
 
 from ecoml.format.account import MEANING, describe_footprint, describe_sharing, describe_spent, fold_gaps, format_co2e
+from ecoml.format.choice import describe_frugal
 from ecoml.format.data import describe_data, describe_treatment
 from ecoml.format.ends import (
     describe_course,
@@ -52,6 +54,7 @@ __all__ = [
     "describe_data",
     "describe_ending",
     "describe_footprint",
+    "describe_frugal",
     "describe_limits",
     "describe_reach",
     "describe_search_end",

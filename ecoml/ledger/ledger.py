@@ -95,6 +95,7 @@ class Ledger:
         self._account.unwatched_j = before.settings.get("overshoot_bound_j", 0.0)
         self._store.set("budget_j", budget_j)
         self._store.set("ended", None)
+        self._store.set("beliefs", [])
         self.keep_back(0.0)
 
     def _open_account(self, metering: Metering | None, spent_j: float, trace: bool) -> MeteredAccount | ReportedAccount:
@@ -265,6 +266,10 @@ class Ledger:
         with self._store.transaction():
             self._store.set_idle({f"{host}/{domain}": part for domain, part in idle.items()})
             self._store.set("unmeasured", self.unmeasured)
+
+    def keep_beliefs(self, beliefs: Sequence[tuple[int, int, float]]) -> None:
+        """Enter what is believed of points of the front: number, step, true utility."""
+        self._store.set("beliefs", beliefs)
 
     def note(self, text: str) -> None:
         """Keep a sentence that the result shows with its gaps."""

@@ -11,9 +11,7 @@ from pathlib import Path
 from ecoml.energy import Purpose
 from ecoml.errors import StorageError, in_one_line
 from ecoml.ledger import Ledger
-from ecoml.metric import Metric
 from ecoml.run.models import model_path
-from ecoml.run.result import recommend
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.training.base import Executor, Run, Saving, Tested
 from ecoml.trial import Measurement, Trial
@@ -36,22 +34,20 @@ class FrontModels:
         executor: Saves and tests them.
         ledger: Whose folder they are kept in, and whose energy their test takes.
         interrupts: A test may be interrupted.
-        metric: What the scores are.
 
     Attributes:
         kept: Whether there are networks to keep.
     """
 
-    def __init__(self, executor: Executor | None, ledger: Ledger, interrupts: Interrupts, metric: Metric) -> None:
+    def __init__(self, executor: Executor | None, ledger: Ledger, interrupts: Interrupts) -> None:
         self._executor = executor if isinstance(executor, Tested) else None
         self.kept = self._executor is not None
         self._ledger = ledger
-        self._metric = metric
         self._interruptible = interrupts.allowed
         self._said = False  # that a network could not be kept
 
-    def keep(self, run: Run | None, trial: Trial, front: Sequence[Trial]) -> None:
-        """Save the network of `trial`, which has joined the front, and delete those that have left it.
+    def keep(self, run: Run | None, trial: Trial, kept: Sequence[Trial]) -> None:
+        """Save the network of `trial`, and delete those that are no longer among those to be kept.
 
         Raises:
             ChildProcessError, TimeoutError: What held the network is gone, and it with it.
@@ -77,19 +73,18 @@ class FrontModels:
             if not self._said:
                 self._ledger.note(f"networks could not be kept, from trial {trial.number} on: {in_one_line(error)}")
             self._said = True
-        keep_only(self._ledger.path, front)
+        keep_only(self._ledger.path, kept)
 
     def keep_back(self, front: Sequence[Trial]) -> None:
         """Keep enough energy back to test the front."""
         if self._executor is not None:
             self._ledger.keep_back(sum(self._test_j(trial) for trial in front))
 
-    def test(self, front: Sequence[Trial]) -> None:
-        """Test the networks once, the recommended one first, as far as the budget goes."""
+    def test(self, first: Sequence[Trial], front: Sequence[Trial]) -> None:
+        """Test the networks once, the recommended ones first, then the front, as far as the budget goes."""
         if self._executor is None:
             return
-        best = recommend(front, self._metric)
-        for trial in sorted(front, key=lambda trial: trial is not best):
+        for trial in {(trial.number, trial.step): trial for trial in (*first, *front)}.values():
             path = model_path(self._ledger.path, trial)
             if self._ledger.budget_j - self._ledger.spent_j < self._test_j(trial) or not path.is_file():
                 continue

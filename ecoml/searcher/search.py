@@ -20,7 +20,9 @@ from ecoml.errors import BudgetExhausted, HostLost, SearchFailed, StorageError, 
 from ecoml.format import describe_trial_end
 from ecoml.ledger import Ledger
 from ecoml.pareto import Front
+from ecoml.run.recommendation import beliefs_of, frugal, near_ties, recommend, tolerance
 from ecoml.run.result import front_of
+from ecoml.searcher.beliefs import believe
 from ecoml.searcher.budget import Forecast
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.models import FrontModels
@@ -95,7 +97,7 @@ class Search:
         self._strategy = strategy
         self._open: set[int] = set()
         self._front = Front()
-        self._models = FrontModels(executor, ledger, interrupts, settings.metric)
+        self._models = FrontModels(executor, ledger, interrupts)
         self._forecast = Forecast()
         self.lasting = executor if isinstance(executor, Lasting) else None
         self._floored = executor if isinstance(executor, Floored) else None
@@ -271,7 +273,8 @@ class Search:
         self._forecast.learn(trial)
         if self._limits.allows_j(point.energy_j):
             self.reached |= self._metric.reaches(point.score, self._limits.target)
-            if self._front.add(point.utility, point.energy_j) and not self._keep_model(trial):
+            on_front = self._front.add(point.utility, point.energy_j)
+            if self._models.kept and (on_front or self._ties_with_best(trial)) and not self._keep_model(trial):
                 return False
         self._tell(trial)
         if (end := too_dear(self._limits, point, self._forecast.step_j(trial))) is not None:
@@ -279,12 +282,20 @@ class Search:
             return False
         return True
 
+    def _ties(self) -> list[Trial]:
+        return near_ties(self.trials, self.front, self._limits, self._metric)
+
+    @property
+    def _tolerance(self) -> float:
+        return tolerance(front, self._metric) if (front := self.front) else 0.0
+
+    def _ties_with_best(self, trial: Trial) -> bool:
+        return any((tie.number, tie.step) == (trial.number, trial.step) for tie in self._ties())
+
     def _keep_model(self, trial: Trial) -> bool:
-        """Keep the model of a trial that has joined the front; whether it is still there."""
-        if not self._models.kept:
-            return True
+        """Keep the model of a trial that has joined the front, or ties with its best; whether it is still there."""
         try:
-            self._models.keep(self.runs.get(trial.number), trial, self.front)
+            self._models.keep(self.runs.get(trial.number), trial, [*self.front, *self._ties()])
         except (ChildProcessError, TimeoutError) as error:  # what held the weights is gone, and they with it
             self.fail(trial, FailureKind.WORKER_LOST, message=in_one_line(error))
             return False
@@ -319,7 +330,13 @@ class Search:
         for number in sorted(self._open):
             self.change(self.trials[number], TrialState.STOPPED, TrialEnd(EndReason.SEARCH_ENDED))
         if test:
-            self._models.test(self.front)
+            self.ledger.enter(Purpose.OPTIMISER)
+            ties = self._ties()
+            beliefs = believe(self.settings.space, self.trials, ties, self._metric)
+            self.ledger.enter(Purpose.OVERHEAD)
+            self.ledger.keep_beliefs(beliefs)
+            first = recommend(ties, beliefs_of(beliefs)), frugal(ties, self._tolerance, beliefs_of(beliefs))
+            self._models.test([trial for trial in first if trial is not None], self.front)
         if self._remarks is not None:
             for remark in self._remarks.remarks():
                 self.ledger.note(remark)

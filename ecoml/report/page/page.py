@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ecoml.format import (
+    describe_frugal,
     describe_limits,
     describe_search_end,
     describe_trial_end,
     describe_warm_start,
     format_energy,
-    format_gain,
     format_score,
     named_score,
     plural,
@@ -140,27 +140,16 @@ def _recommended(result: Result) -> dict[str, Any] | None:
     best, metric = result.recommended, result.metric
     if best is None:
         return None
-    steps, enough = plural(best.step, metric.step), tolerance(result.front, metric)
-    within = f" within {format_gain(metric, enough)} of the best {metric.name}" if enough else ""
-    rule = f"The cheapest point of the front{within}: trial {best.number}, trained for {steps}."
-    best_of_all = result.front[-1]
-    if best_of_all is not best:
-        rule += _given_up(result, best, best_of_all)
+    steps = plural(best.step, metric.step)
+    rule = f"The best by what the search believes: trial {best.number}, trained for {steps}."
+    if result.frugal is not None:
+        rule += f" Frugal: {describe_frugal(best, result.frugal, tolerance(result.front, metric), metric)}."
     return {
         "rule": rule,
         "config": [(k, f"{value:.6g}" if isinstance(value, float) else f"{value}") for k, value in best.config.items()],
         "steps": steps,
         "code": _loading(result, best) if model_path(result.directory, best).is_file() else None,
     }
-
-
-def _given_up(result: Result, best: Trial, best_of_all: Trial) -> str:
-    lost = best_of_all.curve[-1].utility - best.curve[-1].utility
-    return (
-        f" The best, trial {best_of_all.number}, is better by {format_gain(result.metric, lost)} and takes"
-        f" {best_of_all.energy_j / best.energy_j:.2f} times the energy ({format_energy(best_of_all.energy_j)},"
-        f" {best_of_all.energy.provenance})."
-    )
 
 
 def _loading(result: Result, best: Trial) -> str:

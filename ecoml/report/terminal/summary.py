@@ -15,6 +15,7 @@ from ecoml.energy import Purpose
 from ecoml.format import (
     MEANING,
     capitalised,
+    describe_frugal,
     describe_limits,
     describe_search_end,
     describe_sharing,
@@ -23,7 +24,6 @@ from ecoml.format import (
     format_config,
     format_energy,
     format_figure,
-    format_gain,
     format_interval,
     format_kwh,
     format_score,
@@ -102,7 +102,7 @@ def _front(result: Result) -> Table:
     headings = ["trial", plural_of(metric.step), metric.name, *(["test"] if with_tests else [])]
     for heading in (*headings, f"energy ({result.energy.provenance})"):
         table.add_column(heading, justify="right")
-    for trial in result.front:
+    for trial in result.choices:
         marked = result.recommended is not None and trial is result.recommended
         table.add_row(
             f"{'→ ' if marked else ''}{trial.number}",
@@ -119,16 +119,17 @@ def _print_recommendation(out: Console, result: Result) -> None:
     best, metric = result.recommended, result.metric
     assert best is not None, "a front has a recommended trial"
     on_test = f" ({format_score(metric, best.test_score)} on the test set)" if best.test_score is not None else ""
-    enough = tolerance(result.front, metric)
-    rule = f": the cheapest within {format_gain(metric, enough)} of the best" if enough else ""
     out.print(
         Text.assemble(
             ("\nRecommended: ", "bold"),
             (f"trial {best.number} after {plural(best.step, metric.step)}", "bold green"),
             f", {named_score(metric, best.score)}{on_test} for {format_energy(best.energy_j)} of training"
-            f" ({best.energy.provenance}){rule}",
+            f" ({best.energy.provenance}): the best by what the search believes",
         )
     )
+    if result.frugal is not None:
+        told = describe_frugal(best, result.frugal, tolerance(result.front, metric), metric)
+        out.print(Text.assemble(("Frugal: ", "bold"), told))
     config = {name: value for name, value in best.config.items() if name not in result.fixed}
     _print_under(out, "", [format_config(config)])
     if any((result.directory / "models").glob(f"trial-{best.number:04d}-*")):

@@ -10,7 +10,7 @@ ROOT = Path(ecoml.__file__).parent
 
 FLOORS = [
     {"errors", "metric", "energy", "endings"},
-    {"shipped", "limits", "pareto", "format", "trial"},
+    {"shipped", "limits", "pareto", "format", "inference", "trial"},
     {"space", "meter", "run"},
     {"strategies", "training", "ledger"},
     {"models", "searcher"},

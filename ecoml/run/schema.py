@@ -65,6 +65,15 @@ ALTER TABLE trial ADD COLUMN ending TEXT;
 ALTER TABLE measurement ADD COLUMN details TEXT;
 ALTER TABLE test ADD COLUMN details TEXT;
 """,
+    """
+CREATE TABLE model (
+    trial INTEGER NOT NULL REFERENCES trial, step INTEGER NOT NULL, parameters INTEGER NOT NULL,
+    file_bytes INTEGER NOT NULL, flop INTEGER NOT NULL, PRIMARY KEY (trial, step)) WITHOUT ROWID;
+CREATE TABLE inference (
+    trial INTEGER NOT NULL REFERENCES trial, step INTEGER NOT NULL, batch_size INTEGER NOT NULL,
+    images INTEGER NOT NULL, latency_s REAL NOT NULL, energy_j REAL NOT NULL, uncertainty_j REAL NOT NULL,
+    provenance TEXT NOT NULL, edge_j REAL NOT NULL, PRIMARY KEY (trial, step, batch_size)) WITHOUT ROWID;
+""",
 )
 """Each brings a file from the version before to its own; from sentences to enumerations, `old_endings` does.
 

@@ -277,6 +277,7 @@ class Search:
             self.change(self.trials[number], TrialState.STOPPED, TrialEnd(EndReason.SEARCH_ENDED))
         if test:
             self._models.test(self.front)
+            self._models.use(self.front)
         self.ended = end
         self.ledger.end(end)
 

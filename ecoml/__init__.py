@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ecoml.api import search
-    from ecoml.errors import EcomlError, UsageError
+    from ecoml.budget import EnergyBudget, energy_budget
+    from ecoml.errors import BudgetExhausted, EcomlError, UsageError
     from ecoml.limits import Limits
     from ecoml.meter import Meter, open_meter
     from ecoml.metric import Metric
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _LAZY = {
+    "BudgetExhausted": "ecoml.errors",
     "Choice": "ecoml.space",
     "CnnTraining": "ecoml.training.images",
     "Continue": "ecoml.strategies",
     "EcomlError": "ecoml.errors",
     "End": "ecoml.strategies",
+    "EnergyBudget": "ecoml.budget",
     "Executor": "ecoml.training.base",
     "Float": "ecoml.space",
     "Int": "ecoml.space",
@@ -52,6 +55,7 @@ _LAZY = {
     "Strategy": "ecoml.strategies",
     "Trial": "ecoml.trial",
     "UsageError": "ecoml.errors",
+    "energy_budget": "ecoml.budget",
     "load_model": "ecoml.models",
     "load_space": "ecoml.space",
     "open_meter": "ecoml.meter",
@@ -59,11 +63,13 @@ _LAZY = {
 }
 
 __all__ = [
+    "BudgetExhausted",
     "Choice",
     "CnnTraining",
     "Continue",
     "EcomlError",
     "End",
+    "EnergyBudget",
     "Executor",
     "Float",
     "Int",
@@ -80,6 +86,7 @@ __all__ = [
     "Strategy",
     "Trial",
     "UsageError",
+    "energy_budget",
     "load_model",
     "load_space",
     "open_meter",

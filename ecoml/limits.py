@@ -1,4 +1,4 @@
-"""What a search may be asked for beyond the best for its budget: one value, whole in `run.toml`.
+"""What a search may spend, and what it may be asked for beyond the best for that: one value, whole in `run.toml`.
 
 A new limit is a field here, its meaning where the loop decides, and its option on the command line.
 """
@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from numbers import Real
 from typing import Any, Self
 
-from ecoml.errors import UsageError, did_you_mean
+from ecoml.energy import J_PER_KWH
+from ecoml.errors import BudgetError, UsageError, did_you_mean
 from ecoml.metric import Metric
 
 
@@ -88,6 +90,29 @@ class Limits:
         """Whether a training may take so many joules, to rounding."""
         most_j = self.max_energy_per_training_j
         return most_j is None or energy_j <= most_j * (1 + 1e-9)
+
+
+def budget_in_joules(
+    budget_kwh: float | None, budget_j: float | None, *, names: tuple[str, str] = ("budget_kwh", "budget_j")
+) -> float:
+    """The one budget of two spellings, in joules.
+
+    Args:
+        budget_kwh: In kWh.
+        budget_j: In joules.
+        names: What the caller calls the two.
+
+    Raises:
+        BudgetError: None or both given, not a number, not finite, or not positive.
+    """
+    if (budget_kwh is None) == (budget_j is None):
+        raise BudgetError(f"give the energy budget once: {names[0]}=2 (or {names[1]}=7.2e6, the same in joules)")
+    given, unit = (budget_kwh, "kWh") if budget_j is None else (budget_j, "J")
+    if isinstance(given, bool) or not isinstance(given, Real):
+        raise BudgetError(f"the energy budget is {given!r}; give a positive number of {unit}")
+    if not (math.isfinite(given) and given > 0):
+        raise BudgetError(f"the energy budget is {given} {unit}; give a positive, finite number")
+    return float(given) * (J_PER_KWH if unit == "kWh" else 1.0)
 
 
 def _whole(name: str, value: Any) -> int | None:

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ecoml.cli import comparing, looking, metering, searching, studies, using
+from ecoml.cli import budgeting, comparing, looking, metering, searching, studies, using
 from ecoml.cli.options import say
 from ecoml.errors import EcomlError, UsageError
 
@@ -51,6 +51,7 @@ for command in (
     studies.profile,
 ):
     app.command()(command)
+app.command(context_settings={"allow_interspersed_args": False})(budgeting.budget)
 app.add_typer(studies.paper, name="paper")
 
 

@@ -135,7 +135,7 @@ def _run(
     from ecoml.experiments.compare.plan import kept_plan
     from ecoml.experiments.compare.running import TRAININGS, TrainingSample, check_question, sample_training
     from ecoml.format import duration, format_energy
-    from ecoml.searcher.budget import budget_in_joules
+    from ecoml.limits import budget_in_joules
 
     @cache
     def sample() -> TrainingSample:

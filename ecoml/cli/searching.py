@@ -26,9 +26,10 @@ from ecoml.cli.options import (
     SpaceName,
     SpendAll,
     Threads,
+    Track,
     say,
 )
-from ecoml.errors import UsageError
+from ecoml.errors import LibraryError, UsageError
 
 if TYPE_CHECKING:
     from ecoml.run.result import Result
@@ -60,6 +61,13 @@ def search(
     device: Device = None,
     threads: Threads = None,
     deterministic: Deterministic = False,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="Train side by side: local:4 (four processes here), or ray://HEAD:PORT. [default: here]",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The run folder, a new one. [default: one below runs/]")
     ] = None,
@@ -67,11 +75,13 @@ def search(
         bool, typer.Option("--require-measured", help="Refuse to run where energy can only be estimated.")
     ] = False,
     grid_intensity: GridIntensity = None,
+    track: Track = None,
     trace: Annotated[bool, typer.Option("--trace", help="Keep power over time; the report draws it.")] = False,
     as_json: Json = False,
 ) -> None:
     """Search for the best networks a budget buys."""
     from ecoml.energy import J_PER_KWH
+    from ecoml.integrations import create_tracker
     from ecoml.report.page.footprint import check_grid_intensity
     from ecoml.report.terminal.progress import show
     from ecoml.searcher.searcher import Searcher
@@ -79,6 +89,7 @@ def search(
     from ecoml.training.images import CnnTraining
 
     check_grid_intensity(grid_intensity)
+    listeners = [create_tracker(name) for name in track or []]
     training = CnnTraining(
         data,
         data_dir=data_dir,
@@ -107,7 +118,9 @@ def search(
         inferences=inferences,
         spend_all=spend_all,
         warm_start=warm_start,
+        workers=workers,
         show=show,
+        listeners=listeners,
     )
     _run(searcher, as_json, grid_intensity)
 
@@ -116,20 +129,23 @@ def resume(
     directory: RunFolder,
     add_kwh: Annotated[float | None, typer.Option(metavar="KWH", help="Raise the budget by so much.")] = None,
     grid_intensity: GridIntensity = None,
+    track: Track = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a search after a stop, a crash or a spent budget."""
+    from ecoml.integrations import create_tracker
+    from ecoml.limits import budget_in_joules
     from ecoml.report.page.footprint import check_grid_intensity
     from ecoml.report.terminal.progress import show
     from ecoml.run.result import Result
-    from ecoml.searcher.budget import budget_in_joules
     from ecoml.searcher.searcher import Searcher
 
     check_grid_intensity(grid_intensity)
     budget_j = None
     if add_kwh is not None:
         budget_j = Result.load(directory).energy.budget_j + budget_in_joules(add_kwh, None)
-    _run(Searcher.resume(directory, budget_j=budget_j, show=show), as_json, grid_intensity)
+    listeners = [create_tracker(name) for name in track or []]
+    _run(Searcher.resume(directory, budget_j=budget_j, show=show, listeners=listeners), as_json, grid_intensity)
 
 
 def _suitable_budget(space: Space, training: Executor) -> str:
@@ -147,7 +163,6 @@ def _suitable_budget(space: Space, training: Executor) -> str:
 
 
 def _run(searcher: Searcher, as_json: bool, grid_intensity: float | None) -> None:
-    from ecoml.report.page.page import write_report
     from ecoml.run.result import Result
 
     try:
@@ -158,22 +173,33 @@ def _run(searcher: Searcher, as_json: bool, grid_intensity: float | None) -> Non
             raise typer.Exit(130) from None
         result = Result.load(searcher.directory)
         if result.trials:
-            _show(result, as_json, write_report(result.directory, grid_intensity=grid_intensity), grid_intensity)
+            _show(result, as_json, grid_intensity)
         print(
             f"ecoml: interrupted; everything so far is kept. Go on with: ecoml resume {result.directory}",
             file=sys.stderr,
         )
         raise typer.Exit(130) from None
-    _show(result, as_json, write_report(result.directory, grid_intensity=grid_intensity), grid_intensity)
+    _show(result, as_json, grid_intensity)
 
 
-def _show(result: Result, as_json: bool, page: Path | None, grid_intensity: float | None) -> None:
+def _page(result: Result, grid_intensity: float | None) -> Path | None:
+    """The page of a result; None, and a sentence, where nothing can be drawn."""
+    from ecoml.report.page.page import write_report
+
+    try:
+        return write_report(result.directory, grid_intensity=grid_intensity)
+    except LibraryError as error:
+        say(f"the page is left out: {error}; then ecoml report {result.directory}")
+        return None
+
+
+def _show(result: Result, as_json: bool, grid_intensity: float | None) -> None:
     from ecoml.energy import co2e_g
     from ecoml.format import describe_footprint
     from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
     from ecoml.run.lifetime import lifetime_of
 
-    energy = result.energy
+    page, energy = _page(result, grid_intensity), result.energy
     tradeoff = tradeoff_of(result)
     if as_json:
         content = {**result.to_dict(), "report": str(page) if page else None}

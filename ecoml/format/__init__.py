@@ -8,13 +8,15 @@
 Nothing here is read back: code compares the values of `ecoml.endings`, `ecoml.energy` and `ecoml.metric`.
 """
 
-from ecoml.format.account import MEANING, describe_footprint, describe_sharing, fold_gaps, format_co2e
+from ecoml.format.account import MEANING, describe_footprint, describe_sharing, describe_spent, fold_gaps, format_co2e
 from ecoml.format.data import describe_data, describe_treatment
 from ecoml.format.ends import (
     describe_course,
     describe_ending,
     describe_limits,
+    describe_reach,
     describe_search_end,
+    describe_trial,
     describe_trial_end,
     describe_warm_start,
 )
@@ -34,6 +36,7 @@ from ecoml.format.figures import (
     format_range,
     format_score,
     format_score_interval,
+    format_sure,
     named_score,
     percent,
     plural,
@@ -53,9 +56,12 @@ __all__ = [
     "describe_footprint",
     "describe_lifetime",
     "describe_limits",
+    "describe_reach",
     "describe_search_end",
     "describe_sharing",
+    "describe_spent",
     "describe_treatment",
+    "describe_trial",
     "describe_trial_end",
     "describe_usage",
     "describe_warm_start",
@@ -77,6 +83,7 @@ __all__ = [
     "format_range",
     "format_score",
     "format_score_interval",
+    "format_sure",
     "named_score",
     "percent",
     "plural",

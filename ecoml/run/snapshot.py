@@ -18,6 +18,8 @@ from ecoml.metric import Metric
 from ecoml.run.schema import open_to_read, unreadable
 from ecoml.trial import Point, Trial, TrialState, next_point
 
+_PROVENANCES = {provenance.value: provenance for provenance in Provenance}
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -149,13 +151,13 @@ def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
         )
     }
     progress = _read_curves(connection, trials, metric)
-    entries: dict[tuple[Purpose, str], list[Energy]] = {}
+    entries: dict[tuple[str, str], list[Energy]] = {}
     charged: dict[int, list[Energy]] = {}
     for purpose, number, domain, *figures in connection.execute(
         "SELECT purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j FROM entry ORDER BY id"
     ):
         part = _figure(figures)
-        entries.setdefault((Purpose(purpose), domain), []).append(part)
+        entries.setdefault((purpose, domain), []).append(part)
         if number is not None:
             charged.setdefault(number, []).append(part)
     for number, parts in charged.items():
@@ -176,7 +178,7 @@ def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
         },
         usages=_read_usages(connection),
         by_purpose={
-            purpose: EnergyByDomain({domain: add_up(parts) for (of, domain), parts in entries.items() if of is purpose})
+            purpose: EnergyByDomain({domain: add_up(parts) for (of, domain), parts in entries.items() if of == purpose})
             for purpose in Purpose
         },
         host={domain: add_up(parts) for domain, parts in host.items()},
@@ -235,7 +237,7 @@ def _read_usages(connection: sqlite3.Connection) -> dict[tuple[int, int], Usage]
 
 def _figure(row: Sequence[Any]) -> Energy:
     energy_j, uncertainty_j, provenance, edge_j = row
-    return energy_of(energy_j, uncertainty_j, Provenance(provenance), edge_j)
+    return energy_of(energy_j, uncertainty_j, _PROVENANCES[provenance], edge_j)
 
 
 def _set_tail(trial: Trial, charged: Sequence[Energy]) -> None:

@@ -16,7 +16,7 @@ from ecoml.run.lifetime import choices
 from ecoml.run.models import model_path
 from ecoml.run.result import recommend
 from ecoml.searcher.interrupts import Interrupts
-from ecoml.training.base import Executor, Run, Tested, Used
+from ecoml.training.base import Executor, Run, Saving, Tested, Used
 from ecoml.trial import Measurement, Trial
 
 _MARGIN = 1.25  # of the forecast of a test, for loading the model
@@ -71,7 +71,10 @@ class FrontModels:
             return
         path = model_path(self._ledger.path, trial)
         try:
-            self._executor.save(run, trial, path)
+            if isinstance(run, Saving):
+                run.save(path)
+            else:
+                self._executor.save(run, trial, path)
         except (ChildProcessError, TimeoutError):
             raise
         except OSError as error:

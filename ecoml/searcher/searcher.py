@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +15,17 @@ from ecoml.energy import Purpose
 from ecoml.errors import EcomlError, SearchFailed, StorageError, UsageError
 from ecoml.format import describe_search_end
 from ecoml.ledger import Ledger, Metering
-from ecoml.limits import Limits
+from ecoml.limits import Limits, budget_in_joules
 from ecoml.meter.base import describe_sources
 from ecoml.meter.required import refuse_unmeasured
 from ecoml.metric import ACCURACY, Metric
 from ecoml.run.folder import RunFolder, check_free, default_path
+from ecoml.run.listeners import Listener, Listeners
 from ecoml.run.result import Result, metric_of, result_of
 from ecoml.run.snapshot import Snapshot, read_snapshot
-from ecoml.searcher.budget import budget_in_joules, refuse_spent, too_small
+from ecoml.searcher.budget import refuse_spent, too_small
+from ecoml.searcher.getting_ready import getting_ready
+from ecoml.searcher.hosts.choosing import RemoteWorkers, Workers
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.loop import Loop
 from ecoml.searcher.metering import meter_for, open_metering, refuse_mixture
@@ -30,7 +33,7 @@ from ecoml.searcher.search import Search
 from ecoml.searcher.settings import EnergySource, SearchSettings
 from ecoml.searcher.size_limit import Parameters, size_limit
 from ecoml.searcher.warm_start import WarmStart
-from ecoml.searcher.workers import seats_of
+from ecoml.searcher.workers import Stepper, seats_of, stepper_of
 from ecoml.space import Space
 from ecoml.strategies import Start, Strategy
 from ecoml.strategies.base import Learns
@@ -68,9 +71,13 @@ class Searcher:
         meter: A meter of one's own; by default that of this host.
         trace: Keep power over time in the run folder; the report draws it.
         parameters: Counts the trainable numbers of a configuration; not needed for the built-in training.
+        workers: Where trials train side by side, each on an energy account of its own: `local:4` (four processes of
+            this host) or `ray://HEAD:PORT` (a worker on each node of a Ray cluster). By default this process.
         warm_start: A run folder whose trials inform the strategy. Their energy is not charged again, and they are no
             trials of this search.
         show: Shows what happens; by default nothing does.
+        listeners: Are told what happens: trackers (`ecoml.integrations`), or objects of one's own with `on_trial`,
+            `on_measurement` and `on_end`.
         **limits: What ends the search, or a training, before the budget does; see `ecoml.Limits`.
 
     Raises:
@@ -97,8 +104,10 @@ class Searcher:
         meter: Meter | None = None,
         trace: bool = False,
         parameters: Parameters | None = None,
+        workers: Workers | None = None,
         warm_start: str | Path | None = None,
         show: Show | None = None,
+        listeners: Iterable[Listener] = (),
         **limits: Any,
     ) -> None:
         budget_j = budget_in_joules(budget_kwh, budget_j)
@@ -108,7 +117,7 @@ class Searcher:
             settings = replace(settings, warm_start=WarmStart.of_run(warm_start, space, settings.metric))
         path = (default_path(settings.strategy_name) if directory is None else Path(directory)).absolute()
         check_free(path)
-        self._set_up(settings, executor, path, budget_j, meter, show, parameters)
+        self._set_up(settings, executor, path, budget_j, meter, show, parameters, workers, listeners)
         self._unnamed = directory is None
 
     def _set_up(
@@ -120,6 +129,8 @@ class Searcher:
         meter: Meter | None,
         show: Show | None,
         parameters: Parameters | None,
+        workers: Workers | None,
+        listeners: Iterable[Listener],
     ) -> None:
         if executor is not None and hasattr(executor, "seed") and executor.seed != settings.seed:
             executor = copy.copy(executor)  # another search may be going on with this one
@@ -128,11 +139,13 @@ class Searcher:
         self.budget_j = budget_j
         self.directory = path
         self._executor = executor
+        self._workers = None if workers is None else RemoteWorkers(workers)
         self._strategy = settings.create_strategy()
         self._size = size_limit(settings.limits.max_parameters, executor, parameters)
         self._meter = meter
         self._meter_is_ours = meter is None
         self._show: Show = show or (lambda _search: nullcontext())
+        self._listeners = Listeners(listeners)
         self._folder: RunFolder | None = None
         self._before: Snapshot | None = None
         self._search: Search | None = None
@@ -152,7 +165,9 @@ class Searcher:
         strategy: Strategy | None = None,
         meter: Meter | None = None,
         parameters: Parameters | None = None,
+        workers: Workers | None = None,
         show: Show | None = None,
+        listeners: Iterable[Listener] = (),
     ) -> Self:
         """A searcher that goes on where a run folder was left: after a crash, a Ctrl-C, or an exhausted budget.
 
@@ -164,7 +179,9 @@ class Searcher:
             strategy: The same object as before, if the strategy was one; it is told all stored trials.
             meter: As in the constructor.
             parameters: The same function as before, if there was one.
+            workers: As in the constructor; by default those of before.
             show: As in the constructor.
+            listeners: As in the constructor.
 
         Raises:
             RunFolderError: Not a run folder, or a newer one.
@@ -183,7 +200,8 @@ class Searcher:
                 folder.settings.get("executor", {}), path, folder.settings.get("data", {})
             )
             self = cls.__new__(cls)
-            self._set_up(settings, executor, path, total_j, meter, show, parameters)
+            workers = workers or folder.settings.get("workers", {}).get("given") or None
+            self._set_up(settings, executor, path, total_j, meter, show, parameters, workers, listeners)
             self._folder, self._before = folder, before
         except BaseException:
             folder.close()
@@ -206,11 +224,11 @@ class Searcher:
             )
         with self:
             search = self._open()
-            seats = seats_of(self._executor, search.ledger, self._domains)
+            stepper = self._stepper(search)
             search.ledger.commit_late()
             with self._interrupts, self._show(search):
                 try:
-                    search.end(Loop(search, seats).run())
+                    search.end(Loop(search, stepper).run())
                 except KeyboardInterrupt:
                     search.end(SearchEnd(StopReason.INTERRUPTED), test=False)
                     raise
@@ -220,6 +238,14 @@ class Searcher:
                     raise
             self._refuse_emptiness(search)
             return self.result
+
+    def _stepper(self, search: Search) -> Stepper:
+        """What advances runs: on this process's workers, or on those of other hosts."""
+        assert self._executor is not None
+        assert self._folder is not None
+        if self._workers is None:
+            return stepper_of(seats_of(self._executor, search.ledger, self._domains), search.interruptible)
+        return self._workers.stepper(self._executor, self.settings, search.ledger, self._folder, search.interruptible)
 
     def ask(self) -> Trial | None:
         """The next trial to train by one's own means.
@@ -306,6 +332,9 @@ class Searcher:
         """Let go of meter, ledger and run folder. May be called twice."""
         if self._search is not None:
             self._search.close()
+            if self._listeners and not self._search.ledger.closed:
+                with suppress(StorageError):
+                    self._listeners.end(self.result)
             self._search.ledger.close()
         if self._folder is not None:
             self._folder.close()
@@ -331,7 +360,9 @@ class Searcher:
 
             self._domains = domains_of(gpus, metering.meter.sources)
         if executor is not None:
-            executor.prepare(settings.space)
+            spent_j = self._before.spent_j if self._before is not None else 0.0
+            with getting_ready(executor, metering, self.budget_j - spent_j):
+                executor.prepare(settings.space)
         if isinstance(executor, OnData) and self._folder is not None and "data" in self._folder.settings:
             executor.refuse_changed(self._folder.settings["data"], self.directory)
         if isinstance(executor, OnData) and isinstance(executor, Declares) and executor.metric != settings.metric:
@@ -349,10 +380,14 @@ class Searcher:
                 self.directory, self._to_dict(metering), settings.files(), numbered=numbered
             )
             self.directory = self._folder.path
-        ledger = Ledger(self._folder, self.budget_j, settings.metric, metering, trace=settings.trace)
+        lease_s = 0.0 if self._workers is None else self._workers.lease_s
+        ledger = Ledger(self._folder, self.budget_j, settings.metric, metering, trace=settings.trace, lease_s=lease_s)
         self._search = Search(settings, self._strategy, executor, ledger, self._interrupts, self._size)
         if self._before is not None:
             self._search.restore(ledger.snapshot().trials)
+        if self._listeners:
+            self._listeners.start(self.result)
+            self._search.listeners.append(self._listeners.heard)
         return self._search
 
     def _open_metering(self) -> Metering:
@@ -371,6 +406,8 @@ class Searcher:
         described = dict(self._executor.describe()) if self._executor is not None else {"kind": "ask-and-tell"}
         settings["run"]["problem"] = str(described.get("data") or described.get("name") or described["kind"])
         settings["run"]["budget_j"] = self.budget_j
+        if self._workers is not None:
+            settings["workers"] = self._workers.to_dict()
         if self.settings.warm_start is not None:
             settings["warm_start"]["learnt"] = isinstance(self._strategy, Learns)
         if metering is not None and (sources := describe_sources(metering.meter.sources)):

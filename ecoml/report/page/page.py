@@ -19,7 +19,9 @@ from ecoml.format import (
     plural,
 )
 from ecoml.limits import Limits
+from ecoml.report.charts.figures import require_charts
 from ecoml.report.page.curves import curves_context
+from ecoml.report.page.data import data_context
 from ecoml.report.page.document import TEMPLATES, render
 from ecoml.report.page.energy import energy_context
 from ecoml.report.page.footprint import check_grid_intensity, footprint_facts
@@ -54,10 +56,12 @@ def write_report(
         The page's path.
 
     Raises:
+        LibraryError: A library that draws is not installed.
         RunFolderError: Not a run folder, or a newer one.
         UsageError: No intensity of any grid, or the folder cannot be written.
     """
     check_grid_intensity(grid_intensity)
+    require_charts()
     result = Result.load(directory)
     path = result.directory / "report.html"
     content = page(result, grid_intensity, Limits(inferences=inferences).inferences)
@@ -96,6 +100,7 @@ def page(result: Result, grid_intensity: float | None = None, inferences: float 
         asked=list(_asked(result)),
         recommended=_recommended(result),
         failures=_failures(result),
+        data=data_context(result),
         front=front_context(result),
         usage=usage_context(result, result.limits.inferences if inferences is None else inferences),
         energy=energy_context(result.energy),

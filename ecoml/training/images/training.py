@@ -123,6 +123,10 @@ class CnnTraining:
         self._workers: tuple[ImageWorker, ...] = ()
         self._prepared: Prepared | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which starts workers of its own."""
+        return {**self.__dict__, "_workers": (), "_prepared": None}
+
     @property
     def problem(self) -> str:
         """Short name of the data for people: `fashion-mnist`, or the folder's or file's own name."""
@@ -186,6 +190,25 @@ class CnnTraining:
         self._ready()
         return self._workers[0].start(trial, account)
 
+    def checkpoint(self, run: Run) -> bytes:
+        """All that is needed to go on with a run on another host of the same kind.
+
+        Raises:
+            ValueError: The run was never advanced, or it is closed.
+        """
+        if isinstance(run, WorkerRun) and not run.closed and run.steps:
+            run.worker.suspend(run)
+            if run.checkpoint is not None:
+                return run.checkpoint.read_bytes()
+        raise ValueError("this run has no checkpoint: it was never advanced, or it is closed")
+
+    def restore(self, trial: Trial, account: Account, checkpoint: bytes, steps: int) -> Run:
+        """A run that goes on from what `checkpoint` gave after so many epochs."""
+        run = self.start(trial, account)
+        assert isinstance(run, WorkerRun), "this training starts no others"
+        run.worker.put(run, checkpoint, steps)
+        return run
+
     def workers(self) -> tuple[ImageWorker, ...]:
         """One for each of several devices, once `prepare` was called."""
         return self._workers if self._devices else ()
@@ -222,6 +245,10 @@ class CnnTraining:
         found = self.about
         return plan(Settings.of(config), found.shape, len(found.train)).parameters
 
+    def steps(self, config: Config) -> int:
+        """Epochs of a whole training of `config`."""
+        return Settings.of(config, own_model=self.model is not None).epochs
+
     def gpus(self) -> tuple[int, ...]:
         """CUDA's numbers of the GPUs it trains on; none for the CPU."""
         if self._devices:
@@ -236,9 +263,22 @@ class CnnTraining:
         """
         if self._prepared is None or self.model is not None or math.isnan(self._prepared.peak_power_w):
             return None
+        cuda = self._prepared.device.startswith("cuda")
         found, j_per_flop = self._prepared.about, self._prepared.peak_power_w / self._prepared.peak_flop_per_s
-        floor = Floor(found.shape, len(found.train), found.train_images, found.validation_images, j_per_flop)
+        floor = Floor(found.shape, len(found.train), found.train_images, found.validation_images, j_per_flop, cuda)
         return floor.energy_j(config, step)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the data, and the device's libraries, are loaded."""
+        return bool(self._workers) and all(worker.process.pid is not None for worker in self._workers)
+
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be said of the trainings since the last call: that steps could not be recorded for a GPU."""
+        found = dict.fromkeys(sentence for worker in self._workers for sentence in worker.remarks)
+        for worker in self._workers:
+            worker.remarks.clear()
+        return tuple(found)
 
     def save(self, run: Run, trial: Trial, path: Path) -> None:
         """Write the run's present weights to `path`.

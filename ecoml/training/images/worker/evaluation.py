@@ -12,11 +12,9 @@ from ecoml.training.base import Account
 from ecoml.training.images.data.resident import Resident, TrainingTask
 from ecoml.training.images.network.network import Network
 from ecoml.training.images.scores import Confusion
-from ecoml.training.images.worker.step import finish, in_precision
-
-EVALUATION_BATCH = {"cpu": 500, "cuda": 10_000}
-"""Images predicted at once: on a CPU as many as its caches hold, on a GPU all, or a quarter of them if they do not fit,
-and so on."""
+from ecoml.training.images.steps.batches import EVALUATION_BATCH
+from ecoml.training.images.steps.step import in_precision
+from ecoml.training.images.worker.device import finish
 
 _FEWEST = 64
 """Images predicted at once below which fewer are not tried."""
@@ -52,15 +50,14 @@ def logits_of(network: Network, data: Resident, task: TrainingTask, account: Acc
 
 def _logits(network: Network, data: Resident, task: TrainingTask, account: Account | None, at_once: int) -> Tensor:
     predict = network.logits if data.sides == network.sides else network
-    logits = []
+    logits = torch.empty(len(data), len(task.classes), device=task.device)
     with torch.inference_mode(), in_precision(task, network):
-        for images, _ in data.slices(at_once):
+        for start, images in data.slices(at_once):
             if account is not None:
                 account.check_budget()
-            logits.append(predict(images))
-        everything = torch.cat(logits)
+            logits[start : start + len(images)] = predict(images)
     finish(task.device)
-    return everything
+    return logits
 
 
 def timed(network: Network, task: TrainingTask, batch_size: int, seconds: float) -> tuple[int, float]:
@@ -71,7 +68,7 @@ def timed(network: Network, task: TrainingTask, batch_size: int, seconds: float)
     """
     network.eval()
     torch.set_num_threads(1)
-    images = next(task.validation.slices(batch_size))[0]
+    images = next(task.validation.slices(batch_size))[1]
     if len(images) < batch_size:
         images = images.repeat(-(-batch_size // len(images)), 1, 1, 1)[:batch_size]
     lasted_s: list[float] = []

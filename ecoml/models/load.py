@@ -86,7 +86,7 @@ def run_of(path: Path) -> Path | None:
 
 
 def _form(path: Path, header: Mapping[str, Any]) -> Form:
-    """What images are brought to: as the file says, or for one of before 0.3 the run that it lies in."""
+    """What images are brought to: as the file says, or for an older one the run that it lies in."""
     if "form" in header:
         return Form.of(header["form"])
     channels, height, width = header["shape"]

@@ -46,6 +46,7 @@ from ecoml.format.figures import (
     quantity,
     score_title,
 )
+from ecoml.format.usage import describe_flips, describe_lifetime, describe_usage, format_bytes, format_flop
 
 __all__ = [
     "MEANING",
@@ -53,8 +54,10 @@ __all__ = [
     "describe_course",
     "describe_data",
     "describe_ending",
+    "describe_flips",
     "describe_footprint",
     "describe_frugal",
+    "describe_lifetime",
     "describe_limits",
     "describe_reach",
     "describe_search_end",
@@ -63,15 +66,18 @@ __all__ = [
     "describe_treatment",
     "describe_trial",
     "describe_trial_end",
+    "describe_usage",
     "describe_warm_start",
     "duration",
     "energy_unit",
     "estimate_interval",
     "fold_gaps",
+    "format_bytes",
     "format_co2e",
     "format_config",
     "format_energy",
     "format_figure",
+    "format_flop",
     "format_gain",
     "format_interval",
     "format_kwh",

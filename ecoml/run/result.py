@@ -188,6 +188,7 @@ class Result:
             "details": dict(trial.curve[-1].details) if trial.curve else {},
             "test_score": trial.test_score,
             "test_details": dict(trial.test_details),
+            "usage": None if trial.usage is None else trial.usage.to_dict(),
             **trial.energy.to_dict(),
             "efficiency": self.efficiency(trial) if trial.curve else None,
             "config": dict(trial.config),
@@ -201,6 +202,7 @@ def result_of(snapshot: Snapshot, settings: Mapping[str, Any], directory: Path) 
     ties = near_ties(snapshot.trials, front, limits_of(settings), metric)
     for trial in (*front, *ties):
         trial.test_score, trial.test_details = snapshot.tests.get((trial.number, trial.step), (None, {}))
+        trial.usage = snapshot.usages.get((trial.number, trial.step))
     beliefs = beliefs_of(snapshot.settings.get("beliefs", ()))
     return Result(
         trials=tuple(snapshot.trials),

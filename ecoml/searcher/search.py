@@ -97,7 +97,7 @@ class Search:
         self._strategy = strategy
         self._open: set[int] = set()
         self._front = Front()
-        self._models = FrontModels(executor, ledger, interrupts)
+        self._models = FrontModels(executor, ledger, interrupts, settings.metric)
         self._forecast = Forecast()
         self.lasting = executor if isinstance(executor, Lasting) else None
         self._floored = executor if isinstance(executor, Floored) else None
@@ -336,7 +336,9 @@ class Search:
             self.ledger.enter(Purpose.OVERHEAD)
             self.ledger.keep_beliefs(beliefs)
             first = recommend(ties, beliefs_of(beliefs)), frugal(ties, self._tolerance, beliefs_of(beliefs))
-            self._models.test([trial for trial in first if trial is not None], self.front)
+            chosen = [trial for trial in first if trial is not None]
+            self._models.test(chosen, self.front)
+            self._models.use(chosen, self.front)
         if self._remarks is not None:
             for remark in self._remarks.remarks():
                 self.ledger.note(remark)

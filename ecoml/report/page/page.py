@@ -18,6 +18,7 @@ from ecoml.format import (
     named_score,
     plural,
 )
+from ecoml.limits import Limits
 from ecoml.report.charts.figures import require_charts
 from ecoml.report.page.curves import curves_context
 from ecoml.report.page.data import data_context
@@ -29,19 +30,27 @@ from ecoml.report.page.importance import importance_context
 from ecoml.report.page.power import power_context
 from ecoml.report.page.progress import progress_context, progress_drawing
 from ecoml.report.page.trials import trials_context
+from ecoml.report.page.usage import usage_context
 from ecoml.report.page.writing import writing
 from ecoml.run.models import model_path
 from ecoml.run.result import Result, tolerance
 from ecoml.trial import Trial, TrialState
 
 
-def write_report(directory: str | Path, *, figures: bool = False, grid_intensity: float | None = None) -> Path:
+def write_report(
+    directory: str | Path,
+    *,
+    figures: bool = False,
+    grid_intensity: float | None = None,
+    inferences: float | None = None,
+) -> Path:
     """Write `report.html` into a run folder.
 
     Args:
         directory: The run folder, of a finished search or of one still going on.
         figures: Also write the front and the energy curve as PNG, SVG and PDF into `figures/`.
         grid_intensity: Grams of CO2e a kWh; None: the page says nothing of CO2e.
+        inferences: So many images are to be predicted; None: as the search was told.
 
     Returns:
         The page's path.
@@ -55,7 +64,7 @@ def write_report(directory: str | Path, *, figures: bool = False, grid_intensity
     require_charts()
     result = Result.load(directory)
     path = result.directory / "report.html"
-    content = page(result, grid_intensity)
+    content = page(result, grid_intensity, Limits(inferences=inferences).inferences)
     with writing(result.directory, "make it writable, or copy the run folder and name the copy"):
         temporary = path.with_suffix(".tmp")
         temporary.write_text(content, encoding="utf-8")
@@ -78,7 +87,7 @@ def write_figures(result: Result, folder: Path) -> list[Path]:
     ]
 
 
-def page(result: Result, grid_intensity: float | None = None) -> str:
+def page(result: Result, grid_intensity: float | None = None, inferences: float | None = None) -> str:
     """The page of a result."""
     said, created = headline(result), str(result.settings.get("created", ""))[:10]
     return render(
@@ -93,6 +102,7 @@ def page(result: Result, grid_intensity: float | None = None) -> str:
         failures=_failures(result),
         data=data_context(result),
         front=front_context(result),
+        usage=usage_context(result, result.limits.inferences if inferences is None else inferences),
         energy=energy_context(result.energy),
         power=power_context(result),
         footprint=list(footprint_facts(result.energy.total, grid_intensity)),

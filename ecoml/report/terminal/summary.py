@@ -16,9 +16,11 @@ from ecoml.format import (
     MEANING,
     capitalised,
     describe_frugal,
+    describe_lifetime,
     describe_limits,
     describe_search_end,
     describe_sharing,
+    describe_usage,
     describe_warm_start,
     fold_gaps,
     format_config,
@@ -35,6 +37,7 @@ from ecoml.format import (
 )
 from ecoml.report.charts.records import tested
 from ecoml.run.account import EnergyAccount
+from ecoml.run.lifetime import lifetime_energy, lifetime_of
 from ecoml.run.result import Result, tolerance
 from ecoml.trial import TrialState
 
@@ -133,8 +136,14 @@ def _print_recommendation(out: Console, result: Result) -> None:
     config = {name: value for name, value in best.config.items() if name not in result.fixed}
     _print_under(out, "", [format_config(config)])
     if any((result.directory / "models").glob(f"trial-{best.number:04d}-*")):
+        if best.usage is not None:
+            _print_under(out, "", [f"To use: {'; '.join(describe_usage(best.usage))}"])
         load = f'ecoml.load_model("{result.directory}", {best.number}, step={best.step})'
         out.print(f"  Load it with {load}", markup=False, soft_wrap=True)
+    many = result.limits.inferences
+    if many is not None and (life := lifetime_of(result, many)) is not None:
+        energy = lifetime_energy(life.recommended, many)
+        out.print(Text(describe_lifetime(life.recommended, many, energy), style="bold"))
 
 
 def _print_under(out: Console, heading: str, sentences: Sequence[str]) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ecoml.energy import Energy
 from ecoml.errors import UsageError
+from ecoml.inference import Inference, Usage
+from ecoml.meter.base import Window
 from ecoml.metric import Metric
 from ecoml.space import Space
 from ecoml.training.base import Account, Run
@@ -36,6 +39,9 @@ log = logging.getLogger("ecoml")
 PATIENCE_S = 120.0
 """Seconds without a sign of life after which a trial counts as hung, unless the caller says otherwise."""
 
+
+USE_BATCHES = (1, 64)
+"""Images at a time, for what a model costs to use: a service's, and what is predicted in bulk."""
 
 _TEST_PRECISION = 2.5
 """What a pass in full precision, in which tests are made, takes at most of one in bfloat16; see docs/training.md."""
@@ -294,6 +300,24 @@ class CnnTraining:
         worker = self._workers[0]
         found = worker.test(path, self.problem)
         return Measurement(found[worker.score], details=found)
+
+    def use(self, path: Path, seconds: float, window: Callable[[], Window]) -> Usage:
+        """What the model saved at `path` costs to use, in full precision, on validation images.
+
+        Raises:
+            UsageError: As `test`.
+        """
+        self._ready()
+        worker = self._workers[0]
+        parameters, flop = worker.ready_to_use(path, self.problem)
+        inferences = {}
+        for batch_size in USE_BATCHES:
+            worker.predict(batch_size, 0.0)  # what a library does on first use is no part of it
+            with window() as opened:
+                images, latency_s = worker.predict(batch_size, seconds)
+            whole = Energy(opened.energy_j, opened.uncertainty_j, opened.provenance)
+            inferences[batch_size] = Inference(batch_size, images, latency_s, whole.times(1 / images))
+        return Usage(parameters, path.stat().st_size, flop, inferences)
 
     def _ready(self, stamped: str | None = None) -> Prepared:
         """What the worker found, asked again if the seed, or what the data are stamped with, is another."""

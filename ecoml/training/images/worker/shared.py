@@ -170,6 +170,11 @@ class SharedWorker:
             found: dict[str, Any] = self._started().request("test", *arguments, patience_s=patience_s)
         return found
 
+    def ask(self, name: str, *arguments: Any) -> Any:
+        """Any other request, that concerns no run."""
+        with self._lock:
+            return self._started().request(name, *arguments)
+
     def stop(self) -> None:
         """End the process, and delete the checkpoints. May be called twice."""
         with self._lock:

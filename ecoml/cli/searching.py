@@ -38,7 +38,12 @@ if TYPE_CHECKING:
 
 
 def search(
+    context: typer.Context,
     budget_kwh: Budget = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Search again as a run.toml says; other options given replace what it says."),
+    ] = None,
     data: Data = "digits",
     data_dir: DataDir = None,
     download: Download = True,
@@ -81,6 +86,12 @@ def search(
 
     check_grid_intensity(grid_intensity)
     listeners = [create_tracker(name) for name in track or []]
+    if config is not None:
+        from ecoml.cli.configs import given_options, kept_arguments
+
+        kept = kept_arguments(config, given_options(context))
+        _run(Searcher(**kept, directory=out, show=show, listeners=listeners), as_json, grid_intensity)
+        return
     training = CnnTraining(
         data,
         data_dir=data_dir,
@@ -176,11 +187,17 @@ def _show(result: Result, as_json: bool, page: Path | None, grid_intensity: floa
     from ecoml.energy import co2e_g
     from ecoml.format import describe_footprint
     from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
+    from ecoml.searcher.models import model_files
 
     energy = result.energy
     tradeoff = tradeoff_of(result)
     if as_json:
         content = {**result.to_dict(), "report": str(page) if page else None}
+        content["models"] = [
+            {"trial": trial, "step": step, "path": str(path)} for trial, step, path in model_files(result.directory)
+        ]
+        cards = sorted(result.directory.glob("*card*.md"))
+        content["card"] = str(cards[0]) if cards else None
         content["tradeoff"] = None if tradeoff is None else tradeoff_dict(tradeoff)
         if grid_intensity is not None:
             content |= {"grid_g_per_kwh": grid_intensity, "co2e_g": co2e_g(energy.total_j, grid_intensity)}

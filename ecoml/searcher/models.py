@@ -66,17 +66,22 @@ def load_model(
     number = trial if isinstance(trial, int) else trial.number
     if step is None and isinstance(trial, Trial):
         step = trial.step
-    kept = sorted(
-        (int(match[1]), int(match[2]), path)
-        for path in (directory / "models").glob("*.safetensors")
-        if (match := _NAME.fullmatch(path.name))
-    )
+    kept = model_files(directory)
     fitting = [path for of, at, path in kept if of == number and step in (None, at)]
     if not fitting:
         known = ", ".join(f"{of} (step {at})" for of, at, _ in kept) or "none"
         wanted = f"trial {number}" if step is None else f"trial {number}, step {step}"
         raise RunFolderError(f"{directory}: no weights of {wanted}; kept are those of the front: {known}")
     return load_model_file(fitting[-1], model)
+
+
+def model_files(directory: Path) -> list[tuple[int, int, Path]]:
+    """The weights that a run folder keeps: trial, step, path."""
+    return sorted(
+        (int(match[1]), int(match[2]), path)
+        for path in (directory / "models").glob("*.safetensors")
+        if (match := _NAME.fullmatch(path.name))
+    )
 
 
 class FrontModels:

@@ -6,10 +6,12 @@ They reach into the training, which has no setting for either; in a process of t
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from executor_ways import FULL, Free, Measured
+from executor_ways import FULL, Free, repeated
 
 
 class Clock(Free):
@@ -34,23 +36,78 @@ class Clock(Free):
         self._purpose, self._since_s = str(purpose), now_s
 
 
-def recorded_and_eager(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) -> dict[str, Any]:
-    """The same training with the step as a CUDA graph and with each kernel launched, without its first epoch."""
-    from ecoml.training.images.worker import loop as of_ecoml
+class Repeating:
+    """Stands in for CUDA's part of a recording where there is no GPU: a recording takes its steps anew."""
 
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def aside(self, step: Callable[[], None]) -> None:
+        step()
+
+    def strictly(self, step: Callable[[], None]) -> None:
+        step()
+
+    def record(self, step: Callable[[], None], count: int) -> Callable[[], None]:
+        def play() -> None:
+            for _ in range(count):
+                step()
+
+        return play
+
+    def release(self) -> None:
+        pass
+
+
+def recorded_and_eager(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) -> dict[str, Any]:
+    """The same training with its steps recorded, and with each kernel launched.
+
+    `apart` is how far the two are apart after `epochs`. Images per second and joules are then those of the epochs that
+    fill a window.
+    """
     problem = _problem(file, where["device"] or "cuda", seed, 1)
-    loop: Any = of_ecoml
-    record, found = loop.recorded, {}
-    for way in ("recorded", "eager"):
-        loop.recorded = record if way == "recorded" else lambda *_: None
-        training = loop.Training(problem, 0, config | FULL, Free())
-        training.advance()
-        with Measured(where["device"] or "cuda") as measured:
-            for _ in range(config["epochs"] - 1):
-                measured.accuracy = training.advance().accuracy
-        was_recorded = all(play is not None for _, play in training._steps.values())
-        found[way] = measured.result | {"was_recorded": was_recorded}
-    loop.recorded = record
+    trainings = {way: training_of(problem, config | FULL, recorded=way == "recorded") for way in ("recorded", "eager")}
+    for training in trainings.values():
+        for _ in range(config["epochs"]):
+            training.advance()
+    found: dict[str, Any] = {"apart": apart(*trainings.values())}
+    for way, training in trainings.items():
+        took = repeated(partial(_again, training), where)
+        found[way] = took | {"was_recorded": training.recorded, "unrecorded": training.unrecorded}
+    return found
+
+
+def _again(training: Any) -> float:
+    """A further epoch; behind the last one comes the second again."""
+    if (found := training.advance()) is None:
+        training.epoch = 1
+        found = training.advance()
+    accuracy: float = found.accuracy
+    return accuracy
+
+
+def training_of(problem: Any, config: dict[str, Any], *, recorded: bool) -> Any:
+    """A training of equal batches, with recordings or without; on a CPU what stands in for them."""
+    from ecoml.training.images.worker.loop import Training
+
+    training: Any = Training(problem, 0, config, Free())
+    training.equal_batches = True
+    if not recorded:
+        training.recorder = None
+    elif problem.device.type == "cpu":
+        training.recorder = Repeating()
+    return training
+
+
+def apart(one: Any, other: Any) -> float:
+    """The largest difference between two trainings, in units of the largest number of its tensor: weights, running
+    statistics, and all that the optimiser remembers. 0.0 only where they are the same bit for bit."""
+    states = ([*of.network.state_dict().values(), *of._tensors()] for of in (one, other))
+    found = 0.0
+    for value, expected in zip(*states, strict=True):
+        if not bool((value == expected).all()):
+            difference = (value.double() - expected.double()).abs().nan_to_num(posinf=1.0)
+            found = max(found, float(difference.max() / expected.double().abs().max().clamp(1e-12)), 1e-300)
     return found
 
 
@@ -58,7 +115,7 @@ def both_precisions(file: Path, config: dict[str, Any], seed: int, where: dict[s
     """The same training in float32 and in bfloat16, epoch by epoch in turns, however small the network is."""
     from dataclasses import replace
 
-    from ecoml.training.images.worker import step
+    from ecoml.training.images.steps import step
     from ecoml.training.images.worker.loop import Training
 
     problem = _problem(file, where["device"] or "cpu", seed, where["threads"] or 1)

@@ -1,6 +1,8 @@
 """The ways to train that `benchmarks/executor.py` compares, each a function that trains once and says what it took.
 
-All take (data file, configuration, seed, {"device": …, "threads": …}) and give `cpu_s`, `wall_s`, `energy_j` and more.
+All take (data file, configuration, seed, {"device": …, "threads": …, "least_s": …}) and give `cpu_s`, `wall_s`,
+`energy_j` of one training, and more. Before the clock starts each has trained for a moment, so that the device's
+context, its libraries and their kernels are there; then it trains until the window is `least_s` long.
 """
 
 from __future__ import annotations
@@ -8,6 +10,8 @@ from __future__ import annotations
 import os
 import statistics
 import time
+from collections.abc import Callable
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -59,35 +63,48 @@ class Free:
         pass
 
 
+def repeated(once: Callable[[], float], where: dict[str, Any]) -> dict[str, Any]:
+    """What `once` takes (it gives an accuracy), done again until a window of `where["least_s"]` is full."""
+    times = 0
+    with Measured(where["device"]) as measured:
+        began_s = time.perf_counter()
+        while not times or time.perf_counter() < began_s + where["least_s"]:
+            measured.accuracy = once()
+            times += 1
+    each = {key: measured.result[key] / times for key in ("cpu_s", "wall_s", "energy_j")}
+    by_domain = {domain: energy_j / times for domain, energy_j in measured.result["by_domain"].items()}
+    return {**measured.result, **each, "by_domain": by_domain, "times": times}
+
+
 def ecoml_as_it_comes(
     file: Path, config: dict[str, Any], seed: int, where: dict[str, Any], full: bool = False
 ) -> dict[str, Any]:
     """`CnnTraining`, and the arithmetic it did."""
     import ecoml
-    from ecoml.training.images.network.floor import Floor
 
-    executor = ecoml.CnnTraining(file, seed=seed, **where)
+    executor = ecoml.CnnTraining(file, seed=seed, device=where["device"], threads=where["threads"])
     executor.prepare()
-    time.sleep(0.3)  # the worker, which has just been started, has been noticed by then
     config = config | (FULL if full else {})
-    with Measured(where["device"]) as measured:
-        run = executor.start(ecoml.Trial(0, config), Free())
-        for _ in range(config["epochs"]):
-            measured.accuracy = next(run).score
+    trials = count()
+
+    def once(most: int | None = None) -> float:
+        run, accuracy = executor.start(ecoml.Trial(next(trials), config), Free()), 0.0
+        for _ in range(most or config["epochs"]):
+            accuracy = next(run).score
         run.close()
+        return accuracy
+
+    once(1)
+    time.sleep(0.3)  # the worker, which has just been started, has been noticed by then
+    took = repeated(once, where)
     assert executor._prepared is not None, "it was prepared"
     found, workload = executor._prepared, executor._workers[0].workload
-    j_per_flop = found.peak_power_w / found.peak_flop_per_s
-    data = found.about
-    floor = Floor(data.shape, len(data.train), data.train_images, data.validation_images, j_per_flop)
-    flop = floor.flops(config, config["epochs"])
+    floor_j = executor.floor_j(config, config["epochs"]) or float("nan")
     # On a CPU the peak is that of all its threads.
     peak = found.peak_flop_per_s / (1 if found.device.startswith("cuda") else workload.threads)
-    seconds = measured.result["wall_s" if found.device.startswith("cuda") else "cpu_s"]
-    return measured.result | {
-        "share_of_peak": flop / seconds / peak,
-        "share_of_energy": flop * j_per_flop / measured.result["energy_j"],
-    }
+    seconds = took["wall_s" if found.device.startswith("cuda") else "cpu_s"]
+    flop = floor_j * found.peak_flop_per_s / found.peak_power_w
+    return took | {"share_of_peak": flop / seconds / peak, "share_of_energy": floor_j / took["energy_j"]}
 
 
 def ecoml_full(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) -> dict[str, Any]:
@@ -99,7 +116,7 @@ def fixed_cost(file: Path, config: dict[str, Any], seed: int, where: dict[str, A
     """What a trial costs beside its epochs, each of full size: 20 trials of one epoch against 20 of four."""
     import ecoml
 
-    executor = ecoml.CnnTraining(file, seed=seed, **where)
+    executor = ecoml.CnnTraining(file, seed=seed, device=where["device"], threads=where["threads"])
     executor.prepare()
     time.sleep(0.3)
     took: dict[int, list[tuple[float, float]]] = {1: [], 4: []}
@@ -119,7 +136,7 @@ def fixed_cost(file: Path, config: dict[str, Any], seed: int, where: dict[str, A
 
     before_s = _cpu_s()
     for _ in range(2000):
-        shared_worker()._started().request("drop")
+        shared_worker()._started().request("drop", -1)
     return found | {"look_cpu_s": (_cpu_s() - before_s) / 2000}
 
 
@@ -146,7 +163,7 @@ def plain(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) 
         def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
             return self.transform(self.images[index]), int(self.labels[index])
 
-    with Measured(where["device"]) as measured:
+    def once(most: int | None = None) -> float:
         network = _layers(config, train).to(device)
         loader = DataLoader(Images(train), batch_size=config["batch_size"], shuffle=True)
         others = DataLoader(Images(validation), batch_size=config["batch_size"])
@@ -157,10 +174,10 @@ def plain(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) 
             optimiser, config["learning_rate"], steps, pct_start=0.25, anneal_strategy="linear", cycle_momentum=False
         )
         criterion = nn.CrossEntropyLoss(label_smoothing=config["label_smoothing"])
-        for _ in range(config["epochs"]):
+        for _ in range(config["epochs"] if most is None else 1):
             network.train()
             running = 0.0
-            for images, labels in loader:
+            for images, labels in islice(loader, most):
                 images, labels = images.to(device), labels.to(device)
                 optimiser.zero_grad()
                 loss = criterion(network(images), labels)
@@ -171,10 +188,12 @@ def plain(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) 
             network.eval()
             correct = 0
             with torch.no_grad():
-                for images, labels in others:
+                for images, labels in islice(others, most):
                     correct += (network(images.to(device)).argmax(1) == labels.to(device)).sum().item()
-            measured.accuracy = correct / len(validation)
-    return measured.result
+        return correct / len(validation)
+
+    once(3)
+    return repeated(once, where)
 
 
 def tuned(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) -> dict[str, Any]:
@@ -193,7 +212,7 @@ def tuned(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) 
         images = (images - torch.tensor(mean).view(-1, 1, 1)) / torch.tensor(std).view(-1, 1, 1)
         return images.to(device, memory_format=torch.channels_last), torch.from_numpy(part.labels).to(device)
 
-    with Measured(where["device"]) as measured:
+    def once(most: int | None = None) -> float:
         (x, y), (x_val, y_val) = tensors(train), tensors(validation)
         network = _layers(config, train).to(device, memory_format=torch.channels_last)
         optimiser = torch.optim.SGD(
@@ -206,9 +225,9 @@ def tuned(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) 
             optimiser, config["learning_rate"], steps, pct_start=0.25, anneal_strategy="linear", cycle_momentum=False
         )
         criterion = nn.CrossEntropyLoss(label_smoothing=config["label_smoothing"])
-        for _ in range(config["epochs"]):
+        for _ in range(config["epochs"] if most is None else 1):
             network.train()
-            for indices in torch.randperm(len(y), device=device).split(size):
+            for indices in torch.randperm(len(y), device=device).split(size)[:most]:
                 with torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device)):
                     loss = criterion(network(x[indices]), y[indices])
                 optimiser.zero_grad()
@@ -220,8 +239,10 @@ def tuned(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) 
                 right = sum(
                     (network(a).argmax(1) == b).sum() for a, b in zip(x_val.split(1000), y_val.split(1000), strict=True)
                 )
-            measured.accuracy = int(right) / len(validation)
-    return measured.result
+        return int(right) / len(validation)
+
+    once(3)
+    return repeated(once, where)
 
 
 def _torch_device(where: dict[str, Any], seed: int) -> Any:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ecoml.limits import Limits
     from ecoml.meter import Meter, open_meter
     from ecoml.metric import Metric
+    from ecoml.models import Model, Prediction, load_model
     from ecoml.run.result import Result
-    from ecoml.searcher.models import load_model
     from ecoml.searcher.searcher import Searcher
     from ecoml.space import Choice, Float, Int, Space, load_space
     from ecoml.strategies import Continue, End, Start, Strategy
@@ -46,6 +46,8 @@ _LAZY = {
     "Measurement": "ecoml.trial",
     "Meter": "ecoml.meter",
     "Metric": "ecoml.metric",
+    "Model": "ecoml.models",
+    "Prediction": "ecoml.models",
     "Result": "ecoml.run.result",
     "Searcher": "ecoml.searcher.searcher",
     "Space": "ecoml.space",
@@ -54,7 +56,7 @@ _LAZY = {
     "Trial": "ecoml.trial",
     "UsageError": "ecoml.errors",
     "energy_budget": "ecoml.budget",
-    "load_model": "ecoml.searcher.models",
+    "load_model": "ecoml.models",
     "load_space": "ecoml.space",
     "open_meter": "ecoml.meter",
     "search": "ecoml.api",
@@ -75,6 +77,8 @@ __all__ = [
     "Measurement",
     "Meter",
     "Metric",
+    "Model",
+    "Prediction",
     "Result",
     "Searcher",
     "Space",

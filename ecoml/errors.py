@@ -7,6 +7,7 @@
     │   ├── RunFolderError    a run folder that is missing, foreign, newer, or already there
     │   ├── RunLockedError    a run folder that another process is writing
     │   ├── BudgetError       a budget that is not a positive number, or too small for one trial
+    │   ├── LibraryError      a library that this needs is not installed
     │   └── MeterError        no energy source of the kind that was required
     └── SearchFailed          the search could not go on, although it was asked for properly (exit code 1)
         ├── TrainingError     the training function did something no search can learn from
@@ -14,6 +15,7 @@
 
 `BudgetExhausted` is not an error but a signal: an executor's `check_budget()` and `ecoml.energy_budget` raise it when
 the joules are spent.
+`HostLost` is another: the host on which a trial was trained is gone, and the trial with it.
 """
 
 from __future__ import annotations
@@ -58,6 +60,10 @@ class BudgetError(UsageError):
     """A budget that is not a positive number, or too small for one trial."""
 
 
+class LibraryError(UsageError):
+    """A library that this needs is not installed."""
+
+
 class MeterError(UsageError):
     """No energy source of the kind that was required."""
 
@@ -78,6 +84,18 @@ class BudgetExhausted(Exception):  # noqa: N818 - a signal between ledger and ex
     """The energy budget is spent; raised by `Account.check_budget` between two batches, and in `energy_budget`."""
 
 
+class HostLost(ConnectionError):  # noqa: N818 - a signal between the hosts and the loop, not an error
+    """The host that trained a trial is gone.
+
+    Attributes:
+        host: Its name.
+    """
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"host {host} is gone")
+        self.host = host
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`did you mean 'random'?`, or which names there are."""
     known = list(known)
@@ -87,5 +105,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def in_one_line(error: BaseException) -> str:
     """Its class and what it says, at most 300 characters."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception as broken:
+        text = f"its message cannot be shown ({type(broken).__name__})"
     return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__

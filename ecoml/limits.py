@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from numbers import Real
 from typing import Any, Self
 
 from ecoml.energy import J_PER_KWH
@@ -102,7 +103,7 @@ def budget_in_joules(
     if (budget_kwh is None) == (budget_j is None):
         raise BudgetError(f"give the energy budget once: {names[0]}=2 (or {names[1]}=7.2e6, the same in joules)")
     given, unit = (budget_kwh, "kWh") if budget_j is None else (budget_j, "J")
-    if isinstance(given, bool) or not isinstance(given, int | float):
+    if isinstance(given, bool) or not isinstance(given, Real):
         raise BudgetError(f"the energy budget is {given!r}; give a positive number of {unit}")
     if not (math.isfinite(given) and given > 0):
         raise BudgetError(f"the energy budget is {given} {unit}; give a positive, finite number")

@@ -9,11 +9,11 @@ import ecoml
 ROOT = Path(ecoml.__file__).parent
 
 FLOORS = [
-    {"errors", "metric", "energy", "endings", "views"},
-    {"shipped", "limits", "pareto", "format", "frames", "trial"},
+    {"errors", "metric", "energy", "endings", "fetch", "views"},
+    {"shipped", "limits", "pareto", "format", "frames", "trial", "carbon"},
     {"space", "meter", "run"},
     {"strategies", "training", "ledger", "budget"},
-    {"searcher"},
+    {"models", "searcher"},
     {"report", "integrations"},
     {"api", "experiments", "notebook", "testing"},
     {"cli"},

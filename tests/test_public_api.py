@@ -20,6 +20,8 @@ PUBLIC = {
     "Measurement",
     "Meter",
     "Metric",
+    "Model",
+    "Prediction",
     "Result",
     "Searcher",
     "Space",

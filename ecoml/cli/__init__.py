@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ecoml.cli import budgeting, comparing, looking, metering, searching, studies
+from ecoml.cli import budgeting, comparing, looking, metering, searching, studies, using
 from ecoml.cli.options import in_flags, say
 from ecoml.errors import EcomlError, UsageError
 
@@ -40,6 +40,8 @@ for command in (
     searching.search,
     searching.resume,
     comparing.compare,
+    using.predict,
+    using.export,
     looking.report,
     looking.watch,
     metering.meters,

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from typer import Context
 from click.core import ParameterSource
+from typer import Context
 
 from ecoml.energy import J_PER_KWH
 from ecoml.limits import budget_in_joules

@@ -28,7 +28,7 @@ from ecoml.cli.options import (
     Track,
     say,
 )
-from ecoml.errors import UsageError
+from ecoml.errors import LibraryError, UsageError
 
 if TYPE_CHECKING:
     from ecoml.run.result import Result
@@ -64,6 +64,13 @@ def search(
     device: Device = None,
     threads: Threads = None,
     deterministic: Deterministic = False,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="Train side by side: local:4 (four processes here), or ray://HEAD:PORT. [default: here]",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The run folder, a new one. [default: one below runs/]")
     ] = None,
@@ -119,6 +126,7 @@ def search(
         max_energy_per_training_j=None if max_energy_per_training is None else max_energy_per_training * J_PER_KWH,
         spend_all=spend_all,
         warm_start=warm_start,
+        workers=workers,
         show=show,
         listeners=listeners,
     )
@@ -163,7 +171,6 @@ def _suitable_budget(space: Space, training: Executor) -> str:
 
 
 def _run(searcher: Searcher, as_json: bool, grid_intensity: float | None) -> None:
-    from ecoml.report.page.page import write_report
     from ecoml.run.result import Result
 
     try:
@@ -174,30 +181,38 @@ def _run(searcher: Searcher, as_json: bool, grid_intensity: float | None) -> Non
             raise typer.Exit(130) from None
         result = Result.load(searcher.directory)
         if result.trials:
-            _show(result, as_json, write_report(result.directory, grid_intensity=grid_intensity), grid_intensity)
+            _show(result, as_json, grid_intensity)
         print(
             f"ecoml: interrupted; everything so far is kept. Go on with: ecoml resume {result.directory}",
             file=sys.stderr,
         )
         raise typer.Exit(130) from None
-    _show(result, as_json, write_report(result.directory, grid_intensity=grid_intensity), grid_intensity)
+    _show(result, as_json, grid_intensity)
 
 
-def _show(result: Result, as_json: bool, page: Path | None, grid_intensity: float | None) -> None:
+def _page(result: Result, grid_intensity: float | None) -> Path | None:
+    """The page of a result; None, and a sentence, where nothing can be drawn."""
+    from ecoml.report.page.page import write_report
+
+    try:
+        return write_report(result.directory, grid_intensity=grid_intensity)
+    except LibraryError as error:
+        say(f"the page is left out: {error}; then ecoml report {result.directory}")
+        return None
+
+
+def _show(result: Result, as_json: bool, grid_intensity: float | None) -> None:
     from ecoml.energy import co2e_g
     from ecoml.format import describe_footprint
     from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
-    from ecoml.searcher.models import model_files
+    from ecoml.run.models import kept_models
 
-    energy = result.energy
+    page, energy = _page(result, grid_intensity), result.energy
     tradeoff = tradeoff_of(result)
     if as_json:
         content = {**result.to_dict(), "report": str(page) if page else None}
-        content["models"] = [
-            {"trial": trial, "step": step, "path": str(path)} for trial, step, path in model_files(result.directory)
-        ]
-        cards = sorted(result.directory.glob("*card*.md"))
-        content["card"] = str(cards[0]) if cards else None
+        content["models"] = [{**kept._asdict(), "path": str(kept.path)} for kept in kept_models(result.directory)]
+        content["cards"] = [str(path) for path in sorted(result.directory.glob("export/*/README.md"))]
         content["tradeoff"] = None if tradeoff is None else tradeoff_dict(tradeoff)
         if grid_intensity is not None:
             content |= {"grid_g_per_kwh": grid_intensity, "co2e_g": co2e_g(energy.total_j, grid_intensity)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ecoml.energy import Energy, Provenance, SharedUse, co2e_g
+from ecoml.energy import THIS_PROCESS, Energy, Provenance, SharedUse, co2e_g
 from ecoml.format.figures import duration, format_energy, format_interval, format_kwh, percent, plural
 
 MEANING = {
@@ -25,9 +25,15 @@ _NUMBER = re.compile(r"(?<![\w:.])\d+(?:[./]\d+)*(?!\w)")
 def describe_sharing(shared: Iterable[SharedUse]) -> list[str]:
     """Who else used what is metered: a sentence for each domain, without its full stop."""
     by_domain: dict[str, list[SharedUse]] = {}
-    for use in shared:
-        by_domain.setdefault(use.domain, []).append(use)
     told = []
+    for use in shared:
+        if use.name == THIS_PROCESS:
+            told.append(
+                f"another account of the same process metered this host too, for {duration(use.seconds)}: what both"
+                " metered counts in each"
+            )
+        else:
+            by_domain.setdefault(use.domain, []).append(use)
     for domain, uses in by_domain.items():
         lasted = f"{'the longest ' if len(uses) > 1 else ''}for {duration(max(use.seconds for use in uses))}"
         if domain == "host":

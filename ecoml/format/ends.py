@@ -6,12 +6,20 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
-from ecoml.format.figures import format_energy, format_gain, format_range, format_score, named_score, plural
+from ecoml.format.figures import (
+    format_energy,
+    format_gain,
+    format_kwh,
+    format_range,
+    format_score,
+    named_score,
+    plural,
+)
 from ecoml.metric import Metric
 
 if TYPE_CHECKING:
     from ecoml.limits import Limits
-    from ecoml.trial import Trial
+    from ecoml.trial import Point, Trial
 
 
 def describe_trial_end(end: TrialEnd, metric: Metric) -> str:
@@ -30,6 +38,8 @@ def describe_trial_end(end: TrialEnd, metric: Metric) -> str:
             return "suspended, and not taken up again"
         case EndReason.INTERRUPTED:
             return "interrupted"
+        case EndReason.HOST_LOST:
+            return f"its host {told['host']} was lost"
         case EndReason.TOOK_TOO_MUCH:
             return (
                 f"it took {format_energy(told['energy_j'])} ({told['provenance']}), more than the"
@@ -71,6 +81,11 @@ def _search_end(end: SearchEnd, metric: Metric) -> str:
         case StopReason.BUDGET_SPENT if told.get("next_j"):
             return (
                 f"the energy budget is spent: a further step takes about {format_energy(told['next_j'])}"
+                f" ({told['provenance']}), and {format_energy(told['left_j'])} are left for it"
+            )
+        case StopReason.BUDGET_SPENT if told.get("training_j"):
+            return (
+                f"the energy budget is spent: a further training takes about {format_energy(told['training_j'])}"
                 f" ({told['provenance']}), and {format_energy(told['left_j'])} are left for it"
             )
         case StopReason.BUDGET_SPENT:
@@ -127,6 +142,34 @@ def describe_course(trial: Trial, times: int, metric: Metric) -> str:
     often = {2: "once", 3: "twice"}.get(times, f"{times - 1} times")
     left = trial.end is not None and trial.end.reason is EndReason.SEARCH_ENDED
     return f"resumed {often}, {'then left' if left else describe_ending(trial, metric)}"
+
+
+FEW_TRAININGS = 10
+"""With less energy than for so many trainings, a search has little to choose from."""
+
+
+def describe_reach(first: Point, steps: int, left_j: float, metric: Metric) -> list[str]:
+    """What a budget buys, by the first measurement of a search; a sentence, and a warning where it is little.
+
+    Args:
+        first: The first point of the first trial.
+        steps: Measurements of a whole training.
+        left_j: Joules left for further trainings and for the rest of this one.
+        metric: What a step is called.
+    """
+    whole_j = steps * first.energy_j
+    if whole_j <= 0:
+        return []
+    trainings = (left_j + first.energy_j) / whole_j
+    many = "less than one such training" if trainings < 1 else f"about {plural(round(trainings), 'such training')}"
+    told = [
+        f"the first {metric.step} took {format_energy(first.energy_j)} ({first.energy.provenance}), so that"
+        f" {plural(steps, metric.step)} take about {format_energy(whole_j)}: the budget buys {many}"
+    ]
+    if trainings < FEW_TRAININGS:
+        enough_kwh = format_kwh(4 * FEW_TRAININGS * whole_j)
+        told.append(f"that is little to choose from; {4 * FEW_TRAININGS} such trainings would take {enough_kwh}")
+    return told
 
 
 def describe_limits(limits: Limits, metric: Metric) -> Iterator[str]:

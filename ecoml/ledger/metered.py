@@ -7,12 +7,13 @@ divided among them (`sharing.py`). Joules that the caller brings along have an a
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from ecoml.energy import Provenance, Purpose
+from ecoml.energy import EnergyByDomain, Provenance, Purpose
 from ecoml.errors import BudgetExhausted, StorageError
 from ecoml.ledger.attribution import Attribution, Step
 from ecoml.ledger.meter_thread import Watch
@@ -27,6 +28,8 @@ HEARTBEAT_S = 1.0
 
 LONGEST_BLIND_S = 1.0
 """However far the budget's end may be, `check_budget` reads the meter at least this often."""
+
+CUT_OFF = "the host was stopped, or heard nothing of the search: what it drew after its lease ended is not counted"
 
 SHORTEST_POWER_S = 0.05
 """Power over a shorter piece says more about the counter's ticks than about the host."""
@@ -48,6 +51,7 @@ class MeteredAccount:
         spent_j: Joules since the search began, earlier sessions included.
         unwatched_j: The most that was ever spent between two checks: the bound of an overshoot.
         workers_j: What `spent_j` holds of trials on workers in this session.
+        until_s: What is spent after that, on `clock`, is no longer this account's.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class MeteredAccount:
         self.spent_j = spent_j
         self.unwatched_j = 0.0
         self.workers_j = 0.0
+        self.until_s = math.inf
         self._store = store
         self._window = window
         self._clock = clock
@@ -105,6 +110,16 @@ class MeteredAccount:
         with self._lock:
             self._lap()
             self._sharing = Sharing(domains)
+
+    def limit(self, limit_j: float) -> None:
+        """From here on `check_budget` refuses to go on when so much is spent."""
+        with self._lock:
+            self.limit_j = limit_j
+            self._next_read_at = self._read_at
+
+    def step_j(self, trial: int) -> float:
+        """Joules of a trial's step by the last reading."""
+        return self._attribution.step(trial).energy.energy_j
 
     def check_budget(self, worker: int | None = None) -> None:
         now = self._clock()
@@ -197,6 +212,10 @@ class MeteredAccount:
                 return
             energy = self._window.lap()
             now = self._clock()
+            if now > self.until_s:  # this process was stopped: what came after its time is not the search's
+                share = max(0.0, self.until_s - self._read_at) / (now - self._read_at)
+                parts = {domain: part.times(share) for domain, part in energy.domains.items()}
+                energy = EnergyByDomain(parts, (*energy.gaps, CUT_OFF))
             lap_s, self._read_at = now - self._read_at, now
             lap_j = energy.energy_j
             self.spent_j += lap_j

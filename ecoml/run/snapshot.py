@@ -17,6 +17,8 @@ from ecoml.metric import Metric
 from ecoml.run.schema import open_to_read, unreadable
 from ecoml.trial import Point, Trial, TrialState, next_point
 
+_PROVENANCES = {provenance.value: provenance for provenance in Provenance}
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -146,13 +148,13 @@ def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
         )
     }
     progress = _read_curves(connection, trials, metric)
-    entries: dict[tuple[Purpose, str], list[Energy]] = {}
+    entries: dict[tuple[str, str], list[Energy]] = {}
     charged: dict[int, list[Energy]] = {}
     for purpose, number, domain, *figures in connection.execute(
         "SELECT purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j FROM entry ORDER BY id"
     ):
         part = _figure(figures)
-        entries.setdefault((Purpose(purpose), domain), []).append(part)
+        entries.setdefault((purpose, domain), []).append(part)
         if number is not None:
             charged.setdefault(number, []).append(part)
     for number, parts in charged.items():
@@ -172,7 +174,7 @@ def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
             for trial, step, score, details in connection.execute("SELECT trial, step, score, details FROM test")
         },
         by_purpose={
-            purpose: EnergyByDomain({domain: add_up(parts) for (of, domain), parts in entries.items() if of is purpose})
+            purpose: EnergyByDomain({domain: add_up(parts) for (of, domain), parts in entries.items() if of == purpose})
             for purpose in Purpose
         },
         host={domain: add_up(parts) for domain, parts in host.items()},
@@ -215,7 +217,7 @@ def _read_curves(connection: sqlite3.Connection, trials: Mapping[int, Trial], me
 
 def _figure(row: Sequence[Any]) -> Energy:
     energy_j, uncertainty_j, provenance, edge_j = row
-    return energy_of(energy_j, uncertainty_j, Provenance(provenance), edge_j)
+    return energy_of(energy_j, uncertainty_j, _PROVENANCES[provenance], edge_j)
 
 
 def _set_tail(trial: Trial, charged: Sequence[Energy]) -> None:

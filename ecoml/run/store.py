@@ -16,7 +16,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class Store:
         self._connection = connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._lock = threading.RLock()
         self._in_flight = True  # as far as is known of a file that someone else wrote
-        self._inside = False
+        self._depth = 0  # of contexts within each other
         self._committed_s = -math.inf
         self._timer: threading.Timer | None = None  # while something waits
         connection.execute("PRAGMA journal_mode=WAL")
@@ -54,32 +54,47 @@ class Store:
             with self.transaction():
                 bring_up_to_date(connection, version)
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All of it or nothing of it."""
-        with self._lock:
-            if self._inside:
-                yield
-                return
-            self._inside = True
+    def transaction(self) -> Store:
+        """All of it or nothing of it; one that stands inside another is part of that."""
+        return self
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._depth += 1
+        if self._depth > 1:
+            return
+        try:
+            if not self._connection.in_transaction:
+                self._connection.execute("BEGIN IMMEDIATE")
+            if self._timer is not None:
+                self._connection.execute("SAVEPOINT step")  # what waits outlives a failure of this step
+        except BaseException as error:
+            self._leave(error)
+            raise
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None and self._depth == 1:
             try:
-                if not self._connection.in_transaction:
-                    self._connection.execute("BEGIN IMMEDIATE")
-                self._connection.execute("SAVEPOINT step")
-                yield
                 self._commit_or_wait()
-            except BaseException as error:
+            except BaseException as failed:
+                self._leave(failed)
+                raise
+        self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
+        """Out of one context; out of the last one, what an error has left undone is undone, and a full disk named."""
+        self._depth -= 1
+        try:
+            if error is not None and self._depth == 0:
                 self._in_flight = True
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK" if self._timer is None else "ROLLBACK TO step")
-                if isinstance(error, sqlite3.OperationalError):
-                    raise StorageError(
-                        f"{self.path}: {error}; what was measured before is safe: make room, then go on with"
-                        " `ecoml resume`"
-                    ) from error
-                raise
-            finally:
-                self._inside = False
+        finally:
+            self._lock.release()
+        if isinstance(error, sqlite3.OperationalError):
+            raise StorageError(
+                f"{self.path}: {error}; what was measured before is safe: make room, then go on with `ecoml resume`"
+            ) from error
 
     def _commit_or_wait(self) -> None:
         wait_s = self._committed_s + self.delay_s - time.monotonic()
@@ -87,8 +102,9 @@ class Store:
             self._connection.execute("COMMIT")
             self._committed_s = time.monotonic()
             return
-        self._connection.execute("RELEASE step")
-        if self._timer is None:
+        if self._timer is not None:
+            self._connection.execute("RELEASE step")
+        else:
             self._timer = threading.Timer(wait_s, self._commit_late)
             self._timer.daemon = True
             self._timer.start()
@@ -99,6 +115,27 @@ class Store:
             if self._connection.in_transaction:
                 self._connection.execute("COMMIT")
                 self._committed_s = time.monotonic()
+
+    def flush(self) -> None:
+        """Put on disk what waits to be committed.
+
+        Raises:
+            StorageError: It cannot be.
+        """
+        with self._lock:
+            self._commit_late()
+            if self._connection.in_transaction:
+                raise StorageError(f"{self.path}: cannot be written; make room, then go on with `ecoml resume`")
+
+    def execute(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """One statement for each of some rows; of tables that are another file's to write."""
+        with self.transaction():
+            self._connection.executemany(statement, rows)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What a query gives."""
+        with self._lock:
+            return self._connection.execute(query).fetchall()
 
     def set(self, key: str, value: object, provenance: Provenance | None = None) -> None:
         """Keep a setting (a JSON value); one in joules comes with where they are from."""
@@ -133,7 +170,7 @@ class Store:
                 (
                     *(trial, point.step, point.score, point.evaluation_j, point.spent_j, point.floor_j, time.time()),
                     _json(point.details),
-                    *_figure(taken),
+                    *figure(taken),
                 ),
             )
 
@@ -152,9 +189,14 @@ class Store:
 
     def enter(self, pending: Pending) -> None:
         """Enter joules for good; they are no longer in flight."""
-        at = time.time()
         with self.transaction():
             self._forget_in_flight()
+            self.add_entries(pending)
+
+    def add_entries(self, pending: Pending) -> None:
+        """Enter joules that were never in flight here."""
+        at = time.time()
+        with self.transaction():
             self._connection.executemany(
                 "INSERT INTO entry (at, purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -189,7 +231,7 @@ class Store:
             self._connection.executemany(
                 "INSERT OR REPLACE INTO host (session, domain, seconds, energy_j, uncertainty_j, provenance, edge_j)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(session, domain, seconds[domain], *_figure(part)) for domain, part in energy.domains.items()],
+                [(session, domain, seconds[domain], *figure(part)) for domain, part in energy.domains.items()],
             )
 
     def set_idle(self, idle: Mapping[str, Energy]) -> None:
@@ -198,7 +240,7 @@ class Store:
             self._connection.executemany(
                 "INSERT OR REPLACE INTO idle (domain, power_w, uncertainty_w, provenance, edge_w)"
                 " VALUES (?, ?, ?, ?, ?)",
-                [(domain, *_figure(part)) for domain, part in idle.items()],
+                [(domain, *figure(part)) for domain, part in idle.items()],
             )
 
     def add_shared(self, domain: str, pid: int, name: str, seconds: float) -> None:
@@ -264,9 +306,9 @@ def _json(details: Mapping[str, Any] | None) -> str | None:
 def _rows(pending: Pending) -> Iterator[tuple[str, int | None, str, float, float, str, float]]:
     for (purpose, trial), energy in pending.items():
         for domain, part in energy.domains.items():
-            yield purpose.value, trial, domain, *_figure(part)
+            yield purpose.value, trial, domain, *figure(part)
 
 
-def _figure(part: Energy) -> tuple[float, float, str, float]:
+def figure(part: Energy) -> tuple[float, float, str, float]:
     """Joules, half-width, provenance, and what the edges have of the half-width, as all tables keep them."""
     return part.energy_j, part.uncertainty_j, part.provenance.value, part.edge_j

@@ -9,7 +9,8 @@ from ecoml.energy import J_PER_KWH, EnergyByDomain, Provenance
 from ecoml.errors import BudgetError
 from ecoml.format import format_energy
 from ecoml.run.snapshot import Snapshot
-from ecoml.trial import Trial
+from ecoml.strategies.base import BY_ARITHMETIC
+from ecoml.trial import Point, Trial
 
 _RECENT = 32
 
@@ -46,17 +47,29 @@ class Forecast:
     """What steps are likely to take, learnt from the steps of this search."""
 
     def __init__(self) -> None:
-        self._first_steps_j: list[float] = []
+        self._first_steps: list[Point] = []
         self.thinking_j = 0.0
 
     def learn(self, trial: Trial) -> None:
         """A trial has a new point."""
         if trial.step == 1:
-            self._first_steps_j.append(trial.curve[0].energy_j)
+            self._first_steps.append(trial.curve[0])
 
-    def step_j(self, trial: Trial | None, unknown_j: float = 0.0) -> float:
-        """Joules of the next step of `trial`, or of the first step of a new one; `unknown_j` while nothing is known."""
+    def step_j(self, trial: Trial | None, unknown_j: float = 0.0, floor_j: float | None = None) -> float:
+        """Joules of the next step of a trial.
+
+        Args:
+            trial: The trial; None: a new one.
+            unknown_j: What is said while nothing is known.
+            floor_j: The least joules of a new one's first step, by its arithmetic; None: not known.
+        """
         if trial is not None and trial.curve:
             before_j = trial.curve[-2].energy_j if trial.step > 1 else 0.0
             return trial.curve[-1].energy_j - before_j
-        return median(self._first_steps_j[-_RECENT:]) if self._first_steps_j else unknown_j
+        known = self._first_steps[-_RECENT:]
+        if not known:
+            return unknown_j
+        return median(
+            point.energy_j * (floor_j / point.floor_j) ** BY_ARITHMETIC if floor_j and point.floor_j else point.energy_j
+            for point in known
+        )

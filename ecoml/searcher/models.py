@@ -5,33 +5,20 @@ While a search runs they are kept as files, and tested once at the end for what 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ecoml.energy import Purpose
-from ecoml.errors import RunFolderError, StorageError, in_one_line
+from ecoml.errors import StorageError, in_one_line
 from ecoml.ledger import Ledger
 from ecoml.metric import Metric
-from ecoml.run.result import Result, recommend
+from ecoml.run.models import model_path
+from ecoml.run.result import recommend
 from ecoml.searcher.interrupts import Interrupts
-from ecoml.training.base import Executor, Run, Tested
+from ecoml.training.base import Executor, Run, Saving, Tested
 from ecoml.trial import Measurement, Trial
 
-if TYPE_CHECKING:
-    from torch import nn
-
-    from ecoml.training.images.network.own import Build
-
 _MARGIN = 1.25  # of the forecast of a test, for loading the model
-
-_NAME = re.compile(r"trial-(\d+)-step-(\d+)\.safetensors")
-
-
-def model_path(directory: Path, trial: Trial) -> Path:
-    """Where the weights of `trial`, as of its last point, are kept."""
-    return directory / "models" / f"trial-{trial.number:04d}-step-{trial.step:02d}.safetensors"
 
 
 def keep_only(directory: Path, front: Sequence[Trial]) -> None:
@@ -40,48 +27,6 @@ def keep_only(directory: Path, front: Sequence[Trial]) -> None:
     for path in (directory / "models").glob("trial-*.safetensors"):
         if path not in kept:
             path.unlink(missing_ok=True)
-
-
-def load_model(
-    run: str | Path | Result, trial: int | Trial, *, step: int | None = None, model: Build | None = None
-) -> nn.Module:
-    """The trained network of a front trial, on the CPU and in evaluation mode.
-
-    Args:
-        run: A run folder, or the result of one.
-        trial: A trial's number, or a trial of `result.front`.
-        step: Which point of its curve; by default that of the given trial, or the last one kept.
-        model: The function that `CnnTraining(…, model=…)` was given, if it was.
-
-    Returns:
-        A module that takes images N×C×H×W, uint8 or float in [0, 1], and gives logits N×classes.
-
-    Raises:
-        RunFolderError: No weights are kept for that trial; the line names those that are.
-        UsageError: The file is damaged, or needs `model`.
-    """
-    from ecoml.training.images.model import load_model_file
-
-    directory = run.directory if isinstance(run, Result) else Path(run)
-    number = trial if isinstance(trial, int) else trial.number
-    if step is None and isinstance(trial, Trial):
-        step = trial.step
-    kept = model_files(directory)
-    fitting = [path for of, at, path in kept if of == number and step in (None, at)]
-    if not fitting:
-        known = ", ".join(f"{of} (step {at})" for of, at, _ in kept) or "none"
-        wanted = f"trial {number}" if step is None else f"trial {number}, step {step}"
-        raise RunFolderError(f"{directory}: no weights of {wanted}; kept are those of the front: {known}")
-    return load_model_file(fitting[-1], model)
-
-
-def model_files(directory: Path) -> list[tuple[int, int, Path]]:
-    """The weights that a run folder keeps: trial, step, path."""
-    return sorted(
-        (int(match[1]), int(match[2]), path)
-        for path in (directory / "models").glob("*.safetensors")
-        if (match := _NAME.fullmatch(path.name))
-    )
 
 
 class FrontModels:
@@ -116,7 +61,10 @@ class FrontModels:
             return
         path = model_path(self._ledger.path, trial)
         try:
-            self._executor.save(run, trial, path)
+            if isinstance(run, Saving):
+                run.save(path)
+            else:
+                self._executor.save(run, trial, path)
         except (ChildProcessError, TimeoutError):
             raise
         except OSError as error:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
 from ecoml.energy import Purpose
-from ecoml.errors import BudgetExhausted, SearchFailed, TrainingError, in_one_line
+from ecoml.errors import BudgetExhausted, HostLost, SearchFailed, TrainingError, in_one_line
 from ecoml.format import describe_trial_end
 from ecoml.ledger import Ledger
 from ecoml.pareto import Front
@@ -29,7 +29,7 @@ from ecoml.searcher.settings import SearchSettings
 from ecoml.searcher.size_limit import SizeLimit
 from ecoml.strategies import Continue, End, Start, Strategy
 from ecoml.strategies.base import Goal, Learns, Pursues, ask_feasible
-from ecoml.training.base import Executor, Floored, Run
+from ecoml.training.base import Executor, Floored, Lasting, Remarks, Run
 from ecoml.trial import Config, Measurement, Trial, TrialState
 
 FAILED_IN_A_ROW = 20
@@ -68,6 +68,7 @@ class Search:
         runs: Of the trials that are under way or suspended, by their numbers.
         reached: Whether a measurement has reached the target.
         cut: Why a training ends that is refused a further batch.
+        lasting: The executor, if it knows how long its trials are; else None.
     """
 
     def __init__(
@@ -96,7 +97,9 @@ class Search:
         self._front = Front()
         self._models = FrontModels(executor, ledger, interrupts, settings.metric)
         self._forecast = Forecast()
+        self.lasting = executor if isinstance(executor, Lasting) else None
         self._floored = executor if isinstance(executor, Floored) else None
+        self._remarks = executor if isinstance(executor, Remarks) else None
         self._failed: list[TrialEnd] = []  # of the trials since the last measurement
         self._inform()
 
@@ -104,7 +107,9 @@ class Search:
         """Tell the strategy what the search is for, and what an earlier run found."""
         self.ledger.enter(Purpose.OPTIMISER)
         if isinstance(self._strategy, Pursues):
-            self._strategy.pursue(Goal(self._limits, self._metric, self.size))
+            steps = None if self.lasting is None else self.lasting.steps
+            floor_j = None if self._floored is None else self._floored.floor_j
+            self._strategy.pursue(Goal(self._limits, self._metric, self.size, self._left_j, steps, floor_j))
         if self.settings.warm_start is not None and isinstance(self._strategy, Learns):
             self._strategy.learn(self.settings.warm_start.trials)
         self.ledger.enter(Purpose.OVERHEAD)
@@ -155,7 +160,31 @@ class Search:
                     )
             case _:
                 raise SearchFailed(f"the strategy's ask() gave {decision!r:.80}; it must give Start, Continue or End")
-        return decision
+        return self._that_fits(decision)
+
+    def _that_fits(self, decision: Start | Continue) -> Start | Continue | SearchEnd:
+        """The decision; where the budget has no room for it, to go on with the best training for which it has."""
+        if isinstance(decision, Start):
+            trial = Trial(len(self.trials), decision.config)
+        else:
+            trial = self.trials[decision.number]
+        if self.ledger.reserved_j or self.ledger.can_afford(next_j := self._step_j(trial)):
+            return decision
+        best = max(self._suspended_that_fit(), key=lambda trial: trial.curve[-1].utility, default=None)
+        return budget_spent(self.ledger, next_j) if best is None else Continue(best.number)
+
+    def _suspended_that_fit(self) -> list[Trial]:
+        opened = [self.trials[number] for number in sorted(self._open)]
+        suspended = [trial for trial in opened if trial.state is TrialState.SUSPENDED]
+        return [trial for trial in suspended if self.ledger.can_afford(self._step_j(trial))]
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether the budget has room for a step of a suspended trial."""
+        return bool(self._suspended_that_fit())
+
+    def _left_j(self) -> float:
+        return self.ledger.left_j - self.ledger.reserved_j
 
     def begin(self, decision: Start) -> Trial:
         """A new trial, not yet advanced."""
@@ -174,7 +203,13 @@ class Search:
             trial: The trial.
             unknown_j: The forecast as long as nothing is known of any step.
         """
-        return self.ledger.reserve(trial.number, self._forecast.step_j(trial, unknown_j))
+        return self.ledger.reserve(trial.number, self._step_j(trial, unknown_j))
+
+    def _step_j(self, trial: Trial, unknown_j: float = 0.0) -> float:
+        """What a trial's next step is likely to take; the one that finds its training at its end takes nothing."""
+        if trial.curve and self.lasting is not None and trial.step >= self.lasting.steps(trial.config):
+            return 0.0
+        return self._forecast.step_j(trial, unknown_j, None if trial.curve else self._floor_j(trial))
 
     def has_room(self, unknown_j: float) -> bool:
         """Whether the first step of a new trial fits beside all that is under way; `unknown_j` as in `reserve`."""
@@ -196,6 +231,10 @@ class Search:
             self.ledger.charge_without_point(trial)
             self.change(trial, TrialState.STOPPED, TrialEnd(self.cut))
             return False
+        except HostLost as lost:  # which says nothing about its configuration
+            self.ledger.charge_without_point(trial)
+            self.change(trial, TrialState.STOPPED, TrialEnd(EndReason.HOST_LOST, {"host": lost.host}))
+            return False
         except TrainingError as error:
             self.fail(trial, FailureKind.ERROR, message=str(error))
             if self._nothing_measured:
@@ -212,7 +251,8 @@ class Search:
 
     def record(self, trial: Trial, measurement: Measurement) -> bool:
         """Charge a measurement, keep its model if it is on the front, tell the strategy. Whether it was usable."""
-        measurement = replace(measurement, score=self._metric.rounded(measurement.score))
+        if (score := self._metric.rounded(measurement.score)) != measurement.score:
+            measurement = replace(measurement, score=score)
         if (wrong := what_is_wrong(self._metric, measurement)) is not None:
             first = self._nothing_measured
             self._fail(trial, wrong, energy_j=measurement.energy_j)
@@ -277,6 +317,9 @@ class Search:
             self.change(self.trials[number], TrialState.STOPPED, TrialEnd(EndReason.SEARCH_ENDED))
         if test:
             self._models.test(self.front)
+        if self._remarks is not None:
+            for remark in self._remarks.remarks():
+                self.ledger.note(remark)
         self.ended = end
         self.ledger.end(end)
 
@@ -308,7 +351,7 @@ class Search:
 
     def spent_on(self, trial: Trial) -> SearchEnd:
         """That the budget has no room for a trial's next step."""
-        return budget_spent(self.ledger, self._forecast.step_j(trial))
+        return budget_spent(self.ledger, self._step_j(trial))
 
     def _may_start(self, config: Config) -> bool:
         self.settings.space.validate(config)
@@ -339,5 +382,5 @@ class Search:
         with np.errstate(**_NUMPY):
             self._strategy.tell(trial)
         self.ledger.enter(Purpose.OVERHEAD)
-        for listener in self.listeners:
+        for listener in tuple(self.listeners):
             listener(trial)

@@ -24,6 +24,8 @@ from ecoml.run.listeners import Listener, Listeners
 from ecoml.run.result import Result, metric_of, result_of
 from ecoml.run.snapshot import Snapshot, read_snapshot
 from ecoml.searcher.budget import refuse_spent, too_small
+from ecoml.searcher.getting_ready import getting_ready
+from ecoml.searcher.hosts.choosing import RemoteWorkers, Workers
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.loop import Loop
 from ecoml.searcher.metering import meter_for, open_metering, refuse_mixture
@@ -31,7 +33,7 @@ from ecoml.searcher.search import Search
 from ecoml.searcher.settings import EnergySource, SearchSettings
 from ecoml.searcher.size_limit import Parameters, size_limit
 from ecoml.searcher.warm_start import WarmStart
-from ecoml.searcher.workers import seats_of
+from ecoml.searcher.workers import Stepper, seats_of, stepper_of
 from ecoml.space import Space
 from ecoml.strategies import Start, Strategy
 from ecoml.strategies.base import Learns
@@ -69,6 +71,8 @@ class Searcher:
         meter: A meter of one's own; by default that of this host.
         trace: Keep power over time in the run folder; the report draws it.
         parameters: Counts the trainable numbers of a configuration; not needed for the built-in training.
+        workers: Where trials train side by side, each on an energy account of its own: `local:4` (four processes of
+            this host) or `ray://HEAD:PORT` (a worker on each node of a Ray cluster). By default this process.
         warm_start: A run folder whose trials inform the strategy. Their energy is not charged again, and they are no
             trials of this search.
         show: Shows what happens; by default nothing does.
@@ -100,6 +104,7 @@ class Searcher:
         meter: Meter | None = None,
         trace: bool = False,
         parameters: Parameters | None = None,
+        workers: Workers | None = None,
         warm_start: str | Path | None = None,
         show: Show | None = None,
         listeners: Iterable[Listener] = (),
@@ -112,7 +117,7 @@ class Searcher:
             settings = replace(settings, warm_start=WarmStart.of_run(warm_start, space, settings.metric))
         path = (default_path(settings.strategy_name) if directory is None else Path(directory)).absolute()
         check_free(path)
-        self._set_up(settings, executor, path, budget_j, meter, show, parameters, listeners)
+        self._set_up(settings, executor, path, budget_j, meter, show, parameters, workers, listeners)
         self._unnamed = directory is None
 
     def _set_up(
@@ -124,6 +129,7 @@ class Searcher:
         meter: Meter | None,
         show: Show | None,
         parameters: Parameters | None,
+        workers: Workers | None,
         listeners: Iterable[Listener],
     ) -> None:
         if executor is not None and hasattr(executor, "seed") and executor.seed != settings.seed:
@@ -133,6 +139,7 @@ class Searcher:
         self.budget_j = budget_j
         self.directory = path
         self._executor = executor
+        self._workers = None if workers is None else RemoteWorkers(workers)
         self._strategy = settings.create_strategy()
         self._size = size_limit(settings.limits.max_parameters, executor, parameters)
         self._meter = meter
@@ -158,6 +165,7 @@ class Searcher:
         strategy: Strategy | None = None,
         meter: Meter | None = None,
         parameters: Parameters | None = None,
+        workers: Workers | None = None,
         show: Show | None = None,
         listeners: Iterable[Listener] = (),
     ) -> Self:
@@ -171,6 +179,7 @@ class Searcher:
             strategy: The same object as before, if the strategy was one; it is told all stored trials.
             meter: As in the constructor.
             parameters: The same function as before, if there was one.
+            workers: As in the constructor; by default those of before.
             show: As in the constructor.
             listeners: As in the constructor.
 
@@ -191,7 +200,8 @@ class Searcher:
                 folder.settings.get("executor", {}), path, folder.settings.get("data", {})
             )
             self = cls.__new__(cls)
-            self._set_up(settings, executor, path, total_j, meter, show, parameters, listeners)
+            workers = workers or folder.settings.get("workers", {}).get("given") or None
+            self._set_up(settings, executor, path, total_j, meter, show, parameters, workers, listeners)
             self._folder, self._before = folder, before
         except BaseException:
             folder.close()
@@ -214,11 +224,11 @@ class Searcher:
             )
         with self:
             search = self._open()
-            seats = seats_of(self._executor, search.ledger, self._domains)
+            stepper = self._stepper(search)
             search.ledger.commit_late()
             with self._interrupts, self._show(search):
                 try:
-                    search.end(Loop(search, seats).run())
+                    search.end(Loop(search, stepper).run())
                 except KeyboardInterrupt:
                     search.end(SearchEnd(StopReason.INTERRUPTED), test=False)
                     raise
@@ -228,6 +238,14 @@ class Searcher:
                     raise
             self._refuse_emptiness(search)
             return self.result
+
+    def _stepper(self, search: Search) -> Stepper:
+        """What advances runs: on this process's workers, or on those of other hosts."""
+        assert self._executor is not None
+        assert self._folder is not None
+        if self._workers is None:
+            return stepper_of(seats_of(self._executor, search.ledger, self._domains), search.interruptible)
+        return self._workers.stepper(self._executor, self.settings, search.ledger, self._folder, search.interruptible)
 
     def ask(self) -> Trial | None:
         """The next trial to train by one's own means.
@@ -342,7 +360,9 @@ class Searcher:
 
             self._domains = domains_of(gpus, metering.meter.sources)
         if executor is not None:
-            executor.prepare(settings.space)
+            spent_j = self._before.spent_j if self._before is not None else 0.0
+            with getting_ready(executor, metering, self.budget_j - spent_j):
+                executor.prepare(settings.space)
         if isinstance(executor, OnData) and self._folder is not None and "data" in self._folder.settings:
             executor.refuse_changed(self._folder.settings["data"], self.directory)
         if isinstance(executor, OnData) and isinstance(executor, Declares) and executor.metric != settings.metric:
@@ -360,7 +380,8 @@ class Searcher:
                 self.directory, self._to_dict(metering), settings.files(), numbered=numbered
             )
             self.directory = self._folder.path
-        ledger = Ledger(self._folder, self.budget_j, settings.metric, metering, trace=settings.trace)
+        lease_s = 0.0 if self._workers is None else self._workers.lease_s
+        ledger = Ledger(self._folder, self.budget_j, settings.metric, metering, trace=settings.trace, lease_s=lease_s)
         self._search = Search(settings, self._strategy, executor, ledger, self._interrupts, self._size)
         if self._before is not None:
             self._search.restore(ledger.snapshot().trials)
@@ -385,6 +406,8 @@ class Searcher:
         described = dict(self._executor.describe()) if self._executor is not None else {"kind": "ask-and-tell"}
         settings["run"]["problem"] = str(described.get("data") or described.get("name") or described["kind"])
         settings["run"]["budget_j"] = self.budget_j
+        if self._workers is not None:
+            settings["workers"] = self._workers.to_dict()
         if self.settings.warm_start is not None:
             settings["warm_start"]["learnt"] = isinstance(self._strategy, Learns)
         if metering is not None and (sources := describe_sources(metering.meter.sources)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,8 +50,9 @@ class SearchSettings:
     def __post_init__(self) -> None:
         if not isinstance(self.space, Space):
             raise UsageError(f"the space is a {type(self.space).__name__}; give an ecoml.Space or ecoml.load_space(…)")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+        if isinstance(self.seed, bool) or not isinstance(self.seed, Integral) or self.seed < 0:
             raise UsageError(f"the seed is {self.seed!r}; give a whole number from 0 on")
+        object.__setattr__(self, "seed", int(self.seed))
         if self.energy not in ("metered", "reported"):
             raise UsageError(f'energy is {self.energy!r}; give "metered", or "reported" where the training brings it')
         if not isinstance(self.metric, Metric):

@@ -129,6 +129,17 @@ class Space:
         return self.decode(rng.random(self.dimension))
 
     @cached_property
+    def default(self) -> dict[str, Any] | None:
+        """The default config: parameters without a default are at the middle of their range.
+
+        None where no parameter has one.
+        """
+        if all(parameter.default is None for parameter in self.free.values()):
+            return None
+        u = [0.5 if p.default is None else p.encode(p.default) for p in self.free.values()]
+        return self.decode(np.array(u))
+
+    @cached_property
     def size(self) -> int | None:
         """Number of distinct configs; None where a Float that can be active makes them infinitely many.
 

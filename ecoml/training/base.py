@@ -47,6 +47,14 @@ class Run(Protocol):
 
 
 @runtime_checkable
+class Saving(Protocol):
+    """A run that saves its own weights, as one on another host does."""
+
+    def save(self, path: Path) -> None:
+        """As `Tested.save`."""
+
+
+@runtime_checkable
 class Executor(Protocol):
     """What trains."""
 
@@ -73,6 +81,14 @@ class Declares(Protocol):
 
 
 @runtime_checkable
+class Lasting(Protocol):
+    """An executor that knows how long its trials are."""
+
+    def steps(self, config: Config) -> int:
+        """Measurements of a whole training of `config`. Fast; called after `prepare`."""
+
+
+@runtime_checkable
 class Floored(Protocol):
     """An executor that knows the arithmetic of its trials."""
 
@@ -81,6 +97,15 @@ class Floored(Protocol):
 
         Called after `prepare`, once a step; fast.
         """
+
+
+@runtime_checkable
+class GetsReady(Protocol):
+    """An executor whose `prepare` takes much energy on a GPU, at least the first time."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether that is done, so that `prepare` takes next to nothing."""
 
 
 @runtime_checkable
@@ -104,6 +129,14 @@ class OnData(Protocol):
         Raises:
             DataError: They were; the line says in what.
         """
+
+
+@runtime_checkable
+class Remarks(Protocol):
+    """An executor that may have something to say of its trainings in the result."""
+
+    def remarks(self) -> Sequence[str]:
+        """Sentences, without their full stops, of the trainings since the last call."""
 
 
 class Worker(Protocol):
@@ -136,6 +169,21 @@ class Pooled(Protocol):
 
         Their runs see the account they were started with, or taken over with last.
         """
+
+
+@runtime_checkable
+class Movable(Protocol):
+    """An executor whose suspended runs can go on on another host."""
+
+    def checkpoint(self, run: Run) -> bytes:
+        """All that is needed to go on with a run. It is suspended, if it was not.
+
+        Raises:
+            ValueError: The run was never advanced, or it is closed.
+        """
+
+    def restore(self, trial: Trial, account: Account, checkpoint: bytes, steps: int) -> Run:
+        """A run that goes on from what `checkpoint` gave after so many measurements, here or on another host."""
 
 
 @runtime_checkable

@@ -15,8 +15,8 @@ from ecoml.training.images.data.resident import Resident
 from ecoml.training.images.network.floor import Floor
 from ecoml.training.images.network.plan import plan
 from ecoml.training.images.settings import Settings
+from ecoml.training.images.steps.recipe import Average, Optimiser, share_of
 from ecoml.training.images.worker import device
-from ecoml.training.images.worker.recipe import Average, Optimiser
 
 IMAGES = Resident(torch.randint(1, 256, (9, 12, 12, 3), dtype=torch.uint8), torch.arange(9))
 
@@ -76,7 +76,7 @@ def test_steps_are_those_of_torchs_optimisers(name, weight_decay):
         kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
         reference = kind(groups, lr=0.1, betas=(0.8, 0.9), eps=1e-6)
     for step in range(5):
-        optimiser.set_rate(0.1 / (step + 1))
+        optimiser.rate = 0.1 / (step + 1)
         for group in reference.param_groups:
             group["lr"] = 0.1 / (step + 1)
         for network, update in ((ours, optimiser), (theirs, reference)):
@@ -95,7 +95,7 @@ def test_an_average_changes_places_with_the_weights():
         average = Average(network)
         for step in range(1, 401):
             network.weight.fill_(float(step))
-            average.add(step)
+            average.add(share_of(step))
             seen.append(step)
     average.exchange()
     assert 250 < network.weight.item() < 400, "most of it are the last hundred"

@@ -18,7 +18,8 @@ from ecoml.training.images import CnnTraining
 from ecoml.training.images.data.loader import load
 from ecoml.training.images.schedule import rate_factor, sides_at
 from ecoml.training.images.settings import Settings
-from ecoml.training.images.worker.loop import _bounds, named_out_of_memory
+from ecoml.training.images.steps.batches import bounds_of
+from ecoml.training.images.worker.loop import named_out_of_memory
 
 SMALL: dict[str, Any] = {"width": 6, "batch_size": 96, "learning_rate": 0.2, "epochs": 3, "dropout": 0.2}
 PLAIN: dict[str, Any] = {"schedule": "triangle", "skip_easy": 0.0}
@@ -186,7 +187,7 @@ def test_batches_that_are_larger_than_the_data_or_leave_one_image_over(here):
 
 @given(images=st.integers(2, 3000), size=st.integers(2, 700), equal=st.booleans())
 def test_batches_cover_an_epoch(images, size, equal):
-    bounds = list(_bounds(images, size, equal=equal))
+    bounds = list(bounds_of(images, size, equal=equal))
     sizes = [stop - start for start, stop in bounds]
     assert bounds[0][0] == 0
     assert all(before[1] == after[0] for before, after in pairwise(bounds))

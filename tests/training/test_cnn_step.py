@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -14,9 +13,9 @@ from torch.utils._pytree import tree_leaves
 from ecoml.training.images.data.resident import Resident
 from ecoml.training.images.network.network import Network
 from ecoml.training.images.settings import Settings
-from ecoml.training.images.worker.evaluation import evaluate
-from ecoml.training.images.worker.recipe import Average, Optimiser
-from ecoml.training.images.worker.step import Batch, CheckInterval
+from ecoml.training.images.steps.recipe import Average, Optimiser
+from ecoml.training.images.steps.step import Batch, Position
+from ecoml.training.images.worker.evaluation import confusion, logits_of
 
 RECIPES = {
     "default": {},
@@ -57,13 +56,13 @@ def step_elsewhere(config, body=None):
     there = replace(here, train=data, validation=data, device=device, bf16=False)  # autocast knows no such device
     network = Network(settings, here.shape, here.classes, None if body is None else body()).to(device)
     optimiser, average = Optimiser(settings, network), Average(network)
+    position = Position(device, 4, 32)
     batch = Batch(there, network, optimiser, data)
     batch.losses = torch.empty(len(data), device=device)
-    indices = torch.empty(32, dtype=torch.int64, device=device)
     with Calls() as calls:
-        optimiser.set_rate(0.1)
-        batch(indices)
-        average.add(1)
+        optimiser.rate = position.rate
+        batch(position.advance())
+        average.add(position.share)
     return calls
 
 
@@ -100,17 +99,6 @@ def test_a_model_that_copies_from_the_host_is_noticed():
     assert step_elsewhere({}, Copying).waited == [torch.ops.aten._to_copy.default]
 
 
-def test_a_gpu_is_not_held_up_by_asking_about_the_budget_and_a_cpu_asks_each_time():
-    on_a_cpu, on_a_gpu = CheckInterval(torch.device("cpu")), CheckInterval(torch.device("cuda", 0))
-    assert [on_a_cpu.due() for _ in range(3)] == [True] * 3
-    asked = [on_a_gpu.due()]
-    end_s = time.monotonic() + 0.05
-    while time.monotonic() < end_s:
-        asked.append(on_a_gpu.due())
-    assert asked[0], "before the first batch"
-    assert 2 < sum(asked) <= 51 < len(asked), "once a millisecond at most"
-
-
 def test_images_that_do_not_fit_are_predicted_in_smaller_batches():
     class Large(torch.nn.Module):
         def __init__(self, most):
@@ -127,7 +115,7 @@ def test_images_that_do_not_fit_are_predicted_in_smaller_batches():
     for most in (10_000, 40):
         torch.manual_seed(0)
         network = Network(Settings.of({}, own_model=True), here.shape, here.classes, Large(most))
-        found.append(evaluate(network, here.validation, here).accuracy)
+        found.append(confusion(logits_of(network, here.validation, here), here.validation).accuracy)
     assert found[0] == found[1]
     with pytest.raises(torch.OutOfMemoryError):
-        evaluate(Network(Settings.of({}, own_model=True), here.shape, here.classes, Large(3)), here.validation, here)
+        logits_of(Network(Settings.of({}, own_model=True), here.shape, here.classes, Large(3)), here.validation, here)

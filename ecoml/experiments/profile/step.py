@@ -23,8 +23,8 @@ from ecoml.experiments.profile.layers import Layer, layers_of, without_inplace
 from ecoml.experiments.profile.measure import BlockCost, BlockMeter, Task, cost, measure, together
 from ecoml.experiments.profile.memory import keep_freed_memory
 from ecoml.training.images.settings import Settings
+from ecoml.training.images.steps.recipe import Optimiser
 from ecoml.training.images.worker.device import has_bf16
-from ecoml.training.images.worker.recipe import Optimiser
 
 NOTHING = cost(0.0, 0.0, Provenance.MEASURED, 0.0)
 

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ecoml.errors import LibraryError
+
 if TYPE_CHECKING:
     from ecoml.report.charts.drawing import Drawing
 
@@ -39,6 +41,21 @@ def save_figure(chart: Drawing, stem: Path, formats: Iterable[Format] = ("png", 
                 path.write_text(svg, encoding="utf-8")
         written.append(path)
     return written
+
+
+def require_charts() -> None:
+    """Refuse to draw where that is not possible.
+
+    Raises:
+        LibraryError: altair or vl-convert-python is not installed.
+    """
+    try:
+        import altair  # noqa: F401 - whether they are there
+        import vl_convert  # noqa: F401
+    except ImportError as error:
+        raise LibraryError(
+            f"charts need {error.name}, which is not installed: pip install altair vl-convert-python"
+        ) from None
 
 
 @cache

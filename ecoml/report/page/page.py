@@ -18,7 +18,9 @@ from ecoml.format import (
     named_score,
     plural,
 )
+from ecoml.report.charts.figures import require_charts
 from ecoml.report.page.curves import curves_context
+from ecoml.report.page.data import data_context
 from ecoml.report.page.document import TEMPLATES, render
 from ecoml.report.page.energy import energy_context
 from ecoml.report.page.footprint import check_grid_intensity, footprint_facts
@@ -28,8 +30,8 @@ from ecoml.report.page.power import power_context
 from ecoml.report.page.progress import progress_context, progress_drawing
 from ecoml.report.page.trials import trials_context
 from ecoml.report.page.writing import writing
+from ecoml.run.models import model_path
 from ecoml.run.result import Result, tolerance
-from ecoml.searcher.models import model_path
 from ecoml.trial import Trial, TrialState
 
 
@@ -45,10 +47,12 @@ def write_report(directory: str | Path, *, figures: bool = False, grid_intensity
         The page's path.
 
     Raises:
+        LibraryError: A library that draws is not installed.
         RunFolderError: Not a run folder, or a newer one.
         UsageError: No intensity of any grid, or the folder cannot be written.
     """
     check_grid_intensity(grid_intensity)
+    require_charts()
     result = Result.load(directory)
     path = result.directory / "report.html"
     content = page(result, grid_intensity)
@@ -87,6 +91,7 @@ def page(result: Result, grid_intensity: float | None = None) -> str:
         asked=list(_asked(result)),
         recommended=_recommended(result),
         failures=_failures(result),
+        data=data_context(result),
         front=front_context(result),
         energy=energy_context(result.energy),
         power=power_context(result),

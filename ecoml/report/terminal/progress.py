@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ecoml.format import (
+    describe_data,
+    describe_reach,
     describe_search_end,
     describe_spent,
     describe_trial,
@@ -50,9 +52,12 @@ def show(search: Search) -> Iterator[None]:
     with _heard():
         for why in search.ledger.unmeasured:
             log.info("energy is %s here: %s", search.ledger.provenance, why)
+        settings = read_settings(search.ledger.path)
+        for sentence in describe_data(settings["data"], search.settings.metric) if "data" in settings else ():
+            log.info("%s", sentence)
         if search.settings.warm_start is not None:
-            settings = read_settings(search.ledger.path)
             log.info(describe_warm_start(settings["warm_start"], settings["run"]["strategy"]))
+        _say_reach(search)
         if in_notebook():
             shown = in_place(source)
         elif sys.stderr and sys.stderr.isatty():
@@ -61,6 +66,24 @@ def show(search: Search) -> Iterator[None]:
             shown = _plain(search, PlainLines(source))
         with shown:
             yield
+
+
+def _say_reach(search: Search) -> None:
+    """Say what the budget buys as soon as a first step shows it."""
+    lasting = search.lasting
+    if lasting is None or any(trial.curve for trial in search.trials):
+        return
+
+    def measured(trial: Trial) -> None:
+        if trial.curve:
+            search.listeners.remove(measured)
+            told = describe_reach(
+                trial.curve[0], lasting.steps(trial.config), search.ledger.left_j, search.settings.metric
+            )
+            for sentence in told:
+                log.info("%s", sentence)
+
+    search.listeners.append(measured)
 
 
 def close(result: Result) -> None:

@@ -29,12 +29,22 @@ def rate_factor(schedule: str, t: float) -> float:
     return 1.0
 
 
-def sides_at(settings: Settings, sides: tuple[int, int], t: float) -> tuple[int, int]:
+def sides_at(settings: Settings, sides: tuple[int, int], t: float, *, twice: bool = False) -> tuple[int, int]:
     """Height and width of what the network sees at t.
 
     The share of the full sides rises linearly from `start_resolution` to 1 at t = ½, in steps of 4 pixels.
+
+    Args:
+        settings: The training's.
+        sides: Of the images.
+        t: Share of the training that is done.
+        twice: No more than two resolutions, of the same mean: `start_resolution` up to t = ¼, and then all of it. On a
+            GPU each resolution is recorded anew.
     """
-    share = min(1.0, settings.start_resolution + (1 - settings.start_resolution) * t / _FULL_SIZE_FROM)
+    if twice:
+        share = settings.start_resolution if t < _FULL_SIZE_FROM / 2 else 1.0
+    else:
+        share = min(1.0, settings.start_resolution + (1 - settings.start_resolution) * t / _FULL_SIZE_FROM)
     if share >= 1 or settings.head != "pool" or min(sides) < _SMALLEST_SIDE:
         return sides
     height, width = (min(side, _SIDE_STEP * max(1, round(side * share / _SIDE_STEP))) for side in sides)

@@ -37,6 +37,10 @@ PATIENCE_S = 120.0
 """Seconds without a sign of life after which a trial counts as hung, unless the caller says otherwise."""
 
 
+_TEST_PRECISION = 2.5
+"""What a pass in full precision, in which tests are made, takes at most of one in bfloat16; see docs/training.md."""
+
+
 class CnnTraining:
     """Trains small CNNs for image classification; a configuration's keys are those of `DEFAULTS`.
 
@@ -113,6 +117,10 @@ class CnnTraining:
         self._workers: tuple[ImageWorker, ...] = ()
         self._prepared: Prepared | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which starts workers of its own."""
+        return {**self.__dict__, "_workers": (), "_prepared": None}
+
     @property
     def problem(self) -> str:
         """Short name of the data for people: `fashion-mnist`, or the folder's or file's own name."""
@@ -154,7 +162,8 @@ class CnnTraining:
         """Energy of one pass over the test set in validation passes; not a number before `prepare`."""
         if self._prepared is None:
             return float("nan")
-        return self._prepared.about.test_images / self._prepared.about.validation_images
+        about = self._prepared.about
+        return about.test_images / about.validation_images * (_TEST_PRECISION if self._prepared.bf16 else 1.0)
 
     def prepare(self, space: Space | None = None) -> None:
         """Check the space, start the worker, and have it load the data and move them to the device.
@@ -174,6 +183,25 @@ class CnnTraining:
         """A run of `trial.config`; its first step builds the network, and fails if the configuration is not usable."""
         self._ready()
         return self._workers[0].start(trial, account)
+
+    def checkpoint(self, run: Run) -> bytes:
+        """All that is needed to go on with a run on another host of the same kind.
+
+        Raises:
+            ValueError: The run was never advanced, or it is closed.
+        """
+        if isinstance(run, WorkerRun) and not run.closed and run.steps:
+            run.worker.suspend(run)
+            if run.checkpoint is not None:
+                return run.checkpoint.read_bytes()
+        raise ValueError("this run has no checkpoint: it was never advanced, or it is closed")
+
+    def restore(self, trial: Trial, account: Account, checkpoint: bytes, steps: int) -> Run:
+        """A run that goes on from what `checkpoint` gave after so many epochs."""
+        run = self.start(trial, account)
+        assert isinstance(run, WorkerRun), "this training starts no others"
+        run.worker.put(run, checkpoint, steps)
+        return run
 
     def workers(self) -> tuple[ImageWorker, ...]:
         """One for each of several devices, once `prepare` was called."""
@@ -211,6 +239,10 @@ class CnnTraining:
         found = self.about
         return plan(Settings.of(config), found.shape, len(found.train)).parameters
 
+    def steps(self, config: Config) -> int:
+        """Epochs of a whole training of `config`."""
+        return Settings.of(config, own_model=self.model is not None).epochs
+
     def gpus(self) -> tuple[int, ...]:
         """CUDA's numbers of the GPUs it trains on; none for the CPU."""
         if self._devices:
@@ -225,9 +257,22 @@ class CnnTraining:
         """
         if self._prepared is None or self.model is not None or math.isnan(self._prepared.peak_power_w):
             return None
+        cuda = self._prepared.device.startswith("cuda")
         found, j_per_flop = self._prepared.about, self._prepared.peak_power_w / self._prepared.peak_flop_per_s
-        floor = Floor(found.shape, len(found.train), found.train_images, found.validation_images, j_per_flop)
+        floor = Floor(found.shape, len(found.train), found.train_images, found.validation_images, j_per_flop, cuda)
         return floor.energy_j(config, step)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the data, and the device's libraries, are loaded."""
+        return bool(self._workers) and all(worker.process.pid is not None for worker in self._workers)
+
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be said of the trainings since the last call: that steps could not be recorded for a GPU."""
+        found = dict.fromkeys(sentence for worker in self._workers for sentence in worker.remarks)
+        for worker in self._workers:
+            worker.remarks.clear()
+        return tuple(found)
 
     def save(self, run: Run, trial: Trial, path: Path) -> None:
         """Write the run's present weights to `path`.

@@ -5,6 +5,7 @@ Images stay uint8, N×H×W×C in memory, so that a batch is one gather and is al
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ecoml.training.images.data.dataset import LabelledImages
+from ecoml.training.images.data.dataset import Form, LabelledImages
 from ecoml.training.images.network.network import scaled
 from ecoml.training.images.network.plan import Shape
 
@@ -57,10 +58,13 @@ class Resident:
         """Images N×C×H×W, channels_last, and labels N."""
         return self.images.index_select(0, indices).permute(0, 3, 1, 2), self.labels.index_select(0, indices)
 
-    def slices(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """All images and labels in order, `size` at a time."""
+    def slices(self, most: int) -> Iterator[tuple[int, Tensor]]:
+        """All images in equal slices of `most` at most, and where each begins: a GPU's libraries look at every new
+        shape anew. The last slice begins within the one before where they do not divide evenly."""
+        size = math.ceil(len(self) / math.ceil(len(self) / most))
         for start in range(0, len(self), size):
-            yield self.images[start : start + size].permute(0, 3, 1, 2), self.labels[start : start + size]
+            begin = min(start, len(self) - size)
+            yield begin, self.images[begin : begin + size].permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +75,7 @@ class TrainingTask:
         name: Short name for people.
         classes: Name of each class, by label.
         shape: Channels, height, width.
+        form: What all images were brought to.
         mean: Of each channel of the training images, pixels in [0, 1].
         std: Likewise, the standard deviation.
         train: Images to train on.
@@ -85,6 +90,7 @@ class TrainingTask:
     name: str
     classes: tuple[str, ...]
     shape: Shape
+    form: Form
     mean: tuple[float, ...]
     std: tuple[float, ...]
     train: Resident

@@ -9,6 +9,7 @@ the device does nothing but large matrix products. Images that an epoch skips co
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from ecoml.training.images.network.plan import Shape, plan
@@ -27,6 +28,7 @@ class Floor:
         train_images: Images to train on.
         validation_images: Images to validate on.
         j_per_flop: Joules per FLOP at the device's peak.
+        twice: Whether a training sees no more than two resolutions; see `sides_at`.
     """
 
     shape: Shape
@@ -34,14 +36,16 @@ class Floor:
     train_images: int
     validation_images: int
     j_per_flop: float
+    twice: bool = False
 
     def flops(self, config: Config, epochs: int) -> int:
         """FLOP of the first `epochs` epochs of a training, evaluations included."""
         settings = Settings.of(config)
         form = plan(settings, self.shape, self.classes)
         images = 3 * self.train_images + self.validation_images
-        sides = (sides_at(settings, self.shape[1:], epoch / settings.epochs) for epoch in range(epochs))
-        return sum(images * form.flops(each) for each in sides)
+        each = (epoch / settings.epochs for epoch in range(epochs))
+        sides = Counter(sides_at(settings, self.shape[1:], t, twice=self.twice) for t in each)
+        return sum(count * images * form.flops(seen) for seen, count in sides.items())
 
     def energy_j(self, config: Config, epochs: int) -> float:
         """The least joules of the first `epochs` epochs of a training."""

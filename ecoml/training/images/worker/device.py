@@ -1,22 +1,36 @@
-"""The device: which one, what it can do, and what is put on it."""
+"""The device: which one, what it can do, what is put on it, and how far ahead of it the host runs."""
 
 from __future__ import annotations
 
+import math
 import time
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ecoml.errors import UsageError
+from ecoml.format import plural
 from ecoml.meter.counters.constants import load_constants
 from ecoml.training.images.data.dataset import Dataset
 from ecoml.training.images.data.resident import Resident, TrainingTask
+from ecoml.training.images.network.memory import free_host_bytes
+from ecoml.training.images.steps.recording import recorded_bytes
 from ecoml.training.images.worker.workload import Workload
 
 _PEAK_SIDE = {"cpu": 768, "cuda": 8192}
 _PEAK_TRIES = 4
 _PEAK_S = {"cpu": 0.0, "cuda": 0.2}
 """Seconds for which products are computed at least: a GPU's clock takes that long to rise."""
+
+
+_ASK_EVERY_S = 10e-3
+_QUEUE_S = 3e-3
+_MOST_QUEUED = 64
+
+_cuda: Any = torch.cuda  # untyped in some versions
 
 
 def device_of(name: str | None) -> torch.device:
@@ -32,6 +46,7 @@ def device_of(name: str | None) -> torch.device:
     try:
         device = torch.device(name)
         if device.type == "cuda":
+            _refuse_absent(name, device.index or 0)
             device = torch.device("cuda", device.index or 0)
             torch.cuda.set_device(device)
         torch.empty(0, device=device)
@@ -41,6 +56,14 @@ def device_of(name: str | None) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise UsageError(f"device {name!r}: the training runs on cpu and cuda; leave it out, or try 'cpu'")
     return device
+
+
+def _refuse_absent(name: str, number: int) -> None:
+    """Say in one line that there is no such GPU; torch's own lines are about drivers, builds and ordinals."""
+    seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if number >= seen:
+        why = f"PyTorch sees {plural(seen, 'GPU')} only" if seen else "PyTorch sees no NVIDIA GPU"
+        raise UsageError(f"device {name!r} cannot be used here ({why}); leave it out, or try 'cpu'")
 
 
 def task_of(dataset: Dataset, workload: Workload) -> TrainingTask:
@@ -53,6 +76,7 @@ def task_of(dataset: Dataset, workload: Workload) -> TrainingTask:
         dataset.name,
         dataset.classes,
         (channels, height, width),
+        dataset.reading.form,
         mean,
         std,
         Resident.of(train, device),
@@ -85,10 +109,13 @@ def set_determinism(on: bool) -> None:
     torch.backends.cudnn.deterministic = on
 
 
-def free_device_bytes(device: torch.device) -> int:
-    """Bytes of a GPU's memory that a training may still take: what is free, and what earlier ones left in the cache."""
+def free_bytes(device: torch.device) -> int | None:
+    """Bytes that a training may still take, None if unknown; of a GPU also what is left in torch's cache."""
+    if device.type == "cpu":
+        return free_host_bytes()
     free: int = torch.cuda.mem_get_info(device)[0]
-    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return free + max(0, cached - recorded_bytes())
 
 
 def peak(device: torch.device, threads: int, bf16: bool) -> tuple[float, float]:
@@ -98,15 +125,16 @@ def peak(device: torch.device, threads: int, bf16: bool) -> tuple[float, float]:
     """
     side = _PEAK_SIDE[device.type]
     torch.set_num_threads(threads)
-    factor = torch.ones(side, side, dtype=torch.bfloat16 if bf16 else torch.float32, device=device)
+    # Random numbers: products of equal ones flip fewer bits, draw less power, and so let the clock rise higher.
+    factor = torch.randn(side, side, dtype=torch.bfloat16 if bf16 else torch.float32, device=device)
     clock = time.perf_counter if device.type == "cuda" else lambda: time.process_time() / threads
     took_s: list[float] = []
     with torch.inference_mode():
         while len(took_s) < _PEAK_TRIES or sum(took_s) < _PEAK_S[device.type]:
-            _wait(device)
+            _synchronise(device)
             start_s = clock()
             factor @ factor
-            _wait(device)
+            _synchronise(device)
             took_s.append(clock() - start_s)
     return 2 * side**3 / min(took_s), _peak_power_w(device, threads)
 
@@ -127,6 +155,68 @@ def _peak_power_w(device: torch.device, threads: int) -> float:
     return limit_w
 
 
-def _wait(device: torch.device) -> None:
+def _synchronise(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def finish(device: torch.device) -> None:
+    """Wait, without spinning, until the device has done all that was asked of it."""
+    if device.type == "cuda":
+        event = _blocking_event()
+        event.record()
+        event.synchronize()
+
+
+class Pace:
+    """How far the host runs ahead of a GPU, and when it asks about the budget: neither is to make the GPU wait.
+
+    Args:
+        device: Whose; on a CPU nothing is ever queued, and the budget is asked about before each batch.
+        clock: In seconds.
+        event: Makes an event that is recorded behind what is queued, and waited for.
+    """
+
+    def __init__(
+        self,
+        device: torch.device,
+        clock: Callable[[], float] = time.monotonic,
+        event: Callable[[], Any] | None = None,
+    ) -> None:
+        self._cuda = device.type == "cuda"
+        self._clock = clock
+        self._event = event or _blocking_event
+        self._queued: deque[Any] = deque()
+        self._most = 2
+        self._asked_s = -math.inf
+        self._waited_s: float | None = None
+
+    def due(self) -> bool:
+        """Whether to ask about the budget: every 10 ms."""
+        now_s = self._clock()
+        if self._cuda and now_s < self._asked_s + _ASK_EVERY_S:
+            return False
+        self._asked_s = now_s
+        return True
+
+    def wait(self) -> None:
+        """Something has been queued: if that is work of more than 3 ms, wait until half of it is done."""
+        if not self._cuda:
+            return
+        event = self._event()
+        event.record()
+        self._queued.append(event)
+        if len(self._queued) < self._most:
+            return
+        done = (len(self._queued) + 1) // 2
+        for _ in range(done):
+            event = self._queued.popleft()
+        event.synchronize()
+        now_s = self._clock()
+        if self._waited_s is not None and now_s > self._waited_s:
+            self._most = min(max(2, round(_QUEUE_S * done / (now_s - self._waited_s))), _MOST_QUEUED)
+        self._waited_s = now_s
+
+
+def _blocking_event() -> Any:
+    return _cuda.Event(blocking=True)

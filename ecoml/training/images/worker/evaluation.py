@@ -9,18 +9,21 @@ from ecoml.training.base import Account
 from ecoml.training.images.data.resident import Resident, TrainingTask
 from ecoml.training.images.network.network import Network
 from ecoml.training.images.scores import Confusion
-from ecoml.training.images.worker.step import finish, in_precision
-
-EVALUATION_BATCH = {"cpu": 500, "cuda": 10_000}
-"""Images predicted at once: on a CPU as many as its caches hold, on a GPU all, or a quarter of them if they do not fit,
-and so on."""
+from ecoml.training.images.steps.batches import EVALUATION_BATCH
+from ecoml.training.images.steps.step import in_precision
+from ecoml.training.images.worker.device import finish
 
 _FEWEST = 64
 """Images predicted at once below which fewer are not tried."""
 
 
-def evaluate(network: Network, data: Resident, task: TrainingTask, account: Account | None = None) -> Confusion:
-    """What the network predicts for the images of each class.
+def confusion(logits: Tensor, data: Resident) -> Confusion:
+    """What logits N×classes predict for the images of each class."""
+    return Confusion.of(data.labels.numpy(force=True), logits.argmax(1).numpy(force=True), logits.shape[1])
+
+
+def logits_of(network: Network, data: Resident, task: TrainingTask, account: Account | None = None) -> Tensor:
+    """Logits N×classes of a data set's images, on the device.
 
     Args:
         network: It is left in evaluation mode.
@@ -35,24 +38,20 @@ def evaluate(network: Network, data: Resident, task: TrainingTask, account: Acco
     at_once = EVALUATION_BATCH[task.device.type]
     while True:
         try:
-            predicted = _predicted(network, data, task, account, at_once)
+            return _logits(network, data, task, account, at_once)
         except torch.OutOfMemoryError:  # what a GPU's allocator raises
             if at_once < _FEWEST:
                 raise
             at_once //= 4
-        else:
-            return Confusion.of(data.labels.numpy(force=True), predicted.numpy(force=True), len(task.classes))
 
 
-def _predicted(network: Network, data: Resident, task: TrainingTask, account: Account | None, at_once: int) -> Tensor:
-    """The class that is predicted for each image, int64 N."""
+def _logits(network: Network, data: Resident, task: TrainingTask, account: Account | None, at_once: int) -> Tensor:
     predict = network.logits if data.sides == network.sides else network
-    predicted = []
+    logits = torch.empty(len(data), len(task.classes), device=task.device)
     with torch.inference_mode(), in_precision(task, network):
-        for images, _ in data.slices(at_once):
+        for start, images in data.slices(at_once):
             if account is not None:
                 account.check_budget()
-            predicted.append(predict(images).argmax(1))
-        everything = torch.cat(predicted)
+            logits[start : start + len(images)] = predict(images)
     finish(task.device)
-    return everything
+    return logits

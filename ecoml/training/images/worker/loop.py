@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import replace
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +18,21 @@ from torch import Tensor, nn
 
 from ecoml.energy import Purpose
 from ecoml.training.base import Account
+from ecoml.training.images.calibration import temperature_of
 from ecoml.training.images.data.resident import Resident, TrainingTask
-from ecoml.training.images.network.memory import free_host_bytes
+from ecoml.training.images.model import save_model
 from ecoml.training.images.network.network import Network
 from ecoml.training.images.network.own import Build, built
 from ecoml.training.images.network.plan import plan
 from ecoml.training.images.schedule import rate_factor, sides_at
 from ecoml.training.images.scores import Confusion
 from ecoml.training.images.settings import Settings
-from ecoml.training.images.worker.device import free_device_bytes
-from ecoml.training.images.worker.evaluation import EVALUATION_BATCH, evaluate
-from ecoml.training.images.worker.recipe import Average, Optimiser, class_weights
-from ecoml.training.images.worker.step import Batch, CheckInterval, Step, check_loss, finish, in_precision, recorded
+from ecoml.training.images.steps.batches import batch_size, bounds_of, bytes_needed
+from ecoml.training.images.steps.recipe import Average, Optimiser, class_weights, share_of
+from ecoml.training.images.steps.recording import UNROLLED, UNROLLED_BELOW_FLOP, Player, recorder_of
+from ecoml.training.images.steps.step import Batch, Position, check_loss, in_precision
+from ecoml.training.images.worker.device import Pace, finish, free_bytes
+from ecoml.training.images.worker.evaluation import confusion, logits_of
 from ecoml.trial import Config
 
 SECOND_THREAD_FROM_FLOP = 1.5e9
@@ -42,18 +44,41 @@ _MEASURED_IMAGES = 1024
 """Images that measure the batch norms of averaged weights, and no more than an eighth of the epoch's."""
 
 
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Steps at one resolution.
+
+    Attributes:
+        batch: A step of given images.
+        position: Where an epoch of equal batches stands on a device that finds its images itself.
+        player: Takes such steps.
+    """
+
+    batch: Batch
+    position: Position
+    player: Player
+
+
 class Training:
     """One trial's training.
 
     Attributes:
         network: What has been trained so far.
         epoch: Epochs done.
+        logits: Of the validation images after the last epoch, N×classes; None before the first.
+        unrecorded: Why its steps could not be recorded; empty if they could, or were not to be.
+        recorder: What records its steps; None where there is nothing to record.
+        equal_batches: Whether its steps are all of one size and find their images on the device, as recorded ones do.
     """
 
     def __init__(
         self, task: TrainingTask, number: int, config: Config, account: Account, build: Build | None = None
     ) -> None:
         self.epoch = 0
+        self.logits: Tensor | None = None
+        self.unrecorded = ""
+        self.recorder = recorder_of(task.device)
+        self.equal_batches = task.device.type == "cuda"
         self._updates = 0
         self._task = task
         self._number = number
@@ -72,7 +97,7 @@ class Training:
         self._average = Average(self.network) if settings.schedule == "averaged" else None
         self._losses = torch.full((len(task.train),), math.inf, device=task.device) if settings.skip_easy else None
         self._class_weights = class_weights(task.train.labels, len(task.classes), settings.class_weights)
-        self._steps: dict[tuple[int, int], tuple[Batch, Step | None]] = {}
+        self._steps: dict[tuple[int, int], Steps] = {}
 
     def advance(self) -> Confusion | None:
         """Train for an epoch, and validate; None if there are no epochs left.
@@ -89,28 +114,22 @@ class Training:
         self.network.train()
         if self._average is not None and self.epoch:
             self._average.exchange()
-        sides = sides_at(settings, task.train.sides, self.epoch / settings.epochs)
+        twice = task.device.type == "cuda"
+        sides = sides_at(settings, task.train.sides, self.epoch / settings.epochs, twice=twice)
         self.network.sides = sides
-        size = self._batch_size()
-        batch, play = self._step(sides, size)
+        size = batch_size(self._task, self._settings)
+        steps = self._steps_at(sides, size)
+        batch = steps.batch
         batch.loss.zero_()
         self._seed()
         order, weights = self._order()
         batch.weights.copy_(weights if self._class_weights is None else weights * self._class_weights)
-        interval = CheckInterval(task.device)
         try:
-            for start, stop in _bounds(len(order), size, equal=task.device.type == "cuda"):
-                if interval.due():
-                    account.check_budget()
-                t = (self.epoch + (start + stop) / 2 / len(order)) / settings.epochs
-                self._optimiser.set_rate(settings.learning_rate * rate_factor(settings.schedule, t))
-                (play or batch)(order[start:stop])
-                self._updates += 1
-                if self._average is not None:
-                    self._average.add(self._updates)
-                if task.device.type == "cpu":  # elsewhere reading it would make the device wait
-                    check_loss(batch.loss, self.epoch)
-                interval.wait()
+            bounds = list(bounds_of(len(order), size, equal=self.equal_batches))
+            if self.equal_batches and len(order) >= size:
+                self._play(steps, order, bounds)
+            else:
+                self._compute(batch, order, bounds)
             if self._average is not None:
                 self._average.exchange()
                 self._measure_norms(task.at(sides)[0], order, size)
@@ -119,17 +138,72 @@ class Training:
         check_loss(batch.loss, self.epoch)
         self.epoch += 1
         account.enter(Purpose.EVALUATION)
-        return evaluate(self.network, task.at(sides)[1], task, account)
+        validation = task.at(sides)[1]
+        self.logits = logits_of(self.network, validation, task, account)
+        return confusion(self.logits, validation)
+
+    def save(self, path: Path, *, problem: str, trial: int, config: Config, model: str | None) -> None:
+        """Write the network as a model file, with what makes its probabilities fit the validation images."""
+        temperature = 1.0 if self.logits is None else temperature_of(self.logits, self._task.validation.labels)
+        save_model(
+            *(self.network, path, problem, trial, config),
+            form=self._task.form,
+            temperature=temperature,
+            model=model,
+        )
+
+    def _compute(self, batch: Batch, order: Tensor, bounds: list[tuple[int, int]]) -> None:
+        """Take the steps of an epoch one by one."""
+        for start, stop in bounds:
+            self._account.check_budget()
+            self._optimiser.rate = self._rate(start, stop, len(order))
+            batch(order[start:stop])
+            self._updates += 1
+            if self._average is not None:
+                self._average.add(share_of(self._updates))
+            if self._task.device.type == "cpu":  # elsewhere reading it would make the device wait
+                check_loss(batch.loss, self.epoch)
+
+    def _play(self, steps: Steps, order: Tensor, bounds: list[tuple[int, int]]) -> None:
+        """Take the equal steps of an epoch, several at once where they are recorded."""
+        rates = [self._rate(start, stop, len(order)) for start, stop in bounds]
+        steps.position.begin(order, rates, [share_of(self._updates + step + 1) for step in range(len(bounds))])
+        self._optimiser.rate = steps.position.rate
+        pace, taken = Pace(self._task.device), 0
+        while taken < len(bounds):
+            if pace.due():
+                self._account.check_budget()
+            taken += steps.player.take(len(bounds) - taken)
+            pace.wait()
+        self._updates += taken
+        self.unrecorded = steps.player.refused
+
+    def _rate(self, start: int, stop: int, images: int) -> float:
+        """The learning rate of a batch, by the middle of it."""
+        t = (self.epoch + (start + stop) / 2 / images) / self._settings.epochs
+        return self._settings.learning_rate * rate_factor(self._settings.schedule, t)
+
+    def release(self) -> None:
+        """Destroy what was recorded; it is recorded again when the training goes on."""
+        for steps in self._steps.values():
+            steps.player.release()
+
+    @property
+    def recorded(self) -> bool:
+        """Whether it has recorded steps, and so a stream to itself."""
+        return any(steps.player.recorded for steps in self._steps.values())
 
     def checkpoint(self, path: Path) -> None:
         """Write all that is needed to go on later; no one but this process's host reads it."""
         counts = {"epoch": self.epoch, "updates": self._updates, "sides": self.network.sides}
-        torch.save({**counts, "network": self.network.state_dict(), "tensors": self._tensors()}, path)
+        tensors = {"network": self.network.state_dict(), "tensors": self._tensors(), "logits": self.logits}
+        torch.save({**counts, **tensors}, path)
 
     def restore(self, path: Path) -> None:
         """Go on from what `checkpoint` wrote of the same trial."""
         kept = torch.load(path, map_location=self._task.device, weights_only=False)  # a model's extra state is anything
         self.epoch, self._updates, self.network.sides = kept["epoch"], kept["updates"], kept["sides"]
+        self.logits = kept["logits"]
         self.network.load_state_dict(kept["network"])
         with torch.no_grad():
             for value, before in zip(self._tensors(), kept["tensors"], strict=True):
@@ -161,21 +235,11 @@ class Training:
         numbers = (self._task.seed, self._number, self.epoch)
         torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]))
 
-    def _batch_size(self) -> int:
-        """Images of a batch, at most on a CPU, exactly on a GPU."""
-        images = len(self._task.train)
-        if self._task.device.type == "cuda":
-            return images // _batches(images, self._settings.batch_size)
-        return min(images, self._settings.batch_size)
-
     def _plan_ahead(self) -> None:
         """Refuse what does not fit into memory, and choose the threads by the work of a batch."""
-        task, batch = self._task, self._batch_size()
+        task, batch = self._task, batch_size(self._task, self._settings)
         form = plan(self._settings, task.shape, len(task.classes))
-        cuda = task.device.type == "cuda"
-        at_once = batch if cuda else min(EVALUATION_BATCH["cpu"], len(task.validation))
-        needed = max(form.training_bytes(batch), form.evaluation_bytes(at_once))
-        free = free_device_bytes(task.device) if cuda else free_host_bytes()
+        needed, free = bytes_needed(task, self._settings), free_bytes(task.device)
         if free is not None and needed > free:
             raise MemoryError(
                 f"training this network would take about {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free"
@@ -184,14 +248,28 @@ class Training:
         if task.may_use_fewer_threads and batch * form.flops() < SECOND_THREAD_FROM_FLOP:
             self._threads = 1
 
-    def _step(self, sides: tuple[int, int], size: int) -> tuple[Batch, Step | None]:
+    def _steps_at(self, sides: tuple[int, int], size: int) -> Steps:
         if sides not in self._steps:
+            self.release()
             self._steps.clear()  # resolutions only rise
             batch = Batch(self._task, self.network, self._optimiser, self._task.at(sides)[0])
             batch.losses = self._losses
-            cuda = self._task.device.type == "cuda"
-            self._steps[sides] = batch, recorded(batch, self.network, self._optimiser, size) if cuda else None
+            self._steps[sides] = self._playable(batch, size)
         return self._steps[sides]
+
+    def _playable(self, batch: Batch, size: int) -> Steps:
+        device, average, optimiser = self._task.device, self._average, self._optimiser
+        position = Position(device, max(1, len(self._task.train) // size), size)
+
+        def step() -> None:
+            batch(position.advance())
+            if average is not None:
+                average.add(position.share)
+
+        state = [*self.network.parameters(), *self.network.buffers(), *optimiser.state, batch.loss, position.next]
+        state += [*(average.state if average is not None else []), *([] if batch.losses is None else [batch.losses])]
+        unrolled = UNROLLED if self.network.batch_flops < UNROLLED_BELOW_FLOP else 1
+        return Steps(batch, position, Player(step, optimiser.clear, state, self.recorder, unrolled))
 
     def _order(self) -> tuple[Tensor, Tensor]:
         """Which images this epoch sees, in order, and the weight of every image.
@@ -209,21 +287,6 @@ class Training:
         weights[easy] = 1 / (1 - share)
         order = kept.nonzero().view(-1)
         return order[torch.randperm(len(order), device=device)], weights
-
-
-def warm_up(task: TrainingTask) -> None:
-    """Train for a moment, so that what torch loads on first use is not charged to the first trial."""
-    few = Resident(task.train.images[:2], task.train.labels[:2])
-    small = replace(task, train=few, validation=few)
-    Training(small, 0, {"width": 1, "depth": 1, "epochs": 1}, _NoAccount()).advance()
-
-
-class _NoAccount:
-    def check_budget(self) -> None:
-        pass
-
-    def enter(self, purpose: Purpose) -> None:
-        pass
 
 
 @contextlib.contextmanager
@@ -244,25 +307,3 @@ def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return any(words in str(error) for words in _NO_MEMORY)
-
-
-def _batches(images: int, size: int) -> int:
-    """Number of batches of `images`; none has fewer than two, since a batch norm needs two."""
-    return max(1, min(math.ceil(images / size), images // 2))
-
-
-def _bounds(images: int, size: int, *, equal: bool) -> Iterator[tuple[int, int]]:
-    """Where the batches of an epoch begin and end.
-
-    Args:
-        images: How many there are.
-        size: Of a batch, at most (one more where it divides evenly).
-        equal: Whether all batches have the very same size, as a recorded step needs; what is left over (less than one
-            batch, other images each time) is left out. Otherwise the images are divided evenly.
-    """
-    if equal and images >= size:
-        yield from ((start, start + size) for start in range(0, images - size + 1, size))
-        return
-    batches = _batches(images, size)
-    ends = [images * number // batches for number in range(batches + 1)]
-    yield from pairwise(ends)

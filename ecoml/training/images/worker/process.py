@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from multiprocessing import Pipe
 from time import monotonic
 from typing import Any
@@ -62,7 +63,12 @@ class TrainingProcess:
         return not self._connection.closed and self._host == os.getpid() and self._process.poll() is None
 
     def request(
-        self, name: str, *arguments: Any, account: Account | None = None, patience_s: float | None = None
+        self,
+        name: str,
+        *arguments: Any,
+        account: Account | None = None,
+        patience_s: float | None = None,
+        remark: Callable[[str], None] | None = None,
     ) -> Any:
         """Ask, serve what the process asks back, and give its answer.
 
@@ -71,6 +77,7 @@ class TrainingProcess:
             arguments: Its arguments.
             account: Whose budget it checks and which purpose it enters; None: no limit.
             patience_s: Seconds without a sign of life after which it counts as hung; None: any number.
+            remark: Called with what it has to say for the result.
 
         Raises:
             ChildProcessError: The process died, or its device failed, and the process was ended.
@@ -93,6 +100,10 @@ class TrainingProcess:
                     case ("enter", purpose):
                         if account is not None:
                             account.enter(purpose)
+                        self._connection.send(True)
+                    case ("remark", sentence):
+                        if remark is not None:
+                            remark(sentence)
                         self._connection.send(True)
                     case ("done", value):
                         return value

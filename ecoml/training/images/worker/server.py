@@ -1,11 +1,12 @@
 """The worker's own side: the process that owns the device, the data and the network under training.
 
-It answers one request at a time, and holds one training; the others are checkpoints. So a trial that crashes, hangs or
-takes all memory takes nothing with it but itself.
+It answers one request at a time, and holds one training. The others are checkpoints, and stay on the device beside that
+while memory allows. So a trial that crashes, hangs or takes all memory takes nothing with it but itself.
 
 A request is `(name of a method of TrainingServer, arguments)`. Before its answer, `("check_budget",)` asks the host
-whether the budget allows another batch, and `("enter", purpose)` changes the purpose; the host replies to each with a
-bool. The answer is `("done", value)` or `("raised", pickled error, its line, its traceback)`.
+whether the budget allows another batch, `("enter", purpose)` changes the purpose, and `("remark", sentence)` is for the
+result; the host replies to each with a bool. The answer is `("done", value)` or `("raised", pickled error, its line,
+its traceback)`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from ecoml.energy import Purpose
 from ecoml.errors import BudgetExhausted, DataError, UsageError
 from ecoml.training.images.about import About
+from ecoml.training.images.worker.residents import Residents
 from ecoml.training.images.worker.workload import Prepared, Workload
 from ecoml.trial import Config
 
@@ -79,6 +82,8 @@ class TrainingServer:
         self._datasets: dict[tuple[str, str | None, str], Dataset] = {}
         self._tasks: dict[Workload, TrainingTask] = {}
         self._training: Training | None = None
+        self._run = -1  # of the training that is held
+        self._residents = Residents()
         self._warm = False
 
     def prepare(self, workload: Workload) -> Prepared:
@@ -86,7 +91,7 @@ class TrainingServer:
         dataset = self._dataset(workload)  # before torch is imported: what is wrong with them is told at once
         task = self._task(workload)
         from ecoml.training.images.worker.device import peak
-        from ecoml.training.images.worker.loop import warm_up
+        from ecoml.training.images.worker.warm_up import warm_up
 
         if not self._warm:
             warm_up(task)
@@ -94,26 +99,43 @@ class TrainingServer:
         flop_per_s, power_w = peak(task.device, task.threads, task.bf16)
         parts = task.train.labels, task.validation.labels, dataset.test.labels
         train, validation, test = (_counts(labels, task.classes) for labels in parts)
-        about = About(dataset.name, train, validation, test, dataset.digest, dataset.drawn, dataset.reading)
+        about = About(
+            *(dataset.name, train, validation, test, dataset.digest, dataset.drawn, dataset.reading),
+            copies=dataset.copies(workload.validation_share, workload.seed),
+        )
         return Prepared(about, str(task.device), task.bf16, flop_per_s, power_w)
 
-    def hold(self, workload: Workload, number: int, config: Config, checkpoint: Path | None) -> None:
-        """Hold a run instead of the one that was held, not yet advanced.
+    def hold(
+        self, workload: Workload, run: int, number: int, config: Config, epoch: int, checkpoint: Path | None
+    ) -> None:
+        """Hold a run instead of the one that was held: the training that stayed on the device, or a new one.
 
         Args:
             workload: What it trains on.
+            run: Its number.
             number: Of its trial.
             config: Of its trial.
+            epoch: Epochs done.
             checkpoint: What to go on from, if it has been advanced before.
         """
+        self.drop(self._run)
+        self._run = run
+        with self._dropped_on_error():
+            self._training = self._residents.take(run, epoch) or self._built(workload, number, config, checkpoint)
+
+    def _built(self, workload: Workload, number: int, config: Config, checkpoint: Path | None) -> Training:
+        from ecoml.training.images.settings import Settings
+        from ecoml.training.images.steps.batches import bytes_needed
+        from ecoml.training.images.worker.device import free_bytes
         from ecoml.training.images.worker.loop import Training
 
-        self.drop()
-        with self._dropped_on_error():
-            training = Training(self._task(workload), number, config, self._account, _build(workload))
-            if checkpoint is not None:
-                training.restore(checkpoint)
-            self._training = training
+        task = self._task(workload)
+        needed = None if workload.model is not None else bytes_needed(task, Settings.of(config))
+        self._residents.make_room(needed, lambda: free_bytes(task.device))
+        training = Training(task, number, config, self._account, _build(workload))
+        if checkpoint is not None:
+            training.restore(checkpoint)
+        return training
 
     def advance(self, workload: Workload) -> dict[str, Any] | None:
         """Train the run that is held for an epoch, and give its scores; None at its end."""
@@ -121,6 +143,8 @@ class TrainingServer:
         with self._dropped_on_error():
             self._task(workload)  # a test of another workload may have chosen another device
             found = self._training.advance()
+            if self._training.unrecorded:
+                self._account.remark(f"steps were not recorded for the GPU: {self._training.unrecorded}")
             return None if found is None else found.details()
 
     @contextlib.contextmanager
@@ -132,37 +156,40 @@ class TrainingServer:
             with named_out_of_memory():
                 yield
         except BaseException:
-            self.drop()
+            self.drop(self._run)
             raise
 
     def checkpoint(self, path: Path) -> None:
-        """Write a checkpoint of the training that is held, and drop it."""
+        """Write a checkpoint of the training that is held, and let it wait."""
         assert self._training is not None, "the host suspends only what is held"
         self._training.checkpoint(path)
-        self.drop()
+        self._residents.keep(self._run, self._training)
+        self._training, self._run = None, -1
 
-    def drop(self) -> None:
-        """Free the training that is held."""
-        self._training = None
+    def drop(self, run: int) -> None:
+        """Free the training of a run, whether it is held or waits."""
+        if run == self._run and self._training is not None:
+            self._training.release()
+            self._training = None
+        self._residents.drop(run)
 
     def save(self, path: Path, problem: str, number: int, config: Config, model: str | None) -> None:
         """Write the network that is held as a model file."""
-        from ecoml.training.images.model import save_model
-
         assert self._training is not None, "the host saves only what is held"
-        save_model(self._training.network, path, problem=problem, trial=number, config=config, model=model)
+        self._training.save(path, problem=problem, trial=number, config=config, model=model)
 
     def test(self, workload: Workload, path: Path, name: str) -> dict[str, Any]:
-        """Scores of a model file on the test images, and its confusion matrix, cell by cell."""
+        """Scores of a model file on the test images, as whoever loads it will see them, and its confusion matrix."""
         task, dataset = self._task(workload), self._dataset(workload)
         from ecoml.training.images.data.resident import Resident
         from ecoml.training.images.model import load_model_file
-        from ecoml.training.images.worker.evaluation import evaluate
+        from ecoml.training.images.worker.evaluation import confusion, logits_of
 
         network = load_model_file(path, _build(workload)).to(task.device)
         if (network.shape, network.classes) != (task.shape, task.classes):
             raise UsageError(f"{path}: the model was trained on other data than {name}")
-        found = evaluate(network, Resident.of(dataset.test, task.device), task)
+        test = Resident.of(dataset.test, task.device)
+        found = confusion(logits_of(network, test, replace(task, bf16=False)), test)
         return {**found.details(), "confusion": found.cells}
 
     def _dataset(self, workload: Workload) -> Dataset:
@@ -204,6 +231,10 @@ class _HostAccount:
 
     def enter(self, purpose: Purpose) -> None:
         self._connection.send(("enter", purpose))
+        self._connection.recv()
+
+    def remark(self, sentence: str) -> None:
+        self._connection.send(("remark", sentence))
         self._connection.recv()
 
 

@@ -1,4 +1,5 @@
-"""Runs in a shared worker: one process for all trainings of this one, which holds one run; the others are checkpoints.
+"""Runs in a shared worker: one process for all trainings of this one, which holds one run; the others are checkpoints,
+and stay in the process beside that while there is memory for them.
 
 A worker that dies or hangs fails the trial it was asked for, and a new one is started for the next.
 """
@@ -11,6 +12,7 @@ import os
 import shutil
 import tempfile
 import threading
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,7 @@ class WorkerRun:
         checkpoint: The file that it goes on from, if it is suspended and no worker holds it.
         steps: Epochs done.
         closed: Whether it was closed.
+        remark: Takes what is to be said of it in the result.
     """
 
     _numbers = count()
@@ -61,6 +64,7 @@ class WorkerRun:
         self.checkpoint: Path | None = None
         self.steps = 0
         self.closed = False
+        self.remark: Callable[[str], None] | None = None
 
     def __next__(self) -> Measurement:
         if self.closed:
@@ -131,13 +135,20 @@ class SharedWorker:
             if self._holds(run):
                 self._suspend_held()
 
-    def drop(self, run: WorkerRun) -> None:
-        """Free the network of a run, if it is held, and delete its checkpoint."""
+    def put(self, run: WorkerRun, checkpoint: bytes, steps: int) -> None:
+        """Let a run go on from another host's checkpoint, of so many epochs."""
         with self._lock:
-            if self._holds(run):
-                self._held = None
+            path = self._checkpoints() / f"{run.number}"
+            path.write_bytes(checkpoint)
+            run.checkpoint, run.steps = path, steps
+
+    def drop(self, run: WorkerRun) -> None:
+        """Free the network of a run, if it is held or waits in the process, and delete its checkpoint."""
+        with self._lock:
+            if self._holds(run) or (run.checkpoint is not None and self._running() is not None):
+                self._held = None if self._held is run else self._held
                 with contextlib.suppress(ChildProcessError, TimeoutError):
-                    self._started().request("drop", patience_s=run.patience_s)
+                    self._started().request("drop", run.number, patience_s=run.patience_s)
             run.delete_checkpoint()
 
     def save(self, run: WorkerRun, path: Path, problem: str) -> None:
@@ -194,29 +205,34 @@ class SharedWorker:
         self._ready(run.workload)
         self._held = run
         try:
-            self._ask(run, "hold", run.workload, run.trial.number, dict(run.trial.config), run.checkpoint)
+            of_trial = run.trial.number, dict(run.trial.config)
+            self._ask(run, "hold", run.workload, run.number, *of_trial, run.steps, run.checkpoint)
         finally:
             run.delete_checkpoint()
 
     def _ask(self, run: WorkerRun, name: str, *arguments: Any) -> Any:
         """A request of the run that is held, which is lost if it fails."""
         try:
-            return self._started().request(name, *arguments, account=run.account, patience_s=run.patience_s)
+            process = self._started()
+            return process.request(name, *arguments, account=run.account, patience_s=run.patience_s, remark=run.remark)
         except BaseException as error:
             self._held = None
             if isinstance(error, ChildProcessError | TimeoutError):
                 self._ready(run.workload)  # the trial that ended the worker pays for the next one
             raise
 
+    def _checkpoints(self) -> Path:
+        """The folder of this process's checkpoints."""
+        if os.getpid() not in self._folders:
+            self._folders[os.getpid()] = Path(tempfile.mkdtemp(prefix="ecoml-suspended-"))
+        return self._folders[os.getpid()]
+
     def _suspend_held(self) -> None:
         """Write a checkpoint of the run that is held, so that another one can be held."""
         held, self._held = self._held, None
         if held is None:
             return
-        folder = self._folders.get(os.getpid())
-        if folder is None:
-            folder = self._folders[os.getpid()] = Path(tempfile.mkdtemp(prefix="ecoml-suspended-"))
-        path = folder / f"{held.number}"
+        path = self._checkpoints() / f"{held.number}"
         self._started().request("checkpoint", path, account=held.account, patience_s=held.patience_s)
         held.checkpoint = path
 

@@ -24,12 +24,14 @@ class ImageWorker:
 
     Attributes:
         score: Which of `ecoml.training.images.scores.METRICS` its runs measure.
+        remarks: What is to be said of its runs in the result, each sentence once.
     """
 
     def __init__(self, workload: Workload, process: SharedWorker, patience_s: float) -> None:
         self.workload = workload
         self.process = process
         self.score = ACCURACY
+        self.remarks: dict[str, None] = {}
         self._patience_s = patience_s
 
     def prepare(self) -> Prepared:
@@ -38,7 +40,9 @@ class ImageWorker:
 
     def start(self, trial: Trial, account: Account) -> Run:
         """A run of `trial.config` on this device."""
-        return WorkerRun(self.process, self.workload, trial, account, self._patience_s, self.score)
+        run = WorkerRun(self.process, self.workload, trial, account, self._patience_s, self.score)
+        run.remark = self.remarks.setdefault
+        return run
 
     def suspend(self, run: Run) -> None:
         """Write a checkpoint of a suspended run."""

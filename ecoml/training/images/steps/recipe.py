@@ -22,6 +22,7 @@ class Optimiser:
 
     Attributes:
         state: All that it remembers, to be kept and put back in place.
+        rate: The learning rate of the steps to come; a tensor for steps that are recorded, which read it each time.
     """
 
     def __init__(self, settings: Settings, network: nn.Module) -> None:
@@ -35,20 +36,12 @@ class Optimiser:
         self._moments = [{id(p): torch.zeros_like(p) for p in self._parameters} for _ in range(moments)]
         device = self._parameters[0].device
         self._steps = {id(p): torch.zeros((), device=device) for p in self._parameters}
-        # On a GPU the rate lies there too, so that a recorded step can be played again with another one.
-        self._rate: float | Tensor = torch.zeros((), device=device) if device.type != "cpu" else 0.0
+        self.rate: float | Tensor = 0.0
 
     @property
     def state(self) -> list[Tensor]:
         moments = [moment[id(p)] for moment in self._moments for p in self._parameters]
         return moments + ([] if self._settings.optimizer == "sgd" else list(self._steps.values()))
-
-    def set_rate(self, rate: float) -> None:
-        """Set the learning rate of the steps to come."""
-        if isinstance(self._rate, Tensor):
-            self._rate.fill_(rate)
-        else:
-            self._rate = rate
 
     @torch.no_grad()
     def step(self) -> None:
@@ -68,7 +61,7 @@ class Optimiser:
                     fused=True,
                     weight_decay=weight_decay,
                     momentum=of.momentum,
-                    lr=self._rate,
+                    lr=self.rate,
                     dampening=0.0,
                     nesterov=of.momentum > 0,
                     maximize=False,
@@ -86,7 +79,7 @@ class Optimiser:
                     amsgrad=False,
                     beta1=of.beta1,
                     beta2=of.beta2,
-                    lr=self._rate,
+                    lr=self.rate,
                     weight_decay=weight_decay,
                     eps=of.epsilon,
                     maximize=False,
@@ -115,6 +108,11 @@ def class_weights(labels: Tensor, classes: int, strength: float) -> Tensor | Non
     return weights / weights.mean()
 
 
+def share_of(step: int) -> float:
+    """How much the weights after step `step`, counted from 1, are of the running average."""
+    return max(1 / _HORIZON, 10 / (10 + step))
+
+
 class Average:
     """A running average of a network's weights that changes places with them: `exchange` between training and use."""
 
@@ -123,10 +121,15 @@ class Average:
         self.state = [parameter.detach().clone() for parameter in self._weights]
 
     @torch.no_grad()
-    def add(self, step: int) -> None:
-        """Take in the weights after step `step`, counted from 1."""
-        share = max(1 / _HORIZON, 10 / (10 + step))
-        torch._foreach_lerp_(self.state, [weight.detach() for weight in self._weights], share)
+    def add(self, share: float | Tensor) -> None:
+        """Take in the weights after a step, for so much of the average; see `share_of`."""
+        weights = [weight.detach() for weight in self._weights]
+        if isinstance(share, Tensor):  # torch knows no such lerp
+            change = torch._foreach_sub(weights, self.state)
+            torch._foreach_mul_(change, share)
+            torch._foreach_add_(self.state, change)
+        else:
+            torch._foreach_lerp_(self.state, weights, share)
 
     @torch.no_grad()
     def exchange(self) -> None:

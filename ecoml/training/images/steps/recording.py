@@ -1,0 +1,226 @@
+"""Steps of an epoch, played from recordings (CUDA graphs) where that is worth it.
+
+    the first steps     are taken on the recording's own stream: what libraries allocate on first use, and what cuDNN
+                        looks for, must not fall into the recording
+    one more            is tried with waiting for the device forbidden: a recording of what waits fails, and damages
+                        torch's allocator for good
+    the recording       computes nothing; each is played with one call, and one of several steps saves the gaps between
+
+All of them are steps of the training. Each recording has a stream to itself: when a graph is destroyed, cuBLAS's
+workspaces of its stream are freed, and another graph of that stream would go on writing to them (pytorch #193402).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+WORTH_STEPS = 30
+"""Steps of one shape, taken or to be taken, from which recording pays; it costs as much as some ten of them."""
+
+UNROLLED = 4
+"""Steps that one recording holds where they are short."""
+
+UNROLLED_BELOW_FLOP = 5e10
+"""FLOP of a batch's forward pass below which a step is short: about a millisecond on a large GPU."""
+
+MOST_RECORDED = 24
+"""Trainings that have recordings at once: torch has 32 streams, and then gives out the same ones again."""
+
+_WARM_UP = 2
+
+_cuda: Any = torch.cuda  # untyped in some versions
+
+
+class Recorder(Protocol):
+    """Records steps on a device."""
+
+    bytes: int
+    """Memory that its recordings keep to themselves."""
+
+    def aside(self, step: Callable[[], None]) -> None:
+        """Take a step where it would be recorded."""
+
+    def strictly(self, step: Callable[[], None]) -> None:
+        """The same, with waiting for the device forbidden.
+
+        Raises:
+            RuntimeError: It waited.
+        """
+
+    def record(self, step: Callable[[], None], count: int) -> Callable[[], None]:
+        """A recording of `count` steps, without taking them; calling it takes them."""
+
+    def release(self) -> None:
+        """Destroy the recordings. May be called twice."""
+
+
+class Player:
+    """Takes the steps of a training: one by one, or from recordings once these are worth it.
+
+    Args:
+        step: Takes the step that comes next, whichever that is.
+        clear: Forgets what a step leaves behind, the gradients.
+        state: All that a step changes; it is put back if a step had to be given up.
+        recorder: What records; None: nothing can be recorded here.
+        unrolled: Steps of one recording.
+
+    Attributes:
+        refused: Why the steps could not be recorded; empty if they could, or were not to be.
+    """
+
+    def __init__(
+        self,
+        step: Callable[[], None],
+        clear: Callable[[], None],
+        state: Sequence[Tensor],
+        recorder: Recorder | None,
+        unrolled: int = UNROLLED,
+    ) -> None:
+        self.refused = ""
+        self._step = step
+        self._clear = clear
+        self._state = state
+        self._recorder = recorder
+        self._unrolled = unrolled
+        self._taken = 0
+        self._warm = 0
+        self._recordings: dict[int, Callable[[], None]] = {}  # by their steps
+
+    @property
+    def recorded(self) -> bool:
+        """Whether there is a recording."""
+        return bool(self._recordings)
+
+    def take(self, coming: int) -> int:
+        """Take one or several of the steps that are to come in this epoch; how many."""
+        worth = self._recorder is not None and not self.refused and self._taken + coming >= WORTH_STEPS
+        count = self._play(self._recorder, coming) if worth and self._recorder is not None else self._one()
+        self._taken += count
+        return count
+
+    def release(self) -> None:
+        """Destroy the recordings; they are made again when steps are taken."""
+        self._recordings.clear()
+        self._warm = 0
+        if self._recorder is not None:
+            self._recorder.release()
+
+    def _one(self) -> int:
+        self._step()
+        return 1
+
+    def _play(self, recorder: Recorder, coming: int) -> int:
+        if self._warm < _WARM_UP:
+            self._warm += 1
+            recorder.aside(self._step)
+            return 1
+        if self._warm == _WARM_UP:
+            self._warm += 1
+            return self._try_out(recorder)
+        count = self._unrolled if coming >= self._unrolled else 1
+        if count not in self._recordings:
+            self._clear()  # a recording's gradients lie in its own memory
+            with self._refusing():
+                self._recordings[count] = recorder.record(self._step, count)
+            self._clear()
+        if self.refused:
+            self.release()
+            return self._one()
+        self._recordings[count]()
+        return count
+
+    def _try_out(self, recorder: Recorder) -> int:
+        before = [value.detach().clone() for value in self._state]
+        with self._refusing():
+            recorder.strictly(self._step)
+        if self.refused:
+            with torch.no_grad():
+                for value, kept in zip(self._state, before, strict=True):
+                    value.copy_(kept)
+            return self._one()
+        return 1
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Note why something cannot be recorded. A device that failed or has no memory left is none of that."""
+        try:
+            yield
+        except (torch.AcceleratorError, torch.OutOfMemoryError):
+            raise
+        except (RuntimeError, NotImplementedError) as error:  # a caller's model that looks at values, for one
+            self.refused = str(error).partition("\n")[0] or type(error).__name__
+
+
+class CudaRecorder:
+    """Records CUDA graphs on the current device, in memory and on a stream of their own."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._stream: Any = None
+        self._graphs: list[Any] = []
+        _recorders.add(self)
+
+    def aside(self, step: Callable[[], None]) -> None:
+        if self._stream is None:
+            self._stream = _streams.pop() if _streams else _cuda.Stream()
+        self._stream.wait_stream(torch.cuda.current_stream())
+        try:
+            with torch.cuda.stream(self._stream):
+                step()
+        finally:
+            torch.cuda.current_stream().wait_stream(self._stream)
+
+    def strictly(self, step: Callable[[], None]) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that this is a prototype
+            torch.cuda.set_sync_debug_mode("error")
+            try:
+                self.aside(step)
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+
+    def record(self, step: Callable[[], None], count: int) -> Callable[[], None]:
+        torch.cuda.empty_cache()  # entering a graph does it too; here it shows what the graph takes
+        before, graph = torch.cuda.memory_reserved(), torch.cuda.CUDAGraph()
+        shared = {"pool": self._graphs[0].pool()} if self._graphs else {}
+        try:
+            with torch.cuda.stream(self._stream), torch.cuda.graph(graph, stream=self._stream, **shared):
+                for _ in range(count):
+                    step()
+        except torch.AcceleratorError:
+            raise
+        except Exception:
+            torch.cuda.synchronize()
+            raise
+        self._graphs.append(graph)
+        self.bytes += max(0, torch.cuda.memory_reserved() - before)
+        play: Callable[[], None] = graph.replay
+        return play
+
+    def release(self) -> None:
+        self._graphs.clear()
+        self.bytes = 0
+        if self._stream is not None:
+            _streams.append(self._stream)
+            self._stream = None
+
+
+def recorder_of(device: torch.device) -> Recorder | None:
+    """What records steps on a device; None where there is nothing to record."""
+    return CudaRecorder() if device.type == "cuda" else None
+
+
+_streams: list[Any] = []  # those that no recording uses any more
+_recorders: weakref.WeakSet[CudaRecorder] = weakref.WeakSet()
+
+
+def recorded_bytes() -> int:
+    """Memory that all recordings keep to themselves, and torch counts as free."""
+    return sum(recorder.bytes for recorder in _recorders)

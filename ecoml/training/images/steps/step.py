@@ -1,0 +1,120 @@
+"""One training step: gather, forward, backward, update; and where a GPU finds what changes from step to step.
+
+Shapes: batch indices int64 B.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ecoml.training.images.data.augment import batch_of
+from ecoml.training.images.data.resident import Resident, TrainingTask
+from ecoml.training.images.network.network import Network
+from ecoml.training.images.steps.recipe import Optimiser
+
+_BF16_FROM_FLOP = 8e7
+"""FLOP of a batch's forward pass from which a CPU with bfloat16 gains by it; see docs/training.md."""
+
+
+class Batch:
+    """A step as it is computed.
+
+    Attributes:
+        loss: Sum of the batches' losses since it was set to zero.
+        weights: Of each training image.
+        losses: Last loss of each training image, or None if nobody asks.
+    """
+
+    def __init__(self, task: TrainingTask, network: Network, optimiser: Optimiser, data: Resident) -> None:
+        self.loss = torch.zeros((), device=task.device)
+        self.weights = torch.ones(len(data), device=task.device)
+        self.losses: Tensor | None = None
+        self._task = task
+        self._network = network
+        self._optimiser = optimiser
+        self._data = data
+
+    def __call__(self, indices: Tensor) -> None:
+        settings = self._network.settings
+        images, labels = batch_of(self._data, indices, settings, self._task.shape[1])
+        self._optimiser.clear()
+        with in_precision(self._task, self._network):
+            logits = self._network.logits(images)
+        each = functional.cross_entropy(
+            logits.float(), labels, reduction="none", label_smoothing=settings.label_smoothing
+        )
+        loss = (each * self.weights.index_select(0, indices)).mean()
+        torch.autograd.backward((loss,))
+        self._optimiser.step()
+        self.loss += loss.detach()
+        if self.losses is not None:
+            self.losses.index_copy_(0, indices, each.detach())
+
+
+class Position:
+    """Where an epoch of equal batches stands, on the device: a step finds its images and its rate there, and moves on.
+
+    So nothing has to be handed over between two steps, and a recording can be played again and again.
+
+    Args:
+        device: The device.
+        steps: Most steps of an epoch.
+        size: Images of a batch.
+
+    Attributes:
+        rate: The learning rate of the present step, a view.
+        share: Of the weights after it in the running average, likewise.
+        next: Number of the step that comes next, int64 1.
+    """
+
+    def __init__(self, device: torch.device, steps: int, size: int) -> None:
+        self.next = torch.zeros(1, dtype=torch.int64, device=device)
+        self._order = torch.zeros(steps, size, dtype=torch.int64, device=device)
+        self._values = torch.zeros(steps, 2, device=device)
+        self._now = torch.zeros(1, 2, device=device)
+        self.rate, self.share = self._now[0, 0], self._now[0, 1]
+
+    def begin(self, order: Tensor, rates: Sequence[float], shares: Sequence[float]) -> None:
+        """Stand before the first step of an epoch.
+
+        Args:
+            order: Which images it sees, int64; what does not fill a batch is left out.
+            rates: Learning rate of each step.
+            shares: Share of each step in the running average.
+        """
+        steps, size = len(rates), self._order.shape[1]
+        self._order[:steps].copy_(order[: steps * size].view(steps, size))
+        self._values[:steps].copy_(torch.tensor([rates, shares]).T)
+        self.next.zero_()
+
+    def advance(self) -> Tensor:
+        """Take the next step's rate and share, and give its images, int64 B."""
+        torch.index_select(self._values, 0, self.next, out=self._now)
+        indices = self._order.index_select(0, self.next).view(-1)
+        self.next += 1
+        return indices
+
+
+def in_precision(task: TrainingTask, network: Network) -> contextlib.AbstractContextManager[Any]:
+    """bfloat16 where the task says so, and on a CPU the network gains more by it than the conversions cost."""
+    if not task.bf16 or (task.device.type == "cpu" and network.batch_flops < _BF16_FROM_FLOP):
+        return contextlib.nullcontext()
+    return torch.autocast(task.device.type, torch.bfloat16)
+
+
+def check_loss(loss: Tensor, epoch: int) -> None:
+    """Refuse a loss that is no number.
+
+    Raises:
+        FloatingPointError: It is NaN or infinite; the line names the epoch.
+    """
+    value = loss.item()
+    if not math.isfinite(value):
+        raise FloatingPointError(f"the loss became {'NaN' if math.isnan(value) else 'infinite'} in epoch {epoch + 1}")

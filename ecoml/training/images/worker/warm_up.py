@@ -1,0 +1,41 @@
+"""Getting ready: what is loaded on first use is loaded before the first trial, and not charged to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ecoml.energy import Purpose
+from ecoml.training.images.data.resident import Resident, TrainingTask
+from ecoml.training.images.worker.loop import Training
+
+_KINDS: tuple[dict[str, Any], ...] = (
+    {"batch_size": 16, "schedule": "triangle"},  # so many steps that they are recorded
+    {"kernel": 5, "optimizer": "adamw"},
+    {"block": "residual", "head": "flatten", "skip_easy": 0.0},
+    {"block": "separable", "shift": 1},
+)
+
+
+def warm_up(task: TrainingTask) -> None:
+    """Train for a moment, so that what is loaded on first use is not charged to the first trial.
+
+    That is torch's own parts on a CPU; on a GPU also the kernels of each kind of network, and what records steps.
+    """
+    cuda = task.device.type == "cuda"
+    images = 512 if cuda else 2
+    few = Resident(task.train.images[:images], task.train.labels[:images])
+    small = replace(task, train=few, validation=few)
+    size: dict[str, Any] = {"width": 16, "depth": 2, "batch_size": 256} if cuda else {"width": 1, "depth": 1}
+    for kind in _KINDS if cuda else ({},):
+        training = Training(small, 0, {**size, "epochs": 1, **kind}, _NoAccount())
+        training.advance()
+        training.release()
+
+
+class _NoAccount:
+    def check_budget(self) -> None:
+        pass
+
+    def enter(self, purpose: Purpose) -> None:
+        pass

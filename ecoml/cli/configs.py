@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from click.core import ParameterSource
 from typer import Context
 
 from ecoml.energy import J_PER_KWH
@@ -24,8 +23,9 @@ _OF_TRAINING = ("data", "data_dir", "download", "device", "threads", "determinis
 
 def given_options(context: Context) -> dict[str, Any]:
     """Options that stand on the command line."""
-    said = ParameterSource.COMMANDLINE
-    return {name: value for name, value in context.params.items() if context.get_parameter_source(name) is said}
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    said = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+    return {name: value for name, value in context.params.items() if name in said}
 
 
 def kept_arguments(config: Path, given: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -65,6 +67,27 @@ RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")]
 Out = Annotated[
     Path | None, typer.Option(metavar="DIR", help="The folder of the run; the same folder goes on with it.")
 ]
+
+
+_PYTHON_NAME = re.compile(r"(?<![`\w.])(\w+)(=True\b|=)?(?=(\S)?)")
+
+
+def in_flags(message: str, names: Collection[str]) -> str:
+    """What an error says with Python's arguments, with the options of the command line: `seed=3` as `--seed 3`.
+
+    Args:
+        message: What it says.
+        names: Arguments that are options too; a name that is a plain word is taken for one only before `=`.
+    """
+
+    def flag(match: re.Match[str]) -> str:
+        name, assigned, value = match.groups()
+        option = {"directory": "out", "max_energy_per_training_j": "max_energy_per_training"}.get(name, name)
+        if option not in names or not (assigned or "_" in option):
+            return match[0]
+        return f"--{option.replace('_', '-')}{' ' if assigned == '=' and value else ''}"
+
+    return _PYTHON_NAME.sub(flag, message)
 
 
 def say(message: str) -> None:

@@ -39,7 +39,12 @@ if TYPE_CHECKING:
 
 
 def search(
+    context: typer.Context,
     budget_kwh: Budget = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Search again as a run.toml says; other options given replace what it says."),
+    ] = None,
     data: Data = "digits",
     data_dir: DataDir = None,
     download: Download = True,
@@ -90,6 +95,12 @@ def search(
 
     check_grid_intensity(grid_intensity)
     listeners = [create_tracker(name) for name in track or []]
+    if config is not None:
+        from ecoml.cli.configs import given_options, kept_arguments
+
+        kept = kept_arguments(config, given_options(context))
+        _run(Searcher(**kept, directory=out, show=show, listeners=listeners), as_json, grid_intensity)
+        return
     training = CnnTraining(
         data,
         data_dir=data_dir,
@@ -198,6 +209,7 @@ def _show(result: Result, as_json: bool, grid_intensity: float | None) -> None:
     from ecoml.format import describe_footprint
     from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
     from ecoml.run.lifetime import lifetime_of
+    from ecoml.run.models import kept_models
 
     page, energy = _page(result, grid_intensity), result.energy
     tradeoff = tradeoff_of(result)
@@ -205,6 +217,8 @@ def _show(result: Result, as_json: bool, grid_intensity: float | None) -> None:
         content = {**result.to_dict(), "report": str(page) if page else None}
         life = None if result.limits.inferences is None else lifetime_of(result, result.limits.inferences)
         content["lifetime"] = None if life is None else life.to_dict()
+        content["models"] = [{**kept._asdict(), "path": str(kept.path)} for kept in kept_models(result.directory)]
+        content["cards"] = [str(path) for path in sorted(result.directory.glob("export/*/README.md"))]
         content["tradeoff"] = None if tradeoff is None else tradeoff_dict(tradeoff)
         if grid_intensity is not None:
             content |= {"grid_g_per_kwh": grid_intensity, "co2e_g": co2e_g(energy.total_j, grid_intensity)}

@@ -20,7 +20,7 @@ def too_small(budget_j: float, spent_j: float, provenance: Provenance, what: str
     return BudgetError(
         f"the budget of {format_energy(budget_j)} ({budget_j / J_PER_KWH:.3g} kWh) is too small for one trial:"
         f" {what} took {format_energy(spent_j)} ({provenance}) and nothing was measured yet;"
-        f" give several times that, at least --budget-kwh {10 * max(spent_j, budget_j) / J_PER_KWH:.2g}",
+        f" give several times that, at least budget_kwh={10 * max(spent_j, budget_j) / J_PER_KWH:.2g}",
         spent_j=spent_j,
     )
 
@@ -38,7 +38,7 @@ def refuse_spent(run: Path, budget_j: float, before: Snapshot) -> None:
     ready = f", and getting ready again takes about {format_energy(getting_ready_j)}" if getting_ready_j > 0 else ""
     raise BudgetError(
         f"{run}: {format_energy(before.spent_j)} ({provenance}) are spent of the budget of {format_energy(budget_j)}"
-        f"{ready}; give a larger one: --add-kwh on the command line, budget_kwh= (the new total) in Python",
+        f"{ready}; give a larger one: --add-kwh on the command line, in Python the new total as `budget_kwh`",
         spent_j=before.spent_j,
     )
 

@@ -97,7 +97,7 @@ def random_configurations(where: Where) -> Iterator[Finding]:
     from ecoml.training.images.steps.recording import WORTH_STEPS
     from ecoml.training.images.worker.loop import Training
 
-    task, space = task_of(where), load_space("cnn-gpu" if where.cuda else "cnn-small")
+    task, space = task_of(where), load_space("cnn" if where.cuda else "cnn-small")
     random, count = np.random.default_rng(0), 3 if where.quick else 30
     took_s: list[float] = []
     held: list[float] = []
@@ -175,7 +175,7 @@ def search(strategy: str, where: Where) -> Iterator[Finding]:
     executor = ecoml.CnnTraining(where.data, data_dir=where.data_dir, download=False, device=where.device)
     budget_j = BUDGET_KWH[strategy] * J_PER_KWH * (1.0 if where.cuda else 0.01 if where.quick else 0.03)
     folder = where.out / f"run-{strategy}-{time.strftime('%H%M%S')}"
-    space = ecoml.load_space("cnn-gpu" if where.cuda else "cnn-small")
+    space = ecoml.load_space("cnn" if where.cuda else "cnn-small")
     searcher = ecoml.Searcher(space, executor, budget_j=budget_j, strategy=strategy, directory=folder, spend_all=True)
     result = searcher.run()
     energy = result.energy

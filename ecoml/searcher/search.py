@@ -29,7 +29,7 @@ from ecoml.searcher.settings import SearchSettings
 from ecoml.searcher.size_limit import SizeLimit
 from ecoml.strategies import Continue, End, Start, Strategy
 from ecoml.strategies.base import Goal, Learns, Pursues, ask_feasible
-from ecoml.training.base import Executor, Floored, Remarks, Run
+from ecoml.training.base import Executor, Floored, Hinted, Remarks, Run
 from ecoml.trial import Config, Measurement, Trial, TrialState
 
 FAILED_IN_A_ROW = 20
@@ -97,7 +97,7 @@ class Search:
         self._models = FrontModels(executor, ledger, interrupts, settings.metric)
         self._forecast = Forecast()
         self._floored = executor if isinstance(executor, Floored) else None
-        self._remarks = executor if isinstance(executor, Remarks) else None
+        self._executor = executor
         self._failed: list[TrialEnd] = []  # of the trials since the last measurement
         self._inform()
 
@@ -105,7 +105,8 @@ class Search:
         """Tell the strategy what the search is for, and what an earlier run found."""
         self.ledger.enter(Purpose.OPTIMISER)
         if isinstance(self._strategy, Pursues):
-            self._strategy.pursue(Goal(self._limits, self._metric, self.size))
+            hint = self._executor.cost_hint if isinstance(self._executor, Hinted) else None
+            self._strategy.pursue(Goal(self._limits, self._metric, self.size, hint))
         if self.settings.warm_start is not None and isinstance(self._strategy, Learns):
             self._strategy.learn(self.settings.warm_start.trials)
         self.ledger.enter(Purpose.OVERHEAD)
@@ -278,8 +279,8 @@ class Search:
             self.change(self.trials[number], TrialState.STOPPED, TrialEnd(EndReason.SEARCH_ENDED))
         if test:
             self._models.test(self.front)
-        if self._remarks is not None:
-            for remark in self._remarks.remarks():
+        if isinstance(self._executor, Remarks):
+            for remark in self._executor.remarks():
                 self.ledger.note(remark)
         self.ended = end
         self.ledger.end(end)

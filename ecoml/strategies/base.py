@@ -84,11 +84,13 @@ class Goal:
         limits: The target, the most that a training may take, whether all is to be spent.
         metric: What the scores are. `Point.utility` is what is to be maximised, whatever the metric.
         feasible: Whether a configuration may be started. Fast, and always the same for the same configuration.
+        cost_hint: About proportional to the joules of a step, where the training knows that of a configuration.
     """
 
     limits: Limits = field(default_factory=Limits)
     metric: Metric = ACCURACY
     feasible: Callable[[Config], bool] = any_config
+    cost_hint: Callable[[Config], float] | None = None
 
     @property
     def target(self) -> float | None:

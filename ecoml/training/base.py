@@ -6,7 +6,7 @@ long as one likes, advanced again, and closed. A suspended run is a frozen trial
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -81,6 +81,16 @@ class Floored(Protocol):
 
         Called after `prepare`, once a step; fast.
         """
+
+
+@runtime_checkable
+class Hinted(Protocol):
+    """An executor that can tell beforehand, up to a factor, what a step of a configuration takes."""
+
+    @property
+    def cost_hint(self) -> Callable[[Config], float] | None:
+        """Gives a positive number, about proportional to a step's joules; None where nothing is known better than what
+        the search learns by itself. Asked for after `prepare`; the function is fast."""
 
 
 @runtime_checkable

@@ -165,7 +165,7 @@ class Bayes:
         new = [config for config in drawn if key(config) not in seen and self._goal.feasible(config)]
         if not new:
             return self._first()
-        step_j = self._energy_model(observations)(self._candidates.pool(new).x)
+        step_j = self._step_j(observations, self._candidates.pool(new))
         return new[int(np.argmin(step_j))] if step_j.min() < _FAR_LESS * step_j.mean() else self._first()
 
     def _started(self, config: Config, steps: int) -> Start:
@@ -195,7 +195,7 @@ class Bayes:
             np.concatenate([new.x, tried[suspended]]),
             np.r_[np.full(len(new.x), -1), suspended].astype(int),
             np.r_[np.zeros(len(new.x)), [measured[i].step for i in suspended]],
-            np.r_[self._energy_model(observations)(new.x), observations.step_j[suspended]],
+            np.r_[self._step_j(observations, new), observations.step_j[suspended]],
         )
         if not len(candidates.x):
             config = self._first()
@@ -273,9 +273,18 @@ class Bayes:
     def _observe(self, trials: Sequence[Trial], steps: Sequence[int], most: int) -> Observations | None:
         return observations_of(trials, steps, most, self._goal.metric.span)
 
-    def _energy_model(self, observations: Observations) -> EnergyModel:
+    def _step_j(self, observations: Observations, pool: Pool) -> Array:
+        """Predicted joules of a step of each configuration of a pool (m,)."""
         measured = observations.measured
-        return EnergyModel(self._x(measured), observations.step_j, log_energy_variance(measured))
+        x = self._hinted(self._x(measured), [trial.config for trial in measured])
+        model = EnergyModel(x, observations.step_j, log_energy_variance(measured))
+        return model(self._hinted(pool.x, pool.configs))
+
+    def _hinted(self, x: Array, configs: Sequence[Config]) -> Array:
+        """Features (n, D), and a further one where the training knows about what a step takes."""
+        if self._goal.cost_hint is None:
+            return x
+        return np.column_stack([x, np.log([self._goal.cost_hint(config) for config in configs])])
 
     def _curve_data(self, x: Array, observations: Observations) -> CurveData:
         from ecoml.strategies.bayes.surrogate import CurveData

@@ -48,6 +48,11 @@ class Residents:
         if (training := self._waiting.pop(run, None)) is not None:
             training.release()
 
+    def clear(self) -> None:
+        """Free all of them."""
+        while self._waiting:
+            self._let_go()
+
     def make_room(self, needed: int | None, free: Callable[[], int | None]) -> None:
         """Let trainings go until another one has room.
 

@@ -31,7 +31,7 @@ from ecoml.searcher.settings import SearchSettings
 from ecoml.searcher.size_limit import SizeLimit
 from ecoml.strategies import Continue, End, Start, Strategy
 from ecoml.strategies.base import Goal, Learns, Pursues, ask_feasible
-from ecoml.training.base import Executor, Floored, Lasting, Remarks, Run
+from ecoml.training.base import Executor, Floored, Hinted, Lasting, Remarks, Run
 from ecoml.trial import Config, Measurement, Trial, TrialState
 
 FAILED_IN_A_ROW = 20
@@ -101,7 +101,7 @@ class Search:
         self._forecast = Forecast()
         self.lasting = executor if isinstance(executor, Lasting) else None
         self._floored = executor if isinstance(executor, Floored) else None
-        self._remarks = executor if isinstance(executor, Remarks) else None
+        self._executor = executor
         self._failed: list[TrialEnd] = []  # of the trials since the last measurement
         self._inform()
 
@@ -111,7 +111,8 @@ class Search:
         if isinstance(self._strategy, Pursues):
             steps = None if self.lasting is None else self.lasting.steps
             floor_j = None if self._floored is None else self._floored.floor_j
-            self._strategy.pursue(Goal(self._limits, self._metric, self.size, self._left_j, steps, floor_j))
+            hint = self._executor.cost_hint if isinstance(self._executor, Hinted) else None
+            self._strategy.pursue(Goal(self._limits, self._metric, self.size, self._left_j, steps, floor_j, hint))
         if self.settings.warm_start is not None and isinstance(self._strategy, Learns):
             self._strategy.learn(self.settings.warm_start.trials)
         self.ledger.enter(Purpose.OVERHEAD)
@@ -339,8 +340,8 @@ class Search:
             chosen = [trial for trial in first if trial is not None]
             self._models.test(chosen, self.front)
             self._models.use(chosen, self.front)
-        if self._remarks is not None:
-            for remark in self._remarks.remarks():
+        if isinstance(self._executor, Remarks):
+            for remark in self._executor.remarks():
                 self.ledger.note(remark)
         self.ended = end
         self.ledger.end(end)

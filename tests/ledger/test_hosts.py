@@ -7,12 +7,13 @@ import pytest
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
 from ecoml.ledger.hosts import HostAccounts
 from ecoml.ledger.readings import Reading
+from ecoml.ledger.sharing import Activity
 from ecoml.metric import ACCURACY
 from ecoml.run.store import Store
 from ecoml.trial import Trial
 
-TRAINING = Purpose.TRAINING, 0
-OVERHEAD = Purpose.OVERHEAD, None
+TRAINING: Activity = (Purpose.TRAINING, 0)
+OVERHEAD: Activity = (Purpose.OVERHEAD, None)
 
 
 def reading(sequence, training_j, overhead_j=0.0, *, incarnation=1, spool="one", power_w=0.0):

@@ -106,13 +106,17 @@ class Store:
         if self._timer is not None:
             self._connection.execute("RELEASE step")
         else:
-            self._timer = threading.Timer(wait_s, self._commit_late)
+            self._timer = threading.Timer(wait_s, self._commit_in_time)
             self._timer.daemon = True
             self._timer.start()
 
+    def _commit_in_time(self) -> None:
+        with self._lock:
+            self._timer = None
+            self._commit_late()
+
     def _commit_late(self) -> None:
         with self._lock, suppress(sqlite3.Error):  # where it fails, the next commit does, and says so
-            self._timer = None
             if self._connection.in_transaction:
                 self._connection.execute("COMMIT")
                 self._committed_s = time.monotonic()

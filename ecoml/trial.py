@@ -13,6 +13,7 @@ from ecoml.endings import TrialEnd
 from ecoml.energy import Energy, Provenance, energy_of
 from ecoml.errors import TrainingError
 from ecoml.metric import ACCURACY, Metric
+from ecoml.views import html_of
 
 Config = Mapping[str, Any]
 """A configuration: parameter name → float, int or str. Inactive conditional parameters are absent."""
@@ -182,6 +183,14 @@ class Trial:
     def step(self) -> int:
         """Number of measurements so far."""
         return len(self.curve)
+
+    def __repr__(self) -> str:
+        known = "" if self.score is None else f" with score {self.score:.4g}"
+        energy = f"{self.energy_j:.4g} J ({self.energy.provenance})"
+        return f"<Trial {self.number}: {self.state}, step {self.step}{known}, {energy}>"
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
     def at(self, step: int) -> Trial:
         """This trial as if its training had ended after `step` measurements: a candidate for the front."""

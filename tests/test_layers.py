@@ -9,13 +9,13 @@ import ecoml
 ROOT = Path(ecoml.__file__).parent
 
 FLOORS = [
-    {"errors", "metric", "energy", "endings", "fetch"},
-    {"shipped", "limits", "pareto", "format", "trial", "carbon"},
+    {"errors", "metric", "energy", "endings", "fetch", "views"},
+    {"shipped", "limits", "pareto", "format", "frames", "trial", "carbon"},
     {"space", "meter", "run"},
     {"strategies", "training", "ledger", "budget"},
     {"models", "searcher"},
     {"report", "integrations"},
-    {"api", "experiments", "testing"},
+    {"api", "experiments", "notebook", "testing"},
     {"cli"},
     {"__main__"},
 ]

@@ -49,6 +49,10 @@ Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="The same curves on another day and another host of the same kind.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to standard error.")]
+Track = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Also write the search down with mlflow, tensorboard or wandb; may be repeated."),
+]
 GridIntensity = Annotated[
     float | None,
     typer.Option(metavar="G", help="Your grid's grams of CO2e per kWh; without it nothing is said of CO2e."),

@@ -25,6 +25,7 @@ from ecoml.cli.options import (
     SpaceName,
     SpendAll,
     Threads,
+    Track,
     say,
 )
 from ecoml.errors import LibraryError, UsageError
@@ -58,6 +59,13 @@ def search(
     device: Device = None,
     threads: Threads = None,
     deterministic: Deterministic = False,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="Train side by side: local:4 (four processes here), or ray://HEAD:PORT. [default: here]",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The run folder, a new one. [default: one below runs/]")
     ] = None,
@@ -65,11 +73,13 @@ def search(
         bool, typer.Option("--require-measured", help="Refuse to run where energy can only be estimated.")
     ] = False,
     grid_intensity: GridIntensity = None,
+    track: Track = None,
     trace: Annotated[bool, typer.Option("--trace", help="Keep power over time; the report draws it.")] = False,
     as_json: Json = False,
 ) -> None:
     """Search for the best networks a budget buys."""
     from ecoml.energy import J_PER_KWH
+    from ecoml.integrations import create_tracker
     from ecoml.report.page.footprint import check_grid_intensity
     from ecoml.report.terminal.progress import show
     from ecoml.searcher.searcher import Searcher
@@ -77,6 +87,7 @@ def search(
     from ecoml.training.images import CnnTraining
 
     check_grid_intensity(grid_intensity)
+    listeners = [create_tracker(name) for name in track or []]
     training = CnnTraining(
         data,
         data_dir=data_dir,
@@ -104,7 +115,9 @@ def search(
         max_energy_per_training_j=None if max_energy_per_training is None else max_energy_per_training * J_PER_KWH,
         spend_all=spend_all,
         warm_start=warm_start,
+        workers=workers,
         show=show,
+        listeners=listeners,
     )
     _run(searcher, as_json, grid_intensity)
 
@@ -113,9 +126,11 @@ def resume(
     directory: RunFolder,
     add_kwh: Annotated[float | None, typer.Option(metavar="KWH", help="Raise the budget by so much.")] = None,
     grid_intensity: GridIntensity = None,
+    track: Track = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a search after a stop, a crash or a spent budget."""
+    from ecoml.integrations import create_tracker
     from ecoml.limits import budget_in_joules
     from ecoml.report.page.footprint import check_grid_intensity
     from ecoml.report.terminal.progress import show
@@ -126,7 +141,8 @@ def resume(
     budget_j = None
     if add_kwh is not None:
         budget_j = Result.load(directory).energy.budget_j + budget_in_joules(add_kwh, None)
-    _run(Searcher.resume(directory, budget_j=budget_j, show=show), as_json, grid_intensity)
+    listeners = [create_tracker(name) for name in track or []]
+    _run(Searcher.resume(directory, budget_j=budget_j, show=show, listeners=listeners), as_json, grid_intensity)
 
 
 def _suitable_budget(space: Space, training: Executor) -> str:

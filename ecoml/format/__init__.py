@@ -16,6 +16,7 @@ from ecoml.format.ends import (
     describe_limits,
     describe_reach,
     describe_search_end,
+    describe_trial,
     describe_trial_end,
     describe_warm_start,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "describe_sharing",
     "describe_spent",
     "describe_treatment",
+    "describe_trial",
     "describe_trial_end",
     "describe_warm_start",
     "duration",

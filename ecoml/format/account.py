@@ -74,10 +74,11 @@ def format_co2e(grams: float) -> str:
 
 def describe_spent(energy: Energy, budget_j: float) -> str:
     """What is spent of a budget: `12.3 J ± 0.1 J (measured) of 36.0 J, 34 %`."""
-    worth = f"{format_interval(energy)} ({energy.provenance})"
-    joined = ", " if energy.provenance in (Provenance.ESTIMATED, Provenance.REPORTED) else " "
-    share = percent(energy.energy_j / budget_j, 0)
-    return f"{format_energy(energy.energy_j)}{joined}{worth} of {format_energy(budget_j)}, {share}"
+    figure, of_budget = format_energy(energy.energy_j), f"of {format_energy(budget_j)}"
+    if energy.provenance is Provenance.ESTIMATED:
+        figure += ","
+    worth = "" if energy.provenance is Provenance.REPORTED else f"{format_interval(energy)} "
+    return f"{figure} {worth}({energy.provenance}) {of_budget}, {percent(energy.energy_j / budget_j, 0)}"
 
 
 def describe_footprint(energy: Energy, g_per_kwh: float | None) -> str:

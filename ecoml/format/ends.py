@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
-from ecoml.format.figures import format_energy, format_gain, format_kwh, format_range, named_score, plural
+from ecoml.format.figures import (
+    format_energy,
+    format_gain,
+    format_kwh,
+    format_range,
+    format_score,
+    named_score,
+    plural,
+)
 from ecoml.metric import Metric
 
 if TYPE_CHECKING:
@@ -198,3 +206,11 @@ def _range_of(metric: Metric) -> str:
             else "give a share in [0, 1]"
         )
     return f"it must be finite, in {format_range(metric)}; say otherwise with ecoml.Metric(…, low=, high=)"
+
+
+def describe_trial(trial: Trial, metric: Metric) -> str:
+    """What a trial of a front is: `trial 0 after 7 epochs: 99.30 % validation accuracy for 1.94 J (estimated)`."""
+    on_test = f" ({format_score(metric, trial.test_score)} on the test set)" if trial.test_score is not None else ""
+    energy = f"{format_energy(trial.energy_j)} ({trial.energy.provenance})"
+    after = plural(trial.step, metric.step)
+    return f"trial {trial.number} after {after}: {named_score(metric, trial.score)}{on_test} for {energy}"

@@ -11,16 +11,50 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ecoml.errors import UsageError
+from ecoml.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from ecoml.integrations.keras import KerasBudget
     from ecoml.integrations.lightning import LightningBudget
+    from ecoml.integrations.mlflow import MLflowTracker
+    from ecoml.integrations.tensorboard import TensorBoardTracker
     from ecoml.integrations.transformers import TransformersBudget
+    from ecoml.integrations.wandb import WandbTracker
+    from ecoml.run.listeners import Listener
 
-_LAZY = {"KerasBudget": "keras", "LightningBudget": "lightning", "TransformersBudget": "transformers"}
+_LAZY = {
+    "KerasBudget": "keras",
+    "LightningBudget": "lightning",
+    "MLflowTracker": "mlflow",
+    "TensorBoardTracker": "tensorboard",
+    "TransformersBudget": "transformers",
+    "WandbTracker": "wandb",
+}
+"""Name → the module here, which is called as the library it needs."""
 
-__all__ = ["KerasBudget", "LightningBudget", "TransformersBudget"]
+TRACKERS = {"mlflow": "MLflowTracker", "tensorboard": "TensorBoardTracker", "wandb": "WandbTracker"}
+
+__all__ = [
+    "KerasBudget",
+    "LightningBudget",
+    "MLflowTracker",
+    "TensorBoardTracker",
+    "TransformersBudget",
+    "WandbTracker",
+    "create_tracker",
+]
+
+
+def create_tracker(name: str) -> Listener:
+    """The tracker that `--track` names, as its own environment variables set it up.
+
+    Raises:
+        UsageError: There is none of that name, or its library is not installed.
+    """
+    if name not in TRACKERS:
+        raise UsageError(f"there is no tracker {name!r}; {did_you_mean(name, TRACKERS)}")
+    tracker: Listener = __getattr__(TRACKERS[name])()
+    return tracker
 
 
 def __getattr__(name: str) -> Any:

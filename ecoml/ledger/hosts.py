@@ -73,6 +73,7 @@ class HostAccounts:
         self._since: dict[int, EnergyByDomain] = {}  # charged to a trial since its last step ended
         self._ended: dict[int, Step] = {}  # what a step took, by the host's own account
         self._sources: set[Provenance] = set()
+        self._longest_s = 0.0
         self._told: set[tuple[str, str]] = set()
         self._unseen_j: dict[str, float] = {}  # by spool
         self._take_up()
@@ -112,13 +113,27 @@ class HostAccounts:
 
     @property
     def unwatched_j(self) -> float:
-        """The most that all hosts together may spend past their allowances."""
-        return math.fsum(spool.unwatched_j for spool in self._spools.values())
+        """The most that all hosts together may spend past their allowances, and while the driver was busy."""
+        late_s = max(0.0, self._longest_s - self._lease_s)
+        return math.fsum(spool.unwatched_j + late_s * spool.power_w for spool in self._spools.values())
+
+    def turned(self, seconds: float) -> None:
+        """So long the driver heard nothing, whatever the hosts spent meanwhile."""
+        self._longest_s = max(self._longest_s, seconds)
 
     @property
     def provenance(self) -> Provenance:
         """That of the weakest host; `missing` if there is none."""
         return weakest(self._sources)
+
+    @property
+    def by_host_j(self) -> dict[str, float]:
+        """Joules of each host."""
+        found: dict[str, float] = {}
+        for spool in self._spools.values():
+            spent_j = math.fsum(part.energy_j for part in spool.counted.values())
+            found[spool.host] = found.get(spool.host, 0.0) + spent_j
+        return found
 
     def of_step_j(self, trial: int) -> float:
         """Joules charged to a trial since its last step ended."""

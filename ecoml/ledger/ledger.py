@@ -18,9 +18,11 @@ from ecoml.ledger.meter_thread import Watch
 from ecoml.ledger.metered import MeteredAccount
 from ecoml.ledger.metering import Metering
 from ecoml.ledger.reported import ReportedAccount
+from ecoml.ledger.reservations import Reservations
 from ecoml.ledger.worker_account import WorkerAccount
 from ecoml.meter.required import what_is_unmeasured
 from ecoml.metric import Metric
+from ecoml.run.account import DRIVER
 from ecoml.run.folder import RunFolder
 from ecoml.run.snapshot import Snapshot
 from ecoml.run.store import Store
@@ -34,15 +36,6 @@ NOTED_EVERY_S = 1.0
 
 LONGEST_UNCOMMITTED_S = 1.0
 """At most so long what many hosts did waits to be put on disk; no host is told of anything before it is."""
-
-AMPLE = 3.0
-"""A host may take so many times the forecast of a step before it has to ask for more."""
-
-UNKNOWN_SHARE = 0.1
-"""Of what is left, for a step of which nothing is known."""
-
-ROUNDING = 1e-9
-"""Ten steps of a tenth of the budget fit into it, although their sum in floating point may not."""
 
 
 class Ledger:
@@ -61,6 +54,7 @@ class Ledger:
     Attributes:
         budget_j: The ceiling on everything.
         hosts: What other hosts have spent.
+        reservations: What is set aside for steps under way.
         closing_j: Kept back for testing the front and closing down.
         overpromised_j: The most by which what was spent, or might be, exceeded the budget at any commit.
         unmeasured: What keeps the energy from being measured, one sentence with its remedy each.
@@ -81,7 +75,6 @@ class Ledger:
             store.add_gap("the process was killed in a step: its joules since the last heartbeat went unseen")
         self.budget_j = budget_j
         self.unmeasured: tuple[str, ...] = ()
-        self._reserved_j: dict[int, float] = {}  # by trial
         self.overpromised_j = 0.0
         self._closed = False
         self._noted_s = -math.inf
@@ -89,13 +82,16 @@ class Ledger:
         self._store = store
         self._metric = metric
         before = store.snapshot(metric)
-        self._tried = bool(before.progress)
         self._thinking_before_s = before.settings.get("thinking_cpu_s", 0.0)
         self.hosts = HostAccounts(store, lease_s)
-        self._lease_s = lease_s
+        self.reservations = Reservations(
+            budget_j, lambda: self.left_j, self.hosts.of_step_j, ample=lease_s > 0, tried=bool(before.progress)
+        )
         self._account = self._open_account(metering, before.spent_j - self.hosts.spent_j, trace)
         self._account.settle()  # getting ready is overhead, and no step between two checks
-        self._store.set("getting_ready_j", self.spent_j - before.spent_j, self.provenance)
+        ready_j = self.spent_j - before.spent_j
+        self._store.set("getting_ready_j", ready_j, self.provenance)
+        self._store.set("got_ready_j", before.settings.get("got_ready_j", 0.0) + ready_j, self.provenance)
         self._account.unwatched_j = before.settings.get("overshoot_bound_j", 0.0)
         self._store.set("budget_j", budget_j)
         self._store.set("ended", None)
@@ -127,6 +123,12 @@ class Ledger:
     def spent_j(self) -> float:
         """Joules spent so far."""
         return self._account.spent_j + self.hosts.spent_j
+
+    @property
+    def by_host_j(self) -> dict[str, float]:
+        """Joules by host, where there are several; `driver` is this one."""
+        others = self.hosts.by_host_j
+        return {DRIVER: self._account.spent_j, **others} if others else {}
 
     @property
     def host_j(self) -> float:
@@ -192,48 +194,23 @@ class Ledger:
     @property
     def reserved_j(self) -> float:
         """What is set aside for the steps that are under way and not charged yet."""
-        return math.fsum(map(self.open_j, self._reserved_j))
+        return self.reservations.total_j
 
-    def open_j(self, trial: int) -> float:
-        """What is set aside for a trial's step and not charged yet."""
-        return max(0.0, self._reserved_j.get(trial, 0.0) - self.hosts.of_step_j(trial))
-
-    def can_afford(self, forecast_j: float, trial: int | None = None) -> bool:
-        """Whether a step of `forecast_j` fits beside those of other trials. A search's very first is always tried."""
-        left_j = self._free_j(trial)
-        return not self._tried or (left_j > ROUNDING * self.budget_j and forecast_j <= left_j * (1 + ROUNDING))
+    def can_afford(self, forecast_j: float) -> bool:
+        """Whether a further step of `forecast_j` fits. A search's very first is always tried."""
+        return self.reservations.fits(forecast_j)
 
     def reserve(self, trial: int, forecast_j: float) -> bool:
         """Set joules aside for a trial's next step; False, and nothing is set aside, if they are not there."""
-        if not self.can_afford(forecast_j, trial):
+        if not self.reservations.reserve(trial, forecast_j):
             return False
-        self._tried = True
-        self._reserved_j[trial] = forecast_j
-        if self._lease_s:
-            wanted_j = AMPLE * forecast_j or UNKNOWN_SHARE * self.left_j
-            self._reserved_j[trial] = max(forecast_j, min(wanted_j, self._free_j(trial)))
         if time.monotonic() - self._noted_s >= NOTED_EVERY_S:
             self._note_bounds()
         return True
 
-    def allow_more(self, trial: int) -> float:
-        """Set as much again aside for a step that has used up what it had, if it is there; all that it may take."""
-        more_j = min(self._reserved_j[trial] or UNKNOWN_SHARE * self.left_j, self._free_j(trial))
-        if more_j > ROUNDING * self.budget_j:
-            self._reserved_j[trial] += more_j
-        return self._reserved_j[trial]
-
-    def allowance_j(self, trial: int) -> float:
-        """What a trial's step may take."""
-        return self._reserved_j[trial]
-
-    def _free_j(self, trial: int | None) -> float:
-        """What is left beside the steps of other trials."""
-        return self.left_j - math.fsum(self.open_j(other) for other in self._reserved_j if other != trial)
-
     def release(self, trial: int) -> None:
         """Nothing of a trial is under way."""
-        self._reserved_j.pop(trial, None)
+        self.reservations.release(trial)
 
     def started(self, trial: Trial) -> None:
         """Enter a new trial."""
@@ -306,7 +283,7 @@ class Ledger:
         self._account.close()
         with self._store.transaction():
             self._store.set("ended", end.to_dict())
-            self._reserved_j.clear()
+            self.reservations.clear()
             self._note_bounds()
 
     @property

@@ -7,7 +7,12 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ecoml.energy import J_PER_KWH, Energy, EnergyByDomain, Provenance, Purpose, SharedUse, energy_of
+from ecoml.format import describe_spent
 from ecoml.run.snapshot import Snapshot
+from ecoml.views import html_of
+
+DRIVER = "driver"
+"""The host that decides, beside those on which trials train."""
 
 _ROUNDING = 1e-6
 
@@ -31,6 +36,8 @@ class EnergyAccount:
         idle_second: Energy of an idle second by domain.
         shared: Other processes that used what is metered.
         unmeasured: What keeps the energy from being measured, one sentence with its remedy each.
+        getting_ready_j: Part of the overhead: importing, loading the data, a device's context and libraries.
+        doubt_j: Joules that hosts which were lost may have spent beyond that; nobody knows.
     """
 
     budget_j: float
@@ -46,6 +53,17 @@ class EnergyAccount:
     idle_second: Mapping[str, Energy] = field(default_factory=dict)
     shared: tuple[SharedUse, ...] = ()
     unmeasured: tuple[str, ...] = ()
+    getting_ready_j: float = 0.0
+    doubt_j: float = 0.0
+
+    @property
+    def by_host(self) -> Mapping[str, Energy]:
+        """By host, of a search on several; they sum to the total. `driver` is the host that decides."""
+        hosts: dict[str, dict[str, Energy]] = {}
+        for name, part in self.by_domain.items():
+            host, _, domain = name.rpartition("/")
+            hosts.setdefault(host or DRIVER, {})[domain] = part
+        return {host: EnergyByDomain(parts).total for host, parts in sorted(hosts.items())}
 
     @property
     def total_j(self) -> float:
@@ -67,6 +85,12 @@ class EnergyAccount:
         """Joules left of the budget, 0.0 if it was overshot."""
         return max(0.0, self.budget_j - self.total_j)
 
+    def __repr__(self) -> str:
+        return f"<EnergyAccount: {describe_spent(self.total, self.budget_j)}>"
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
@@ -77,8 +101,11 @@ class EnergyAccount:
             "budget_j": self.budget_j,
             "left_j": self.left_j,
             "overshoot_bound_j": self.overshoot_bound_j,
+            "getting_ready_j": self.getting_ready_j,
             "by_purpose": _dicts(self.by_purpose),
             "by_domain": _dicts(self.by_domain),
+            "by_host": _dicts(self.by_host),
+            "doubt_j": self.doubt_j,
             "idle": None if self.idle is None else self.idle.to_dict(),
             "net_of_idle": None if self.net is None else self.net.to_dict(),
             "idle_note": self.idle_note,
@@ -114,6 +141,8 @@ def account_of(snapshot: Snapshot) -> EnergyAccount:
         idle_second=snapshot.idle,
         shared=snapshot.shared,
         unmeasured=tuple(kept.get("unmeasured", ())),
+        getting_ready_j=kept.get("got_ready_j", 0.0),
+        doubt_j=kept.get("doubt_j", 0.0),
     )
 
 

@@ -6,16 +6,23 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ecoml.endings import SearchEnd
+from ecoml.format import describe_spent, describe_trial, plural
+from ecoml.frames import data_frame
 from ecoml.limits import Limits
 from ecoml.metric import ACCURACY, Metric
 from ecoml.pareto import front_indices
 from ecoml.run.account import EnergyAccount, account_of
 from ecoml.run.folder import LEDGER, read_settings
+from ecoml.run.rows import point_rows, trial_rows
 from ecoml.run.snapshot import Progress, Snapshot, read_snapshot
 from ecoml.trial import Point, Trial
+from ecoml.views import chart_of, html_of
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["WITHIN", "EnergyAccount", "Result", "front_of", "recommend", "result_of", "tolerance"]
 
@@ -105,6 +112,29 @@ class Result:
         if not ends or taken_j <= 0 or len(floors_j) < len(ends):
             return None
         return math.fsum(floors_j) / taken_j
+
+    def to_dataframe(self, *, points: bool = False) -> pandas.DataFrame:
+        """A table of all trials, a row each; with `points` of all measurements in the order of the search.
+
+        The columns are those of `ecoml.run.rows`, among them `score`, `energy_j`, `uncertainty_j`, `provenance`,
+        `on_front`, and `config.…` for each parameter.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return data_frame(point_rows(self) if points else trial_rows(self))
+
+    def plot(self, what: str = "front") -> Any:
+        """An Altair chart: `front`, `curves`, `energy` or `importance`; see `ecoml.notebook.plots.plot`."""
+        return chart_of(self, what)
+
+    def __repr__(self) -> str:
+        best = "none measured" if self.recommended is None else describe_trial(self.recommended, self.metric)
+        spent = describe_spent(self.energy.total, self.energy.budget_j)
+        return f"<Result: {plural(len(self.trials), 'trial')}; recommended {best}; spent {spent}; in {self.directory}>"
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

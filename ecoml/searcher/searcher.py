@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +20,11 @@ from ecoml.meter.base import describe_sources
 from ecoml.meter.required import refuse_unmeasured
 from ecoml.metric import ACCURACY, Metric
 from ecoml.run.folder import RunFolder, check_free, default_path
+from ecoml.run.listeners import Listener, Listeners
 from ecoml.run.result import Result, metric_of, result_of
 from ecoml.run.snapshot import Snapshot, read_snapshot
 from ecoml.searcher.budget import refuse_spent, too_small
+from ecoml.searcher.getting_ready import getting_ready
 from ecoml.searcher.hosts.choosing import RemoteWorkers, Workers
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.loop import Loop
@@ -74,6 +76,8 @@ class Searcher:
         warm_start: A run folder whose trials inform the strategy. Their energy is not charged again, and they are no
             trials of this search.
         show: Shows what happens; by default nothing does.
+        listeners: Are told what happens: trackers (`ecoml.integrations`), or objects of one's own with `on_trial`,
+            `on_measurement` and `on_end`.
         **limits: What ends the search, or a training, before the budget does; see `ecoml.Limits`.
 
     Raises:
@@ -103,6 +107,7 @@ class Searcher:
         workers: Workers | None = None,
         warm_start: str | Path | None = None,
         show: Show | None = None,
+        listeners: Iterable[Listener] = (),
         **limits: Any,
     ) -> None:
         budget_j = budget_in_joules(budget_kwh, budget_j)
@@ -112,7 +117,7 @@ class Searcher:
             settings = replace(settings, warm_start=WarmStart.of_run(warm_start, space, settings.metric))
         path = (default_path(settings.strategy_name) if directory is None else Path(directory)).absolute()
         check_free(path)
-        self._set_up(settings, executor, path, budget_j, meter, show, parameters, workers)
+        self._set_up(settings, executor, path, budget_j, meter, show, parameters, workers, listeners)
         self._unnamed = directory is None
 
     def _set_up(
@@ -125,6 +130,7 @@ class Searcher:
         show: Show | None,
         parameters: Parameters | None,
         workers: Workers | None,
+        listeners: Iterable[Listener],
     ) -> None:
         if executor is not None and hasattr(executor, "seed") and executor.seed != settings.seed:
             executor = copy.copy(executor)  # another search may be going on with this one
@@ -139,6 +145,7 @@ class Searcher:
         self._meter = meter
         self._meter_is_ours = meter is None
         self._show: Show = show or (lambda _search: nullcontext())
+        self._listeners = Listeners(listeners)
         self._folder: RunFolder | None = None
         self._before: Snapshot | None = None
         self._search: Search | None = None
@@ -160,6 +167,7 @@ class Searcher:
         parameters: Parameters | None = None,
         workers: Workers | None = None,
         show: Show | None = None,
+        listeners: Iterable[Listener] = (),
     ) -> Self:
         """A searcher that goes on where a run folder was left: after a crash, a Ctrl-C, or an exhausted budget.
 
@@ -173,6 +181,7 @@ class Searcher:
             parameters: The same function as before, if there was one.
             workers: As in the constructor; by default those of before.
             show: As in the constructor.
+            listeners: As in the constructor.
 
         Raises:
             RunFolderError: Not a run folder, or a newer one.
@@ -192,7 +201,7 @@ class Searcher:
             )
             self = cls.__new__(cls)
             workers = workers or folder.settings.get("workers", {}).get("given") or None
-            self._set_up(settings, executor, path, total_j, meter, show, parameters, workers)
+            self._set_up(settings, executor, path, total_j, meter, show, parameters, workers, listeners)
             self._folder, self._before = folder, before
         except BaseException:
             folder.close()
@@ -323,6 +332,9 @@ class Searcher:
         """Let go of meter, ledger and run folder. May be called twice."""
         if self._search is not None:
             self._search.close()
+            if self._listeners and not self._search.ledger.closed:
+                with suppress(StorageError):
+                    self._listeners.end(self.result)
             self._search.ledger.close()
         if self._folder is not None:
             self._folder.close()
@@ -348,7 +360,9 @@ class Searcher:
 
             self._domains = domains_of(gpus, metering.meter.sources)
         if executor is not None:
-            executor.prepare(settings.space)
+            spent_j = self._before.spent_j if self._before is not None else 0.0
+            with getting_ready(executor, metering, self.budget_j - spent_j):
+                executor.prepare(settings.space)
         if isinstance(executor, OnData) and self._folder is not None and "data" in self._folder.settings:
             executor.refuse_changed(self._folder.settings["data"], self.directory)
         if isinstance(executor, OnData) and isinstance(executor, Declares) and executor.metric != settings.metric:
@@ -371,6 +385,9 @@ class Searcher:
         self._search = Search(settings, self._strategy, executor, ledger, self._interrupts, self._size)
         if self._before is not None:
             self._search.restore(ledger.snapshot().trials)
+        if self._listeners:
+            self._listeners.start(self.result)
+            self._search.listeners.append(self._listeners.heard)
         return self._search
 
     def _open_metering(self) -> Metering:

@@ -100,6 +100,15 @@ class Floored(Protocol):
 
 
 @runtime_checkable
+class GetsReady(Protocol):
+    """An executor whose `prepare` takes much energy on a GPU, at least the first time."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether that is done, so that `prepare` takes next to nothing."""
+
+
+@runtime_checkable
 class OnGpus(Protocol):
     """An executor that knows which GPUs it trains on, so that others are left out of the account."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -18,7 +20,7 @@ from ecoml.training.images.worker.device import Pace
 
 SIZE = 32
 
-RECIPES = {
+RECIPES: dict[str, dict[str, Any]] = {
     "sgd": {},
     "adamw": {"optimizer": "adamw", "schedule": "triangle", "dropout": 0.3},
     "separable": {"block": "separable", "activation": "gelu"},
@@ -59,12 +61,16 @@ class Recorder:
 def player(recorder, unrolled=4):
     """Counts steps in a tensor."""
     value = torch.zeros(())
-    return Player(lambda: value.add_(1), lambda: None, [value], recorder, unrolled), value
+
+    def step() -> None:
+        value.add_(1)
+
+    return Player(step, lambda: None, [value], recorder, unrolled), value
 
 
 def epoch(of, steps):
     """Take an epoch of so many steps; how many each call took."""
-    taken = []
+    taken: list[int] = []
     while sum(taken) < steps:
         taken.append(of.take(steps - sum(taken)))
     return taken

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from multiprocessing.connection import Connection
+from typing import Any
 
 import pytest
 from rigs.images import Book, rest, workload
@@ -30,13 +32,18 @@ class Left:
         self.recorded, self.released = False, True
 
 
+def suspended(**how) -> Any:
+    return Left(**how)
+
+
 def test_the_training_that_was_used_longest_ago_leaves_first():
     residents = Residents()
-    left = {run: Left() for run in range(4)}
+    left: dict[int, Any] = {run: suspended() for run in range(4)}
     for run, training in left.items():
         residents.keep(run, training)
-    assert residents.take(0, 1) is left[0]
-    residents.keep(0, left[0])
+    taken: Any = residents.take(0, 1)
+    assert taken is left[0]
+    residents.keep(0, taken)
     free = [10, 15, 25]
     residents.make_room(10, lambda: free.pop(0))
     assert [training.released for training in left.values()] == [False, True, True, False]
@@ -46,14 +53,14 @@ def test_the_training_that_was_used_longest_ago_leaves_first():
 
 def test_a_network_of_ones_own_gets_the_device_to_itself():
     residents = Residents()
-    residents.keep(0, Left())
+    residents.keep(0, suspended())
     residents.make_room(None, lambda: 1 << 60)
     assert len(residents) == 0
 
 
 def test_a_training_that_went_on_elsewhere_is_not_the_one_that_stayed():
     residents = Residents()
-    left = Left(epoch=2)
+    left = suspended(epoch=2)
     residents.keep(7, left)
     assert residents.take(7, 3) is None
     assert left.released
@@ -62,7 +69,7 @@ def test_a_training_that_went_on_elsewhere_is_not_the_one_that_stayed():
 
 def test_there_are_no_more_recordings_than_streams_and_no_more_trainings_than_may_stay():
     residents = Residents()
-    left = [Left(recorded=True) for _ in range(MOST + 5)]
+    left = [suspended(recorded=True) for _ in range(MOST + 5)]
     for run, training in enumerate(left):
         residents.keep(run, training)
     residents.make_room(1, lambda: 1 << 60)
@@ -71,7 +78,13 @@ def test_there_are_no_more_recordings_than_streams_and_no_more_trainings_than_ma
     assert all(training.recorded for training in left[-(MOST_RECORDED - 1) :]), "those that were used last"
 
 
-class NoConnection:
+class NoConnection(Connection):
+    def __init__(self):
+        """It has no descriptor."""
+
+    def __del__(self):
+        """Nothing is to be closed."""
+
     def send(self, message):
         pass
 

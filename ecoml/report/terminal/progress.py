@@ -1,4 +1,4 @@
-"""A search while it runs: a live view in a terminal, few plain lines elsewhere.
+"""A search while it runs: a live view in a terminal and in a notebook, few plain lines elsewhere.
 
 The lines are records of the logger `ecoml`, at INFO. Where nobody listens to it, they go to standard error.
 """
@@ -12,9 +12,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ecoml.format import describe_data, describe_reach, describe_warm_start, format_energy, format_score, plural
+from ecoml.format import (
+    describe_data,
+    describe_reach,
+    describe_search_end,
+    describe_spent,
+    describe_trial,
+    describe_warm_start,
+    format_energy,
+    format_score,
+    plural,
+)
+from ecoml.report.terminal.notebook import in_notebook, in_place
 from ecoml.report.terminal.status import LiveStatus, Status, StatusSource
 from ecoml.run.folder import read_settings
+from ecoml.run.result import Result
 from ecoml.searcher.search import Search
 from ecoml.trial import Trial, TrialState
 
@@ -46,7 +58,13 @@ def show(search: Search) -> Iterator[None]:
         if search.settings.warm_start is not None:
             log.info(describe_warm_start(settings["warm_start"], settings["run"]["strategy"]))
         _say_reach(search)
-        with _live(source) if sys.stderr and sys.stderr.isatty() else _plain(search, PlainLines(source)):
+        if in_notebook():
+            shown = in_place(source)
+        elif sys.stderr and sys.stderr.isatty():
+            shown = _live(source)
+        else:
+            shown = _plain(search, PlainLines(source))
+        with shown:
             yield
 
 
@@ -66,6 +84,22 @@ def _say_reach(search: Search) -> None:
                 log.info("%s", sentence)
 
     search.listeners.append(measured)
+
+
+def close(result: Result) -> None:
+    """Say in a few lines what came of a search."""
+    best, spent = result.recommended, describe_spent(result.energy.total, result.energy.budget_j)
+    with _heard():
+        if best is not None:
+            log.info("recommended: %s", describe_trial(best, result.metric))
+        if result.ended is not None:
+            log.info("spent %s; %s", spent, describe_search_end(result.ended, result.metric))
+        trials, where = plural(len(result.trials), "trial"), result.directory
+        log.info("%s, %d of them on the front; in %s (`ecoml report` makes its page)", trials, _on_front(result), where)
+
+
+def _on_front(result: Result) -> int:
+    return len({trial.number for trial in result.front})
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ecoml.energy import Purpose
 from ecoml.format import (
     MEANING,
     capitalised,
@@ -155,6 +156,9 @@ def _account(result: Result) -> Table:
         table.add_column("", justify=justify, overflow="fold")
     for purpose, part in energy.by_purpose.items():
         table.add_row(purpose.value, format_energy(part.energy_j), share(part.energy_j), part.provenance.value)
+    if energy.getting_ready_j > 0:
+        ready = f"{energy.by_purpose[Purpose.OVERHEAD].provenance}; part of the overhead"
+        table.add_row("  getting ready", format_energy(energy.getting_ready_j), share(energy.getting_ready_j), ready)
     table.add_row(
         "total",
         format_energy(total_j),
@@ -173,14 +177,18 @@ def _account(result: Result) -> Table:
             share(energy.idle.energy_j),
             f"{idle} {format_figure(energy.net)}",
         )
-    for domain, part in energy.by_domain.items() if len(energy.by_domain) > 1 else ():
-        table.add_row(f"  {domain}", format_energy(part.energy_j), "", part.provenance.value, style="dim")
+    parts = energy.by_host if len(energy.by_host) > 1 else energy.by_domain
+    for name, part in parts.items() if len(parts) > 1 else ():
+        table.add_row(f"  {name}", format_energy(part.energy_j), "", part.provenance.value, style="dim")
+    everywhere = ", on all hosts together" if len(energy.by_host) > 1 else ""
     table.add_row(
         "overshoot bound",
         format_energy(energy.overshoot_bound_j),
         "",
-        f"{energy.provenance}; the most that was spent between two checks of the budget",
+        f"{energy.provenance}; the most that was spent between two checks of the budget{everywhere}",
     )
+    if energy.doubt_j > 0:
+        table.add_row("in doubt", format_energy(energy.doubt_j), "", "what lost hosts may have spent beyond that")
     if energy.thinking_cpu_s:
         thought = f"the optimiser thought for {energy.thinking_cpu_s:.1f} CPU seconds, which are not charged"
         table.add_row("apart", "", "", thought)

@@ -151,6 +151,7 @@ class Agent:
         self._workers = [(worker, ThreadPoolExecutor(1, "ecoml-worker")) for worker in workers]
         meter = self._meter if isinstance(account, MeteredAccount) else None
         account.settle()
+        account.unwatched_j = 0.0  # getting ready is no step between two looks
         self._about = About(
             workers=len(workers),
             kind=_kind(executor),
@@ -167,16 +168,19 @@ class Agent:
         return self._heard_s + self._setup.lease_s
 
     def take(self, orders: Orders) -> None:
-        """Word from the driver. Orders that come late, or again, change nothing."""
+        """Word from the driver. Orders that come again change nothing, and those that come late do not count."""
         with self._changed:
-            if self.over or orders.number <= self._orders.number:
+            if self.over or orders.number < self._orders.number:
                 return
             if self._clock() > self._until_s:  # it was stopped meanwhile, and its leases have ended
                 self.end()
                 return
-            self._orders, self._heard_s = orders, self._clock()
+            self._heard_s = self._clock()
             if isinstance(self._account, MeteredAccount):
                 self._account.until_s = self._until_s
+            if orders.number == self._orders.number:
+                return
+            self._orders = orders
             self._acknowledge(orders)
             for lease in orders.leases:
                 if lease.number > self._begun and lease.worker < len(self._workers):
@@ -318,10 +322,14 @@ class Agent:
             self._news = False
             if not self.over and self._clock() > self._until_s:
                 self.end()
+            closed = self.closed  # before the counters are read: what it says of them must hold
+            account = self._account
+            if account is not None and not self._leases:
+                with suppress(BudgetExhausted):  # while nothing is under way, each beat is a look
+                    account.check_budget()
             version, counters = self._spool.counters(self._acknowledged)
             sequence = next(self._sequence)
             self._versions[sequence] = version
-            account = self._account
             reading = Reading(
                 *(self._host, self._spool.id, self._spool.incarnation, sequence, counters, self._spool.seen()),
                 power_w=account.power_w if isinstance(account, MeteredAccount) else 0.0,
@@ -336,7 +344,7 @@ class Agent:
                 tuple(self._short),
                 self._about,
                 self._refused,
-                self.closed,
+                closed,
             )
 
     def _tell(self) -> None:

@@ -83,6 +83,10 @@ def _transport(workers: str) -> Transport:
         if int(match[1]) < 1:
             raise UsageError(f"workers {workers!r}: give at least one, as in local:4")
         return LocalAgents(int(match[1]))
+    if match := re.fullmatch(r"ray://([^/\s]+:\d+)/?", workers):
+        from ecoml.searcher.ray.agents import RayAgents
+
+        return RayAgents(match[1])
     raise UsageError(f"workers {workers!r} cannot be understood; give local:4, or ray://HEAD:PORT")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ecoml.energy import Purpose
-from ecoml.errors import HostLost
+from ecoml.errors import EcomlError, HostLost
 from ecoml.searcher.hosts.messages import About, Lease, Orders
 from ecoml.searcher.workers import Seat
 from ecoml.training.base import Account, Run
@@ -24,6 +24,7 @@ class Host:
     Attributes:
         name: Its name.
         spool: The id of its spool; empty before its first report.
+        incarnation: Of its agent.
         about: What it is; None until it is ready.
         seats: Its workers.
         leases: What is open, by number, with the seat that waits for it.
@@ -40,6 +41,7 @@ class Host:
 
     name: str
     spool: str = ""
+    incarnation: int = 0
     about: About | None = None
     seats: list[Seat] = field(default_factory=list)
     leases: dict[int, tuple[Lease, Seat]] = field(default_factory=dict)
@@ -102,7 +104,7 @@ class RemoteRun:
             raise HostLost(self.host.name)
         try:
             return self._call(self.host.name, "checkpoint", self.trial.number)
-        except ConnectionError:
+        except (ConnectionError, EcomlError):
             raise HostLost(self.host.name) from None
 
     def save(self, path: Path) -> None:
@@ -114,7 +116,7 @@ class RemoteRun:
         assert self.host is not None, "only what was measured is saved"
         try:
             weights = self._call(self.host.name, "save", self.trial.number)
-        except ConnectionError as error:
+        except (ConnectionError, EcomlError) as error:
             raise ChildProcessError(str(error)) from None
         path.write_bytes(weights)
 

@@ -36,7 +36,12 @@ class Spool(Store):
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = _locked(path.with_suffix(".lock"))
-        super().__init__(path, create=not path.exists())
+        if not path.exists():  # all of it or nothing: it may be killed while it is made
+            unfinished = path.with_suffix(".new")
+            unfinished.unlink(missing_ok=True)
+            Store(unfinished, create=True).close()
+            unfinished.rename(path)
+        super().__init__(path, create=False)
         self.recover()
         kept = {key: value.strip('"') for key, value in self.rows("SELECT key, value FROM setting")}
         self.id = kept.get("spool") or uuid.uuid4().hex

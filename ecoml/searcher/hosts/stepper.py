@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +36,6 @@ class HostStepper:
         ledger: Charges what they count.
         spools: Where agents on this host keep their accounts.
         interruptible: Marks where an interruption may come while it waits.
-        clock: Gives seconds.
 
     Attributes:
         seats: The workers of all hosts that take part at present.
@@ -50,7 +48,6 @@ class HostStepper:
         ledger: Ledger,
         spools: Path,
         interruptible: AbstractContextManager[None],
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.seats: list[Seat] = []
         self._transport = transport
@@ -58,20 +55,20 @@ class HostStepper:
         self._ledger = ledger
         self._spools = spools
         self._interruptible = interruptible
-        self._clock = clock
+        self._clock = transport.clock
         self._hosts: dict[str, Host] = {}
         self._leases = itertools.count(1)
         self._ended: deque[tuple[Seat, Outcome]] = deque()
         self._joined = False
         self._refused: list[str] = []
-        self._beat_s = clock()
+        self._beat_s = self._turned_s = transport.clock()
 
     @contextmanager
     def open(self) -> Iterator[None]:
         """Start the agents, and wait until the first is ready; end them all in the end."""
         self._ledger.commit_together()
         self._transport.open(self._setup, self._spools)
-        self._opened_s = self._beat_s = self._clock()
+        self._beat_s = self._turned_s = self._clock()
         try:
             while not self.seats:
                 self._turn()
@@ -95,7 +92,7 @@ class HostStepper:
         if run.host is not None and run.host is not host:
             run.host.drop(trial.number)
         run.host = host
-        number, allowance_j = next(self._leases), self._ledger.allowance_j(trial.number)
+        number, allowance_j = next(self._leases), self._ledger.reservations.allowance_j(trial.number)
         place = number, seat.worker.number, trial.number
         lease = Lease(*place, trial.config, trial.step, allowance_j, checkpoint=checkpoint)
         host.keeps.discard(trial.number)
@@ -132,6 +129,8 @@ class HostStepper:
     def _turn(self) -> None:
         """Commit, tell the hosts what is news to them, and take in what comes."""
         now_s = self._clock()
+        self._ledger.hosts.turned(now_s - self._turned_s)
+        self._turned_s = now_s
         if self.seats and self.seats[0].account.recalled:
             self._recall()
         if now_s - self._beat_s >= BEAT_S:
@@ -143,7 +142,7 @@ class HostStepper:
         due = [host for host in due if not host.lost]
         for host in due:
             if host.spool:
-                open_j = sum(self._ledger.open_j(lease.trial) for lease, _ in host.leases.values())
+                open_j = sum(self._ledger.reservations.open_j(lease.trial) for lease, _ in host.leases.values())
                 self._ledger.hosts.opened(host.spool, open_j)
         self._ledger.commit()
         for host in due:
@@ -174,7 +173,9 @@ class HostStepper:
         host.heard_s = self._clock()
         if not self._ledger.hosts.take(reading):
             return
-        host.spool, host.acknowledged = reading.spool, reading.sequence
+        if host.released and host.lost and reading.incarnation > host.incarnation:  # it has come back
+            host = self._hosts[host.name] = Host(host.name, heard_s=host.heard_s)
+        host.spool, host.incarnation, host.acknowledged = reading.spool, *reading.order
         if not host.lost or not report.running:
             self._ledger.hosts.enrol(reading.spool)
         for outcome in report.outcomes:
@@ -194,7 +195,7 @@ class HostStepper:
         if number not in host.leases:
             return
         lease, seat = host.leases[number]
-        allowance_j = self._ledger.allow_more(lease.trial)
+        allowance_j = self._ledger.reservations.allow_more(lease.trial)
         if allowance_j > lease.allowance_j:
             host.leases[number] = replace(lease, allowance_j=allowance_j), seat
         else:
@@ -243,13 +244,12 @@ class HostStepper:
         if host.spool:
             self._ledger.hosts.lose(host.spool)
         self._lose_steps(host)
-        host.lost = True
         self._restart(host)
 
     def _lose_steps(self, host: Host) -> None:
         for number in list(host.leases):
             self._ended.append((host.end(number), _raising(HostLost(host.name))))
-        host.keeps.clear()
+        host.lost = True
         self._take_seats(host)
 
     def _take_seats(self, host: Host) -> None:

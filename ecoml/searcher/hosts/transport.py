@@ -11,18 +11,22 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol
 
+from ecoml.errors import EcomlError
 from ecoml.searcher.hosts.agent import Agent
-from ecoml.searcher.hosts.messages import Orders, Report, Setup
+from ecoml.searcher.hosts.messages import BEAT_S, Orders, Report, Setup
 
 CALL_S = 60.0
 """So long an answer to a call may take: weights of a network on their way."""
+
+LONGEST_TURN_S = 600.0
+"""So long a driver may be busy with one decision before its agents stop by themselves."""
 
 EXIT_S = 5.0
 """So long a training under way has to come to its end when its driver is gone."""
@@ -37,6 +41,9 @@ class Transport(Protocol):
     @property
     def expected(self) -> int:
         """How many hosts are to be waited for when a search begins."""
+
+    def clock(self) -> float:
+        """Seconds, as its time-outs count them."""
 
     def open(self, setup: Setup, spools: Path) -> None:
         """Start the agents. Those that are on this host keep their spools in `spools`."""
@@ -62,6 +69,40 @@ class Transport(Protocol):
         """End all agents."""
 
 
+class Beat:
+    """Repeats to each host the last orders while the driver is busy, so that a strategy may think for a while.
+
+    Args:
+        send: Sends orders to a host, from another thread.
+    """
+
+    def __init__(self, send: Callable[[str, Orders], None]) -> None:
+        self._send = send
+        self._last: dict[str, Orders] = {}
+        self._turned_s = time.monotonic()
+        self._over = threading.Event()
+        threading.Thread(target=self._live, name="ecoml-beat", daemon=True).start()
+
+    def sent(self, host: str, orders: Orders) -> None:
+        """These are the last orders now."""
+        self._last[host] = orders
+        self._turned_s = time.monotonic()
+
+    def forget(self, host: str) -> None:
+        """It is another agent from here on."""
+        self._last.pop(host, None)
+
+    def close(self) -> None:
+        """Repeat nothing any more."""
+        self._over.set()
+
+    def _live(self) -> None:
+        while not self._over.wait(BEAT_S):
+            if BEAT_S < time.monotonic() - self._turned_s < LONGEST_TURN_S:
+                for host, orders in list(self._last.items()):
+                    self._send(host, orders)
+
+
 class LocalAgents:
     """Agents that are processes of this host.
 
@@ -75,8 +116,12 @@ class LocalAgents:
         self._environment = environment
         self._agents: dict[str, _Process] = {}
 
+    def clock(self) -> float:
+        return time.monotonic()
+
     def open(self, setup: Setup, spools: Path) -> None:
         self._setup, self._spools = setup, spools
+        self._beat = Beat(lambda host, orders: self._agents[host].send(orders))
         for number in range(self.expected):
             self._start(f"local-{number + 1}")
 
@@ -101,16 +146,19 @@ class LocalAgents:
 
     def send(self, host: str, orders: Orders) -> None:
         self._agents[host].send(orders)
+        self._beat.sent(host, orders)
 
     def call(self, host: str, name: str, trial: int) -> bytes:
         return self._agents[host].call(name, trial)
 
     def restart(self, host: str) -> bool:
+        self._beat.forget(host)
         self._agents[host].kill()
         self._start(host)
         return True
 
     def close(self) -> None:
+        self._beat.close()
         for agent in self._agents.values():
             agent.close()
 
@@ -136,6 +184,7 @@ class _Process:
         )
         theirs.close()
         self._backlog: deque[Report | None] = deque()
+        self._sending = threading.Lock()
         with suppress(OSError):
             self.connection.send(setup)
 
@@ -159,7 +208,7 @@ class _Process:
         return messages
 
     def send(self, message: object) -> None:
-        with suppress(OSError):  # that it is gone is noticed when it is listened to
+        with self._sending, suppress(OSError):  # that it is gone is noticed when it is listened to
             self.connection.send(message)
 
     def call(self, name: str, trial: int) -> bytes:
@@ -200,7 +249,10 @@ def serve(descriptor: int, host: str, spools: str) -> None:
         setup = connection.recv()
     except (EOFError, OSError):
         return
-    agent = Agent(setup, Path(spools) / f"{host}.sqlite", host)
+    try:
+        agent = Agent(setup, Path(spools) / f"{host}.sqlite", host)
+    except EcomlError as error:
+        sys.exit(f"ecoml: {error}")
     sending = threading.Lock()
 
     def answer(name: str, trial: int) -> None:

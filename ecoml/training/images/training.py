@@ -262,6 +262,11 @@ class CnnTraining:
         floor = Floor(found.shape, len(found.train), found.train_images, found.validation_images, j_per_flop, cuda)
         return floor.energy_j(config, step)
 
+    @property
+    def ready(self) -> bool:
+        """Whether the data, and the device's libraries, are loaded."""
+        return bool(self._workers) and all(worker.process.pid is not None for worker in self._workers)
+
     def remarks(self) -> tuple[str, ...]:
         """What is to be said of the trainings since the last call: that steps could not be recorded for a GPU."""
         found = dict.fromkeys(sentence for worker in self._workers for sentence in worker.remarks)

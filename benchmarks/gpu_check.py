@@ -1,0 +1,205 @@
+"""All that is to be known of ecoml on a GPU, in six minutes at most, by one command on a bare host without a network.
+
+    python benchmarks/gpu_check.py --data-dir DIR --out DIR
+    python benchmarks/gpu_check.py --out DIR --device cpu --quick      # the same code where there is no GPU
+
+Each part is a process of its own with a time limit of its own; one that fails or hangs stops no other. What it has
+found is in `DIR/PART.json` at every moment and its output in `DIR/PART.log`; `DIR/table.md` is the table that is
+printed last. `benchmarks/gpu_host.md` says what to bring. Parts, what is to be right before what is to be fast:
+
+    host      what NVML tells, the counter's period and step, what a context draws, the counter against power integrated
+    steps     recorded against eager, left and taken up against never left, bfloat16 against float32
+    random    thirty random configurations: all recorded, memory that stays, what a recording takes
+    tests     `pytest -m gpu`
+    mo-asha   a search of 0.002 kWh: within its budget, joules by purpose
+    bayes     one of 0.001 kWh
+    loops     joules and accuracy against the plain and the tuned loop of `executor.py`
+    widths    images per second and share of the peak at widths 16, 64 and 256
+
+With `--device cpu` a simulated NVML stands in for the counters, and what takes its steps anew for CUDA's recordings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+LIMITS_S = {
+    "host": 25,
+    "steps": 45,
+    "random": 35,
+    "tests": 75,
+    "mo-asha": 60,
+    "bayes": 35,
+    "loops": 50,
+    "widths": 30,
+}
+"""Seconds of each part at most; together less than six minutes."""
+
+ALL_S = 355.0
+"""Seconds of all parts: what is left of six minutes is the table's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the table.
+
+    Attributes:
+        what: What was looked at.
+        figure: What was found, with its unit.
+        wanted: What it should be; empty where it is only told.
+        holds: Whether it is that; None where it is only told.
+    """
+
+    what: str
+    figure: str
+    wanted: str = ""
+    holds: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What all parts are told.
+
+    Attributes:
+        data: Name of the data.
+        data_dir: Where their files are.
+        out: The folder of results.
+        device: `cuda` or `cpu`.
+        quick: Whether to do as little as exercises the code.
+    """
+
+    data: str
+    data_dir: str | None
+    out: Path
+    device: str
+    quick: bool
+
+    @property
+    def cuda(self) -> bool:
+        """Whether there is a GPU to look at."""
+        return self.device.startswith("cuda")
+
+
+def main() -> int:
+    """Run the parts, or one of them, and print the table; 1 if something does not hold."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=None, help="by default fashion-mnist on a GPU, digits elsewhere")
+    parser.add_argument("--data-dir", type=Path, help="where the files of a named data set are")
+    parser.add_argument("--out", type=Path, required=True, help="a folder for results")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--parts", default=",".join(LIMITS_S), help="some of them, with commas between")
+    parser.add_argument("--quick", action="store_true", help="as little as exercises the code")
+    parser.add_argument("--part", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    data = given.data or ("fashion-mnist" if given.device.startswith("cuda") else "digits")
+    folder = None if given.data_dir is None else str(given.data_dir.resolve())
+    where = Where(data, folder, given.out.resolve(), given.device, given.quick)
+    if given.part:
+        return _part(given.part, where)
+    if unknown := [part for part in given.parts.split(",") if part not in LIMITS_S]:
+        parser.error(f"there is no part {unknown[0]!r}; there are {', '.join(LIMITS_S)}")
+    where.out.mkdir(parents=True, exist_ok=True)
+    began_s = time.monotonic()
+    rows: list[tuple[str, Finding]] = []
+    for part in given.parts.split(","):
+        left_s = began_s + ALL_S - time.monotonic()
+        rows += [(part, finding) for finding in _apart(part, where, min(LIMITS_S[part], left_s))]
+    took_s = time.monotonic() - began_s
+    rows.append(("all", Finding("seconds that it took", f"{took_s:.0f} s", "≤ 360 s", took_s <= 360)))
+    _print(rows)
+    (where.out / "table.md").write_text(_markdown(rows), encoding="utf-8")
+    return int(any(finding.holds is False for _, finding in rows))
+
+
+def _apart(part: str, where: Where, limit_s: float) -> list[Finding]:
+    """What a part found, in a process of its own; a line that it failed or was ended, if it did."""
+    file = where.out / f"{part}.json"
+    file.unlink(missing_ok=True)
+    if limit_s < 1:
+        return [Finding("the part", "left out: no time was left", "done", False)]
+    print(f"{part} …", file=sys.stderr, flush=True)
+    command = [sys.executable, str(Path(__file__).resolve()), "--part", part, "--out", str(where.out)]
+    command += ["--data", where.data, "--device", where.device, *(["--quick"] if where.quick else [])]
+    command += [] if where.data_dir is None else ["--data-dir", where.data_dir]
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    began_s = time.monotonic()
+    with (where.out / f"{part}.log").open("wb") as log:
+        child = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            code = child.wait(limit_s)
+            end = "" if code == 0 else f"failed ({_last_line(where.out / f'{part}.log')})"
+        except subprocess.TimeoutExpired:
+            end = f"ended after {limit_s:.0f} s"
+        finally:
+            _end_group(child)
+    found = [Finding(**each) for each in json.loads(file.read_text())] if file.exists() else []
+    took = f"{time.monotonic() - began_s:.0f} s"
+    return [*found, Finding("the part", f"{end or 'done'}, {took}", "done", not end)]
+
+
+def _end_group(child: subprocess.Popen[bytes]) -> None:
+    """End a part and all that it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _part(part: str, where: Where) -> int:
+    """Run one part here; each finding is on disk as soon as it is made."""
+    import gpu_counters
+    import gpu_parts
+
+    found: list[dict[str, Any]] = []
+    file, temporary = where.out / f"{part}.json", where.out / f"{part}.tmp"
+    for finding in {"host": gpu_counters.host, **gpu_parts.PARTS}[part](where):
+        found.append(asdict(finding))
+        temporary.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
+        temporary.replace(file)
+        print(finding, flush=True)
+    return 0
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip()[:90] for line in reversed(lines) if line.strip()), "no output")
+
+
+def _print(rows: Sequence[tuple[str, Finding]]) -> None:
+    import textwrap
+
+    print(f"{'part':<9}{'what':<30}{'found':<22}wanted")
+    for part, finding in rows:
+        mark = {True: "ok", False: "NO", None: ""}[finding.holds]
+        cells = [textwrap.wrap(text, width) or [""] for text, width in ((finding.what, 29), (finding.figure, 21))]
+        for line in range(max(map(len, cells))):
+            what, figure = (cell[line] if line < len(cell) else "" for cell in cells)
+            first = (part, finding.wanted, mark) if line == 0 else ("", "", "")
+            print(f"{first[0]:<9}{what:<30}{figure:<22}{first[1]:<15} {first[2]}".rstrip())
+
+
+def _markdown(rows: Sequence[tuple[str, Finding]]) -> str:
+    lines = ["| part | what | found | wanted | |", "|---|---|---|---|---|"]
+    for part, finding in rows:
+        mark = {True: "ok", False: "**no**", None: ""}[finding.holds]
+        lines.append(f"| {part} | {finding.what} | {finding.figure} | {finding.wanted} | {mark} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

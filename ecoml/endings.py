@@ -38,7 +38,7 @@ class FailureKind(StrEnum):
 class StopReason(StrEnum):
     """Why a search is over. Details in brackets."""
 
-    BUDGET_SPENT = "budget-spent"  # (next_j, left_j, where a further step was foreseen)
+    BUDGET_SPENT = "budget-spent"  # (next_j, left_j, where a further step was foreseen; co2e_g, where that of CO2e is)
     TARGET_REACHED = "target-reached"  # (target)
     MAX_TRIALS = "max-trials"  # (trials)
     EXHAUSTED = "exhausted"  # every configuration has been tried

@@ -9,9 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ecoml.carbon.grid import Grid
 from ecoml.endings import SearchEnd
 from ecoml.energy import Energy, Provenance, Purpose
 from ecoml.errors import StorageError, TrainingError
+from ecoml.ledger.gram_counter import GramCounter
 from ecoml.ledger.meter_thread import Watch
 from ecoml.ledger.metered import MeteredAccount
 from ecoml.ledger.metering import Metering
@@ -45,6 +47,8 @@ class Ledger:
         metric: What the scores are.
         metering: Where the joules come from; None: the training reports them.
         trace: Whether to keep power over time.
+        grid: The grid's intensity, by which joules stand for CO2e; None: nothing is said of it.
+        budget_g: The ceiling on CO2e, in grams; None: there is none.
 
     Attributes:
         budget_j: The ceiling on everything.
@@ -53,7 +57,15 @@ class Ledger:
     """
 
     def __init__(
-        self, folder: RunFolder, budget_j: float, metric: Metric, metering: Metering | None, *, trace: bool = False
+        self,
+        folder: RunFolder,
+        budget_j: float,
+        metric: Metric,
+        metering: Metering | None,
+        *,
+        trace: bool = False,
+        grid: Grid | None = None,
+        budget_g: float | None = None,
     ) -> None:
         store = Store(folder.ledger, create=False)
         if store.recover():
@@ -69,7 +81,11 @@ class Ledger:
         before = store.snapshot(metric)
         self._tried = bool(before.progress)
         self._thinking_before_s = before.settings.get("thinking_cpu_s", 0.0)
-        self._account = self._open_account(metering, before.spent_j, trace)
+        self._budget_g = math.inf if budget_g is None else budget_g
+        co2e = GramCounter(grid, before.co2e.co2e_g)
+        self._account = self._open_account(metering, before.spent_j, trace, co2e)
+        self._store.set("grid", None if grid is None else grid.name)
+        self._store.set("budget_g", budget_g, None if grid is None else grid.provenance)
         self._account.settle()  # getting ready is overhead, and no step between two checks
         self._store.set("getting_ready_j", self._account.spent_j - before.spent_j, self.provenance)
         self._account.unwatched_j = before.settings.get("overshoot_bound_j", 0.0)
@@ -77,12 +93,20 @@ class Ledger:
         self._store.set("ended", None)
         self.keep_back(0.0)
 
-    def _open_account(self, metering: Metering | None, spent_j: float, trace: bool) -> MeteredAccount | ReportedAccount:
+    def _open_account(
+        self, metering: Metering | None, spent_j: float, trace: bool, co2e: GramCounter
+    ) -> MeteredAccount | ReportedAccount:
         if metering is None:
-            return ReportedAccount(self._store, spent_j=spent_j)
+            return ReportedAccount(self._store, spent_j=spent_j, co2e=co2e)
         self.unmeasured = what_is_unmeasured(metering.meter)
         watch = Watch(metering.meter, self._store, metering.opened_s, trace=trace)
-        account = MeteredAccount(self._store, metering.window, spent_j=spent_j, opened_s=metering.opened_s, watch=watch)
+        account = MeteredAccount(
+            *(self._store, metering.window),
+            spent_j=spent_j,
+            opened_s=metering.opened_s,
+            watch=watch,
+            co2e=co2e,
+        )
         with self._store.transaction():
             self._store.set_idle(metering.idle.by_domain)
             self._store.set("idle_note", metering.idle.note)
@@ -117,7 +141,17 @@ class Ledger:
     @property
     def left_j(self) -> float:
         """Joules that steps may still take."""
-        return self._account.limit_j - self._account.spent_j
+        return self._account.left_j
+
+    @property
+    def left_by_co2e(self) -> bool:
+        """Whether it is the ceiling on CO2e that leaves no more."""
+        return self._account.co2e.left_j < self._account.limit_j - self._account.spent_j
+
+    @property
+    def spent_g(self) -> float:
+        """Grams of CO2e that what was spent so far stands for."""
+        return self._account.co2e.spent_g
 
     @property
     def overshoot_bound_j(self) -> float:
@@ -130,6 +164,8 @@ class Ledger:
             closing_j += self._account.power_w
         self.closing_j = min(closing_j, CLOSING_SHARE * self.budget_j)
         self._account.limit_j = self.budget_j - self.closing_j
+        co2e = self._account.co2e
+        co2e.limit_g = self._budget_g - min(co2e.of_joules(closing_j), CLOSING_SHARE * self._budget_g)
 
     def commit_late(self) -> None:
         """Let steps of a replay that end in quick succession be put on disk together."""
@@ -197,7 +233,7 @@ class Ledger:
                 floor_j=floor_j,
                 details=measurement.details,
             )
-            self._store.add_measurement(trial.number, point, taken)
+            self._store.add_measurement(trial.number, point, taken, self._account.co2e.figure(step.co2e_g))
         trial.curve.append(point)
 
     def charge_without_point(self, trial: Trial, energy_j: float | None = None) -> None:
@@ -208,6 +244,12 @@ class Ledger:
             whole_j = taken.uncertainty_j + (trial.tail.uncertainty_j if trial.tail else 0.0)
             before_j = trial.tail.energy_j if trial.tail else 0.0
             trial.tail = Energy(before_j + taken.energy_j, whole_j, taken.provenance)
+
+    def paused(self, seconds: float, energy_j: float) -> None:
+        """The search has waited for a cleaner grid for so long, in all, and idling took so much."""
+        with self._store.transaction():
+            self._store.set("paused_s", seconds)
+            self._store.set("paused_j", energy_j, self.provenance)
 
     def add_test(self, trial: Trial, score: float, details: Mapping[str, Any]) -> None:
         """Enter the test of a front trial."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ecoml.energy import J_PER_KWH, Energy, EnergyByDomain, Provenance, Purpose, SharedUse, energy_of
+from ecoml.run.footprint import Footprint
 from ecoml.run.snapshot import Snapshot
 
 _ROUNDING = 1e-6
@@ -31,6 +32,7 @@ class EnergyAccount:
         idle_second: Energy of an idle second by domain.
         shared: Other processes that used what is metered.
         unmeasured: What keeps the energy from being measured, one sentence with its remedy each.
+        co2e: What it stands for in CO2e, as far as the grid's intensity was known.
     """
 
     budget_j: float
@@ -46,6 +48,7 @@ class EnergyAccount:
     idle_second: Mapping[str, Energy] = field(default_factory=dict)
     shared: tuple[SharedUse, ...] = ()
     unmeasured: tuple[str, ...] = ()
+    co2e: Footprint = field(default_factory=Footprint)
 
     @property
     def total_j(self) -> float:
@@ -87,6 +90,7 @@ class EnergyAccount:
             "gaps": list(self.gaps),
             "unmeasured": list(self.unmeasured),
             "optimiser_cpu_s_apart": self.thinking_cpu_s,
+            "co2e": None if self.co2e.provenance is None else self.co2e.to_dict(),
         }
 
 
@@ -114,6 +118,13 @@ def account_of(snapshot: Snapshot) -> EnergyAccount:
         idle_second=snapshot.idle,
         shared=snapshot.shared,
         unmeasured=tuple(kept.get("unmeasured", ())),
+        co2e=replace(
+            snapshot.co2e,
+            grid=kept.get("grid") or "",
+            budget_g=kept.get("budget_g"),
+            paused_s=kept.get("paused_s", 0.0),
+            paused_j=kept.get("paused_j", 0.0),
+        ),
     )
 
 

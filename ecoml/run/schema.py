@@ -65,13 +65,22 @@ ALTER TABLE trial ADD COLUMN ending TEXT;
 ALTER TABLE measurement ADD COLUMN details TEXT;
 ALTER TABLE test ADD COLUMN details TEXT;
 """,
+    """
+ALTER TABLE measurement ADD COLUMN co2e_g REAL;
+ALTER TABLE measurement ADD COLUMN grid TEXT;
+ALTER TABLE entry ADD COLUMN co2e_g REAL;
+ALTER TABLE entry ADD COLUMN grid TEXT;
+ALTER TABLE in_flight ADD COLUMN co2e_g REAL;
+ALTER TABLE in_flight ADD COLUMN grid TEXT;
+""",
 )
 """Each brings a file from the version before to its own; from sentences to enumerations, `old_endings` does.
 
 `edge_j` is the part of an uncertainty that the edges of the window account for (see `ecoml.energy.add_up`). `host` is
 what the meter saw in a session as one window, whatever it was spent on: at every moment the sum of `entry` and
 `in_flight` is that of `host`. `power` is the trace: mean power over the `seconds` before `at`. `ending` is a `TrialEnd`
-as JSON, and so are `details`, further figures by name.
+as JSON, and so are `details`, further figures by name. `co2e_g` is what a row's joules stand for on the grid of their
+time, and `grid` where its intensity is from; both are null where none is known.
 """
 
 SCHEMA_VERSION = len(_LAYOUTS)

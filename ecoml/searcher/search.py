@@ -49,6 +49,10 @@ Outcome = Callable[[], Measurement]
 log = logging.getLogger("ecoml")
 
 
+def _go_on() -> None:
+    pass
+
+
 class Search:
     """One search while it goes on.
 
@@ -68,6 +72,7 @@ class Search:
         runs: Of the trials that are under way or suspended, by their numbers.
         reached: Whether a measurement has reached the target.
         cut: Why a training ends that is refused a further batch.
+        wait: Called between steps; waits while the search is to pause.
     """
 
     def __init__(
@@ -90,6 +95,7 @@ class Search:
         self.runs: dict[int, Run] = {}
         self.reached = False
         self.cut = EndReason.BUDGET
+        self.wait: Callable[[], None] = _go_on
         self._limits, self._metric = settings.limits, settings.metric
         self._strategy = strategy
         self._open: set[int] = set()
@@ -174,6 +180,7 @@ class Search:
             trial: The trial.
             unknown_j: The forecast as long as nothing is known of any step.
         """
+        self.wait()
         return self.ledger.reserve(trial.number, self._forecast.step_j(trial, unknown_j))
 
     def has_room(self, unknown_j: float) -> bool:

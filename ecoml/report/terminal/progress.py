@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ecoml.format import describe_warm_start, format_energy, format_score, plural
+from ecoml.format import describe_plan, describe_warm_start, format_energy, format_score, plural
 from ecoml.report.terminal.status import LiveStatus, Status, StatusSource
 from ecoml.run.folder import read_settings
 from ecoml.searcher.search import Search
+from ecoml.searcher.waiting import CleanWait
 from ecoml.trial import Trial, TrialState
 
 REFRESHES_PER_S = 1.0
@@ -43,8 +44,17 @@ def show(search: Search) -> Iterator[None]:
         if search.settings.warm_start is not None:
             settings = read_settings(search.ledger.path)
             log.info(describe_warm_start(settings["warm_start"], settings["run"]["strategy"]))
+        for line in _plan(search):
+            log.info(line)
         with _live(source) if sys.stderr and sys.stderr.isatty() else _plain(search, PlainLines(source)):
             yield
+
+
+def _plan(search: Search) -> Iterator[str]:
+    """What waiting for a cleaner grid is expected to save."""
+    limits = search.settings.limits
+    if isinstance(search.wait, CleanWait) and limits.when_clean_g_per_kwh is not None:
+        yield from describe_plan(list(search.wait.plan()), limits.when_clean_g_per_kwh, limits.until_s)
 
 
 @contextmanager

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from ecoml.cli.options import GridIntensity, Json, RunFolder
+from ecoml.cli.options import GridPast, Json, RunFolder
 
 
 def report(
     directory: RunFolder,
     figures: Annotated[bool, typer.Option(help="Also write figures as PNG, SVG and PDF.")] = True,
-    grid_intensity: GridIntensity = None,
+    grid_intensity: GridPast = None,
 ) -> None:
     """Write a run's page and figures."""
     from ecoml.report.page.page import write_report

@@ -3,12 +3,23 @@
     figures   numbers with their units: joules, watts, scores, shares, durations, plurals
     ends      why trials and searches are over, how a trial went, what a search was asked for
     data      what the data of an image training are, and what was done to them
-    account   what an energy account means: sources, sharing, gaps, carbon footprint
+    account   what an energy account means: sources, sharing, gaps
+    carbon    CO2e, grids, and waiting for a cleaner one
 
 Nothing here is read back: code compares the values of `ecoml.endings`, `ecoml.energy` and `ecoml.metric`.
 """
 
-from ecoml.format.account import MEANING, describe_footprint, describe_sharing, describe_spent, fold_gaps, format_co2e
+from ecoml.format.account import MEANING, describe_sharing, describe_spent, fold_gaps
+from ecoml.format.carbon import (
+    GRID_MEANING,
+    describe_co2e,
+    describe_footprint,
+    describe_pause,
+    describe_plan,
+    describe_resumption,
+    format_co2e,
+    format_moment,
+)
 from ecoml.format.data import describe_data, describe_treatment
 from ecoml.format.ends import (
     describe_course,
@@ -46,14 +57,19 @@ from ecoml.format.figures import (
 )
 
 __all__ = [
+    "GRID_MEANING",
     "MEANING",
     "capitalised",
+    "describe_co2e",
     "describe_course",
     "describe_data",
     "describe_ending",
     "describe_footprint",
     "describe_limits",
+    "describe_pause",
+    "describe_plan",
     "describe_reach",
+    "describe_resumption",
     "describe_search_end",
     "describe_sharing",
     "describe_spent",
@@ -72,6 +88,7 @@ __all__ = [
     "format_gain",
     "format_interval",
     "format_kwh",
+    "format_moment",
     "format_p",
     "format_power",
     "format_range",

@@ -33,6 +33,7 @@ class EnergyAccount:
         shared: Other processes that used what is metered.
         unmeasured: What keeps the energy from being measured, one sentence with its remedy each.
         co2e: What it stands for in CO2e, as far as the grid's intensity was known.
+        seconds: For how long it was metered; 0 where that was not kept.
     """
 
     budget_j: float
@@ -49,6 +50,7 @@ class EnergyAccount:
     shared: tuple[SharedUse, ...] = ()
     unmeasured: tuple[str, ...] = ()
     co2e: Footprint = field(default_factory=Footprint)
+    seconds: float = 0.0
 
     @property
     def total_j(self) -> float:
@@ -90,6 +92,7 @@ class EnergyAccount:
             "gaps": list(self.gaps),
             "unmeasured": list(self.unmeasured),
             "optimiser_cpu_s_apart": self.thinking_cpu_s,
+            "seconds": self.seconds,
             "co2e": None if self.co2e.provenance is None else self.co2e.to_dict(),
         }
 
@@ -125,6 +128,7 @@ def account_of(snapshot: Snapshot) -> EnergyAccount:
             paused_s=kept.get("paused_s", 0.0),
             paused_j=kept.get("paused_j", 0.0),
         ),
+        seconds=max(snapshot.seconds.values(), default=0.0),
     )
 
 

@@ -9,6 +9,7 @@ or sleeps) to 1. It waits while the grid is above a limit, until a deadline; aft
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,7 +26,8 @@ class Waiting:
         hours: Of work.
         straight_g_per_kwh: Mean intensity of its work, begun at once.
         clean_g_per_kwh: Mean intensity of its work where it waits.
-        idle_g_per_kwh: What waiting adds, per kWh of work.
+        waiting_g_per_kwh: What waiting would add, per kWh of work, if it drew as much as work does.
+        idle_share: ι.
         ends_s: When it ends where it waits; Unix time.
         waited_s: For how long it waits.
     """
@@ -33,9 +35,21 @@ class Waiting:
     hours: float
     straight_g_per_kwh: float
     clean_g_per_kwh: float
-    idle_g_per_kwh: float
+    waiting_g_per_kwh: float
+    idle_share: float
     ends_s: float
     waited_s: float
+
+    @property
+    def idle_g_per_kwh(self) -> float:
+        """What waiting adds, per kWh of work."""
+        return self.idle_share * self.waiting_g_per_kwh
+
+    @property
+    def break_even(self) -> float:
+        """ι from which on waiting saves nothing; ∞ where it does not wait."""
+        gain_g = self.straight_g_per_kwh - self.clean_g_per_kwh
+        return max(0.0, gain_g / self.waiting_g_per_kwh) if self.waiting_g_per_kwh > 0 else math.inf
 
     @property
     def saved(self) -> float:
@@ -79,7 +93,7 @@ def wait_for_clean(
             break
     if straight is None or worked_s < need_s * (1 - 1e-9):
         return None
-    return Waiting(hours, straight, worked_g / need_s, idle_share * idle_g / need_s, ends_s, waited_s)
+    return Waiting(hours, straight, worked_g / need_s, idle_g / need_s, idle_share, ends_s, waited_s)
 
 
 def _weigh(course: Sequence[Stretch], need_s: float) -> float | None:

@@ -73,13 +73,17 @@ def describe_resumption(g_per_kwh: float, waited_s: float, took_j: float, proven
 
 def describe_plan(plans: Sequence[Waiting], limit_g_per_kwh: float, until_s: float) -> Iterator[str]:
     """What waiting is expected to save, a sentence for each length of search, without its full stop."""
-    yield f"waits while the grid is above {limit_g_per_kwh:g} g/kWh, until {format_moment(until_s)}; idling left out:"
+    yield f"waits while the grid is above {limit_g_per_kwh:g} g/kWh, until {format_moment(until_s)}; foreseen:"
     for plan in plans:
         straight, clean = f"{plan.straight_g_per_kwh:.0f} g/kWh straight on", f"{plan.clean_g_per_kwh:.0f}"
-        waited = f"{duration(plan.waited_s)} of waiting" if plan.waited_s else "no waiting"
+        over = f"over at {format_moment(plan.ends_s)}"
+        if not plan.waited_s:
+            yield f"{plan.hours:g} h of work: {straight}, and no waiting; {over}"
+            continue
         saved = f"{percent(plan.saved, 0)} less" if plan.saved >= 0 else f"{percent(-plan.saved, 0)} more"
-        over = format_moment(plan.ends_s)
-        yield f"{plan.hours:g} h of work: {straight}, {clean} with {waited} ({saved}); over at {over}"
+        waited = f"{clean} with {duration(plan.waited_s)} of waiting ({saved}, idling left out"
+        eaten = f"; idling at {percent(plan.break_even, 0)} of the power of work eats it up)" if plan.saved > 0 else ")"
+        yield f"{plan.hours:g} h of work: {straight}, {waited}{eaten}; {over}"
     if not plans:
         yield "how the grid goes on is not known, so what it saves cannot be foreseen"
 

@@ -40,6 +40,7 @@ class EnergyAccount:
         getting_ready_j: Part of the overhead: importing, loading the data, a device's context and libraries.
         doubt_j: Joules that hosts which were lost may have spent beyond that; nobody knows.
         co2e: What it stands for in CO2e, as far as the grid's intensity was known.
+        seconds: For how long it was metered; 0 where that was not kept.
     """
 
     budget_j: float
@@ -58,6 +59,7 @@ class EnergyAccount:
     getting_ready_j: float = 0.0
     doubt_j: float = 0.0
     co2e: Footprint = field(default_factory=Footprint)
+    seconds: float = 0.0
 
     @property
     def by_host(self) -> Mapping[str, Energy]:
@@ -117,6 +119,7 @@ class EnergyAccount:
             "gaps": list(self.gaps),
             "unmeasured": list(self.unmeasured),
             "optimiser_cpu_s_apart": self.thinking_cpu_s,
+            "seconds": self.seconds,
             "co2e": None if self.co2e.provenance is None else self.co2e.to_dict(),
         }
 
@@ -154,6 +157,7 @@ def account_of(snapshot: Snapshot) -> EnergyAccount:
             paused_s=kept.get("paused_s", 0.0),
             paused_j=kept.get("paused_j", 0.0),
         ),
+        seconds=max(snapshot.seconds.values(), default=0.0),
     )
 
 

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
+import clean_waiting
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,10 +19,11 @@ from rigs.scripts import curve, why
 import ecoml
 from ecoml.carbon.grid import GridProvenance, Series
 from ecoml.carbon.plan import wait_for_clean
+from ecoml.carbon.table import Table
 from ecoml.endings import EndReason, StopReason
 from ecoml.energy import J_PER_KWH, Provenance, Purpose, co2e_g
 from ecoml.errors import BudgetError, UsageError
-from ecoml.format import describe_co2e, describe_search_end
+from ecoml.format import describe_co2e, describe_plan, describe_search_end
 from ecoml.ledger.gram_counter import GramCounter
 from ecoml.limits import Limits
 from ecoml.run.hindsight import seen_on
@@ -413,6 +416,7 @@ def test_the_plan_weighs_waiting_against_going_straight_on():
     idle = foreseen(course, 2.0, 200.0, 24 * HOUR_S, idle_share=0.5)
     assert idle.idle_g_per_kwh == pytest.approx(0.5 * 400.0 * 2 / 2)
     assert idle.saved == pytest.approx(1 - 300 / 400)
+    assert idle.break_even == pytest.approx(300 / 400)
     late = foreseen(course, 2.0, 200.0, 1.5 * HOUR_S)
     assert (late.clean_g_per_kwh, late.waited_s) == (0.25 * 400 + 0.75 * 100, 1.5 * HOUR_S)
     assert wait_for_clean(course, 5.0, 200.0, 24 * HOUR_S) is None, "it is not known how the grid goes on"
@@ -443,3 +447,24 @@ ecoml.Searcher(space, train, budget_j=1e6, strategy="random", directory={str(tmp
         result = searcher.result
     assert result.energy.total_j > before.energy.total_j + 400.0
     assert result.energy.co2e.co2e_g == pytest.approx(co2e_g(result.energy.total_j, 100.0))
+
+
+def test_the_plan_is_told_with_what_eats_it_up():
+    course = FakeGrid([400.0, 400.0, 100.0, 100.0, 400.0, 100.0]).course(0.0, 6 * HOUR_S)
+    plans = [foreseen(course, 2.0, 200.0, 24 * HOUR_S), foreseen(course[2:], 2.0, 200.0, 24 * HOUR_S)]
+    first, waits, goes_on = describe_plan(plans, 200.0, 24 * HOUR_S)
+    assert "above 200 g/kWh" in first
+    assert "2 h of work: 400 g/kWh straight on, 100 with 2.0 h of waiting (75 % less" in waits
+    assert "idling at 75 %" in waits
+    assert "no waiting" in goes_on
+    assert "not known" in list(describe_plan([], 200.0, 24 * HOUR_S))[1]
+
+
+def test_the_documented_table_is_what_the_benchmark_prints(capsys):
+    clean_waiting.main()
+    documented = (Path(__file__).parents[2] / "docs/carbon.md").read_text(encoding="utf-8")
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 2 + 9
+    assert all(line in documented for line in printed)
+    weeks = list(clean_waiting.weeks(Table.read(clean_waiting.TABLE)))
+    assert [sum(end_s - begin_s for begin_s, end_s, _ in week) for week in weeks] == [168 * HOUR_S] * 4

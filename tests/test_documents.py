@@ -101,7 +101,9 @@ def test_the_constants_of_bayes():
     rows = {(module, name): value for module, name, value in re.findall(CONSTANT, text, re.MULTILINE)}
     for path in (ROOT / "ecoml/strategies/bayes").glob("*.py"):
         module = import_module(f"ecoml.strategies.bayes.{path.stem}")
-        for name in re.findall(r"^(_?[A-Z][A-Z_]+)(?:: \S+)? = [\d.(-]", path.read_text(encoding="utf-8"), re.MULTILINE):
+        for name in re.findall(
+            r"^(_?[A-Z][A-Z_]+)(?:: \S+)? = [\d.(-]", path.read_text(encoding="utf-8"), re.MULTILINE
+        ):
             if (path.stem, name) not in PRIORS:
                 value = rows.pop((path.stem, name), "'not in the table'")
                 assert eval(value) == getattr(module, name), (path.stem, name)  # noqa: S307 - our own document

@@ -14,7 +14,8 @@ from typing import Any
 from ecoml.energy import Energy
 from ecoml.metric import Metric
 from ecoml.pareto import front_indices
-from ecoml.run.result import Result, recommend, tolerance
+from ecoml.run.recommendation import tolerance
+from ecoml.run.result import Result
 from ecoml.trial import Trial
 
 
@@ -64,8 +65,7 @@ def lifetime_of(result: Result, inferences: float) -> Lifetime | None:
     utilities = [trial.curve[-1].utility for trial in trials]
     chosen = front_indices(utilities, [energy.energy_j for energy in energies])
     front = tuple((trials[index], energies[index]) for index in chosen)
-    best = recommend([trial for trial, _ in front], result.metric)
-    assert best is not None, "a front that is not empty has one"
+    best = choices([trial for trial, _ in front], result.metric)[0]
     return Lifetime(inferences, front, best)
 
 

@@ -14,7 +14,6 @@ from ecoml.ledger import Ledger
 from ecoml.metric import Metric
 from ecoml.run.lifetime import choices
 from ecoml.run.models import model_path
-from ecoml.run.result import recommend
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.training.base import Executor, Run, Saving, Tested, Used
 from ecoml.trial import Measurement, Trial
@@ -56,12 +55,12 @@ class FrontModels:
         self._executor = executor if isinstance(executor, Tested) else None
         self.kept = self._executor is not None
         self._ledger = ledger
-        self._metric = metric
         self._interruptible = interrupts.allowed
+        self._metric = metric
         self._said = False  # that a network could not be kept
 
-    def keep(self, run: Run | None, trial: Trial, front: Sequence[Trial]) -> None:
-        """Save the network of `trial`, which has joined the front, and delete those that have left it.
+    def keep(self, run: Run | None, trial: Trial, kept: Sequence[Trial]) -> None:
+        """Save the network of `trial`, and delete those that are no longer among those to be kept.
 
         Raises:
             ChildProcessError, TimeoutError: What held the network is gone, and it with it.
@@ -87,7 +86,7 @@ class FrontModels:
             if not self._said:
                 self._ledger.note(f"networks could not be kept, from trial {trial.number} on: {in_one_line(error)}")
             self._said = True
-        keep_only(self._ledger.path, front)
+        keep_only(self._ledger.path, kept)
 
     def keep_back(self, front: Sequence[Trial]) -> None:
         """Keep enough energy back to test the front, and to try what it costs to use."""
@@ -95,12 +94,11 @@ class FrontModels:
             use_j = _USE_SHARE * self._ledger.spent_j if isinstance(self._executor, Used) else 0.0
             self._ledger.keep_back(sum(self._test_j(trial) for trial in front) + use_j)
 
-    def test(self, front: Sequence[Trial]) -> None:
-        """Test the networks once, the recommended one first, as far as the budget goes."""
+    def test(self, first: Sequence[Trial], front: Sequence[Trial]) -> None:
+        """Test the networks once, the recommended ones first, then the front, as far as the budget goes."""
         if self._executor is None:
             return
-        best = recommend(front, self._metric)
-        for trial in sorted(front, key=lambda trial: trial is not best):
+        for trial in {(trial.number, trial.step): trial for trial in (*first, *front)}.values():
             path = model_path(self._ledger.path, trial)
             if self._ledger.budget_j - self._ledger.spent_j < self._test_j(trial) or not path.is_file():
                 continue
@@ -116,8 +114,8 @@ class FrontModels:
             self._ledger.enter(Purpose.OVERHEAD)
             self._ledger.settle()
 
-    def use(self, front: Sequence[Trial]) -> None:
-        """Try what the models cost to use, the recommended one first, as far as a small share of the search goes."""
+    def use(self, first: Sequence[Trial], front: Sequence[Trial]) -> None:
+        """Try what the models cost to use, the recommended ones first, as far as a small share of the search goes."""
         executor, ledger = self._executor, self._ledger
         power_w = ledger.power_w
         if not isinstance(executor, Used) or not power_w:
@@ -125,8 +123,8 @@ class FrontModels:
         each_s = max(_USE_S, _UPDATES * ledger.update_s)
         each_j = power_w * (2 * each_s + _READY_S)
         left_j = min(_USE_SHARE * ledger.spent_j, ledger.budget_j - ledger.spent_j)
-        best, good = recommend(front, self._metric), choices(front, self._metric)
-        order = sorted(front, key=lambda trial: (trial is not best, trial not in good))
+        good = sorted(front, key=lambda trial: trial not in choices(front, self._metric))
+        order = list({(trial.number, trial.step): trial for trial in (*first, *good)}.values())
         for trial in order[: int(left_j / each_j)]:
             path = model_path(ledger.path, trial)
             if not path.is_file() or ledger.budget_j - ledger.spent_j < each_j:

@@ -102,6 +102,16 @@ class Floored(Protocol):
 
 
 @runtime_checkable
+class Hinted(Protocol):
+    """An executor that can tell beforehand, up to a factor, what a step of a configuration takes."""
+
+    @property
+    def cost_hint(self) -> Callable[[Config], float] | None:
+        """Gives a positive number, about proportional to a step's joules; None where nothing is known better than what
+        the search learns by itself. Asked for after `prepare`; the function is fast."""
+
+
+@runtime_checkable
 class GetsReady(Protocol):
     """An executor whose `prepare` takes much energy on a GPU, at least the first time."""
 

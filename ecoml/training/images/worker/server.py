@@ -87,6 +87,7 @@ class TrainingServer:
         self._run = -1  # of the training that is held
         self._residents = Residents()
         self._warm = False
+        self._peaks: dict[Any, tuple[float, float]] = {}  # FLOP per second and watts, measured once
 
     def prepare(self, workload: Workload) -> Prepared:
         """Load the data and move them to the device."""
@@ -98,7 +99,10 @@ class TrainingServer:
         if not self._warm:
             warm_up(task)
             self._warm = True
-        flop_per_s, power_w = peak(task.device, task.threads, task.bf16)
+        of = task.device, task.threads, task.bf16
+        if of not in self._peaks:
+            self._peaks[of] = peak(*of)
+        flop_per_s, power_w = self._peaks[of]
         parts = task.train.labels, task.validation.labels, dataset.test.labels
         train, validation, test = (_counts(labels, task.classes) for labels in parts)
         about = About(
@@ -151,14 +155,16 @@ class TrainingServer:
 
     @contextlib.contextmanager
     def _dropped_on_error(self) -> Iterator[None]:
-        """Whatever goes wrong, the training that is held is worth nothing any more."""
+        """Whatever goes wrong, the training that is held is worth nothing any more; without memory none stays."""
         from ecoml.training.images.worker.loop import named_out_of_memory
 
         try:
             with named_out_of_memory():
                 yield
-        except BaseException:
+        except BaseException as error:
             self.drop(self._run)
+            if isinstance(error, MemoryError):
+                self._residents.clear()
             raise
 
     def checkpoint(self, path: Path) -> None:

@@ -20,7 +20,7 @@ _TEST_SEED = 1797  # the held-out test set must be the same in every search
 
 
 def load(data: str, data_dir: Path | None = None, *, download: bool = True) -> Dataset:
-    """The data set of that name, in that folder, or in that `.npz` file.
+    """The data set of that name, in that folder, that a `.csv` lists, or in that `.npz` file.
 
     A data set without a test split gets one: a stratified fifth, always the same one.
 
@@ -52,6 +52,10 @@ def class_counts(data: str) -> list[int]:
             from ecoml.training.images.data.listing import listed, splits_of
 
             return list(Counter(listed(splits_of(path)["train"]).labels).values())
+        if path.suffix.lower() == ".csv" and path.exists():
+            from ecoml.training.images.data.forms import table
+
+            return table.class_counts(path)
         if path.exists():
             from ecoml.training.images.data import npz
 
@@ -78,6 +82,10 @@ def _find(data: str, data_dir: Path | None, download: bool) -> FoundData:
             from ecoml.training.images.data import folder
 
             return folder.read(path)
+        if path.suffix.lower() == ".csv" and path.exists():
+            from ecoml.training.images.data.forms import table
+
+            return table.read(path)
         if path.exists():
             from ecoml.training.images.data import npz
 

@@ -26,6 +26,7 @@ class Limits:
         max_parameters: The most trainable numbers that a network may have; None: any number.
         max_energy_per_training_j: The most joules that one training may take; what took more is on no front. None: any.
         require_measured: Refuse to run on an estimate.
+        inferences: So many images are to be predicted with the model: their energy counts with that of its training.
         spend_all: Go on to the end of the budget, even where the strategy expects no more of the rest.
 
     Raises:
@@ -36,18 +37,22 @@ class Limits:
     target: float | None = None
     max_parameters: int | None = None
     max_energy_per_training_j: float | None = None
+    inferences: float | None = None
     require_measured: bool = False
     spend_all: bool = False
 
     def __post_init__(self) -> None:
         for name in ("max_trials", "max_parameters"):
             object.__setattr__(self, name, _whole(name, getattr(self, name)))
-        for name in ("target", "max_energy_per_training_j"):
+        for name in ("target", "max_energy_per_training_j", "inferences"):
             object.__setattr__(self, name, _number(name, getattr(self, name)))
         if self.max_energy_per_training_j is not None and self.max_energy_per_training_j <= 0:
             raise UsageError(
                 f"the most energy of a training is {self.max_energy_per_training_j:g} J; give a positive, finite number"
             )
+
+        if self.inferences is not None and self.inferences < 0:
+            raise UsageError(f"the number of inferences is {self.inferences:g}; give one from 0 on, such as 1e7")
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:

@@ -7,18 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from ecoml.cli.options import GridIntensity, Json, RunFolder
+from ecoml.cli.options import GridIntensity, Inferences, Json, RunFolder
 
 
 def report(
     directory: RunFolder,
     figures: Annotated[bool, typer.Option(help="Also write figures as PNG, SVG and PDF.")] = True,
     grid_intensity: GridIntensity = None,
+    inferences: Inferences = None,
 ) -> None:
     """Write a run's page and figures."""
     from ecoml.report.page.page import write_report
 
-    print(write_report(directory, figures=figures, grid_intensity=grid_intensity))
+    print(write_report(directory, figures=figures, grid_intensity=grid_intensity, inferences=inferences))
 
 
 def watch(

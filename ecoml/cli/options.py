@@ -41,6 +41,10 @@ ScoreMetric = Annotated[
 SpendAll = Annotated[
     bool, typer.Option("--spend-all", help="Go on to the end of the budget, even where little is to be gained.")
 ]
+Inferences = Annotated[
+    float | None,
+    typer.Option(metavar="N", help="So many images are to be predicted: choose by the energy of that and training."),
+]
 Device = Annotated[
     str | None,
     typer.Option(

@@ -17,6 +17,7 @@ from ecoml.cli.options import (
     Device,
     Download,
     GridIntensity,
+    Inferences,
     Json,
     MaxEnergyPerTraining,
     MaxParameters,
@@ -55,6 +56,7 @@ def search(
     max_trials: Annotated[int | None, typer.Option(help="End after so many trials.")] = None,
     max_parameters: MaxParameters = None,
     max_energy_per_training: MaxEnergyPerTraining = None,
+    inferences: Inferences = None,
     spend_all: SpendAll = False,
     metric: ScoreMetric = None,
     warm_start: Annotated[
@@ -124,6 +126,7 @@ def search(
         trace=trace,
         max_parameters=max_parameters,
         max_energy_per_training_j=None if max_energy_per_training is None else max_energy_per_training * J_PER_KWH,
+        inferences=inferences,
         spend_all=spend_all,
         warm_start=warm_start,
         workers=workers,
@@ -205,12 +208,15 @@ def _show(result: Result, as_json: bool, grid_intensity: float | None) -> None:
     from ecoml.energy import co2e_g
     from ecoml.format import describe_footprint
     from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
+    from ecoml.run.lifetime import lifetime_of
     from ecoml.run.models import kept_models
 
     page, energy = _page(result, grid_intensity), result.energy
     tradeoff = tradeoff_of(result)
     if as_json:
         content = {**result.to_dict(), "report": str(page) if page else None}
+        life = None if result.limits.inferences is None else lifetime_of(result, result.limits.inferences)
+        content["lifetime"] = None if life is None else life.to_dict()
         content["models"] = [{**kept._asdict(), "path": str(kept.path)} for kept in kept_models(result.directory)]
         content["cards"] = [str(path) for path in sorted(result.directory.glob("export/*/README.md"))]
         content["tradeoff"] = None if tradeoff is None else tradeoff_dict(tradeoff)

@@ -2,6 +2,7 @@
 
     figures   numbers with their units: joules, watts, scores, shares, durations, plurals
     ends      why trials and searches are over, how a trial went, what a search was asked for
+    choice    which trial to take, and what the cheaper one gives up
     data      what the data of an image training are, and what was done to them
     account   what an energy account means: sources, sharing, gaps, carbon footprint
 
@@ -9,6 +10,7 @@ Nothing here is read back: code compares the values of `ecoml.endings`, `ecoml.e
 """
 
 from ecoml.format.account import MEANING, describe_footprint, describe_sharing, describe_spent, fold_gaps, format_co2e
+from ecoml.format.choice import describe_frugal
 from ecoml.format.data import describe_data, describe_treatment
 from ecoml.format.ends import (
     describe_course,
@@ -44,6 +46,7 @@ from ecoml.format.figures import (
     quantity,
     score_title,
 )
+from ecoml.format.usage import describe_flips, describe_lifetime, describe_usage, format_bytes, format_flop
 
 __all__ = [
     "MEANING",
@@ -51,7 +54,10 @@ __all__ = [
     "describe_course",
     "describe_data",
     "describe_ending",
+    "describe_flips",
     "describe_footprint",
+    "describe_frugal",
+    "describe_lifetime",
     "describe_limits",
     "describe_reach",
     "describe_search_end",
@@ -60,15 +66,18 @@ __all__ = [
     "describe_treatment",
     "describe_trial",
     "describe_trial_end",
+    "describe_usage",
     "describe_warm_start",
     "duration",
     "energy_unit",
     "estimate_interval",
     "fold_gaps",
+    "format_bytes",
     "format_co2e",
     "format_config",
     "format_energy",
     "format_figure",
+    "format_flop",
     "format_gain",
     "format_interval",
     "format_kwh",

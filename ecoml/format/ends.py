@@ -182,6 +182,8 @@ def describe_limits(limits: Limits, metric: Metric) -> Iterator[str]:
     most += [] if most_j is None else [f"{format_energy(most_j)} a training"]
     if most:
         yield f"Limits: at most {', '.join(most[:-1])}{' and ' if most[:-1] else ''}{most[-1]}"
+    if limits.inferences is not None:
+        yield f"The model is to predict {limits.inferences:,.0f} images"
     if limits.require_measured:
         yield "Told to refuse energy that is only estimated"
     if limits.spend_all:

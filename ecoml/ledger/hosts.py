@@ -63,6 +63,7 @@ class HostAccounts:
 
     Attributes:
         spent_j: Joules of all hosts since the search began.
+        of_step_j: Joules charged to each trial since its last step ended.
     """
 
     def __init__(self, store: Store, lease_s: float = 0.0) -> None:
@@ -70,6 +71,7 @@ class HostAccounts:
         self._store = store
         self._lease_s = lease_s
         self._spools: dict[str, _Spool] = {}  # by its id
+        self.of_step_j: dict[int, float] = {}
         self._since: dict[int, EnergyByDomain] = {}  # charged to a trial since its last step ended
         self._ended: dict[int, Step] = {}  # what a step took, by the host's own account
         self._sources: set[Provenance] = set()
@@ -135,11 +137,6 @@ class HostAccounts:
             found[spool.host] = found.get(spool.host, 0.0) + spent_j
         return found
 
-    def of_step_j(self, trial: int) -> float:
-        """Joules charged to a trial since its last step ended."""
-        since = self._since.get(trial)
-        return 0.0 if since is None else since.energy_j
-
     def take(self, reading: Reading) -> bool:
         """Charge what a host has counted since its last reading; False for a reading that comes late, or again."""
         spool = self._spools.setdefault(reading.spool, _Spool(reading.host))
@@ -180,9 +177,11 @@ class HostAccounts:
 
     def _add(self, charged: Mapping[Activity, EnergyByDomain]) -> None:
         for (purpose, trial), energy in charged.items():
-            self.spent_j += energy.energy_j
+            joules = energy.energy_j
+            self.spent_j += joules
             if trial is not None and purpose in _OF_STEP:
-                self._since[trial] = self._since.get(trial, EnergyByDomain()) + energy
+                self._since[trial] = self._since[trial] + energy if trial in self._since else energy
+                self.of_step_j[trial] = self.of_step_j.get(trial, 0.0) + joules
 
     def opened(self, spool: str, open_j: float) -> None:
         """So much in allowances is open at a host. Called before its leases are sent."""
@@ -222,6 +221,7 @@ class HostAccounts:
         with self._store.transaction():
             yield self._ended.get(trial) or Step(since)
         self._since.pop(trial, None)
+        self.of_step_j.pop(trial, None)
         self._ended.pop(trial, None)
 
     def _keep(self, spool: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from ecoml.endings import SearchEnd
 from ecoml.energy import Energy, Provenance, Purpose, weaker
 from ecoml.errors import BudgetExhausted, StorageError, TrainingError
+from ecoml.inference import Usage
 from ecoml.ledger.attribution import Step
 from ecoml.ledger.hosts import HostAccounts
 from ecoml.ledger.meter_thread import Watch
@@ -20,6 +21,7 @@ from ecoml.ledger.metering import Metering
 from ecoml.ledger.reported import ReportedAccount
 from ecoml.ledger.reservations import Reservations
 from ecoml.ledger.worker_account import WorkerAccount
+from ecoml.meter.base import Window
 from ecoml.meter.required import what_is_unmeasured
 from ecoml.metric import Metric
 from ecoml.run.account import DRIVER
@@ -81,6 +83,7 @@ class Ledger:
         self._folder = folder
         self._store = store
         self._metric = metric
+        self._metering = metering
         before = store.snapshot(metric)
         self._thinking_before_s = before.settings.get("thinking_cpu_s", 0.0)
         self.hosts = HostAccounts(store, lease_s)
@@ -95,6 +98,7 @@ class Ledger:
         self._account.unwatched_j = before.settings.get("overshoot_bound_j", 0.0)
         self._store.set("budget_j", budget_j)
         self._store.set("ended", None)
+        self._store.set("beliefs", [])
         self.keep_back(0.0)
 
     def _open_account(self, metering: Metering | None, spent_j: float, trace: bool) -> MeteredAccount | ReportedAccount:
@@ -153,8 +157,7 @@ class Ledger:
 
     def keep_back(self, closing_j: float) -> None:
         """Keep joules back for the end: those of testing, and a second at the highest power seen."""
-        if isinstance(self._account, MeteredAccount):
-            closing_j += self._account.power_w
+        closing_j += self.power_w
         self.closing_j = min(closing_j, CLOSING_SHARE * self.budget_j)
         self._account.limit_j = self.budget_j - self.closing_j
 
@@ -259,12 +262,40 @@ class Ledger:
         """Enter the test of a front trial."""
         self._store.add_test(trial.number, trial.step, score, details)
 
+    def add_usage(self, trial: Trial, usage: Usage) -> None:
+        """Enter what the model of a front trial costs to use."""
+        self._store.add_usage(trial.number, trial.step, usage)
+
+    def window(self) -> Window:
+        """A window of its own on what is metered, which charges nothing.
+
+        Raises:
+            AssertionError: Nothing is metered.
+        """
+        assert self._metering is not None, "reported joules have no window"
+        return self._metering.meter.window()
+
+    @property
+    def power_w(self) -> float:
+        """The highest power seen over a piece of 50 ms or more; 0 where nothing is metered."""
+        return self._account.power_w if isinstance(self._account, MeteredAccount) else 0.0
+
+    @property
+    def update_s(self) -> float:
+        """Seconds between two updates of the slowest counter; 0 where they are fast, or not counters at all."""
+        sources = () if self._metering is None else self._metering.meter.sources
+        return max((source.period_s or 0.0 for source in sources if source.used), default=0.0)
+
     def know_host(self, host: str, idle: Mapping[str, Energy], unmeasured: Sequence[str]) -> None:
         """What another host draws when nothing is done, and what keeps its energy from being measured."""
         self.unmeasured = tuple(dict.fromkeys((*self.unmeasured, *unmeasured)))
         with self._store.transaction():
             self._store.set_idle({f"{host}/{domain}": part for domain, part in idle.items()})
             self._store.set("unmeasured", self.unmeasured)
+
+    def keep_beliefs(self, beliefs: Sequence[tuple[int, int, float]]) -> None:
+        """Enter what is believed of points of the front: number, step, true utility."""
+        self._store.set("beliefs", beliefs)
 
     def note(self, text: str) -> None:
         """Keep a sentence that the result shows with its gaps."""

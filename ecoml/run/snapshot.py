@@ -13,6 +13,7 @@ from typing import Any
 
 from ecoml.endings import SearchEnd, TrialEnd
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, SharedUse, add_up, energy_of
+from ecoml.inference import Inference, Usage
 from ecoml.metric import Metric
 from ecoml.run.schema import open_to_read, unreadable
 from ecoml.trial import Point, Trial, TrialState, next_point
@@ -72,6 +73,7 @@ class Snapshot:
         trials: Every trial, in order.
         progress: Every measurement, in the order of the search.
         tests: Test score and its details by trial and step.
+        usages: What the models of the front cost to use, by trial and step.
         by_purpose: The entries, by what they were spent on.
         host: What the meter saw of each domain, every session as one window.
         seconds: For how long the meter saw it, by domain; while several processes metered it, this one's share.
@@ -84,6 +86,7 @@ class Snapshot:
     trials: list[Trial]
     progress: list[Progress]
     tests: dict[tuple[int, int], tuple[float, dict[str, Any]]]
+    usages: dict[tuple[int, int], Usage]
     by_purpose: dict[Purpose, EnergyByDomain]
     host: dict[str, Energy]
     seconds: dict[str, float]
@@ -173,6 +176,7 @@ def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
             (trial, step): (score, json.loads(details or "{}"))
             for trial, step, score, details in connection.execute("SELECT trial, step, score, details FROM test")
         },
+        usages=_read_usages(connection),
         by_purpose={
             purpose: EnergyByDomain({domain: add_up(parts) for (of, domain), parts in entries.items() if of == purpose})
             for purpose in Purpose
@@ -213,6 +217,22 @@ def _read_curves(connection: sqlite3.Connection, trials: Mapping[int, Trial], me
         curve.append(point)
         progress.append(Progress(number, point))
     return progress
+
+
+def _read_usages(connection: sqlite3.Connection) -> dict[tuple[int, int], Usage]:
+    inferences: dict[tuple[int, int], dict[int, Inference]] = {}
+    for trial, step, batch_size, images, latency_s, *figures in connection.execute(
+        "SELECT trial, step, batch_size, images, latency_s, energy_j, uncertainty_j, provenance, edge_j FROM inference"
+        " ORDER BY batch_size"
+    ):
+        found = Inference(batch_size, images, latency_s, _figure(figures))
+        inferences.setdefault((trial, step), {})[batch_size] = found
+    return {
+        (trial, step): Usage(parameters, file_bytes, flop, inferences[trial, step])
+        for trial, step, parameters, file_bytes, flop in connection.execute(
+            "SELECT trial, step, parameters, file_bytes, flop FROM model"
+        )
+    }
 
 
 def _figure(row: Sequence[Any]) -> Energy:

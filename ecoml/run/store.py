@@ -24,6 +24,7 @@ from typing import Any
 from ecoml.endings import EndReason, TrialEnd
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
 from ecoml.errors import StorageError
+from ecoml.inference import Usage
 from ecoml.metric import Metric
 from ecoml.run.schema import SCHEMA_VERSION, bring_up_to_date, version_of
 from ecoml.run.snapshot import PowerSample, Snapshot, snapshot_of
@@ -105,13 +106,17 @@ class Store:
         if self._timer is not None:
             self._connection.execute("RELEASE step")
         else:
-            self._timer = threading.Timer(wait_s, self._commit_late)
+            self._timer = threading.Timer(wait_s, self._commit_in_time)
             self._timer.daemon = True
             self._timer.start()
 
+    def _commit_in_time(self) -> None:
+        with self._lock:
+            self._timer = None
+            self._commit_late()
+
     def _commit_late(self) -> None:
         with self._lock, suppress(sqlite3.Error):  # where it fails, the next commit does, and says so
-            self._timer = None
             if self._connection.in_transaction:
                 self._connection.execute("COMMIT")
                 self._committed_s = time.monotonic()
@@ -180,6 +185,22 @@ class Store:
             self._connection.execute(
                 "INSERT OR REPLACE INTO test (trial, step, score, details) VALUES (?, ?, ?, ?)",
                 (trial, step, score, _json(details)),
+            )
+
+    def add_usage(self, trial: int, step: int, usage: Usage) -> None:
+        """What a model of the front costs to use is known."""
+        with self.transaction():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO model (trial, step, parameters, file_bytes, flop) VALUES (?, ?, ?, ?, ?)",
+                (trial, step, usage.parameters, usage.file_bytes, usage.flop),
+            )
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO inference (trial, step, batch_size, images, latency_s, energy_j, uncertainty_j,"
+                " provenance, edge_j) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (trial, step, one.batch_size, one.images, one.latency_s, *figure(one.energy))
+                    for one in usage.inferences.values()
+                ],
             )
 
     def add_gap(self, text: str) -> None:

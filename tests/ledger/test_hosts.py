@@ -7,12 +7,13 @@ import pytest
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
 from ecoml.ledger.hosts import HostAccounts
 from ecoml.ledger.readings import Reading
+from ecoml.ledger.sharing import Activity
 from ecoml.metric import ACCURACY
 from ecoml.run.store import Store
 from ecoml.trial import Trial
 
-TRAINING = Purpose.TRAINING, 0
-OVERHEAD = Purpose.OVERHEAD, None
+TRAINING: Activity = (Purpose.TRAINING, 0)
+OVERHEAD: Activity = (Purpose.OVERHEAD, None)
 
 
 def reading(sequence, training_j, overhead_j=0.0, *, incarnation=1, spool="one", power_w=0.0):
@@ -39,7 +40,7 @@ def test_whatever_becomes_of_messages_each_joule_is_charged_once(store):
         hosts.take(said[number])
     assert hosts.spent_j == pytest.approx(70.0 + 21.0)
     assert store.snapshot(ACCURACY).spent_j == pytest.approx(91.0)
-    assert hosts.of_step_j(0) == pytest.approx(70.0)
+    assert hosts.of_step_j[0] == pytest.approx(70.0)
 
 
 def test_a_new_incarnation_goes_on_where_the_old_one_was(store):
@@ -84,4 +85,4 @@ def test_a_step_has_the_joules_that_its_host_says_it_had(store):
         assert step.energy.energy_j == pytest.approx(15.0)
     assert 0 not in hosts
     hosts.take(reading(3, 17.0))
-    assert hosts.of_step_j(0) == pytest.approx(2.0)
+    assert hosts.of_step_j[0] == pytest.approx(2.0)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -120,3 +123,44 @@ def test_a_torch_data_set(digits, pillow):
 def test_what_is_no_data(data, says):
     with pytest.raises(DataError, match=says):
         CnnTraining(data)
+
+
+def parquet_of(digits, folder, numbers, split, *, labels="label"):
+    """As `datasets` writes images: a struct of bytes and path, and the names of the classes in the metadata."""
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    rows = []
+    for number in numbers:
+        Image.fromarray(digits[0][number]).save(stream := io.BytesIO(), "png")
+        image = {"bytes": stream.getvalue(), "path": f"{number}.png"}
+        rows.append({"image": image, labels: int(digits[1][number] % 2)})
+    features = {labels: {"names": ["even", "odd"], "_type": "ClassLabel"}, "image": {"_type": "Image"}}
+    table = pyarrow.Table.from_pylist(rows)
+    about = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    (folder / "data").mkdir(exist_ok=True, parents=True)
+    parquet.write_table(table.replace_schema_metadata(about), folder / "data" / f"{split}-00000-of-00001.parquet")
+
+
+def test_parquet_files_of_hugging_face(digits, tmp_path):
+    folder = tmp_path / "parity"
+    parquet_of(digits, folder, range(60), "train")
+    parquet_of(digits, folder, range(60, 80), "test")
+    found = load(str(folder))
+    assert (found.name, found.classes, found.drawn) == ("parity", ("even", "odd"), ("validation",))
+    assert (len(found.train), len(found.test)) == (60, 20)
+    odd = digits[0][60:80][digits[1][60:80] % 2 == 1]
+    assert np.array_equal(found.test.images[found.test.labels == 1][:, 0], odd)
+    assert sum(class_counts(str(folder))) == 60
+
+
+def test_parquet_without_images(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table({"text": ["a"], "label": [0]}), tmp_path / "train.parquet")
+    with pytest.raises(DataError, match="takes the columns image and label, and has text, label"):
+        load(str(tmp_path))
+    (tmp_path / "train.parquet").write_bytes(b"PAR1 broken")
+    with pytest.raises(DataError, match="cannot be read as a table of images"):
+        load(str(tmp_path))

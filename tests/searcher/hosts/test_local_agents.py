@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 import pytest
 from rigs.hosts import SPACE, Unsteady, charged_j, replay, spooled_j, work
@@ -28,7 +29,7 @@ def points(result):
 
 @pytest.mark.parametrize("strategy", ["bayes", "mo-asha"])
 def test_one_worker_elsewhere_searches_as_one_here(tmp_path, strategy):
-    same = {"budget_j": 1500.0, "strategy": strategy, "energy": "reported", "seed": 3}
+    same: dict[str, Any] = {"budget_j": 1500.0, "strategy": strategy, "energy": "reported", "seed": 3}
     here = ecoml.Searcher(SPACE, replay, directory=tmp_path / "here", **same).run()
     there = ecoml.Searcher(SPACE, replay, directory=tmp_path / "there", workers="local:1", **same).run()
     assert points(there) == points(here)

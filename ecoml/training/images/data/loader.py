@@ -48,6 +48,7 @@ def class_counts(data: str) -> list[int]:
         return []
     path = Path(data)
     with _readable(path):
+        path = _as_folder(path)
         if path.is_dir():
             from ecoml.training.images.data.listing import listed, splits_of
 
@@ -78,6 +79,7 @@ def _find(data: str, data_dir: Path | None, download: bool) -> FoundData:
         return named.read(data, data_dir, download=download)
     path = Path(data).expanduser()
     with _readable(path):
+        path = _as_folder(path)
         if path.is_dir():
             from ecoml.training.images.data import folder
 
@@ -91,6 +93,13 @@ def _find(data: str, data_dir: Path | None, download: bool) -> FoundData:
 
             return npz.read(path)
     raise catalogue.unknown(data)
+
+
+def _as_folder(path: Path) -> Path:
+    """Parquet files as the folder of images that they hold; anything else as it is."""
+    from ecoml.training.images.data.forms import parquet
+
+    return parquet.unpacked(path) if parquet.files_of(path) else path
 
 
 def _digest(found: FoundData) -> str:

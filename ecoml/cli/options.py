@@ -62,9 +62,47 @@ Track = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Also write the search down with mlflow, tensorboard or wandb; may be repeated."),
 ]
-GridIntensity = Annotated[
+GridNumber = Annotated[
     float | None,
-    typer.Option(metavar="G", help="Your grid's grams of CO2e per kWh; without it nothing is said of CO2e."),
+    typer.Option(
+        "--grid-intensity", metavar="G", help="Your grid's grams of CO2e per kWh; without it nothing is said of CO2e."
+    ),
+]
+GridIntensity = Annotated[
+    str | None,
+    typer.Option(
+        metavar="G",
+        help="Your grid's g of CO2e per kWh, a CSV of time and g/kWh, electricitymaps:ZONE or watttime:REGION (with a"
+        " key of yours). Without it nothing is said of CO2e.",
+    ),
+]
+GridPast = Annotated[
+    str | None,
+    typer.Option("--grid-intensity", metavar="G", help="Your grid's g of CO2e per kWh, or a CSV of time and g/kWh."),
+]
+BudgetCo2e = Annotated[
+    float | None,
+    typer.Option("--budget-gco2e", metavar="G", help="Ceiling on the CO2e of everything, in grams: as hard."),
+]
+WhenClean = Annotated[
+    float | None,
+    typer.Option(metavar="G", help="Pause between steps while the grid is dirtier than so many g/kWh."),
+]
+Until = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Pause no longer than to 18:00, 2026-11-28T06:00 or +24h.")
+]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--meter",
+        metavar="SOURCE",
+        help="Where energy is read from: node (the whole machine), or prometheus:URL?query=…; may be given again."
+        " [default: this host's counters]",
+    ),
+]
+PowercapRoot = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Where powercap's zones lie, if another machine exports them. [default: /sys]"),
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")]
 Out = Annotated[
@@ -91,6 +129,11 @@ def in_flags(message: str, names: Collection[str]) -> str:
         return f"--{option.replace('_', '-')}{' ' if assigned == '=' and value else ''}"
 
     return _PYTHON_NAME.sub(flag, message)
+
+
+def meter_sources(meter: list[str] | None, powercap_root: Path | None) -> tuple[str, ...]:
+    """What `--meter` and `--powercap-root` say, as a meter takes it."""
+    return (*(meter or ()), *([] if powercap_root is None else [f"powercap:{powercap_root.absolute()}"]))
 
 
 def say(message: str) -> None:

@@ -4,12 +4,23 @@
     ends      why trials and searches are over, how a trial went, what a search was asked for
     choice    which trial to take, and what the cheaper one gives up
     data      what the data of an image training are, and what was done to them
-    account   what an energy account means: sources, sharing, gaps, carbon footprint
+    account   what an energy account means: sources, sharing, gaps
+    carbon    CO2e, grids, and waiting for a cleaner one
 
 Nothing here is read back: code compares the values of `ecoml.endings`, `ecoml.energy` and `ecoml.metric`.
 """
 
-from ecoml.format.account import MEANING, describe_footprint, describe_sharing, describe_spent, fold_gaps, format_co2e
+from ecoml.format.account import MEANING, describe_sharing, describe_spent, fold_gaps
+from ecoml.format.carbon import (
+    GRID_MEANING,
+    describe_co2e,
+    describe_footprint,
+    describe_pause,
+    describe_plan,
+    describe_resumption,
+    format_co2e,
+    format_moment,
+)
 from ecoml.format.choice import describe_frugal
 from ecoml.format.data import describe_data, describe_treatment
 from ecoml.format.ends import (
@@ -49,8 +60,10 @@ from ecoml.format.figures import (
 from ecoml.format.usage import describe_flips, describe_lifetime, describe_usage, format_bytes, format_flop
 
 __all__ = [
+    "GRID_MEANING",
     "MEANING",
     "capitalised",
+    "describe_co2e",
     "describe_course",
     "describe_data",
     "describe_ending",
@@ -59,7 +72,10 @@ __all__ = [
     "describe_frugal",
     "describe_lifetime",
     "describe_limits",
+    "describe_pause",
+    "describe_plan",
     "describe_reach",
+    "describe_resumption",
     "describe_search_end",
     "describe_sharing",
     "describe_spent",
@@ -81,6 +97,7 @@ __all__ = [
     "format_gain",
     "format_interval",
     "format_kwh",
+    "format_moment",
     "format_p",
     "format_power",
     "format_range",

@@ -169,7 +169,10 @@ class Result:
                     **self._trial_dict(trial),
                     "state": trial.state.value,
                     "end": None if trial.end is None else trial.end.to_dict(),
-                    "curve": [_point_dict(point) for point in trial.curve],
+                    "curve": [
+                        {**_point_dict(point), "co2e_g": self.energy.co2e.by_step.get((trial.number, point.step))}
+                        for point in trial.curve
+                    ],
                 }
                 for trial in self.trials
             ],

@@ -7,14 +7,16 @@ import math
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ecoml.carbon.grid import GridProvenance
 from ecoml.endings import SearchEnd, TrialEnd
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, SharedUse, add_up, energy_of
 from ecoml.inference import Inference, Usage
 from ecoml.metric import Metric
+from ecoml.run.footprint import Footprint
 from ecoml.run.schema import open_to_read, unreadable
 from ecoml.trial import Point, Trial, TrialState, next_point
 
@@ -81,6 +83,7 @@ class Snapshot:
         shared: Other processes that used what is metered.
         gaps: What could not be metered, one sentence each.
         settings: Figures and words by name.
+        co2e: What the entries stand for in CO2e.
     """
 
     trials: list[Trial]
@@ -94,6 +97,7 @@ class Snapshot:
     shared: tuple[SharedUse, ...]
     gaps: tuple[str, ...]
     settings: dict[str, Any]
+    co2e: Footprint = field(default_factory=Footprint)
 
     @property
     def ended(self) -> SearchEnd | None:
@@ -195,6 +199,34 @@ def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
         ),
         gaps=tuple(text for (text,) in connection.execute("SELECT text FROM gap ORDER BY id")),
         settings={key: json.loads(value) for key, value in connection.execute("SELECT key, value FROM setting")},
+        co2e=_read_footprint(connection),
+    )
+
+
+def _read_footprint(connection: sqlite3.Connection) -> Footprint:
+    """What the entries stand for in CO2e, as far as that was entered with them."""
+    by_purpose: dict[Purpose, float] = {}
+    known_j: list[float] = []
+    grids: set[GridProvenance] = set()
+    for purpose, grid, energy_j, grams in connection.execute(
+        "SELECT purpose, grid, TOTAL(energy_j), TOTAL(co2e_g) FROM entry WHERE grid IS NOT NULL GROUP BY purpose, grid"
+    ):
+        by_purpose[Purpose(purpose)] = by_purpose.get(Purpose(purpose), 0.0) + grams
+        known_j.append(energy_j)
+        grids.add(GridProvenance(grid))
+    ((unknown_j,),) = connection.execute("SELECT TOTAL(energy_j) FROM entry WHERE grid IS NULL")
+    return Footprint(
+        co2e_g=math.fsum(by_purpose.values()),
+        energy_j=math.fsum(known_j),
+        unknown_j=unknown_j,
+        by_purpose={purpose: by_purpose.get(purpose, 0.0) for purpose in Purpose} if grids else {},
+        by_step={
+            (trial, step): grams
+            for trial, step, grams in connection.execute(
+                "SELECT trial, step, co2e_g FROM measurement WHERE grid IS NOT NULL"
+            )
+        },
+        provenance=max(grids, key=lambda grid: grid.rank, default=None),
     )
 
 

@@ -51,6 +51,10 @@ Outcome = Callable[[], Measurement]
 log = logging.getLogger("ecoml")
 
 
+def _go_on() -> None:
+    pass
+
+
 class Search:
     """One search while it goes on.
 
@@ -71,6 +75,7 @@ class Search:
         reached: Whether a measurement has reached the target.
         cut: Why a training ends that is refused a further batch.
         lasting: The executor, if it knows how long its trials are; else None.
+        wait: Called between steps; waits while the search is to pause.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class Search:
         self.runs: dict[int, Run] = {}
         self.reached = False
         self.cut = EndReason.BUDGET
+        self.wait: Callable[[], None] = _go_on
         self._limits, self._metric = settings.limits, settings.metric
         self._strategy = strategy
         self._open: set[int] = set()
@@ -147,7 +153,9 @@ class Search:
         self._forecast.thinking_j = self.ledger.host_j - before_j
         match decision:
             case End(StopReason() as reason, details):
-                source = {"provenance": self.ledger.provenance.value} if details else {}
+                source: dict[str, Any] = {"provenance": self.ledger.provenance.value} if details else {}
+                if reason is StopReason.BUDGET_SPENT and self.ledger.left_by_co2e:
+                    source["co2e_g"] = self.ledger.spent_g
                 return SearchEnd(reason, {**details, **source, **self.size.details})
             case End(message):
                 return SearchEnd(StopReason.STRATEGY, {"message": message, **self.size.details})
@@ -206,6 +214,7 @@ class Search:
             trial: The trial.
             unknown_j: The forecast as long as nothing is known of any step.
         """
+        self.wait()
         return self.ledger.reserve(trial.number, self._step_j(trial, unknown_j))
 
     def _step_j(self, trial: Trial, unknown_j: float = 0.0) -> float:

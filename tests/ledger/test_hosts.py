@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ecoml.carbon.spec import grid_of
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
+from ecoml.ledger.gram_counter import GramCounter
 from ecoml.ledger.hosts import HostAccounts
 from ecoml.ledger.readings import Reading
 from ecoml.ledger.sharing import Activity
@@ -86,3 +88,21 @@ def test_a_step_has_the_joules_that_its_host_says_it_had(store):
     assert 0 not in hosts
     hosts.take(reading(3, 17.0))
     assert hosts.of_step_j[0] == pytest.approx(2.0)
+
+
+def test_what_hosts_spend_stands_for_co2e_on_the_grid_of_the_driver(store):
+    grams = GramCounter(grid_of(360.0))  # 1e-4 g a joule
+    hosts = HostAccounts(store, co2e=grams)
+    hosts.take(reading(1, 1e4, 5e3))
+    hosts.take(reading(1, 1e4, 5e3))  # again
+    hosts.take(reading(2, 3e4, 5e3))
+    assert grams.spent_g == pytest.approx(3.5)
+    with hosts.end_of_step(0) as step:
+        assert step.co2e_g == pytest.approx(3.0)
+    hosts.take(reading(3, 4e4, 5e3))
+    with hosts.end_of_step(0) as step:
+        assert step.co2e_g == pytest.approx(1.0), "that of the step before is not its own"
+    footprint = store.snapshot(ACCURACY).co2e
+    assert footprint.co2e_g == pytest.approx(4.5)
+    assert footprint.by_purpose[Purpose.OVERHEAD] == pytest.approx(0.5)
+    assert footprint.unknown_j == 0.0

@@ -24,7 +24,7 @@ from ecoml.report.page.curves import curves_context
 from ecoml.report.page.data import data_context
 from ecoml.report.page.document import TEMPLATES, render
 from ecoml.report.page.energy import energy_context
-from ecoml.report.page.footprint import check_grid_intensity, footprint_facts
+from ecoml.report.page.footprint import footprint_facts
 from ecoml.report.page.front import front_context, front_drawing
 from ecoml.report.page.importance import importance_context
 from ecoml.report.page.power import power_context
@@ -32,6 +32,7 @@ from ecoml.report.page.progress import progress_context, progress_drawing
 from ecoml.report.page.trials import trials_context
 from ecoml.report.page.usage import usage_context
 from ecoml.report.page.writing import writing
+from ecoml.run.hindsight import seen_on
 from ecoml.run.models import model_path
 from ecoml.run.result import Result, tolerance
 from ecoml.trial import Trial, TrialState
@@ -41,7 +42,7 @@ def write_report(
     directory: str | Path,
     *,
     figures: bool = False,
-    grid_intensity: float | None = None,
+    grid_intensity: float | str | Path | None = None,
     inferences: float | None = None,
 ) -> Path:
     """Write `report.html` into a run folder.
@@ -49,7 +50,7 @@ def write_report(
     Args:
         directory: The run folder, of a finished search or of one still going on.
         figures: Also write the front and the energy curve as PNG, SVG and PDF into `figures/`.
-        grid_intensity: Grams of CO2e a kWh; None: the page says nothing of CO2e.
+        grid_intensity: Grams of CO2e a kWh, or a CSV of time and g/kWh; None: what the search was told, if anything.
         inferences: So many images are to be predicted; None: as the search was told.
 
     Returns:
@@ -60,11 +61,10 @@ def write_report(
         RunFolderError: Not a run folder, or a newer one.
         UsageError: No intensity of any grid, or the folder cannot be written.
     """
-    check_grid_intensity(grid_intensity)
     require_charts()
-    result = Result.load(directory)
+    result = seen_on(Result.load(directory), grid_intensity)
     path = result.directory / "report.html"
-    content = page(result, grid_intensity, Limits(inferences=inferences).inferences)
+    content = page(result, Limits(inferences=inferences).inferences)
     with writing(result.directory, "make it writable, or copy the run folder and name the copy"):
         temporary = path.with_suffix(".tmp")
         temporary.write_text(content, encoding="utf-8")
@@ -87,7 +87,7 @@ def write_figures(result: Result, folder: Path) -> list[Path]:
     ]
 
 
-def page(result: Result, grid_intensity: float | None = None, inferences: float | None = None) -> str:
+def page(result: Result, inferences: float | None = None) -> str:
     """The page of a result."""
     said, created = headline(result), str(result.settings.get("created", ""))[:10]
     return render(
@@ -105,7 +105,7 @@ def page(result: Result, grid_intensity: float | None = None, inferences: float 
         usage=usage_context(result, result.limits.inferences if inferences is None else inferences),
         energy=energy_context(result.energy),
         power=power_context(result),
-        footprint=list(footprint_facts(result.energy.total, grid_intensity)),
+        footprint=list(footprint_facts(result.energy.total, result.energy.co2e)),
         progress=progress_context(result),
         curves=curves_context(result),
         importance=importance_context(result),

@@ -15,6 +15,7 @@ from ecoml.energy import Purpose
 from ecoml.format import (
     MEANING,
     capitalised,
+    describe_co2e,
     describe_frugal,
     describe_lifetime,
     describe_limits,
@@ -77,6 +78,8 @@ def print_result(result: Result, report: Path | None = None, advice: Sequence[st
         out.print("No trial succeeded: there is no front.", style="red")
     out.print(Text.assemble(("\nEnergy: ", "bold"), (energy.provenance.value, "bold"), f" ({_meaning(energy)})"))
     out.print(_account(result))
+    if told := describe_co2e(energy.co2e):
+        out.print(f"CO2e: {told}", markup=False)
     gaps = fold_gaps(gap for gap in energy.gaps if gap not in energy.unmeasured)
     for warning in (*energy.unmeasured, *describe_sharing(energy.shared), *(f"gap: {gap}" for gap in gaps)):
         out.print(Padding(Text(warning, style="yellow"), (0, 0, 0, 2), expand=False))

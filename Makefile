@@ -1,7 +1,7 @@
 # make demo   set up, then search the embedded digits under a small energy budget
 # make test   set up, then run the tests (test-fast: without the slow ones)
-# make tutorial   the runs of docs/tutorial.md, on FashionMNIST
-# make paper  reduced runs of the experiments of arXiv 2303.13972, for docs/paper.md (about ten minutes; a second call goes on)
+# make tutorial   the runs of docs/start/tutorial.md, on FashionMNIST
+# make paper  reduced runs of the experiments of arXiv 2303.13972, for docs/results/study.md (about ten minutes; a second call goes on)
 # make lint   ruff, format check, strict types
 
 PYTHON ?= python3
@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # On a GPU getting ready alone may take 1 kJ.
 DEMO_BUDGET_KWH ?= $(shell nvidia-smi -L 2>/dev/null | grep -q '^GPU ' && echo 0.002 || echo 0.0002)
 FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
-TUTORIAL := --data fashion-mnist --data-dir $(FASHION_MNIST) --space docs/tutorial/space.toml
+TUTORIAL := --data fashion-mnist --data-dir $(FASHION_MNIST) --space docs/start/tutorial/space.toml
 
 PAPER := --scale reduced --data fashion-mnist --data-dir /usr/share/datasets/fashion-mnist --device cpu --threads 1
 

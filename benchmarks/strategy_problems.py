@@ -42,7 +42,7 @@ MAPPINGS = ("nearest", "smooth", "noisy")
 """How the table of LCBench can be read."""
 
 CHANCE_OF_CURVE, CHANCE_OF_POINT = 0.6, 0.4
-"""Standard deviations of what `noisy` adds, in those of a binomial share; see docs/benchmarks.md."""
+"""Standard deviations of what `noisy` adds, in those of a binomial share; see docs/results/strategies.md."""
 
 
 class TrainingTask(Protocol):

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from strategy_replay import Goal, Reached
 
 import ecoml
 from ecoml.energy import Purpose
 from ecoml.errors import UsageError
 from ecoml.pareto import hypervolume
+from ecoml.training.images.data.dataset import LabelledImages
 
 Row = dict[str, Any]
 
@@ -33,7 +35,7 @@ def search(task: str, strategy: str, seed: int, budget_kwh: float, out: Path) ->
     if directory.exists():
         shutil.rmtree(directory)  # it was cut short: its row is not there
     directory.parent.mkdir(parents=True, exist_ok=True)
-    training = ecoml.CnnTraining(_data(task, out), threads=1)
+    training = ecoml.CnnTraining(data_file(task, out), threads=1)
     space = ecoml.load_space("cnn-small")
     training.prepare(space)  # on no strategy's account
     result = ecoml.Searcher(
@@ -89,23 +91,22 @@ def _reached(row: Mapping[str, Any], goal: Goal) -> Row:
     return {"typical_utility": goal.typical, "target_utility": goal.utility} | reached.row()
 
 
-def _data(task: str, out: Path) -> str | Path:
-    """`digits`, a name or file that ecoml reads, or NAME-N: N training images of a name, and others to validate on."""
+def data_file(task: str, out: Path) -> str | Path:
+    """`digits`, a name or path that ecoml reads, or NAME-N: N of its training images, and others to validate on."""
     name, _, count = task.rpartition("-")
     if not count.isdigit():
         return task
     from ecoml.training.images.data.loader import load
 
-    file = out / f"{task}.npz"
+    file = out / f"{Path(task).name}.npz"
     if not file.is_file():
         data = load(name)
         size = int(count)
         if len(data.train) < size + _VALIDATION:
             most = len(data.train) - _VALIDATION
             raise UsageError(f"{task}: {name} has only {most} training images beside {_VALIDATION}; name fewer")
-        numbers = np.arange(size + _VALIDATION)
-        train, held_out = data.train[numbers[:size]], data.train[numbers[size:]]
-        test = data.test[np.arange(min(_TEST, len(data.test)))]
+        train, held_out = (data.train[part] for part in np.split(_order(data.train)[: size + _VALIDATION], [size]))
+        test = data.test[_order(data.test)[:_TEST]]
         np.savez(
             file,
             x=train.images,
@@ -116,3 +117,9 @@ def _data(task: str, out: Path) -> str | Path:
             y_test=test.labels,
         )
     return file
+
+
+def _order(images: LabelledImages) -> npt.NDArray[np.intp]:
+    """Their own, or, where it goes class by class, as in a folder, one at random."""
+    order = np.arange(len(images))
+    return np.random.default_rng(0).permutation(order) if (np.diff(images.labels) >= 0).all() else order

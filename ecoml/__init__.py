@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ecoml.api import search
-    from ecoml.errors import EcomlError, UsageError
+    from ecoml.budget import EnergyBudget, energy_budget
+    from ecoml.errors import BudgetExhausted, EcomlError, UsageError
     from ecoml.limits import Limits
     from ecoml.meter import Meter, open_meter
     from ecoml.metric import Metric
+    from ecoml.models import Model, Prediction, load_model
     from ecoml.run.result import Result
-    from ecoml.searcher.models import load_model
     from ecoml.searcher.searcher import Searcher
     from ecoml.space import Choice, Float, Int, Space, load_space
     from ecoml.strategies import Continue, End, Start, Strategy
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _LAZY = {
+    "BudgetExhausted": "ecoml.errors",
     "Choice": "ecoml.space",
     "CnnTraining": "ecoml.training.images",
     "Continue": "ecoml.strategies",
     "EcomlError": "ecoml.errors",
     "End": "ecoml.strategies",
+    "EnergyBudget": "ecoml.budget",
     "Executor": "ecoml.training.base",
     "Float": "ecoml.space",
     "Int": "ecoml.space",
@@ -43,6 +46,8 @@ _LAZY = {
     "Measurement": "ecoml.trial",
     "Meter": "ecoml.meter",
     "Metric": "ecoml.metric",
+    "Model": "ecoml.models",
+    "Prediction": "ecoml.models",
     "Result": "ecoml.run.result",
     "Searcher": "ecoml.searcher.searcher",
     "Space": "ecoml.space",
@@ -50,18 +55,21 @@ _LAZY = {
     "Strategy": "ecoml.strategies",
     "Trial": "ecoml.trial",
     "UsageError": "ecoml.errors",
-    "load_model": "ecoml.searcher.models",
+    "energy_budget": "ecoml.budget",
+    "load_model": "ecoml.models",
     "load_space": "ecoml.space",
     "open_meter": "ecoml.meter",
     "search": "ecoml.api",
 }
 
 __all__ = [
+    "BudgetExhausted",
     "Choice",
     "CnnTraining",
     "Continue",
     "EcomlError",
     "End",
+    "EnergyBudget",
     "Executor",
     "Float",
     "Int",
@@ -69,6 +77,8 @@ __all__ = [
     "Measurement",
     "Meter",
     "Metric",
+    "Model",
+    "Prediction",
     "Result",
     "Searcher",
     "Space",
@@ -76,6 +86,7 @@ __all__ = [
     "Strategy",
     "Trial",
     "UsageError",
+    "energy_budget",
     "load_model",
     "load_space",
     "open_meter",

@@ -17,7 +17,7 @@ def search(space: Space, train: TrainFunction | Executor, *, progress: bool = Tr
     Args:
         space: What may be tried.
         train: A function of the configuration that yields (or returns) scores, or an executor such as `CnnTraining`.
-        progress: Whether to show on standard error what happens.
+        progress: Whether to show on standard error, or below a notebook's cell, what happens and what came of it.
         **options: Those of `Searcher`: `budget_kwh` or `budget_j` and all that may be given beside it.
 
     Raises:
@@ -25,8 +25,10 @@ def search(space: Space, train: TrainFunction | Executor, *, progress: bool = Tr
         SearchFailed: No trial succeeded.
         KeyboardInterrupt: After all that was measured is safe; `Searcher.resume` goes on.
     """
-    if progress:
-        from ecoml.report.terminal.progress import show
+    if not progress:
+        return Searcher(space, train, **options).run()
+    from ecoml.report.terminal.progress import close, show
 
-        options = {"show": show, **options}
-    return Searcher(space, train, **options).run()
+    result = Searcher(space, train, **{"show": show, **options}).run()
+    close(result)
+    return result

@@ -21,6 +21,7 @@ class EndReason(StrEnum):
     NEXT_STEP_TOO_MUCH = "next-step-too-much"  # a further step would make it so (limit_j, energy_j)
     SEARCH_ENDED = "search-ended"  # it was suspended, and never taken up again
     INTERRUPTED = "interrupted"  # the search was left before its end
+    HOST_LOST = "host-lost"  # the host that held it is gone (host)
 
 
 class FailureKind(StrEnum):
@@ -38,7 +39,8 @@ class FailureKind(StrEnum):
 class StopReason(StrEnum):
     """Why a search is over. Details in brackets."""
 
-    BUDGET_SPENT = "budget-spent"  # (next_j, left_j, where a further step was foreseen)
+    # (left_j, and next_j or training_j of a further step or training foreseen; co2e_g, where that of CO2e is spent)
+    BUDGET_SPENT = "budget-spent"
     TARGET_REACHED = "target-reached"  # (target)
     MAX_TRIALS = "max-trials"  # (trials)
     EXHAUSTED = "exhausted"  # every configuration has been tried

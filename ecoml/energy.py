@@ -242,6 +242,10 @@ class EnergyByDomain:
         return EnergyByDomain(domains, self.gaps + other.gaps)
 
 
+THIS_PROCESS = "this process"
+"""Name of a use by another meter of the very process that meters."""
+
+
 @dataclass(frozen=True, slots=True)
 class SharedUse:
     """Another process that used what is metered here.

@@ -13,7 +13,9 @@
         ├── TrainingError     the training function did something no search can learn from
         └── StorageError      the run folder cannot be written any more
 
-`BudgetExhausted` is not an error but a signal: an executor's `check_budget()` raises it when the joules are spent.
+`BudgetExhausted` is not an error but a signal: an executor's `check_budget()` and `ecoml.energy_budget` raise it when
+the joules are spent.
+`HostLost` is another: the host on which a trial was trained is gone, and the trial with it.
 """
 
 from __future__ import annotations
@@ -75,11 +77,23 @@ class TrainingError(SearchFailed):
 
 
 class StorageError(SearchFailed):
-    """The run folder cannot be written any more (a full disk)."""
+    """What a search must keep cannot be written any more (a full disk)."""
 
 
 class BudgetExhausted(Exception):  # noqa: N818 - a signal between ledger and executor, not an error
-    """The energy budget is spent; raised by `Account.check_budget` between two batches."""
+    """The energy budget is spent; raised by `Account.check_budget` between two batches, and in `energy_budget`."""
+
+
+class HostLost(ConnectionError):  # noqa: N818 - a signal between the hosts and the loop, not an error
+    """The host that trained a trial is gone.
+
+    Attributes:
+        host: Its name.
+    """
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"host {host} is gone")
+        self.host = host
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -91,5 +105,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def in_one_line(error: BaseException) -> str:
     """Its class and what it says, at most 300 characters."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception as broken:
+        text = f"its message cannot be shown ({type(broken).__name__})"
     return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__

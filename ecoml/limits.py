@@ -1,4 +1,4 @@
-"""What a search may be asked for beyond the best for its budget: one value, whole in `run.toml`.
+"""What a search may spend, and what it may be asked for beyond the best for that: one value, whole in `run.toml`.
 
 A new limit is a field here, its meaning where the loop decides, and its option on the command line.
 """
@@ -8,9 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime, time, timedelta
+from numbers import Real
 from typing import Any, Self
 
-from ecoml.errors import UsageError, did_you_mean
+from ecoml.energy import J_PER_KWH
+from ecoml.errors import BudgetError, UsageError, did_you_mean
 from ecoml.metric import Metric
 
 
@@ -24,7 +27,11 @@ class Limits:
         max_parameters: The most trainable numbers that a network may have; None: any number.
         max_energy_per_training_j: The most joules that one training may take; what took more is on no front. None: any.
         require_measured: Refuse to run on an estimate.
+        inferences: So many images are to be predicted with the model: their energy counts with that of its training.
         spend_all: Go on to the end of the budget, even where the strategy expects no more of the rest.
+        budget_gco2e: Ceiling on the CO2e of everything, in grams, as hard as that on energy; None: none.
+        when_clean_g_per_kwh: Pause between steps while the grid is dirtier than this; None: never.
+        until: Pause no longer than to this time, ISO 8601.
 
     Raises:
         UsageError: A value makes no sense.
@@ -34,18 +41,37 @@ class Limits:
     target: float | None = None
     max_parameters: int | None = None
     max_energy_per_training_j: float | None = None
+    inferences: float | None = None
     require_measured: bool = False
     spend_all: bool = False
+    budget_gco2e: float | None = None
+    when_clean_g_per_kwh: float | None = None
+    until: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_trials", "max_parameters"):
             object.__setattr__(self, name, _whole(name, getattr(self, name)))
-        for name in ("target", "max_energy_per_training_j"):
+        for name in ("target", "max_energy_per_training_j", "inferences", "budget_gco2e", "when_clean_g_per_kwh"):
             object.__setattr__(self, name, _number(name, getattr(self, name)))
         if self.max_energy_per_training_j is not None and self.max_energy_per_training_j <= 0:
             raise UsageError(
                 f"the most energy of a training is {self.max_energy_per_training_j:g} J; give a positive, finite number"
             )
+        if self.budget_gco2e is not None and self.budget_gco2e <= 0:
+            raise UsageError(f"the CO2e budget is {self.budget_gco2e:g} g; give a positive, finite number of grams")
+        if self.when_clean_g_per_kwh is not None and self.when_clean_g_per_kwh <= 0:
+            raise UsageError(f"clean is below {self.when_clean_g_per_kwh:g} g/kWh; give a positive number")
+        if self.when_clean_g_per_kwh is not None and self.until is None:
+            raise UsageError(
+                "waiting for a cleaner grid needs a time after which it waits no more: --until 18:00, or --until +24h"
+            )
+        if self.until is not None:
+            if self.when_clean_g_per_kwh is None:
+                raise UsageError("--until ends the waiting of --when-clean: give both, e.g. --when-clean 200")
+            object.__setattr__(self, "until", _moment(self.until))
+
+        if self.inferences is not None and self.inferences < 0:
+            raise UsageError(f"the number of inferences is {self.inferences:g}; give one from 0 on, such as 1e7")
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
@@ -59,6 +85,11 @@ class Limits:
             if name not in known:
                 raise UsageError(f"unknown argument {name!r}; {did_you_mean(name, known)}")
         return cls(**given)
+
+    @property
+    def until_s(self) -> float:
+        """When waiting for a cleaner grid ends, Unix time; ∞ where there is none."""
+        return math.inf if self.until is None else datetime.fromisoformat(self.until).timestamp()
 
     def check_target(self, metric: Metric) -> None:
         """Refuse a target that the metric cannot reach, or that every score has reached.
@@ -83,6 +114,48 @@ class Limits:
         """Whether a training may take so many joules, to rounding."""
         most_j = self.max_energy_per_training_j
         return most_j is None or energy_j <= most_j * (1 + 1e-9)
+
+
+def budget_in_joules(
+    budget_kwh: float | None, budget_j: float | None, *, names: tuple[str, str] = ("budget_kwh", "budget_j")
+) -> float:
+    """The one budget of two spellings, in joules.
+
+    Args:
+        budget_kwh: In kWh.
+        budget_j: In joules.
+        names: What the caller calls the two.
+
+    Raises:
+        BudgetError: None or both given, not a number, not finite, or not positive.
+    """
+    if (budget_kwh is None) == (budget_j is None):
+        raise BudgetError(f"give the energy budget once: {names[0]}=2 (or {names[1]}=7.2e6, the same in joules)")
+    given, unit = (budget_kwh, "kWh") if budget_j is None else (budget_j, "J")
+    if isinstance(given, bool) or not isinstance(given, Real):
+        raise BudgetError(f"the energy budget is {given!r}; give a positive number of {unit}")
+    if not (math.isfinite(given) and given > 0):
+        raise BudgetError(f"the energy budget is {given} {unit}; give a positive, finite number")
+    return float(given) * (J_PER_KWH if unit == "kWh" else 1.0)
+
+
+def _moment(text: Any) -> str:
+    """A time with its zone, ISO 8601, from one of its spellings: such a time, `18:00` (the next), `+24h` (from now)."""
+    now = datetime.now().astimezone()
+    given = str(text).strip()
+    try:
+        if given.startswith("+") and given.endswith("h"):
+            at = now + timedelta(hours=float(given[1:-1]))
+        elif "-" not in given:
+            clock = time.fromisoformat(given)
+            at = now.replace(hour=clock.hour, minute=clock.minute, second=clock.second, microsecond=0)
+            at += timedelta(days=at <= now)
+        else:
+            at = datetime.fromisoformat(given)
+            at = at if at.tzinfo is not None else at.astimezone()
+    except (ValueError, OverflowError):
+        raise UsageError(f"until is {text!r}; give a time: 18:00, 2026-11-28T06:00 or +24h") from None
+    return at.isoformat(timespec="seconds")
 
 
 def _whole(name: str, value: Any) -> int | None:

@@ -8,6 +8,7 @@ from ecoml.format import (
     capitalised,
     describe_course,
     describe_limits,
+    describe_reach,
     describe_sharing,
     duration,
     energy_unit,
@@ -17,13 +18,14 @@ from ecoml.format import (
     format_gain,
     format_interval,
     format_score,
+    format_sure,
     named_score,
     plural,
     score_title,
 )
 from ecoml.limits import Limits
 from ecoml.metric import ACCURACY, Metric
-from ecoml.trial import Trial, TrialState
+from ecoml.trial import Point, Trial, TrialState
 
 LOSS = Metric("validation loss", minimize=True)
 
@@ -181,3 +183,29 @@ def test_gaps_that_differ_in_numbers_alone_are_told_once():
         "cpu is shared with the ecoml process 0: 1/4 is claimed here (140 times, in other numbers)",
         "gpu:1 could not be read",
     ]
+
+
+@pytest.mark.parametrize(
+    ("left_j", "told", "warned"),
+    [
+        (4_000.0, "about 33 such trainings", False),
+        (500.0, "about 4 such trainings", True),
+        (20.0, "less than one", True),
+    ],
+)
+def test_the_first_measurement_says_what_the_budget_buys(left_j, told, warned):
+    first = Point(1, 0.5, Energy(10.0, 1.0, Provenance.MEASURED), 0.5)
+    sentences = describe_reach(first, 12, left_j, Metric(step="epoch"))
+    assert sentences[0].startswith("the first epoch took 10.0 J (measured), so that 12 epochs take about 120 J: ")
+    assert told in sentences[0]
+    assert (len(sentences) == 2) is warned
+    assert not warned or "40 such trainings would take 0.00133 kWh" in sentences[1]
+
+
+def test_a_score_says_how_sure_it_is_where_the_images_are_known():
+    data = {"validation_counts_as": 287.0, "test_counts_as": 359.0}
+    assert format_sure(ACCURACY, 0.9895, data) == "98.95 % (97.0–99.6)"
+    assert format_sure(ACCURACY, 0.9895, data, "test") == "98.95 % (97.3–99.6)"
+    assert format_sure(ACCURACY, 0.9895, None) == "98.95 %"
+    assert format_sure(Metric("validation loss", minimize=True), 0.31, data) == "0.31"
+    assert format_sure(ACCURACY, None, data) == "–"

@@ -9,13 +9,13 @@ import ecoml
 ROOT = Path(ecoml.__file__).parent
 
 FLOORS = [
-    {"errors", "metric", "energy", "endings"},
-    {"shipped", "limits", "pareto", "format", "trial"},
+    {"errors", "metric", "energy", "endings", "fetch", "views"},
+    {"shipped", "limits", "pareto", "format", "frames", "inference", "trial", "carbon"},
     {"space", "meter", "run"},
-    {"strategies", "training", "ledger"},
-    {"searcher"},
-    {"report"},
-    {"api", "experiments", "testing"},
+    {"strategies", "training", "ledger", "budget"},
+    {"models", "searcher"},
+    {"report", "integrations"},
+    {"api", "experiments", "notebook", "testing"},
     {"cli"},
     {"__main__"},
 ]

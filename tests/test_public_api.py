@@ -6,11 +6,13 @@ import sys
 import ecoml
 
 PUBLIC = {
+    "BudgetExhausted",
     "Choice",
     "CnnTraining",
     "Continue",
     "EcomlError",
     "End",
+    "EnergyBudget",
     "Executor",
     "Float",
     "Int",
@@ -18,6 +20,8 @@ PUBLIC = {
     "Measurement",
     "Meter",
     "Metric",
+    "Model",
+    "Prediction",
     "Result",
     "Searcher",
     "Space",
@@ -25,6 +29,7 @@ PUBLIC = {
     "Strategy",
     "Trial",
     "UsageError",
+    "energy_budget",
     "load_model",
     "load_space",
     "open_meter",

@@ -17,7 +17,7 @@ from ecoml.cli.options import (
     Deterministic,
     Device,
     Download,
-    GridIntensity,
+    GridNumber,
     Json,
     MaxEnergyPerTraining,
     MaxParameters,
@@ -72,7 +72,7 @@ def compare(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the comparison is kept; the same folder goes on with it.")
     ] = None,
-    grid_intensity: GridIntensity = None,
+    grid_intensity: GridNumber = None,
     as_json: Json = False,
 ) -> None:
     """Which strategy needs the least energy?"""
@@ -135,7 +135,7 @@ def _run(
     from ecoml.experiments.compare.plan import kept_plan
     from ecoml.experiments.compare.running import TRAININGS, TrainingSample, check_question, sample_training
     from ecoml.format import duration, format_energy
-    from ecoml.searcher.budget import budget_in_joules
+    from ecoml.limits import budget_in_joules
 
     @cache
     def sample() -> TrainingSample:

@@ -20,7 +20,10 @@ ScaleName = Annotated[
     str, typer.Option(help="full: that of the study; reduced: minutes on two cores; tiny: to see that all is there.")
 ]
 AsPublished = Annotated[
-    bool, typer.Option("--as-published", help="Keep the study's faults (docs/paper.md lists them) to compare with it.")
+    bool,
+    typer.Option(
+        "--as-published", help="Keep the study's faults (docs/results/study.md lists them) to compare with it."
+    ),
 ]
 
 paper = typer.Typer(help="Run the experiments of arXiv 2303.13972 again.", rich_markup_mode=None)
@@ -63,8 +66,8 @@ def effects(
         raise UsageError(f"{target}: not a run folder; for a factorial on a space, name its factors: --factor depth")
     if budget_kwh is None:
         raise UsageError("how much energy may the factorial take? Give --budget-kwh, e.g. --budget-kwh 0.001")
+    from ecoml.limits import budget_in_joules
     from ecoml.report.terminal.progress import show
-    from ecoml.searcher.budget import budget_in_joules
     from ecoml.space import load_space
     from ecoml.training.images import CnnTraining
 
@@ -257,7 +260,7 @@ def _folder(experiment: str, scale: str, as_published: bool) -> Path:
 
 def _budget_j(budget_kwh: float | None, scale: str) -> float:
     """The ceiling of each search; without one the smaller scales have one that they do not reach."""
-    from ecoml.searcher.budget import budget_in_joules
+    from ecoml.limits import budget_in_joules
 
     if budget_kwh is None and scale == "full":
         raise UsageError("how much energy may each search take at full size? Give --budget-kwh, e.g. --budget-kwh 0.5")

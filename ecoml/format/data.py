@@ -72,6 +72,9 @@ def describe_treatment(data: Mapping[str, Any]) -> list[str]:
         told.append(f"of {plural(several, 'file')} with several pictures the first was taken")
     if blank := data.get("blank"):
         told.append(f"{plural(blank, 'image')} show{'s' if blank == 1 else ''} one colour only after that")
+    if copies := data.get("copies"):
+        stand = "image to validate or to test on stands" if copies == 1 else "images to validate or to test on stand"
+        told.append(f"{copies:,} {stand} among those to train on too: scores may be too good to be true")
     return told
 
 

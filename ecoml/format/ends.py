@@ -6,12 +6,21 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
-from ecoml.format.figures import format_energy, format_gain, format_range, named_score, plural
+from ecoml.format.carbon import format_co2e
+from ecoml.format.figures import (
+    format_energy,
+    format_gain,
+    format_kwh,
+    format_range,
+    format_score,
+    named_score,
+    plural,
+)
 from ecoml.metric import Metric
 
 if TYPE_CHECKING:
     from ecoml.limits import Limits
-    from ecoml.trial import Trial
+    from ecoml.trial import Point, Trial
 
 
 def describe_trial_end(end: TrialEnd, metric: Metric) -> str:
@@ -30,6 +39,8 @@ def describe_trial_end(end: TrialEnd, metric: Metric) -> str:
             return "suspended, and not taken up again"
         case EndReason.INTERRUPTED:
             return "interrupted"
+        case EndReason.HOST_LOST:
+            return f"its host {told['host']} was lost"
         case EndReason.TOOK_TOO_MUCH:
             return (
                 f"it took {format_energy(told['energy_j'])} ({told['provenance']}), more than the"
@@ -68,9 +79,16 @@ def _search_end(end: SearchEnd, metric: Metric) -> str:
     if "message" in told and end.reason is not StopReason.ERROR:
         return str(told["message"])
     match end.reason:
+        case StopReason.BUDGET_SPENT if "co2e_g" in told:
+            return f"the CO2e budget has no room for a further step: {format_co2e(told['co2e_g'])} are spent"
         case StopReason.BUDGET_SPENT if told.get("next_j"):
             return (
                 f"the energy budget is spent: a further step takes about {format_energy(told['next_j'])}"
+                f" ({told['provenance']}), and {format_energy(told['left_j'])} are left for it"
+            )
+        case StopReason.BUDGET_SPENT if told.get("training_j"):
+            return (
+                f"the energy budget is spent: a further training takes about {format_energy(told['training_j'])}"
                 f" ({told['provenance']}), and {format_energy(told['left_j'])} are left for it"
             )
         case StopReason.BUDGET_SPENT:
@@ -129,6 +147,34 @@ def describe_course(trial: Trial, times: int, metric: Metric) -> str:
     return f"resumed {often}, {'then left' if left else describe_ending(trial, metric)}"
 
 
+FEW_TRAININGS = 10
+"""With less energy than for so many trainings, a search has little to choose from."""
+
+
+def describe_reach(first: Point, steps: int, left_j: float, metric: Metric) -> list[str]:
+    """What a budget buys, by the first measurement of a search; a sentence, and a warning where it is little.
+
+    Args:
+        first: The first point of the first trial.
+        steps: Measurements of a whole training.
+        left_j: Joules left for further trainings and for the rest of this one.
+        metric: What a step is called.
+    """
+    whole_j = steps * first.energy_j
+    if whole_j <= 0:
+        return []
+    trainings = (left_j + first.energy_j) / whole_j
+    many = "less than one such training" if trainings < 1 else f"about {plural(round(trainings), 'such training')}"
+    told = [
+        f"the first {metric.step} took {format_energy(first.energy_j)} ({first.energy.provenance}), so that"
+        f" {plural(steps, metric.step)} take about {format_energy(whole_j)}: the budget buys {many}"
+    ]
+    if trainings < FEW_TRAININGS:
+        enough_kwh = format_kwh(4 * FEW_TRAININGS * whole_j)
+        told.append(f"that is little to choose from; {4 * FEW_TRAININGS} such trainings would take {enough_kwh}")
+    return told
+
+
 def describe_limits(limits: Limits, metric: Metric) -> Iterator[str]:
     """What a search was asked for beyond the best for its budget: a sentence for each kind, without its full stop."""
     if limits.target is not None:
@@ -139,6 +185,13 @@ def describe_limits(limits: Limits, metric: Metric) -> Iterator[str]:
     most += [] if most_j is None else [f"{format_energy(most_j)} a training"]
     if most:
         yield f"Limits: at most {', '.join(most[:-1])}{' and ' if most[:-1] else ''}{most[-1]}"
+    if limits.inferences is not None:
+        yield f"The model is to predict {limits.inferences:,.0f} images"
+    if limits.budget_gco2e is not None:
+        yield f"CO2e budget: {format_co2e(limits.budget_gco2e)}"
+    if limits.when_clean_g_per_kwh is not None and limits.until is not None:
+        clean = f"{limits.when_clean_g_per_kwh:g} g/kWh"
+        yield f"Told to pause while the grid is above {clean}, until {limits.until} at the latest"
     if limits.require_measured:
         yield "Told to refuse energy that is only estimated"
     if limits.spend_all:
@@ -163,3 +216,11 @@ def _range_of(metric: Metric) -> str:
             else "give a share in [0, 1]"
         )
     return f"it must be finite, in {format_range(metric)}; say otherwise with ecoml.Metric(…, low=, high=)"
+
+
+def describe_trial(trial: Trial, metric: Metric) -> str:
+    """What a trial of a front is: `trial 0 after 7 epochs: 99.30 % validation accuracy for 1.94 J (estimated)`."""
+    on_test = f" ({format_score(metric, trial.test_score)} on the test set)" if trial.test_score is not None else ""
+    energy = f"{format_energy(trial.energy_j)} ({trial.energy.provenance})"
+    after = plural(trial.step, metric.step)
+    return f"trial {trial.number} after {after}: {named_score(metric, trial.score)}{on_test} for {energy}"

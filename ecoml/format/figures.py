@@ -89,6 +89,22 @@ def format_score_interval(metric: Metric, score: float, images: float) -> str:
     return f"between {100 * low:.1f} and {percent(high, 1)}"
 
 
+def format_sure(metric: Metric, score: float | None, data: Mapping[str, Any] | None, part: str = "validation") -> str:
+    """A score with how sure it is: `97.81 % (95.4–99.0)`; only the score where that is not known.
+
+    Args:
+        metric: What it is.
+        score: The score; `–` for None.
+        data: Table [data] of `run.toml`, which has how many images it counts as; None: not known.
+        part: Where it was measured: `validation` or `test`.
+    """
+    images = (data or {}).get(f"{part}_counts_as")
+    if score is None or not images or not metric.is_share:
+        return format_score(metric, score)
+    low, high = wilson(score, images)
+    return f"{format_score(metric, score)} ({100 * low:.1f}–{100 * high:.1f})"
+
+
 def named_score(metric: Metric, score: float | None) -> str:
     """A score with its name: `97.81 % validation accuracy`, `validation loss 0.31`."""
     shown = format_score(metric, score)

@@ -5,20 +5,28 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
+from ecoml.carbon.grid import Grid
 from ecoml.endings import SearchEnd
-from ecoml.energy import Energy, Provenance, Purpose
-from ecoml.errors import StorageError, TrainingError
+from ecoml.energy import Energy, Provenance, Purpose, weaker
+from ecoml.errors import BudgetExhausted, StorageError, TrainingError
+from ecoml.inference import Usage
+from ecoml.ledger.attribution import Step
+from ecoml.ledger.gram_counter import GramCounter
+from ecoml.ledger.hosts import HostAccounts
 from ecoml.ledger.meter_thread import Watch
 from ecoml.ledger.metered import MeteredAccount
 from ecoml.ledger.metering import Metering
 from ecoml.ledger.reported import ReportedAccount
+from ecoml.ledger.reservations import Reservations
 from ecoml.ledger.worker_account import WorkerAccount
+from ecoml.meter.base import Window
 from ecoml.meter.required import what_is_unmeasured
 from ecoml.metric import Metric
+from ecoml.run.account import DRIVER
 from ecoml.run.folder import RunFolder
 from ecoml.run.snapshot import Snapshot
 from ecoml.run.store import Store
@@ -30,8 +38,8 @@ CLOSING_SHARE = 0.25
 NOTED_EVERY_S = 1.0
 """So often, at most, what is reserved is put on disk while the search goes on."""
 
-ROUNDING = 1e-9
-"""Ten steps of a tenth of the budget fit into it, although their sum in floating point may not."""
+LONGEST_UNCOMMITTED_S = 1.0
+"""At most so long what many hosts did waits to be put on disk; no host is told of anything before it is."""
 
 
 class Ledger:
@@ -45,46 +53,78 @@ class Ledger:
         metric: What the scores are.
         metering: Where the joules come from; None: the training reports them.
         trace: Whether to keep power over time.
+        lease_s: Seconds without word after which agents on other hosts stop by themselves; 0.0: there are none.
+        grid: The grid's intensity, by which joules stand for CO2e; None: nothing is said of it.
+        budget_g: The ceiling on CO2e, in grams; None: there is none.
 
     Attributes:
         budget_j: The ceiling on everything.
+        hosts: What other hosts have spent.
+        reservations: What is set aside for steps under way.
         closing_j: Kept back for testing the front and closing down.
+        overpromised_j: The most by which what was spent, or might be, exceeded the budget at any commit.
         unmeasured: What keeps the energy from being measured, one sentence with its remedy each.
     """
 
     def __init__(
-        self, folder: RunFolder, budget_j: float, metric: Metric, metering: Metering | None, *, trace: bool = False
+        self,
+        folder: RunFolder,
+        budget_j: float,
+        metric: Metric,
+        metering: Metering | None,
+        *,
+        trace: bool = False,
+        lease_s: float = 0.0,
+        grid: Grid | None = None,
+        budget_g: float | None = None,
     ) -> None:
         store = Store(folder.ledger, create=False)
         if store.recover():
             store.add_gap("the process was killed in a step: its joules since the last heartbeat went unseen")
         self.budget_j = budget_j
         self.unmeasured: tuple[str, ...] = ()
-        self._reserved_j: dict[int, float] = {}  # by trial
+        self.overpromised_j = 0.0
         self._closed = False
         self._noted_s = -math.inf
         self._folder = folder
         self._store = store
         self._metric = metric
+        self._metering = metering
         before = store.snapshot(metric)
-        self._tried = bool(before.progress)
         self._thinking_before_s = before.settings.get("thinking_cpu_s", 0.0)
-        self._account = self._open_account(metering, before.spent_j, trace)
+        self._budget_g = math.inf if budget_g is None else budget_g
+        co2e = GramCounter(grid, before.co2e.co2e_g)
+        self.hosts = HostAccounts(store, lease_s, co2e)
+        self.reservations = Reservations(
+            budget_j, lambda: self.left_j, self.hosts.of_step_j, ample=lease_s > 0, tried=bool(before.progress)
+        )
+        self._account = self._open_account(metering, before.spent_j - self.hosts.spent_j, trace, co2e)
+        self._store.set("grid", None if grid is None else grid.name)
+        self._store.set("budget_g", budget_g, None if grid is None else grid.provenance)
         self._account.settle()  # getting ready is overhead, and no step between two checks
-        ready_j = self._account.spent_j - before.spent_j
+        ready_j = self.spent_j - before.spent_j
         self._store.set("getting_ready_j", ready_j, self.provenance)
         self._store.set("got_ready_j", before.settings.get("got_ready_j", 0.0) + ready_j, self.provenance)
         self._account.unwatched_j = before.settings.get("overshoot_bound_j", 0.0)
         self._store.set("budget_j", budget_j)
         self._store.set("ended", None)
+        self._store.set("beliefs", [])
         self.keep_back(0.0)
 
-    def _open_account(self, metering: Metering | None, spent_j: float, trace: bool) -> MeteredAccount | ReportedAccount:
+    def _open_account(
+        self, metering: Metering | None, spent_j: float, trace: bool, co2e: GramCounter
+    ) -> MeteredAccount | ReportedAccount:
         if metering is None:
-            return ReportedAccount(self._store, spent_j=spent_j)
+            return ReportedAccount(self._store, spent_j=spent_j, co2e=co2e)
         self.unmeasured = what_is_unmeasured(metering.meter)
         watch = Watch(metering.meter, self._store, metering.opened_s, trace=trace)
-        account = MeteredAccount(self._store, metering.window, spent_j=spent_j, opened_s=metering.opened_s, watch=watch)
+        account = MeteredAccount(
+            *(self._store, metering.window),
+            spent_j=spent_j,
+            opened_s=metering.opened_s,
+            watch=watch,
+            co2e=co2e,
+        )
         with self._store.transaction():
             self._store.set_idle(metering.idle.by_domain)
             self._store.set("idle_note", metering.idle.note)
@@ -104,7 +144,13 @@ class Ledger:
     @property
     def spent_j(self) -> float:
         """Joules spent so far."""
-        return self._account.spent_j
+        return self._account.spent_j + self.hosts.spent_j
+
+    @property
+    def by_host_j(self) -> dict[str, float]:
+        """Joules by host, where there are several; `driver` is this one."""
+        others = self.hosts.by_host_j
+        return {DRIVER: self._account.spent_j, **others} if others else {}
 
     @property
     def host_j(self) -> float:
@@ -114,29 +160,57 @@ class Ledger:
     @property
     def provenance(self) -> Provenance:
         """What the present figures are worth."""
-        return self._account.provenance
+        own = self._account.provenance
+        return weaker(own, self.hosts.provenance) if self.hosts.spent_j else own
 
     @property
     def left_j(self) -> float:
         """Joules that steps may still take."""
-        return self._account.limit_j - self._account.spent_j
+        return min(self._account.limit_j - self.spent_j, self._account.co2e.left_j) - self.hosts.unseen_j
+
+    @property
+    def left_by_co2e(self) -> bool:
+        """Whether it is the ceiling on CO2e that leaves no more."""
+        return self._account.co2e.left_j < self._account.limit_j - self.spent_j
+
+    @property
+    def spent_g(self) -> float:
+        """Grams of CO2e that what was spent so far stands for."""
+        return self._account.co2e.spent_g
 
     @property
     def overshoot_bound_j(self) -> float:
-        """The most that was spent between two checks of the budget."""
-        return self._account.unwatched_j
+        """The most that was spent between two checks of the budget, on each host."""
+        return self._account.unwatched_j + self.hosts.unwatched_j
 
     def keep_back(self, closing_j: float) -> None:
         """Keep joules back for the end: those of testing, and a second at the highest power seen."""
-        if isinstance(self._account, MeteredAccount):
-            closing_j += self._account.power_w
+        closing_j += self.power_w
         self.closing_j = min(closing_j, CLOSING_SHARE * self.budget_j)
         self._account.limit_j = self.budget_j - self.closing_j
+        co2e = self._account.co2e
+        co2e.limit_g = self._budget_g - min(co2e.of_joules(closing_j), CLOSING_SHARE * self._budget_g)
 
     def commit_late(self) -> None:
         """Let steps of a replay that end in quick succession be put on disk together."""
         if isinstance(self._account, ReportedAccount):
             self._account.commit_late()
+
+    def commit_together(self) -> None:
+        """Let all that is entered wait for `commit`: steps of many hosts are put on disk together."""
+        self._store.delay_s = LONGEST_UNCOMMITTED_S
+
+    def commit(self) -> None:
+        """Put on disk what waits, and check that it is within the budget with all that may still be spent.
+
+        Raises:
+            StorageError: The run folder cannot be written to.
+        """
+        with suppress(BudgetExhausted):  # what is left is looked at before anything is started
+            self._account.check_budget()
+        self._store.flush()
+        promised_j = self.spent_j + self.reserved_j + self.hosts.unseen_j + self.closing_j
+        self.overpromised_j = max(self.overpromised_j, promised_j - self.budget_j)
 
     def share_among(self, domains: Sequence[str]) -> None:
         """From here on several trials run at once, each on the device of one of these domains."""
@@ -152,28 +226,24 @@ class Ledger:
 
     @property
     def reserved_j(self) -> float:
-        """Forecasts of the steps that are under way."""
-        return math.fsum(self._reserved_j.values())
+        """What is set aside for the steps that are under way and not charged yet."""
+        return self.reservations.total_j
 
-    def can_afford(self, forecast_j: float, trial: int | None = None) -> bool:
-        """Whether a step of `forecast_j` fits beside those of other trials. A search's very first is always tried."""
-        held_j = math.fsum(held_j for other, held_j in self._reserved_j.items() if other != trial)
-        left_j = self.left_j - held_j
-        return not self._tried or (left_j > ROUNDING * self.budget_j and forecast_j <= left_j * (1 + ROUNDING))
+    def can_afford(self, forecast_j: float) -> bool:
+        """Whether a further step of `forecast_j` fits. A search's very first is always tried."""
+        return self.reservations.fits(forecast_j)
 
     def reserve(self, trial: int, forecast_j: float) -> bool:
         """Set joules aside for a trial's next step; False, and nothing is set aside, if they are not there."""
-        if not self.can_afford(forecast_j, trial):
+        if not self.reservations.reserve(trial, forecast_j):
             return False
-        self._tried = True
-        self._reserved_j[trial] = forecast_j
         if time.monotonic() - self._noted_s >= NOTED_EVERY_S:
             self._note_bounds()
         return True
 
     def release(self, trial: int) -> None:
         """Nothing of a trial is under way."""
-        self._reserved_j.pop(trial, None)
+        self.reservations.release(trial)
 
     def started(self, trial: Trial) -> None:
         """Enter a new trial."""
@@ -190,7 +260,7 @@ class Ledger:
             TrainingError: It reports energy although that is metered, or the other way round.
         """
         self._check_source(trial, measurement.energy_j)
-        with self._account.end_of_step(trial.number, measurement.energy_j, measurement.uncertainty_j) as step:
+        with self._end_of_step(trial.number, measurement.energy_j, measurement.uncertainty_j) as step:
             taken = step.energy.total
             point = next_point(
                 *(trial.curve, measurement.score, taken, self._metric),
@@ -199,21 +269,69 @@ class Ledger:
                 floor_j=floor_j,
                 details=measurement.details,
             )
-            self._store.add_measurement(trial.number, point, taken)
+            self._store.add_measurement(trial.number, point, taken, self._account.co2e.figure(step.co2e_g))
         trial.curve.append(point)
 
     def charge_without_point(self, trial: Trial, energy_j: float | None = None) -> None:
         """Charge what a step took that gave no score (it failed, was cut, or came to its end)."""
-        with self._account.end_of_step(trial.number, None if self.metered else energy_j) as step:
+        with self._end_of_step(trial.number, None if self.metered else energy_j) as step:
             taken = step.energy.total
         if taken.energy_j > 0:
             whole_j = taken.uncertainty_j + (trial.tail.uncertainty_j if trial.tail else 0.0)
             before_j = trial.tail.energy_j if trial.tail else 0.0
             trial.tail = Energy(before_j + taken.energy_j, whole_j, taken.provenance)
 
+    def paused(self, seconds: float, energy_j: float) -> None:
+        """The search has waited for a cleaner grid for so long, in all, and idling took so much."""
+        with self._store.transaction():
+            self._store.set("paused_s", seconds)
+            self._store.set("paused_j", energy_j, self.provenance)
+
+    def _end_of_step(
+        self, trial: int, energy_j: float | None, uncertainty_j: float = 0.0
+    ) -> AbstractContextManager[Step]:
+        if trial in self.hosts:
+            return self.hosts.end_of_step(trial)
+        return self._account.end_of_step(trial, energy_j, uncertainty_j)
+
     def add_test(self, trial: Trial, score: float, details: Mapping[str, Any]) -> None:
         """Enter the test of a front trial."""
         self._store.add_test(trial.number, trial.step, score, details)
+
+    def add_usage(self, trial: Trial, usage: Usage) -> None:
+        """Enter what the model of a front trial costs to use."""
+        self._store.add_usage(trial.number, trial.step, usage)
+
+    def window(self) -> Window:
+        """A window of its own on what is metered, which charges nothing.
+
+        Raises:
+            AssertionError: Nothing is metered.
+        """
+        assert self._metering is not None, "reported joules have no window"
+        return self._metering.meter.window()
+
+    @property
+    def power_w(self) -> float:
+        """The highest power seen over a piece of 50 ms or more; 0 where nothing is metered."""
+        return self._account.power_w if isinstance(self._account, MeteredAccount) else 0.0
+
+    @property
+    def update_s(self) -> float:
+        """Seconds between two updates of the slowest counter; 0 where they are fast, or not counters at all."""
+        sources = () if self._metering is None else self._metering.meter.sources
+        return max((source.period_s or 0.0 for source in sources if source.used), default=0.0)
+
+    def know_host(self, host: str, idle: Mapping[str, Energy], unmeasured: Sequence[str]) -> None:
+        """What another host draws when nothing is done, and what keeps its energy from being measured."""
+        self.unmeasured = tuple(dict.fromkeys((*self.unmeasured, *unmeasured)))
+        with self._store.transaction():
+            self._store.set_idle({f"{host}/{domain}": part for domain, part in idle.items()})
+            self._store.set("unmeasured", self.unmeasured)
+
+    def keep_beliefs(self, beliefs: Sequence[tuple[int, int, float]]) -> None:
+        """Enter what is believed of points of the front: number, step, true utility."""
+        self._store.set("beliefs", beliefs)
 
     def note(self, text: str) -> None:
         """Keep a sentence that the result shows with its gaps."""
@@ -232,7 +350,7 @@ class Ledger:
         self._account.close()
         with self._store.transaction():
             self._store.set("ended", end.to_dict())
-            self._reserved_j.clear()
+            self.reservations.clear()
             self._note_bounds()
 
     @property
@@ -263,6 +381,7 @@ class Ledger:
             self._store.set("reserved_j", self.reserved_j, self.provenance)
             self._store.set("overshoot_bound_j", self.overshoot_bound_j, self.provenance)
             self._store.set("closing_j", self.closing_j, self.provenance)
+            self._store.set("doubt_j", self.hosts.doubt_j, self.provenance)
             if isinstance(self._account, ReportedAccount):
                 self._store.set("thinking_cpu_s", self._thinking_before_s + self._account.thinking_cpu_s)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 
-from ecoml.energy import EnergyByDomain
+from ecoml.energy import THIS_PROCESS, EnergyByDomain
 from ecoml.ledger.sharing import Sharing
 from ecoml.meter.base import DeviceState, Meter
 from ecoml.run.snapshot import PowerSample
@@ -57,7 +58,7 @@ class Watch:
         """Other ecoml processes come and go, and are looked for at every beat: that asks no driver."""
         since_s, self._neighbours_s = now_s - self._neighbours_s, now_s
         for pid in getattr(self._meter, "neighbours", ()):
-            self._add((HOST, pid, "ecoml"), since_s)
+            self._add((HOST, pid, THIS_PROCESS if pid == os.getpid() else "ecoml"), since_s)
 
     def _add(self, other: tuple[str, int, str], seconds: float) -> None:
         self._seen[other] = self._seen.get(other, 0.0) + seconds

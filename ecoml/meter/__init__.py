@@ -1,26 +1,33 @@
 """Energy meters: cumulative joules by domain, from counters where there are any, estimated where there are none.
 
-Every readable counter is counted that no other covers. Where no counter of the processor can be read, the domain `cpu`
-is estimated. Hardware that is there but cannot be read is `missing`, and named: never a silent zero.
+Every readable counter is counted that no other covers (`found.py`). Where no counter of the processor can be read, the
+whole machine's meter is; without one, the domain `cpu` is estimated. Hardware that is there but cannot be read is
+`missing`, and named: never a silent zero.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from ecoml.energy import Provenance
+from ecoml.fetch import Fetch
 from ecoml.meter.base import DeviceState, Hardware, Meter, Process, Source, Window, describe_sources
+from ecoml.meter.choice import Choice
 from ecoml.meter.counters.constants import BUILT_IN, load_constants
 from ecoml.meter.counters.cpu_time import cpu_seconds, usable_cpus
-from ecoml.meter.counters.device import MODULE
 from ecoml.meter.counters.estimate import DOMAIN as ESTIMATED
 from ecoml.meter.counters.estimate import Estimate
 from ecoml.meter.counters.neighbours import Neighbours, SharedGauge
+from ecoml.meter.counters.node.find import find_node, find_sockets
+from ecoml.meter.counters.node.ipmi import Ipmitool
 from ecoml.meter.counters.nvml import find_gpus
 from ecoml.meter.counters.rapl import find_rapl
+from ecoml.meter.counters.remote.prometheus import open_prometheus
+from ecoml.meter.counters.zeus.find import find_zeus
+from ecoml.meter.found import Found
 from ecoml.meter.host import HostMeter
 from ecoml.meter.repair.clock import MeterClock
 from ecoml.meter.repair.gauge import Gauge
@@ -37,6 +44,11 @@ def open_meter(
     *,
     gpus: Collection[int] | None = None,
     claims: bool = True,
+    sources: Sequence[str] = (),
+    compare: bool = False,
+    zeus: Any | None = None,
+    ipmitool: Ipmitool | None = None,
+    fetch: Fetch | None = None,
 ) -> HostMeter:
     """This host's meter.
 
@@ -47,28 +59,41 @@ def open_meter(
         gpus: NVML's indices of the GPUs that are metered; None: all that CUDA_VISIBLE_DEVICES leaves.
         claims: Whether the energy is this process' to account for. Other processes that meter the host (`/`) then
             claim the less of it; a meter that is only looked at lets them be.
+        sources: What is said of sources: `node`, `powercap:DIR`, `prometheus:URL?query=…` (`ecoml.meter.choice`).
+        compare: Whether what can be read and is not counted is metered too, beside: `HostMeter.beside`.
+        zeus: What has the functions of `zeus.device`; None: that module, where there is hardware for it.
+        ipmitool: Gives what `ipmitool dcmi power reading` prints; None: the tool, where there is a controller.
+        fetch: Asks a server; None: over HTTP.
 
     Returns:
         A meter that is already counting. Close it, or use it as a context manager. It belongs to this process: a
         forked child opens its own.
 
     Raises:
-        MeterError: The user's constants of the estimate (`ecoml.meter.counters.constants`) cannot be used.
+        MeterError: The user's constants of the estimate (`ecoml.meter.counters.constants`) cannot be used, or a source
+            that was asked for gives nothing.
+        UsageError: What is said of sources cannot be understood.
     """
     root = Path(root)
     host = root == Path("/")
+    choice = Choice.of(sources)
     constants = load_constants() if host else BUILT_IN
     meter_clock = MeterClock.of_this_host() if clock is None else MeterClock(clock)
     now_s, _ = meter_clock()
     boards, close_nvml = find_gpus(root, nvml, now_s, gpus)
-    container = next((gauge.domain for gauge in boards.gauges if gauge.domain.startswith(MODULE)), None)
-    rapl = find_rapl(root, now_s, container)
+    found = Found(boards, keep=compare)
+    found.add(find_zeus(root, zeus, now_s, clock, gpus))
+    rapl = find_rapl(root, now_s, found.module, powercap=choice.powercap, keep=compare)
     if clock is None:
         for gauge in rapl.gauges:
             _learn(gauge, meter_clock)
-    hardware = boards.gauges + rapl.gauges
-    counted = any(gauge.domain == "psys" or gauge.domain.startswith("cpu:") for gauge in rapl.gauges)
-    estimated = not counted and container is None
+    found.add(rapl)
+    found.add(find_sockets(root, clock))
+    for query in choice.queries:
+        found.put(open_prometheus(query, clock, fetch))
+    several = gpus is not None and len(gpus) > 1  # trials on them are told apart by their own counters
+    found.weigh_node(find_node(root, clock, ipmitool), asked=choice.node, instead=not (found.counts_cpu or several))
+    hardware, estimated = found.gauges, not found.counts_cpu
 
     domains = [gauge.domain for gauge in hardware] + [ESTIMATED] * estimated
     neighbours = Neighbours(domains, claims=claims) if host else None
@@ -83,17 +108,18 @@ def open_meter(
         f"CPU seconds of {cpu_s.covers}: {constants}; the truth lies between 1/{constants.interval:g} of that and "
         f"{constants.interval:g} times it"
     )
-    why = "a counter is read" if counted else f"{container} contains it"
-    remedy = "" if estimated else f"not counted, as {why}"
+    remedy = "" if estimated else f"not counted, as {found.why_no_estimate}"
     estimate = Source("estimate", ESTIMATED, Provenance.ESTIMATED, True, estimated, covers, remedy)
+    beside = HostMeter(*found.opinions(), {}, meter_clock, watch=clock is None) if found.beside else None
     return HostMeter(
         gauges,
-        [*boards.sources, *rapl.sources, estimate],
-        boards.unseen | rapl.unseen,
+        [*found.sources, estimate],
+        found.unseen,
         meter_clock,
-        devices=boards.devices,
+        devices=found.devices,
         neighbours=neighbours,
         watch=clock is None and bool(hardware),
+        beside=beside,
         on_close=close_nvml,
     )
 

@@ -39,6 +39,7 @@ class HostMeter:
         devices: Domain → what tells the present state of its device.
         neighbours: Who else meters this host; None: nobody can.
         watch: Whether a thread reads counters also when no wrap is near: to learn their periods, and to see them stop.
+        beside: A meter of what can be read and is not counted here; None: nothing such was asked for. It is closed too.
         on_close: Called once, after the gauges were closed.
     """
 
@@ -52,6 +53,7 @@ class HostMeter:
         devices: Mapping[str, Callable[[], DeviceState]] | None = None,
         neighbours: Neighbours | None = None,
         watch: bool = False,
+        beside: HostMeter | None = None,
         on_close: Callable[[], None] = lambda: None,
     ) -> None:
         self._gauges = tuple(gauges)
@@ -60,6 +62,7 @@ class HostMeter:
         self._clock = clock
         self._devices = dict(devices or {})
         self._neighbours = neighbours
+        self.beside = beside
         # Runs when the meter is closed, or has been forgotten; not at exit, where the system frees all.
         self._free = weakref.finalize(self, _free, self._gauges, neighbours, on_close)
         self._free.atexit = False
@@ -96,7 +99,7 @@ class HostMeter:
 
     @property
     def neighbours(self) -> tuple[int, ...]:
-        """Processes that meter this host with ecoml at present, this one left out."""
+        """Processes that meter this host with ecoml at present; this one only if it has further meters."""
         if self._neighbours is None:
             return ()
         self.snapshot()
@@ -146,6 +149,8 @@ class HostMeter:
         """Stop the polling thread and free the sources. Afterwards the meter stands still. May be called twice."""
         if os.getpid() != self._pid:
             return
+        if self.beside is not None:
+            self.beside.close()
         self._stop.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()

@@ -7,7 +7,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ecoml.energy import J_PER_KWH, Energy, EnergyByDomain, Provenance, Purpose, SharedUse, energy_of
+from ecoml.format import describe_spent
+from ecoml.run.footprint import Footprint
 from ecoml.run.snapshot import Snapshot
+from ecoml.views import html_of
+
+DRIVER = "driver"
+"""The host that decides, beside those on which trials train."""
 
 _ROUNDING = 1e-6
 
@@ -32,6 +38,9 @@ class EnergyAccount:
         shared: Other processes that used what is metered.
         unmeasured: What keeps the energy from being measured, one sentence with its remedy each.
         getting_ready_j: Part of the overhead: importing, loading the data, a device's context and libraries.
+        doubt_j: Joules that hosts which were lost may have spent beyond that; nobody knows.
+        co2e: What it stands for in CO2e, as far as the grid's intensity was known.
+        seconds: For how long it was metered; 0 where that was not kept.
     """
 
     budget_j: float
@@ -48,6 +57,18 @@ class EnergyAccount:
     shared: tuple[SharedUse, ...] = ()
     unmeasured: tuple[str, ...] = ()
     getting_ready_j: float = 0.0
+    doubt_j: float = 0.0
+    co2e: Footprint = field(default_factory=Footprint)
+    seconds: float = 0.0
+
+    @property
+    def by_host(self) -> Mapping[str, Energy]:
+        """By host, of a search on several; they sum to the total. `driver` is the host that decides."""
+        hosts: dict[str, dict[str, Energy]] = {}
+        for name, part in self.by_domain.items():
+            host, _, domain = name.rpartition("/")
+            hosts.setdefault(host or DRIVER, {})[domain] = part
+        return {host: EnergyByDomain(parts).total for host, parts in sorted(hosts.items())}
 
     @property
     def total_j(self) -> float:
@@ -69,6 +90,12 @@ class EnergyAccount:
         """Joules left of the budget, 0.0 if it was overshot."""
         return max(0.0, self.budget_j - self.total_j)
 
+    def __repr__(self) -> str:
+        return f"<EnergyAccount: {describe_spent(self.total, self.budget_j)}>"
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
@@ -82,6 +109,8 @@ class EnergyAccount:
             "getting_ready_j": self.getting_ready_j,
             "by_purpose": _dicts(self.by_purpose),
             "by_domain": _dicts(self.by_domain),
+            "by_host": _dicts(self.by_host),
+            "doubt_j": self.doubt_j,
             "idle": None if self.idle is None else self.idle.to_dict(),
             "net_of_idle": None if self.net is None else self.net.to_dict(),
             "idle_note": self.idle_note,
@@ -90,6 +119,8 @@ class EnergyAccount:
             "gaps": list(self.gaps),
             "unmeasured": list(self.unmeasured),
             "optimiser_cpu_s_apart": self.thinking_cpu_s,
+            "seconds": self.seconds,
+            "co2e": None if self.co2e.provenance is None else self.co2e.to_dict(),
         }
 
 
@@ -118,6 +149,15 @@ def account_of(snapshot: Snapshot) -> EnergyAccount:
         shared=snapshot.shared,
         unmeasured=tuple(kept.get("unmeasured", ())),
         getting_ready_j=kept.get("got_ready_j", 0.0),
+        doubt_j=kept.get("doubt_j", 0.0),
+        co2e=replace(
+            snapshot.co2e,
+            grid=kept.get("grid") or "",
+            budget_g=kept.get("budget_g"),
+            paused_s=kept.get("paused_s", 0.0),
+            paused_j=kept.get("paused_j", 0.0),
+        ),
+        seconds=max(snapshot.seconds.values(), default=0.0),
     )
 
 

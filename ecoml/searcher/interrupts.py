@@ -17,7 +17,8 @@ class Interrupts:
                 train_for_an_hour()     # interrupted at once
             enter_joules()              # never interrupted; the interruption waits for the next `allowed`
 
-    Outside the main thread, where Python delivers no signals, this does nothing.
+    Outside the main thread, where Python delivers no signals, this does nothing. A child that the training forks has
+    its handlers as they were before.
     """
 
     def __init__(self) -> None:
@@ -29,7 +30,7 @@ class Interrupts:
             for number in (signal.SIGINT, signal.SIGTERM):
                 # A handler that someone else has set, or a parent's wish to ignore the signal, is left alone.
                 if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):
-                    self._before[number] = signal.signal(number, self.allowed.interrupt)
+                    _before[number] = self._before[number] = signal.signal(number, self.allowed.interrupt)
         return self
 
     def __exit__(
@@ -37,7 +38,34 @@ class Interrupts:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+            _before.pop(number, None)
         self._before.clear()
+
+
+_before: dict[signal.Signals, Any] = {}
+"""Signals that a search handles at present, and what handled them before."""
+
+_forking = threading.local()
+
+
+def _hold_signals() -> None:
+    """Python forgets what comes to a child before it is set up: then a pool that ends at once waits for ever."""
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _before)
+
+
+def _let_signals_through() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
+def _end_as_others_do() -> None:
+    """In a forked child: handle signals as if there were no search, those among them that have come meanwhile."""
+    for number, handler in _before.items():
+        signal.signal(number, handler)
+    _before.clear()
+    _let_signals_through()
+
+
+os.register_at_fork(before=_hold_signals, after_in_parent=_let_signals_through, after_in_child=_end_as_others_do)
 
 
 class _Allowed:
@@ -46,15 +74,10 @@ class _Allowed:
     def __init__(self) -> None:
         self._open = False
         self._waiting = False
-        self._process = os.getpid()
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
-        """The signal handler. A forked child of the training inherits it, and is to end as if it had not."""
-        del frame
-        if os.getpid() != self._process:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
+        """The signal handler."""
+        del number, frame
         if self._open:
             self._open = False
             raise KeyboardInterrupt

@@ -9,16 +9,18 @@ A strategy is asked for as many decisions as there are idle workers. Where there
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 
-from ecoml.endings import EndReason, SearchEnd, TrialEnd
+from ecoml.endings import EndReason, SearchEnd, StopReason, TrialEnd
 from ecoml.energy import Purpose
 from ecoml.errors import EcomlError
 from ecoml.searcher.search import Outcome, Search
-from ecoml.searcher.workers import InlineStepper, Seat, Stepper, ThreadedStepper
+from ecoml.searcher.workers import Seat, Stepper
 from ecoml.strategies import Start
 from ecoml.trial import Trial, TrialState
+
+FINAL = (StopReason.TARGET_REACHED, StopReason.EXHAUSTED, StopReason.NOT_WORTH_IT)
+"""After these nothing new is started, whatever becomes of the trials that are under way."""
 
 
 class Loop:
@@ -26,14 +28,13 @@ class Loop:
 
     Args:
         search: The search.
-        seats: Its workers.
+        stepper: Advances runs on its workers.
     """
 
-    def __init__(self, search: Search, seats: Sequence[Seat]) -> None:
+    def __init__(self, search: Search, stepper: Stepper) -> None:
         self._search = search
-        self._seats = seats
+        self._stepper = stepper
         self._next: tuple[Trial, int | None] | None = None  # decided, and waiting for room in the budget
-        self._stepper: Stepper = InlineStepper() if len(seats) < 2 else ThreadedStepper(seats, search.interruptible)
 
     def run(self) -> SearchEnd:
         """Search until something ends it; what did."""
@@ -43,6 +44,8 @@ class Loop:
                     end = self._fill()
                     if end is not None and not self._busy:
                         return end
+                    if end is not None and end.reason in FINAL:
+                        self._stepper.rest(self._idle)
                     for seat, outcome in self._stepper.ended():
                         if (end := self._settle(seat, outcome)) is not None:
                             return end
@@ -55,11 +58,15 @@ class Loop:
 
     @property
     def _busy(self) -> list[Seat]:
-        return [seat for seat in self._seats if seat.trial is not None]
+        return [seat for seat in self._stepper.seats if seat.trial is not None]
+
+    @property
+    def _idle(self) -> list[Seat]:
+        return [seat for seat in self._stepper.seats if seat.trial is None and not seat.gone]
 
     def _fill(self) -> SearchEnd | None:
         """Give every idle worker a trial, as far as there is one; what stands in the way of a further one."""
-        while idle := [seat for seat in self._seats if seat.trial is None]:
+        while idle := self._idle:
             if self._next is None or self._search.reached:
                 decision = self._search.decide()
                 if isinstance(decision, SearchEnd):
@@ -68,7 +75,11 @@ class Loop:
                     self._next = self._search.begin(decision), decision.steps
                 else:
                     self._next = self._search.trials[decision.number], decision.steps
-            if (end := self._assign(idle[0], *self._next)) is not None:
+            trial, steps = self._next
+            seat = self._stepper.seat_for(self._search.runs.get(trial.number), idle)
+            if seat is None:
+                return None  # the worker that holds it is at another trial
+            if (end := self._assign(seat, trial, steps)) is not None:
                 return end
         return None
 
@@ -114,13 +125,13 @@ class Loop:
             self._advance(seat, trial)
         else:
             self._search.change(trial, TrialState.STOPPED, TrialEnd(EndReason.BUDGET))
-            return None if self._busy else self._search.spent_on(trial)
+            return None if self._busy or self._search.can_go_on else self._search.spent_on(trial)
         return None
 
     def _recall(self, why: EndReason) -> None:
         """Let every training end at its next check of the budget."""
         self._search.cut = why
-        for seat in self._seats:
+        for seat in self._stepper.seats:
             seat.account.recalled = True
 
     def _drain(self) -> None:

@@ -16,11 +16,13 @@ import numpy as np
 
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
 from ecoml.energy import Purpose
-from ecoml.errors import BudgetExhausted, SearchFailed, TrainingError, in_one_line
+from ecoml.errors import BudgetExhausted, HostLost, SearchFailed, StorageError, TrainingError, in_one_line
 from ecoml.format import describe_trial_end
 from ecoml.ledger import Ledger
 from ecoml.pareto import Front
+from ecoml.run.recommendation import beliefs_of, frugal, near_ties, recommend, tolerance
 from ecoml.run.result import front_of
+from ecoml.searcher.beliefs import believe
 from ecoml.searcher.budget import Forecast
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.models import FrontModels
@@ -29,7 +31,7 @@ from ecoml.searcher.settings import SearchSettings
 from ecoml.searcher.size_limit import SizeLimit
 from ecoml.strategies import Continue, End, Start, Strategy
 from ecoml.strategies.base import Goal, Learns, Pursues, ask_feasible
-from ecoml.training.base import Executor, Floored, Hinted, Remarks, Run
+from ecoml.training.base import Executor, Floored, Hinted, Lasting, Remarks, Run
 from ecoml.trial import Config, Measurement, Trial, TrialState
 
 FAILED_IN_A_ROW = 20
@@ -47,6 +49,10 @@ Outcome = Callable[[], Measurement]
 """Gives what a step came to: its measurement, or raises what the run raised."""
 
 log = logging.getLogger("ecoml")
+
+
+def _go_on() -> None:
+    pass
 
 
 class Search:
@@ -68,6 +74,8 @@ class Search:
         runs: Of the trials that are under way or suspended, by their numbers.
         reached: Whether a measurement has reached the target.
         cut: Why a training ends that is refused a further batch.
+        lasting: The executor, if it knows how long its trials are; else None.
+        wait: Called between steps; waits while the search is to pause.
     """
 
     def __init__(
@@ -90,12 +98,14 @@ class Search:
         self.runs: dict[int, Run] = {}
         self.reached = False
         self.cut = EndReason.BUDGET
+        self.wait: Callable[[], None] = _go_on
         self._limits, self._metric = settings.limits, settings.metric
         self._strategy = strategy
         self._open: set[int] = set()
         self._front = Front()
         self._models = FrontModels(executor, ledger, interrupts, settings.metric)
         self._forecast = Forecast()
+        self.lasting = executor if isinstance(executor, Lasting) else None
         self._floored = executor if isinstance(executor, Floored) else None
         self._executor = executor
         self._failed: list[TrialEnd] = []  # of the trials since the last measurement
@@ -105,8 +115,10 @@ class Search:
         """Tell the strategy what the search is for, and what an earlier run found."""
         self.ledger.enter(Purpose.OPTIMISER)
         if isinstance(self._strategy, Pursues):
+            steps = None if self.lasting is None else self.lasting.steps
+            floor_j = None if self._floored is None else self._floored.floor_j
             hint = self._executor.cost_hint if isinstance(self._executor, Hinted) else None
-            self._strategy.pursue(Goal(self._limits, self._metric, self.size, hint))
+            self._strategy.pursue(Goal(self._limits, self._metric, self.size, self._left_j, steps, floor_j, hint))
         if self.settings.warm_start is not None and isinstance(self._strategy, Learns):
             self._strategy.learn(self.settings.warm_start.trials)
         self.ledger.enter(Purpose.OVERHEAD)
@@ -141,7 +153,9 @@ class Search:
         self._forecast.thinking_j = self.ledger.host_j - before_j
         match decision:
             case End(StopReason() as reason, details):
-                source = {"provenance": self.ledger.provenance.value} if details else {}
+                source: dict[str, Any] = {"provenance": self.ledger.provenance.value} if details else {}
+                if reason is StopReason.BUDGET_SPENT and self.ledger.left_by_co2e:
+                    source["co2e_g"] = self.ledger.spent_g
                 return SearchEnd(reason, {**details, **source, **self.size.details})
             case End(message):
                 return SearchEnd(StopReason.STRATEGY, {"message": message, **self.size.details})
@@ -157,7 +171,31 @@ class Search:
                     )
             case _:
                 raise SearchFailed(f"the strategy's ask() gave {decision!r:.80}; it must give Start, Continue or End")
-        return decision
+        return self._that_fits(decision)
+
+    def _that_fits(self, decision: Start | Continue) -> Start | Continue | SearchEnd:
+        """The decision; where the budget has no room for it, to go on with the best training for which it has."""
+        if isinstance(decision, Start):
+            trial = Trial(len(self.trials), decision.config)
+        else:
+            trial = self.trials[decision.number]
+        if self.ledger.reserved_j or self.ledger.can_afford(next_j := self._step_j(trial)):
+            return decision
+        best = max(self._suspended_that_fit(), key=lambda trial: trial.curve[-1].utility, default=None)
+        return budget_spent(self.ledger, next_j) if best is None else Continue(best.number)
+
+    def _suspended_that_fit(self) -> list[Trial]:
+        opened = [self.trials[number] for number in sorted(self._open)]
+        suspended = [trial for trial in opened if trial.state is TrialState.SUSPENDED]
+        return [trial for trial in suspended if self.ledger.can_afford(self._step_j(trial))]
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether the budget has room for a step of a suspended trial."""
+        return bool(self._suspended_that_fit())
+
+    def _left_j(self) -> float:
+        return self.ledger.left_j - self.ledger.reserved_j
 
     def begin(self, decision: Start) -> Trial:
         """A new trial, not yet advanced."""
@@ -176,7 +214,14 @@ class Search:
             trial: The trial.
             unknown_j: The forecast as long as nothing is known of any step.
         """
-        return self.ledger.reserve(trial.number, self._forecast.step_j(trial, unknown_j))
+        self.wait()
+        return self.ledger.reserve(trial.number, self._step_j(trial, unknown_j))
+
+    def _step_j(self, trial: Trial, unknown_j: float = 0.0) -> float:
+        """What a trial's next step is likely to take; the one that finds its training at its end takes nothing."""
+        if trial.curve and self.lasting is not None and trial.step >= self.lasting.steps(trial.config):
+            return 0.0
+        return self._forecast.step_j(trial, unknown_j, None if trial.curve else self._floor_j(trial))
 
     def has_room(self, unknown_j: float) -> bool:
         """Whether the first step of a new trial fits beside all that is under way; `unknown_j` as in `reserve`."""
@@ -198,11 +243,18 @@ class Search:
             self.ledger.charge_without_point(trial)
             self.change(trial, TrialState.STOPPED, TrialEnd(self.cut))
             return False
+        except HostLost as lost:  # which says nothing about its configuration
+            self.ledger.charge_without_point(trial)
+            self.change(trial, TrialState.STOPPED, TrialEnd(EndReason.HOST_LOST, {"host": lost.host}))
+            return False
         except TrainingError as error:
             self.fail(trial, FailureKind.ERROR, message=str(error))
             if self._nothing_measured:
                 raise
             return False
+        except StorageError:  # there is no room to go on, for this trial or for any other
+            self.ledger.charge_without_point(trial)
+            raise
         except (Exception, SystemExit) as error:
             self._fail(trial, failure_of(error), traceback.format_exc())
             return False
@@ -214,7 +266,8 @@ class Search:
 
     def record(self, trial: Trial, measurement: Measurement) -> bool:
         """Charge a measurement, keep its model if it is on the front, tell the strategy. Whether it was usable."""
-        measurement = replace(measurement, score=self._metric.rounded(measurement.score))
+        if (score := self._metric.rounded(measurement.score)) != measurement.score:
+            measurement = replace(measurement, score=score)
         if (wrong := what_is_wrong(self._metric, measurement)) is not None:
             first = self._nothing_measured
             self._fail(trial, wrong, energy_j=measurement.energy_j)
@@ -230,7 +283,8 @@ class Search:
         self._forecast.learn(trial)
         if self._limits.allows_j(point.energy_j):
             self.reached |= self._metric.reaches(point.score, self._limits.target)
-            if self._front.add(point.utility, point.energy_j) and not self._keep_model(trial):
+            on_front = self._front.add(point.utility, point.energy_j)
+            if self._models.kept and (on_front or self._ties_with_best(trial)) and not self._keep_model(trial):
                 return False
         self._tell(trial)
         if (end := too_dear(self._limits, point, self._forecast.step_j(trial))) is not None:
@@ -238,12 +292,20 @@ class Search:
             return False
         return True
 
+    def _ties(self) -> list[Trial]:
+        return near_ties(self.trials, self.front, self._limits, self._metric)
+
+    @property
+    def _tolerance(self) -> float:
+        return tolerance(front, self._metric) if (front := self.front) else 0.0
+
+    def _ties_with_best(self, trial: Trial) -> bool:
+        return any((tie.number, tie.step) == (trial.number, trial.step) for tie in self._ties())
+
     def _keep_model(self, trial: Trial) -> bool:
-        """Keep the model of a trial that has joined the front; whether it is still there."""
-        if not self._models.kept:
-            return True
+        """Keep the model of a trial that has joined the front, or ties with its best; whether it is still there."""
         try:
-            self._models.keep(self.runs.get(trial.number), trial, self.front)
+            self._models.keep(self.runs.get(trial.number), trial, [*self.front, *self._ties()])
         except (ChildProcessError, TimeoutError) as error:  # what held the weights is gone, and they with it
             self.fail(trial, FailureKind.WORKER_LOST, message=in_one_line(error))
             return False
@@ -278,7 +340,15 @@ class Search:
         for number in sorted(self._open):
             self.change(self.trials[number], TrialState.STOPPED, TrialEnd(EndReason.SEARCH_ENDED))
         if test:
-            self._models.test(self.front)
+            self.ledger.enter(Purpose.OPTIMISER)
+            ties = self._ties()
+            beliefs = believe(self.settings.space, self.trials, ties, self._metric)
+            self.ledger.enter(Purpose.OVERHEAD)
+            self.ledger.keep_beliefs(beliefs)
+            first = recommend(ties, beliefs_of(beliefs)), frugal(ties, self._tolerance, beliefs_of(beliefs))
+            chosen = [trial for trial in first if trial is not None]
+            self._models.test(chosen, self.front)
+            self._models.use(chosen, self.front)
         if isinstance(self._executor, Remarks):
             for remark in self._executor.remarks():
                 self.ledger.note(remark)
@@ -313,7 +383,7 @@ class Search:
 
     def spent_on(self, trial: Trial) -> SearchEnd:
         """That the budget has no room for a trial's next step."""
-        return budget_spent(self.ledger, self._forecast.step_j(trial))
+        return budget_spent(self.ledger, self._step_j(trial))
 
     def _may_start(self, config: Config) -> bool:
         self.settings.space.validate(config)
@@ -344,5 +414,5 @@ class Search:
         with np.errstate(**_NUMPY):
             self._strategy.tell(trial)
         self.ledger.enter(Purpose.OVERHEAD)
-        for listener in self.listeners:
+        for listener in tuple(self.listeners):
             listener(trial)

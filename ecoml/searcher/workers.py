@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
+from ecoml.energy import Purpose
 from ecoml.ledger import Ledger
-from ecoml.ledger.worker_account import WorkerAccount
 from ecoml.searcher.search import Outcome
 from ecoml.training.base import Account, Executor, Pooled, Run, Worker
 from ecoml.trial import Measurement, Trial
@@ -22,6 +22,16 @@ SIDE_BY_SIDE = (
     "trials ran side by side, each on a GPU of its own: what they shared (processor, memory) is divided equally among"
     " them, and how it was really divided is part of their uncertainty"
 )
+
+
+class SeatAccount(Account, Protocol):
+    """What the loop tells a worker."""
+
+    recalled: bool
+    """Whether its training is to end at its next check of the budget."""
+
+    def enter(self, purpose: Purpose, trial: int | None = None) -> None:
+        """From here on the joules of this worker count as `purpose`; without a trial, for the one that runs."""
 
 
 @dataclass(slots=True)
@@ -33,16 +43,28 @@ class Seat:
         account: What its training sees of the ledger.
         trial: The trial that is advanced on it; None while it is idle.
         left: Steps after which that is suspended; None: at its end.
+        gone: Whether nothing more can be started on it.
     """
 
     worker: Worker
-    account: WorkerAccount
+    account: SeatAccount
     trial: Trial | None = None
     left: int | None = None
+    gone: bool = False
 
 
 class Stepper(Protocol):
     """Advances runs, at most one a seat at a time."""
+
+    @property
+    def seats(self) -> Sequence[Seat]:
+        """The workers at present."""
+
+    def seat_for(self, run: Run | None, idle: Sequence[Seat]) -> Seat | None:
+        """Which of some idle workers is to go on with a run (None: with a new one); None: none of them can."""
+
+    def rest(self, idle: Sequence[Seat]) -> None:
+        """Nothing more will be started on these workers."""
 
     def advance(self, seat: Seat, run: Run) -> None:
         """Begin a run's next step."""
@@ -57,8 +79,15 @@ class Stepper(Protocol):
 class InlineStepper:
     """Advances the run of a single seat in the loop's own thread, when its outcome is asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, seats: Sequence[Seat]) -> None:
+        self.seats = seats
         self._steps: list[tuple[Seat, Outcome]] = []
+
+    def seat_for(self, run: Run | None, idle: Sequence[Seat]) -> Seat | None:  # noqa: ARG002
+        return idle[0]
+
+    def rest(self, idle: Sequence[Seat]) -> None:
+        """It is this process."""
 
     def advance(self, seat: Seat, run: Run) -> None:
         self._steps.append((seat, run.__next__))
@@ -80,24 +109,30 @@ class ThreadedStepper:
     """
 
     def __init__(self, seats: Sequence[Seat], interruptible: AbstractContextManager[None]) -> None:
-        self._seats = seats
+        self.seats = seats
         self._interruptible = interruptible
         self._pool: ThreadPoolExecutor | None = None
         self._steps: dict[int, Future[Measurement]] = {}  # by seat
 
+    def seat_for(self, run: Run | None, idle: Sequence[Seat]) -> Seat | None:  # noqa: ARG002
+        return idle[0]
+
+    def rest(self, idle: Sequence[Seat]) -> None:
+        """They are this process' own."""
+
     def advance(self, seat: Seat, run: Run) -> None:
         assert self._pool is not None, "runs are advanced while it is open"
-        self._steps[self._seats.index(seat)] = self._pool.submit(run.__next__)
+        self._steps[self.seats.index(seat)] = self._pool.submit(run.__next__)
 
     def ended(self) -> Iterator[tuple[Seat, Outcome]]:
         with self._interruptible:
             wait(list(self._steps.values()), return_when=FIRST_COMPLETED)
         for number in [number for number, step in sorted(self._steps.items()) if step.done()]:
-            yield self._seats[number], self._steps.pop(number).result
+            yield self.seats[number], self._steps.pop(number).result
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        with ThreadPoolExecutor(len(self._seats), "ecoml-worker") as self._pool:
+        with ThreadPoolExecutor(len(self.seats), "ecoml-worker") as self._pool:
             yield
 
 
@@ -131,3 +166,8 @@ def seats_of(executor: Executor, ledger: Ledger, domains: Sequence[str]) -> list
     ledger.share_among(domains)
     ledger.note(SIDE_BY_SIDE)
     return [Seat(worker, ledger.account_of(number)) for number, worker in enumerate(workers)]
+
+
+def stepper_of(seats: Sequence[Seat], interruptible: AbstractContextManager[None]) -> Stepper:
+    """What advances runs on workers of this process."""
+    return InlineStepper(seats) if len(seats) < 2 else ThreadedStepper(seats, interruptible)

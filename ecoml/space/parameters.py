@@ -16,8 +16,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ecoml.errors import SpaceError
-from ecoml.space.values import Value, check_order, conditions_of, finite, fits, plain
+from ecoml.space.values import Value, check_order, conditions_of, finite, fits, of_python, plain
 
 _MOST_VALUES = 2**40  # above it, neighbouring bins can no longer be told apart in a float
 
@@ -31,15 +33,17 @@ class Float:
         high: Upper bound, included.
         log: Whether equal steps of u are equal factors of the value rather than equal differences.
         when: Parent's name → the values of it with which this parameter exists; all must hold. None: always.
+        default: What it is where nothing is known yet; None: it has no default.
 
     Raises:
-        SpaceError: The bounds or the condition cannot be used.
+        SpaceError: The bounds, the condition or the default cannot be used.
     """
 
     low: float
     high: float
     log: bool = False
     when: Mapping[str, Any] | None = field(default=None, hash=False)
+    default: float | None = None
     _origin: float = field(init=False, repr=False, compare=False)
     _span: float = field(init=False, repr=False, compare=False)
     _decimals: int = field(init=False, repr=False, compare=False)
@@ -57,6 +61,7 @@ class Float:
         largest = max(abs(low), abs(high))
         _assign(self, _decimals=-max(math.floor(math.log10(span)) - 9, math.floor(math.log10(largest)) - 13))
         _assign(self, _lowest_cell=self._round(low), _highest_cell=self._round(high))
+        _check_default(self, float)
 
     @property
     def count(self) -> None:
@@ -116,19 +121,22 @@ class Int:
         high: Upper bound, included.
         log: Whether a bin is as wide as its value's share of the logarithm, so that small values get more room.
         when: Parent's name → the values of it with which this parameter exists; all must hold. None: always.
+        default: What it is where nothing is known yet; None: it has no default.
 
     Raises:
-        SpaceError: The bounds or the condition cannot be used.
+        SpaceError: The bounds, the condition or the default cannot be used.
     """
 
     low: int
     high: int
     log: bool = False
     when: Mapping[str, Any] | None = field(default=None, hash=False)
+    default: int | None = None
     _origin: float = field(init=False, repr=False, compare=False)
     _span: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        _assign(self, low=of_python(self.low), high=of_python(self.high))
         for end, bound in (("low", self.low), ("high", self.high)):
             if not fits(bound, int):
                 raise SpaceError(f"Int: {end} = {bound!r} is not a whole number; give an int, or use Float")
@@ -139,6 +147,7 @@ class Int:
         if self.log:
             origin = math.log(self.low - 0.5)
             _assign(self, _origin=origin, _span=math.log(self.high + 0.5) - origin)
+        _check_default(self, int)
 
     @property
     def count(self) -> int:
@@ -181,16 +190,20 @@ class Choice:
     Attributes:
         options: The options, all str, all int, all float or all bool; kept as a tuple.
         when: Parent's name → the values of it with which this parameter exists; all must hold. None: always.
+        default: What it is where nothing is known yet; None: it has no default.
 
     Raises:
-        SpaceError: The options or the condition cannot be used.
+        SpaceError: The options, the condition or the default cannot be used.
     """
 
     options: Sequence[Value]
     when: Mapping[str, Any] | None = field(default=None, hash=False)
+    default: Value | None = None
     _index: dict[Value, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.options, np.ndarray):
+            _assign(self, options=self.options.tolist())
         if isinstance(self.options, str) or not isinstance(self.options, Sequence):
             raise SpaceError(f"Choice: options = {self.options!r} is not a list; write [{self.options!r}, …]")
         if not self.options:
@@ -205,6 +218,7 @@ class Choice:
             repeated = next(option for option in index if options.count(option) > 1)
             raise SpaceError(f"Choice: the option {repeated!r} stands there twice; list it once")
         _assign(self, options=options, when=conditions_of(self.when), _index=index)
+        _check_default(self, type(options[0]))
 
     @property
     def count(self) -> int:
@@ -228,7 +242,7 @@ class Choice:
 
     def to_dict(self) -> dict[str, Any]:
         """The table of this parameter in a TOML file."""
-        return {"type": "choice", "options": list(self.options), **_when_table(self)}
+        return {"type": "choice", "options": list(self.options), **_rest_of_table(self)}
 
 
 Parameter = Float | Int | Choice
@@ -236,11 +250,22 @@ Parameter = Float | Int | Choice
 
 def _range_table(parameter: Float | Int) -> dict[str, Any]:
     log = {"log": True} if parameter.log else {}
-    return {"low": parameter.low, "high": parameter.high, **log, **_when_table(parameter)}
+    return {"low": parameter.low, "high": parameter.high, **log, **_rest_of_table(parameter)}
 
 
-def _when_table(parameter: Parameter) -> dict[str, Any]:
-    return {"when": {parent: list(values) for parent, values in parameter.when.items()}} if parameter.when else {}
+def _rest_of_table(parameter: Parameter) -> dict[str, Any]:
+    default = {} if parameter.default is None else {"default": parameter.default}
+    when = {parent: list(values) for parent, values in (parameter.when or {}).items()}
+    return {**default, **({"when": when} if when else {})}
+
+
+def _check_default(parameter: Parameter, kind: type) -> None:
+    """Refuse a default that is none of the parameter's values; keep it as `decode` would give it."""
+    if parameter.default is None:
+        return
+    if (trouble := parameter.problem(parameter.default)) is not None:
+        raise SpaceError(f"{type(parameter).__name__}: default = {parameter.default!r} {trouble}")
+    _assign(parameter, default=parameter.decode(parameter.encode(kind(parameter.default))))
 
 
 def _assign(parameter: Parameter, **fields: Any) -> None:

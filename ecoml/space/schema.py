@@ -7,6 +7,7 @@
     low = 1e-4                        # "choice": with options
     high = 1e-1                       # "fixed": with value, for a fixed one that is to stand among the others
     log = true
+    default = 1e-2                    # optional, with any type but "fixed"
     when = { PARENT = ["value"] }     # optional, with any type but "fixed"
     [fixed]
     NAME = 10
@@ -37,9 +38,10 @@ class _Float(_Table):
     high: float
     log: bool = False
     when: dict[str, Any] | None = None
+    default: float | None = None
 
     def build(self) -> Parameter:
-        return Float(self.low, self.high, self.log, self.when)
+        return Float(self.low, self.high, self.log, self.when, self.default)
 
 
 class _Int(_Table):
@@ -48,18 +50,20 @@ class _Int(_Table):
     high: int
     log: bool = False
     when: dict[str, Any] | None = None
+    default: int | None = None
 
     def build(self) -> Parameter:
-        return Int(self.low, self.high, self.log, self.when)
+        return Int(self.low, self.high, self.log, self.when, self.default)
 
 
 class _Choice(_Table):
     type: Literal["choice"]
     options: list[Any]
     when: dict[str, Any] | None = None
+    default: Any = None
 
     def build(self) -> Parameter:
-        return Choice(self.options, self.when)
+        return Choice(self.options, self.when, self.default)
 
 
 class _Fixed(_Table):

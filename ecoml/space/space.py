@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ecoml.errors import SpaceError
 from ecoml.space.parameters import Float, Parameter
 from ecoml.space.values import Value, fits, plain
+from ecoml.views import html_of
 
 _Conditions = tuple[tuple[str, tuple[Value, ...]], ...]
 
@@ -128,6 +129,17 @@ class Space:
         return self.decode(rng.random(self.dimension))
 
     @cached_property
+    def default(self) -> dict[str, Any] | None:
+        """The default config: parameters without a default are at the middle of their range.
+
+        None where no parameter has one.
+        """
+        if all(parameter.default is None for parameter in self.free.values()):
+            return None
+        u = [0.5 if p.default is None else p.encode(p.default) for p in self.free.values()]
+        return self.decode(np.array(u))
+
+    @cached_property
     def size(self) -> int | None:
         """Number of distinct configs; None where a Float that can be active makes them infinitely many.
 
@@ -172,14 +184,21 @@ class Space:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Space):
             return NotImplemented
-        return repr(self) == repr(other)
+        return self._whole == other._whole
 
     def __hash__(self) -> int:
-        return hash(repr(self))
+        return hash(self._whole)
+
+    @property
+    def _whole(self) -> str:
+        return repr((self.parameters, self.name, self.description))
 
     def __repr__(self) -> str:
-        labels = "".join(f", {key}={value!r}" for key in ("name", "description") if (value := getattr(self, key)))
-        return f"Space({self.parameters!r}{labels})"
+        name = f" {self.name}" if self.name else ""
+        return f"<Space{name}: {', '.join(map(str, self.parameters))}>"
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
 
 class _Absent:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ecoml.errors import SpaceError
 
 Value = str | int | float | bool
@@ -19,12 +21,18 @@ def fits(value: Any, kind: type) -> bool:
     return isinstance(value, (int, float) if kind is float else kind)
 
 
+def of_python(value: Any) -> Any:
+    """A number of numpy as Python's own, which TOML and JSON know; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def plain(value: Any, what: str) -> Value:
     """A fixed value or an option as str, int, float or bool itself, no subclass (of numpy, or an enum) of it.
 
     Raises:
         SpaceError: It is none of these; `what` heads the message.
     """
+    value = of_python(value)
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, bool):
@@ -49,6 +57,7 @@ def finite(bound: Any, end: str, kind: str) -> float:
     Raises:
         SpaceError: It is no finite number.
     """
+    bound = of_python(bound)
     if not fits(bound, float):
         raise SpaceError(f"{kind}: {end} = {bound!r} is not a number; give a float")
     try:

@@ -36,17 +36,24 @@ class Halving:
         seed: ≥ 0; the sequence of new configurations follows from it.
         least: Steps of the first rung.
         factor: By which a rung is longer, and more selective, than the one before.
+        default_first: Whether the first configuration is the space's default, where it has one.
 
     Raises:
         UsageError: A rung that is no longer than the one before, or has no step.
     """
 
     def __init__(
-        self, space: Space, seed: int, least: Annotated[int, Ge(1)] = 1, factor: Annotated[int, Ge(2)] = 3
+        self,
+        space: Space,
+        seed: int,
+        least: Annotated[int, Ge(1)] = 1,
+        factor: Annotated[int, Ge(2)] = 3,
+        *,
+        default_first: bool = True,
     ) -> None:
         if least < 1 or factor < 2:
             raise UsageError(f"halving needs at least 1 step and a factor of 2, not {least} and {factor}")
-        self._design = RandomSearch(space, seed)
+        self._design = RandomSearch(space, seed, default_first=default_first)
         self._least = least
         self._factor = factor
         self._trials: dict[int, Trial] = {}

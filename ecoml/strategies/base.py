@@ -1,6 +1,6 @@
 """The contract of a search strategy.
 
-A strategy decides; it knows nothing of training, meters or budgets. The searcher's loop is:
+A strategy decides; it knows nothing of training or meters, and of the budget what is left. The searcher's loop is:
 
     decision = strategy.ask()
     Start(config)     → a new trial is started and advanced by `steps` measurements (None: to its end)
@@ -18,6 +18,7 @@ for, `learn(trials)` gives the trials of another run.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -76,6 +77,16 @@ def any_config(config: Config) -> bool:  # noqa: ARG001 - the predicate that all
     return True
 
 
+BY_ARITHMETIC = 0.5
+"""The power of its arithmetic with which the energy of a small network's training grows, until more is known: much of
+it (loading, launching, measuring) is the same for all."""
+
+
+def no_end() -> float:
+    """What is left where nothing limits it."""
+    return math.inf
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
     """What a search is for, beyond the best for its budget.
@@ -84,12 +95,19 @@ class Goal:
         limits: The target, the most that a training may take, whether all is to be spent.
         metric: What the scores are. `Point.utility` is what is to be maximised, whatever the metric.
         feasible: Whether a configuration may be started. Fast, and always the same for the same configuration.
+        left_j: Joules that steps may still take, beside those that are under way.
+        steps: Measurements of a whole training of a configuration; None: that is not known beforehand.
+        floor_j: The least joules of the first so many steps of a training, by its arithmetic: a measure of its size.
+            None, or None of a configuration: that is not known.
         cost_hint: About proportional to the joules of a step, where the training knows that of a configuration.
     """
 
     limits: Limits = field(default_factory=Limits)
     metric: Metric = ACCURACY
     feasible: Callable[[Config], bool] = any_config
+    left_j: Callable[[], float] = no_end
+    steps: Callable[[Config], int] | None = None
+    floor_j: Callable[[Config, int], float | None] | None = None
     cost_hint: Callable[[Config], float] | None = None
 
     @property

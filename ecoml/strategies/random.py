@@ -1,7 +1,8 @@
 """Random search: independent draws, or a scrambled Sobol' sequence that fills the space evenly.
 
 The seed gives one endless stream of points in the unit cube. Each proposal is the first one of it that has not been
-seen, so what comes next follows from the seed and from what was told, whichever process asks.
+seen, so what comes next follows from the seed and from what was told, whichever process asks. A space's default
+configuration comes before all of them.
 """
 
 from __future__ import annotations
@@ -33,14 +34,16 @@ class RandomSearch:
         space: What to search.
         seed: ≥ 0; the whole sequence of proposals follows from it.
         sampler: `uniform`: independent draws. `sobol`: a scrambled Sobol' sequence.
+        default_first: Whether the first proposal is the space's default configuration, where it has one.
     """
 
-    def __init__(self, space: Space, seed: int, sampler: Sampler = "uniform") -> None:
+    def __init__(self, space: Space, seed: int, sampler: Sampler = "uniform", *, default_first: bool = True) -> None:
         self._space = space
         self._seed = seed
         self._stream = Stream(space.dimension, seed, sampler)
         self._position = 0
         self._rest = Remainder(space, seed)
+        self._first = space.default if default_first else None
         self.seen: set[Key] = set()
         """Keys of the configurations that are never proposed (again)."""
 
@@ -54,6 +57,8 @@ class RandomSearch:
 
     def peek(self) -> dict[str, Any] | None:
         """The configuration that comes next; None when there is none."""
+        if self._first is not None and key(self._first) not in self.seen:
+            return self._first
         if self._rest.mostly_seen(self.seen):
             return self._rest.first_unseen(self.seen)
         for _ in range(len(self.seen) + _PATIENCE):
@@ -62,6 +67,18 @@ class RandomSearch:
                 return config
             self._position += 1
         return None
+
+    def upcoming(self, count: int) -> list[dict[str, Any]]:
+        """The configuration that comes next, and those after it: `count` at most, and none twice."""
+        if (config := self.peek()) is None:
+            return []
+        found = {key(config): config}
+        if not self._rest.mostly_seen(self.seen):
+            for position in range(self._position, self._position + count):
+                config = self._space.decode(self._stream[position])
+                if key(config) not in self.seen:
+                    found.setdefault(key(config), config)
+        return list(found.values())[:count]
 
     def tell(self, trial: Trial) -> None:
         """Remember its configuration; how it went makes no difference."""

@@ -21,17 +21,24 @@ class TopK:
         seed: ≥ 0; the sequence of configurations follows from it.
         many: Configurations of a round, one step each.
         best: Of them trained to the end.
+        default_first: Whether the first configuration is the space's default, where it has one.
 
     Raises:
         UsageError: More are to be kept than there are, or none.
     """
 
     def __init__(
-        self, space: Space, seed: int, many: Annotated[int, Ge(1)] = 64, best: Annotated[int, Ge(1)] = 4
+        self,
+        space: Space,
+        seed: int,
+        many: Annotated[int, Ge(1)] = 64,
+        best: Annotated[int, Ge(1)] = 4,
+        *,
+        default_first: bool = True,
     ) -> None:
         if not 1 <= best <= many:
             raise UsageError(f"of {many} configurations a round at least 1 and at most all are kept, not {best}")
-        self._design = RandomSearch(space, seed)
+        self._design = RandomSearch(space, seed, default_first=default_first)
         self._many = many
         self._best = best
         self._trials: dict[int, Trial] = {}

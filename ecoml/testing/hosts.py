@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -46,6 +46,7 @@ class SimulatedHost:
         self._group: SimulatedCounter | None = None
         self._group_folder = root
         self._zone_count = {"intel-rapl": 0, "intel-rapl-mmio": 0}
+        self._followers: list[Callable[[], None]] = []
 
     def clock(self) -> float:
         """The simulated time in seconds."""
@@ -83,6 +84,19 @@ class SimulatedHost:
         if self._group is not None:
             used_us = round(self._group.true_j * 1e6)
             (self._group_folder / "cpu.stat").write_text(f"usage_usec {used_us}\nuser_usec {used_us}\nsystem_usec 0\n")
+        for follow in self._followers:
+            follow()
+
+    def draw(
+        self, power_w: Power, period_s: float = 1e-3, *, start_j: float = 0.0, modulus_j: float | None = None
+    ) -> SimulatedCounter:
+        """A counter on this host's clock that no file shows; what shows it is in `ecoml.testing.machines`."""
+        return self._counter(power_w, period_s, start_j, modulus_j)
+
+    def follow(self, write: Callable[[], None]) -> None:
+        """Call something now, and whenever time has gone by or a counter was changed."""
+        self._followers.append(write)
+        write()
 
     def add_process(self, busy_cpus: Power) -> None:
         """Give the host the process that is metered, with so many CPUs busy."""

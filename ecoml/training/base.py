@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from ecoml.energy import Purpose
+from ecoml.inference import Usage
+from ecoml.meter.base import Window
 from ecoml.metric import Metric
 from ecoml.space import Space
 from ecoml.trial import Config, Measurement, Trial
@@ -47,6 +49,14 @@ class Run(Protocol):
 
 
 @runtime_checkable
+class Saving(Protocol):
+    """A run that saves its own weights, as one on another host does."""
+
+    def save(self, path: Path) -> None:
+        """As `Tested.save`."""
+
+
+@runtime_checkable
 class Executor(Protocol):
     """What trains."""
 
@@ -70,6 +80,14 @@ class Declares(Protocol):
 
     metric: Metric
     """What its scores are, and what a step is called."""
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """An executor that knows how long its trials are."""
+
+    def steps(self, config: Config) -> int:
+        """Measurements of a whole training of `config`. Fast; called after `prepare`."""
 
 
 @runtime_checkable
@@ -166,11 +184,40 @@ class Pooled(Protocol):
 
 
 @runtime_checkable
+class Movable(Protocol):
+    """An executor whose suspended runs can go on on another host."""
+
+    def checkpoint(self, run: Run) -> bytes:
+        """All that is needed to go on with a run. It is suspended, if it was not.
+
+        Raises:
+            ValueError: The run was never advanced, or it is closed.
+        """
+
+    def restore(self, trial: Trial, account: Account, checkpoint: bytes, steps: int) -> Run:
+        """A run that goes on from what `checkpoint` gave after so many measurements, here or on another host."""
+
+
+@runtime_checkable
 class Sized(Protocol):
     """An executor that knows how large a network will be before it is trained."""
 
     def parameters(self, config: Config) -> int:
         """Trainable numbers of the network that `config` describes. Fast; called after `prepare`."""
+
+
+@runtime_checkable
+class Used(Protocol):
+    """An executor that can try what its models cost to use."""
+
+    def use(self, path: Path, seconds: float, window: Callable[[], Window]) -> Usage:
+        """What the model saved at `path` costs to use, measured for about so many seconds for each batch size.
+
+        Args:
+            path: Its file.
+            seconds: How long to predict for each figure.
+            window: Opens a window on what is metered.
+        """
 
 
 @runtime_checkable

@@ -1,15 +1,20 @@
 """Several processes that meter one host: known, named, and none claims what another claims."""
 
+import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
+import ecoml
+from ecoml.format import describe_sharing
 from ecoml.meter import open_meter
 from ecoml.meter.counters import neighbours
 from ecoml.meter.counters.neighbours import Neighbours, SharedGauge
 from ecoml.meter.repair.gauge import between
+from ecoml.run.result import Result
 from ecoml.testing.hosts import SimulatedHost
 
 OTHER = """
@@ -106,9 +111,12 @@ def test_a_counter_of_the_whole_host_is_claimed_once_between_two(start, tmp_path
     ours.close()
 
 
-def test_meters_of_one_process_are_one(folder):
-    with open_meter() as first, open_meter() as second:
-        assert first.neighbours == second.neighbours == ()
+def test_meters_of_one_process_keep_one_file_and_know_of_each_other(folder):
+    with open_meter() as first:
+        assert first.neighbours == ()
+        with open_meter() as second:
+            assert first.neighbours == second.neighbours == (os.getpid(),)
+        assert first.neighbours == ()
         assert len(list(folder.iterdir())) == 1
     assert list(folder.iterdir()) == []
 
@@ -135,3 +143,26 @@ def test_a_host_where_no_folder_can_be_written_is_metered_all_the_same(tmp_path,
     with open_meter() as meter:
         assert meter.neighbours == ()
         assert meter.read()["cpu"] >= 0
+
+
+def test_two_searches_of_one_process_say_that_each_counts_what_both_take(tmp_path):
+    space, ready = ecoml.Space({"x": ecoml.Float(0, 1)}), threading.Barrier(2)
+
+    def train(config):
+        ready.wait(30)
+        end = time.perf_counter() + 1.5
+        while time.perf_counter() < end:
+            pass
+        yield config["x"]
+
+    def search(name):
+        ecoml.Searcher(space, train, budget_j=1e5, strategy="random", max_trials=1, directory=tmp_path / name).run()
+
+    threads = [threading.Thread(target=search, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for name in "ab":
+        told = describe_sharing(Result.load(tmp_path / name).energy.shared)
+        assert any("another account of the same process metered this host too" in sentence for sentence in told)

@@ -18,8 +18,8 @@ from ecoml.format import format_energy
 from ecoml.metric import ACCURACY, Metric
 from ecoml.report.page.page import write_report
 from ecoml.report.page.progress import targets
+from ecoml.run.models import model_path
 from ecoml.run.result import Result
-from ecoml.searcher.models import model_path
 from ecoml.trial import TrialState
 
 GOOD = Course([(0.6, 10.0), (0.8, 10.0), (0.9, 10.0)], {"learning_rate": 0.01, "width": 8}, test=0.87)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
 from typing import Any
 
 import numpy as np
@@ -103,6 +105,26 @@ def test_an_error_while_a_training_is_closed_ends_nothing(space, reported):
     result = ecoml.Searcher(space, train, budget_j=1e3, target=0.5, **reported).run()
     assert len(result.trials) == 1
     assert any("the log file is gone" in gap for gap in result.energy.gaps)
+
+
+def test_a_child_that_a_training_forks_ends_however_early_it_is_told_to(space, reported):
+    """A signal that comes before the child is set up is not forgotten: a pool that ends at once would wait for ever."""
+
+    def train(config):
+        outlived = []
+        for _ in range(150):
+            if (child := os.fork()) == 0:
+                time.sleep(20)
+                os._exit(0)
+            os.kill(child, signal.SIGTERM)
+            _, status = os.waitpid(child, 0)
+            outlived.append(os.WTERMSIG(status) != signal.SIGTERM)
+        yield ecoml.Measurement(1 - sum(outlived) / 150, energy_j=1.0)
+
+    start_s = time.monotonic()
+    result = ecoml.Searcher(space, train, budget_j=1.0, **reported).run()
+    assert result.recommended.score == 1.0
+    assert time.monotonic() - start_s < 20
 
 
 def test_a_pool_inside_a_training_ends(space, reported):
@@ -236,3 +258,40 @@ def test_three_that_fail_alike_at_once_are_enough_and_the_line_is_named(space, q
     ):
         ecoml.Searcher(space, train, budget_j=1e6, meter=meter, **quick).run()
     assert len(Result.load(run_folder).trials) == 3
+
+
+def test_numbers_of_numpy_are_numbers_wherever_one_may_be_given(tmp_path):
+    space = ecoml.Space(
+        {
+            "width": ecoml.Choice(np.array([8, 16, 32])),
+            "rate": ecoml.Float(np.float32(0.25), np.float64(1.0)),
+            "depth": ecoml.Int(np.int64(1), np.int32(5)),
+            "fixed": np.int16(3),
+        }
+    )
+    given = {"budget_j": np.int64(20), "seed": np.uint8(3), "energy": "reported", "strategy": "random"}
+    result = ecoml.Searcher(
+        space, lambda _: iter([ecoml.Measurement(0.5, 1.0)]), directory=tmp_path / "r", **given
+    ).run()
+    kept = ecoml.Result.load(tmp_path / "r")
+    assert [trial.config for trial in kept.trials] == [trial.config for trial in result.trials]
+    assert {type(value) for trial in result.trials for value in trial.config.values()} == {int, float}
+    assert kept.seed == 3
+
+
+def test_an_error_whose_message_cannot_be_shown_fails_its_trial_only(tmp_path):
+    class BrokenError(Exception):
+        def __str__(self):
+            raise ValueError("no words")
+
+    def train(config):
+        if config["x"] < 0.5:
+            raise BrokenError
+        yield ecoml.Measurement(config["x"], 1.0)
+
+    space = ecoml.Space({"x": ecoml.Float(0, 1)})
+    given = {"budget_j": 10, "energy": "reported", "strategy": "random", "directory": tmp_path / "r"}
+    result = ecoml.Searcher(space, train, **given).run()
+    failed = [trial.end for trial in result.trials if trial.end.failed]
+    assert failed
+    assert all("its message cannot be shown (ValueError)" in end.details["message"] for end in failed)

@@ -114,7 +114,7 @@ def test_no_figure_of_the_database_is_bare(finished):
 def test_no_line_of_the_terminal_has_joules_without_their_source(finished, capsys):
     print_result(finished)
     shown = capsys.readouterr().out
-    (headed,) = re.findall(r"training energy \((\w+)\)", shown)
+    (headed,) = re.findall(r"trial  .* energy \((\w+)\)", shown)
     assert headed in set(map(str, SOURCES))  # the front's column says it once, for all its rows
     _front, rest = shown.split("Recommended:")
     paragraphs = re.split(r"\n(?=\S)", rest)

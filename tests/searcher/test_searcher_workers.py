@@ -169,7 +169,7 @@ def test_an_interruption_charges_all_that_is_under_way_and_the_search_can_go_on(
 
 
 def test_one_gpu_is_searched_as_ever(rig, run_folder, monkeypatch):
-    monkeypatch.setattr("ecoml.searcher.loop.ThreadedStepper", None)
+    monkeypatch.setattr("ecoml.searcher.workers.ThreadedStepper", None)
     executor = OnAll(rig, gpus=1)
     monkeypatch.setattr(Rig, "spend", lambda self, lane, seconds: self.host.advance(seconds))
     result = search(rig, run_folder, executor=executor, max_trials=2).run()

@@ -7,9 +7,9 @@ from ecoml.energy import Provenance
 from ecoml.space import Float, Space
 from ecoml.strategies.base import Start
 from ecoml.strategies.bayes.energy_model import EnergyModel
-from ecoml.strategies.bayes.energy_noise import log_energy_variance
 from ecoml.strategies.botorch import Nehvi
 from ecoml.strategies.botorch.objectives import objectives_of
+from ecoml.strategies.energy_noise import log_energy_variance
 from ecoml.testing.recorder import point
 from ecoml.trial import Trial, TrialState
 

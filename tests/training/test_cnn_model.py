@@ -45,7 +45,7 @@ def test_a_loaded_network_predicts_what_the_saved_one_did(tmp_path):
     images = here.validation.images[:50].permute(0, 3, 1, 2)
     for sides in (8, 12, 16):
         run.advance()
-        save_model(run.network, path, problem="digits", trial=7, config=CONFIG)
+        save_model(run.network, path, problem="digits", trial=7, config=CONFIG, form=here.form)
         network = load_model_file(path)
         with torch.inference_mode():
             assert torch.equal(network(images), run.network.eval()(images))
@@ -126,7 +126,8 @@ def test_the_test_set_is_the_same_in_every_search_and_never_trained_on(digits):
     assert not torch.equal(parts[0].train.images, parts[1].train.images)
     total = len(sets[0].test) + len(parts[0].train) + len(parts[0].validation)
     assert total == 1797, "every image is in one part"
-    assert digits.test_cost == pytest.approx(len(sets[0].test) / len(parts[0].validation))
+    passes = 2.5 if parts[0].bf16 else 1  # tests are made in full precision
+    assert digits.test_cost == pytest.approx(passes * len(sets[0].test) / len(parts[0].validation))
 
 
 def test_only_test_looks_at_the_test_set(tmp_path):

@@ -15,7 +15,7 @@ from ecoml.training.images.network.network import Network
 from ecoml.training.images.settings import Settings
 from ecoml.training.images.steps.recipe import Average, Optimiser
 from ecoml.training.images.steps.step import Batch, Position
-from ecoml.training.images.worker.evaluation import evaluate
+from ecoml.training.images.worker.evaluation import confusion, logits_of
 
 RECIPES = {
     "default": {},
@@ -115,7 +115,7 @@ def test_images_that_do_not_fit_are_predicted_in_smaller_batches():
     for most in (10_000, 40):
         torch.manual_seed(0)
         network = Network(Settings.of({}, own_model=True), here.shape, here.classes, Large(most))
-        found.append(evaluate(network, here.validation, here).accuracy)
+        found.append(confusion(logits_of(network, here.validation, here), here.validation).accuracy)
     assert found[0] == found[1]
     with pytest.raises(torch.OutOfMemoryError):
-        evaluate(Network(Settings.of({}, own_model=True), here.shape, here.classes, Large(3)), here.validation, here)
+        logits_of(Network(Settings.of({}, own_model=True), here.shape, here.classes, Large(3)), here.validation, here)

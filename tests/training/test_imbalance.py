@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from typing import Any
@@ -18,7 +19,9 @@ from sklearn import metrics
 
 import ecoml
 from ecoml.errors import DataError, TrainingError, UsageError
-from ecoml.format import describe_data
+from ecoml.format import describe_data, format_sure, percent
+from ecoml.report.page.page import page
+from ecoml.report.terminal.summary import print_result
 from ecoml.run.result import Result
 from ecoml.training.images.scores import Confusion, imbalanced
 from ecoml.training.images.settings import Settings
@@ -68,7 +71,7 @@ def test_what_is_imbalanced():
     assert not imbalanced([2_100, *[1_100] * 9])
 
 
-def test_an_imbalanced_folder_is_measured_by_balanced_accuracy_and_says_so(kitchen, tmp_path):
+def test_an_imbalanced_folder_is_measured_by_balanced_accuracy_and_says_so(kitchen, tmp_path, caplog, capsys):
     training = ecoml.CnnTraining(kitchen, threads=1)
     assert training.metric.name == "validation balanced accuracy"
     about = training.about
@@ -83,8 +86,23 @@ def test_an_imbalanced_folder_is_measured_by_balanced_accuracy_and_says_so(kitch
     assert "what is measured is validation balanced accuracy (--metric balanced-accuracy)" in told
     assert "always guessing mug reaches 33.33 % validation balanced accuracy" in told
 
-    result: Any = ecoml.search(SPACE, training, directory=tmp_path / "r", **SEARCH)
+    with caplog.at_level(logging.INFO, "ecoml"):
+        result: Any = ecoml.search(SPACE, training, directory=tmp_path / "r", **SEARCH)
     assert result.metric == training.metric
+    lines = [record.message for record in caplog.records]
+    said = lines.index(next(line for line in lines if "what is measured is validation balanced accuracy" in line))
+    assert said < next(number for number, line in enumerate(lines) if line.startswith("trial ")), "before it starts"
+    assert any(line.startswith("the first epoch took") and "the budget buys about" in line for line in lines)
+
+    shown = page(result)
+    recalls = [percent(recall, 1) for recall in result.recommended.test_details["recalls"]]
+    for cell in ("Confusion matrix of the recommended network, test images", "mug has more than twice", *recalls):
+        assert cell in shown
+    print_result(result)
+    sure = format_sure(result.metric, result.recommended.test_score, result.settings["data"], "test")
+    assert sure.count("–") == 1
+    assert sure in shown
+    assert sure in capsys.readouterr().out
     for trial in result.trials:
         for point in trial.curve:
             assert point.score == point.details["balanced-accuracy"]
@@ -220,3 +238,16 @@ def test_class_weights_help_rare_classes_and_change_nothing_where_they_are_off(k
     balanced = {"width": 4, "depth": 1, "epochs": 2}
     even = [rest(start(ecoml.CnnTraining(threads=1), balanced | extra)) for extra in ({}, {"class_weights": 1.0})]
     assert even[0] == pytest.approx(even[1], abs=0.05), "all classes of digits have about as many images"
+
+
+def test_images_that_stand_on_both_sides_of_a_split_are_counted(tmp_path):
+    folder = painted(tmp_path / "twice", ant=30, bee=30)
+    for file in sorted((folder / "ant").iterdir())[:12]:
+        (folder / "ant" / f"copy-{file.name}").write_bytes(file.read_bytes())
+    training = ecoml.CnnTraining(folder, threads=1)
+    copies = training.about.copies
+    assert 0 < copies <= 12 + 12, "each of a pair may be held out, and the other one trained on"
+    assert f"{copies} images to validate or to test on stand among those to train on" in " ".join(
+        describe_data(training.about.to_dict(), training.metric)
+    )
+    assert ecoml.CnnTraining(painted(tmp_path / "once", ant=30, bee=30), threads=1).about.copies == 0

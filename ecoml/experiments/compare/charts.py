@@ -1,14 +1,9 @@
-"""The charts of a comparison. Energy is on a logarithmic axis: most of what happens in a search happens early.
-
-Scores that have a best possible value are drawn by how far they stay behind it, on a logarithmic axis too, so that 97
-and 99.5 % accuracy differ as much as they do in errors; the labels tell the scores themselves.
-"""
+"""The charts of a comparison. Energy is on a logarithmic axis: most of what happens in a search happens early."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import altair as alt
@@ -18,10 +13,10 @@ from ecoml.experiments.compare.comparison import Comparison
 from ecoml.experiments.compare.standings import ProblemComparison, Standing
 from ecoml.experiments.compare.tables import ratio_words
 from ecoml.format import format_energy, named_score
-from ecoml.metric import Metric
 from ecoml.report.charts.curves import held, median_band, reached
 from ecoml.report.charts.drawing import Drawing, Record, Style, finish, layer_of, log_x
 from ecoml.report.charts.records import thin
+from ecoml.report.charts.scores import score_axis
 from ecoml.report.statistics import best_so_far
 
 MOST_STEPS = 300
@@ -111,10 +106,16 @@ def score_drawing(comparison: Comparison, problem: ProblemComparison, style: Sty
     }
     course = _course(problem, curves, before=math.nan)
     target = problem.metric.utility(problem.target)
-    axis = _score_axis(problem.metric, [*(record[end] for record in course for end in _ENDS), target])
-    drawn = [record | {end: axis.place(record[end]) for end in _ENDS} for record in course]
-    rule = layer_of([{"value": axis.place(target)}]).mark_rule(color=style.muted, strokeDash=[3, 3]).encode(y=axis.y)
-    return finish([*_lines(comparison, problem, drawn, axis.y, style), rule], style, height=280)
+    metric, utilities = problem.metric, [*(record[end] for record in course for end in _ENDS), target]
+    axis = score_axis(metric, [metric.utility(utility) for utility in utilities], f"Best {metric.name} so far", "value")
+    drawn = [record | {end: axis.place(metric.utility(record[end])) for end in _ENDS} for record in course]
+    rule = (
+        layer_of([{"value": axis.place(metric.utility(target))}])
+        .mark_rule(color=style.muted, strokeDash=[3, 3])
+        .encode(y=axis.y)
+    )
+    layers = [*_lines(comparison, problem, drawn, axis.y, style), rule.mark_rule(color=style.muted, strokeDash=[3, 3])]
+    return finish(layers, style, height=280)
 
 
 def hypervolume_drawing(comparison: Comparison, problem: ProblemComparison, style: Style) -> Drawing:
@@ -130,41 +131,6 @@ def hypervolume_drawing(comparison: Comparison, problem: ProblemComparison, styl
 
 
 _ENDS = ("low", "value", "high")
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreAxis:
-    """Where scores are drawn.
-
-    Attributes:
-        place: Utility → place on the axis.
-        y: The axis, of the field `value`.
-    """
-
-    place: Callable[[float], float]
-    y: alt.Y
-
-
-def _score_axis(metric: Metric, utilities: Sequence[float]) -> ScoreAxis:
-    """Logarithmic in what is missing to the best possible score; in the loss itself, where that has no bound."""
-    title, form = f"Best {metric.name} so far", ".3~%" if metric.is_share else ".3~g"
-    best = metric.ceiling if math.isfinite(metric.ceiling) else 0.0 if metric.minimize else math.nan
-    missing = [best - utility for utility in utilities]
-    positive = [distance for distance in missing if distance > 0]
-    if not positive or min(missing) < 0:
-        y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(format=form, tickCount=6))
-        return ScoreAxis(metric.utility, y)
-    perfect = min(missing) == 0  # it has no place on the axis, and is drawn where what is missing is halved once more
-    least = min(positive) / 2 if perfect else min(positive)
-    low, high = least / 1.1, max(positive) * 1.1
-    ticks = [tick for power in range(-9, 10) for m in (1, 2, 5) if low <= (tick := m * 10.0**power) <= high]
-    ticks += [least] if perfect else []
-    shown = f"datum.value > {least} ? datum.value : 0" if perfect else "datum.value"
-    score = f"{metric.utility(best) + 0.0} {'+' if metric.minimize else '-'} ({shown})"
-    axis = alt.Axis(labelExpr=f"format({score}, '{form}')", values=ticks if len(ticks) > 1 else alt.Undefined)
-    scale = alt.Scale(type="log", domain=[low, high], nice=False, reverse=not metric.minimize)
-    y = alt.Y("value:Q", title=f"{title} (log scale)", scale=scale, axis=axis)
-    return ScoreAxis(lambda utility: max(best - utility, least), y)
 
 
 def _steps(problem: ProblemComparison, standing: Standing) -> list[dict[str, Any]]:
@@ -247,7 +213,7 @@ def legend_of(comparison: Comparison, style: Style) -> list[dict[str, str]]:
 
 def _legend(strategies: Collection[str], style: Style) -> alt.Legend | None:
     """Above a static figure, in as many columns as there is room for."""
-    if not isinstance(style.width, int):
+    if not style.static:
         return None
     return alt.Legend(
         orient="top",
@@ -257,7 +223,7 @@ def _legend(strategies: Collection[str], style: Style) -> alt.Legend | None:
         symbolOpacity=1,
         symbolStrokeWidth=2,
         labelLimit=240,
-        columns=max(1, style.width // (50 + 7 * max(map(len, strategies), default=0))),
+        columns=max(1, int(style.width) // (50 + 7 * max(map(len, strategies), default=0))),
     )
 
 

@@ -9,14 +9,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ecoml.errors import UsageError
 from ecoml.experiments.compare.plan import PLAN_FILE
-from ecoml.experiments.compare.searches import SearchRecord, read_csv, search_of
+from ecoml.experiments.compare.searches import SearchRecord, read_csv, search_of, tidy_rows
 from ecoml.experiments.compare.significance import Ranks, rank_over_problems
 from ecoml.experiments.compare.standings import ProblemComparison, check_target, compare_on_problem
+from ecoml.frames import data_frame
 from ecoml.report.statistics import Ratio, geometric_mean, mean_ratio
 from ecoml.run.result import Result
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,14 @@ class Comparison:
     def searches(self) -> tuple[SearchRecord, ...]:
         """Everything it rests on."""
         return tuple(search for problem in self.problems for search in problem.searches)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """The tidy table of `compare.csv`: a row for each measurement of each search.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return data_frame(tidy_rows(self.searches))
 
     def _mean(self, strategy: str) -> MeanRatio:
         ratios = [s.ratio for problem in self.problems for s in problem.standings if s.strategy == strategy]

@@ -10,6 +10,7 @@ import math
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +212,7 @@ def plan_comparison(
     Raises:
         UsageError: No strategy there, two of one name, a file that cannot be used, or no seed.
     """
-    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+    if isinstance(seeds, bool) or not isinstance(seeds, Integral) or seeds < 1:
         raise UsageError(f"the number of seeds is {seeds!r}; give 1 or more, 5 to conclude anything")
     named: dict[str, Path | str] = {}
     for given in [strategies] if isinstance(strategies, str | Path) else strategies:

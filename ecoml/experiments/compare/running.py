@@ -48,7 +48,7 @@ class TrainingSample:
 
 
 def sample_training(space: Space, executor: Executor) -> TrainingSample:
-    """Train the middle of a space once, under this host's meter.
+    """Train a space's default configuration, or its middle, once under this host's meter.
 
     Raises:
         UsageError: As `Executor.prepare`.
@@ -58,18 +58,19 @@ def sample_training(space: Space, executor: Executor) -> TrainingSample:
     from ecoml.meter.counters.ordinals import nvml_indices
 
     executor.prepare(space)
-    config = space.decode(np.full(space.dimension, 0.5))
+    config = space.default or space.decode(np.full(space.dimension, 0.5))
     gpus = nvml_indices(executor.gpus()) if isinstance(executor, OnGpus) else None
     with open_meter(gpus=gpus) as meter, meter.window() as window:
         start_s = time.perf_counter()
-        run = executor.start(Trial(0, config), _NoAccount())
+        run = executor.start(Trial(0, config), NoAccount())
         try:
             while True:
                 next(run)
         except StopIteration:
             found = TrainingSample(window.lap().total, time.perf_counter() - start_s)
         except Exception as error:
-            raise SearchFailed(f"the middle of the space cannot be trained ({in_one_line(error)})") from error
+            what = "middle" if space.default is None else "default"
+            raise SearchFailed(f"the {what} of the space cannot be trained ({in_one_line(error)})") from error
         finally:
             run.close()
     if not found.energy.energy_j > 0:
@@ -77,7 +78,7 @@ def sample_training(space: Space, executor: Executor) -> TrainingSample:
     return found
 
 
-class _NoAccount:
+class NoAccount:
     """An account that charges nothing to anybody."""
 
     def check_budget(self) -> None:

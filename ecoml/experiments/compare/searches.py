@@ -188,7 +188,7 @@ def write_csv(searches: Iterable[SearchRecord], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(Row.model_fields))
         writer.writeheader()
-        writer.writerows(_rows(searches))
+        writer.writerows(tidy_rows(searches))
 
 
 def can_write_parquet() -> bool:
@@ -205,10 +205,11 @@ def write_parquet(searches: Iterable[SearchRecord], path: Path) -> None:
     kinds |= dict.fromkeys(("complete", "minimize"), pyarrow.bool_())
     kinds |= dict.fromkeys(("seed", "trial", "step"), pyarrow.int64())
     schema = pyarrow.schema([(column, kinds.get(column, pyarrow.float64())) for column in Row.model_fields])
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(_rows(searches)), schema=schema), path)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(tidy_rows(searches)), schema=schema), path)
 
 
-def _rows(searches: Iterable[SearchRecord]) -> Iterator[dict[str, Any]]:
+def tidy_rows(searches: Iterable[SearchRecord]) -> Iterator[dict[str, Any]]:
+    """The rows of a tidy table, with the columns of `Row`."""
     for search in searches:
         # A search without a measurement is a miss: it must not vanish from the table.
         nothing = Point(1, math.nan, search.spent, math.nan, spent_j=search.spent.energy_j)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import altair as alt
 
 from ecoml.experiments.paper.rq1_result import Rq1, Setting
-from ecoml.report.charts.drawing import PRINT, Style, finish, layer_of, score_y
+from ecoml.report.charts.drawing import PRINT, Style, finish, layer_of
 from ecoml.report.charts.figures import save_figure
+from ecoml.report.charts.scores import score_axis
 
 if TYPE_CHECKING:
     from ecoml.report.charts.drawing import Drawing
@@ -37,6 +38,8 @@ def round_chart(setting: Setting, style: Style) -> Drawing:
     )
     x = alt.X("round:Q", title=f"Round ({setting.problem})", axis=alt.Axis(tickMinStep=1))
     (metric,) = {found.search.metric for found in setting.medians.values()}
-    y = score_y(records, metric, title=f"Best mean {metric.name} so far")
-    line = layer_of(records).mark_line(interpolate="step-after", strokeWidth=2).encode(x=x, y=y, color=colour)
+    scores = [score for found in setting.medians.values() for score in found.best_so_far]
+    axis = score_axis(metric, scores, f"Best mean {metric.name} so far")
+    line = layer_of(axis.placed(records)).mark_line(interpolate="step-after", strokeWidth=2)
+    line = line.encode(x=x, y=axis.y, color=colour)
     return finish([line], style, height=240)

@@ -40,6 +40,10 @@ class _Registration:
             self._meters.append(domains)
             self._write()
 
+    def count(self, domains: frozenset[str]) -> int:
+        """Meters of this process that count any of these domains."""
+        return sum(not domains.isdisjoint(of) for of in self._meters) if self._pid == os.getpid() else 0
+
     def remove(self, domains: frozenset[str]) -> None:
         with self._lock, contextlib.suppress(ValueError):
             self._meters.remove(domains)
@@ -81,8 +85,9 @@ class Neighbours:
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Their numbers."""
-        return tuple(sorted(self._present))
+        """Their numbers; this process' own among them while it has further meters, each of which counts all."""
+        own = {os.getpid()} if _registration.count(self._domains) > self._claims else set()
+        return tuple(sorted({*self._present, *own}))
 
     def sharers(self, domain: str) -> int:
         """How many processes meter a domain, this one included."""

@@ -3,6 +3,9 @@
 A package is a zone (`intel-rapl:0`, named `package-0` or `package-0-die-1`); its memory is a zone within it
 (`intel-rapl:0:0`, named `dram`). `intel-rapl-mmio:*` are the same counters by another way in. AMD's zones bear the same
 names. A zone may stand as a directory, as a link, or only within its parent.
+
+A hypervisor may show a guest such a tree at another place (Scaphandre's qemu exporter: `intel-rapl:0/energy_uj` and no
+other file, rewritten every 5 s with the guest's share of the host's joules by CPU time). That is an export.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ class Zone:
         die: Number of the die within the package; None where the package is one zone.
         modulus_j: What the counter wraps at; None where the kernel does not say.
         limit_w: More than the host allows it to draw; None where the kernel does not say.
+        is_export: Whether it is no counter, but what another machine writes of one.
     """
 
     path: Path
@@ -38,6 +42,7 @@ class Zone:
     die: int | None
     modulus_j: float | None
     limit_w: float | None
+    is_export: bool = False
 
     @property
     def energy_file(self) -> Path:
@@ -57,14 +62,19 @@ class Zones:
         return sorted((zone for zone in self.zones if zone.kind == kind), key=lambda z: (z.package, z.die or 0))
 
 
-def find_zones(root: Path) -> Zones:
-    """All package, DRAM and psys zones below a root. Nothing there, or nothing readable, gives none."""
-    folder = root / "sys/class/powercap"
+def find_zones(root: Path, folder: Path | None = None) -> Zones:
+    """All package, DRAM and psys zones below a root. Nothing there, or nothing readable, gives none.
+
+    Args:
+        root: Root of the file system.
+        folder: What stands for its `sys/class/powercap`; None: that one.
+    """
+    elsewhere, folder = folder is not None, folder or root / "sys/class/powercap"
     zones: dict[tuple[str, int, int | None], Zone] = {}
     repeated: list[Zone] = []
     for control in _CONTROLS:
         for path in _matching([folder / control, folder], rf"{control}:\d+"):
-            for zone in _zones_at(path, folder):
+            for zone in _zones_at(path, folder) or (_export(path) if elsewhere else []):
                 key = (zone.kind, zone.package, zone.die)
                 if zones.setdefault(key, zone) is not zone:
                     repeated.append(zone)
@@ -113,6 +123,13 @@ def _zones_at(path: Path, folder: Path) -> list[Zone]:
         if _line(part / "name") == "dram":
             found.append(_zone(part, "dram", package, die))  # noqa: PERF401 - clearer as a loop
     return found
+
+
+def _export(path: Path) -> list[Zone]:
+    """A zone that has a number and a counter, and tells nothing else of itself."""
+    if (path / "name").exists() or not (path / "energy_uj").exists():
+        return []
+    return [Zone(path, "package", int(path.name.rpartition(":")[2]), None, None, None, is_export=True)]
 
 
 def _zone(path: Path, kind: str, package: int, die: int | None) -> Zone:

@@ -18,6 +18,7 @@ from ecoml.meter.counters.pyrapl import PyRapl
 from ecoml.meter.repair.counter import Counter
 from ecoml.meter.repair.dies import Dies
 from ecoml.meter.repair.gauge import FoundGauges, Gauge
+from ecoml.meter.repair.interpolation import Interpolation
 from ecoml.meter.repair.sensor import Sensor
 from ecoml.meter.repair.ticks import Ticks
 
@@ -29,6 +30,10 @@ STEP_J = 2.0**-14
 """Resolution: 61 µJ is the coarsest energy unit of a processor in use, others count in 15 µJ."""
 GAIN = 0.02
 """Half-width of the counters' own error, as a share: an assumption, as no maker states a figure."""
+EXPORT_PERIOD_S, EXPORT_LONGEST_S = 5.0, 15.0
+"""The same of what a hypervisor writes for its guests."""
+EXPORT_GAIN = 0.25
+"""Half-width of a guest's share of its host's joules: an assumption; CPU time divides them."""
 MAX_POWER_W = 1000.0
 """More than one package, its memory or a client platform draws; the largest packages of 2025 are rated at 500 W."""
 
@@ -55,17 +60,27 @@ _REMEDY_DRIVER = (
 )
 
 
-def find_rapl(root: Path, now_s: float, container: str | None = None) -> FoundGauges:
+def find_rapl(
+    root: Path,
+    now_s: float,
+    container: str | None = None,
+    *,
+    powercap: Path | None = None,
+    keep: bool = False,
+) -> FoundGauges:
     """RAPL counters below a root.
 
     Args:
         root: Root of the file system.
         now_s: The time now, on the meter's clock.
         container: A domain that contains the processor's, so that none of them is counted.
+        powercap: The folder the zones lie in; None: `sys/class/powercap`.
+        keep: Whether what can be read and is not counted stays open, beside.
     """
-    found = find_zones(root)
+    found = find_zones(root, powercap)
     domains = [list(dies) for kind in _COVERS for _, dies in groupby(found.of(kind), key=lambda zone: zone.package)]
-    opened = [_open(root, dies, now_s) for dies in domains]
+    own = root == Path("/") and powercap is None
+    opened = [_open(root, dies, now_s, own=own) for dies in domains]
     packages_read = any(
         dies[0].kind == "package" and not isinstance(gauge, str) for dies, gauge in zip(domains, opened, strict=True)
     )
@@ -73,12 +88,17 @@ def find_rapl(root: Path, now_s: float, container: str | None = None) -> FoundGa
     instead = "the packages are" if packages_read else "psys, which contains it, is"
 
     gauges: list[Gauge] = []
+    beside: list[tuple[Gauge, Source]] = []
     unseen: dict[str, str] = {}
     sources = [_absent(kind, root, any_zone=bool(found.zones)) for kind in _COVERS if not found.of(kind)]
     for dies, gauge in zip(domains, opened, strict=True):
         kind, domain = dies[0].kind, _domain(dies[0])
         used = not isinstance(gauge, str) and kind in wanted and container is None
         covers = _COVERS[kind] + (f", {len(dies)} dies" if len(dies) > 1 else "")
+        provenance, name = Provenance.MEASURED, _NAMES[kind]
+        if dies[0].is_export:
+            provenance, name = Provenance.SAMPLED, "powercap export"
+            covers = f"this guest's share of its host's processors, by CPU time, as {powercap} tells it"
         remedy = ""
         if isinstance(gauge, str):
             remedy = gauge
@@ -87,21 +107,24 @@ def find_rapl(root: Path, now_s: float, container: str | None = None) -> FoundGa
         elif used:
             gauges.append(gauge)
         else:
-            gauge.close()
             remedy = f"not counted, as {f'{container} contains it' if container else instead}"
-        sources.append(
-            Source(_NAMES[kind], domain, Provenance.MEASURED, not isinstance(gauge, str), used, covers, remedy)
-        )
+        source = Source(name, domain, provenance, not isinstance(gauge, str), used, covers, remedy)
+        sources.append(source)
+        if not isinstance(gauge, str) and not used:
+            if keep:
+                beside.append((gauge, source))
+            else:
+                gauge.close()
     sources += [_repeated(zone) for zone in found.repeated]
-    return FoundGauges(gauges, sources, unseen)
+    return FoundGauges(gauges, sources, unseen, beside=beside)
 
 
-def _open(root: Path, dies: list[Zone], now_s: float) -> Sensor | Dies | str:
+def _open(root: Path, dies: list[Zone], now_s: float, *, own: bool) -> Sensor | Dies | str:
     """The gauge of a domain, or why it cannot be read."""
     sensors: list[Sensor] = []
     try:
         for zone in dies:
-            sensors.append(_sensor(zone, now_s, use_pyrapl=root == Path("/") and len(dies) == 1))  # noqa: PERF401
+            sensors.append(_sensor(zone, now_s, use_pyrapl=own and len(dies) == 1))  # noqa: PERF401
     except (OSError, ValueError) as error:
         for sensor in sensors:
             sensor.close()
@@ -123,7 +146,11 @@ def _sensor(zone: Zone, now_s: float, *, use_pyrapl: bool) -> Sensor:
     sense = (PyRapl.open(zone) if use_pyrapl else None) or EnergyFile(zone.energy_file)
     name = _domain(zone) if zone.die is None else f"{_domain(zone)} die {zone.die}"
     limit_w = None if zone.limit_w is None else min(zone.limit_w, MAX_POWER_W)
-    mend = Counter(name, Ticks(PERIOD_S, LONGEST_PERIOD_S), MAX_POWER_W, zone.modulus_j, limit_w, STEP_J)
+    ticks, shown = Ticks(PERIOD_S, LONGEST_PERIOD_S), None
+    if zone.is_export:
+        ticks = Ticks(EXPORT_PERIOD_S, EXPORT_LONGEST_S)
+        shown = Interpolation(ticks)
+    mend = Counter(name, ticks, MAX_POWER_W, zone.modulus_j, limit_w, STEP_J, shown)
     try:
         mend.advance(sense(), now_s)
     except BaseException:
@@ -131,8 +158,8 @@ def _sensor(zone: Zone, now_s: float, *, use_pyrapl: bool) -> Sensor:
         raise
     return Sensor(
         _domain(zone),
-        Provenance.MEASURED,
-        GAIN,
+        Provenance.SAMPLED if zone.is_export else Provenance.MEASURED,
+        EXPORT_GAIN if zone.is_export else GAIN,
         None if zone.modulus_j is None else zone.modulus_j / MAX_POWER_W / 4,
         mend,
         sense,

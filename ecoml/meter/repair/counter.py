@@ -7,6 +7,7 @@ Nothing in here reads hardware, a file or a clock.
     counter, anything else      it was reset: nothing is counted, doubt += P · Δt, and a gap is told
     counter that stood still    doubt += P · Δt − (raw₂ − raw₁)        if it moves on, and a gap is told
     power                       E += ½ (P₁ + P₂) · Δt                  doubt += ½ |P₂ − P₁| · Δt
+    power that is held for T    the same                               doubt += |P₂ − P₁| · T, if that is more
 
 What a slow counter has counted is carried on from its last update (`interpolation.py`).
 
@@ -235,17 +236,19 @@ class PowerIntegral:
         name: How sentences call it.
         averaged_s: Over how long the hardware averages a reading.
         max_power_w: More than it can draw.
+        held_s: How long a reading is given again before there is a new one; it is that much older at most.
     """
 
     after_failure = "its power in between is interpolated"
     ticks: Ticks | None = None
     resolution_j: float | None = None
 
-    def __init__(self, name: str, averaged_s: float, max_power_w: float) -> None:
+    def __init__(self, name: str, averaged_s: float, max_power_w: float, held_s: float = 0.0) -> None:
         self.energy_j = 0.0
         self.doubt_j = 0.0
         self._name = name
-        self._averaged_s = averaged_s
+        self._averaged_s = averaged_s + held_s
+        self._held_s = held_s
         self._max_power_w = max_power_w
         self._interrupted = False
         self._last_w: float | None = None
@@ -275,7 +278,7 @@ class PowerIntegral:
             elapsed_s = now_s - self._read_s
             step_j = 0.5 * (self._last_w + power_w) * elapsed_s
             self.energy_j += step_j
-            self.doubt_j += 0.5 * abs(power_w - self._last_w) * elapsed_s
+            self.doubt_j += abs(power_w - self._last_w) * max(0.5 * elapsed_s, self._held_s)
             if elapsed_s > _LONGEST_STEP_S:
                 self.doubt_j += step_j
                 gap = f"the power of {self._name} was not sampled for {elapsed_s:.3g} s, and is interpolated"

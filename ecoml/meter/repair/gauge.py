@@ -23,8 +23,8 @@ A value that outlasts the period was that old when it was first seen, and has gr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from ecoml.energy import Energy, Provenance
@@ -126,12 +126,34 @@ class FoundGauges:
         sources: All that was looked for.
         unseen: Domain → why it cannot be read, for what is there, ought to be counted and cannot.
         devices: Domain → what tells the present state of its device.
+        beside: What can be read and is not counted, with its source, where such was asked for.
     """
 
     gauges: list[Gauge]
     sources: list[Source]
     unseen: dict[str, str]
     devices: dict[str, Callable[[], DeviceState]] = field(default_factory=dict)
+    beside: list[tuple[Gauge, Source]] = field(default_factory=list)
+
+    def set_aside(self, domains: Collection[str] | None, why: str, *, keep: bool) -> None:
+        """Count none of these domains (None: nothing at all), as another source covers them.
+
+        Args:
+            domains: Their names.
+            why: What is said of each.
+            keep: Whether their gauges stay open, beside.
+        """
+        for gauge in [gauge for gauge in self.gauges if domains is None or gauge.domain in domains]:
+            self.gauges.remove(gauge)
+            at = next(i for i, source in enumerate(self.sources) if source.used and source.domain == gauge.domain)
+            self.sources[at] = replace(self.sources[at], used=False, remedy=why)
+            self.devices.pop(gauge.domain, None)
+            if keep:
+                self.beside.append((gauge, self.sources[at]))
+            else:
+                gauge.close()
+        for domain in [domain for domain in self.unseen if domains is None or domain in domains]:
+            del self.unseen[domain]
 
 
 def between(gauge: Gauge, first: Reading, last: Reading) -> Energy:

@@ -9,7 +9,11 @@ import altair as alt
 
 from ecoml.format import score_title
 from ecoml.metric import Metric
-from ecoml.report.charts.drawing import SI_LABELS, Drawing, Record, Style, finish, layer_of, log_x, score_y
+from ecoml.report.charts.drawing import SI_LABELS, Drawing, Record, Style, finish, layer_of, legend_of, log_x
+from ecoml.report.charts.scores import score_axis
+
+EARLY = 0.25
+"""Where the search had got most of what it got by that share of its energy, energy is on a logarithmic axis."""
 
 
 def front_chart(
@@ -33,45 +37,39 @@ def front_chart(
         source: Provenance of the energies, in a word.
         style: Colours and size.
     """
-    everything = [*points, *front]
-    x = log_x(everything, f"Energy of the trial, J ({source}, log scale)")
-    y = score_y(everything, metric)
+    axis = score_axis(metric, [record["score"] for record in (*points, *front)], score_title(metric))
+    x, y = log_x([*points, *front], f"Energy of the trial, J ({source}, log scale)"), axis.y
     tooltip = [alt.Tooltip(f"{field}:N", title=title) for field, title in tips.items()]
     hover = alt.selection_point(name="hover", fields=["trial"], on="pointerover", empty=False)
     # The page sets it: a selection of vega's own could not be made from the keyboard.
     chosen_point = alt.param(name="chosen", value={"trial": -1, "step": -1})
-    cloud = layer_of(points)
-    best = layer_of(front)
+    kinds = {"measurement": style.faint, "front": style.accent, "recommended": style.signal}
+    colour = legend_of(kinds if recommended else {kind: kinds[kind] for kind in ("measurement", "front")}, style)
+    cloud = layer_of(axis.placed([{**record, "kind": "measurement"} for record in points]))
+    best = layer_of(axis.placed([{**record, "kind": "front"} for record in front]))
     layers: list[alt.Chart] = [
         cloud.mark_line(color=style.muted, strokeWidth=1)
         .encode(x=x, y=y, detail="trial:N", order=alt.Order("energy_j:Q"))
         .transform_filter(hover),
-        cloud.mark_circle(color=style.faint, size=28, opacity=0.7).encode(
-            x=x, y=y, tooltip=tooltip, color=alt.condition(hover, alt.value(style.muted), alt.value(style.faint))
+        cloud.mark_circle(size=28, opacity=0.7).encode(
+            x=x, y=y, tooltip=tooltip, color=alt.condition(hover, alt.value(style.muted), colour)
         ),
-        best.mark_line(interpolate="step-after", color=style.accent, strokeWidth=2).encode(x=x, y=y),
-        best.mark_circle(color=style.accent, size=64, opacity=1, stroke=style.paper, strokeWidth=1.5)
-        .encode(x=x, y=y, tooltip=tooltip)
-        .add_params(hover),
-        layer_of(list({(record["trial"], record["step"]): record for record in everything}.values()))
-        .mark_point(shape="circle", size=260, filled=False, color=style.ink, strokeWidth=2, opacity=1)
-        .encode(x=x, y=y)
-        .transform_filter("datum.trial === chosen.trial && datum.step === chosen.step")
-        .add_params(chosen_point),
+        best.mark_line(interpolate="step-after", strokeWidth=2).encode(x=x, y=y, color=colour),
+        best.mark_circle(size=56, opacity=1).encode(x=x, y=y, tooltip=tooltip, color=colour).add_params(hover),
     ]
-    if recommended is not None:
-        chosen, up = layer_of([recommended]), -1 if metric.minimize else 1  # where no other point can be
+    if not style.static:
+        everything = {(record["trial"], record["step"]): record for record in (*points, *front)}
         layers.append(
-            chosen.mark_point(
-                shape="diamond",
-                size=170,
-                filled=True,
-                color=style.signal,
-                stroke=style.paper,
-                strokeWidth=1.5,
-                opacity=1,
-            ).encode(x=x, y=y, tooltip=tooltip)
+            layer_of(axis.placed(list(everything.values())))
+            .mark_point(shape="circle", size=260, filled=False, color=style.ink, strokeWidth=2, opacity=1)
+            .encode(x=x, y=y)
+            .transform_filter("datum.trial === chosen.trial && datum.step === chosen.step")
+            .add_params(chosen_point)
         )
+    if recommended is not None:
+        chosen, up = layer_of(axis.placed([{**recommended, "kind": "recommended"}])), -1 if metric.minimize else 1
+        diamond = chosen.mark_point(shape="diamond", size=170, filled=True, opacity=1)
+        layers.append(diamond.encode(x=x, y=y, tooltip=tooltip, color=colour))
         layers.append(
             chosen.mark_text(align="right", dx=-11, dy=-9 * up, color=style.signal, fontWeight=600, fontSize=12).encode(
                 x=x, y=y, text=alt.value(f"trial {recommended['trial']}")
@@ -104,22 +102,27 @@ def progress_chart(
         style: Colours and size.
     """
     end_j = max([spent_j, *([budget_j] if math.isfinite(budget_j) else [])]) or 1.0
+    begins_j = min((record["spent_j"] for record in steps if record["spent_j"] > 0), default=end_j)
+    early = diminishing is not None and 0 < diminishing["spent_j"] < EARLY * end_j and begins_j < end_j
     x = alt.X(
         "spent_j:Q",
-        title=f"Energy spent by the whole search, J ({source})",
-        scale=alt.Scale(domain=[0, end_j], nice=False),
+        title=f"Energy of the search so far, J ({source}{', log scale' if early else ''})",
+        scale=alt.Scale(type="log", domain=[begins_j / 1.25, end_j], nice=False)
+        if early
+        else alt.Scale(domain=[0, end_j], nice=False),
         axis=alt.Axis(labelExpr=SI_LABELS, tickCount=6, labelOverlap=True),
     )
-    y = score_y(steps, metric, f"Best so far: {score_title(metric)}")
-    line = [*steps, {"spent_j": spent_j, "score": steps[-1]["score"]}] if steps else []
+    axis = score_axis(metric, [record["score"] for record in steps], f"Best so far: {score_title(metric)}")
+    y = axis.y
+    line = axis.placed([*steps, {"spent_j": spent_j, "score": steps[-1]["score"]}] if steps else [])
     layers = [
         layer_of(line).mark_line(interpolate="step-after", color=style.accent, strokeWidth=2).encode(x=x, y=y),
-        layer_of(steps)
-        .mark_circle(color=style.accent, size=44, opacity=1, stroke=style.paper, strokeWidth=1.5)
+        layer_of(axis.placed(steps))
+        .mark_circle(color=style.accent, size=40, opacity=1)
         .encode(x=x, y=y, tooltip=[alt.Tooltip(f"{field}:N", title=title) for field, title in tips.items()]),
     ]
     if diminishing is not None:
-        knee = layer_of([diminishing])
+        knee = layer_of(axis.placed([diminishing]))
         layers.append(
             knee.mark_point(
                 shape="circle", size=190, filled=False, color=style.signal, strokeWidth=2, opacity=1
@@ -150,8 +153,8 @@ def learning_chart(curves: Sequence[Record], *, metric: Metric, source: str, sty
         source: Provenance of the energies, in a word.
         style: Colours and size.
     """
-    x = log_x(curves, f"Energy of the trial, J ({source}, log scale)")
-    y = score_y(curves, metric)
+    axis = score_axis(metric, [record["score"] for record in curves], score_title(metric))
+    x, y = log_x(curves, f"Energy of the trial, J ({source}, log scale)"), axis.y
     tooltip = [
         alt.Tooltip("trial:N", title="trial"),
         alt.Tooltip("step:N", title=metric.step),
@@ -160,7 +163,7 @@ def learning_chart(curves: Sequence[Record], *, metric: Metric, source: str, sty
     ]
     layers = []
     for of_front, colour, width, opacity in ((False, style.faint, 1.0, 0.7), (True, style.accent, 1.6, 0.9)):
-        lines = layer_of([record for record in curves if bool(record["front"]) is of_front])
+        lines = layer_of(axis.placed([record for record in curves if bool(record["front"]) is of_front]))
         order = alt.Order("step:Q")
         encoded = lines.encode(x=x, y=y, detail="trial:N", order=order)
         layers.append(encoded.mark_line(color=colour, strokeWidth=width, opacity=opacity))

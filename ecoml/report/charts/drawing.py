@@ -14,9 +14,6 @@ from typing import Any
 
 import altair as alt
 
-from ecoml.format import score_title
-from ecoml.metric import Metric
-
 Record = Mapping[str, Any]
 
 Drawing = alt.LayerChart | alt.FacetChart
@@ -32,7 +29,6 @@ class Style:
         muted: Axis labels, secondary marks.
         faint: Points and lines in the background.
         rule: Grid lines.
-        paper: Behind marks that are drawn over lines.
         accent: What the chart is about.
         signal: The one thing to look at.
         series: One colour a strategy, told apart by colour-blind readers too.
@@ -45,7 +41,6 @@ class Style:
     muted: str
     faint: str
     rule: str
-    paper: str
     accent: str
     signal: str
     series: tuple[str, ...]
@@ -53,13 +48,17 @@ class Style:
     width: int | str
     background: str | None
 
+    @property
+    def static(self) -> bool:
+        """Whether it is for a figure on its own, and not for a page."""
+        return self.width != "container"
+
 
 PAGE = Style(
     ink="var(--ink)",
     muted="var(--muted)",
     faint="var(--faint)",
     rule="var(--rule)",
-    paper="var(--paper)",
     accent="var(--accent)",
     signal="var(--signal)",
     series=tuple(f"var(--series-{index})" for index in range(1, 8)),
@@ -74,7 +73,6 @@ PRINT = Style(
     muted="#5c6269",
     faint="#b3b8be",
     rule="#e4e6e9",
-    paper="#ffffff",
     accent="#0b6aa8",
     signal="#c8500a",
     series=("#0b6aa8", "#c8500a", "#00805d", "#a0568c", "#a87400", "#3d8fc4", "#6b7178"),
@@ -103,22 +101,16 @@ def log_x(records: Sequence[Record], title: str) -> alt.X:
     )
 
 
-def score_y(records: Sequence[Record], metric: Metric, title: str | None = None) -> alt.Y:
-    """The axis of scores, scaled to those of the records; it never reaches beyond the worst that there can be."""
-    scores = [record["score"] for record in records] or [0.0, 1.0]
-    low, high = min(scores), max(scores)
-    margin = max(0.06 * (high - low), 0.004 * (metric.span or max(abs(low), abs(high)) or 1.0))
-    low, high = low - margin, high + margin
-    if metric.minimize and metric.high is not None:
-        high = min(high, metric.high)
-    elif not metric.minimize and metric.low is not None:
-        low = max(low, metric.low)
-    return alt.Y(
-        "score:Q",
-        title=title or score_title(metric),
-        scale=alt.Scale(domain=[low, high], nice=False),
-        axis=alt.Axis(format=".1~%" if metric.is_share else "~g", tickCount=6),
-    )
+def legend_of(kinds: Mapping[str, str], style: Style) -> alt.Color:
+    """Colours by the field `kind`; a static figure has them in a legend, below a page's chart stands a caption.
+
+    Args:
+        kinds: What is drawn → its colour.
+        style: Whose.
+    """
+    legend = alt.Legend(orient="top", title=None, symbolType="circle", symbolOpacity=1, symbolStrokeWidth=0)
+    scale = alt.Scale(domain=list(kinds), range=list(kinds.values()))
+    return alt.Color("kind:N", scale=scale, legend=legend if style.static else None)
 
 
 def finish(layers: Sequence[alt.Chart], style: Style, height: int) -> Drawing:

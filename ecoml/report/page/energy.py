@@ -28,6 +28,8 @@ def energy_context(account: EnergyAccount) -> dict[str, Any]:
     ]
     by_purpose.append(["total", *_row(account.total, account.total_j)])
     by_domain = [[name, *_row(part, account.total_j)] for name, part in account.by_domain.items()]
+    hosts = account.by_host if len(account.by_host) > 1 else {}
+    by_host = [[name, *_row(part, account.total_j)] for name, part in hosts.items()]
     header = ["Energy", "Share", "Source"]
     return {
         "gaps": fold_gaps(gap for gap in account.gaps if gap not in account.unmeasured),
@@ -40,6 +42,7 @@ def energy_context(account: EnergyAccount) -> dict[str, Any]:
             if part.energy_j > 0
         ],
         "by_purpose": Table("By purpose", ["Purpose", *header], by_purpose, numeric=(1, 2)),
+        "by_host": Table("By host", ["Host", *header], by_host, numeric=(1, 2)) if by_host else None,
         "by_domain": Table("By domain", ["Domain", *header], by_domain, numeric=(1, 2)),
         "sources": [account.provenance, *(part.provenance for part in account.by_domain.values())],
     }
@@ -66,6 +69,8 @@ def _facts(account: EnergyAccount) -> Iterator[tuple[str, str]]:
     if account.getting_ready_j > 0:
         share = _share(account.getting_ready_j, total.energy_j)
         yield "Getting ready", f"{format_energy(account.getting_ready_j)} ({source}), {share} of the total: overhead"
+    if account.doubt_j > 0:
+        yield "In doubt", f"{format_energy(account.doubt_j)}, what lost hosts may have spent beyond that"
     if account.idle is not None and account.net is not None:
         idle, net = account.idle, account.net
         share = _share(idle.energy_j, total.energy_j)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ecoml.energy import weakest
-from ecoml.format import capitalised, format_config, format_figure, format_score, plural_of
+from ecoml.format import capitalised, format_config, format_figure, format_sure, plural_of
 from ecoml.report.charts.records import front_records, point_records, point_tips, tested, varying
 from ecoml.report.charts.tradeoff import advice, tradeoff_of
 from ecoml.report.page.document import Cell, Chart, Row, Table
@@ -63,12 +63,13 @@ def left_out(result: Result) -> str:
 
 
 def _table(result: Result) -> Table:
-    metric, names, with_tests = result.metric, varying(result.trials), tested(result)
+    metric, names, with_tests, data = result.metric, varying(result.trials), tested(result), result.settings.get("data")
 
     def row(trial: Trial) -> Row:
-        score = format_score(metric, trial.score)
+        score = format_sure(metric, trial.score, data)
         chosen = _is_recommended(result, trial.number, trial.step)
-        test = Cell(None if trial.test_score is None else format_score(metric, trial.test_score), trial.test_score)
+        shown = None if trial.test_score is None else format_sure(metric, trial.test_score, data, "test")
+        test = Cell(shown, trial.test_score)
         return [
             Cell(f"{trial.number}", trial.number, id=f"point-{trial.number}-{trial.step}"),
             Cell(f"{trial.step}", trial.step),
@@ -79,11 +80,12 @@ def _table(result: Result) -> Table:
             Cell(format_config(trial.config, names), css="config"),
         ]
 
+    sure = "; in brackets the 95 % interval of a score" if data and metric.is_share else ""
     scores = [capitalised(metric.name), *(["Test"] if with_tests else [])]
     return Table(
-        f"The front, cheapest first; ◆ recommended{left_out(result)}",
+        f"The front, cheapest first; ◆ recommended{sure}{left_out(result)}",
         ["Trial", capitalised(plural_of(metric.step)), *scores, "Energy", "Source", "Configuration"],
-        [row(trial) for trial in result.front],
+        [row(trial) for trial in result.choices],
         numeric=range(1, 3 + len(scores)),
         sortable=True,
     )

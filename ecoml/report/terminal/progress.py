@@ -1,4 +1,4 @@
-"""A search while it runs: a live view in a terminal, few plain lines elsewhere.
+"""A search while it runs: a live view in a terminal and in a notebook, few plain lines elsewhere.
 
 The lines are records of the logger `ecoml`, at INFO. Where nobody listens to it, they go to standard error.
 """
@@ -12,10 +12,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ecoml.format import describe_warm_start, format_energy, format_score, plural
+from ecoml.format import (
+    describe_data,
+    describe_plan,
+    describe_reach,
+    describe_search_end,
+    describe_spent,
+    describe_trial,
+    describe_warm_start,
+    format_energy,
+    format_score,
+    plural,
+)
+from ecoml.report.terminal.notebook import in_notebook, in_place
 from ecoml.report.terminal.status import LiveStatus, Status, StatusSource
 from ecoml.run.folder import read_settings
+from ecoml.run.result import Result
 from ecoml.searcher.search import Search
+from ecoml.searcher.waiting import CleanWait
 from ecoml.trial import Trial, TrialState
 
 REFRESHES_PER_S = 1.0
@@ -40,11 +54,63 @@ def show(search: Search) -> Iterator[None]:
     with _heard():
         for why in search.ledger.unmeasured:
             log.info("energy is %s here: %s", search.ledger.provenance, why)
+        settings = read_settings(search.ledger.path)
+        for sentence in describe_data(settings["data"], search.settings.metric) if "data" in settings else ():
+            log.info("%s", sentence)
         if search.settings.warm_start is not None:
-            settings = read_settings(search.ledger.path)
             log.info(describe_warm_start(settings["warm_start"], settings["run"]["strategy"]))
-        with _live(source) if sys.stderr and sys.stderr.isatty() else _plain(search, PlainLines(source)):
+        for line in _plan(search):
+            log.info("%s", line)
+        _say_reach(search)
+        if in_notebook():
+            shown = in_place(source)
+        elif sys.stderr and sys.stderr.isatty():
+            shown = _live(source)
+        else:
+            shown = _plain(search, PlainLines(source))
+        with shown:
             yield
+
+
+def _plan(search: Search) -> Iterator[str]:
+    """What waiting for a cleaner grid is expected to save."""
+    limits = search.settings.limits
+    if isinstance(search.wait, CleanWait) and limits.when_clean_g_per_kwh is not None:
+        yield from describe_plan(list(search.wait.plan()), limits.when_clean_g_per_kwh, limits.until_s)
+
+
+def _say_reach(search: Search) -> None:
+    """Say what the budget buys as soon as a first step shows it."""
+    lasting = search.lasting
+    if lasting is None or any(trial.curve for trial in search.trials):
+        return
+
+    def measured(trial: Trial) -> None:
+        if trial.curve:
+            search.listeners.remove(measured)
+            told = describe_reach(
+                trial.curve[0], lasting.steps(trial.config), search.ledger.left_j, search.settings.metric
+            )
+            for sentence in told:
+                log.info("%s", sentence)
+
+    search.listeners.append(measured)
+
+
+def close(result: Result) -> None:
+    """Say in a few lines what came of a search."""
+    best, spent = result.recommended, describe_spent(result.energy.total, result.energy.budget_j)
+    with _heard():
+        if best is not None:
+            log.info("recommended: %s", describe_trial(best, result.metric))
+        if result.ended is not None:
+            log.info("spent %s; %s", spent, describe_search_end(result.ended, result.metric))
+        trials, where = plural(len(result.trials), "trial"), result.directory
+        log.info("%s, %d of them on the front; in %s (`ecoml report` makes its page)", trials, _on_front(result), where)
+
+
+def _on_front(result: Result) -> int:
+    return len({trial.number for trial in result.front})
 
 
 @contextmanager

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 from typing import Protocol
@@ -48,6 +48,7 @@ class Status:
         front: The front by now.
         metric: What the scores are.
         ended: Why the search is over; None while it runs.
+        hosts_j: Joules by host, of a search on several; `driver` is the host that decides.
     """
 
     budget_j: float
@@ -61,6 +62,7 @@ class Status:
     front: Sequence[Trial]
     metric: Metric
     ended: SearchEnd | None
+    hosts_j: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def left_j(self) -> float:
@@ -69,8 +71,8 @@ class Status:
 
     @property
     def recommended(self) -> Trial | None:
-        """The front's recommended trial by now; None before the first measurement."""
-        return recommend(self.front, self.metric)
+        """The best of the front by now; None before the first measurement."""
+        return recommend(self.front)
 
     def doing(self, trial: Trial) -> str:
         """What is being done with a trial: `new`, `resumed` (gone on with after others), or how it ended."""
@@ -121,6 +123,7 @@ class LiveStatus:
             front=self._front[1],
             metric=search.settings.metric,
             ended=search.ended,
+            hosts_j=ledger.by_host_j,
         )
 
     def _changed(self, trial: Trial) -> None:
@@ -165,6 +168,7 @@ class FolderStatus:
             front=result.front,
             metric=result.metric,
             ended=result.ended,
+            hosts_j={host: part.energy_j for host, part in result.energy.by_host.items()},
         )
 
 

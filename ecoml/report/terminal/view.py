@@ -30,6 +30,7 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 
 LONGEST_FRONT = 8
 LONGEST_PAST = 3
+LONGEST_HOSTS = 8
 
 
 def view(status: Status) -> RenderableType:
@@ -41,6 +42,8 @@ def view(status: Status) -> RenderableType:
     rows.add_row("", _figures(status))
     if status.ended is None and status.provenance is not Provenance.REPORTED:
         rows.add_row("power", _power(status))
+    if len(status.hosts_j) > 1:
+        rows.add_row("hosts", _hosts(status))
     if status.current is not None:
         rows.add_row("last" if status.ended else "now", _now(status, status.current))
         rows.add_row("", Text(format_config(status.current.config), style="dim", overflow="ellipsis", no_wrap=True))
@@ -86,6 +89,14 @@ def _figures(status: Status) -> Text:
         format_energy(status.left_j),
         (f" of {format_energy(status.budget_j)} ({status.provenance})", "dim"),
     )
+
+
+def _hosts(status: Status) -> Text:
+    """What each has spent, the one that spent most first."""
+    ranked = sorted(status.hosts_j.items(), key=lambda host: -host[1])
+    told = [f"{name} {format_energy(joules)}" for name, joules in ranked[:LONGEST_HOSTS]]
+    more = len(ranked) - len(told)
+    return Text(", ".join([*told, f"and {more} more"] if more else told) + f" ({status.provenance})")
 
 
 def _power(status: Status) -> Text:

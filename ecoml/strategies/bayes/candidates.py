@@ -5,6 +5,7 @@ Notation: U is m×d in the unit cube, X is m×D (`features.py`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecoml.space import Choice, Float, Space
+from ecoml.strategies.base import End
 from ecoml.strategies.bayes.features import Features
+from ecoml.strategies.bayes.observations import Observations
 from ecoml.strategies.enumeration import Enumeration, Key, all_levels, key
 from ecoml.strategies.random import sobol
 from ecoml.trial import Config
@@ -45,16 +48,86 @@ class Options:
     """What may be gone on with: q new configurations and suspended trials, a row each.
 
     Attributes:
+        configs: The configurations, the new ones first.
         x: Features (q, D).
         owner: Index of the trial among those observed (q,); −1: a new configuration.
         done: Steps it has done (q,).
         step_j: Joules of a step (q,).
     """
 
+    configs: list[Config]
     x: Array
     owner: NDArray[np.intp]
     done: Array
     step_j: Array
+
+    def within(self, left_j: float, least: int) -> Options:
+        """Those suspended that have room for a step in the joules that are left, those new for `least` of them."""
+        rows = np.flatnonzero(self.step_j * np.where(self.owner < 0, least, 1) <= left_j)
+        configs = [self.configs[i] for i in rows]
+        return Options(configs, self.x[rows], self.owner[rows], self.done[rows], self.step_j[rows])
+
+    def reach(self, horizon: int, left_j: float, most_j: float | None) -> Array:
+        """Steps (q,) that each has done when its training ends: at the horizon, or where its joules are used up.
+
+        Args:
+            horizon: Steps of a whole training.
+            left_j: Joules that are left.
+            most_j: Joules that a training may take; None: any.
+        """
+        steps = np.full(len(self.x), float(horizon))
+        if math.isfinite(left_j):
+            steps = np.minimum(steps, np.maximum(self.done + np.floor(left_j / self.step_j), self.done + 1))
+        return steps if most_j is None else np.clip(np.floor(most_j / self.step_j), self.done + 1, steps)
+
+    def to_go_j(self, steps: Array | int) -> Array:
+        """Joules (q,) that each still takes up to so many steps."""
+        return np.asarray(self.step_j * (steps - self.done))
+
+    def to_finish(self, steps: Array, mean: Array, best: float, horizon: int) -> int | None:
+        """The suspended trial that will be the best at its end, if it can be brought there and beats `best`.
+
+        Args:
+            steps: As `reach` gives them.
+            mean: Utility expected there (q,).
+            best: The best by now.
+            horizon: Steps of a whole training.
+        """
+        rows = np.flatnonzero((self.owner >= 0) & (steps >= horizon) & (mean > best))
+        return int(rows[np.argmax(mean[rows])]) if len(rows) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What q candidates are worth.
+
+    Attributes:
+        score: Of each, per joule, as a logarithm (q,).
+        mean: Utility expected of each (q,).
+        best: The best utility by now.
+        end: Why the search should end, if it should.
+    """
+
+    score: Array
+    mean: Array
+    best: float
+    end: End | None = None
+
+
+def options_of(new: Pool, new_j: Array, observations: Observations, x: Array) -> Options:
+    """What may be gone on with: new configurations with their joules of a step, and suspended trials.
+
+    `x`: features (m, D) of the trials observed.
+    """
+    suspended = observations.suspended
+    trials = [observations.measured[i] for i in suspended]
+    return Options(
+        new.configs + [dict(trial.config) for trial in trials],
+        np.concatenate([new.x, x[suspended]]),
+        np.r_[np.full(len(new.x), -1), suspended].astype(int),
+        np.r_[np.zeros(len(new.x)), [trial.step for trial in trials]],
+        np.r_[new_j, observations.step_j[suspended]],
+    )
 
 
 class Candidates:

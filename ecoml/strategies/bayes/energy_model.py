@@ -6,14 +6,19 @@ e: joules of a step; w: ridge regression; r: a Gaussian process on what it leave
 nearly proportional to steps, and nearly a product of powers of width, depth and batch size, which on their logarithmic
 scales is a line: few observations predict it.
 
+Where the size of a training is known, its arithmetic a, ½ log a is taken off before and added again after, and log a
+is one of the features: energy grows with arithmetic, less than in proportion, by how much is learnt.
+
 Joules that are known less well than others count less: an observation of variance v
-(`ecoml.strategies.bayes.energy_noise`) has v + s² about the line, and v + 0.05 s² in r, whose variance is taken for s².
+(`ecoml.strategies.energy_noise`) has v + s² about the line, and v + 0.05 s² in r, whose variance is taken for s².
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ecoml.strategies.base import BY_ARITHMETIC
 
 Array = NDArray[np.float64]
 
@@ -30,12 +35,14 @@ class EnergyModel:
         x: Features (m, D) of configurations with a known cost, m ≥ 1.
         step_j: Mean joules of their steps (m,).
         variance: Of their logarithms, by how well they are known (m,).
+        log_size: Logarithms of the arithmetic of their steps, in any unit (m,); None: not known.
     """
 
-    def __init__(self, x: Array, step_j: Array, variance: Array) -> None:
-        lines = _lines(x)
-        penalty = np.diag(np.r_[1e-9, np.full(x.shape[1], _RIDGE)])
-        log_j = np.log(step_j)
+    def __init__(self, x: Array, step_j: Array, variance: Array, log_size: Array | None = None) -> None:
+        self._centre = 0.0 if log_size is None else float(log_size.mean())
+        lines = self._lines(x, log_size)
+        penalty = np.diag(np.r_[1e-9, np.full(lines.shape[1] - 1, _RIDGE)])
+        log_j = np.log(step_j) - self._known(log_size)
         noise = variance / _SPREAD**2
         weight = 1.0 / np.sqrt(1.0 + noise)
         weighted = weight[:, None] * lines
@@ -44,13 +51,17 @@ class EnergyModel:
         covariance = _covariance(x, x) + np.diag(_NOISE + noise)
         self._weights = np.linalg.solve(covariance, log_j - lines @ self._slopes)
 
-    def __call__(self, x: Array) -> Array:
-        """Joules of a step (q,) at features (q, D)."""
-        return np.asarray(np.exp(_lines(x) @ self._slopes + _covariance(x, self._x) @ self._weights))
+    def __call__(self, x: Array, log_size: Array | None = None) -> Array:
+        """Joules of a step (q,) at features (q, D); `log_size` (q,) as those learnt from."""
+        line = self._lines(x, log_size) @ self._slopes + self._known(log_size)
+        return np.asarray(np.exp(line + _covariance(x, self._x) @ self._weights))
 
+    def _known(self, log_size: Array | None) -> Array | float:
+        return 0.0 if log_size is None else BY_ARITHMETIC * log_size
 
-def _lines(x: Array) -> Array:
-    return np.column_stack([np.ones(len(x)), x - 0.5])
+    def _lines(self, x: Array, log_size: Array | None) -> Array:
+        size = [] if log_size is None else [log_size - self._centre]
+        return np.column_stack([np.ones(len(x)), x - 0.5, *size])
 
 
 def _covariance(one: Array, other: Array) -> Array:

@@ -1,15 +1,20 @@
-"""The front of a search by now, as the surrogate sees it: what a candidate has to beat."""
+"""The front of a search as the surrogate sees it: what a candidate has to beat, and which of its points is the best."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecoml.metric import Metric
 from ecoml.pareto import front_indices
-from ecoml.strategies.bayes.observations import Observations
+from ecoml.space import Space
+from ecoml.strategies.bayes.features import Features
+from ecoml.strategies.bayes.observations import Observations, duplicates, milestones, observations_of
+from ecoml.trial import Trial
 
 if TYPE_CHECKING:
     from ecoml.strategies.bayes.surrogate import Surrogate
@@ -51,3 +56,43 @@ def front_of(observations: Observations, x: Array, surrogate: Surrogate) -> Arra
     front = front_indices(score, log_energy)
     front = front[np.argsort(log_energy[front], kind="stable")]
     return np.column_stack([log_energy[front], score[front]])
+
+
+_LEARNT_FROM = 72  # points at most that the hyperparameters are fitted to
+_OBSERVATIONS = 240  # points at most that the surrogate is conditioned on
+
+
+def believed(space: Space, trials: Sequence[Trial], front: Sequence[Trial], metric: Metric) -> list[float]:
+    """The utilities of points of a front without what is chance: the surrogate's posterior means.
+
+    The best of many measurements has luck on its side: here the rest of its curve and the trainings like it count, too.
+
+    Args:
+        space: What was searched.
+        trials: All trials of the search.
+        front: Trials, each cut at a point of its curve.
+        metric: What their scores are.
+    """
+    from ecoml.strategies.bayes.surrogate import CurveData, Surrogate, fit
+
+    features = Features(space)
+
+    def encoded(of: Sequence[Trial]) -> Array:
+        return np.array([space.encode(trial.config) for trial in of]).reshape(-1, space.dimension)
+
+    repeats, _ = duplicates(trials, encoded(trials))
+    distinct = [trial for trial in trials if trial.number not in repeats]
+
+    def observed(factor: float, most: int) -> tuple[Observations, CurveData]:
+        found = observations_of(distinct, milestones(factor, 10_000), most, metric.span)
+        assert found is not None, "a front was measured"
+        x = features([trial.config for trial in found.trials], encoded(found.trials))
+        return found, CurveData(x, features.groups, found.owner, np.log(found.step), found.y)
+
+    known, data = observed(1.1, _OBSERVATIONS)
+    surrogate = Surrogate(fit(observed(1.5, _LEARNT_FROM)[1]), data)
+    numbers = [trial.number for trial in known.trials]
+    owner = np.array([numbers.index(trial.number) if trial.number in numbers else -1 for trial in front])
+    x = features([trial.config for trial in front], encoded(front))
+    bent = surrogate.mean(x, owner, np.log([trial.step for trial in front])) * known.spread + known.centre
+    return [min(float(utility), metric.ceiling) for utility in known.best + known.unit * np.sinh(bent)]

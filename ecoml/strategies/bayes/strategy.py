@@ -15,7 +15,8 @@ A decision is a function of the seed and of the trials told.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -26,16 +27,16 @@ from ecoml.endings import StopReason
 from ecoml.errors import UsageError
 from ecoml.space import Space
 from ecoml.strategies.base import Continue, Decision, End, Goal, Start
-from ecoml.strategies.bayes.candidates import Candidates, Options, Pool
+from ecoml.strategies.bayes.candidates import Candidates, Options, Pool, Scores, options_of
+from ecoml.strategies.bayes.design import InitialDesign
 from ecoml.strategies.bayes.energy_model import EnergyModel
-from ecoml.strategies.bayes.energy_noise import log_energy_variance
 from ecoml.strategies.bayes.front import front_of
 from ecoml.strategies.bayes.observations import Observations, duplicates, evenly, milestones, observations_of
 from ecoml.strategies.bayes.step_schedule import StepSchedule
 from ecoml.strategies.bayes.stopping import end_of
+from ecoml.strategies.energy_noise import log_energy_variance
 from ecoml.strategies.enumeration import Key, key
 from ecoml.strategies.one_thread import one_thread
-from ecoml.strategies.random import RandomSearch
 from ecoml.trial import Config, Trial, TrialState
 
 if TYPE_CHECKING:
@@ -51,13 +52,11 @@ _COST_WEIGHT = 0.5
 _CAUTION = 1.4  # times the surrogate's standard deviation, which takes hyperparameters that are learnt for known ones
 _CAUTION_AT_ONCE = 2.0  # instead, where a training is one point: nothing corrects a decision on the way
 _SURCHARGE = 0.01  # of the energy spent is added to what each training takes, or there would be no end to cheap ones
+_FORESIGHT = 1.15  # times what finishing the best training is forecast to take is kept for it
+_DRAWN = 8  # points for each start of the design, where a training is one point
 _LAST = 10.0  # R of `acquisition.py`
 _MARGIN = 0.03  # in standard deviations of utilities: by less than this nothing is improved, or copies of the best win
 _NEAR = 0.03  # of the cube's diagonal: nearer than that to a configuration that was tried none is started
-_WHOLE = 4  # trainings to their end after which, too, a decision is reasoned: an initial design is to be cheap
-_DRAWN = 8  # points for each of those that follow the first, where a training is one point: the cheapest is taken
-_FAR_LESS = 0.5  # than the mean of these, or there is little to save
-_PATIENCE = 10_000  # points of the initial design that may be infeasible in a row
 
 Array = NDArray[np.float64]
 
@@ -70,19 +69,20 @@ class Bayes:
         seed: ≥ 0; same seed and same trials, same decisions.
         initial: Configurations that are started before the first that is reasoned; None: 4 to 8, by the dimension,
             but no further ones when 4 have been trained to their end.
+        default_first: Whether the first of them is the space's default configuration, where it has one.
 
     Raises:
         UsageError: Fewer than two initial configurations.
     """
 
-    def __init__(self, space: Space, seed: int, initial: Annotated[int, Ge(2)] | None = None) -> None:
+    def __init__(
+        self, space: Space, seed: int, initial: Annotated[int, Ge(2)] | None = None, *, default_first: bool = True
+    ) -> None:
         if initial is not None and initial < 2:
             raise UsageError(f"a Bayesian search needs at least 2 initial proposals, not {initial}")
         self._space = space
         self._seed = seed
-        self._initial = initial or min(max(space.dimension + 1, 4), 8)
-        self._whole = initial or _WHOLE
-        self._design = RandomSearch(space, seed, "sobol")
+        self._design = InitialDesign(space, seed, initial, default_first=default_first)
         self._candidates = Candidates(space, _LISTED)
         self._goal = Goal()
         self._learnt: tuple[Trial, ...] = ()
@@ -119,17 +119,16 @@ class Bayes:
         for trial in distinct:
             if trial.state is TrialState.SUSPENDED and trial.step < schedule.screening:
                 return Continue(trial.number, schedule.screening - trial.step)
-        if observations is None or not self._design_is_done(trials, observations.length):
-            config = self._first() if observations is None or observations.length != 1 else self._cheap(observations)
-            return self._rest() if config is None else self._started(config, schedule.first())
+        left_j, known_by_now = self._goal.left_j(), len(self._learnt) + len(trials) + len(self._asked)
+        length = None if observations is None else observations.length
+        if observations is None or not self._design.is_done(trials, known_by_now, length, left_j):
+            config = self._next(observations, left_j)
+            if config is not None:
+                return self._started(config, None if self._design.is_default(config) else schedule.first())
+            if observations is None or math.isinf(left_j):
+                return self._rest()
         with one_thread():
             return self._best(observations, distinct, known, apart, schedule)
-
-    def _design_is_done(self, trials: Sequence[Trial], length: int | None) -> bool:
-        """Whether the initial design has been asked for in full, or enough of it trained to its end."""
-        if len(self._learnt) + len(trials) + len(self._asked) >= self._initial:
-            return True
-        return length is not None and sum(trial.step >= length for trial in trials) >= self._whole
 
     def _place(self, trial: Trial) -> None:
         if trial.number not in self._places:
@@ -144,31 +143,21 @@ class Bayes:
         """Their features (len(trials), D), one trial at least."""
         return np.concatenate([self._places[trial.number].x for trial in trials])
 
-    def _first(self) -> Config | None:
-        """The next feasible configuration of the initial design."""
-        for _ in range(_PATIENCE):
-            config = self._design.peek()
-            if config is None or self._goal.feasible(config):
-                return config
-            self._design.leave_out(config)
-        return None
-
-    def _cheap(self, observations: Observations) -> Config | None:
-        """Of a few feasible configurations at random the one that is predicted to take least, if that is far less.
-
-        For an initial design of trainings that cannot be left early: one dear one may take more than all the rest.
-        Where they take about the same, the design goes on.
-        """
+    def _next(self, observations: Observations | None, left_j: float) -> Config | None:
+        """The next configuration of the initial design."""
+        feasible = self._goal.feasible
+        if observations is None or (observations.length != 1 and math.isinf(left_j)):
+            return self._design.next(feasible)
+        energy_model = self._energy_model(observations)
+        if observations.length != 1:
+            return self._design.affordable(feasible, energy_model, observations.horizon, left_j)
         points = np.random.default_rng(self._seed_now()).random((_DRAWN, self._space.dimension))
         drawn = [self._space.decode(point) for point in points]
-        seen = set(self._design.seen) | set(self._asked)
-        new = [config for config in drawn if key(config) not in seen and self._goal.feasible(config)]
-        if not new:
-            return self._first()
-        step_j = self._step_j(observations, self._candidates.pool(new))
-        return new[int(np.argmin(step_j))] if step_j.min() < _FAR_LESS * step_j.mean() else self._first()
+        return self._design.cheap(
+            [config for config in drawn if key(config) not in self._asked], feasible, energy_model
+        )
 
-    def _started(self, config: Config, steps: int) -> Start:
+    def _started(self, config: Config, steps: int | None) -> Start:
         self._design.leave_out(config)
         self._asked[key(config)] = config
         return Start(config, steps)
@@ -181,33 +170,39 @@ class Bayes:
     def _best(
         self, observations: Observations, trials: Sequence[Trial], known: Array, apart: float, schedule: StepSchedule
     ) -> Decision:
-        """The candidate worth most per joule."""
+        """The candidate worth most per joule, as long as the best training can still be finished after it."""
         from ecoml.strategies.bayes.surrogate import Surrogate  # imports scipy, hence not before it is needed
 
-        tried, measured = self._x(observations.trials), observations.measured
+        tried, measured, horizon = self._x(observations.trials), observations.measured, observations.horizon
         surrogate = Surrogate(self._hyperparameters(trials), self._curve_data(tried, observations))
-        ends = surrogate.mean(tried, np.arange(len(tried)), np.full(len(tried), math.log(observations.horizon)))
+        ends = surrogate.mean(tried, np.arange(len(tried)), np.full(len(tried), math.log(horizon)))
         top = np.argsort(-ends[: len(measured)], kind="stable")[:_INCUMBENTS]
         best = [measured[i] for i in top]
         new = self._new(self._u(best), known, apart, [trial.config for trial in best if trial.number < 0])
-        suspended = observations.suspended
-        candidates = Options(
-            np.concatenate([new.x, tried[suspended]]),
-            np.r_[np.full(len(new.x), -1), suspended].astype(int),
-            np.r_[np.zeros(len(new.x)), [measured[i].step for i in suspended]],
-            np.r_[self._step_j(observations, new), observations.step_j[suspended]],
-        )
-        if not len(candidates.x):
-            config = self._first()
+        every = options_of(new, self._energy_model(observations)(new.configs), observations, tried)
+        if not len(every.x):
+            config = self._design.next(self._goal.feasible)
             return self._rest() if config is None else self._started(config, schedule.first())
-        score, end = self._scores(candidates, surrogate, observations, tried)
-        if end is not None:
-            return end
-        choice = int(np.argmax(score))
-        if choice < len(new.x):
-            return self._started(new.configs[choice], schedule.first(candidates.step_j[choice]))
-        trial = measured[suspended[choice - len(new.x)]]
-        return Continue(trial.number, schedule.further(trial.step, candidates.step_j[choice]))
+        whole = observations.length is not None and not self._goal.limits.spend_all
+        left_j, least = self._goal.left_j(), horizon if whole else schedule.screening
+        candidates = every.within(left_j, least)
+        if not len(candidates.x):
+            return End(StopReason.BUDGET_SPENT, {"training_j": least * float(every.step_j.min()), "left_j": left_j})
+        steps = candidates.reach(horizon, left_j, self._goal.limits.max_energy_per_training_j)
+        found = self._scores(candidates, steps, surrogate, observations, tried)
+        if found.end is not None:
+            return found.end
+        choice = int(np.argmax(found.score))
+        step_j, done = float(candidates.step_j[choice]), int(candidates.done[choice])
+        further = schedule.further(done, step_j)
+        after_j = left_j - step_j * (further if done else schedule.screening)
+        first = candidates.to_finish(steps, found.mean, found.best, horizon)
+        if first is not None and first != choice and after_j < _FORESIGHT * candidates.to_go_j(horizon)[first]:
+            return Continue(measured[candidates.owner[first]].number)
+        if not done:
+            return self._started(candidates.configs[choice], schedule.first(step_j))
+        ends_there = observations.length is not None and done + further >= horizon
+        return Continue(measured[candidates.owner[choice]].number, None if ends_there else further)
 
     def _new(self, centres: Array, known: Array, apart: float, again: list[Config]) -> Pool:
         """Configurations that may be started: a pool, and the best ones of an earlier run."""
@@ -218,35 +213,32 @@ class Bayes:
         return pool.take(np.flatnonzero([self._goal.feasible(config) for config in pool.configs]))
 
     def _scores(
-        self, candidates: Options, surrogate: Surrogate, observations: Observations, tried: Array
-    ) -> tuple[Array, End | None]:
-        """What each candidate is worth per joule, as a logarithm, and why the search should end, if it should.
-
-        `tried`: features of the trials observed (m, D).
-        """
+        self, candidates: Options, steps: Array, surrogate: Surrogate, observations: Observations, tried: Array
+    ) -> Scores:
+        """What the candidates are worth, each after so many steps; `tried`: features of the trials observed (m, D)."""
         from ecoml.strategies.bayes.acquisition import log_improvement, log_probability
 
-        steps = np.full(len(candidates.x), float(observations.horizon))
-        if (most_j := self._goal.limits.max_energy_per_training_j) is not None:
-            steps = np.clip(np.floor(most_j / candidates.step_j), candidates.done + 1, steps)
         mean, deviation = surrogate(candidates.x, candidates.owner, np.log(steps))
         deviation *= _CAUTION_AT_ONCE if observations.length == 1 else _CAUTION
         spent_j = sum(trial.energy_j for trial in self._trials.values())
         whole_j = candidates.step_j * steps + _SURCHARGE * spent_j
         log_to_go_j = np.log(whole_j * (1.0 - candidates.done / steps))
-        if self._goal.target is not None:
-            return log_probability(mean, deviation, observations.scaled(self._goal.target)) - log_to_go_j, None
         front = front_of(observations, tried, surrogate)
+        best = float(front[-1, 1])
+        if self._goal.target is not None:
+            probability = log_probability(mean, deviation, observations.scaled(self._goal.target))
+            return Scores(probability - log_to_go_j, mean, best)
         ceiling = observations.scaled(self._goal.metric.ceiling) - _MARGIN
         log_energy = np.log(candidates.step_j * steps)
         improvement = log_improvement(mean - _MARGIN, deviation, log_energy, front, _LAST, ceiling)
         score = improvement - _COST_WEIGHT * log_to_go_j
         if self._goal.limits.spend_all or observations.length is None:
-            return score, None
+            return Scores(score, mean, best)
         rate = math.exp(float((improvement - log_to_go_j).max())) * observations.bend
         average_j = float(np.mean(candidates.step_j)) * observations.length
         trials, metric = list(self._trials.values()), self._goal.metric
-        return score, end_of(trials, metric, front, rate, average_j, _LAST, observations.unit)
+        end = end_of(trials, metric, front, rate, average_j, _LAST, observations.unit)
+        return Scores(score, mean, best, end)
 
     def _hyperparameters(self, trials: Sequence[Trial]) -> Array:
         """Those of the surrogate, learnt from some of the first so many trials and few points of each curve.
@@ -254,7 +246,7 @@ class Bayes:
         What they are learnt from changes only now and then, and does not depend on when it was asked for: a search that
         was interrupted finds the same ones.
         """
-        count, least = self._initial, self._initial
+        count = least = self._design.count
         while (count := max(count + 1, math.floor(count * _REFIT))) <= len(trials):
             least = count
         looked_at = milestones(3.0, 10_000)
@@ -271,20 +263,30 @@ class Bayes:
         return self._fitted[1]
 
     def _observe(self, trials: Sequence[Trial], steps: Sequence[int], most: int) -> Observations | None:
-        return observations_of(trials, steps, most, self._goal.metric.span)
+        observations = observations_of(trials, steps, most, self._goal.metric.span)
+        if observations is None or observations.length is not None or self._goal.steps is None:
+            return observations
+        return replace(observations, length=max(self._goal.steps(trial.config) for trial in observations.measured))
 
-    def _step_j(self, observations: Observations, pool: Pool) -> Array:
-        """Predicted joules of a step of each configuration of a pool (m,)."""
-        measured = observations.measured
-        x = self._hinted(self._x(measured), [trial.config for trial in measured])
-        model = EnergyModel(x, observations.step_j, log_energy_variance(measured))
-        return model(self._hinted(pool.x, pool.configs))
+    def _energy_model(self, observations: Observations) -> Callable[[Sequence[Config]], Array]:
+        """Predicts joules of a step (n,) of n configurations."""
+        measured, steps = observations.measured, observations.horizon
+        sizes = self._log_sizes([trial.config for trial in measured], steps)
+        model = EnergyModel(self._x(measured), observations.step_j, log_energy_variance(measured), sizes)
 
-    def _hinted(self, x: Array, configs: Sequence[Config]) -> Array:
-        """Features (n, D), and a further one where the training knows about what a step takes."""
-        if self._goal.cost_hint is None:
-            return x
-        return np.column_stack([x, np.log([self._goal.cost_hint(config) for config in configs])])
+        def step_j(configs: Sequence[Config]) -> Array:
+            return model(self._candidates.pool(configs).x, None if sizes is None else self._log_sizes(configs, steps))
+
+        return step_j
+
+    def _log_sizes(self, configs: Sequence[Config], steps: int) -> Array | None:
+        """Logarithms of about what a training's step takes (n,), by its hint or its arithmetic; None: not known."""
+        if self._goal.cost_hint is not None:
+            return np.log([self._goal.cost_hint(config) for config in configs])
+        if self._goal.floor_j is None:
+            return None
+        floors_j = [self._goal.floor_j(config, steps) for config in configs]
+        return None if None in floors_j else np.log(np.array(floors_j, dtype=float) / steps)
 
     def _curve_data(self, x: Array, observations: Observations) -> CurveData:
         from ecoml.strategies.bayes.surrogate import CurveData

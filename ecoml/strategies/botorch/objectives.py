@@ -3,7 +3,7 @@
     Notation
         V   n×2   raw objectives: utility and −log energy_j
         Y   n×2   V standardised, with failures filled in: what the surrogate is fitted to
-        S   n×2   variance of Y by how well the joules are known (`bayes.energy_noise`); 0 for utilities and failures
+        S   n×2   variance of Y by how well the joules are known (`energy_noise`); 0 for utilities and failures
         r   (2,)  reference point, on the scale of Y: hypervolume counts from here
 
 Nothing here depends on a benchmark's range: energies times a constant and utilities times a constant give the same Y
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecoml.pareto import front_indices
-from ecoml.strategies.bayes.energy_noise import log_energy_variance
+from ecoml.strategies.energy_noise import log_energy_variance
 from ecoml.trial import Trial, TrialState
 
 Array = NDArray[np.float64]

@@ -42,18 +42,21 @@ class Nehvi:
         space: What to search.
         seed: ≥ 0; same seed and same trials, same proposals.
         initial: Proposals before the first that is reasoned; None: 4 to 8, by the space's dimension.
+        default_first: Whether the first of them is the space's default configuration, where it has one.
 
     Raises:
         UsageError: Fewer than two initial proposals.
     """
 
-    def __init__(self, space: Space, seed: int, initial: Annotated[int, Ge(2)] | None = None) -> None:
+    def __init__(
+        self, space: Space, seed: int, initial: Annotated[int, Ge(2)] | None = None, *, default_first: bool = True
+    ) -> None:
         if initial is not None and initial < 2:
             raise UsageError(f"a Bayesian search needs at least 2 initial proposals, not {initial}")
         self._space = space
         self._seed = seed
         self._initial = initial or min(max(space.dimension // 2 + 1, 4), 8)
-        self._design = RandomSearch(space, seed, "sobol")
+        self._design = RandomSearch(space, seed, "sobol", default_first=default_first)
         self._candidates = Candidates(space, _POOL)
         self._trials: dict[int, Trial] = {}
         self._asked: dict[Key, Config] = {}  # proposals of which nothing has been told yet

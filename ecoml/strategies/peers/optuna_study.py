@@ -39,12 +39,15 @@ class OptunaSearch:
         seed: ≥ 0; same seed and same trials, same proposals.
         sampler: `tpe` and `gp` maximise the utility at the end of a training; `nsga2` also minimises its joules.
         pruner: Asked after every measurement; `none`: whole trainings.
+        default_first: Whether the space's default configuration, where it has one, comes first, as if it was enqueued.
 
     Raises:
         UsageError: Optuna is not installed, or is to prune with two objectives.
     """
 
-    def __init__(self, space: Space, seed: int, sampler: Sampler = "tpe", pruner: Pruner = "none") -> None:
+    def __init__(
+        self, space: Space, seed: int, sampler: Sampler = "tpe", pruner: Pruner = "none", *, default_first: bool = True
+    ) -> None:
         require("optuna")
         if sampler == "nsga2" and pruner != "none":
             raise UsageError("Optuna prunes with one objective only; use another sampler, or no pruner")
@@ -54,7 +57,8 @@ class OptunaSearch:
         self._pruner = _pruner(pruner)
         self._prunes = pruner != "none"
         self._study = self._new_study(self._new_sampler(0) if sampler == "nsga2" else _random())
-        self._design = RandomSearch(space, seed)  # for what was proposed before
+        self._design = RandomSearch(space, seed, default_first=False)  # for what was proposed before
+        self._enqueued = space.default if default_first else None
         self._mirrors: dict[int, optuna.Trial] = {}  # of the trials that have not ended for Optuna
         self._trials: dict[int, Trial] = {}
         self._reported: dict[int, int] = {}
@@ -84,7 +88,9 @@ class OptunaSearch:
         unseen = self._design.peek()
         if unseen is None:
             return End(StopReason.EXHAUSTED)
-        config = self._proposal()
+        config = self._enqueued
+        if config is None or key(config) in self._design.seen:
+            config = self._proposal()
         if key(config) in self._design.seen:
             config = unseen
         self._design.leave_out(config)

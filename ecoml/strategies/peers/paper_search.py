@@ -35,13 +35,21 @@ class PaperSearch:
         space: What to search.
         seed: ≥ 0; same seed and same trials, same proposals.
         inputs: `unscaled` as published, or `scaled` to the unit cube.
+        default_first: Whether the first proposal is the space's default configuration, where it has one.
     """
 
-    def __init__(self, space: Space, seed: int, inputs: Literal["unscaled", "scaled"] = "unscaled") -> None:
+    def __init__(
+        self,
+        space: Space,
+        seed: int,
+        inputs: Literal["unscaled", "scaled"] = "unscaled",
+        *,
+        default_first: bool = True,
+    ) -> None:
         self._space = space
         self._seed = seed
         self._scaled = inputs == "scaled"
-        self._design = RandomSearch(space, seed)
+        self._design = RandomSearch(space, seed, default_first=default_first)
         self._trials: dict[int, Trial] = {}
         self._asked = 0  # proposals since the last new trial was told
         self._goal = Goal()

@@ -34,8 +34,9 @@ from ecoml.trial import Trial, TrialState
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
     from ConfigSpace.hyperparameters import Hyperparameter
+    from smac import Scenario
     from smac.facade import AbstractFacade
-    from smac.runhistory import TrialInfo
+    from smac.runhistory import TrialInfo, TrialValue
 
 Facade = Literal["hyperparameter-optimization", "multi-fidelity"]
 
@@ -49,12 +50,21 @@ class SmacSearch:
         space: What to search.
         seed: ≥ 0; same seed and same trials, same proposals.
         facade: `hyperparameter-optimization`: whole trainings. `multi-fidelity`: Hyperband over their steps.
+        default_first: Whether the space's default configuration, where it has one, is trained first, and SMAC told of
+            it before it asks for anything.
 
     Raises:
         UsageError: SMAC is not installed.
     """
 
-    def __init__(self, space: Space, seed: int, facade: Facade = "hyperparameter-optimization") -> None:
+    def __init__(
+        self,
+        space: Space,
+        seed: int,
+        facade: Facade = "hyperparameter-optimization",
+        *,
+        default_first: bool = True,
+    ) -> None:
         require("smac")
         self._space = space
         self._seed = seed
@@ -63,7 +73,8 @@ class SmacSearch:
         self._goal = Goal()
         self._worst = worst_utility(self._goal.metric, ())
         self._crashed = False  # whether SMAC was told of a failure
-        self._design = RandomSearch(space, seed)  # for what SMAC leaves
+        self._design = RandomSearch(space, seed, default_first=False)  # for what SMAC leaves
+        self._default = space.default if default_first else None
         self._trials: dict[Key, Trial] = {}
         self._smac: AbstractFacade | None = None
         self._open: list[TrialInfo] = []  # what SMAC has asked for and was not told yet
@@ -80,6 +91,8 @@ class SmacSearch:
         if self._multi_fidelity and self._length is None and trial.state is TrialState.FINISHED and trial.curve:
             self._length = trial.step
             self._play_again()
+        if self._default is not None and trial.state.ended and key(trial.config) == key(self._default):
+            self._play_again()
         worst = worst_utility(self._goal.metric, [trial])
         if worst is not None and (self._worst is None or worst < self._worst):
             self._worst = worst
@@ -90,7 +103,9 @@ class SmacSearch:
         """The first thing SMAC asks for that was not measured; at random what is left when it asks for nothing more."""
         from joblib import parallel_config
 
-        refused = 0
+        refused, default = 0, self._default
+        if default is not None and key(default) not in self._trials and self._goal.feasible(default):
+            return Start(default)
         # The forest would use all cores, and its main thread would sleep through most of that.
         with quiet("smac"), parallel_config(backend="sequential"):
             for info in self._requests():
@@ -128,15 +143,19 @@ class SmacSearch:
             yield self._open[-1]
 
     def _answer(self, info: TrialInfo, utility: float | None) -> None:
+        assert self._smac is not None
+        self._smac.tell(info, self._value_of(utility), save=False)
+        self._open.remove(info)
+
+    def _value_of(self, utility: float | None) -> TrialValue:
+        """What SMAC is told of a training."""
         from smac.runhistory import StatusType, TrialValue
 
-        assert self._smac is not None
         status = StatusType.CRASHED if utility is None else StatusType.SUCCESS
         self._crashed |= utility is None
         ceiling = self._goal.metric.ceiling
         cost = (ceiling if math.isfinite(ceiling) else 0.0) - ((self._worst or 0.0) if utility is None else utility)
-        self._smac.tell(info, TrialValue(cost=cost, status=status), save=False)
-        self._open.remove(info)
+        return TrialValue(cost=cost, status=status)
 
     def _steps(self, info: TrialInfo) -> int | None:
         """To how many steps SMAC wants a configuration trained; None: to its end."""
@@ -165,7 +184,22 @@ class SmacSearch:
             )
             smac = facade(scenario, logging_level=False, overwrite=True)
         _sort_starts(smac)
+        self._tell_default(smac, scenario)
         return smac
+
+    def _tell_default(self, smac: AbstractFacade, scenario: Scenario) -> None:
+        """What became of the default configuration, which SMAC did not ask for."""
+        from ConfigSpace import Configuration
+        from smac.runhistory import TrialInfo
+
+        trial = None if self._default is None else self._trials.get(key(self._default))
+        if trial is None or not trial.state.ended:
+            return
+        free = {name: v for name, v in trial.config.items() if name in self._space.free}
+        values = {name: _theirs(self._space.free[name], value) for name, value in free.items()}
+        config = Configuration(scenario.configspace, values=values)
+        budget = float(self._length or 1) if self._multi_fidelity else None
+        smac.tell(TrialInfo(config, seed=0, budget=budget), self._value_of(_utility(trial, None)), save=False)
 
 
 def configuration_space(space: Space) -> ConfigurationSpace:

@@ -28,6 +28,7 @@ class About:
         drawn: Which of validation and test were drawn by chance, the same share of each class.
         reading: What was done to the images, and what was left out.
         score: Which of `ecoml.training.images.scores.METRICS` is measured.
+        copies: Images to validate or to test on that stand among those to train on too.
     """
 
     name: str
@@ -38,6 +39,7 @@ class About:
     drawn: tuple[str, ...]
     reading: Reading
     score: str = ACCURACY
+    copies: int = 0
 
     @property
     def classes(self) -> dict[str, int]:
@@ -135,6 +137,7 @@ class About:
             "largest": reading.largest and list(reading.largest),
             "several": reading.several,
             "blank": reading.blank,
+            "copies": self.copies,
             "imbalanced": self.imbalanced,
             "score": self.score,
             "largest_class": self.largest_class,

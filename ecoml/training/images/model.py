@@ -1,4 +1,4 @@
-"""Trained networks as files: safetensors, with a JSON header that says how to build the network again.
+"""Trained networks as files: safetensors, with a JSON header that says how to build the network again and use it.
 
 A network of the caller's own is built again by the caller's own function.
 """
@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,9 @@ import safetensors
 import safetensors.torch
 import torch
 
+from ecoml import __version__
 from ecoml.errors import UsageError
+from ecoml.training.images.data.dataset import Form
 from ecoml.training.images.network.network import Network
 from ecoml.training.images.network.own import built
 from ecoml.training.images.network.state import LEFT_OUT, packed, unpacked
@@ -34,7 +37,15 @@ log = logging.getLogger("ecoml")
 
 
 def save_model(
-    network: Network, path: Path, *, problem: str, trial: int, config: Config, model: str | None = None
+    network: Network,
+    path: Path,
+    problem: str,
+    trial: int,
+    config: Config,
+    *,
+    form: Form,
+    temperature: float = 1.0,
+    model: str | None = None,
 ) -> None:
     """Write the network's present weights; a reader sees the whole file or none.
 
@@ -44,6 +55,8 @@ def save_model(
         problem: Name of the data set, for people.
         trial: Number of the trial, for people.
         config: Of the trial.
+        form: What images are brought to before the network sees them.
+        temperature: What logits are divided by before their softmax.
         model: Name of the caller's own function that built the network, None if it is ours.
     """
     weights, forms = packed(network)
@@ -56,6 +69,9 @@ def save_model(
         "shape": network.shape,
         "sides": network.sides,
         "classes": network.classes,
+        "form": asdict(form),
+        "temperature": temperature,
+        "ecoml": __version__,
         "forms": forms,
     }
     content = safetensors.torch.save(weights, metadata={_KEY: json.dumps(header)})
@@ -85,14 +101,9 @@ def load_model_file(path: str | Path, build: Build | None = None) -> Network:
             `build`.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UsageError(f"{path}: no such model file")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = _header(path, file.metadata() or {})
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no mapping
-    except (safetensors.SafetensorError, OSError) as error:
-        raise UsageError(f"{path}: cannot be read as a model ({error})") from None
+    with _opened(path) as file:
+        header = _header(path, file.metadata() or {})
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no mapping
     if header.get("model") and build is None:
         raise UsageError(f"{path}: {header['model']} built this network; pass that function as model=")
     try:
@@ -108,6 +119,27 @@ def load_model_file(path: str | Path, build: Build | None = None) -> Network:
     except (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError, UsageError) as error:
         raise UsageError(f"{path}: the model does not fit its own description ({error!s:.120})") from None
     return network.to(memory_format=torch.channels_last).eval()
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """What `save_model` was told, as JSON; files of earlier versions lack `form`, `temperature` and `ecoml`.
+
+    Raises:
+        UsageError: As `load_model_file`, as far as the header goes.
+    """
+    with _opened(path) as file:
+        return _header(path, file.metadata() or {})
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    if not path.is_file():
+        raise UsageError(f"{path}: no such model file")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            yield file
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UsageError(f"{path}: cannot be read as a model ({error})") from None
 
 
 def _fill(

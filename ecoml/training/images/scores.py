@@ -87,6 +87,11 @@ class Confusion:
         ]
 
     @property
+    def precisions(self) -> list[float | None]:
+        """Share of each answer's images that are of its class: n(c, c) / n(·, c); None for what was never answered."""
+        return Confusion(self.counts.T).recalls
+
+    @property
     def balanced_accuracy(self) -> float:
         """Mean of the recalls."""
         recalls = [recall for recall in self.recalls if recall is not None]

@@ -10,7 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ecoml.energy import Energy
 from ecoml.errors import UsageError
+from ecoml.inference import Inference, Usage
+from ecoml.meter.base import Window
 from ecoml.metric import Metric
 from ecoml.space import Space
 from ecoml.training.base import Account, Run
@@ -36,6 +39,13 @@ log = logging.getLogger("ecoml")
 
 PATIENCE_S = 120.0
 """Seconds without a sign of life after which a trial counts as hung, unless the caller says otherwise."""
+
+
+USE_BATCHES = (1, 64)
+"""Images at a time, for what a model costs to use: a service's, and what is predicted in bulk."""
+
+_TEST_PRECISION = 2.5
+"""What a pass in full precision, in which tests are made, takes at most of one in bfloat16; see docs/results/training.md."""
 
 
 class CnnTraining:
@@ -114,6 +124,10 @@ class CnnTraining:
         self._workers: tuple[ImageWorker, ...] = ()
         self._prepared: Prepared | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which starts workers of its own."""
+        return {**self.__dict__, "_workers": (), "_prepared": None}
+
     @property
     def problem(self) -> str:
         """Short name of the data for people: `fashion-mnist`, or the folder's or file's own name."""
@@ -155,7 +169,8 @@ class CnnTraining:
         """Energy of one pass over the test set in validation passes; not a number before `prepare`."""
         if self._prepared is None:
             return float("nan")
-        return self._prepared.about.test_images / self._prepared.about.validation_images
+        about = self._prepared.about
+        return about.test_images / about.validation_images * (_TEST_PRECISION if self._prepared.bf16 else 1.0)
 
     def prepare(self, space: Space | None = None) -> None:
         """Check the space, start the worker, and have it load the data and move them to the device.
@@ -175,6 +190,25 @@ class CnnTraining:
         """A run of `trial.config`; its first step builds the network, and fails if the configuration is not usable."""
         self._ready()
         return self._workers[0].start(trial, account)
+
+    def checkpoint(self, run: Run) -> bytes:
+        """All that is needed to go on with a run on another host of the same kind.
+
+        Raises:
+            ValueError: The run was never advanced, or it is closed.
+        """
+        if isinstance(run, WorkerRun) and not run.closed and run.steps:
+            run.worker.suspend(run)
+            if run.checkpoint is not None:
+                return run.checkpoint.read_bytes()
+        raise ValueError("this run has no checkpoint: it was never advanced, or it is closed")
+
+    def restore(self, trial: Trial, account: Account, checkpoint: bytes, steps: int) -> Run:
+        """A run that goes on from what `checkpoint` gave after so many epochs."""
+        run = self.start(trial, account)
+        assert isinstance(run, WorkerRun), "this training starts no others"
+        run.worker.put(run, checkpoint, steps)
+        return run
 
     def workers(self) -> tuple[ImageWorker, ...]:
         """One for each of several devices, once `prepare` was called."""
@@ -211,6 +245,10 @@ class CnnTraining:
             return sum(sizes)
         found = self.about
         return plan(Settings.of(config), found.shape, len(found.train)).parameters
+
+    def steps(self, config: Config) -> int:
+        """Epochs of a whole training of `config`."""
+        return Settings.of(config, own_model=self.model is not None).epochs
 
     def gpus(self) -> tuple[int, ...]:
         """CUDA's numbers of the GPUs it trains on; none for the CPU."""
@@ -261,6 +299,24 @@ class CnnTraining:
         worker = self._workers[0]
         found = worker.test(path, self.problem)
         return Measurement(found[worker.score], details=found)
+
+    def use(self, path: Path, seconds: float, window: Callable[[], Window]) -> Usage:
+        """What the model saved at `path` costs to use, in full precision, on validation images.
+
+        Raises:
+            UsageError: As `test`.
+        """
+        self._ready()
+        worker = self._workers[0]
+        parameters, flop = worker.ready_to_use(path, self.problem)
+        inferences = {}
+        for batch_size in USE_BATCHES:
+            worker.predict(batch_size, 0.0)  # what a library does on first use is no part of it
+            with window() as opened:
+                images, latency_s = worker.predict(batch_size, seconds)
+            whole = Energy(opened.energy_j, opened.uncertainty_j, opened.provenance)
+            inferences[batch_size] = Inference(batch_size, images, latency_s, whole.times(1 / images))
+        return Usage(parameters, path.stat().st_size, flop, inferences)
 
     def _ready(self, stamped: str | None = None) -> Prepared:
         """What the worker found, asked again if the seed, or what the data are stamped with, is another."""

@@ -187,6 +187,18 @@ class Dataset:
         kept, held_out = stratified(self.train.labels, share, seed)
         return self.train[kept], self.train[held_out]
 
+    def copies(self, share: float, seed: int) -> int:
+        """Images to validate or to test on that stand among those to train on too, pixel by pixel."""
+        held_out = [self.test] if self.validation is None else [self.test, self.validation]
+        rows = [hash(image.tobytes()) for image in self.train.images]
+        others = [hash(image.tobytes()) for part in held_out for image in part.images]
+        if self.validation is None:
+            kept, drawn = stratified(self.train.labels, share, seed)
+            others += [rows[index] for index in drawn]
+            rows = [rows[index] for index in kept]
+        known = set(rows)
+        return sum(image in known for image in others)
+
 
 def numbered(labels: Sequence[Any] | npt.NDArray[Any], classes: Sequence[Any], where: str) -> Labels:
     """Labels as positions in `classes`.

@@ -23,6 +23,7 @@ from ecoml.training.images.data.dataset import (
     NATURAL,
     Form,
     FoundData,
+    Images,
     LabelledImages,
     Reading,
     levels_of,
@@ -47,7 +48,8 @@ def read(path: Path) -> FoundData:
     classes = np.unique(y).tolist()
     kind, low, high = _range(x)
     train = LabelledImages(levels_of(x, low, high), numbered(y.tolist(), classes, str(path)))
-    ranges = {} if (low, high) == (0.0, NATURAL.get(kind, 1.0)) else {kind: (low, high)}
+    natural = (low, high) == (0.0, NATURAL.get(kind, 1.0))
+    ranges = {} if natural and kind != "16 bits" else {kind: (low, high)}  # an array's type does not tell its bits
     channels, height, width = x.shape[1:]
 
     def other(name: str) -> LabelledImages | None:
@@ -64,6 +66,37 @@ def read(path: Path) -> FoundData:
 
     reading = Reading(Form(height, width, channels, ranges=ranges))
     return FoundData(path.stem, tuple(str(name) for name in classes), reading, train, other("test"), other("val"))
+
+
+def images_of(path: Path) -> tuple[Array, list[str] | None]:
+    """The images of a file to predict, N×H×W×C as they are stored, and their classes if it has them.
+
+    Those of its test split, or of the only one it has.
+
+    Raises:
+        DataError: As `read`, as far as these go.
+    """
+    arrays = _arrays(path, _KEYS)
+    which = next((name for name in ("_test", "") if f"x{name}" in arrays), "_train")
+    x = arrays.get(f"x{which}")
+    if x is None:
+        raise DataError(f"{path}: the array x is missing, or x_test; it has {', '.join(arrays) or 'neither'}")
+    images = _channels_first(x, f"{path}: x{which}").transpose(0, 2, 3, 1)
+    y = arrays.get(f"y{which}")
+    return images, None if y is None else [str(label) for label in _labels(y, f"{path}: y{which}").tolist()]
+
+
+def as_levels(x: Array, form: Form) -> Images:
+    """Numbers of an array of any shape as levels 0 … 255, by the ranges of a training's form.
+
+    Whole numbers count as stored in eight bits, unless one is larger, or the training's counted as sixteen.
+    """
+    if x.dtype.kind == "b":
+        return levels_of(x, 0.0, 1.0)
+    if x.dtype.kind == "f":
+        return levels_of(x, *form.range("floats"))
+    few = x.dtype == np.uint8 or ("16 bits" not in form.ranges and (not x.size or x.max() <= NATURAL["8 bits"]))
+    return levels_of(x, *form.range("8 bits" if few else "16 bits"))
 
 
 def class_counts(path: Path) -> list[int]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ecoml.training.images.data.dataset import LabelledImages
+from ecoml.training.images.data.dataset import Form, LabelledImages
 from ecoml.training.images.network.network import scaled
 from ecoml.training.images.network.plan import Shape
 
@@ -75,6 +75,7 @@ class TrainingTask:
         name: Short name for people.
         classes: Name of each class, by label.
         shape: Channels, height, width.
+        form: What all images were brought to.
         mean: Of each channel of the training images, pixels in [0, 1].
         std: Likewise, the standard deviation.
         train: Images to train on.
@@ -89,6 +90,7 @@ class TrainingTask:
     name: str
     classes: tuple[str, ...]
     shape: Shape
+    form: Form
     mean: tuple[float, ...]
     std: tuple[float, ...]
     train: Resident

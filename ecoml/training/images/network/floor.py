@@ -9,6 +9,7 @@ the device does nothing but large matrix products. Images that an epoch skips co
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from ecoml.training.images.network.plan import Shape, plan
@@ -43,8 +44,8 @@ class Floor:
         form = plan(settings, self.shape, self.classes)
         images = 3 * self.train_images + self.validation_images
         each = (epoch / settings.epochs for epoch in range(epochs))
-        sides = (sides_at(settings, self.shape[1:], t, twice=self.twice) for t in each)
-        return sum(images * form.flops(seen) for seen in sides)
+        sides = Counter(sides_at(settings, self.shape[1:], t, twice=self.twice) for t in each)
+        return sum(count * images * form.flops(seen) for seen, count in sides.items())
 
     def energy_j(self, config: Config, epochs: int) -> float:
         """The least joules of the first `epochs` epochs of a training."""

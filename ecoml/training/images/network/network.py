@@ -97,7 +97,7 @@ def scaled(images: Tensor, sides: tuple[int, int]) -> Tensor:
     return levels / largest if images.is_floating_point() else levels.to(torch.uint8)
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
     """Two convolutions around a skip connection, which is a 1×1 convolution where the channels change."""
 
     def __init__(self, block: Block, activation: str) -> None:
@@ -124,7 +124,7 @@ def _stages(form: Plan, activation: str) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for block in form.blocks:
         if block.kind == "residual":
-            layers.append(_Residual(block, activation))
+            layers.append(Residual(block, activation))
         elif block.kind == "separable":
             layers += _convolution(block.inputs, block.inputs, block.kernel, activation, groups=block.inputs)
             layers += _convolution(block.inputs, block.outputs, 1, activation, pooled=block.pooled)

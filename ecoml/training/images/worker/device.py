@@ -76,6 +76,7 @@ def task_of(dataset: Dataset, workload: Workload) -> TrainingTask:
         dataset.name,
         dataset.classes,
         (channels, height, width),
+        dataset.reading.form,
         mean,
         std,
         Resident.of(train, device),

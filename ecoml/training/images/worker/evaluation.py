@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from statistics import median
+
 import torch
 from torch import Tensor
 
@@ -17,8 +20,13 @@ _FEWEST = 64
 """Images predicted at once below which fewer are not tried."""
 
 
-def evaluate(network: Network, data: Resident, task: TrainingTask, account: Account | None = None) -> Confusion:
-    """What the network predicts for the images of each class.
+def confusion(logits: Tensor, data: Resident) -> Confusion:
+    """What logits N×classes predict for the images of each class."""
+    return Confusion.of(data.labels.numpy(force=True), logits.argmax(1).numpy(force=True), logits.shape[1])
+
+
+def logits_of(network: Network, data: Resident, task: TrainingTask, account: Account | None = None) -> Tensor:
+    """Logits N×classes of a data set's images, on the device.
 
     Args:
         network: It is left in evaluation mode.
@@ -33,23 +41,42 @@ def evaluate(network: Network, data: Resident, task: TrainingTask, account: Acco
     at_once = EVALUATION_BATCH[task.device.type]
     while True:
         try:
-            predicted = _predicted(network, data, task, account, at_once)
+            return _logits(network, data, task, account, at_once)
         except torch.OutOfMemoryError:  # what a GPU's allocator raises
             if at_once < _FEWEST:
                 raise
             at_once //= 4
-        else:
-            return Confusion.of(data.labels.numpy(force=True), predicted.numpy(force=True), len(task.classes))
 
 
-def _predicted(network: Network, data: Resident, task: TrainingTask, account: Account | None, at_once: int) -> Tensor:
-    """The class that is predicted for each image, int64 N."""
+def _logits(network: Network, data: Resident, task: TrainingTask, account: Account | None, at_once: int) -> Tensor:
     predict = network.logits if data.sides == network.sides else network
-    predicted = torch.empty(len(data), dtype=torch.int64, device=task.device)
+    logits = torch.empty(len(data), len(task.classes), device=task.device)
     with torch.inference_mode(), in_precision(task, network):
         for start, images in data.slices(at_once):
             if account is not None:
                 account.check_budget()
-            predicted[start : start + len(images)] = predict(images).argmax(1)
+            logits[start : start + len(images)] = predict(images)
     finish(task.device)
-    return predicted
+    return logits
+
+
+def timed(network: Network, task: TrainingTask, batch_size: int, seconds: float) -> tuple[int, float]:
+    """Predict validation images in full precision for so many seconds, at least a batch, and with one thread.
+
+    Returns:
+        How many images, and the median seconds of a batch.
+    """
+    network.eval()
+    torch.set_num_threads(1)
+    images = next(task.validation.slices(batch_size))[1]
+    if len(images) < batch_size:
+        images = images.repeat(-(-batch_size // len(images)), 1, 1, 1)[:batch_size]
+    lasted_s: list[float] = []
+    with torch.inference_mode():
+        end_s = time.perf_counter() + seconds
+        while not lasted_s or time.perf_counter() < end_s:
+            start_s = time.perf_counter()
+            network(images)
+            finish(task.device)
+            lasted_s.append(time.perf_counter() - start_s)
+    return batch_size * len(lasted_s), median(lasted_s)

@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from ecoml.energy import Purpose
 from ecoml.training.base import Account
+from ecoml.training.images.calibration import temperature_of
 from ecoml.training.images.data.resident import Resident, TrainingTask
+from ecoml.training.images.model import save_model
 from ecoml.training.images.network.network import Network
 from ecoml.training.images.network.own import Build, built
 from ecoml.training.images.network.plan import plan
@@ -30,11 +32,11 @@ from ecoml.training.images.steps.recipe import Average, Optimiser, class_weights
 from ecoml.training.images.steps.recording import UNROLLED, UNROLLED_BELOW_FLOP, Player, recorder_of
 from ecoml.training.images.steps.step import Batch, Position, check_loss, in_precision
 from ecoml.training.images.worker.device import Pace, finish, free_bytes
-from ecoml.training.images.worker.evaluation import evaluate
+from ecoml.training.images.worker.evaluation import confusion, logits_of
 from ecoml.trial import Config
 
 SECOND_THREAD_FROM_FLOP = 1.5e9
-"""FLOP of a batch's forward pass from which further threads save more time than they cost; see docs/training.md."""
+"""FLOP of a batch's forward pass from which further threads save more time than they cost; see docs/results/training.md."""
 
 _NO_MEMORY = ("out of memory", "can't allocate", "not enough memory", "ALLOC_FAILED")
 _SKIP_UNTIL = 0.875
@@ -63,6 +65,7 @@ class Training:
     Attributes:
         network: What has been trained so far.
         epoch: Epochs done.
+        logits: Of the validation images after the last epoch, N×classes; None before the first.
         unrecorded: Why its steps could not be recorded; empty if they could, or were not to be.
         recorder: What records its steps; None where there is nothing to record.
         equal_batches: Whether its steps are all of one size and find their images on the device, as recorded ones do.
@@ -72,6 +75,7 @@ class Training:
         self, task: TrainingTask, number: int, config: Config, account: Account, build: Build | None = None
     ) -> None:
         self.epoch = 0
+        self.logits: Tensor | None = None
         self.unrecorded = ""
         self.recorder = recorder_of(task.device)
         self.equal_batches = task.device.type == "cuda"
@@ -134,7 +138,19 @@ class Training:
         check_loss(batch.loss, self.epoch)
         self.epoch += 1
         account.enter(Purpose.EVALUATION)
-        return evaluate(self.network, task.at(sides)[1], task, account)
+        validation = task.at(sides)[1]
+        self.logits = logits_of(self.network, validation, task, account)
+        return confusion(self.logits, validation)
+
+    def save(self, path: Path, *, problem: str, trial: int, config: Config, model: str | None) -> None:
+        """Write the network as a model file, with what makes its probabilities fit the validation images."""
+        temperature = 1.0 if self.logits is None else temperature_of(self.logits, self._task.validation.labels)
+        save_model(
+            *(self.network, path, problem, trial, config),
+            form=self._task.form,
+            temperature=temperature,
+            model=model,
+        )
 
     def _compute(self, batch: Batch, order: Tensor, bounds: list[tuple[int, int]]) -> None:
         """Take the steps of an epoch one by one."""
@@ -180,12 +196,14 @@ class Training:
     def checkpoint(self, path: Path) -> None:
         """Write all that is needed to go on later; no one but this process's host reads it."""
         counts = {"epoch": self.epoch, "updates": self._updates, "sides": self.network.sides}
-        torch.save({**counts, "network": self.network.state_dict(), "tensors": self._tensors()}, path)
+        tensors = {"network": self.network.state_dict(), "tensors": self._tensors(), "logits": self.logits}
+        torch.save({**counts, **tensors}, path)
 
     def restore(self, path: Path) -> None:
         """Go on from what `checkpoint` wrote of the same trial."""
         kept = torch.load(path, map_location=self._task.device, weights_only=False)  # a model's extra state is anything
         self.epoch, self._updates, self.network.sides = kept["epoch"], kept["updates"], kept["sides"]
+        self.logits = kept["logits"]
         self.network.load_state_dict(kept["network"])
         with torch.no_grad():
             for value, before in zip(self._tensors(), kept["tensors"], strict=True):

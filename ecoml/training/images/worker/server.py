@@ -19,6 +19,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ from ecoml.trial import Config
 if TYPE_CHECKING:
     from ecoml.training.images.data.dataset import Dataset
     from ecoml.training.images.data.resident import TrainingTask
+    from ecoml.training.images.network.network import Network
     from ecoml.training.images.network.own import Build
     from ecoml.training.images.worker.loop import Training
 
@@ -81,6 +83,7 @@ class TrainingServer:
         self._datasets: dict[tuple[str, str | None, str], Dataset] = {}
         self._tasks: dict[Workload, TrainingTask] = {}
         self._training: Training | None = None
+        self._used: Network | None = None
         self._run = -1  # of the training that is held
         self._residents = Residents()
         self._warm = False
@@ -102,7 +105,10 @@ class TrainingServer:
         flop_per_s, power_w = self._peaks[of]
         parts = task.train.labels, task.validation.labels, dataset.test.labels
         train, validation, test = (_counts(labels, task.classes) for labels in parts)
-        about = About(dataset.name, train, validation, test, dataset.digest, dataset.drawn, dataset.reading)
+        about = About(
+            *(dataset.name, train, validation, test, dataset.digest, dataset.drawn, dataset.reading),
+            copies=dataset.copies(workload.validation_share, workload.seed),
+        )
         return Prepared(about, str(task.device), task.bf16, flop_per_s, power_w)
 
     def hold(
@@ -177,23 +183,45 @@ class TrainingServer:
 
     def save(self, path: Path, problem: str, number: int, config: Config, model: str | None) -> None:
         """Write the network that is held as a model file."""
-        from ecoml.training.images.model import save_model
-
         assert self._training is not None, "the host saves only what is held"
-        save_model(self._training.network, path, problem=problem, trial=number, config=config, model=model)
+        self._training.save(path, problem=problem, trial=number, config=config, model=model)
 
     def test(self, workload: Workload, path: Path, name: str) -> dict[str, Any]:
-        """Scores of a model file on the test images, and its confusion matrix, cell by cell."""
+        """Scores of a model file on the test images, as whoever loads it will see them, and its confusion matrix."""
         task, dataset = self._task(workload), self._dataset(workload)
         from ecoml.training.images.data.resident import Resident
-        from ecoml.training.images.model import load_model_file
-        from ecoml.training.images.worker.evaluation import evaluate
+        from ecoml.training.images.worker.evaluation import confusion, logits_of
 
+        network = self._loaded(workload, path, name)
+        test = Resident.of(dataset.test, task.device)
+        found = confusion(logits_of(network, test, replace(task, bf16=False)), test)
+        return {**found.details(), "confusion": found.cells}
+
+    def ready_to_use(self, workload: Workload, path: Path, name: str) -> tuple[int, int]:
+        """Load a model file to predict with; its parameters, and the FLOP of one image."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        self._used = network = self._loaded(workload, path, name)
+        with FlopCounterMode(display=False) as counted:
+            network(self._task(workload).validation.images[:1].permute(0, 3, 1, 2))
+        sizes: list[int] = [weights.numel() for weights in network.parameters()]
+        return sum(sizes), counted.get_total_flops()
+
+    def predict(self, workload: Workload, batch_size: int, seconds: float) -> tuple[int, float]:
+        """Predict validation images for so many seconds, at least a batch; how many, and the median seconds of one."""
+        from ecoml.training.images.worker.evaluation import timed
+
+        assert self._used is not None, "the host makes a model ready before it predicts"
+        return timed(self._used, self._task(workload), batch_size, seconds)
+
+    def _loaded(self, workload: Workload, path: Path, name: str) -> Network:
+        from ecoml.training.images.model import load_model_file
+
+        task = self._task(workload)
         network = load_model_file(path, _build(workload)).to(task.device)
         if (network.shape, network.classes) != (task.shape, task.classes):
             raise UsageError(f"{path}: the model was trained on other data than {name}")
-        found = evaluate(network, Resident.of(dataset.test, task.device), task)
-        return {**found.details(), "confusion": found.cells}
+        return network
 
     def _dataset(self, workload: Workload) -> Dataset:
         key = workload.data, workload.data_dir, workload.stamp

@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from ecoml.errors import StorageError, in_one_line
 from ecoml.training.base import Account
 from ecoml.training.images.scores import ACCURACY
 from ecoml.training.images.worker.process import TrainingProcess
@@ -135,6 +136,13 @@ class SharedWorker:
             if self._holds(run):
                 self._suspend_held()
 
+    def put(self, run: WorkerRun, checkpoint: bytes, steps: int) -> None:
+        """Let a run go on from another host's checkpoint, of so many epochs."""
+        with self._lock:
+            path = self._checkpoints() / f"{run.number}"
+            path.write_bytes(checkpoint)
+            run.checkpoint, run.steps = path, steps
+
     def drop(self, run: WorkerRun) -> None:
         """Free the network of a run, if it is held or waits in the process, and delete its checkpoint."""
         with self._lock:
@@ -161,6 +169,11 @@ class SharedWorker:
         with self._lock:
             found: dict[str, Any] = self._started().request("test", *arguments, patience_s=patience_s)
         return found
+
+    def ask(self, name: str, *arguments: Any) -> Any:
+        """Any other request, that concerns no run."""
+        with self._lock:
+            return self._started().request(name, *arguments)
 
     def stop(self) -> None:
         """End the process, and delete the checkpoints. May be called twice."""
@@ -214,16 +227,29 @@ class SharedWorker:
                 self._ready(run.workload)  # the trial that ended the worker pays for the next one
             raise
 
+    def _checkpoints(self) -> Path:
+        """The folder of this process's checkpoints."""
+        if os.getpid() not in self._folders:
+            self._folders[os.getpid()] = Path(tempfile.mkdtemp(prefix="ecoml-suspended-"))
+        return self._folders[os.getpid()]
+
     def _suspend_held(self) -> None:
         """Write a checkpoint of the run that is held, so that another one can be held."""
         held, self._held = self._held, None
         if held is None:
             return
-        folder = self._folders.get(os.getpid())
-        if folder is None:
-            folder = self._folders[os.getpid()] = Path(tempfile.mkdtemp(prefix="ecoml-suspended-"))
-        path = folder / f"{held.number}"
-        self._started().request("checkpoint", path, account=held.account, patience_s=held.patience_s)
+        try:
+            path = self._checkpoints() / f"{held.number}"
+            self._started().request("checkpoint", path, account=held.account, patience_s=held.patience_s)
+        except (ChildProcessError, TimeoutError):
+            raise
+        except (OSError, RuntimeError) as error:  # what torch raises where a file cannot be written
+            self._held = held
+            folder = self._folders.get(os.getpid(), tempfile.gettempdir())
+            raise StorageError(
+                f"{folder}: a suspended training cannot be kept there ({in_one_line(error):.120}); make room, or set"
+                " TMPDIR to another folder, then go on with `ecoml resume`"
+            ) from error
         held.checkpoint = path
 
     def _end(self, *, kill: bool) -> None:

@@ -59,6 +59,16 @@ class ImageWorker:
         """Scores of a model file on the test images; `problem` names the data for people."""
         return self.process.test(self.workload, path, problem, self._patience_s)
 
+    def ready_to_use(self, path: Path, problem: str) -> tuple[int, int]:
+        """Load a model file to predict with; its parameters, and the FLOP of one image."""
+        found: tuple[int, int] = self.process.ask("ready_to_use", self.workload, path.absolute(), problem)
+        return found
+
+    def predict(self, batch_size: int, seconds: float) -> tuple[int, float]:
+        """Predict validation images for so many seconds, at least a batch; how many, and the median seconds of one."""
+        found: tuple[int, float] = self.process.ask("predict", self.workload, batch_size, seconds)
+        return found
+
 
 def devices_of(device: str | None) -> tuple[str, ...]:
     """Several devices by their names, of one setting; none where it names no more than one.

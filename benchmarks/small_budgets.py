@@ -1,0 +1,250 @@
+"""What a search recommends that has the energy of a few trainings: beside random search, and the default trained alone.
+
+    python benchmarks/small_budgets.py --lcbench FILE.npz [--mapping noisy] [--tasks …] [--strategies bayes,random]
+        [--trainings 2,4,8,16] [--seeds 0,1,…] [--jobs 1] [--out DIR] [--without-default]
+    python benchmarks/small_budgets.py --real digits,fashion-mnist-2000 …
+
+The budget is that of so many trainings of the space's default configuration. What counts is the score, on other images,
+of the network that is recommended. On LCBench (`noisy`: validated on 400 images, judged without their chance) a task's
+default is the configuration that is best on the other tasks, by its mean rank, of the cheaper half of those recorded.
+Real searches use `cnn-small` and the host's meter; a recommended network is tested after the search, on nobody's
+account.
+
+Each search is a line in OUT/small.jsonl, and is not repeated by the next call.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch are imported: CPU seconds are of one thread
+
+import argparse
+import json
+import shutil
+import statistics
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import numpy as np
+from strategy_problems import LCBENCH_SPACE, Array, TrainingTask, lcbench_tasks, open_problem
+from strategy_real import data_file
+
+import ecoml
+from ecoml.space import Parameter, Space
+from ecoml.strategies import create_strategy
+from ecoml.trial import Config, Measurement
+
+Row = dict[str, Any]
+KEY = ("task", "strategy", "trainings", "seed")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One search that is to be made: `trainings` of the default are its budget."""
+
+    task: str
+    strategy: str
+    trainings: float
+    seed: int
+    family: str
+    path: Path | None
+    out: Path
+    default: bool
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        return (self.task, self.strategy, self.trainings, self.seed)
+
+
+def run(cell: Cell) -> Row:
+    """Make the search; its row: `test` is of the recommended network, `default` of the default alone."""
+    found = real(cell) if cell.family == "real" else replayed(cell)
+    return dict(zip(KEY, cell.key, strict=True)) | found
+
+
+def replayed(cell: Cell) -> Row:
+    """A search on a task of LCBench."""
+    assert cell.path is not None, "LCBench is a file"
+    problem = open_problem(cell.family, cell.task, cell.path, cell.out)
+    exact: TrainingTask = getattr(problem, "exact", problem)
+    default = defaults(cell.path)[cell.task]
+    score, step_j = exact.curve(default)
+
+    def train(config: Config) -> Iterator[Measurement]:
+        for score, joules in zip(*problem.curve(config), strict=True):
+            yield Measurement(float(score), energy_j=float(joules))
+
+    space = with_default(problem.space, default) if cell.default else problem.space
+    directory = cell.out / "replayed" / "-".join(map(str, cell.key))
+    shutil.rmtree(directory, ignore_errors=True)
+    result = ecoml.Searcher(
+        *(space, train),
+        budget_j=cell.trainings * float(step_j.sum()),
+        strategy=create_strategy(cell.strategy, space, cell.seed),
+        directory=directory,
+        energy="reported",
+        seed=cell.seed,
+    ).run()
+    true = [float(exact.curve(trial.config)[0][trial.step - 1]) for trial in result.front]
+    chosen = result.recommended
+    assert chosen is not None, "a search that measured something recommends something"
+    shutil.rmtree(directory)
+    return {
+        "test": float(exact.curve(chosen.config)[0][chosen.step - 1]),
+        "front": max(true),
+        "default": float(score[-1]),
+        "trials": len(result.trials),
+        "steps": [trial.step for trial in result.trials],
+        "spent": result.energy.total_j / result.energy.budget_j,
+    }
+
+
+@lru_cache(maxsize=4)
+def defaults(path: Path) -> Mapping[str, Config]:
+    """The default of each task of LCBench."""
+    tasks = lcbench_tasks(path)
+    with np.load(path) as data:
+        ends: Array = np.array([data[f"{task}_accuracy"][:, -1] for task in tasks])
+        log_j: Array = np.log([data[f"{task}_energy_j"][:, -1] for task in tasks]).mean(axis=0)
+        columns = [str(name) for name in data["config_names"]]
+        rows = data["config"]
+    ranks = np.argsort(np.argsort(-ends, axis=1), axis=1) + len(rows) * (log_j > np.median(log_j))
+    best = {task: int(np.argmin(np.delete(ranks, i, axis=0).mean(0))) for i, task in enumerate(tasks)}
+    space = Space(LCBENCH_SPACE)
+    return {task: _within(space, dict(zip(columns, rows[i].tolist(), strict=True))) for task, i in best.items()}
+
+
+def _within(space: Space, row: Mapping[str, float]) -> Config:
+    config: Config = {}
+    for name, parameter in space.free.items():
+        value = min(max(row[name], parameter.low), parameter.high)  # type: ignore[union-attr]
+        config[name] = round(value) if isinstance(parameter, ecoml.Int) else value
+    return space.decode(space.encode(config))
+
+
+def with_default(space: Space, default: Config) -> Space:
+    """The space with this default configuration."""
+    changed: dict[str, Parameter] = {name: replace(p, default=default[name]) for name, p in space.free.items()}
+    return Space(changed)
+
+
+def real(cell: Cell) -> Row:
+    """A search that trains."""
+    training = ecoml.CnnTraining(data_file(cell.task, cell.out), threads=1, seed=cell.seed)
+    space = ecoml.load_space("cnn-small")
+    training.prepare(space)  # on no strategy's account
+    directory = cell.out / "real" / "-".join([Path(cell.task).name, *map(str, cell.key[1:])])
+    shutil.rmtree(directory, ignore_errors=True)
+    result = ecoml.Searcher(
+        *(space, training),
+        budget_j=cell.trainings * DEFAULT_J[Path(cell.task).name],
+        strategy=cell.strategy,
+        directory=directory,
+        seed=cell.seed,
+    ).run()
+    tests = {(t.number, t.step): _tested(training, directory, t) for t in result.front}
+    chosen = result.recommended
+    assert chosen is not None, "a search that measured something recommends something"
+    alone = result.trials[0]
+    shutil.rmtree(directory)
+    return {
+        "test": tests[chosen.number, chosen.step],
+        "front": max(tests.values()),
+        "default": None,
+        "validation": chosen.score,
+        "trials": len(result.trials),
+        "steps": [trial.step for trial in result.trials],
+        "first": [alone.score, alone.energy_j],
+        "spent_j": result.energy.total_j,
+        "ended": None if result.ended is None else result.ended.reason.value,
+    }
+
+
+DEFAULT_J: Mapping[str, float] = {"digits": 5.0, "fashion-mnist-2000": 24.0, "cifar-5000": 60.0}
+"""Joules of a training of the default: `benchmarks/defaults.py`, 2026-11-27, 2 virtual cores of an x86 server."""
+
+
+def _tested(training: ecoml.CnnTraining, directory: Path, trial: Any) -> float:
+    from ecoml.searcher.models import model_path
+
+    return float(training.test(model_path(directory, trial)).score)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    lines = options.out / "small.jsonl"
+    rows = [json.loads(line) for line in lines.read_text("utf-8").splitlines()] if lines.is_file() else []
+    done = {tuple(row[key] for key in KEY) for row in rows}
+    tasks = options.real or [t for t in lcbench_tasks(options.lcbench) if not options.tasks or t in options.tasks]
+    family = "real" if options.real else options.mapping
+    cells = [
+        Cell(task, strategy, trainings, seed, family, options.lcbench, options.out, not options.without_default)
+        for seed in options.seeds
+        for trainings in options.trainings
+        for task in tasks
+        for strategy in options.strategies
+    ]
+    wanted = [cell for cell in cells if cell.key not in done]
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool, lines.open("a") as file:
+        for future in as_completed([pool.submit(run, cell) for cell in wanted]):
+            rows.append(future.result())
+            file.write(json.dumps(rows[-1]) + "\n")
+            file.flush()
+    keys = {cell.key for cell in cells}
+    print(table([row for row in rows if tuple(row[key] for key in KEY) in keys]))
+    return 0
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Mean test score in percent of what is recommended, and of the front's best, by strategy and budget."""
+    budgets, strategies = (sorted({row[key] for row in rows}) for key in ("trainings", "strategy"))
+    told = ["| " + " | ".join(["task", "", *(f"{budget:g} trainings" for budget in budgets)]) + " |"]
+    told.append("|---" * (2 + len(budgets)) + "|")
+    for task in [*sorted({row["task"] for row in rows}), "all"]:
+        of = [row for row in rows if task in (row["task"], "all")]
+        if of[0]["default"] is not None:
+            told.append(f"| {task} | default alone | {100 * statistics.mean(row['default'] for row in of):.2f} |")
+        for strategy in strategies:
+            cells = []
+            for budget in budgets:
+                found = [row for row in of if (row["strategy"], row["trainings"]) == (strategy, budget)]
+                test, front = (100 * np.array([row[key] for row in found]) for key in ("test", "front"))
+                error = test.std(ddof=1) / len(test) ** 0.5 if len(test) > 1 else float("nan")
+                cells.append(f"{test.mean():.2f} ± {error:.2f} ({front.mean():.2f})" if len(test) else "–")
+            told.append("| " + " | ".join([Path(task).name, strategy, *cells]) + " |")
+    return "\n".join(told)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--lcbench", type=Path, help="an .npz of learning curves")
+    parser.add_argument("--mapping", default="noisy", help="how its table is read")
+    parser.add_argument("--tasks", type=_names, default=[], help="only these of it")
+    parser.add_argument("--real", type=_names, default=[], help="data to train on instead")
+    parser.add_argument("--strategies", type=_names, default=["bayes", "random"])
+    parser.add_argument(
+        "--trainings", type=lambda text: [float(n) for n in _names(text)], default=[2.0, 4.0, 8.0, 16.0]
+    )
+    parser.add_argument("--seeds", type=lambda text: [int(n) for n in _names(text)], default=list(range(5)))
+    parser.add_argument("--without-default", action="store_true", help="the space has none")
+    parser.add_argument("--jobs", type=int, default=1, help="searches at the same time; real ones one at a time")
+    parser.add_argument("--out", type=Path, default=Path("runs/small"))
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

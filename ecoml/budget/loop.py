@@ -1,0 +1,166 @@
+"""An energy budget for any loop, kept whether the loop looks at it or not.
+
+A thread reads the meter, and reads it the more often the less is left. When the budget is spent it sends the main
+thread a signal that nobody uses (a real-time one where the system has those), whose handler raises `BudgetExhausted`
+where the loop stands. So Python code, sleeping and waiting are interrupted at once; a call into C (one step of a
+network) is left as soon as it returns. What catches the error and goes on is interrupted again after `AGAIN_S`.
+
+Signals reach the main thread alone: in another thread nothing is interrupted, and `check()` is what stops a loop.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from types import FrameType, TracebackType
+from typing import Self
+
+from ecoml.budget.spending import Spending
+from ecoml.energy import Energy, EnergyByDomain
+from ecoml.errors import BudgetExhausted, UsageError
+from ecoml.format import describe_spent
+from ecoml.limits import budget_in_joules
+from ecoml.meter import open_meter
+from ecoml.meter.base import Meter
+
+AGAIN_S = 30.0
+"""After so long within the block, what has caught `BudgetExhausted` meets it again: time to save a model."""
+
+_RETRY_S = 0.05
+
+
+def energy_budget(
+    kwh: float | None = None, *, j: float | None = None, hard: bool = True, meter: Meter | None = None
+) -> EnergyBudget:
+    """A budget for what stands in its block.
+
+        with ecoml.energy_budget(kwh=0.1) as budget:
+            for batch in batches:
+                train(batch)
+                budget.check()          # raises BudgetExhausted; without it the block is interrupted all the same
+
+    Args:
+        kwh: The budget in kWh.
+        j: The same in joules; give one of the two.
+        hard: Whether the block is interrupted at the budget; otherwise `check` alone stops it.
+        meter: A meter of one's own; by default that of this host, which counts child processes too.
+
+    Raises:
+        BudgetError: None or both are given, or no positive number.
+    """
+    return EnergyBudget(budget_in_joules(kwh, j, names=("kwh", "j")), hard=hard, meter=meter)
+
+
+class EnergyBudget:
+    """A budget that is kept while its block is open; `energy_budget` makes one. Used once.
+
+    Attributes:
+        budget_j: The budget in joules.
+        hard: Whether the block is interrupted at the budget; False outside the main thread.
+    """
+
+    def __init__(self, budget_j: float, *, hard: bool = True, meter: Meter | None = None) -> None:
+        self.budget_j = budget_j
+        self.hard = hard
+        self._meter = meter
+        self._meter_is_ours = meter is None
+        self._spending: Spending | None = None
+        self._left = threading.Event()
+        self._armed = False
+        self._quiet_until_s = 0.0
+        self._signal: signal.Signals | int | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        if self._spending is not None:
+            raise UsageError("an energy budget is used once: call ecoml.energy_budget(…) again for another block")
+        self._meter = self._meter or open_meter()
+        self._spending = Spending(self._meter, self.budget_j)
+        self.hard = self.hard and threading.current_thread() is threading.main_thread()
+        if self.hard:
+            self._signal = _unused_signal()
+            signal.signal(self._signal, self._interrupt)
+            arguments = (self._spending, threading.get_ident(), self._signal)
+            self._thread = threading.Thread(target=self._watch, args=arguments, name="ecoml-budget", daemon=True)
+            self._thread.start()
+        self._armed = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._left.set()
+        if self._thread is not None and self._signal is not None:
+            self._thread.join()
+            os.getppid()  # any system call: a signal on its way arrives before its handler is taken away
+            signal.signal(self._signal, signal.SIG_DFL)
+        assert self._spending is not None, "a block is entered before it is left"
+        self._spending.close()
+        if self._meter_is_ours and self._meter is not None:
+            self._meter.close()
+
+    @property
+    def energy(self) -> Energy:
+        """What was spent up to now (to the end of the block, once it is left), with half-width and provenance."""
+        return self.by_domain.total
+
+    @property
+    def by_domain(self) -> EnergyByDomain:
+        """The same by domain, and what could not be read."""
+        return self._spending.read() if self._spending is not None else EnergyByDomain()
+
+    @property
+    def spent_j(self) -> float:
+        """Joules spent up to now."""
+        return self.by_domain.energy_j
+
+    @property
+    def remaining_j(self) -> float:
+        """Joules left, 0.0 if the budget was overshot."""
+        return max(0.0, self.budget_j - self.spent_j)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the budget is spent. Cheap: the meter is read only if what was left could be gone."""
+        return self._spending is not None and self._spending.exhausted()
+
+    def check(self) -> None:
+        """Go on only if something is left; cheap, for every batch.
+
+        Raises:
+            BudgetExhausted: Nothing is.
+        """
+        if self.exhausted:
+            raise self._error()
+
+    def __repr__(self) -> str:
+        return f"<EnergyBudget: {describe_spent(self.energy, self.budget_j)}>"
+
+    def _error(self) -> BudgetExhausted:
+        return BudgetExhausted(f"the energy budget is spent: {describe_spent(self.energy, self.budget_j)}")
+
+    def _watch(self, spending: Spending, thread: int, number: int) -> None:
+        while not self._left.wait(spending.due_s()):
+            if spending.exhausted():
+                signal.pthread_kill(thread, number)
+                self._left.wait(max(_RETRY_S, self._quiet_until_s - time.monotonic()))
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        """The signal handler. Entering and leaving the block are not interrupted."""
+        del number
+        ours = frame is not None and frame.f_code in (EnergyBudget.__enter__.__code__, EnergyBudget.__exit__.__code__)
+        now_s = time.monotonic()
+        if self._armed and not self._left.is_set() and now_s >= self._quiet_until_s and not ours:
+            self._quiet_until_s = now_s + AGAIN_S
+            raise self._error()
+
+
+def _unused_signal() -> int:
+    """A signal that nothing in this process listens to."""
+    real_time = range(signal.SIGRTMAX, signal.SIGRTMIN, -1) if hasattr(signal, "SIGRTMAX") else range(0)
+    for number in (*real_time, signal.SIGUSR2, signal.SIGUSR1):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            return int(number)
+    raise UsageError("every signal that could stop this loop is taken; give hard=False and call budget.check()")

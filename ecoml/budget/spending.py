@@ -1,0 +1,87 @@
+"""What is spent of a budget since it was opened, and when it has to be looked at again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from ecoml.energy import EnergyByDomain
+from ecoml.meter.base import Meter
+
+LONGEST_BLIND_S = 1.0
+"""However far the budget's end may be, the meter is read at least this often."""
+
+SHORTEST_BLIND_S = 0.01
+"""Looking costs energy too."""
+
+FASTEST = 4.0
+"""The meter is read again before the rest could be gone at so many times the highest power seen."""
+
+SHORTEST_POWER_S = 0.05
+"""Power over a shorter piece says more about the counter's ticks than about the host."""
+
+
+class Spending:
+    """Joules of a meter's window, against a budget. Any thread may use it.
+
+    Args:
+        meter: What reads them.
+        budget_j: The budget.
+        clock: Gives seconds.
+    """
+
+    def __init__(self, meter: Meter, budget_j: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.budget_j = budget_j
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._window = meter.window().__enter__()
+        self._opened_s = self._read_s = clock()
+        self._energy = EnergyByDomain()
+        self._power_since = self._read_s, 0.0
+        self._peak_w = 0.0
+        self._closed = False
+
+    def read(self) -> EnergyByDomain:
+        """All that was spent up to now, or to the close."""
+        with self._lock:
+            if not self._closed:
+                self._lap()
+            return self._energy
+
+    def exhausted(self) -> bool:
+        """Whether the budget is spent. The meter is read only if what was left could be gone by now."""
+        with self._lock:
+            if not self._closed and self._clock() >= self._read_s + self._blind_s():
+                self._lap()
+            return self._energy.energy_j >= self.budget_j
+
+    def due_s(self) -> float:
+        """Seconds until the meter has to be read again."""
+        with self._lock:
+            return max(SHORTEST_BLIND_S, self._read_s + self._blind_s() - self._clock())
+
+    @property
+    def seconds(self) -> float:
+        """From the opening to the last reading."""
+        return self._read_s - self._opened_s
+
+    def close(self) -> None:
+        """Read a last time; from here on it stands still. May be called twice."""
+        self.read()
+        self._closed = True
+
+    def _blind_s(self) -> float:
+        if not self._peak_w:
+            return SHORTEST_BLIND_S
+        left_s = (self.budget_j - self._energy.energy_j) / (FASTEST * self._peak_w)
+        return min(max(left_s, 0.0), LONGEST_BLIND_S)
+
+    def _lap(self) -> None:
+        joined = self._energy.then(self._window.lap())  # the first is joined to nothing, and stays what it is
+        self._energy = EnergyByDomain(joined.domains, tuple(dict.fromkeys(joined.gaps)))
+        self._read_s = self._clock()
+        since_s, since_j = self._power_since
+        if self._read_s - since_s >= SHORTEST_POWER_S:
+            self._peak_w = max(self._peak_w, (self._energy.energy_j - since_j) / (self._read_s - since_s))
+            self._power_since = self._read_s, self._energy.energy_j

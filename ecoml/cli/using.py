@@ -1,0 +1,143 @@
+"""Commands that use what a search found: predictions, and models for other programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ecoml.cli.options import Json, say
+from ecoml.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from ecoml.models import Prediction
+    from ecoml.models.inputs import Input
+
+RunOrModel = Annotated[Path, typer.Argument(metavar="RUN|MODEL", help="A run folder, or a model file of one.")]
+TrialNumber = Annotated[int | None, typer.Option("--trial", metavar="N", help="[default: the recommended trial]")]
+StepNumber = Annotated[
+    int | None, typer.Option("--step", metavar="N", help="Which point of its curve. [default: the last one kept]")
+]
+
+_UNREADABLE = 2  # the exit code where some images could not be read
+
+
+def predict(
+    run: RunOrModel,
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE…|FOLDER|FILE.npz", help="Images, folders of them, arrays x.")
+    ],
+    top: Annotated[int, typer.Option(min=1, metavar="K", help="Show the K most probable classes.")] = 1,
+    evaluate: Annotated[
+        bool, typer.Option("--evaluate", help="The images are in folders by class (or have y): how good is it?")
+    ] = False,
+    trial: TrialNumber = None,
+    step: StepNumber = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the predictions as CSV.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what images show, with a model of a search."""
+    if as_csv and as_json:
+        raise UsageError("--csv and --json are two ways to print: give one of them")
+    from ecoml.models import load_model
+    from ecoml.models.inputs import inputs_of, predicted
+
+    model = load_model(run, trial, step=step)
+    inputs = inputs_of(images, model, labelled=evaluate)
+    good: list[tuple[Input, Prediction]] = []
+    for given, found in predicted(inputs, model):
+        if isinstance(found, DataError):
+            say(str(found))
+        else:
+            good.append((given, found))
+    _print(good, model.classes, top, evaluate=evaluate, as_csv=as_csv, as_json=as_json)
+    if len(good) < len(inputs):
+        say(f"{len(inputs) - len(good):,} of {len(inputs):,} images could not be read, and are left out")
+        raise typer.Exit(_UNREADABLE)
+
+
+def _print(
+    good: Sequence[tuple[Input, Prediction]],
+    classes: tuple[str, ...],
+    top: int,
+    *,
+    evaluate: bool,
+    as_csv: bool,
+    as_json: bool,
+) -> None:
+    if as_csv:
+        _print_csv(good, min(top, len(classes)), evaluate=evaluate)
+        return
+    evaluation = None
+    if evaluate and good:
+        from ecoml.models.evaluation import Evaluation
+
+        given, found = zip(*good, strict=True)
+        evaluation = Evaluation.of(given, found, classes)
+    if as_json:
+        told: dict[str, Any] = {"predictions": [_as_dict(image, prediction, top) for image, prediction in good]}
+        print(json.dumps(told if evaluation is None else {"evaluation": evaluation.to_dict(), **told}, indent=2))
+        return
+    from ecoml.report.terminal.predictions import print_evaluation, print_predictions
+
+    if evaluation is not None:
+        print_evaluation(evaluation)
+    elif good:
+        print_predictions([(image.name, prediction) for image, prediction in good], top)
+
+
+def _print_csv(good: Sequence[tuple[Input, Prediction]], top: int, *, evaluate: bool) -> None:
+    further = [f"{name}_{place}" for place in range(2, top + 1) for name in ("class", "probability")]
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["image", *(["true_class"] if evaluate else []), "class", "probability", *further])
+    for image, prediction in good:
+        answers = [value for label, p in prediction.top(top) for value in (label, f"{p:.6f}")]
+        writer.writerow([image.name, *([image.label] if evaluate else []), *answers])
+
+
+def _as_dict(image: Input, prediction: Prediction, top: int) -> dict[str, Any]:
+    told: dict[str, Any] = {"image": image.name, "class": prediction.label, "probability": prediction.probability}
+    if image.label is not None:
+        told["true_class"] = image.label
+    if top > 1:
+        told["top"] = [{"class": label, "probability": p} for label, p in prediction.top(top)]
+    return told
+
+
+def export(
+    run: RunOrModel,
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="onnx, torch (a .pt2 program) or safetensors.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to. [default: export/ in the run folder, by trial]")
+    ] = None,
+    trial: TrialNumber = None,
+    step: StepNumber = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Images to check on. [default: the test images]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a model for programs without ecoml, checked against the original, with its card."""
+    from ecoml.models import load_model
+    from ecoml.models.export import export_model
+    from ecoml.models.inputs import inputs_of
+    from ecoml.models.load import run_of
+
+    model = load_model(run, trial, step=step)
+    checked = None
+    if images is not None:
+        checked = model.preprocess([given.image for given in inputs_of([images], model, labelled=False)])
+    home = run_of(model.path)
+    folder = out or (Path(f"{model.path.stem}-{to}") if home is None else home / "export" / model.path.stem)
+    exported = export_model(model, to, folder, checked)
+    if as_json:
+        print(json.dumps(exported.to_dict(), indent=2))
+        return
+    from ecoml.report.terminal.predictions import print_export
+
+    print_export(exported)

@@ -1,0 +1,53 @@
+"""What trackers write of a search, whichever they are: plain values by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ecoml.integrations.figures import energy_figures
+from ecoml.run.result import Result
+from ecoml.trial import Trial
+
+
+def settings_of(result: Result) -> dict[str, Any]:
+    """What was searched and how, flat: `strategy`, `seed`, `budget_j`, `metric`, `limits.target`, `executor.data`, …"""
+    tables = {key: result.settings.get(key, {}) for key in ("limits", "executor", "data")}
+    flat = {f"{key}.{name}": value for key, table in tables.items() for name, value in table.items()}
+    own = {"problem": result.problem, "strategy": result.strategy, "seed": result.seed, "metric": result.metric.name}
+    return {**own, "budget_j": result.energy.budget_j, "directory": str(result.directory), **flat}
+
+
+def point_figures(trial: Trial, metric: str) -> dict[str, float]:
+    """The last point of a trial: its score under the metric's name, and the joules of the trial up to there."""
+    point = trial.curve[-1]
+    return {metric: point.score, **energy_figures(point.energy)}
+
+
+def account_figures(result: Result) -> dict[str, float]:
+    """What the whole search spent, on what; names say what the figures are worth."""
+    total = {f"search_{name}": value for name, value in energy_figures(result.energy.total).items()}
+    parts = {
+        f"search_energy_j/{part.provenance}/{purpose}": part.energy_j
+        for purpose, part in result.energy.by_purpose.items()
+    }
+    return {**total, **parts}
+
+
+def best_of(result: Result) -> dict[str, float]:
+    """The recommended trial: its number, how long it trained, its scores, its energy."""
+    if (best := result.recommended) is None:
+        return {}
+    figures: dict[str, float] = {"trial": best.number, result.metric.step: best.step}
+    if best.test_score is not None:
+        figures[f"test {result.metric.name}"] = best.test_score
+    return {
+        f"recommended {name}": value for name, value in {**figures, **point_figures(best, result.metric.name)}.items()
+    }
+
+
+def files_of(result: Result) -> Iterator[Path]:
+    """What is worth keeping elsewhere: settings, page, and the models of the front."""
+    for pattern in ("run.toml", "report.html", "export/*/README.md", "models/*.safetensors"):
+        yield from sorted(result.directory.glob(pattern))

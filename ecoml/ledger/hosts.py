@@ -1,0 +1,249 @@
+"""The hosts' part of a ledger: what each has counted, what it may still spend unseen, and what is in doubt.
+
+    charged + open allowances + doubt + Σ over hosts (highest power × lease time-out) + kept back for the end ≤ budget
+
+A host's counters are cumulative, and what is charged is the difference to the last committed reading: a reading that is
+repeated adds nothing, one that was lost is made up for by the next, and one that comes late is ignored.
+
+What is charged stands for CO2e on the driver's grid, at the intensity of the time it is charged: within a beat of the
+time it was spent; later, where a host was out of reach. Hosts on other grids are counted with this one all the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, co2e_g, weakest
+from ecoml.ledger.attribution import Step
+from ecoml.ledger.gram_counter import GramCounter
+from ecoml.ledger.readings import Reading, difference
+from ecoml.ledger.sharing import Activity
+from ecoml.run.store import Store
+
+_OF_STEP = (Purpose.TRAINING, Purpose.EVALUATION)
+_NO_TRIAL = -1
+
+
+@dataclass(slots=True)
+class _Spool:
+    """What is known of one host's account.
+
+    Attributes:
+        host: The host's name.
+        order: Of the last reading that was charged.
+        power_w: The highest power seen.
+        unwatched_j: The most that it spent between two checks.
+        open_j: Allowances that are open, or that were when it was lost.
+        enrolled: Whether it may spend more than was charged.
+        lost: Whether nobody knows what became of its open allowances.
+        counted: The last charged value of every counter.
+    """
+
+    host: str
+    order: tuple[int, int] = (0, 0)
+    power_w: float = 0.0
+    unwatched_j: float = 0.0
+    open_j: float = 0.0
+    enrolled: bool = True
+    lost: bool = False
+    counted: dict[tuple[Activity, str], Energy] = field(default_factory=dict)
+
+    def unseen_j(self, lease_s: float) -> float:
+        """What it may spend unseen beside allowances that are open: until it stops by itself, and what is in doubt."""
+        if not self.enrolled:
+            return 0.0
+        return self.power_w * lease_s + (self.open_j if self.lost else 0.0)
+
+
+class HostAccounts:
+    """Charges what the agents of other hosts count; where there are none, all of it is nothing.
+
+    Args:
+        store: Where the joules are entered.
+        lease_s: Seconds without word from the driver after which an agent stops by itself.
+        co2e: Counts what their joules stand for, beside the driver's; None: nothing is said of it.
+
+    Attributes:
+        spent_j: Joules of all hosts since the search began.
+        of_step_j: Joules charged to each trial since its last step ended.
+    """
+
+    def __init__(self, store: Store, lease_s: float = 0.0, co2e: GramCounter | None = None) -> None:
+        self.spent_j = 0.0
+        self._store = store
+        self._lease_s = lease_s
+        self._co2e = co2e or GramCounter()
+        self._spools: dict[str, _Spool] = {}  # by its id
+        self.of_step_j: dict[int, float] = {}
+        self._since: dict[int, EnergyByDomain] = {}  # charged to a trial since its last step ended
+        self._since_g: dict[int, float] = {}  # and what that stands for
+        self._ended: dict[int, Step] = {}  # what a step took, by the host's own account
+        self._sources: set[Provenance] = set()
+        self._longest_s = 0.0
+        self._told: set[tuple[str, str]] = set()
+        self._unseen_j: dict[str, float] = {}  # by spool
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """What an earlier session left: hosts that may still hold joules nobody has seen are in doubt."""
+        rows = self._store.rows(
+            "SELECT id, host, incarnation, sequence, power_w, unwatched_j, open_j, enrolled FROM spool"
+        )
+        for spool, host, incarnation, sequence, power_w, unwatched_j, open_j, enrolled in rows:
+            order, held = (incarnation, sequence), bool(enrolled)
+            self._spools[spool] = _Spool(host, order, power_w, unwatched_j, open_j, held, held)
+            self._unseen_j[spool] = self._spools[spool].unseen_j(self._lease_s)
+        for spool, purpose, trial, domain, *figures in self._store.rows(
+            "SELECT spool, purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j FROM reading"
+        ):
+            activity = Purpose(purpose), None if trial == _NO_TRIAL else trial
+            joules, half_j, source, edge_j = figures
+            self._spools[spool].counted[activity, domain] = Energy(joules, half_j, Provenance(source), edge_j)
+            self._sources.add(Provenance(source))
+        counted = [part.energy_j for spool in self._spools.values() for part in spool.counted.values()]
+        self.spent_j = math.fsum(counted)
+
+    def __contains__(self, trial: int) -> bool:
+        return trial in self._since or trial in self._ended
+
+    @property
+    def unseen_j(self) -> float:
+        """What hosts may spend unseen beside allowances that are open: until they stop by themselves, and in doubt."""
+        return math.fsum(self._unseen_j.values())
+
+    @property
+    def doubt_j(self) -> float:
+        """Joules of which nobody knows whether hosts that were lost have spent them."""
+        lost = [spool for spool in self._spools.values() if spool.lost]
+        return math.fsum(spool.unseen_j(self._lease_s) for spool in lost)
+
+    @property
+    def unwatched_j(self) -> float:
+        """The most that all hosts together may spend past their allowances, and while the driver was busy."""
+        late_s = max(0.0, self._longest_s - self._lease_s)
+        return math.fsum(spool.unwatched_j + late_s * spool.power_w for spool in self._spools.values())
+
+    def turned(self, seconds: float) -> None:
+        """So long the driver heard nothing, whatever the hosts spent meanwhile."""
+        self._longest_s = max(self._longest_s, seconds)
+
+    @property
+    def provenance(self) -> Provenance:
+        """That of the weakest host; `missing` if there is none."""
+        return weakest(self._sources)
+
+    @property
+    def by_host_j(self) -> dict[str, float]:
+        """Joules of each host."""
+        found: dict[str, float] = {}
+        for spool in self._spools.values():
+            spent_j = math.fsum(part.energy_j for part in spool.counted.values())
+            found[spool.host] = found.get(spool.host, 0.0) + spent_j
+        return found
+
+    def take(self, reading: Reading) -> bool:
+        """Charge what a host has counted since its last reading; False for a reading that comes late, or again."""
+        spool = self._spools.setdefault(reading.spool, _Spool(reading.host))
+        if reading.order <= spool.order:
+            return False
+        gained: dict[Activity, dict[str, Energy]] = {}
+        rows = []
+        for activity, energy in reading.counters.items():
+            for domain, part in energy.domains.items():
+                key = activity, domain
+                before = spool.counted.get(key)
+                if before == part:
+                    continue
+                spool.counted[key] = part
+                self._sources.add(part.provenance)
+                gained.setdefault(activity, {})[f"{reading.host}/{domain}"] = difference(part, before)
+                number = _NO_TRIAL if activity[1] is None else activity[1]
+                figures = part.energy_j, part.uncertainty_j, part.provenance.value, part.edge_j
+                rows.append((reading.spool, activity[0].value, number, domain, *figures))
+        charged = {activity: EnergyByDomain(domains) for activity, domains in gained.items()}
+        g_per_kwh = self._co2e.add(math.fsum(energy.energy_j for energy in charged.values()))
+        grams = {activity: co2e_g(energy.energy_j, g_per_kwh) for activity, energy in charged.items()}
+        with self._store.transaction():
+            self._store.add_entries(charged, self._co2e.of(grams))
+            if rows:
+                self._store.execute("INSERT OR REPLACE INTO reading VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            for (session, domain), (seconds, window) in reading.seen.items():
+                name = f"{reading.host}/{domain}"
+                self._store.set_host(session, {name: seconds}, EnergyByDomain({name: window}))
+            spool.order, spool.host = reading.order, reading.host
+            spool.power_w = max(spool.power_w, reading.power_w)
+            spool.unwatched_j = max(spool.unwatched_j, reading.unwatched_j)
+            for gap in reading.gaps:
+                if (reading.host, gap) not in self._told:
+                    self._told.add((reading.host, gap))
+                    self._store.add_gap(f"{reading.host}: {gap}")
+            self._keep(reading.spool)
+        self._add(charged, grams)
+        return True
+
+    def _add(self, charged: Mapping[Activity, EnergyByDomain], grams: Mapping[Activity, float]) -> None:
+        for (purpose, trial), energy in charged.items():
+            joules = energy.energy_j
+            self.spent_j += joules
+            if trial is not None and purpose in _OF_STEP:
+                self._since[trial] = self._since[trial] + energy if trial in self._since else energy
+                self.of_step_j[trial] = self.of_step_j.get(trial, 0.0) + joules
+                self._since_g[trial] = self._since_g.get(trial, 0.0) + grams[purpose, trial]
+
+    def opened(self, spool: str, open_j: float) -> None:
+        """So much in allowances is open at a host. Called before its leases are sent."""
+        if self._spools[spool].open_j != open_j:
+            self._spools[spool].open_j = open_j
+            self._keep(spool)
+
+    def enrol(self, spool: str) -> None:
+        """All that the host has spent so far is charged, and it takes part."""
+        if self._spools[spool].lost:
+            self._spools[spool].open_j = 0.0
+        self._change(spool, enrolled=True, lost=False)
+
+    def lose(self, spool: str) -> None:
+        """Nobody hears of the host: the rest of its open allowances is in doubt."""
+        self._change(spool, enrolled=True, lost=True)
+
+    def release(self, spool: str) -> None:
+        """The host has closed its account, and all of it is charged."""
+        self._spools[spool].open_j = 0.0
+        self._change(spool, enrolled=False, lost=False)
+
+    def _change(self, spool: str, *, enrolled: bool, lost: bool) -> None:
+        found = self._spools[spool]
+        if (found.enrolled, found.lost) != (enrolled, lost):
+            found.enrolled, found.lost = enrolled, lost
+            self._keep(spool)
+
+    def step_ended(self, trial: int, step: Step) -> None:
+        """What a step took, by the host's own account: finer than the sum of what was charged for it."""
+        self._ended[trial] = step
+
+    @contextmanager
+    def end_of_step(self, trial: int) -> Iterator[Step]:
+        """Settle a trial's step, whose joules are charged already, with what is put on disk inside."""
+        since = self._since.get(trial, EnergyByDomain())
+        with self._store.transaction():
+            yield replace(self._ended.get(trial) or Step(since), co2e_g=self._since_g.get(trial, 0.0))
+        self._since.pop(trial, None)
+        self.of_step_j.pop(trial, None)
+        self._since_g.pop(trial, None)
+        self._ended.pop(trial, None)
+
+    def _keep(self, spool: str) -> None:
+        found = self._spools[spool]
+        self._store.execute(
+            "INSERT OR REPLACE INTO spool VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    *(spool, found.host, *found.order, found.power_w, found.unwatched_j, found.open_j),
+                    *(int(found.enrolled), self.provenance.value),
+                )
+            ],
+        )
+        self._unseen_j[spool] = found.unseen_j(self._lease_s)

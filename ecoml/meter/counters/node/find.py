@@ -1,0 +1,107 @@
+"""Finding what meters a whole machine or a socket; its power is read by a thread, and integrated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecoml.energy import Provenance
+from ecoml.meter.base import Source
+from ecoml.meter.counters.device import MODULE
+from ecoml.meter.counters.node import GAIN, HIGHEST_W, NODE, ipmi
+from ecoml.meter.counters.node.hwmon import PowerFile, find_power_files
+from ecoml.meter.repair.counter import PowerIntegral
+from ecoml.meter.repair.gauge import FoundGauges
+from ecoml.meter.repair.polled import Polled
+from ecoml.meter.repair.sensor import Sensor
+
+HWMON_EVERY_S = 0.5
+"""Time between two readings of a power file: a controller behind it may take tens of ms to answer."""
+IPMI_EVERY_S = 2.0
+"""Time between two calls of ipmitool: each starts a process and asks a slow controller."""
+
+_COVERS = {
+    NODE: "the whole machine, power supply included; nothing else is summed with it",
+    MODULE: "a superchip: processor, its memory and GPU",
+    "cpu": "a Grace socket: cores, caches, memory and regulators",
+}
+
+Clock = Callable[[], float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Meter:
+    """One meter of power: its name, what reads it in W, its times, and what is to do where it cannot be read."""
+
+    name: str
+    domain: str
+    read: Callable[[], float]
+    averaged_s: float
+    every_s: float
+    patience_s: float = 0.0
+
+
+def find_sockets(root: Path, clock: Clock) -> FoundGauges:
+    """Sockets and superchips of Grace, by hwmon. A superchip's meter is set aside where its socket's can be read."""
+    files = [file for file in find_power_files(root) if file.domain != NODE]
+    found = FoundGauges([], [], {})
+    for file in sorted(files, key=lambda file: not file.domain.startswith("cpu")):
+        sockets = any(gauge.domain.startswith("cpu") for gauge in found.gauges)
+        if not file.domain or (file.domain.startswith(MODULE) and sockets):
+            why = "the socket's own is" if file.domain else "the socket's, which contains it, is"
+            covers = _COVERS[MODULE] if file.domain else "a part of a Grace socket"
+            domain = file.domain or "cpu:0"
+            found.sources.append(
+                Source(file.name, domain, Provenance.SAMPLED, True, False, covers, f"not counted, as {why}")
+            )
+            continue
+        _add(found, _of_file(file), clock)
+    return found
+
+
+def find_node(root: Path, clock: Clock, ipmitool: ipmi.Ipmitool | None) -> FoundGauges:
+    """The whole machine's meter: that of hwmon if it can be read, else that of IPMI.
+
+    Args:
+        root: Root of the file system.
+        clock: Moves only when told to; None: the host's own.
+        ipmitool: What asks the controller; None: this host's tool, where the kernel shows a controller.
+    """
+    files = [file for file in find_power_files(root) if file.domain == NODE]
+    meters = [_of_file(file) for file in files]
+    if ipmitool is not None or ipmi.has_controller(root):
+        ask = ipmitool or ipmi.run_ipmitool
+        read = lambda: ipmi.power_w(ask())  # noqa: E731 - it is one of several
+        meters.append(_Meter("IPMI DCMI", NODE, read, ipmi.AVERAGED_S, IPMI_EVERY_S, ipmi.TIMEOUT_S))
+    found = FoundGauges([], [], {})
+    for meter in meters:
+        if len(files) > 1 and meter.name != "IPMI DCMI":
+            remedy = "several such meters stand here, and which covers the machine is not told"
+            found.sources.append(Source(meter.name, NODE, Provenance.SAMPLED, False, False, _COVERS[NODE], remedy))
+        elif found.gauges:
+            remedy = f"not counted, as the {found.sources[0].name} is"
+            found.sources.append(Source(meter.name, NODE, Provenance.SAMPLED, True, False, _COVERS[NODE], remedy))
+        else:
+            _add(found, meter, clock)
+    return found
+
+
+def _of_file(file: PowerFile) -> _Meter:
+    return _Meter(file.name, file.domain, file, file.averaged_s, HWMON_EVERY_S)
+
+
+def _add(found: FoundGauges, meter: _Meter, clock: Clock) -> None:
+    """Open a meter, or say why it cannot be read. Nothing that has never been read is missed in a window."""
+    covers = f"{_COVERS[meter.domain.split(':')[0]]}; its power is read every {meter.every_s:g} s"
+    try:
+        polled = Polled(meter.read, meter.every_s, patience_s=meter.patience_s, clock=clock)
+    except (OSError, ValueError) as error:
+        why = f"{getattr(error, 'strerror', None) or error}"
+        found.sources.append(Source(meter.name, meter.domain, Provenance.SAMPLED, False, False, covers, why))
+        return
+    power = PowerIntegral(meter.domain, meter.averaged_s, HIGHEST_W, meter.every_s)
+    found.gauges.append(
+        Sensor(meter.domain, Provenance.SAMPLED, GAIN, min(meter.every_s, 1.0), power, polled, polled.close)
+    )
+    found.sources.append(Source(meter.name, meter.domain, Provenance.SAMPLED, True, True, covers))

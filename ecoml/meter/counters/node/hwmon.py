@@ -1,0 +1,103 @@
+"""Power meters under `sys/class/hwmon`: those of ACPI 4.0 (section 10.4), of power supplies, and of NVIDIA's Grace.
+
+| driver, label or `oem_info` | domain | what it covers |
+|---|---|---|
+| `power_meter`, none of Grace's | `node` | the machine, as ACPI has it |
+| `corsairpsu`, `power total` | `node` | what the power supply gives |
+| `ibmpowernv`, `System` | `node` | the machine |
+| `power_meter`, `Grace Power Socket 0` | `cpu:0` | a Grace socket, its memory and regulators included |
+| `power_meter`, `Module Power Socket 0` | `module:0` | a superchip: Grace socket and GPU |
+| `power_meter`, `CPU Power Socket 0`, `SysIO Power Socket 0` | | parts of a socket, never counted |
+
+Grace's labels: NVIDIA Grace Performance Tuning Guide, "Power and Thermal Management". Files hold µW and ms (kernel:
+Documentation/hwmon/sysfs-interface.rst). A meter without a reading shows 0xffffffff mW, and its driver passes it on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecoml.meter.counters.device import MODULE
+from ecoml.meter.counters.node import NODE, plausible_w
+
+_GRACE = re.compile(r"(Grace|Module|CPU|SysIO) Power Socket (\d+)")
+_DOMAINS = {"Grace": "cpu", "Module": MODULE, "CPU": "", "SysIO": ""}
+_NODES = {("corsairpsu", "power total"), ("ibmpowernv", "System")}
+_AVERAGED_S = 1.0  # where a meter does not tell its interval
+
+
+@dataclass(frozen=True, slots=True)
+class PowerFile:
+    """A file that shows a power in µW.
+
+    Attributes:
+        path: The file.
+        domain: What it covers; empty for a part of another.
+        name: Of the meter, for people.
+        averaged_s: Over how long a reading is averaged.
+    """
+
+    path: Path
+    domain: str
+    name: str
+    averaged_s: float
+
+    def __call__(self) -> float:
+        """The power in W.
+
+        Raises:
+            OSError: It cannot be read.
+            ValueError: It is no number, or no power that a machine draws.
+        """
+        text = self.path.read_text(encoding="ascii", errors="replace").strip()
+        if not text.isdigit():
+            raise ValueError(f"it reads {text[:16]!r}, which is no number")
+        return plausible_w(int(text) * 1e-6)
+
+
+def find_power_files(root: Path) -> list[PowerFile]:
+    """All power meters below a root that cover a machine, a socket or a superchip, or a part of one."""
+    return list(_all(root / "sys/class/hwmon"))
+
+
+def _all(folder: Path) -> Iterator[PowerFile]:
+    for chip in _sorted(folder, r"hwmon\d+"):
+        for place in (chip, chip / "device"):
+            driver = _line(place / "name")
+            for path in _sorted(place, r"power\d+_(average|input)"):
+                number = path.name.split("_")[0]
+                label = _line(place / f"{number}_oem_info") or _line(place / f"{number}_label")
+                found = _what_it_is(driver, label)
+                if found is not None:
+                    interval = _line(place / f"{number}_average_interval")
+                    averaged_s = int(interval) * 1e-3 if interval.isdigit() and int(interval) else _AVERAGED_S
+                    yield PowerFile(path, *found, averaged_s)
+
+
+def _what_it_is(driver: str, label: str) -> tuple[str, str] | None:
+    """The domain and the name of a meter; None for one that covers nothing of interest here."""
+    grace = _GRACE.search(label) if driver == "power_meter" else None
+    if grace is not None:
+        kind = _DOMAINS[grace[1]]
+        return (f"{kind}:{grace[2]}" if kind else ""), f"hwmon {grace[0]}"
+    if driver == "power_meter":
+        return NODE, "ACPI power meter"
+    return (NODE, f"hwmon {driver}") if (driver, label) in _NODES else None
+
+
+def _sorted(folder: Path, pattern: str) -> list[Path]:
+    try:
+        found = [path for path in folder.iterdir() if re.fullmatch(pattern, path.name)]
+    except OSError:
+        return []
+    return sorted(found, key=lambda path: [int(number) for number in re.findall(r"\d+", path.name)])
+
+
+def _line(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,71 @@
+"""IPMI DCMI: the whole machine's power as its management controller tells it, by `ipmitool dcmi power reading`.
+
+The controller answers within 0.1 s to some seconds, and not at all while it restarts. Where it has no reading it says
+that power readings are not activated, 0 W, or 0xffffffff, which some versions print as 4294967295 W.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from ecoml.meter.counters.node import plausible_w
+
+TIMEOUT_S = 10.0
+
+AVERAGED_S = 1.0
+"""Over how long a reading is averaged where it does not tell (DCMI 1.5, section 6.6.1, leaves it to the maker)."""
+
+_COMMAND = ("dcmi", "power", "reading")
+_DEVICES = ("dev/ipmi0", "dev/ipmi/0", "dev/ipmidev/0")
+_POWER = re.compile(r"Instantaneous power reading:?\s*:?\s*(\d+)\s*Watts", re.IGNORECASE)
+_STATE = re.compile(r"Power reading state is:?\s*:?\s*(\w+)", re.IGNORECASE)
+
+Ipmitool = Callable[[], str]
+"""Gives what `ipmitool dcmi power reading` prints; raises OSError where it fails."""
+
+
+def has_controller(root: Path) -> bool:
+    """Whether the kernel shows a management controller."""
+    return any((root / device).exists() for device in _DEVICES)
+
+
+def run_ipmitool() -> str:
+    """What this host's `ipmitool dcmi power reading` prints.
+
+    Raises:
+        OSError: It is not installed, fails, or gives no answer in time; with the way out.
+    """
+    tool = shutil.which("ipmitool")
+    if tool is None:
+        raise OSError("ipmitool is not installed: `sudo apt-get install ipmitool`")
+    try:
+        done = subprocess.run(  # noqa: S603 - a tool of the system, without a shell
+            [tool, *_COMMAND], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise OSError(f"ipmitool gave no answer within {TIMEOUT_S:g} s") from None
+    if done.returncode:
+        why = " ".join(done.stderr.split())[:120] or f"exit code {done.returncode}"
+        remedy = ": only root may ask the controller" if "ermission" in why or "Could not open" in why else ""
+        raise OSError(f"ipmitool fails ({why}){remedy}")
+    return done.stdout
+
+
+def power_w(printed: str) -> float:
+    """The power in what `ipmitool dcmi power reading` printed.
+
+    Raises:
+        ValueError: There is none in it, or none that a machine draws.
+    """
+    state = _STATE.search(printed)
+    if state is not None and state[1].lower() not in ("activated", "active"):
+        raise ValueError(f"the controller's power readings are {state[1]}")
+    found = _POWER.search(printed)
+    if found is None:
+        first = " ".join(printed.split())[:80]
+        raise ValueError(f"ipmitool prints no power ({first or 'nothing'})")
+    return plausible_w(float(found[1]))

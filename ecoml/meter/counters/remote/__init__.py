@@ -1,0 +1,1 @@
+"""Energy that another service counts, asked for over HTTP."""

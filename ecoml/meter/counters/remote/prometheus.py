@@ -1,0 +1,143 @@
+"""A Prometheus server as a source of energy: Kepler, Scaphandre, a smart plug, a rack's power distribution.
+
+A thread asks for the query's present value twice a scrape; what the meter reads is the last answer.
+
+    gauge, W      power = Σ of all series                            integrated, each value held for a scrape
+    counter, J    energy = Σ over series of (value − value at first) carried on between scrapes
+
+A counter of which a series falls was restarted; one whose series are others than before was relabelled. Both are resets
+to `repair/counter.py`: what came between two scrapes there is doubted and named, never guessed. A query without a
+series, a time-out, an error and a value that is no number leave the domain `missing` until an answer comes.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from ecoml.energy import Provenance
+from ecoml.errors import MeterError
+from ecoml.fetch import Fetch, fetch_json
+from ecoml.meter.base import Source
+from ecoml.meter.counters.remote.query import PrometheusQuery, seconds_of
+from ecoml.meter.repair.counter import Counter, PowerIntegral
+from ecoml.meter.repair.gauge import FoundGauges
+from ecoml.meter.repair.interpolation import Interpolation
+from ecoml.meter.repair.polled import Polled
+from ecoml.meter.repair.sensor import Sensor
+from ecoml.meter.repair.ticks import Ticks
+
+GAIN = 0.05
+"""Half-width of the source's own error, as a share: an assumption; plugs state 1 to 2 %."""
+MODEL_GAIN = 1.0
+"""The same of a model, such as Kepler's in a virtual machine: within a factor of two."""
+HIGHEST_W = 150_000.0
+"""More than what is metered draws: a rack."""
+ASSUMED_STEP_S = 60.0
+"""Time between two scrapes where neither the user nor the server tells: Prometheus' own default."""
+STEP = 1e-3
+"""Smallest step of a counter in its unit: an assumption, as a server passes on numbers of any length."""
+PATIENCE_S = 5.0
+
+_AUTHORIZATION = "ECOML_PROMETHEUS_AUTHORIZATION"
+
+
+class Scrape:
+    """What a query gives at present.
+
+    Args:
+        query: The query.
+        fetch: Asks a server.
+    """
+
+    def __init__(self, query: PrometheusQuery, fetch: Fetch) -> None:
+        self._query = query
+        self._fetch = fetch
+        self._first: dict[str, float] = {}
+        self._last: dict[str, float] = {}
+
+    def __call__(self) -> float:
+        """W of a gauge; J of a counter since it was first asked, or since it was restarted or relabelled.
+
+        Raises:
+            OSError: Nobody answers, or with an error.
+            ValueError: The answer is no number, or of no series.
+        """
+        values = self._values()
+        if self._query.is_power:
+            return self._query.scale * math.fsum(values.values())
+        before, self._last = self._last, values
+        if values.keys() != before.keys() or any(values[key] < before[key] for key in values):
+            self._first = values
+        return self._query.scale * math.fsum(values[key] - self._first[key] for key in values)
+
+    def step_s(self) -> float:
+        """Time between two scrapes: as given, else the longest of all targets of the server."""
+        if self._query.step_s is not None:
+            return self._query.step_s
+        try:
+            targets = self._ask("targets", {"state": "active"})["activeTargets"]
+            return max(seconds_of(target["scrapeInterval"]) or ASSUMED_STEP_S for target in targets)
+        except (OSError, ValueError, KeyError, TypeError):
+            return ASSUMED_STEP_S
+
+    def _values(self) -> dict[str, float]:
+        data = self._ask("query", {"query": self._query.query})
+        kind, result = data["resultType"], data["result"]
+        if kind == "scalar":
+            result = [{"metric": {}, "value": result}]
+        elif kind != "vector":
+            raise ValueError(f"the query gives a {kind}; ask for a value at one instant")
+        values = {repr(sorted(one["metric"].items())): float(one["value"][1]) for one in result}
+        if not values:
+            raise ValueError("the query gives no series at present")
+        if not all(math.isfinite(value) for value in values.values()):
+            raise ValueError("the query gives what is no number")
+        return values
+
+    def _ask(self, what: str, parameters: Mapping[str, str]) -> Any:
+        address = f"{self._query.url}/api/v1/{what}?{urlencode(parameters, quote_via=quote)}"
+        told = os.environ.get(_AUTHORIZATION)
+        answer = self._fetch(address, {"Authorization": told} if told else {})
+        if not isinstance(answer, dict) or answer.get("status") != "success":
+            raise ValueError("the answer is none of a Prometheus server")
+        return answer["data"]
+
+
+def open_prometheus(query: PrometheusQuery, clock: Callable[[], float] | None, fetch: Fetch | None) -> FoundGauges:
+    """The gauge of a query.
+
+    Args:
+        query: The query.
+        clock: Moves only when told to; None: the host's own.
+        fetch: Asks a server; None: over HTTP.
+
+    Raises:
+        MeterError: The server does not answer, or gives nothing for the query.
+    """
+    scrape = Scrape(query, fetch or (lambda address, headers: fetch_json(address, headers, timeout_s=PATIENCE_S)))
+    try:
+        scrape()
+        step_s = scrape.step_s()
+        every_s = min(15.0, max(0.1, step_s / 2))
+        polled = Polled(scrape, every_s, patience_s=PATIENCE_S, clock=clock)
+    except (OSError, ValueError, KeyError) as error:
+        raise MeterError(f"--meter prometheus: {query.url} gives nothing for {query.query!r}: {error}") from None
+    poll_s = min(every_s, 1.0)
+    gain = MODEL_GAIN if query.provenance is Provenance.ESTIMATED else GAIN
+    if query.is_power:
+        provenance = max(query.provenance, Provenance.SAMPLED, key=lambda worth: worth.rank)
+        power = PowerIntegral(query.domain, 0.0, HIGHEST_W, step_s + every_s)
+        gauge = Sensor(query.domain, provenance, gain, poll_s, power, polled, polled.close)
+    else:
+        provenance = query.provenance
+        ticks = Ticks(step_s, 2 * step_s + every_s)
+        counter = Counter(query.domain, ticks, HIGHEST_W, None, None, STEP * query.scale, Interpolation(ticks))
+        gauge = Sensor(query.domain, provenance, gain, poll_s, counter, polled, polled.close)
+    kind = "power" if query.is_power else "energy"
+    covers = f"{query.query} at {query.url}: {kind}, in {query.unit}, scraped every {step_s:g} s"
+    source = Source("Prometheus", query.domain, provenance, True, True, covers)
+    return FoundGauges([gauge], [source], {})

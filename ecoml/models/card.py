@@ -1,0 +1,154 @@
+"""A model card: what a reader has to know of a model before using it (Mitchell et al. 2019, arXiv 1810.03993)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ecoml.format import (
+    MEANING,
+    describe_data,
+    describe_usage,
+    format_config,
+    format_energy,
+    format_figure,
+    format_interval,
+    format_kwh,
+    format_score,
+    format_score_interval,
+    percent,
+    plural,
+)
+from ecoml.models.load import run_of
+from ecoml.models.model import Model
+from ecoml.models.written import written
+from ecoml.run.models import kept_models
+from ecoml.run.result import Result
+from ecoml.training.images.scores import METRICS, Confusion
+from ecoml.trial import Trial
+
+_MISTAKES = 10
+_WHOLE_MATRIX = 12
+
+
+def card(model: Model, *, exported_as: str = "", checked: Mapping[str, Any] | None = None) -> str:
+    """The card of a model as Markdown; of a model without its run it tells what the file knows.
+
+    Args:
+        model: The model.
+        exported_as: Name of the exported file, if it is one.
+        checked: What `Exported.to_dict` says of it.
+    """
+    run = run_of(model.path)
+    result = None if run is None else Result.load(run)
+    trial = None if result is None else _trial(result, model)
+    channels, height, width = model.network.shape
+    return written(
+        "card.md.j2",
+        model,
+        file=exported_as or model.path.name,
+        checked=checked,
+        input=f"{'colour' if channels == 3 else 'grey'} images of {width}×{height} pixels",
+        parameters=f"{model.parameters:,}",
+        bytes=f"{model.path.stat().st_size:,}",
+        config=format_config(_config(model, result)),
+        run=None if result is None else _run(result),
+        quality=None if result is None or trial is None else _quality(result, trial, model),
+        energy=None if result is None or trial is None else _energy(result, trial),
+    )
+
+
+def _trial(result: Result, model: Model) -> Trial | None:
+    """The trial that made a model, as of the point of its curve at which it was kept."""
+    step = next((kept.step for kept in kept_models(result.directory) if kept.path.samefile(model.path)), None)
+    for trial in (*result.front, *(trial.at(step or 0) for trial in result.trials)):
+        if trial.number == model.trial and trial.step == step:
+            return trial
+    return None
+
+
+def _config(model: Model, result: Result | None) -> dict[str, Any]:
+    """What was searched of the configuration; all of it where that is not known."""
+    fixed = frozenset() if result is None else result.fixed
+    return {name: value for name, value in model.config.items() if name not in fixed}
+
+
+def _run(result: Result) -> dict[str, Any]:
+    host = result.settings.get("host", {})
+    data = result.settings.get("data")
+    return {
+        "name": result.directory.name,
+        "problem": data["name"] if data else result.problem,
+        "created": str(result.settings.get("created", ""))[:10],
+        "strategy": result.strategy,
+        "seed": result.seed,
+        "trials": plural(len(result.trials), "trial"),
+        "data": describe_data(data, result.metric) if data else [],
+        "host": [str(host[key]) for key in ("cpu", "system") if key in host],
+        "cores": host.get("cores"),
+        "versions": host.get("versions", {}),
+        "python": host.get("python"),
+    }
+
+
+def _quality(result: Result, trial: Trial, model: Model) -> dict[str, Any]:
+    metric, data = result.metric, result.settings.get("data", {})
+    rows = [_score_row(result, "validation", trial.score, data.get("validation_counts_as"))]
+    if trial.test_score is not None:
+        rows.append(_score_row(result, "test", trial.test_score, data.get("test_counts_as")))
+    cells = trial.test_details.get("confusion")
+    confusion = None if cells is None else Confusion.of_cells(cells, len(model.classes))
+    return {
+        "steps": plural(trial.step, metric.step),
+        "rows": rows,
+        "others": {
+            METRICS[name].name.removeprefix("validation "): format_score(metric, value)
+            for name, value in trial.test_details.items()
+            if name in METRICS and METRICS[name] != metric
+        },
+        "per_class": [] if confusion is None else _per_class(confusion, model.classes),
+        "matrix": confusion.counts.tolist() if confusion and len(model.classes) <= _WHOLE_MATRIX else None,
+        "mistakes": [] if confusion is None else _mistakes(confusion, model.classes),
+    }
+
+
+def _score_row(result: Result, part: str, score: float | None, images: float | None) -> tuple[str, str, str]:
+    """A part of the data, the score there, and how sure it is."""
+    name = result.metric.name.removeprefix("validation ")
+    sure = "" if score is None or not images else format_score_interval(result.metric, score, images)
+    return part, f"{name} {format_score(result.metric, score)}", sure
+
+
+def _per_class(confusion: Confusion, classes: Sequence[str]) -> list[tuple[str, str, str, str]]:
+    return [
+        (name, f"{images:,}", percent(recall, 1), percent(precision, 1))
+        for name, images, recall, precision in zip(
+            classes, confusion.counts.sum(1), confusion.recalls, confusion.precisions, strict=True
+        )
+    ]
+
+
+def _mistakes(confusion: Confusion, classes: Sequence[str]) -> list[tuple[str, str, int]]:
+    wrong = [(classes[t], classes[p], count) for t, p, count in confusion.cells if t != p]
+    return sorted(wrong, key=lambda cell: -cell[2])[:_MISTAKES]
+
+
+def _energy(result: Result, trial: Trial) -> dict[str, Any]:
+    account = result.energy
+    return {
+        "usage": [] if trial.usage is None else describe_usage(trial.usage),
+        "training": f"{format_figure(trial.energy)} ({trial.energy.provenance})",
+        "training_kwh": format_kwh(trial.energy_j),
+        "total": f"{format_figure(account.total)} ({account.provenance}), {format_interval(account.total)}",
+        "total_kwh": format_kwh(account.total_j),
+        "by_purpose": [
+            (purpose.value, format_energy(part.energy_j), part.provenance.value)
+            for purpose, part in account.by_purpose.items()
+        ],
+        "meaning": MEANING[account.provenance],
+        "gaps": [*account.unmeasured, *account.gaps],
+        "sources": [
+            (domain, f"{source['source']}: {source['covers']}")
+            for domain, source in result.settings.get("meter", {}).items()
+        ],
+    }

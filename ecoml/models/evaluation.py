@@ -1,0 +1,80 @@
+"""How good a model is on labelled images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from ecoml.metric import wilson
+from ecoml.models.inputs import Input
+from ecoml.models.model import Prediction
+from ecoml.training.images.scores import Confusion
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a model made of labelled images.
+
+    Attributes:
+        classes: Their names, in the order of the confusion matrix.
+        confusion: Images of each class by what they were taken for.
+        sureness: Mean probability of the answers, in [0, 1]; the nearer to the accuracy, the better calibrated.
+    """
+
+    classes: tuple[str, ...]
+    confusion: Confusion
+    sureness: float
+
+    @classmethod
+    def of(cls, given: Sequence[Input], predictions: Sequence[Prediction], classes: tuple[str, ...]) -> Evaluation:
+        """From images with their classes, at least one, and what each was taken for."""
+        place = {name: index for index, name in enumerate(classes)}
+        truth = np.array([place[image.label or ""] for image in given], dtype=np.int64)
+        answers = np.array([place[prediction.label] for prediction in predictions], dtype=np.int64)
+        sureness = fmean(prediction.probability for prediction in predictions)
+        return cls(classes, Confusion.of(truth, answers, len(classes)), sureness)
+
+    @property
+    def images(self) -> int:
+        """How many there were."""
+        return int(self.confusion.counts.sum())
+
+    @property
+    def right(self) -> int:
+        """How many were recognised."""
+        return int(np.trace(self.confusion.counts))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The accuracy's 95 % interval (Wilson)."""
+        return wilson(self.confusion.accuracy, self.images)
+
+    def confused(self, most: int) -> list[tuple[str, str, int]]:
+        """The most frequent mistakes: true class, answer, images."""
+        wrong = [(self.classes[t], self.classes[p], n) for t, p, n in self.confusion.cells if t != p]
+        return sorted(wrong, key=lambda cell: -cell[2])[:most]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        counts, confusion = self.confusion.counts, self.confusion
+        return {
+            "images": self.images,
+            "right": self.right,
+            "accuracy": confusion.accuracy,
+            "accuracy_interval": list(self.interval),
+            "balanced_accuracy": confusion.balanced_accuracy,
+            "macro_f1": confusion.macro_f1,
+            "mean_probability": self.sureness,
+            "classes": list(self.classes),
+            "per_class": {
+                name: {"images": int(counts[index].sum()), "recall": recall, "precision": precision}
+                for index, (name, recall, precision) in enumerate(
+                    zip(self.classes, confusion.recalls, confusion.precisions, strict=True)
+                )
+            },
+            "confusion": counts.tolist(),
+        }

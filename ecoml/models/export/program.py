@@ -1,0 +1,49 @@
+"""A program of `torch.export` (.pt2): it runs wherever torch does, and needs no source."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ecoml.errors import UsageError, in_one_line
+from ecoml.models.export.deployed import Deployed, batch_of_two
+from ecoml.models.model import Model
+from ecoml.training.images.network.own import default_dtype
+
+Predict = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Probabilities and logits of images, by what was exported."""
+
+
+def exported_program(model: Model) -> torch.export.ExportedProgram:
+    """The network as a graph, for batches of any size.
+
+    Raises:
+        UsageError: It decides by values, as a network of the caller's own may.
+    """
+    sizes = ({0: torch.export.Dim("batch", min=1)},)
+    try:
+        with torch.no_grad(), default_dtype(model.network.mean.dtype):
+            return torch.export.export(Deployed(model), (batch_of_two(model),), dynamic_shapes=sizes)
+    except Exception as error:
+        raise UsageError(
+            f"{model.path}: torch.export cannot make a graph of this network ({in_one_line(error):.160}); let its"
+            " forward() decide by shapes alone"
+        ) from None
+
+
+def program(model: Model, about: Mapping[str, Any]) -> tuple[bytes, Predict]:
+    """The file, and what it predicts once it is loaded.
+
+    Args:
+        model: What is exported.
+        about: What is kept beside it, in `extra_files`, as JSON under `ecoml`.
+    """
+    file = io.BytesIO()
+    torch.export.save(exported_program(model), file, extra_files={"ecoml": json.dumps(about)})
+    loaded = torch.export.load(io.BytesIO(file.getvalue())).module()
+    return file.getvalue(), loaded

@@ -1,0 +1,97 @@
+"""The images that a command line names: files, folders, folders by class, `.npz` files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ecoml.errors import DataError, UsageError
+from ecoml.models.model import Model, Prediction, refuse_unknown
+from ecoml.training.images.data.listing import EXTENSIONS, listed, splits_of
+from ecoml.training.images.data.npz import images_of
+
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An image to predict.
+
+    Attributes:
+        name: For people: its file, or its place in an `.npz` file.
+        image: What `Model.predict` takes.
+        label: Its class; None if it is not known.
+    """
+
+    name: str
+    image: Any
+    label: str | None = None
+
+
+def inputs_of(named: Sequence[Path], model: Model, *, labelled: bool) -> list[Input]:
+    """The images that paths name, in order.
+
+    Args:
+        named: Image files, folders of them (with all below), and `.npz` files of x.
+        model: What is to predict them.
+        labelled: Whether their classes must be known: folders are then `CLASS/*.png` below them (of `DIR/train` and
+            `DIR/test` the latter), and `.npz` files have y.
+
+    Raises:
+        UsageError: There are none, or a class is none of the model's.
+        DataError: A file cannot be read.
+    """
+    found: list[Input] = []
+    for path in named:
+        before = len(found)
+        if path.is_dir():
+            found += _labelled(path) if labelled else [Input(str(file), file) for file in _below(path)]
+        elif path.suffix.lower() == ".npz":
+            found += _arrays(path, labelled=labelled)
+        elif not path.exists():
+            raise UsageError(f"{path}: no such file or folder; name images, a folder of them, or an .npz file")
+        elif labelled:
+            raise UsageError(f"{path}: its class is not known; name a folder of images by class, or an .npz with y")
+        else:
+            found.append(Input(str(path), path))
+        if len(found) == before:
+            raise UsageError(f"{path}: no images in it; it takes files of {', '.join(sorted(EXTENSIONS))}")
+    refuse_unknown((given.label for given in found if given.label is not None), model, str(named[0]))
+    return found
+
+
+def predicted(inputs: Sequence[Input], model: Model) -> Iterator[tuple[Input, Prediction | DataError]]:
+    """What the model takes each image for, or why it cannot be read."""
+    for start in range(0, len(inputs), _AT_ONCE):
+        batch, levels, wrong = inputs[start : start + _AT_ONCE], [], {}
+        for index, given in enumerate(batch):
+            try:
+                levels.append(model.preprocess.levels(given.image))
+            except DataError as error:
+                wrong[index] = error
+        predictions = iter(model.predict_levels(levels))
+        yield from ((given, wrong.get(index) or next(predictions)) for index, given in enumerate(batch))
+
+
+def _below(folder: Path) -> list[Path]:
+    files = (Path(place) / name for place, _, names in os.walk(folder) for name in names)
+    return sorted(file for file in files if file.suffix.lower() in EXTENSIONS and not file.name.startswith("."))
+
+
+def _labelled(folder: Path) -> list[Input]:
+    places = splits_of(folder)
+    listing = listed(places.get("test", folder))
+    return [Input(str(file), file, label) for file, label in zip(listing.files, listing.labels, strict=True)]
+
+
+def _arrays(path: Path, *, labelled: bool) -> list[Input]:
+    images, labels = images_of(path)
+    if labels is None and labelled:
+        raise UsageError(f"{path}: the array y is missing; without it there is nothing to evaluate by")
+    return [
+        Input(f"{path}[{index}]", image, None if labels is None else labels[index])
+        for index, image in enumerate(images)
+    ]

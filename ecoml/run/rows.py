@@ -1,0 +1,53 @@
+"""A result as a table: a row for each trial, or for each measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ecoml.trial import Point, Trial
+
+if TYPE_CHECKING:
+    from ecoml.run.result import Result
+
+
+def trial_rows(result: Result) -> Iterator[dict[str, Any]]:
+    """`trial`, `state`, `end`, `step`, `score`, `test_score`, `energy_j`, `uncertainty_j`, `provenance`, `on_front`,
+    `recommended`, and a column `config.…` for each parameter.
+
+    Score and joules are those of the trial's last point, and the joules hold what was charged to it after that.
+    """
+    on_front = {trial.number for trial in result.front}
+    tests = {(trial.number, trial.step): trial.test_score for trial in result.front}
+    for trial in result.trials:
+        yield {
+            "trial": trial.number,
+            "state": trial.state.value,
+            "end": None if trial.end is None else trial.end.reason.value,
+            "step": trial.step,
+            "score": trial.score,
+            "test_score": tests.get((trial.number, trial.step)),
+            **trial.energy.to_dict(),
+            "on_front": trial.number in on_front,
+            "recommended": result.recommended is not None and trial.number == result.recommended.number,
+            **_config(trial),
+        }
+
+
+def point_rows(result: Result) -> Iterator[dict[str, Any]]:
+    """In the order of the search: `trial`, `step`, `score`, `energy_j` of the trial up to there, `uncertainty_j`,
+    `provenance`, `spent_j` of the whole search by then, `on_front`, and the configuration.
+    """
+    on_front = {(trial.number, trial.step) for trial in result.front}
+    for entry in result.progress:
+        trial, point = result.trials[entry.trial], entry.point
+        yield {**_point(entry.trial, point), "on_front": (entry.trial, point.step) in on_front, **_config(trial)}
+
+
+def _point(number: int, point: Point) -> dict[str, Any]:
+    figures = {"trial": number, "step": point.step, "score": point.score, **point.energy.to_dict()}
+    return {**figures, "spent_j": point.spent_j}
+
+
+def _config(trial: Trial) -> dict[str, Any]:
+    return {f"config.{name}": value for name, value in trial.config.items()}

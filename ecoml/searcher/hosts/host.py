@@ -1,0 +1,159 @@
+"""A host as the driver sees it, and what the loop sees of it: workers, and runs that are somewhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ecoml.energy import Purpose
+from ecoml.errors import EcomlError, HostLost
+from ecoml.searcher.hosts.messages import About, Lease, Orders
+from ecoml.searcher.workers import Seat
+from ecoml.training.base import Account, Run
+from ecoml.trial import Measurement, Trial
+
+Call = Callable[[str, str, int], bytes]
+"""`Transport.call`."""
+
+
+@dataclass(slots=True, eq=False)
+class Host:
+    """A host that takes part, or is to.
+
+    Attributes:
+        name: Its name.
+        spool: The id of its spool; empty before its first report.
+        incarnation: Of its agent.
+        about: What it is; None until it is ready.
+        seats: Its workers.
+        leases: What is open, by number, with the seat that waits for it.
+        keeps: Trials that were left there.
+        heard_s: When it was last heard of.
+        told_s: When it was last told something.
+        numbers: Of the orders it was sent.
+        acknowledged: The sequence number of its last report that is on disk.
+        news: Whether it has to be told something before its next beat.
+        lost: Whether nobody hears of it.
+        released: Whether it is needed no longer.
+        restarts: How often its agent was started anew since a step of it has ended.
+    """
+
+    name: str
+    spool: str = ""
+    incarnation: int = 0
+    about: About | None = None
+    seats: list[Seat] = field(default_factory=list)
+    leases: dict[int, tuple[Lease, Seat]] = field(default_factory=dict)
+    keeps: set[int] = field(default_factory=set)
+    heard_s: float = 0.0
+    told_s: float = 0.0
+    numbers: int = 0
+    acknowledged: int = 0
+    news: bool = True
+    lost: bool = False
+    released: bool = False
+    restarts: int = 0
+
+    def orders(self, now_s: float) -> Orders:
+        """What holds for it from now on."""
+        self.numbers, self.told_s, self.news = self.numbers + 1, now_s, False
+        leases = tuple(lease for lease, _ in self.leases.values())
+        return Orders(self.numbers, leases, frozenset(self.keeps), self.acknowledged, self.released)
+
+    def end(self, lease: int) -> Seat:
+        """A lease has come to its end: its trial may stay there for now."""
+        ended, seat = self.leases.pop(lease)
+        self.keeps.add(ended.trial)
+        self.news = True
+        return seat
+
+    def drop(self, trial: int) -> None:
+        """A trial that was left there is needed no longer."""
+        self.keeps.discard(trial)
+        self.news = True
+
+
+class RemoteRun:
+    """A run on another host; the loop advances it by a lease, and never by `next`.
+
+    Attributes:
+        trial: Its trial.
+        host: Where it is held; None before its first step.
+        place: The worker on which it goes on.
+    """
+
+    def __init__(self, trial: Trial, place: RemoteWorker, call: Call) -> None:
+        self.trial = trial
+        self.host: Host | None = None
+        self.place = place
+        self._call = call
+
+    def __next__(self) -> Measurement:
+        raise AssertionError("a run on another host is advanced by a lease")
+
+    def checkpoint(self) -> bytes | None:
+        """What its place has to go on from; None if it is held there, or has not begun.
+
+        Raises:
+            HostLost: Nobody can give it any more.
+        """
+        if self.host is None or self.host is self.place.host:
+            return None
+        if self.host.lost:
+            raise HostLost(self.host.name)
+        try:
+            return self._call(self.host.name, "checkpoint", self.trial.number)
+        except (ConnectionError, EcomlError):
+            raise HostLost(self.host.name) from None
+
+    def save(self, path: Path) -> None:
+        """Write its present weights.
+
+        Raises:
+            ChildProcessError: Its host is gone, and they with it.
+        """
+        assert self.host is not None, "only what was measured is saved"
+        try:
+            weights = self._call(self.host.name, "save", self.trial.number)
+        except (ConnectionError, EcomlError) as error:
+            raise ChildProcessError(str(error)) from None
+        path.write_bytes(weights)
+
+    def close(self) -> None:
+        """Free what its host holds of it. May be called twice."""
+        if self.host is not None:
+            self.host.drop(self.trial.number)
+            self.host = None
+
+
+class RemoteWorker:
+    """One worker of a host; fulfils `ecoml.training.base.Worker`."""
+
+    def __init__(self, host: Host, number: int, call: Call) -> None:
+        self.host = host
+        self.number = number
+        self._call = call
+
+    def start(self, trial: Trial, account: Account) -> Run:  # noqa: ARG002 - the agent has an account of its own
+        return RemoteRun(trial, self, self._call)
+
+    def suspend(self, run: Run) -> None:
+        """It stays on its host until another one goes on with it."""
+
+    def take_over(self, run: Run, account: Account) -> None:  # noqa: ARG002
+        assert isinstance(run, RemoteRun), "workers are given their own runs"
+        run.place = self
+
+
+@dataclass(slots=True)
+class RemoteAccount:
+    """What the loop tells a worker on another host; that host's own account does the rest."""
+
+    recalled: bool = False
+
+    def check_budget(self) -> None:
+        """The host looks at its own."""
+
+    def enter(self, purpose: Purpose, trial: int | None = None) -> None:
+        """Steps are entered by the host."""

@@ -1,0 +1,301 @@
+"""Hosts as the workers of the one loop: leases out, reports in, and nothing is told to a host before it is on disk."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from ecoml.energy import comparable
+from ecoml.errors import HostLost, SearchFailed, UsageError
+from ecoml.ledger import Ledger
+from ecoml.searcher.hosts.host import Host, RemoteAccount, RemoteRun, RemoteWorker
+from ecoml.searcher.hosts.messages import BEAT_S, Lease, Report, Setup
+from ecoml.searcher.hosts.transport import Transport
+from ecoml.searcher.search import Outcome
+from ecoml.searcher.workers import Seat
+from ecoml.training.base import Run
+from ecoml.trial import Measurement
+
+GRACE = 1.5
+"""A host counts as lost after so many lease time-outs in silence: it has stopped by itself before."""
+
+MOST_RESTARTS = 3
+"""So often an agent is started anew that ends before any step of it has."""
+
+
+class HostStepper:
+    """Advances runs on hosts; fulfils `ecoml.searcher.workers.Stepper`.
+
+    Args:
+        transport: Reaches their agents.
+        setup: What each is started with.
+        ledger: Charges what they count.
+        spools: Where agents on this host keep their accounts.
+        interruptible: Marks where an interruption may come while it waits.
+
+    Attributes:
+        seats: The workers of all hosts that take part at present.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        setup: Setup,
+        ledger: Ledger,
+        spools: Path,
+        interruptible: AbstractContextManager[None],
+    ) -> None:
+        self.seats: list[Seat] = []
+        self._transport = transport
+        self._setup = setup
+        self._ledger = ledger
+        self._spools = spools
+        self._interruptible = interruptible
+        self._clock = transport.clock
+        self._hosts: dict[str, Host] = {}
+        self._leases = itertools.count(1)
+        self._ended: deque[tuple[Seat, Outcome]] = deque()
+        self._joined = False
+        self._refused: list[str] = []
+        self._beat_s = self._turned_s = transport.clock()
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Start the agents, and wait until the first is ready; end them all in the end."""
+        self._ledger.commit_together()
+        self._transport.open(self._setup, self._spools)
+        self._beat_s = self._turned_s = self._clock()
+        try:
+            while not self.seats:
+                self._turn()
+            yield
+        finally:
+            self._release(list(self._hosts.values()))
+            self._transport.close()
+
+    def advance(self, seat: Seat, run: Run) -> None:
+        """Lease a run's next step to its host."""
+        assert isinstance(run, RemoteRun), "workers are given their own runs"
+        assert isinstance(seat.worker, RemoteWorker), "these are all of that kind"
+        trial, host = run.trial, seat.worker.host
+        try:
+            if seat.gone:
+                raise HostLost(host.name)
+            checkpoint = run.checkpoint()
+        except HostLost as lost:
+            self._ended.append((seat, _raising(lost)))
+            return
+        if run.host is not None and run.host is not host:
+            run.host.drop(trial.number)
+        run.host = host
+        number, allowance_j = next(self._leases), self._ledger.reservations.allowance_j(trial.number)
+        place = number, seat.worker.number, trial.number
+        lease = Lease(*place, trial.config, trial.step, allowance_j, checkpoint=checkpoint)
+        host.keeps.discard(trial.number)
+        host.leases[number] = lease, seat
+        host.news = True
+
+    def ended(self) -> Iterator[tuple[Seat, Outcome]]:
+        """Wait for at least one step to end, or one host to join; what each that has ended came to."""
+        self._joined = False
+        while not self._ended and not self._joined:
+            self._turn()
+        while self._ended:
+            yield self._ended.popleft()
+
+    def seat_for(self, run: Run | None, idle: Sequence[Seat]) -> Seat | None:
+        """Which idle worker is to go on with a run: its own host's; another's if it can move; else none for now."""
+        host = run.host if isinstance(run, RemoteRun) else None
+        if host is None:
+            return idle[0]
+        for seat in idle:
+            if isinstance(seat.worker, RemoteWorker) and seat.worker.host is host:
+                return seat
+        movable = host.about is not None and host.about.movable
+        return idle[0] if movable or host.lost else None
+
+    def rest(self, idle: Sequence[Seat]) -> None:
+        """Let go of hosts on which nothing more will be started: their idling counts as well."""
+        resting = {id(seat) for seat in idle}
+        for host in self._hosts.values():
+            if host.seats and not host.keeps and all(id(seat) in resting for seat in host.seats):
+                host.released = host.news = True
+                self._take_seats(host)
+
+    def _turn(self) -> None:
+        """Commit, tell the hosts what is news to them, and take in what comes."""
+        now_s = self._clock()
+        self._ledger.hosts.turned(now_s - self._turned_s)
+        self._turned_s = now_s
+        if self.seats and self.seats[0].account.recalled:
+            self._recall()
+        if now_s - self._beat_s >= BEAT_S:
+            self._beat_s = now_s
+            self._look_for_silence(now_s)
+            due = list(self._hosts.values())
+        else:
+            due = [host for host in self._hosts.values() if host.news]
+        due = [host for host in due if not host.lost]
+        for host in due:
+            if host.spool:
+                open_j = sum(self._ledger.reservations.open_j(lease.trial) for lease, _ in host.leases.values())
+                self._ledger.hosts.opened(host.spool, open_j)
+        self._ledger.commit()
+        for host in due:
+            self._transport.send(host.name, host.orders(now_s))
+        if self._ended:
+            return
+        self.seats = [seat for seat in self.seats if not seat.gone]
+        with self._interruptible:
+            events = self._transport.wait(max(0.0, self._beat_s + BEAT_S - self._clock()))
+        for name, report in events:
+            host = self._hosts.get(name) or Host(name)
+            self._hosts[name] = host
+            if report is None:
+                self._gone(host)
+            else:
+                self._hear(host, report)
+
+    def _recall(self) -> None:
+        for host in self._hosts.values():
+            for number, (lease, seat) in host.leases.items():
+                if not lease.recalled:
+                    host.leases[number] = replace(lease, recalled=True), seat
+                    host.news = True
+
+    def _hear(self, host: Host, report: Report) -> None:
+        """Charge what a host has counted, and take what its leases came to."""
+        reading = report.reading
+        host.heard_s = self._clock()
+        if not self._ledger.hosts.take(reading):
+            return
+        if host.released and host.lost and reading.incarnation > host.incarnation:  # it has come back
+            host = self._hosts[host.name] = Host(host.name, heard_s=host.heard_s)
+        host.spool, host.incarnation, host.acknowledged = reading.spool, *reading.order
+        if not host.lost or not report.running:
+            self._ledger.hosts.enrol(reading.spool)
+        for outcome in report.outcomes:
+            if outcome.lease in host.leases:
+                host.restarts = 0
+                self._ledger.hosts.step_ended(outcome.trial, outcome.step)
+                self._ended.append((host.end(outcome.lease), outcome))
+        if report.closed or report.refused:
+            self._leave(host, report)
+            return
+        if report.about is not None and not host.seats and not host.released:
+            self._join(host, report)
+        for number in report.short:
+            self._allow_more(host, number)
+
+    def _allow_more(self, host: Host, number: int) -> None:
+        if number not in host.leases:
+            return
+        lease, seat = host.leases[number]
+        allowance_j = self._ledger.reservations.allow_more(lease.trial)
+        if allowance_j > lease.allowance_j:
+            host.leases[number] = replace(lease, allowance_j=allowance_j), seat
+        else:
+            host.leases[number] = replace(lease, final=True), seat
+        host.news = True
+
+    def _join(self, host: Host, report: Report) -> None:
+        about = report.about
+        assert about is not None
+        others = [other.about for other in self._hosts.values() if other.about is not None and other.seats]
+        strange = next((other for other in others if not comparable(other.provenance, about.provenance)), None)
+        if strange is not None:
+            told = f"host {host.name}: its energy is {about.provenance}, and that of others {strange.provenance}"
+            self._refuse(host, f"{told}; leave it out, or make its counters readable (`ecoml meters`)")
+            return
+        host.about = about
+        host.seats = [
+            Seat(RemoteWorker(host, number, self._transport.call), RemoteAccount()) for number in range(about.workers)
+        ]
+        self._ledger.know_host(host.name, about.idle, about.unmeasured)
+        self.seats += host.seats
+        self._joined = True
+
+    def _leave(self, host: Host, report: Report) -> None:
+        """A host has closed its account: because it was released, cannot take part, or heard nothing for too long."""
+        self._ledger.hosts.release(report.reading.spool)
+        if report.refused:
+            self._refuse(host, report.refused)
+            return
+        self._lose_steps(host)
+        if not host.released:
+            self._restart(host)
+
+    def _refuse(self, host: Host, why: str) -> None:
+        host.released = host.news = True
+        if why not in self._refused:
+            self._refused.append(why)
+            self._ledger.note(why)
+        if all(other.released for other in self._hosts.values()) and len(self._hosts) >= self._transport.expected:
+            raise UsageError(why)
+
+    def _gone(self, host: Host) -> None:
+        """A host's agent is gone: its open allowances are in doubt until its spool comes back."""
+        if host.released:
+            return
+        if host.spool:
+            self._ledger.hosts.lose(host.spool)
+        self._lose_steps(host)
+        self._restart(host)
+
+    def _lose_steps(self, host: Host) -> None:
+        for number in list(host.leases):
+            self._ended.append((host.end(number), _raising(HostLost(host.name))))
+        host.lost = True
+        self._take_seats(host)
+
+    def _take_seats(self, host: Host) -> None:
+        for seat in host.seats:
+            seat.gone = True
+        host.seats = []
+        self._joined = True
+
+    def _restart(self, host: Host) -> None:
+        host.restarts += 1
+        if host.restarts <= MOST_RESTARTS and self._transport.restart(host.name):
+            restarts = host.restarts
+            self._hosts[host.name] = Host(host.name, host.spool, heard_s=self._clock(), restarts=restarts)
+            return
+        host.released = True
+        if not any(not other.released for other in self._hosts.values()):
+            raise SearchFailed(
+                f"host {host.name} is gone, and it was the last; what was measured is safe: go on with `ecoml resume`",
+                spent_j=self._ledger.spent_j,
+            )
+
+    def _look_for_silence(self, now_s: float) -> None:
+        for host in list(self._hosts.values()):
+            limit_s = GRACE * self._setup.lease_s
+            if not host.released and now_s - host.heard_s > limit_s:
+                self._gone(host)
+
+    def _release(self, hosts: Sequence[Host]) -> None:
+        """Let hosts settle their accounts, and wait for that as long as a lease lasts."""
+        until_s = self._clock() + self._setup.lease_s
+        waiting = {host.name for host in hosts if not host.lost and host.spool}
+        for host in hosts:
+            host.released = host.news = True
+        while waiting and self._clock() < until_s:
+            for name in waiting:
+                self._transport.send(name, self._hosts[name].orders(self._clock()))
+            for name, report in self._transport.wait(min(BEAT_S, max(0.0, until_s - self._clock()))):
+                if report is not None and self._ledger.hosts.take(report.reading) and report.closed:
+                    self._ledger.hosts.release(report.reading.spool)
+                if report is None or report.closed:
+                    waiting.discard(name)
+        self._ledger.commit()
+
+
+def _raising(lost: HostLost) -> Outcome:
+    def outcome() -> Measurement:
+        raise lost
+
+    return outcome

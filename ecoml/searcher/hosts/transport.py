@@ -1,0 +1,291 @@
+"""How messages come and go between the driver and its agents: the contract, and the way over plain connections.
+
+`LocalAgents` starts agents as processes of this host, each with a connection of its own that nobody else can reach.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Protocol
+
+from ecoml.errors import EcomlError
+from ecoml.searcher.hosts.agent import Agent
+from ecoml.searcher.hosts.messages import BEAT_S, Orders, Report, Setup
+
+CALL_S = 60.0
+"""So long an answer to a call may take: weights of a network on their way."""
+
+LONGEST_TURN_S = 600.0
+"""So long a driver may be busy with one decision before its agents stop by themselves."""
+
+EXIT_S = 5.0
+"""So long a training under way has to come to its end when its driver is gone."""
+
+Event = tuple[str, Report | None]
+"""A host, and what it says; None: its agent is gone."""
+
+
+class Transport(Protocol):
+    """Reaches the agents. None of it raises because an agent is gone: that is an event."""
+
+    @property
+    def expected(self) -> int:
+        """How many hosts are to be waited for when a search begins."""
+
+    def clock(self) -> float:
+        """Seconds, as its time-outs count them."""
+
+    def open(self, setup: Setup, spools: Path) -> None:
+        """Start the agents. Those that are on this host keep their spools in `spools`."""
+
+    def wait(self, timeout_s: float) -> Sequence[Event]:
+        """What has come, as soon as anything has, or after so many seconds."""
+
+    def send(self, host: str, orders: Orders) -> None:
+        """Send orders; they may be lost."""
+
+    def call(self, host: str, name: str, trial: int) -> bytes:
+        """What `checkpoint` or `save` of an agent gives.
+
+        Raises:
+            ConnectionError: The agent is gone, or does not answer.
+            EcomlError: As the agent raised it.
+        """
+
+    def restart(self, host: str) -> bool:
+        """End a host's agent for good, and start a new incarnation; whether there will be one."""
+
+    def close(self) -> None:
+        """End all agents."""
+
+
+class Beat:
+    """Repeats to each host the last orders while the driver is busy, so that a strategy may think for a while.
+
+    Args:
+        send: Sends orders to a host, from another thread.
+    """
+
+    def __init__(self, send: Callable[[str, Orders], None]) -> None:
+        self._send = send
+        self._last: dict[str, Orders] = {}
+        self._turned_s = time.monotonic()
+        self._over = threading.Event()
+        threading.Thread(target=self._live, name="ecoml-beat", daemon=True).start()
+
+    def sent(self, host: str, orders: Orders) -> None:
+        """These are the last orders now."""
+        self._last[host] = orders
+        self._turned_s = time.monotonic()
+
+    def forget(self, host: str) -> None:
+        """It is another agent from here on."""
+        self._last.pop(host, None)
+
+    def close(self) -> None:
+        """Repeat nothing any more."""
+        self._over.set()
+
+    def _live(self) -> None:
+        while not self._over.wait(BEAT_S):
+            if BEAT_S < time.monotonic() - self._turned_s < LONGEST_TURN_S:
+                for host, orders in list(self._last.items()):
+                    self._send(host, orders)
+
+
+class LocalAgents:
+    """Agents that are processes of this host.
+
+    Args:
+        count: How many.
+        environment: Of each, beside this process' own.
+    """
+
+    def __init__(self, count: int, environment: Sequence[dict[str, str]] = ()) -> None:
+        self.expected = count
+        self._environment = environment
+        self._agents: dict[str, _Process] = {}
+
+    def clock(self) -> float:
+        return time.monotonic()
+
+    def open(self, setup: Setup, spools: Path) -> None:
+        self._setup, self._spools = setup, spools
+        self._beat = Beat(lambda host, orders: self._agents[host].send(orders))
+        for number in range(self.expected):
+            self._start(f"local-{number + 1}")
+
+    def _start(self, host: str) -> None:
+        number = int(host.rpartition("-")[2]) - 1
+        extra = self._environment[number] if self._environment else {}
+        self._agents[host] = _Process(host, self._setup, self._spools, extra)
+
+    def wait(self, timeout_s: float) -> Sequence[Event]:
+        events = [(host, report) for host, agent in self._agents.items() for report in agent.take_backlog()]
+        if events:
+            return events
+        by_connection: dict[Any, str] = {
+            agent.connection: host for host, agent in self._agents.items() if not agent.connection.closed
+        }
+        if not by_connection:
+            time.sleep(timeout_s)
+        for connection in wait(list(by_connection), timeout_s):
+            host = by_connection[connection]
+            events += [(host, message) for message in self._agents[host].receive()]
+        return events
+
+    def send(self, host: str, orders: Orders) -> None:
+        self._agents[host].send(orders)
+        self._beat.sent(host, orders)
+
+    def call(self, host: str, name: str, trial: int) -> bytes:
+        return self._agents[host].call(name, trial)
+
+    def restart(self, host: str) -> bool:
+        self._beat.forget(host)
+        self._agents[host].kill()
+        self._start(host)
+        return True
+
+    def close(self) -> None:
+        self._beat.close()
+        for agent in self._agents.values():
+            agent.close()
+
+
+class _Process:
+    """One agent's process, and the connection to it."""
+
+    def __init__(self, host: str, setup: Setup, spools: Path, environment: dict[str, str]) -> None:
+        self.host = host
+        self.connection, theirs = Pipe()
+        paths = [os.fspath(path) for path in sys.path if isinstance(path, str | os.PathLike)]
+        code = (
+            f"import sys; sys.path[:] = {paths!r}; from ecoml.searcher.hosts.transport import serve;"
+            f" serve({theirs.fileno()}, {host!r}, {os.fspath(spools)!r})"
+        )
+        self._process = subprocess.Popen(  # noqa: S603 - this very Python
+            [sys.executable, "-c", code],
+            stdin=subprocess.DEVNULL,
+            stdout=2,
+            pass_fds=(theirs.fileno(),),
+            env={**os.environ, **environment},
+            start_new_session=True,  # Ctrl-C is the driver's to answer
+        )
+        theirs.close()
+        self._backlog: deque[Report | None] = deque()
+        self._sending = threading.Lock()
+        with suppress(OSError):
+            self.connection.send(setup)
+
+    def take_backlog(self) -> list[Report | None]:
+        """What came while an answer was waited for."""
+        taken = list(self._backlog)
+        self._backlog.clear()
+        return taken
+
+    def receive(self) -> list[Report | None]:
+        """All that has come, without waiting."""
+        messages: list[Report | None] = []
+        try:
+            while self.connection.poll():
+                message = self.connection.recv()
+                if isinstance(message, Report):
+                    messages.append(message)
+        except (OSError, EOFError):
+            self.connection.close()
+            messages.append(None)
+        return messages
+
+    def send(self, message: object) -> None:
+        with self._sending, suppress(OSError):  # that it is gone is noticed when it is listened to
+            self.connection.send(message)
+
+    def call(self, name: str, trial: int) -> bytes:
+        self.send((name, trial))
+        until_s = time.monotonic() + CALL_S
+        try:
+            while (left_s := until_s - time.monotonic()) > 0 and self.connection.poll(left_s):
+                message = self.connection.recv()
+                if isinstance(message, Report):
+                    self._backlog.append(message)
+                    continue
+                given, error = message
+                if error is not None:
+                    raise error
+                return bytes(given)
+        except (OSError, EOFError):
+            self.connection.close()
+            self._backlog.append(None)
+        raise ConnectionError(f"host {self.host} does not answer")
+
+    def kill(self) -> None:
+        self._process.kill()
+        self.close()
+
+    def close(self) -> None:
+        self.connection.close()
+        try:
+            self._process.wait(CALL_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def serve(descriptor: int, host: str, spools: str) -> None:
+    """An agent's process: it lives as long as its driver does."""
+    connection: Connection[Any, Any] = Connection(descriptor)
+    try:
+        setup = connection.recv()
+    except (EOFError, OSError):
+        return
+    try:
+        agent = Agent(setup, Path(spools) / f"{host}.sqlite", host)
+    except EcomlError as error:
+        sys.exit(f"ecoml: {error}")
+    sending = threading.Lock()
+
+    def answer(name: str, trial: int) -> None:
+        try:
+            given, error = getattr(agent, name)(trial), None
+        except Exception as raised:
+            given, error = None, raised
+        with sending, suppress(OSError):
+            connection.send((given, error))
+
+    def listen() -> None:
+        try:
+            while True:
+                message = connection.recv()
+                if isinstance(message, Orders):
+                    agent.take(message)
+                else:
+                    threading.Thread(target=answer, args=message, daemon=True).start()
+        except (EOFError, OSError):
+            agent.end()
+
+    threading.Thread(target=agent.open, name="ecoml-open", daemon=True).start()
+    threading.Thread(target=listen, name="ecoml-listen", daemon=True).start()
+    try:
+        while True:
+            report = agent.next_report()
+            with sending:
+                connection.send(report)
+            if report.closed:
+                break
+    except OSError:  # the driver is gone
+        pass
+    end = threading.Timer(EXIT_S, os._exit, (0,))  # a training that does not look must not keep the process
+    end.daemon = True
+    end.start()
+    agent.close()

@@ -1,0 +1,211 @@
+"""One plain actor on each node of a Ray cluster, which carries messages to and from the agent it holds.
+
+The actors are not detached: they end with the driver. Nothing is asked of Ray but to start them where they belong, and
+to carry messages, of which any may be lost, repeated or late.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ecoml.errors import EcomlError, UsageError
+from ecoml.searcher.hosts.agent import Agent
+from ecoml.searcher.hosts.messages import Orders, Report, Setup
+from ecoml.searcher.hosts.transport import CALL_S, Beat, Event
+
+JOIN_S = 5.0
+"""So often it is looked for nodes that have joined."""
+
+CLOSE_S = 5.0
+
+
+class RayAgents:
+    """Agents on all nodes of a cluster, also on those that join while a search runs.
+
+    Args:
+        address: Of the cluster's head, `HOST:PORT`; this process runs on one of its nodes.
+
+    Raises:
+        UsageError: Ray is not installed.
+    """
+
+    def __init__(self, address: str) -> None:
+        if importlib.util.find_spec("ray") is None:
+            raise UsageError("workers on a Ray cluster need the package ray: pip install 'ecoml[ray]'")
+        self.expected = 1
+        self._address = address
+        self._nodes: dict[str, str] = {}  # host → node
+        self._actors: dict[str, Any] = {}
+        self._listening: dict[Any, str] = {}  # a reference to what comes → host
+        self._looked_s = 0.0
+        self._mine = False
+
+    def clock(self) -> float:
+        return time.monotonic()
+
+    def open(self, setup: Setup, spools: Path) -> None:  # noqa: ARG002 - each node keeps its own
+        import ray
+
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        self._setup = setup
+        try:
+            self._mine = not ray.is_initialized()
+            ray.init(self._address, ignore_reinit_error=True, log_to_driver=False, logging_level="ERROR")
+        except Exception as error:
+            raise UsageError(
+                f"no Ray cluster answers at {self._address} ({type(error).__name__}); start one there, and run this on"
+                " one of its nodes: ray start --head --port=PORT"
+            ) from None
+        self._beat = Beat(self._carry)
+        self._look_for_nodes()
+        self.expected = len(self._nodes)
+
+    def _look_for_nodes(self) -> None:
+        """Start an agent on each node that has none."""
+        import ray
+
+        self._looked_s = time.monotonic()
+        alive = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
+        for node_id, node in alive.items():
+            if node_id not in self._nodes.values():
+                host = self._name(node["NodeManagerHostname"], alive)
+                self._nodes[host] = node_id
+                self._start(host, node)
+
+    def _name(self, hostname: str, alive: dict[str, Any]) -> str:
+        """A name by which no other node goes that is alive: one that has come back has its old name."""
+        number, name = 1, hostname
+        while self._nodes.get(name) in alive:
+            number += 1
+            name = f"{hostname}-{number}"
+        return name
+
+    def _start(self, host: str, node: dict[str, Any]) -> None:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        gpus = node["Resources"].get("GPU", 0)  # without them Ray would hide them from the agent
+        options = {"num_cpus": 0, "num_gpus": gpus, "max_concurrency": 8, "scheduling_strategy": there}
+        self._actors[host] = ray.remote(RayAgent).options(**options).remote(self._setup, host)
+        self._listen(host)
+
+    def _listen(self, host: str) -> None:
+        self._listening[self._actors[host].listen.remote()] = host
+
+    def wait(self, timeout_s: float) -> Sequence[Event]:
+        import ray
+
+        if time.monotonic() - self._looked_s > JOIN_S:
+            self._look_for_nodes()
+        if not self._listening:
+            time.sleep(timeout_s)
+            return []
+        waiting = list(self._listening)
+        come, waiting = ray.wait(waiting, num_returns=1, timeout=timeout_s)
+        if come and waiting:
+            come += ray.wait(waiting, num_returns=len(waiting), timeout=0)[0]
+        return [self._event(reference) for reference in come]
+
+    def _event(self, reference: Any) -> Event:
+        import ray
+
+        host = self._listening.pop(reference)
+        try:
+            report: Report = ray.get(reference)
+        except ray.exceptions.RayError:
+            self._actors.pop(host, None)
+            return host, None
+        self._listen(host)
+        return host, report
+
+    def send(self, host: str, orders: Orders) -> None:
+        self._carry(host, orders)
+        self._beat.sent(host, orders)
+
+    def _carry(self, host: str, orders: Orders) -> None:
+        import ray
+
+        if (actor := self._actors.get(host)) is not None:
+            with suppress(ray.exceptions.RayError):
+                actor.take.remote(orders)
+
+    def call(self, host: str, name: str, trial: int) -> bytes:
+        import ray
+
+        if host not in self._actors:
+            raise ConnectionError(f"host {host} is gone")
+        try:
+            given: bytes = ray.get(self._actors[host].call.remote(name, trial), timeout=CALL_S)
+        except ray.exceptions.RayTaskError as error:
+            cause = error.cause
+            raise (cause if isinstance(cause, EcomlError) else ConnectionError(f"host {host}: {cause}")) from None
+        except ray.exceptions.RayError:
+            raise ConnectionError(f"host {host} does not answer") from None
+        return given
+
+    def restart(self, host: str) -> bool:
+        import ray
+
+        self._beat.forget(host)
+        for reference in [reference for reference, of in self._listening.items() if of == host]:
+            del self._listening[reference]
+        if (actor := self._actors.pop(host, None)) is not None:
+            with suppress(ray.exceptions.RayError):
+                ray.kill(actor)
+        node = next((node for node in ray.nodes() if node["NodeID"] == self._nodes[host]), None)
+        if node is None or not node["Alive"]:
+            return False
+        self._start(host, node)
+        return True
+
+    def close(self) -> None:
+        import ray
+
+        self._beat.close()
+        closing = [actor.close.remote() for actor in self._actors.values()]
+        with suppress(ray.exceptions.RayError):
+            ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S)
+        for actor in self._actors.values():
+            with suppress(ray.exceptions.RayError):
+                ray.kill(actor)
+        if self._mine:
+            ray.shutdown()
+
+
+class RayAgent:
+    """The actor: holds a host's agent."""
+
+    def __init__(self, setup: Setup, host: str) -> None:
+        self._agent = Agent(setup, spool_of(setup.run, host), host)
+        threading.Thread(target=self._agent.open, name="ecoml-open", daemon=True).start()
+
+    def take(self, orders: Orders) -> None:
+        """Orders from the driver."""
+        self._agent.take(orders)
+
+    def listen(self) -> Report:
+        """What the agent says next."""
+        return self._agent.next_report()
+
+    def call(self, name: str, trial: int) -> bytes:
+        """What `checkpoint` or `save` gives."""
+        given: bytes = getattr(self._agent, name)(trial)
+        return given
+
+    def close(self) -> None:
+        """End the agent."""
+        self._agent.close()
+
+
+def spool_of(run: str, host: str) -> Path:
+    """Where a node keeps its account of a run: it is needed again when the run is resumed."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
+    return Path(state) / "ecoml" / "spools" / run / f"{host}.sqlite"

@@ -1,0 +1,304 @@
+"""Doubles of what meters a machine from outside its processor: ACPI, IPMI, Zeus, a Prometheus server.
+
+Each shows the counters of a `SimulatedHost`, and fails as the real thing does.
+
+    host = SimulatedHost(tmp_path)
+    plug = add_power_meter(host, 300.0)
+    zeus = FakeZeus(gpus=[FakeAmd(host.draw(200.0), name="AMD Instinct MI210")])
+    meter = open_meter(root=host.root, clock=host.clock, zeus=zeus, sources=["node"])
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from ecoml.testing.counters import Power, SimulatedCounter
+from ecoml.testing.hosts import SimulatedHost
+
+UNAVAILABLE_MW = 0xFFFFFFFF
+"""What firmware gives for a power it has no reading of."""
+
+_PRINTED = """
+    Instantaneous power reading:              {watts:8d} Watts
+    Minimum during sampling period:                  2 Watts
+    Maximum during sampling period:                468 Watts
+    Average power reading over sample period:      184 Watts
+    IPMI timestamp:                           Fri Nov 27 02:30:00 2026
+    Sampling period:                          00001000 Milliseconds
+    Power reading state is:                   {state}
+"""
+
+
+def add_power_meter(
+    host: SimulatedHost,
+    power_w: Power,
+    *,
+    driver: str = "power_meter",
+    label: str = "",
+    interval_ms: int = 1000,
+    beneath: bool = False,
+) -> SimulatedCounter:
+    """Add a power meter under `sys/class/hwmon`.
+
+    Args:
+        host: The host.
+        power_w: What it shows.
+        driver: Name of its driver.
+        label: What its firmware calls it.
+        interval_ms: Over how long it averages.
+        beneath: Whether its files lie in `device/`, as older kernels have it.
+
+    Returns:
+        The truth behind it. `failing`: it shows nothing; `garbage` then is what it shows instead.
+    """
+    counter = host.draw(power_w)
+    folder = host.root / "sys/class/hwmon"
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / f"hwmon{len(list(folder.iterdir()))}"
+    place = place / "device" if beneath else place
+    place.mkdir(parents=True)
+    (place / "name").write_text(f"{driver}\n")
+    (place / "power1_oem_info").write_text(f"{label}\n")
+    (place / "power1_average_interval").write_text(f"{interval_ms}\n")
+    file = place / "power1_average"
+
+    def write() -> None:
+        shown = f"{round(counter.now_w * 1e6)}\n"
+        file.write_text((counter.garbage or "") if counter.failing else shown)
+
+    host.follow(write)
+    return counter
+
+
+class FakeIpmitool:
+    """What `ipmitool dcmi power reading` prints.
+
+    Args:
+        counter: The truth; `failing`: the tool fails.
+        host: The host whose clock a slow answer takes time on.
+
+    Attributes:
+        state: What it says of its readings.
+        shown_w: What it shows instead of the truth; None: the truth.
+        takes_s: How long an answer takes.
+        calls: How often it was called.
+    """
+
+    def __init__(self, counter: SimulatedCounter, host: SimulatedHost | None = None) -> None:
+        self.state = "activated"
+        self.shown_w: int | None = None
+        self.takes_s = 0.0
+        self.calls = 0
+        self._counter = counter
+        self._host = host
+
+    def __call__(self) -> str:
+        """The text."""
+        self.calls += 1
+        if self.takes_s and self._host is not None:
+            self._host.advance(self.takes_s)
+        if self._counter.failing:
+            raise OSError("ipmitool fails (Could not open device at /dev/ipmi0): only root may ask the controller")
+        watts = round(self._counter.now_w) if self.shown_w is None else self.shown_w
+        return _PRINTED.format(watts=watts, state=self.state)
+
+
+class FakeAmd:
+    """One AMD GPU as `amdsmi` shows it through Zeus.
+
+    Args:
+        counter: The truth; `failing`: amdsmi raises.
+        name: Its market name.
+        counts: Whether Zeus trusts its energy counter.
+        tells: Which powers it tells: `average`, `instant`; the other is `N/A`.
+        limit_w: Its power cap.
+        silent: It reads 0 W and 0 J, as the second die of a card does.
+        hip_index: Its number on the host; None: its place in the list.
+    """
+
+    def __init__(
+        self,
+        counter: SimulatedCounter,
+        *,
+        name: str = "AMD Instinct MI210",
+        counts: bool = True,
+        tells: Sequence[str] = ("average",),
+        limit_w: float | None = None,
+        silent: bool = False,
+        hip_index: int | None = None,
+    ) -> None:
+        self.counter = counter
+        self.name = name
+        self.counts = counts
+        self.tells = tuple(tells)
+        self.limit_w = limit_w
+        self.silent = silent
+        self.gpu_index = -1 if hip_index is None else hip_index
+
+
+class _AmdGpus:
+    """As `zeus.device.gpu.AMDGPUs`."""
+
+    def __init__(self, gpus: Sequence[FakeAmd]) -> None:
+        self.gpus = list(gpus)
+        for number, gpu in enumerate(gpus):
+            gpu.gpu_index = number if gpu.gpu_index < 0 else gpu.gpu_index
+
+    def _gpu(self, number: int) -> FakeAmd:
+        gpu = self.gpus[number]
+        if gpu.counter.failing:
+            raise RuntimeError("AMDSMI_STATUS_NOT_FOUND")
+        return gpu
+
+    def get_name(self, number: int) -> str:
+        return self.gpus[number].name
+
+    def supports_get_total_energy_consumption(self, number: int) -> bool:
+        gpu = self._gpu(number)
+        return gpu.counts and not gpu.silent
+
+    def get_total_energy_consumption(self, number: int) -> int:
+        if not self.supports_get_total_energy_consumption(number):
+            raise RuntimeError("Total energy consumption is not supported on this AMD GPU.")
+        return int(self._gpu(number).counter.raw_j * 1e3)
+
+    def get_average_power_usage(self, number: int) -> int:
+        return self._power_mw(number, "average")
+
+    def get_instant_power_usage(self, number: int) -> int:
+        return self._power_mw(number, "instant")
+
+    def get_power_management_limit(self, number: int) -> int:
+        limit_w = self._gpu(number).limit_w
+        if limit_w is None:
+            raise RuntimeError("not supported")
+        return int(limit_w * 1e3)
+
+    def get_gpu_temperature(self, number: int) -> int:
+        return 60 if self._gpu(number) else 0
+
+    def _power_mw(self, number: int, kind: str) -> int:
+        gpu = self._gpu(number)
+        if kind not in gpu.tells:
+            raise RuntimeError(f"amdsmi_get_power_info returned 'N/A' for '{kind}_socket_power'")
+        return 0 if gpu.silent else int(gpu.counter.now_w) * 1000
+
+
+class NVIDIAGPUs:
+    """What `get_gpus` gives on a host with NVIDIA's GPUs: those ecoml reads itself."""
+
+    gpus: tuple[Any, ...] = ()
+
+
+class FakeChip:
+    """A system on a chip: fields of a measurement → the truth behind each; None for one it does not tell.
+
+    Attributes:
+        dead: Whether the process that samples its rails is gone.
+    """
+
+    def __init__(self, fields: Mapping[str, SimulatedCounter | None]) -> None:
+        self.dead = False
+        self._fields = dict(fields)
+
+    def get_total_energy_consumption(self) -> SimpleNamespace:
+        if self.dead:
+            raise TimeoutError("no measurement within 15 s")
+        shown = {name: None if one is None else one.raw_j * 1e3 for name, one in self._fields.items()}
+        return SimpleNamespace(**shown)
+
+
+class FakeZeus:
+    """As the module `zeus.device`.
+
+    Args:
+        gpus: AMD's GPUs; None: there are none.
+        nvidia: Whether there are NVIDIA's.
+        chip: A system on a chip; None: there is none.
+    """
+
+    def __init__(
+        self, gpus: Sequence[FakeAmd] | None = None, *, nvidia: bool = False, chip: FakeChip | None = None
+    ) -> None:
+        self._gpus = gpus
+        self._nvidia = nvidia
+        self._chip = chip
+
+    def get_gpus(self) -> Any:
+        if self._nvidia:
+            return NVIDIAGPUs()
+        if self._gpus is None:
+            raise RuntimeError("NVML and AMDSMI unavailable. Failed to initialize GPU management library.")
+        return _AmdGpus(self._gpus)
+
+    def get_soc(self) -> FakeChip:
+        if self._chip is None:
+            raise RuntimeError("No observable SoC was found on the current machine.")
+        return self._chip
+
+
+class FakePrometheus:
+    """A Prometheus server that scrapes simulated counters; `fetch` of `open_meter`.
+
+    Args:
+        host: The host on whose clock it scrapes.
+        series: Name of each series → the truth behind it.
+        step_s: Time between two scrapes.
+        power: Whether it shows watts (else joules).
+
+    Attributes:
+        failure: What is raised instead of an answer; None: it answers.
+        gone: Whether the query gives no series.
+        value: What each series shows instead of its figure; None: its figure.
+        prefix: Of the label that names a series; another one relabels them all.
+    """
+
+    def __init__(
+        self, host: SimulatedHost, series: Mapping[str, SimulatedCounter], *, step_s: float = 5.0, power: bool = False
+    ) -> None:
+        self.failure: Exception | None = None
+        self.gone = False
+        self.value: str | None = None
+        self.prefix = "plug"
+        self.series = dict(series)
+        self._host = host
+        self._step_s = step_s
+        self._power = power
+        self._restarted: dict[str, float] = {}
+        self._scraped: dict[str, float] = {}
+        self._scrape = -math.inf
+        host.follow(self._look)
+
+    def restart(self) -> None:
+        """The exporter starts anew: its counters begin at zero."""
+        self._restarted = {name: one.true_j for name, one in self.series.items()}
+
+    def __call__(self, address: str, _headers: Mapping[str, str]) -> Any:
+        """The answer of the server."""
+        if self.failure is not None:
+            raise self.failure
+        if urlsplit(address).path.endswith("/targets"):
+            return _success({"activeTargets": [{"scrapeInterval": f"{self._step_s:g}s"}]})
+        assert parse_qs(urlsplit(address).query)["query"], "a query is asked for"
+        result = [
+            {"metric": {"name": f"{self.prefix}-{name}"}, "value": [self._host.now_s, self.value or f"{shown:.6f}"]}
+            for name, shown in self._scraped.items()
+        ]
+        return _success({"resultType": "vector", "result": [] if self.gone else result})
+
+    def _look(self) -> None:
+        scrape = math.floor(self._host.now_s / self._step_s)
+        if scrape > self._scrape:
+            self._scrape = scrape
+            self._scraped = {
+                name: one.now_w if self._power else 1000.0 + one.true_j - self._restarted.get(name, 0.0)
+                for name, one in self.series.items()
+            }
+
+
+def _success(data: Any) -> dict[str, Any]:
+    return {"status": "success", "data": data}

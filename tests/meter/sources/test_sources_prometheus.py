@@ -1,0 +1,282 @@
+"""A Prometheus server as the meter: on a double that fails in every way, and on a real server where there is one."""
+
+import contextlib
+import http.server
+import shutil
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from ecoml.energy import J_PER_KWH, Provenance
+from ecoml.errors import MeterError, UsageError
+from ecoml.fetch import fetch_json
+from ecoml.meter import open_meter
+from ecoml.meter.counters.remote.query import PrometheusQuery
+from ecoml.testing.machines import FakePrometheus
+from ecoml.testing.meters import SimulatedHost
+
+JOULES = "prometheus:http://plug:9090?query=plug_joules_total"
+WATTS = "prometheus:http://plug:9090?query=plug_watts"
+
+
+@pytest.fixture
+def host(tmp_path):
+    return SimulatedHost(tmp_path)
+
+
+def meter_of(host, server, *sources):
+    return open_meter(root=host.root, nvml=host.nvml, clock=host.clock, fetch=server, sources=sources)
+
+
+def spend(host, meter, seconds, step_s=1.0):
+    with meter.window() as window:
+        for _ in range(round(seconds / step_s)):
+            host.advance(step_s)
+            meter.read()
+    return window.energy()
+
+
+@pytest.mark.parametrize(("spec", "power"), [(JOULES, False), (WATTS, True)])
+def test_the_truth_lies_within_what_a_scrape_may_miss(host, spec, power):
+    truth = host.draw(lambda t: 500.0 if int(t / 37) % 2 else 150.0)
+    server = FakePrometheus(host, {"a": truth}, step_s=15.0, power=power)
+    with meter_of(host, server, spec) as meter:
+        spend(host, meter, 120.0)
+        for _ in range(10):
+            before_j = truth.true_j
+            energy = spend(host, meter, 100.0)
+            part = energy.domains["node"]
+            assert part.provenance is Provenance.SAMPLED
+            assert abs(part.energy_j - (truth.true_j - before_j)) <= part.uncertainty_j
+            assert part.uncertainty_j > 150.0 * 15, "the step of the scrape is in it"
+        assert not energy.gaps
+
+
+def test_a_plug_contains_all_else_and_is_not_summed_with_it(host):
+    host.add_package(100.0)
+    host.add_gpu(300.0)
+    server = FakePrometheus(host, {"a": host.draw(500.0)})
+    with meter_of(host, server, JOULES) as meter:
+        assert list(meter.read()) == ["node"]
+
+
+def test_a_query_may_be_the_source_of_one_domain(host):
+    host.add_package(100.0)
+    server = FakePrometheus(host, {"a": host.draw(80.0), "b": host.draw(40.0)}, step_s=1.0)
+    with meter_of(host, server, JOULES + "&domain=cpu:0&provenance=estimated") as meter:
+        energy = spend(host, meter, 60.0)
+    assert list(energy.domains) == ["cpu:0"]
+    assert energy.energy_j == pytest.approx(120 * 60, rel=0.05), "all series of a query are summed"
+    assert energy.provenance is Provenance.ESTIMATED
+    assert energy.uncertainty_j >= energy.energy_j
+
+
+def test_a_restart_and_a_relabelling_are_named_and_doubted(host):
+    truth = host.draw(200.0)
+    server = FakePrometheus(host, {"a": truth}, step_s=5.0)
+    with meter_of(host, server, JOULES) as meter:
+        spend(host, meter, 60.0)
+        for fault in ("restart", "relabel"):
+            before_j = truth.true_j
+            if fault == "restart":
+                server.restart()
+            else:
+                server.prefix = "socket"
+            energy = spend(host, meter, 60.0)
+            missing_j = truth.true_j - before_j - energy.energy_j
+            assert 0 <= missing_j <= energy.uncertainty_j, fault
+            assert any("reset" in gap for gap in energy.gaps), fault
+        assert not spend(host, meter, 60.0).gaps
+
+
+def test_one_of_several_series_that_restarts_is_seen(host):
+    one, other = host.draw(10.0), host.draw(300.0)
+    server = FakePrometheus(host, {"a": one, "b": other}, step_s=5.0)
+    with meter_of(host, server, JOULES) as meter:
+        spend(host, meter, 60.0)
+        server._restarted["a"] = one.true_j
+        before_j = one.true_j + other.true_j
+        energy = spend(host, meter, 60.0)
+    assert any("reset" in gap for gap in energy.gaps)
+    assert abs(energy.energy_j - (one.true_j + other.true_j - before_j)) <= energy.uncertainty_j
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ({"failure": OSError("no answer within 5 s")}, "no answer within 5 s"),
+        ({"failure": OSError("HTTP 503 (Service Unavailable)")}, "503"),
+        ({"gone": True}, "no series"),
+        ({"value": "NaN"}, "no number"),
+    ],
+)
+@pytest.mark.parametrize(("spec", "power"), [(JOULES, False), (WATTS, True)])
+def test_what_fails_for_a_while_is_missing_and_named(host, fault, told, spec, power):
+    truth = host.draw(200.0)
+    server = FakePrometheus(host, {"a": truth}, step_s=5.0, power=power)
+    with meter_of(host, server, spec) as meter:
+        spend(host, meter, 60.0)
+        for name, value in fault.items():
+            setattr(server, name, value)
+        host.advance(6.0)
+        meter.read()
+        assert spend(host, meter, 30.0).provenance is Provenance.MISSING
+        before_j = truth.true_j
+        for name in fault:
+            setattr(server, name, False if name == "gone" else None)
+        energy = spend(host, meter, 60.0)
+    assert any(told in gap for gap in energy.gaps)
+    assert abs(energy.energy_j - (truth.true_j - before_j)) <= energy.uncertainty_j + 200.0 * 36
+
+
+def test_a_server_that_gives_nothing_is_refused_at_once(host):
+    server = FakePrometheus(host, {"a": host.draw(1.0)})
+    server.failure = OSError("no answer (Connection refused)")
+    with pytest.raises(MeterError, match="Connection refused"):
+        meter_of(host, server, JOULES)
+    server.failure, server.gone = None, True
+    with pytest.raises(MeterError, match="no series"):
+        meter_of(host, server, JOULES)
+
+
+@pytest.mark.parametrize(
+    ("spec", "unit", "joules"),
+    [
+        ("prometheus:http://h:9090?query=kepler_node_cpu_joules_total", "joules", 1.0),
+        ('prometheus:http://h:9090/prom?query=sum(kepler_node_cpu_joules_total{zone="package"})', "joules", 1.0),
+        ("prometheus:http://h:9090?query=scaph_host_power_microwatts", "microwatts", 1e-6),
+        ("prometheus:http://h:9090?query=a%20%2B%20b&unit=kWh&step=1m30s", "kwh", J_PER_KWH),
+        ("prometheus:http://h:9090?query=a + b&unit=W&unit=watts", "watts", 1.0),
+    ],
+)
+def test_what_a_query_says(spec, unit, joules):
+    query = PrometheusQuery.of(spec)
+    assert (query.unit, query.scale) == (unit, joules)
+    assert query.query in (
+        "a + b",
+        "kepler_node_cpu_joules_total",
+        'sum(kepler_node_cpu_joules_total{zone="package"})',
+        "scaph_host_power_microwatts",
+    )
+    assert query.step_s in (None, 90.0)
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ("prometheus:", "no server"),
+        ("prometheus:localhost:9090?query=x_watts", "no server"),
+        ("prometheus:http://h:9090", "no query"),
+        ("prometheus:http://u:secret@h:9090?query=x_watts", "ECOML_PROMETHEUS_AUTHORIZATION"),
+        ("prometheus:http://h:9090?query=rate(x_joules_total[1m])", "unit="),
+        ("prometheus:http://h:9090?query=x_joules_total / 1000", "unit="),
+        ("prometheus:http://h:9090?query=power", "unit="),
+        ("prometheus:http://h:9090?query=power&unit=horses", "unknown unit"),
+        ("prometheus:http://h:9090?query=x_watts&step=never", "step"),
+        ("prometheus:http://h:9090?query=x_watts&provenance=reported", "provenance"),
+    ],
+)
+def test_a_query_that_cannot_be_understood_is_one_clear_line(spec, told):
+    with pytest.raises(UsageError, match=told) as refused:
+        PrometheusQuery.of(spec)
+    assert "secret" not in str(refused.value)
+
+
+class Exporter(http.server.BaseHTTPRequestHandler):
+    """Joules of a constant 100 W, and the watts."""
+
+    began_s = time.monotonic()
+    label = "desk"
+
+    def do_GET(self):
+        joules = 100.0 * (time.monotonic() - Exporter.began_s)
+        text = f'plug_joules_total{{plug="{Exporter.label}"}} {joules}\nplug_watts{{plug="{Exporter.label}"}} 100\n'
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *args):
+        pass
+
+
+@contextlib.contextmanager
+def serving(handler):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def until(condition, seconds=7.0):
+    end_s = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end_s, "it does not come"
+        time.sleep(0.02)
+
+
+def test_a_real_server(tmp_path):
+    prometheus = shutil.which("prometheus")
+    if prometheus is None:
+        pytest.skip("no prometheus here: apt-get install prometheus")
+    with serving(Exporter) as exporter:
+        config, port = tmp_path / "prometheus.yml", free_port()
+        config.write_text(
+            "global: {scrape_interval: 100ms}\n"
+            f"scrape_configs: [{{job_name: plug, static_configs: [{{targets: ['127.0.0.1:{exporter}']}}]}}]\n"
+        )
+        server = subprocess.Popen(
+            [prometheus, f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}",
+             f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"]
+        )  # fmt: skip
+        url = f"http://127.0.0.1:{port}"
+
+        def scraped():
+            with contextlib.suppress(OSError, ValueError):
+                return fetch_json(f"{url}/api/v1/query?query=plug_joules_total")["data"]["result"]
+
+        try:
+            until(scraped)  # a server applies its targets only after five seconds
+            spec = f"prometheus:{url}?query=plug_joules_total"
+            with open_meter(root=tmp_path, sources=[spec]) as meter:
+                assert "every 0.1 s" in next(source.covers for source in meter.sources if source.used)
+                for fault in ("none", "restart", "relabel"):
+                    if fault == "restart":
+                        Exporter.began_s = time.monotonic()
+                    if fault == "relabel":
+                        Exporter.label = "shelf"
+                    began_s = time.monotonic()
+                    with meter.window() as window:
+                        time.sleep(0.6)
+                    truth_j = 100.0 * (time.monotonic() - began_s)
+                    energy = window.energy()
+                    assert abs(energy.energy_j - truth_j) <= energy.uncertainty_j, fault
+                    assert bool([gap for gap in energy.gaps if "reset" in gap]) is (fault != "none"), fault
+            with open_meter(root=tmp_path, sources=[f"prometheus:{url}?query=plug_watts&domain=gpu:0"]) as meter:
+                assert set(meter.read()) == {"gpu:0", "cpu"}, "the plug covers one device, the estimate the processor"
+                with meter.window() as window:
+                    time.sleep(0.5)
+                assert window.by_domain["gpu:0"] == pytest.approx(50.0, rel=0.25)
+                server.terminate()
+                server.wait(5.0)
+                until(lambda: meter.read() and meter.provenance is Provenance.MISSING)
+                assert any("gpu:0 cannot be read" in gap for gap in meter.window().gaps)
+            with pytest.raises(MeterError, match="gives nothing"):
+                open_meter(root=tmp_path, sources=[spec])
+        finally:
+            server.kill()
+            server.wait()

@@ -195,9 +195,9 @@ def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
 def _read_curves(connection: sqlite3.Connection, trials: Mapping[int, Trial], metric: Metric) -> list[Progress]:
     """Put every measurement on its trial's curve."""
     progress = []
-    for number, score, evaluation_j, spent_j, floor_j, details, *figures in connection.execute(
-        "SELECT trial, score, evaluation_j, spent_j, floor_j, details, energy_j, uncertainty_j, provenance, edge_j"
-        " FROM measurement ORDER BY id"
+    for number, score, evaluation_j, spent_j, floor_j, details, host, *figures in connection.execute(
+        "SELECT trial, score, evaluation_j, spent_j, floor_j, details, host, energy_j, uncertainty_j, provenance,"
+        " edge_j FROM measurement ORDER BY id"
     ):
         curve = trials[number].curve
         taken = _figure(figures)
@@ -207,6 +207,7 @@ def _read_curves(connection: sqlite3.Connection, trials: Mapping[int, Trial], me
             spent_j=spent_j,
             floor_j=floor_j,
             details=json.loads(details) if details else None,
+            host=host or "",
         )
         curve.append(point)
         progress.append(Progress(number, point))

@@ -154,11 +154,12 @@ class Store:
         with self.transaction():
             self._connection.execute(
                 "INSERT INTO measurement (trial, step, score, evaluation_j, spent_j, floor_j, at, details, energy_j,"
-                " uncertainty_j, provenance, edge_j) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " uncertainty_j, provenance, edge_j, host) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(trial, point.step, point.score, point.evaluation_j, point.spent_j, point.floor_j, time.time()),
                     _json(point.details),
                     *figure(taken),
+                    point.host or None,
                 ),
             )
 

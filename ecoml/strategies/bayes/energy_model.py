@@ -1,16 +1,20 @@
 """What a step of a configuration costs, before it was ever trained.
 
-    log e(x) = w·(1, x − ½) + r(x)
+    log e(x) = w·(1, x − ½) + o(host) + r(x)
 
 e: joules of a step; w: ridge regression; r: a Gaussian process on what it leaves, with a fixed lengthscale. Energy is
 nearly proportional to steps, and nearly a product of powers of width, depth and batch size, which on their logarithmic
-scales is a line: few observations predict it.
+scales is a line: few observations predict it. o: what a class of hosts takes more or less than the class that most were
+observed on, for which predictions are made; one ridge slope for each class.
 
 Joules that are known less well than others count less: an observation of variance v
 (`ecoml.strategies.bayes.energy_noise`) has v + s² about the line, and v + 0.05 s² in r, whose variance is taken for s².
 """
 
 from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,19 +34,24 @@ class EnergyModel:
         x: Features (m, D) of configurations with a known cost, m ≥ 1.
         step_j: Mean joules of their steps (m,).
         variance: Of their logarithms, by how well they are known (m,).
+        hosts: Class of the host of each (m,); None: all of one.
     """
 
-    def __init__(self, x: Array, step_j: Array, variance: Array) -> None:
+    def __init__(self, x: Array, step_j: Array, variance: Array, hosts: Sequence[str] | None = None) -> None:
         lines = _lines(x)
-        penalty = np.diag(np.r_[1e-9, np.full(x.shape[1], _RIDGE)])
+        slopes = lines.shape[1]
+        if hosts is not None and len(set(hosts)) > 1:
+            lines = np.column_stack([lines, _others(hosts)])
+        penalty = np.diag(np.r_[1e-9, np.full(lines.shape[1] - 1, _RIDGE)])
         log_j = np.log(step_j)
         noise = variance / _SPREAD**2
         weight = 1.0 / np.sqrt(1.0 + noise)
         weighted = weight[:, None] * lines
-        self._slopes = np.linalg.solve(weighted.T @ weighted + penalty, weighted.T @ (weight * log_j))
+        fitted = np.linalg.solve(weighted.T @ weighted + penalty, weighted.T @ (weight * log_j))
+        self._slopes = fitted[:slopes]
         self._x = x
         covariance = _covariance(x, x) + np.diag(_NOISE + noise)
-        self._weights = np.linalg.solve(covariance, log_j - lines @ self._slopes)
+        self._weights = np.linalg.solve(covariance, log_j - lines @ fitted)
 
     def __call__(self, x: Array) -> Array:
         """Joules of a step (q,) at features (q, D)."""
@@ -51,6 +60,12 @@ class EnergyModel:
 
 def _lines(x: Array) -> Array:
     return np.column_stack([np.ones(len(x)), x - 0.5])
+
+
+def _others(hosts: Sequence[str]) -> Array:
+    """Indicators (m, k − 1) of all classes but the one of which there are most."""
+    (_, _), *others = Counter(hosts).most_common()
+    return np.array([[float(host == other) for other, _ in others] for host in hosts])
 
 
 def _covariance(one: Array, other: Array) -> Array:

@@ -275,7 +275,8 @@ class Bayes:
 
     def _energy_model(self, observations: Observations) -> EnergyModel:
         measured = observations.measured
-        return EnergyModel(self._x(measured), observations.step_j, log_energy_variance(measured))
+        hosts = [trial.curve[-1].host for trial in measured]
+        return EnergyModel(self._x(measured), observations.step_j, log_energy_variance(measured), hosts)
 
     def _curve_data(self, x: Array, observations: Observations) -> CurveData:
         from ecoml.strategies.bayes.surrogate import CurveData

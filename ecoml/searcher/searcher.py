@@ -23,7 +23,7 @@ from ecoml.run.folder import RunFolder, check_free, default_path
 from ecoml.run.result import Result, metric_of, result_of
 from ecoml.run.snapshot import Snapshot, read_snapshot
 from ecoml.searcher.budget import budget_in_joules, refuse_spent, too_small
-from ecoml.searcher.hosts.choosing import RemoteWorkers, Workers
+from ecoml.searcher.hosts.choosing import RemoteWorkers
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.loop import Loop
 from ecoml.searcher.metering import meter_for, open_metering, refuse_mixture
@@ -42,6 +42,7 @@ from ecoml.trial import Measurement, Trial, TrialState
 
 if TYPE_CHECKING:
     from ecoml.meter.base import Meter
+    from ecoml.searcher.hosts.choosing import Workers
 
 UNKNOWN_SHARE = 0.1
 """Of the budget is set aside for each trial that `ask` gives while nothing is known of what a trial takes."""

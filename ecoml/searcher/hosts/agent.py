@@ -94,6 +94,8 @@ class Agent:
         self._account: MeteredAccount | ReportedAccount | None = None
         self._idle: Mapping[str, Energy] = {}
         self._trainings: Trainings | None = None
+        self._ending: threading.Thread | None = None
+        self._shut = False
 
     def open(self) -> None:
         """Get ready: open the meter, load what the training needs. Reports may be asked for meanwhile."""
@@ -166,9 +168,12 @@ class Agent:
                 return
             self._orders = orders
             self._acknowledge(orders)
-            for lease in orders.leases:
-                if lease.number > self._begun and self._trainings is not None:
-                    self._begin(lease)
+            ready = self._trainings is not None
+            new = [lease for lease in orders.leases if ready and lease.number > self._begun]
+            for lease in new:
+                self._begun = lease.number
+                self._spool.know(lease.trial, lease.config)
+                self._leases[lease.number] = lease
             open_leases = {lease.number: lease for lease in orders.leases}
             for number, lease in self._leases.items():
                 self._leases[number] = open_leases.get(number, replace(lease, recalled=True))
@@ -179,6 +184,8 @@ class Agent:
                 for trial in [trial for trial in self._trainings.trials if trial not in used]:
                     self._trainings.drop(trial)
             self._set_limit()
+            for lease in new:  # none begins before its allowance holds
+                self._ready().submit(lease.worker, self._make, lease)
             self._short &= {n for n, lease in self._leases.items() if not lease.final and not lease.recalled}
             if orders.released:
                 self.end()
@@ -187,12 +194,6 @@ class Agent:
     def _acknowledge(self, orders: Orders) -> None:
         for sequence in [number for number in self._versions if number <= orders.acknowledged]:
             self._acknowledged = max(self._acknowledged, self._versions.pop(sequence))
-
-    def _begin(self, lease: Lease) -> None:
-        self._begun = lease.number
-        self._spool.know(lease.trial, lease.config)
-        self._leases[lease.number] = lease
-        self._ready().submit(lease.worker, self._make, lease)
 
     def _set_limit(self) -> None:
         """The host may spend what its leases allow, beyond what they have taken."""
@@ -330,7 +331,8 @@ class Agent:
         with self._changed:
             if not self.over:
                 self.over = True
-                threading.Thread(target=self._settle_account, name="ecoml-end").start()
+                self._ending = threading.Thread(target=self._settle_account, name="ecoml-end")
+                self._ending.start()
                 self._changed.notify_all()
 
     def _settle_account(self) -> None:
@@ -342,9 +344,14 @@ class Agent:
 
     def close(self) -> None:
         """End all of it. May be called twice."""
+        if self._shut:
+            return
+        self._shut = True
         with self._changed:
             self.over = True
             self._changed.notify_all()
+        if self._ending is not None:
+            self._ending.join()
         if self._trainings is not None:
             self._trainings.close()
         if self._account is not None:

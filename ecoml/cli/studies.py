@@ -20,7 +20,8 @@ ScaleName = Annotated[
     str, typer.Option(help="full: that of the study; reduced: minutes on two cores; tiny: to see that all is there.")
 ]
 AsPublished = Annotated[
-    bool, typer.Option("--as-published", help="Keep the study's faults (docs/results/study.md lists them) to compare with it.")
+    bool,
+    typer.Option("--as-published", help="Keep the study's faults (docs/results/study.md), to compare with it."),
 ]
 
 paper = typer.Typer(help="Run the experiments of arXiv 2303.13972 again.", rich_markup_mode=None)

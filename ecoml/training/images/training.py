@@ -38,7 +38,7 @@ PATIENCE_S = 120.0
 
 
 _TEST_PRECISION = 2.5
-"""What a pass in full precision, in which tests are made, takes at most of one in bfloat16; see docs/results/training.md."""
+"""What a pass in full precision, as for tests, takes at most of one in bfloat16 (docs/results/training.md)."""
 
 
 class CnnTraining:

@@ -40,5 +40,5 @@ def _commands(name: str, command: Any) -> Iterator[str]:
         for parameter in command.params:
             if record := parameter.get_help_record(context):
                 shown, told = (" ".join(text.split()) for text in record)
-                yield f"- `{shown}`: {told}" if told else f"- `{shown}`"
+                yield f"- `{shown}`: {told.replace('[', chr(92) + '[')}" if told else f"- `{shown}`"
         yield ""

@@ -55,6 +55,9 @@ LEASE_S = 1.0
 LONGEST_S = 15.0
 """After so long nothing more happens to a run."""
 
+QUIET_S = 120.0
+"""So long it may then take to its end."""
+
 
 @dataclass
 class Account:
@@ -90,8 +93,8 @@ class Account:
         return found
 
 
-def chaos(folder: Path, seed: int) -> Account:
-    """One run.
+def chaos(folder: Path, seed: int, longest_s: float = LONGEST_S) -> Account:
+    """One run; after so many seconds nothing more happens to it.
 
     Raises:
         AssertionError: A measurement or an entry was lost.
@@ -104,9 +107,9 @@ def chaos(folder: Path, seed: int) -> Account:
     driver = _start(script, run, budget_j)
     kept: list[list[tuple[Any, ...]]] = [[], []]
     while True:
-        quiet = time.monotonic() - started_s > LONGEST_S
+        quiet = time.monotonic() - started_s > longest_s
         with suppress(subprocess.TimeoutExpired):
-            driver.wait(LONGEST_S * 10 if quiet else chance.uniform(0.2, 1.2))
+            driver.wait(QUIET_S if quiet else chance.uniform(0.2, 1.2))
         if (run / "ledger.sqlite").is_file():
             for table, before in zip(("measurement", "entry"), kept, strict=True):
                 now = _rows(run / "ledger.sqlite", f"SELECT * FROM {table} ORDER BY id")  # noqa: S608
@@ -114,7 +117,8 @@ def chaos(folder: Path, seed: int) -> Account:
                 before[:] = now
         if driver.poll() is not None:
             assert driver.stderr is not None
-            said = driver.stderr.read().decode()
+            with driver.stderr:
+                said = driver.stderr.read().decode()
             if driver.returncode != -signal.SIGKILL and "go on with `ecoml resume`" not in said:
                 break
             driver = _start(script, run, budget_j)

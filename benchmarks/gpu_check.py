@@ -48,8 +48,14 @@ LIMITS_S = {
 }
 """Seconds of each part at most; together less than six minutes."""
 
-ALL_S = 355.0
+ALL_S = 350.0
 """Seconds of all parts: what is left of six minutes is the table's."""
+
+STRETCH_ON_A_CPU = 3.0
+"""A part may take so many times longer there, as long as all of them have time."""
+
+LAST_WORDS_S = 4.0
+"""Seconds between asking a part to end and ending it: a search then says how far it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,8 @@ def main() -> int:
     rows: list[tuple[str, Finding]] = []
     for part in given.parts.split(","):
         left_s = began_s + ALL_S - time.monotonic()
-        rows += [(part, finding) for finding in _apart(part, where, min(LIMITS_S[part], left_s))]
+        limit_s = LIMITS_S[part] * (1.0 if where.cuda else STRETCH_ON_A_CPU)
+        rows += [(part, finding) for finding in _apart(part, where, min(limit_s, left_s))]
     took_s = time.monotonic() - began_s
     rows.append(("all", Finding("seconds that it took", f"{took_s:.0f} s", "≤ 360 s", took_s <= 360)))
     _print(rows)
@@ -146,6 +153,9 @@ def _apart(part: str, where: Where, limit_s: float) -> list[Finding]:
             end = "" if code == 0 else f"failed ({_last_line(where.out / f'{part}.log')})"
         except subprocess.TimeoutExpired:
             end = f"ended after {limit_s:.0f} s"
+            child.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(LAST_WORDS_S)
         finally:
             _end_group(child)
     found = [Finding(**each) for each in json.loads(file.read_text())] if file.exists() else []

@@ -39,7 +39,8 @@ class FailureKind(StrEnum):
 class StopReason(StrEnum):
     """Why a search is over. Details in brackets."""
 
-    BUDGET_SPENT = "budget-spent"  # (left_j, and next_j or training_j of a further step or training foreseen)
+    # (left_j, and next_j or training_j of a further step or training foreseen; co2e_g, where that of CO2e is spent)
+    BUDGET_SPENT = "budget-spent"
     TARGET_REACHED = "target-reached"  # (target)
     MAX_TRIALS = "max-trials"  # (trials)
     EXHAUSTED = "exhausted"  # every configuration has been tried

@@ -77,7 +77,7 @@ class TrainingError(SearchFailed):
 
 
 class StorageError(SearchFailed):
-    """The run folder cannot be written any more (a full disk)."""
+    """What a search must keep cannot be written any more (a full disk)."""
 
 
 class BudgetExhausted(Exception):  # noqa: N818 - a signal between ledger and executor, not an error

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime, time, timedelta
 from numbers import Real
 from typing import Any, Self
 
@@ -26,7 +27,11 @@ class Limits:
         max_parameters: The most trainable numbers that a network may have; None: any number.
         max_energy_per_training_j: The most joules that one training may take; what took more is on no front. None: any.
         require_measured: Refuse to run on an estimate.
+        inferences: So many images are to be predicted with the model: their energy counts with that of its training.
         spend_all: Go on to the end of the budget, even where the strategy expects no more of the rest.
+        budget_gco2e: Ceiling on the CO2e of everything, in grams, as hard as that on energy; None: none.
+        when_clean_g_per_kwh: Pause between steps while the grid is dirtier than this; None: never.
+        until: Pause no longer than to this time, ISO 8601.
 
     Raises:
         UsageError: A value makes no sense.
@@ -36,18 +41,37 @@ class Limits:
     target: float | None = None
     max_parameters: int | None = None
     max_energy_per_training_j: float | None = None
+    inferences: float | None = None
     require_measured: bool = False
     spend_all: bool = False
+    budget_gco2e: float | None = None
+    when_clean_g_per_kwh: float | None = None
+    until: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_trials", "max_parameters"):
             object.__setattr__(self, name, _whole(name, getattr(self, name)))
-        for name in ("target", "max_energy_per_training_j"):
+        for name in ("target", "max_energy_per_training_j", "inferences", "budget_gco2e", "when_clean_g_per_kwh"):
             object.__setattr__(self, name, _number(name, getattr(self, name)))
         if self.max_energy_per_training_j is not None and self.max_energy_per_training_j <= 0:
             raise UsageError(
                 f"the most energy of a training is {self.max_energy_per_training_j:g} J; give a positive, finite number"
             )
+        if self.budget_gco2e is not None and self.budget_gco2e <= 0:
+            raise UsageError(f"the CO2e budget is {self.budget_gco2e:g} g; give a positive, finite number of grams")
+        if self.when_clean_g_per_kwh is not None and self.when_clean_g_per_kwh <= 0:
+            raise UsageError(f"clean is below {self.when_clean_g_per_kwh:g} g/kWh; give a positive number")
+        if self.when_clean_g_per_kwh is not None and self.until is None:
+            raise UsageError(
+                "waiting for a cleaner grid needs a time after which it waits no more: --until 18:00, or --until +24h"
+            )
+        if self.until is not None:
+            if self.when_clean_g_per_kwh is None:
+                raise UsageError("--until ends the waiting of --when-clean: give both, e.g. --when-clean 200")
+            object.__setattr__(self, "until", _moment(self.until))
+
+        if self.inferences is not None and self.inferences < 0:
+            raise UsageError(f"the number of inferences is {self.inferences:g}; give one from 0 on, such as 1e7")
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
@@ -61,6 +85,11 @@ class Limits:
             if name not in known:
                 raise UsageError(f"unknown argument {name!r}; {did_you_mean(name, known)}")
         return cls(**given)
+
+    @property
+    def until_s(self) -> float:
+        """When waiting for a cleaner grid ends, Unix time; ∞ where there is none."""
+        return math.inf if self.until is None else datetime.fromisoformat(self.until).timestamp()
 
     def check_target(self, metric: Metric) -> None:
         """Refuse a target that the metric cannot reach, or that every score has reached.
@@ -108,6 +137,25 @@ def budget_in_joules(
     if not (math.isfinite(given) and given > 0):
         raise BudgetError(f"the energy budget is {given} {unit}; give a positive, finite number")
     return float(given) * (J_PER_KWH if unit == "kWh" else 1.0)
+
+
+def _moment(text: Any) -> str:
+    """A time with its zone, ISO 8601, from one of its spellings: such a time, `18:00` (the next), `+24h` (from now)."""
+    now = datetime.now().astimezone()
+    given = str(text).strip()
+    try:
+        if given.startswith("+") and given.endswith("h"):
+            at = now + timedelta(hours=float(given[1:-1]))
+        elif "-" not in given:
+            clock = time.fromisoformat(given)
+            at = now.replace(hour=clock.hour, minute=clock.minute, second=clock.second, microsecond=0)
+            at += timedelta(days=at <= now)
+        else:
+            at = datetime.fromisoformat(given)
+            at = at if at.tzinfo is not None else at.astimezone()
+    except (ValueError, OverflowError):
+        raise UsageError(f"until is {text!r}; give a time: 18:00, 2026-11-28T06:00 or +24h") from None
+    return at.isoformat(timespec="seconds")
 
 
 def _whole(name: str, value: Any) -> int | None:

@@ -7,13 +7,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ecoml.endings import TrialEnd
 from ecoml.energy import Energy, Provenance, energy_of
 from ecoml.errors import TrainingError
 from ecoml.metric import ACCURACY, Metric
 from ecoml.views import html_of
+
+if TYPE_CHECKING:
+    from ecoml.inference import Usage
 
 Config = Mapping[str, Any]
 """A configuration: parameter name → float, int or str. Inactive conditional parameters are absent."""
@@ -145,6 +148,7 @@ class Trial:
         end: Why it is over; None before, and where a strategy left it.
         test_score: Score on the test set; only for the front, only after the search.
         test_details: Further figures of that test, by name.
+        usage: What its model costs to use; only for models of the front, only after the search.
     """
 
     number: int
@@ -155,6 +159,7 @@ class Trial:
     end: TrialEnd | None = None
     test_score: float | None = None
     test_details: Mapping[str, Any] = field(default_factory=dict)
+    usage: Usage | None = None
 
     @property
     def score(self) -> float | None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
+from inspect import signature
 from typing import Annotated, NoReturn
 
 import typer
 
 from ecoml.cli import budgeting, comparing, looking, metering, searching, studies, using
-from ecoml.cli.options import say
+from ecoml.cli.options import in_flags, say
 from ecoml.errors import EcomlError, UsageError
 
 app = typer.Typer(
@@ -61,7 +62,7 @@ def main() -> NoReturn:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except EcomlError as error:
-        say(str(error))
+        say(in_flags(str(error), signature(searching.search).parameters))
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:
         say("interrupted")

@@ -17,7 +17,7 @@ from ecoml.cli.options import (
     Deterministic,
     Device,
     Download,
-    GridIntensity,
+    GridNumber,
     Json,
     MaxEnergyPerTraining,
     MaxParameters,
@@ -72,7 +72,7 @@ def compare(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the comparison is kept; the same folder goes on with it.")
     ] = None,
-    grid_intensity: GridIntensity = None,
+    grid_intensity: GridNumber = None,
     as_json: Json = False,
 ) -> None:
     """Which strategy needs the least energy?"""

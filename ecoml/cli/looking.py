@@ -7,25 +7,49 @@ from typing import Annotated, Any
 
 import typer
 
-from ecoml.cli.options import GridIntensity, Json, RunFolder
+from ecoml.cli.options import GridPast, Inferences, Json, RunFolder, say
+from ecoml.errors import UsageError
 
 
 def report(
     directory: RunFolder,
     figures: Annotated[bool, typer.Option(help="Also write figures as PNG, SVG and PDF.")] = True,
-    grid_intensity: GridIntensity = None,
+    grid_intensity: GridPast = None,
+    inferences: Inferences = None,
+    receipt: Annotated[
+        bool,
+        typer.Option("--receipt", help="Also write its energy as a BoAmps report, and as a paragraph for a paper."),
+    ] = False,
 ) -> None:
     """Write a run's page and figures."""
     from ecoml.report.page.page import write_report
 
-    print(write_report(directory, figures=figures, grid_intensity=grid_intensity))
+    print(write_report(directory, figures=figures, grid_intensity=grid_intensity, inferences=inferences))
+    if receipt:
+        from ecoml.report.receipt import write_receipt
+
+        for path in write_receipt(directory, grid_intensity=grid_intensity):
+            print(path)
 
 
 def watch(
     directory: RunFolder,
     once: Annotated[bool, typer.Option("--once", help="Print how it stands, and do not wait.")] = False,
+    prometheus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PORT", help="Serve it to Prometheus at http://127.0.0.1:PORT/metrics, or at ADDRESS:PORT."
+        ),
+    ] = None,
 ) -> None:
     """See from another terminal how a search is getting on."""
+    if prometheus is not None:
+        from ecoml.report.prometheus import serve
+
+        if once:
+            raise UsageError("--prometheus serves until the search ends: leave --once out")
+        serve(directory, prometheus, say)
+        return
     from ecoml.report.terminal.watch import follow
 
     follow(directory, once=once)

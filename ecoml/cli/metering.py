@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecoml.cli.options import Json, say
+from ecoml.cli.options import Json, PowercapRoot, Sources, meter_sources, say
 from ecoml.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def meters(
         bool, typer.Option("--calibrate", help="Find the estimate's constants against this host's counters.")
     ] = False,
     seconds: Annotated[float | None, typer.Option(help="End --watch after so many seconds.")] = None,
+    meter: Sources = None,
+    powercap_root: PowercapRoot = None,
     as_json: Json = False,
 ) -> None:
     """Which energy sources this host has, what they show, and what they are worth."""
@@ -35,23 +37,23 @@ def meters(
         raise UsageError("--watch, --check and --calibrate are three things to do: give one of them")
     if seconds is not None and not (watch and seconds >= 1):
         raise UsageError("--seconds ends --watch, after at least 1 s: give both, e.g. --watch --seconds 10")
-    with open_meter(claims=False) as meter:
+    with open_meter(claims=False, compare=check, sources=meter_sources(meter, powercap_root)) as opened:
         if watch:
             from ecoml.report.terminal.power import show
 
-            show(meter, seconds, as_json=as_json)
+            show(opened, seconds, as_json=as_json)
         elif check:
-            _check(meter, as_json)
+            _check(opened, as_json)
         elif calibrate:
-            _calibrate(meter, as_json)
+            _calibrate(opened, as_json)
         elif as_json:
             from ecoml.report.terminal.meters import sources_as_rows
 
-            print(json.dumps(sources_as_rows(meter.sources), indent=2))
+            print(json.dumps(sources_as_rows(opened.sources), indent=2))
         else:
             from ecoml.report.terminal.meters import print_sources
 
-            print_sources(meter.sources, meter.provenance)
+            print_sources(opened.sources, opened.provenance)
 
 
 def _check(meter: HostMeter, as_json: bool) -> None:

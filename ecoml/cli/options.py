@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +38,10 @@ ScoreMetric = Annotated[
 SpendAll = Annotated[
     bool, typer.Option("--spend-all", help="Go on to the end of the budget, even where little is to be gained.")
 ]
+Inferences = Annotated[
+    float | None,
+    typer.Option(metavar="N", help="So many images are to be predicted: choose by the energy of that and training."),
+]
 Device = Annotated[
     str | None,
     typer.Option(
@@ -53,14 +59,78 @@ Track = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Also write the search down with mlflow, tensorboard or wandb; may be repeated."),
 ]
-GridIntensity = Annotated[
+GridNumber = Annotated[
     float | None,
-    typer.Option(metavar="G", help="Your grid's grams of CO2e per kWh; without it nothing is said of CO2e."),
+    typer.Option(
+        "--grid-intensity", metavar="G", help="Your grid's grams of CO2e per kWh; without it nothing is said of CO2e."
+    ),
+]
+GridIntensity = Annotated[
+    str | None,
+    typer.Option(
+        metavar="G",
+        help="Your grid's g of CO2e per kWh, a CSV of time and g/kWh, electricitymaps:ZONE or watttime:REGION (with a"
+        " key of yours). Without it nothing is said of CO2e.",
+    ),
+]
+GridPast = Annotated[
+    str | None,
+    typer.Option("--grid-intensity", metavar="G", help="Your grid's g of CO2e per kWh, or a CSV of time and g/kWh."),
+]
+BudgetCo2e = Annotated[
+    float | None,
+    typer.Option("--budget-gco2e", metavar="G", help="Ceiling on the CO2e of everything, in grams: as hard."),
+]
+WhenClean = Annotated[
+    float | None,
+    typer.Option(metavar="G", help="Pause between steps while the grid is dirtier than so many g/kWh."),
+]
+Until = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Pause no longer than to 18:00, 2026-11-28T06:00 or +24h.")
+]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--meter",
+        metavar="SOURCE",
+        help="Where energy is read from: node (the whole machine), or prometheus:URL?query=…; may be given again."
+        " [default: this host's counters]",
+    ),
+]
+PowercapRoot = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Where powercap's zones lie, if another machine exports them. [default: /sys]"),
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")]
 Out = Annotated[
     Path | None, typer.Option(metavar="DIR", help="The folder of the run; the same folder goes on with it.")
 ]
+
+
+_PYTHON_NAME = re.compile(r"(?<![`\w.])(\w+)(=True\b|=)?(?=(\S)?)")
+
+
+def in_flags(message: str, names: Collection[str]) -> str:
+    """What an error says with Python's arguments, with the options of the command line: `seed=3` as `--seed 3`.
+
+    Args:
+        message: What it says.
+        names: Arguments that are options too; a name that is a plain word is taken for one only before `=`.
+    """
+
+    def flag(match: re.Match[str]) -> str:
+        name, assigned, value = match.groups()
+        option = {"directory": "out", "max_energy_per_training_j": "max_energy_per_training"}.get(name, name)
+        if option not in names or not (assigned or "_" in option):
+            return match[0]
+        return f"--{option.replace('_', '-')}{' ' if assigned == '=' and value else ''}"
+
+    return _PYTHON_NAME.sub(flag, message)
+
+
+def meter_sources(meter: list[str] | None, powercap_root: Path | None) -> tuple[str, ...]:
+    """What `--meter` and `--powercap-root` say, as a meter takes it."""
+    return (*(meter or ()), *([] if powercap_root is None else [f"powercap:{powercap_root.absolute()}"]))
 
 
 def say(message: str) -> None:

@@ -11,21 +11,28 @@ import typer
 
 from ecoml.cli.options import (
     Budget,
+    BudgetCo2e,
     Data,
     DataDir,
     Deterministic,
     Device,
     Download,
     GridIntensity,
+    Inferences,
     Json,
     MaxEnergyPerTraining,
     MaxParameters,
+    PowercapRoot,
     RunFolder,
     ScoreMetric,
+    Sources,
     SpaceName,
     SpendAll,
     Threads,
     Track,
+    Until,
+    WhenClean,
+    meter_sources,
     say,
 )
 from ecoml.errors import LibraryError, UsageError
@@ -38,7 +45,13 @@ if TYPE_CHECKING:
 
 
 def search(
+    context: typer.Context,
     budget_kwh: Budget = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Search again as a run.toml says; other options given replace what it says."),
+    ] = None,
+    budget_gco2e: BudgetCo2e = None,
     data: Data = "digits",
     data_dir: DataDir = None,
     download: Download = True,
@@ -50,6 +63,7 @@ def search(
     max_trials: Annotated[int | None, typer.Option(help="End after so many trials.")] = None,
     max_parameters: MaxParameters = None,
     max_energy_per_training: MaxEnergyPerTraining = None,
+    inferences: Inferences = None,
     spend_all: SpendAll = False,
     metric: ScoreMetric = None,
     warm_start: Annotated[
@@ -72,7 +86,11 @@ def search(
     require_measured: Annotated[
         bool, typer.Option("--require-measured", help="Refuse to run where energy can only be estimated.")
     ] = False,
+    meter: Sources = None,
+    powercap_root: PowercapRoot = None,
     grid_intensity: GridIntensity = None,
+    when_clean: WhenClean = None,
+    until: Until = None,
     track: Track = None,
     trace: Annotated[bool, typer.Option("--trace", help="Keep power over time; the report draws it.")] = False,
     as_json: Json = False,
@@ -80,14 +98,18 @@ def search(
     """Search for the best networks a budget buys."""
     from ecoml.energy import J_PER_KWH
     from ecoml.integrations import create_tracker
-    from ecoml.report.page.footprint import check_grid_intensity
     from ecoml.report.terminal.progress import show
     from ecoml.searcher.searcher import Searcher
     from ecoml.space import load_space
     from ecoml.training.images import CnnTraining
 
-    check_grid_intensity(grid_intensity)
     listeners = [create_tracker(name) for name in track or []]
+    if config is not None:
+        from ecoml.cli.configs import given_options, kept_arguments
+
+        kept = kept_arguments(config, given_options(context))
+        _run(Searcher(**kept, directory=out, show=show, listeners=listeners), as_json)
+        return
     training = CnnTraining(
         data,
         data_dir=data_dir,
@@ -98,7 +120,7 @@ def search(
         deterministic=deterministic,
         metric=metric,
     )
-    if budget_kwh is None:
+    if budget_kwh is None and budget_gco2e is None:
         raise UsageError(_suitable_budget(load_space(space), training))
     searcher = Searcher(
         load_space(space),
@@ -110,21 +132,28 @@ def search(
         max_trials=max_trials,
         target=target,
         require_measured=require_measured,
+        meter=meter_sources(meter, powercap_root),
+        grid_intensity=grid_intensity,
+        budget_gco2e=budget_gco2e,
+        when_clean_g_per_kwh=when_clean,
+        until=until,
         trace=trace,
         max_parameters=max_parameters,
         max_energy_per_training_j=None if max_energy_per_training is None else max_energy_per_training * J_PER_KWH,
+        inferences=inferences,
         spend_all=spend_all,
         warm_start=warm_start,
         workers=workers,
         show=show,
         listeners=listeners,
     )
-    _run(searcher, as_json, grid_intensity)
+    _run(searcher, as_json)
 
 
 def resume(
     directory: RunFolder,
     add_kwh: Annotated[float | None, typer.Option(metavar="KWH", help="Raise the budget by so much.")] = None,
+    add_gco2e: Annotated[float | None, typer.Option(metavar="G", help="Raise that on CO2e by so many grams.")] = None,
     grid_intensity: GridIntensity = None,
     track: Track = None,
     as_json: Json = False,
@@ -132,17 +161,29 @@ def resume(
     """Go on with a search after a stop, a crash or a spent budget."""
     from ecoml.integrations import create_tracker
     from ecoml.limits import budget_in_joules
-    from ecoml.report.page.footprint import check_grid_intensity
     from ecoml.report.terminal.progress import show
     from ecoml.run.result import Result
     from ecoml.searcher.searcher import Searcher
 
-    check_grid_intensity(grid_intensity)
-    budget_j = None
+    budget_j = budget_g = None
     if add_kwh is not None:
         budget_j = Result.load(directory).energy.budget_j + budget_in_joules(add_kwh, None)
-    listeners = [create_tracker(name) for name in track or []]
-    _run(Searcher.resume(directory, budget_j=budget_j, show=show, listeners=listeners), as_json, grid_intensity)
+    if add_gco2e is not None:
+        before_g = Result.load(directory).energy.co2e.budget_g
+        if before_g is None or not add_gco2e > 0:
+            raise UsageError(
+                "--add-gco2e raises the CO2e budget of a search that has one, by a positive number of grams"
+            )
+        budget_g = before_g + add_gco2e
+    searcher = Searcher.resume(
+        directory,
+        budget_j=budget_j,
+        budget_gco2e=budget_g,
+        grid_intensity=grid_intensity,
+        show=show,
+        listeners=[create_tracker(name) for name in track or []],
+    )
+    _run(searcher, as_json)
 
 
 def _suitable_budget(space: Space, training: Executor) -> str:
@@ -159,7 +200,7 @@ def _suitable_budget(space: Space, training: Executor) -> str:
     )
 
 
-def _run(searcher: Searcher, as_json: bool, grid_intensity: float | None) -> None:
+def _run(searcher: Searcher, as_json: bool) -> None:
     from ecoml.run.result import Result
 
     try:
@@ -170,42 +211,42 @@ def _run(searcher: Searcher, as_json: bool, grid_intensity: float | None) -> Non
             raise typer.Exit(130) from None
         result = Result.load(searcher.directory)
         if result.trials:
-            _show(result, as_json, grid_intensity)
+            _show(result, as_json)
         print(
             f"ecoml: interrupted; everything so far is kept. Go on with: ecoml resume {result.directory}",
             file=sys.stderr,
         )
         raise typer.Exit(130) from None
-    _show(result, as_json, grid_intensity)
+    _show(result, as_json)
 
 
-def _page(result: Result, grid_intensity: float | None) -> Path | None:
+def _page(result: Result) -> Path | None:
     """The page of a result; None, and a sentence, where nothing can be drawn."""
     from ecoml.report.page.page import write_report
 
     try:
-        return write_report(result.directory, grid_intensity=grid_intensity)
+        return write_report(result.directory)
     except LibraryError as error:
         say(f"the page is left out: {error}; then ecoml report {result.directory}")
         return None
 
 
-def _show(result: Result, as_json: bool, grid_intensity: float | None) -> None:
-    from ecoml.energy import co2e_g
-    from ecoml.format import describe_footprint
+def _show(result: Result, as_json: bool) -> None:
     from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
+    from ecoml.run.lifetime import lifetime_of
+    from ecoml.run.models import kept_models
 
-    page, energy = _page(result, grid_intensity), result.energy
+    page = _page(result)
     tradeoff = tradeoff_of(result)
     if as_json:
         content = {**result.to_dict(), "report": str(page) if page else None}
+        life = None if result.limits.inferences is None else lifetime_of(result, result.limits.inferences)
+        content["lifetime"] = None if life is None else life.to_dict()
+        content["models"] = [{**kept._asdict(), "path": str(kept.path)} for kept in kept_models(result.directory)]
+        content["cards"] = [str(path) for path in sorted(result.directory.glob("export/*/README.md"))]
         content["tradeoff"] = None if tradeoff is None else tradeoff_dict(tradeoff)
-        if grid_intensity is not None:
-            content |= {"grid_g_per_kwh": grid_intensity, "co2e_g": co2e_g(energy.total_j, grid_intensity)}
         print(json.dumps(content, indent=2))
         return
     from ecoml.report.terminal.summary import print_result
 
     print_result(result, page, () if tradeoff is None else tuple(advice(tradeoff)))
-    if grid_intensity is not None:
-        print(f"Carbon footprint: {describe_footprint(energy.total, grid_intensity)}")

@@ -2,13 +2,26 @@
 
     figures   numbers with their units: joules, watts, scores, shares, durations, plurals
     ends      why trials and searches are over, how a trial went, what a search was asked for
+    choice    which trial to take, and what the cheaper one gives up
     data      what the data of an image training are, and what was done to them
-    account   what an energy account means: sources, sharing, gaps, carbon footprint
+    account   what an energy account means: sources, sharing, gaps
+    carbon    CO2e, grids, and waiting for a cleaner one
 
 Nothing here is read back: code compares the values of `ecoml.endings`, `ecoml.energy` and `ecoml.metric`.
 """
 
-from ecoml.format.account import MEANING, describe_footprint, describe_sharing, describe_spent, fold_gaps, format_co2e
+from ecoml.format.account import MEANING, describe_sharing, describe_spent, fold_gaps
+from ecoml.format.carbon import (
+    GRID_MEANING,
+    describe_co2e,
+    describe_footprint,
+    describe_pause,
+    describe_plan,
+    describe_resumption,
+    format_co2e,
+    format_moment,
+)
+from ecoml.format.choice import describe_frugal
 from ecoml.format.data import describe_data, describe_treatment
 from ecoml.format.ends import (
     describe_course,
@@ -44,34 +57,47 @@ from ecoml.format.figures import (
     quantity,
     score_title,
 )
+from ecoml.format.usage import describe_flips, describe_lifetime, describe_usage, format_bytes, format_flop
 
 __all__ = [
+    "GRID_MEANING",
     "MEANING",
     "capitalised",
+    "describe_co2e",
     "describe_course",
     "describe_data",
     "describe_ending",
+    "describe_flips",
     "describe_footprint",
+    "describe_frugal",
+    "describe_lifetime",
     "describe_limits",
+    "describe_pause",
+    "describe_plan",
     "describe_reach",
+    "describe_resumption",
     "describe_search_end",
     "describe_sharing",
     "describe_spent",
     "describe_treatment",
     "describe_trial",
     "describe_trial_end",
+    "describe_usage",
     "describe_warm_start",
     "duration",
     "energy_unit",
     "estimate_interval",
     "fold_gaps",
+    "format_bytes",
     "format_co2e",
     "format_config",
     "format_energy",
     "format_figure",
+    "format_flop",
     "format_gain",
     "format_interval",
     "format_kwh",
+    "format_moment",
     "format_p",
     "format_power",
     "format_range",

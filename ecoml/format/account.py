@@ -1,12 +1,12 @@
-"""What an energy account means to people: sources, sharing, gaps, carbon footprint."""
+"""What an energy account means to people: sources, sharing, gaps."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-from ecoml.energy import THIS_PROCESS, Energy, Provenance, SharedUse, co2e_g
-from ecoml.format.figures import duration, format_energy, format_interval, format_kwh, percent, plural
+from ecoml.energy import THIS_PROCESS, Energy, Provenance, SharedUse
+from ecoml.format.figures import duration, format_energy, format_interval, percent, plural
 
 MEANING = {
     Provenance.MEASURED: "read from hardware counters",
@@ -65,13 +65,6 @@ def fold_gaps(gaps: Iterable[str]) -> list[str]:
     ]
 
 
-def format_co2e(grams: float) -> str:
-    """Grams of CO2e, three significant digits: `0.12 mg`, `3.40 g`, `1.20 kg`."""
-    unit, scale = ("kg", 1e-3) if grams >= 999.5 else ("g", 1.0) if grams >= 0.9995 else ("mg", 1e3)
-    scaled = grams * scale
-    return f"{scaled:.{0 if scaled >= 99.95 else 1 if scaled >= 9.995 else 2}f} {unit}"
-
-
 def describe_spent(energy: Energy, budget_j: float) -> str:
     """What is spent of a budget: `12.3 J ± 0.1 J (measured) of 36.0 J, 34 %`."""
     figure, of_budget = format_energy(energy.energy_j), f"of {format_energy(budget_j)}"
@@ -79,11 +72,3 @@ def describe_spent(energy: Energy, budget_j: float) -> str:
         figure += ","
     worth = "" if energy.provenance is Provenance.REPORTED else f"{format_interval(energy)} "
     return f"{figure} {worth}({energy.provenance}) {of_budget}, {percent(energy.energy_j / budget_j, 0)}"
-
-
-def describe_footprint(energy: Energy, g_per_kwh: float | None) -> str:
-    """kWh with their source, and CO2e if a grid intensity is given."""
-    told = f"{format_kwh(energy.energy_j)} ({energy.provenance})"
-    if g_per_kwh is None:
-        return f"{told}. No grid intensity was given, so nothing is said of CO2e."
-    return f"{told}, or {format_co2e(co2e_g(energy.energy_j, g_per_kwh))} CO2e at {g_per_kwh:g} g/kWh, as given."

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
+from ecoml.format.carbon import format_co2e
 from ecoml.format.figures import (
     format_energy,
     format_gain,
@@ -78,6 +79,8 @@ def _search_end(end: SearchEnd, metric: Metric) -> str:
     if "message" in told and end.reason is not StopReason.ERROR:
         return str(told["message"])
     match end.reason:
+        case StopReason.BUDGET_SPENT if "co2e_g" in told:
+            return f"the CO2e budget has no room for a further step: {format_co2e(told['co2e_g'])} are spent"
         case StopReason.BUDGET_SPENT if told.get("next_j"):
             return (
                 f"the energy budget is spent: a further step takes about {format_energy(told['next_j'])}"
@@ -182,6 +185,13 @@ def describe_limits(limits: Limits, metric: Metric) -> Iterator[str]:
     most += [] if most_j is None else [f"{format_energy(most_j)} a training"]
     if most:
         yield f"Limits: at most {', '.join(most[:-1])}{' and ' if most[:-1] else ''}{most[-1]}"
+    if limits.inferences is not None:
+        yield f"The model is to predict {limits.inferences:,.0f} images"
+    if limits.budget_gco2e is not None:
+        yield f"CO2e budget: {format_co2e(limits.budget_gco2e)}"
+    if limits.when_clean_g_per_kwh is not None and limits.until is not None:
+        clean = f"{limits.when_clean_g_per_kwh:g} g/kWh"
+        yield f"Told to pause while the grid is above {clean}, until {limits.until} at the latest"
     if limits.require_measured:
         yield "Told to refuse energy that is only estimated"
     if limits.spend_all:

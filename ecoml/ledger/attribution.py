@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ecoml.energy import EnergyByDomain, Purpose
+from ecoml.energy import EnergyByDomain, Purpose, co2e_g
 from ecoml.ledger.sharing import Activity
 
 _OF_STEP = (Purpose.TRAINING, Purpose.EVALUATION)
@@ -24,11 +24,13 @@ class Step:
         energy: All of it.
         evaluation_j: The evaluation's part.
         goes_on: Whether the next piece begins where the last one ended.
+        co2e_g: Grams of CO2e it stands for, each piece at the intensity of its time; 0 where that is not known.
     """
 
     energy: EnergyByDomain
     evaluation_j: float = 0.0
     goes_on: bool = True
+    co2e_g: float = 0.0
 
 
 class Attribution:
@@ -36,6 +38,7 @@ class Attribution:
 
     Attributes:
         host: All pieces since the session began, as one window; entering them takes nothing from it.
+        pending_g: Grams of CO2e that what is not entered yet stands for, by purpose and trial.
     """
 
     def __init__(self) -> None:
@@ -44,8 +47,9 @@ class Attribution:
         self._last: dict[Activity, EnergyByDomain] = {}
         self._steps: dict[int | None, Step] = {}
         self._told: set[str] = set()
+        self.pending_g: dict[Activity, float] = {}
 
-    def add(self, piece: EnergyByDomain, divided: Mapping[Activity, EnergyByDomain]) -> None:
+    def add(self, piece: EnergyByDomain, divided: Mapping[Activity, EnergyByDomain], g_per_kwh: float = 0.0) -> None:
         """A piece that begins where the one before ended, and whose it is. A gap that lasts is kept once."""
         bare = EnergyByDomain(piece.domains)
         self.host = bare if self.host is None else self.host.then(bare)
@@ -56,7 +60,9 @@ class Attribution:
         for activity, share in divided.items():
             new = EnergyByDomain(share.domains, tuple(gap for gap in share.gaps if gap not in self._told))
             self._last[activity] = self._last[activity].then(new) if activity in self._last else new
-            self._add_to_step(activity, EnergyByDomain(share.domains))
+            grams = co2e_g(share.energy_j, g_per_kwh)
+            self.pending_g[activity] = self.pending_g.get(activity, 0.0) + grams
+            self._add_to_step(activity, EnergyByDomain(share.domains), grams)
         self._told.update(piece.gaps)
 
     @property
@@ -73,7 +79,7 @@ class Attribution:
 
     def entered(self) -> None:
         """All that was pending is entered."""
-        self._apart, self._last = {}, {}
+        self._apart, self._last, self.pending_g = {}, {}, {}
 
     def end_step(self, trial: int) -> None:
         """The next piece of a trial's training is another step's."""
@@ -82,7 +88,7 @@ class Attribution:
     def _put_apart(self, activity: Activity) -> None:
         self._apart[activity] = self._apart.get(activity, EnergyByDomain()) + self._last.pop(activity)
 
-    def _add_to_step(self, activity: Activity, bare: EnergyByDomain) -> None:
+    def _add_to_step(self, activity: Activity, bare: EnergyByDomain, grams: float) -> None:
         purpose, trial = activity
         if purpose not in _OF_STEP:
             return
@@ -92,6 +98,7 @@ class Attribution:
         else:
             step.energy = step.energy.then(bare) if step.goes_on else step.energy + bare
             step.goes_on = True
+        step.co2e_g += grams
         if purpose is Purpose.EVALUATION:
             step.evaluation_j += bare.energy_j
 

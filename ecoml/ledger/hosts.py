@@ -4,6 +4,9 @@
 
 A host's counters are cumulative, and what is charged is the difference to the last committed reading: a reading that is
 repeated adds nothing, one that was lost is made up for by the next, and one that comes late is ignored.
+
+What is charged stands for CO2e on the driver's grid, at the intensity of the time it is charged: within a beat of the
+time it was spent; later, where a host was out of reach. Hosts on other grids are counted with this one all the same.
 """
 
 from __future__ import annotations
@@ -11,10 +14,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, weakest
+from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, co2e_g, weakest
 from ecoml.ledger.attribution import Step
+from ecoml.ledger.gram_counter import GramCounter
 from ecoml.ledger.readings import Reading, difference
 from ecoml.ledger.sharing import Activity
 from ecoml.run.store import Store
@@ -60,17 +64,22 @@ class HostAccounts:
     Args:
         store: Where the joules are entered.
         lease_s: Seconds without word from the driver after which an agent stops by itself.
+        co2e: Counts what their joules stand for, beside the driver's; None: nothing is said of it.
 
     Attributes:
         spent_j: Joules of all hosts since the search began.
+        of_step_j: Joules charged to each trial since its last step ended.
     """
 
-    def __init__(self, store: Store, lease_s: float = 0.0) -> None:
+    def __init__(self, store: Store, lease_s: float = 0.0, co2e: GramCounter | None = None) -> None:
         self.spent_j = 0.0
         self._store = store
         self._lease_s = lease_s
+        self._co2e = co2e or GramCounter()
         self._spools: dict[str, _Spool] = {}  # by its id
+        self.of_step_j: dict[int, float] = {}
         self._since: dict[int, EnergyByDomain] = {}  # charged to a trial since its last step ended
+        self._since_g: dict[int, float] = {}  # and what that stands for
         self._ended: dict[int, Step] = {}  # what a step took, by the host's own account
         self._sources: set[Provenance] = set()
         self._longest_s = 0.0
@@ -135,11 +144,6 @@ class HostAccounts:
             found[spool.host] = found.get(spool.host, 0.0) + spent_j
         return found
 
-    def of_step_j(self, trial: int) -> float:
-        """Joules charged to a trial since its last step ended."""
-        since = self._since.get(trial)
-        return 0.0 if since is None else since.energy_j
-
     def take(self, reading: Reading) -> bool:
         """Charge what a host has counted since its last reading; False for a reading that comes late, or again."""
         spool = self._spools.setdefault(reading.spool, _Spool(reading.host))
@@ -160,8 +164,10 @@ class HostAccounts:
                 figures = part.energy_j, part.uncertainty_j, part.provenance.value, part.edge_j
                 rows.append((reading.spool, activity[0].value, number, domain, *figures))
         charged = {activity: EnergyByDomain(domains) for activity, domains in gained.items()}
+        g_per_kwh = self._co2e.add(math.fsum(energy.energy_j for energy in charged.values()))
+        grams = {activity: co2e_g(energy.energy_j, g_per_kwh) for activity, energy in charged.items()}
         with self._store.transaction():
-            self._store.add_entries(charged)
+            self._store.add_entries(charged, self._co2e.of(grams))
             if rows:
                 self._store.execute("INSERT OR REPLACE INTO reading VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
             for (session, domain), (seconds, window) in reading.seen.items():
@@ -175,14 +181,17 @@ class HostAccounts:
                     self._told.add((reading.host, gap))
                     self._store.add_gap(f"{reading.host}: {gap}")
             self._keep(reading.spool)
-        self._add(charged)
+        self._add(charged, grams)
         return True
 
-    def _add(self, charged: Mapping[Activity, EnergyByDomain]) -> None:
+    def _add(self, charged: Mapping[Activity, EnergyByDomain], grams: Mapping[Activity, float]) -> None:
         for (purpose, trial), energy in charged.items():
-            self.spent_j += energy.energy_j
+            joules = energy.energy_j
+            self.spent_j += joules
             if trial is not None and purpose in _OF_STEP:
-                self._since[trial] = self._since.get(trial, EnergyByDomain()) + energy
+                self._since[trial] = self._since[trial] + energy if trial in self._since else energy
+                self.of_step_j[trial] = self.of_step_j.get(trial, 0.0) + joules
+                self._since_g[trial] = self._since_g.get(trial, 0.0) + grams[purpose, trial]
 
     def opened(self, spool: str, open_j: float) -> None:
         """So much in allowances is open at a host. Called before its leases are sent."""
@@ -220,8 +229,10 @@ class HostAccounts:
         """Settle a trial's step, whose joules are charged already, with what is put on disk inside."""
         since = self._since.get(trial, EnergyByDomain())
         with self._store.transaction():
-            yield self._ended.get(trial) or Step(since)
+            yield replace(self._ended.get(trial) or Step(since), co2e_g=self._since_g.get(trial, 0.0))
         self._since.pop(trial, None)
+        self.of_step_j.pop(trial, None)
+        self._since_g.pop(trial, None)
         self._ended.pop(trial, None)
 
     def _keep(self, spool: str) -> None:

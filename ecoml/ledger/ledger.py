@@ -9,10 +9,13 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
+from ecoml.carbon.grid import Grid
 from ecoml.endings import SearchEnd
 from ecoml.energy import Energy, Provenance, Purpose, weaker
 from ecoml.errors import BudgetExhausted, StorageError, TrainingError
+from ecoml.inference import Usage
 from ecoml.ledger.attribution import Step
+from ecoml.ledger.gram_counter import GramCounter
 from ecoml.ledger.hosts import HostAccounts
 from ecoml.ledger.meter_thread import Watch
 from ecoml.ledger.metered import MeteredAccount
@@ -20,6 +23,7 @@ from ecoml.ledger.metering import Metering
 from ecoml.ledger.reported import ReportedAccount
 from ecoml.ledger.reservations import Reservations
 from ecoml.ledger.worker_account import WorkerAccount
+from ecoml.meter.base import Window
 from ecoml.meter.required import what_is_unmeasured
 from ecoml.metric import Metric
 from ecoml.run.account import DRIVER
@@ -50,6 +54,8 @@ class Ledger:
         metering: Where the joules come from; None: the training reports them.
         trace: Whether to keep power over time.
         lease_s: Seconds without word after which agents on other hosts stop by themselves; 0.0: there are none.
+        grid: The grid's intensity, by which joules stand for CO2e; None: nothing is said of it.
+        budget_g: The ceiling on CO2e, in grams; None: there is none.
 
     Attributes:
         budget_j: The ceiling on everything.
@@ -69,6 +75,8 @@ class Ledger:
         *,
         trace: bool = False,
         lease_s: float = 0.0,
+        grid: Grid | None = None,
+        budget_g: float | None = None,
     ) -> None:
         store = Store(folder.ledger, create=False)
         if store.recover():
@@ -81,13 +89,18 @@ class Ledger:
         self._folder = folder
         self._store = store
         self._metric = metric
+        self._metering = metering
         before = store.snapshot(metric)
         self._thinking_before_s = before.settings.get("thinking_cpu_s", 0.0)
-        self.hosts = HostAccounts(store, lease_s)
+        self._budget_g = math.inf if budget_g is None else budget_g
+        co2e = GramCounter(grid, before.co2e.co2e_g)
+        self.hosts = HostAccounts(store, lease_s, co2e)
         self.reservations = Reservations(
             budget_j, lambda: self.left_j, self.hosts.of_step_j, ample=lease_s > 0, tried=bool(before.progress)
         )
-        self._account = self._open_account(metering, before.spent_j - self.hosts.spent_j, trace)
+        self._account = self._open_account(metering, before.spent_j - self.hosts.spent_j, trace, co2e)
+        self._store.set("grid", None if grid is None else grid.name)
+        self._store.set("budget_g", budget_g, None if grid is None else grid.provenance)
         self._account.settle()  # getting ready is overhead, and no step between two checks
         ready_j = self.spent_j - before.spent_j
         self._store.set("getting_ready_j", ready_j, self.provenance)
@@ -95,14 +108,23 @@ class Ledger:
         self._account.unwatched_j = before.settings.get("overshoot_bound_j", 0.0)
         self._store.set("budget_j", budget_j)
         self._store.set("ended", None)
+        self._store.set("beliefs", [])
         self.keep_back(0.0)
 
-    def _open_account(self, metering: Metering | None, spent_j: float, trace: bool) -> MeteredAccount | ReportedAccount:
+    def _open_account(
+        self, metering: Metering | None, spent_j: float, trace: bool, co2e: GramCounter
+    ) -> MeteredAccount | ReportedAccount:
         if metering is None:
-            return ReportedAccount(self._store, spent_j=spent_j)
+            return ReportedAccount(self._store, spent_j=spent_j, co2e=co2e)
         self.unmeasured = what_is_unmeasured(metering.meter)
         watch = Watch(metering.meter, self._store, metering.opened_s, trace=trace)
-        account = MeteredAccount(self._store, metering.window, spent_j=spent_j, opened_s=metering.opened_s, watch=watch)
+        account = MeteredAccount(
+            *(self._store, metering.window),
+            spent_j=spent_j,
+            opened_s=metering.opened_s,
+            watch=watch,
+            co2e=co2e,
+        )
         with self._store.transaction():
             self._store.set_idle(metering.idle.by_domain)
             self._store.set("idle_note", metering.idle.note)
@@ -144,7 +166,17 @@ class Ledger:
     @property
     def left_j(self) -> float:
         """Joules that steps may still take."""
-        return self._account.limit_j - self.spent_j - self.hosts.unseen_j
+        return min(self._account.limit_j - self.spent_j, self._account.co2e.left_j) - self.hosts.unseen_j
+
+    @property
+    def left_by_co2e(self) -> bool:
+        """Whether it is the ceiling on CO2e that leaves no more."""
+        return self._account.co2e.left_j < self._account.limit_j - self.spent_j
+
+    @property
+    def spent_g(self) -> float:
+        """Grams of CO2e that what was spent so far stands for."""
+        return self._account.co2e.spent_g
 
     @property
     def overshoot_bound_j(self) -> float:
@@ -153,10 +185,11 @@ class Ledger:
 
     def keep_back(self, closing_j: float) -> None:
         """Keep joules back for the end: those of testing, and a second at the highest power seen."""
-        if isinstance(self._account, MeteredAccount):
-            closing_j += self._account.power_w
+        closing_j += self.power_w
         self.closing_j = min(closing_j, CLOSING_SHARE * self.budget_j)
         self._account.limit_j = self.budget_j - self.closing_j
+        co2e = self._account.co2e
+        co2e.limit_g = self._budget_g - min(co2e.of_joules(closing_j), CLOSING_SHARE * self._budget_g)
 
     def commit_late(self) -> None:
         """Let steps of a replay that end in quick succession be put on disk together."""
@@ -236,7 +269,7 @@ class Ledger:
                 floor_j=floor_j,
                 details=measurement.details,
             )
-            self._store.add_measurement(trial.number, point, taken)
+            self._store.add_measurement(trial.number, point, taken, self._account.co2e.figure(step.co2e_g))
         trial.curve.append(point)
 
     def charge_without_point(self, trial: Trial, energy_j: float | None = None) -> None:
@@ -247,6 +280,12 @@ class Ledger:
             whole_j = taken.uncertainty_j + (trial.tail.uncertainty_j if trial.tail else 0.0)
             before_j = trial.tail.energy_j if trial.tail else 0.0
             trial.tail = Energy(before_j + taken.energy_j, whole_j, taken.provenance)
+
+    def paused(self, seconds: float, energy_j: float) -> None:
+        """The search has waited for a cleaner grid for so long, in all, and idling took so much."""
+        with self._store.transaction():
+            self._store.set("paused_s", seconds)
+            self._store.set("paused_j", energy_j, self.provenance)
 
     def _end_of_step(
         self, trial: int, energy_j: float | None, uncertainty_j: float = 0.0
@@ -259,12 +298,40 @@ class Ledger:
         """Enter the test of a front trial."""
         self._store.add_test(trial.number, trial.step, score, details)
 
+    def add_usage(self, trial: Trial, usage: Usage) -> None:
+        """Enter what the model of a front trial costs to use."""
+        self._store.add_usage(trial.number, trial.step, usage)
+
+    def window(self) -> Window:
+        """A window of its own on what is metered, which charges nothing.
+
+        Raises:
+            AssertionError: Nothing is metered.
+        """
+        assert self._metering is not None, "reported joules have no window"
+        return self._metering.meter.window()
+
+    @property
+    def power_w(self) -> float:
+        """The highest power seen over a piece of 50 ms or more; 0 where nothing is metered."""
+        return self._account.power_w if isinstance(self._account, MeteredAccount) else 0.0
+
+    @property
+    def update_s(self) -> float:
+        """Seconds between two updates of the slowest counter; 0 where they are fast, or not counters at all."""
+        sources = () if self._metering is None else self._metering.meter.sources
+        return max((source.period_s or 0.0 for source in sources if source.used), default=0.0)
+
     def know_host(self, host: str, idle: Mapping[str, Energy], unmeasured: Sequence[str]) -> None:
         """What another host draws when nothing is done, and what keeps its energy from being measured."""
         self.unmeasured = tuple(dict.fromkeys((*self.unmeasured, *unmeasured)))
         with self._store.transaction():
             self._store.set_idle({f"{host}/{domain}": part for domain, part in idle.items()})
             self._store.set("unmeasured", self.unmeasured)
+
+    def keep_beliefs(self, beliefs: Sequence[tuple[int, int, float]]) -> None:
+        """Enter what is believed of points of the front: number, step, true utility."""
+        self._store.set("beliefs", beliefs)
 
     def note(self, text: str) -> None:
         """Keep a sentence that the result shows with its gaps."""

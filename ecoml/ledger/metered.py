@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from ecoml.energy import EnergyByDomain, Provenance, Purpose
 from ecoml.errors import BudgetExhausted, StorageError
 from ecoml.ledger.attribution import Attribution, Step
+from ecoml.ledger.gram_counter import GramCounter
 from ecoml.ledger.meter_thread import Watch
 from ecoml.ledger.overshoot import Overshoot
 from ecoml.ledger.sharing import AT_REST, Sharing
@@ -44,6 +45,7 @@ class MeteredAccount:
         spent_j: Joules of earlier sessions.
         opened_s: When the window was opened, on `clock`; None: just now.
         watch: What the heartbeat looks at besides joules.
+        co2e: What its joules stand for in CO2e.
         clock: Gives seconds.
 
     Attributes:
@@ -62,9 +64,11 @@ class MeteredAccount:
         spent_j: float = 0.0,
         opened_s: float | None = None,
         watch: Watch | None = None,
+        co2e: GramCounter | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limit_j = float("inf")
+        self.co2e = co2e or GramCounter()
         self.spent_j = spent_j
         self.unwatched_j = 0.0
         self.workers_j = 0.0
@@ -101,6 +105,11 @@ class MeteredAccount:
         return self._peak_power_w
 
     @property
+    def left_j(self) -> float:
+        """Joules up to the first of the two limits, at the grid's present intensity."""
+        return min(self.limit_j - self.spent_j, self.co2e.left_j)
+
+    @property
     def provenance(self) -> Provenance:
         """That of the open window."""
         return self._window.provenance
@@ -129,10 +138,11 @@ class MeteredAccount:
         if now < self._next_read_at:
             return
         self._lap()
-        if self.spent_j >= self.limit_j:
+        left_j = self.left_j
+        if left_j <= 0:
             raise BudgetExhausted
         # Read again before the rest could be gone, even at four times the highest power seen so far.
-        left_s = (self.limit_j - self.spent_j) / (4 * self._peak_power_w) if self._peak_power_w else 0.0
+        left_s = left_j / (4 * self._peak_power_w) if self._peak_power_w else 0.0
         self._next_read_at = now + min(left_s, LONGEST_BLIND_S)
 
     def enter(self, purpose: Purpose, trial: int | None = None, worker: int | None = None) -> None:
@@ -195,7 +205,9 @@ class MeteredAccount:
 
     def _enter(self) -> None:
         with self._store.transaction():
-            self._store.enter(self._attribution.pending)
+            self._store.enter(self._attribution.pending, self.co2e.of(self._attribution.pending_g))
+            for gap in self.co2e.news():
+                self._store.add_gap(gap)
             self._note_host()
         self._attribution.entered()
 
@@ -221,7 +233,7 @@ class MeteredAccount:
             self.spent_j += lap_j
             divided = self._sharing.divide(energy)
             self.workers_j += sum(divided[activity].energy_j for activity in self._sharing.busy.values())
-            self._attribution.add(energy, divided)
+            self._attribution.add(energy, divided, self.co2e.add(lap_j))
             if self._watch is not None:
                 self._watch.add(energy)
             since_s, since_j = self._power_since
@@ -241,7 +253,7 @@ class MeteredAccount:
             self._watch.observe(self._clock())  # before the lock: asking a driver takes milliseconds
         with self._lock, self._store.transaction():
             self._lap()
-            self._store.note_in_flight(self._attribution.pending)
+            self._store.note_in_flight(self._attribution.pending, self.co2e.of(self._attribution.pending_g))
             self._note_host()
             if self._watch is not None:
                 self._watch.keep(self._read_at, self._sharing, last=last)

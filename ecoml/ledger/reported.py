@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from ecoml.energy import EnergyByDomain, Provenance, Purpose, reported
+from ecoml.energy import EnergyByDomain, Provenance, Purpose, co2e_g, reported
 from ecoml.errors import BudgetExhausted
 from ecoml.ledger.attribution import Step
+from ecoml.ledger.gram_counter import GramCounter
 from ecoml.run.store import Store
 
 COMMIT_S = 0.05
@@ -26,8 +27,9 @@ class ReportedAccount:
         thinking_cpu_s: CPU seconds of the optimiser in this session; shown, never charged.
     """
 
-    def __init__(self, store: Store, *, spent_j: float = 0.0) -> None:
+    def __init__(self, store: Store, *, spent_j: float = 0.0, co2e: GramCounter | None = None) -> None:
         self.limit_j = float("inf")
+        self.co2e = co2e or GramCounter()
         self.spent_j = spent_j
         self.unwatched_j = 0.0
         self.workers_j = 0.0
@@ -36,12 +38,17 @@ class ReportedAccount:
         self._thinking_since: float | None = None
 
     @property
+    def left_j(self) -> float:
+        """As in `MeteredAccount`."""
+        return min(self.limit_j - self.spent_j, self.co2e.left_j)
+
+    @property
     def provenance(self) -> Provenance:
         """The caller's."""
         return Provenance.REPORTED
 
     def check_budget(self, worker: int | None = None) -> None:  # noqa: ARG002 - the account's contract
-        if self.spent_j >= self.limit_j:
+        if self.left_j <= 0:
             raise BudgetExhausted
 
     def enter(self, purpose: Purpose, trial: int | None = None, worker: int | None = None) -> None:  # noqa: ARG002
@@ -57,14 +64,17 @@ class ReportedAccount:
     def end_of_step(self, trial: int, energy_j: float | None, uncertainty_j: float = 0.0) -> Iterator[Step]:
         """As in `MeteredAccount`; without joules nothing is charged."""
         energy = EnergyByDomain() if energy_j is None else reported(energy_j, uncertainty_j)
-        before_j = self.spent_j
+        before_j, before_g = self.spent_j, self.co2e.spent_g
         self.spent_j += energy.energy_j
+        step = Step(energy, co2e_g=co2e_g(energy.energy_j, self.co2e.add(energy.energy_j)))
+        whose = Purpose.TRAINING, trial
         try:
             with self._store.transaction():
-                yield Step(energy)
-                self._store.enter({(Purpose.TRAINING, trial): energy} if energy.domains else {})
+                yield step
+                grams = self.co2e.of({whose: step.co2e_g})
+                self._store.enter({whose: energy} if energy.domains else {}, grams)
         except BaseException:
-            self.spent_j = before_j
+            self.spent_j, self.co2e.spent_g = before_j, before_g
             raise
         self.unwatched_j = max(self.unwatched_j, energy.energy_j)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 AMPLE = 3.0
 """A step on another host may take so many times its forecast before the host has to ask for more."""
@@ -21,7 +21,7 @@ class Reservations:
     Args:
         budget_j: The ceiling on everything.
         left_j: Gives what is left of it for steps.
-        charged_j: Gives what a trial's step under way has been charged already.
+        charged_j: What each trial's step under way has been charged already; it changes.
         ample: Whether a step is given more than its forecast, as one that is made far away.
         tried: Whether any step was ever made: the very first of a search always is.
     """
@@ -30,7 +30,7 @@ class Reservations:
         self,
         budget_j: float,
         left_j: Callable[[], float],
-        charged_j: Callable[[int], float],
+        charged_j: Mapping[int, float],
         *,
         ample: bool,
         tried: bool,
@@ -45,11 +45,11 @@ class Reservations:
     @property
     def total_j(self) -> float:
         """What is set aside and not charged yet."""
-        return math.fsum(map(self.open_j, self._held_j))
+        return self._open_j(None)
 
     def open_j(self, trial: int) -> float:
         """What is set aside for a trial's step and not charged yet."""
-        return max(0.0, self._held_j.get(trial, 0.0) - self._charged_j(trial))
+        return max(0.0, self._held_j.get(trial, 0.0) - self._charged_j.get(trial, 0.0))
 
     def allowance_j(self, trial: int) -> float:
         """What a trial's step may take."""
@@ -88,4 +88,10 @@ class Reservations:
 
     def _free_j(self, trial: int | None) -> float:
         """What is left beside the steps of other trials."""
-        return self._left_j() - math.fsum(self.open_j(other) for other in self._held_j if other != trial)
+        return self._left_j() - self._open_j(trial)
+
+    def _open_j(self, trial: int | None) -> float:
+        """What is open of all other trials."""
+        charged_j = self._charged_j.get
+        held = self._held_j.items()
+        return math.fsum(max(0.0, held_j - charged_j(other, 0.0)) for other, held_j in held if other != trial)

@@ -122,9 +122,9 @@ class Found:
 
     def opinions(self) -> tuple[list[Gauge], list[Source]]:
         """What is not counted, as a meter of its own counts it; of several sources of a domain, the first."""
-        first = {gauge.domain: (gauge, source) for gauge, source in reversed(self.beside)}
-        for gauge, _ in self.beside:
-            if gauge is not first[gauge.domain][0]:
+        first: dict[str, tuple[Gauge, Source]] = {}
+        for gauge, source in self.beside:
+            if first.setdefault(gauge.domain, (gauge, source))[0] is not gauge:
                 gauge.close()
         used = [
             Source(source.name, source.domain, source.provenance, True, True, source.covers)

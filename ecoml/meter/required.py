@@ -30,5 +30,5 @@ def refuse_unmeasured(meter: Meter) -> None:
         why = "; ".join(what_is_unmeasured(meter)) or "no counter was found"
         raise MeterError(
             f"a measured energy is required, and here it would be {meter.provenance}: {why} (`ecoml meters` shows every"
-            " source; without --require-measured the search goes on with what there is)"
+            " source; without require_measured=True it goes on with what there is)"
         )

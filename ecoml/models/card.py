@@ -8,6 +8,7 @@ from typing import Any
 from ecoml.format import (
     MEANING,
     describe_data,
+    describe_usage,
     format_config,
     format_energy,
     format_figure,
@@ -135,6 +136,7 @@ def _mistakes(confusion: Confusion, classes: Sequence[str]) -> list[tuple[str, s
 def _energy(result: Result, trial: Trial) -> dict[str, Any]:
     account = result.energy
     return {
+        "usage": [] if trial.usage is None else describe_usage(trial.usage),
         "training": f"{format_figure(trial.energy)} ({trial.energy.provenance})",
         "training_kwh": format_kwh(trial.energy_j),
         "total": f"{format_figure(account.total)} ({account.provenance}), {format_interval(account.total)}",

@@ -12,6 +12,7 @@ from ecoml.errors import RunFolderError, UsageError
 from ecoml.models.model import Model
 from ecoml.models.preprocess import Preprocess
 from ecoml.run.folder import read_settings
+from ecoml.run.lifetime import lifetime_of
 from ecoml.run.models import find_model
 from ecoml.run.result import Result
 from ecoml.training.images.data.dataset import Form
@@ -59,7 +60,7 @@ def model_file(run: str | Path | Result, trial: int | Trial | None = None, step:
         raise RunFolderError(f"{run}: no such model file; name one of a run's folder models/, or the run folder")
     directory = run.directory if isinstance(run, Result) else Path(run)
     if trial is None:
-        chosen = (run if isinstance(run, Result) else Result.load(directory)).recommended
+        chosen = _recommended(run if isinstance(run, Result) else Result.load(directory))
         if chosen is None:
             raise RunFolderError(f"{directory}: nothing was measured in this run; search again, or name a trial")
         trial = chosen
@@ -71,6 +72,13 @@ def model_file(run: str | Path | Result, trial: int | Trial | None = None, step:
     return find_model(directory, trial, step).path
 
 
+def _recommended(result: Result) -> Trial | None:
+    """The recommended trial; by the energy of its life where the search was told how many images there will be."""
+    many = result.limits.inferences
+    life = None if many is None else lifetime_of(result, many)
+    return result.recommended if life is None else life.recommended
+
+
 def run_of(path: Path) -> Path | None:
     """The run folder that a model file lies in; None if it lies elsewhere."""
     folder = path.absolute().parent.parent
@@ -78,7 +86,7 @@ def run_of(path: Path) -> Path | None:
 
 
 def _form(path: Path, header: Mapping[str, Any]) -> Form:
-    """What images are brought to: as the file says, or for one of before 0.3 the run that it lies in."""
+    """What images are brought to: as the file says, or for an older one the run that it lies in."""
     if "form" in header:
         return Form.of(header["form"])
     channels, height, width = header["shape"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from ecoml.energy import J_PER_KWH, Energy, EnergyByDomain, Provenance, Purpose, SharedUse, energy_of
 from ecoml.format import describe_spent
+from ecoml.run.footprint import Footprint
 from ecoml.run.snapshot import Snapshot
 from ecoml.views import html_of
 
@@ -38,6 +39,8 @@ class EnergyAccount:
         unmeasured: What keeps the energy from being measured, one sentence with its remedy each.
         getting_ready_j: Part of the overhead: importing, loading the data, a device's context and libraries.
         doubt_j: Joules that hosts which were lost may have spent beyond that; nobody knows.
+        co2e: What it stands for in CO2e, as far as the grid's intensity was known.
+        seconds: For how long it was metered; 0 where that was not kept.
     """
 
     budget_j: float
@@ -55,6 +58,8 @@ class EnergyAccount:
     unmeasured: tuple[str, ...] = ()
     getting_ready_j: float = 0.0
     doubt_j: float = 0.0
+    co2e: Footprint = field(default_factory=Footprint)
+    seconds: float = 0.0
 
     @property
     def by_host(self) -> Mapping[str, Energy]:
@@ -114,6 +119,8 @@ class EnergyAccount:
             "gaps": list(self.gaps),
             "unmeasured": list(self.unmeasured),
             "optimiser_cpu_s_apart": self.thinking_cpu_s,
+            "seconds": self.seconds,
+            "co2e": None if self.co2e.provenance is None else self.co2e.to_dict(),
         }
 
 
@@ -143,6 +150,14 @@ def account_of(snapshot: Snapshot) -> EnergyAccount:
         unmeasured=tuple(kept.get("unmeasured", ())),
         getting_ready_j=kept.get("got_ready_j", 0.0),
         doubt_j=kept.get("doubt_j", 0.0),
+        co2e=replace(
+            snapshot.co2e,
+            grid=kept.get("grid") or "",
+            budget_g=kept.get("budget_g"),
+            paused_s=kept.get("paused_s", 0.0),
+            paused_j=kept.get("paused_j", 0.0),
+        ),
+        seconds=max(snapshot.seconds.values(), default=0.0),
     )
 
 

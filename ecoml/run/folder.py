@@ -126,16 +126,16 @@ def check_free(path: Path) -> None:
     """Refuse a folder in which something lies already."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         go_on = f"; to go on with that run: ecoml resume {path}" if (path / "run.toml").is_file() else ""
-        raise RunFolderError(f"{path}: already there; choose another --out{go_on}")
+        raise RunFolderError(f"{path}: already there; choose another directory={go_on}")
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """`run.toml` of a run folder.
+    """`run.toml` of a run folder, or a copy of it, whatever its name.
 
     Raises:
         RunFolderError: Not a run folder, a newer one, or a broken `run.toml`.
     """
-    file = path / "run.toml"
+    file = path if path.is_file() else path / "run.toml"
     if not file.is_file():
         missing = "no such folder" if not path.exists() else f"not a run folder (no {file.name} in it)"
         raise RunFolderError(f"{path}: {missing}; name a folder made by `ecoml search`")

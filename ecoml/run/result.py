@@ -16,6 +16,7 @@ from ecoml.metric import ACCURACY, Metric
 from ecoml.pareto import front_indices
 from ecoml.run.account import EnergyAccount, account_of
 from ecoml.run.folder import LEDGER, read_settings
+from ecoml.run.recommendation import Beliefs, beliefs_of, frugal, near_ties, recommend, tolerance
 from ecoml.run.rows import point_rows, trial_rows
 from ecoml.run.snapshot import Progress, Snapshot, read_snapshot
 from ecoml.trial import Point, Trial
@@ -24,10 +25,7 @@ from ecoml.views import chart_of, html_of
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["WITHIN", "EnergyAccount", "Result", "front_of", "recommend", "result_of", "tolerance"]
-
-WITHIN = 0.01
-"""The recommended trial is the cheapest whose score is at most this share of the score's range below the best."""
+__all__ = ["EnergyAccount", "Result", "front_of", "recommend", "result_of", "tolerance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,10 @@ class Result:
         front: The trials, each as if ended at one point of its curve, that no other beats on both score and energy;
             cheapest first. A trial may stand here more than once, with different `step`. None took more than
             `limits.max_energy_per_training_j`.
-        recommended: The cheapest on the front within one hundredth of the score's range of the best.
+        recommended: The best by what the search believes of the true scores: those that nearly tie are shrunk, each
+            towards its curve and the trainings like it. Of the front, or the end of a training that measured as well.
+        frugal: The cheapest that is at most one hundredth of the score's range worse than that.
+        beliefs: What is believed of those that nearly tie; empty while the search runs.
         energy: The account.
         progress: Every measurement in the order of the search, with what the search had spent by then.
         ended: Why the search is over; None while it runs.
@@ -51,6 +52,8 @@ class Result:
     trials: tuple[Trial, ...]
     front: tuple[Trial, ...]
     recommended: Trial | None
+    frugal: Trial | None
+    beliefs: Beliefs = field(repr=False)
     energy: EnergyAccount
     progress: tuple[Progress, ...] = field(repr=False)
     ended: SearchEnd | None
@@ -68,6 +71,14 @@ class Result:
         path = Path(directory)
         settings = read_settings(path)
         return result_of(read_snapshot(path / LEDGER, metric_of(settings)), settings, path)
+
+    @property
+    def choices(self) -> tuple[Trial, ...]:
+        """The front and, where it is not on it, the recommended trial; cheapest first."""
+        best = self.recommended
+        if best is None or best in self.front:
+            return self.front
+        return tuple(sorted((*self.front, best), key=lambda trial: trial.energy_j))
 
     @property
     def problem(self) -> str:
@@ -151,26 +162,36 @@ class Result:
             "energy": self.energy.to_dict(),
             "efficiency": self.efficiency(),
             "recommended": self._trial_dict(self.recommended) if self.recommended else None,
+            "frugal": self._trial_dict(self.frugal) if self.frugal else None,
             "front": [self._trial_dict(trial) for trial in self.front],
             "trials": [
                 {
                     **self._trial_dict(trial),
                     "state": trial.state.value,
                     "end": None if trial.end is None else trial.end.to_dict(),
-                    "curve": [_point_dict(point) for point in trial.curve],
+                    "curve": [
+                        {**_point_dict(point), "co2e_g": self.energy.co2e.by_step.get((trial.number, point.step))}
+                        for point in trial.curve
+                    ],
                 }
                 for trial in self.trials
             ],
         }
+
+    def _belief_dict(self, trial: Trial) -> dict[str, float]:
+        believed = self.beliefs.get((trial.number, trial.step))
+        return {} if believed is None else {"believed_score": self.metric.utility(believed)}
 
     def _trial_dict(self, trial: Trial) -> dict[str, Any]:
         return {
             "trial": trial.number,
             "step": trial.step,
             "score": trial.score,
+            **self._belief_dict(trial),
             "details": dict(trial.curve[-1].details) if trial.curve else {},
             "test_score": trial.test_score,
             "test_details": dict(trial.test_details),
+            "usage": None if trial.usage is None else trial.usage.to_dict(),
             **trial.energy.to_dict(),
             "efficiency": self.efficiency(trial) if trial.curve else None,
             "config": dict(trial.config),
@@ -181,12 +202,17 @@ def result_of(snapshot: Snapshot, settings: Mapping[str, Any], directory: Path) 
     """The result that a ledger's content amounts to."""
     metric = metric_of(settings)
     front = front_of(snapshot.trials, limits_of(settings))
-    for trial in front:
+    ties = near_ties(snapshot.trials, front, limits_of(settings), metric)
+    for trial in (*front, *ties):
         trial.test_score, trial.test_details = snapshot.tests.get((trial.number, trial.step), (None, {}))
+        trial.usage = snapshot.usages.get((trial.number, trial.step))
+    beliefs = beliefs_of(snapshot.settings.get("beliefs", ()))
     return Result(
         trials=tuple(snapshot.trials),
         front=front,
-        recommended=recommend(front, metric),
+        recommended=recommend(ties, beliefs),
+        frugal=frugal(ties, tolerance(front, metric) if front else 0.0, beliefs),
+        beliefs=beliefs,
         energy=account_of(snapshot),
         progress=tuple(snapshot.progress),
         ended=snapshot.ended,
@@ -215,25 +241,6 @@ def front_of(trials: Sequence[Trial], limits: Limits | None = None) -> tuple[Tri
     points = [(trial, point) for trial in trials for point in trial.curve if limits.allows_j(point.energy_j)]
     chosen = front_indices([point.utility for _, point in points], [point.energy_j for _, point in points])
     return tuple(points[index][0].at(points[index][1].step) for index in chosen)
-
-
-def tolerance(front: Sequence[Trial], metric: Metric) -> float:
-    """How much worse than the best a score may be and still be as good: `WITHIN` of the metric's range.
-
-    Without bounds the range is that of the front.
-    """
-    if metric.span is not None:
-        return WITHIN * metric.span
-    utilities = [trial.curve[-1].utility for trial in front]
-    return WITHIN * (max(utilities) - min(utilities))
-
-
-def recommend(front: Sequence[Trial], metric: Metric) -> Trial | None:
-    """The cheapest of a front that is as good as its best, to `tolerance`; None for an empty front."""
-    if not front:
-        return None
-    enough = max(trial.curve[-1].utility for trial in front) - tolerance(front, metric)
-    return next(trial for trial in front if trial.curve[-1].utility >= enough - 1e-12)
 
 
 def _point_dict(point: Point) -> dict[str, Any]:

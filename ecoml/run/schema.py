@@ -76,6 +76,23 @@ CREATE TABLE reading (
     uncertainty_j REAL NOT NULL, provenance TEXT NOT NULL, edge_j REAL NOT NULL,
     PRIMARY KEY (spool, purpose, trial, domain)) WITHOUT ROWID;
 """,
+    """
+CREATE TABLE model (
+    trial INTEGER NOT NULL REFERENCES trial, step INTEGER NOT NULL, parameters INTEGER NOT NULL,
+    file_bytes INTEGER NOT NULL, flop INTEGER NOT NULL, PRIMARY KEY (trial, step)) WITHOUT ROWID;
+CREATE TABLE inference (
+    trial INTEGER NOT NULL REFERENCES trial, step INTEGER NOT NULL, batch_size INTEGER NOT NULL,
+    images INTEGER NOT NULL, latency_s REAL NOT NULL, energy_j REAL NOT NULL, uncertainty_j REAL NOT NULL,
+    provenance TEXT NOT NULL, edge_j REAL NOT NULL, PRIMARY KEY (trial, step, batch_size)) WITHOUT ROWID;
+""",
+    """
+ALTER TABLE measurement ADD COLUMN co2e_g REAL;
+ALTER TABLE measurement ADD COLUMN grid TEXT;
+ALTER TABLE entry ADD COLUMN co2e_g REAL;
+ALTER TABLE entry ADD COLUMN grid TEXT;
+ALTER TABLE in_flight ADD COLUMN co2e_g REAL;
+ALTER TABLE in_flight ADD COLUMN grid TEXT;
+""",
 )
 """Each brings a file from the version before to its own; from sentences to enumerations, `old_endings` does.
 
@@ -84,6 +101,8 @@ what the meter saw in a session as one window, whatever it was spent on: at ever
 `in_flight` is that of `host`. `power` is the trace: mean power over the `seconds` before `at`. `ending` is a `TrialEnd`
 as JSON, and so are `details`, further figures by name. `spool` and `reading` are of a search on several hosts: what the
 account of each host had counted at its last committed report, up to which its joules are entered (trial −1: none).
+`inference` holds joules of one image. `co2e_g` is what a row's joules stand for on the grid of their time, and `grid` where its intensity is from; both are
+null where none is known.
 """
 
 SCHEMA_VERSION = len(_LAYOUTS)

@@ -7,13 +7,16 @@ import math
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ecoml.carbon.grid import GridProvenance
 from ecoml.endings import SearchEnd, TrialEnd
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, SharedUse, add_up, energy_of
+from ecoml.inference import Inference, Usage
 from ecoml.metric import Metric
+from ecoml.run.footprint import Footprint
 from ecoml.run.schema import open_to_read, unreadable
 from ecoml.trial import Point, Trial, TrialState, next_point
 
@@ -72,6 +75,7 @@ class Snapshot:
         trials: Every trial, in order.
         progress: Every measurement, in the order of the search.
         tests: Test score and its details by trial and step.
+        usages: What the models of the front cost to use, by trial and step.
         by_purpose: The entries, by what they were spent on.
         host: What the meter saw of each domain, every session as one window.
         seconds: For how long the meter saw it, by domain; while several processes metered it, this one's share.
@@ -79,11 +83,13 @@ class Snapshot:
         shared: Other processes that used what is metered.
         gaps: What could not be metered, one sentence each.
         settings: Figures and words by name.
+        co2e: What the entries stand for in CO2e.
     """
 
     trials: list[Trial]
     progress: list[Progress]
     tests: dict[tuple[int, int], tuple[float, dict[str, Any]]]
+    usages: dict[tuple[int, int], Usage]
     by_purpose: dict[Purpose, EnergyByDomain]
     host: dict[str, Energy]
     seconds: dict[str, float]
@@ -91,6 +97,7 @@ class Snapshot:
     shared: tuple[SharedUse, ...]
     gaps: tuple[str, ...]
     settings: dict[str, Any]
+    co2e: Footprint = field(default_factory=Footprint)
 
     @property
     def ended(self) -> SearchEnd | None:
@@ -173,6 +180,7 @@ def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
             (trial, step): (score, json.loads(details or "{}"))
             for trial, step, score, details in connection.execute("SELECT trial, step, score, details FROM test")
         },
+        usages=_read_usages(connection),
         by_purpose={
             purpose: EnergyByDomain({domain: add_up(parts) for (of, domain), parts in entries.items() if of == purpose})
             for purpose in Purpose
@@ -191,6 +199,34 @@ def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
         ),
         gaps=tuple(text for (text,) in connection.execute("SELECT text FROM gap ORDER BY id")),
         settings={key: json.loads(value) for key, value in connection.execute("SELECT key, value FROM setting")},
+        co2e=_read_footprint(connection),
+    )
+
+
+def _read_footprint(connection: sqlite3.Connection) -> Footprint:
+    """What the entries stand for in CO2e, as far as that was entered with them."""
+    by_purpose: dict[Purpose, float] = {}
+    known_j: list[float] = []
+    grids: set[GridProvenance] = set()
+    for purpose, grid, energy_j, grams in connection.execute(
+        "SELECT purpose, grid, TOTAL(energy_j), TOTAL(co2e_g) FROM entry WHERE grid IS NOT NULL GROUP BY purpose, grid"
+    ):
+        by_purpose[Purpose(purpose)] = by_purpose.get(Purpose(purpose), 0.0) + grams
+        known_j.append(energy_j)
+        grids.add(GridProvenance(grid))
+    ((unknown_j,),) = connection.execute("SELECT TOTAL(energy_j) FROM entry WHERE grid IS NULL")
+    return Footprint(
+        co2e_g=math.fsum(by_purpose.values()),
+        energy_j=math.fsum(known_j),
+        unknown_j=unknown_j,
+        by_purpose={purpose: by_purpose.get(purpose, 0.0) for purpose in Purpose} if grids else {},
+        by_step={
+            (trial, step): grams
+            for trial, step, grams in connection.execute(
+                "SELECT trial, step, co2e_g FROM measurement WHERE grid IS NOT NULL"
+            )
+        },
+        provenance=max(grids, key=lambda grid: grid.rank, default=None),
     )
 
 
@@ -213,6 +249,22 @@ def _read_curves(connection: sqlite3.Connection, trials: Mapping[int, Trial], me
         curve.append(point)
         progress.append(Progress(number, point))
     return progress
+
+
+def _read_usages(connection: sqlite3.Connection) -> dict[tuple[int, int], Usage]:
+    inferences: dict[tuple[int, int], dict[int, Inference]] = {}
+    for trial, step, batch_size, images, latency_s, *figures in connection.execute(
+        "SELECT trial, step, batch_size, images, latency_s, energy_j, uncertainty_j, provenance, edge_j FROM inference"
+        " ORDER BY batch_size"
+    ):
+        found = Inference(batch_size, images, latency_s, _figure(figures))
+        inferences.setdefault((trial, step), {})[batch_size] = found
+    return {
+        (trial, step): Usage(parameters, file_bytes, flop, inferences[trial, step])
+        for trial, step, parameters, file_bytes, flop in connection.execute(
+            "SELECT trial, step, parameters, file_bytes, flop FROM model"
+        )
+    }
 
 
 def _figure(row: Sequence[Any]) -> Energy:

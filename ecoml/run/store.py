@@ -18,19 +18,27 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import astuple
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from ecoml.endings import EndReason, TrialEnd
-from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
+from ecoml.energy import Energy, EnergyByDomain, Purpose
 from ecoml.errors import StorageError
+from ecoml.inference import Usage
 from ecoml.metric import Metric
+from ecoml.run.footprint import Grams
 from ecoml.run.schema import SCHEMA_VERSION, bring_up_to_date, version_of
 from ecoml.run.snapshot import PowerSample, Snapshot, snapshot_of
 from ecoml.trial import Point, Trial, TrialState
 
+Activity = tuple[Purpose, int | None]
+
 Pending = Mapping[tuple[Purpose, int | None], EnergyByDomain]
 """Joules not yet entered, by what they were spent on and for which trial (None: for none)."""
+
+
+_IN_FLIGHT = "purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j, co2e_g, grid"
 
 
 class Store:
@@ -105,13 +113,17 @@ class Store:
         if self._timer is not None:
             self._connection.execute("RELEASE step")
         else:
-            self._timer = threading.Timer(wait_s, self._commit_late)
+            self._timer = threading.Timer(wait_s, self._commit_in_time)
             self._timer.daemon = True
             self._timer.start()
 
+    def _commit_in_time(self) -> None:
+        with self._lock:
+            self._timer = None
+            self._commit_late()
+
     def _commit_late(self) -> None:
         with self._lock, suppress(sqlite3.Error):  # where it fails, the next commit does, and says so
-            self._timer = None
             if self._connection.in_transaction:
                 self._connection.execute("COMMIT")
                 self._committed_s = time.monotonic()
@@ -137,7 +149,7 @@ class Store:
         with self._lock:
             return self._connection.execute(query).fetchall()
 
-    def set(self, key: str, value: object, provenance: Provenance | None = None) -> None:
+    def set(self, key: str, value: object, provenance: StrEnum | None = None) -> None:
         """Keep a setting (a JSON value); one in joules comes with where they are from."""
         with self.transaction():
             self._connection.execute(
@@ -161,16 +173,17 @@ class Store:
                 (trial.state.value, _ending(trial.end), traceback, trial.number),
             )
 
-    def add_measurement(self, trial: int, point: Point, taken: Energy) -> None:
-        """A run has yielded a point of its curve, whose step took so much."""
+    def add_measurement(self, trial: int, point: Point, taken: Energy, grams: Grams | None = None) -> None:
+        """A run has yielded a point of its curve, whose step took so much, and stands for so much CO2e."""
         with self.transaction():
             self._connection.execute(
                 "INSERT INTO measurement (trial, step, score, evaluation_j, spent_j, floor_j, at, details, energy_j,"
-                " uncertainty_j, provenance, edge_j) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " uncertainty_j, provenance, edge_j, co2e_g, grid) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(trial, point.step, point.score, point.evaluation_j, point.spent_j, point.floor_j, time.time()),
                     _json(point.details),
                     *figure(taken),
+                    *_grams(grams),
                 ),
             )
 
@@ -182,36 +195,54 @@ class Store:
                 (trial, step, score, _json(details)),
             )
 
+    def add_usage(self, trial: int, step: int, usage: Usage) -> None:
+        """What a model of the front costs to use is known."""
+        with self.transaction():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO model (trial, step, parameters, file_bytes, flop) VALUES (?, ?, ?, ?, ?)",
+                (trial, step, usage.parameters, usage.file_bytes, usage.flop),
+            )
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO inference (trial, step, batch_size, images, latency_s, energy_j, uncertainty_j,"
+                " provenance, edge_j) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (trial, step, one.batch_size, one.images, one.latency_s, *figure(one.energy))
+                    for one in usage.inferences.values()
+                ],
+            )
+
     def add_gap(self, text: str) -> None:
         """Something could not be metered."""
         with self.transaction():
             self._connection.execute("INSERT INTO gap (at, text) VALUES (?, ?)", (time.time(), text))
 
-    def enter(self, pending: Pending) -> None:
-        """Enter joules for good; they are no longer in flight."""
+    def enter(self, pending: Pending, grams: Mapping[Activity, Grams] | None = None) -> None:
+        """Enter joules for good, with the CO2e they stand for; they are no longer in flight."""
         with self.transaction():
             self._forget_in_flight()
-            self.add_entries(pending)
+            self.add_entries(pending, grams)
 
-    def add_entries(self, pending: Pending) -> None:
-        """Enter joules that were never in flight here."""
+    def add_entries(self, pending: Pending, grams: Mapping[Activity, Grams] | None = None) -> None:
+        """Enter joules that were never in flight here, with the CO2e they stand for."""
         at = time.time()
         with self.transaction():
             self._connection.executemany(
-                "INSERT INTO entry (at, purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [(at, *row) for row in _rows(pending)],
+                f"INSERT INTO entry (at, {_IN_FLIGHT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - names
+                [(at, *row) for row in _rows(pending, grams or {})],
             )
             for energy in pending.values():
                 for gap in energy.gaps:
                     self.add_gap(gap)
 
-    def note_in_flight(self, pending: Pending) -> None:
+    def note_in_flight(self, pending: Pending, grams: Mapping[Activity, Grams] | None = None) -> None:
         """Remember what the present step has used so far, in case the process is killed."""
         with self.transaction():
             self._forget_in_flight()
-            rows = list(_rows(pending))
-            self._connection.executemany("INSERT INTO in_flight VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            rows = list(_rows(pending, grams or {}))
+            self._connection.executemany(
+                f"INSERT INTO in_flight ({_IN_FLIGHT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - names
+                rows,
+            )
             self._in_flight = bool(rows)
 
     def _forget_in_flight(self) -> None:
@@ -264,13 +295,10 @@ class Store:
     def recover(self) -> float:
         """After a kill: what was in flight becomes an entry, open trials are stopped. Returns the joules recovered."""
         with self.transaction():
-            rows = self._connection.execute(
-                "SELECT purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j FROM in_flight"
-            ).fetchall()
+            rows = self._connection.execute(f"SELECT {_IN_FLIGHT} FROM in_flight").fetchall()  # noqa: S608 - names
             at = time.time()
             self._connection.executemany(
-                "INSERT INTO entry (at, purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO entry (at, {_IN_FLIGHT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - names
                 [(at, *row) for row in rows],
             )
             self._connection.execute("DELETE FROM in_flight")
@@ -303,10 +331,18 @@ def _json(details: Mapping[str, Any] | None) -> str | None:
     return json.dumps(details) if details else None
 
 
-def _rows(pending: Pending) -> Iterator[tuple[str, int | None, str, float, float, str, float]]:
+def _rows(pending: Pending, grams: Mapping[Activity, Grams]) -> Iterator[tuple[Any, ...]]:
+    """A row for each purpose, trial and domain; a piece's grams are divided among its domains as its joules are."""
     for (purpose, trial), energy in pending.items():
+        whole, whole_j = grams.get((purpose, trial)), energy.energy_j
         for domain, part in energy.domains.items():
-            yield purpose.value, trial, domain, *figure(part)
+            share = part.energy_j / whole_j if whole_j else 1 / len(energy.domains)
+            piece = None if whole is None else Grams(share * whole.co2e_g, whole.provenance)
+            yield purpose.value, trial, domain, *figure(part), *_grams(piece)
+
+
+def _grams(grams: Grams | None) -> tuple[float | None, str | None]:
+    return (None, None) if grams is None else (grams.co2e_g, grams.provenance.value)
 
 
 def figure(part: Energy) -> tuple[float, float, str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from ecoml.energy import Provenance, Purpose, comparable
@@ -14,12 +15,13 @@ from ecoml.run.snapshot import Snapshot
 from ecoml.training.base import Executor, OnGpus
 
 
-def meter_for(executor: Executor | None) -> Meter:
-    """This host's meter; of its GPUs those on which the executor trains, where it says so."""
+def meter_for(executor: Executor | None, sources: Sequence[str] = ()) -> Meter:
+    """This host's meter, of such sources; of its GPUs those on which the executor trains, where it says so."""
     from ecoml.meter import open_meter
     from ecoml.meter.counters.ordinals import nvml_indices
 
-    return open_meter(gpus=nvml_indices(executor.gpus()) if isinstance(executor, OnGpus) else None)
+    gpus = nvml_indices(executor.gpus()) if isinstance(executor, OnGpus) else None
+    return open_meter(gpus=gpus, sources=sources)
 
 
 def open_metering(meter: Meter, budget_j: float, before: Snapshot | None) -> Metering:

@@ -12,13 +12,22 @@ from ecoml.energy import Purpose
 from ecoml.errors import StorageError, in_one_line
 from ecoml.ledger import Ledger
 from ecoml.metric import Metric
+from ecoml.run.lifetime import choices
 from ecoml.run.models import model_path
-from ecoml.run.result import recommend
 from ecoml.searcher.interrupts import Interrupts
-from ecoml.training.base import Executor, Run, Saving, Tested
+from ecoml.training.base import Executor, Run, Saving, Tested, Used
 from ecoml.trial import Measurement, Trial
 
 _MARGIN = 1.25  # of the forecast of a test, for loading the model
+
+_USE_SHARE = 0.02
+"""Of what a search has spent, the most that trying its models in use may take."""
+
+_USE_S, _READY_S = 0.1, 0.05
+"""Seconds for which a model predicts, for each batch size, and what it takes to load it, about."""
+
+_UPDATES = 5
+"""A figure covers at least so many updates of the slowest counter."""
 
 
 def keep_only(directory: Path, front: Sequence[Trial]) -> None:
@@ -46,12 +55,12 @@ class FrontModels:
         self._executor = executor if isinstance(executor, Tested) else None
         self.kept = self._executor is not None
         self._ledger = ledger
-        self._metric = metric
         self._interruptible = interrupts.allowed
+        self._metric = metric
         self._said = False  # that a network could not be kept
 
-    def keep(self, run: Run | None, trial: Trial, front: Sequence[Trial]) -> None:
-        """Save the network of `trial`, which has joined the front, and delete those that have left it.
+    def keep(self, run: Run | None, trial: Trial, kept: Sequence[Trial]) -> None:
+        """Save the network of `trial`, and delete those that are no longer among those to be kept.
 
         Raises:
             ChildProcessError, TimeoutError: What held the network is gone, and it with it.
@@ -77,19 +86,19 @@ class FrontModels:
             if not self._said:
                 self._ledger.note(f"networks could not be kept, from trial {trial.number} on: {in_one_line(error)}")
             self._said = True
-        keep_only(self._ledger.path, front)
+        keep_only(self._ledger.path, kept)
 
     def keep_back(self, front: Sequence[Trial]) -> None:
-        """Keep enough energy back to test the front."""
+        """Keep enough energy back to test the front, and to try what it costs to use."""
         if self._executor is not None:
-            self._ledger.keep_back(sum(self._test_j(trial) for trial in front))
+            use_j = _USE_SHARE * self._ledger.spent_j if isinstance(self._executor, Used) else 0.0
+            self._ledger.keep_back(sum(self._test_j(trial) for trial in front) + use_j)
 
-    def test(self, front: Sequence[Trial]) -> None:
-        """Test the networks once, the recommended one first, as far as the budget goes."""
+    def test(self, first: Sequence[Trial], front: Sequence[Trial]) -> None:
+        """Test the networks once, the recommended ones first, then the front, as far as the budget goes."""
         if self._executor is None:
             return
-        best = recommend(front, self._metric)
-        for trial in sorted(front, key=lambda trial: trial is not best):
+        for trial in {(trial.number, trial.step): trial for trial in (*first, *front)}.values():
             path = model_path(self._ledger.path, trial)
             if self._ledger.budget_j - self._ledger.spent_j < self._test_j(trial) or not path.is_file():
                 continue
@@ -104,6 +113,32 @@ class FrontModels:
                 self._ledger.add_test(trial, found.score, found.details)
             self._ledger.enter(Purpose.OVERHEAD)
             self._ledger.settle()
+
+    def use(self, first: Sequence[Trial], front: Sequence[Trial]) -> None:
+        """Try what the models cost to use, the recommended ones first, as far as a small share of the search goes."""
+        executor, ledger = self._executor, self._ledger
+        power_w = ledger.power_w
+        if not isinstance(executor, Used) or not power_w:
+            return
+        each_s = max(_USE_S, _UPDATES * ledger.update_s)
+        each_j = power_w * (2 * each_s + _READY_S)
+        left_j = min(_USE_SHARE * ledger.spent_j, ledger.budget_j - ledger.spent_j)
+        good = sorted(front, key=lambda trial: trial not in choices(front, self._metric))
+        order = list({(trial.number, trial.step): trial for trial in (*first, *good)}.values())
+        for trial in order[: int(left_j / each_j)]:
+            path = model_path(ledger.path, trial)
+            if not path.is_file() or ledger.budget_j - ledger.spent_j < each_j:
+                continue
+            ledger.enter(Purpose.EVALUATION)
+            try:
+                with self._interruptible:
+                    usage = executor.use(path, each_s, ledger.window)
+            except Exception as error:  # as in `test`
+                ledger.note(f"trial {trial.number}, step {trial.step} could not be tried in use: {in_one_line(error)}")
+            else:
+                ledger.add_usage(trial, usage)
+            ledger.enter(Purpose.OVERHEAD)
+            ledger.settle()
 
     def _test_j(self, trial: Trial) -> float:
         assert self._executor is not None

@@ -16,11 +16,13 @@ import numpy as np
 
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
 from ecoml.energy import Purpose
-from ecoml.errors import BudgetExhausted, HostLost, SearchFailed, TrainingError, in_one_line
+from ecoml.errors import BudgetExhausted, HostLost, SearchFailed, StorageError, TrainingError, in_one_line
 from ecoml.format import describe_trial_end
 from ecoml.ledger import Ledger
 from ecoml.pareto import Front
+from ecoml.run.recommendation import beliefs_of, frugal, near_ties, recommend, tolerance
 from ecoml.run.result import front_of
+from ecoml.searcher.beliefs import believe
 from ecoml.searcher.budget import Forecast
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.models import FrontModels
@@ -29,7 +31,7 @@ from ecoml.searcher.settings import SearchSettings
 from ecoml.searcher.size_limit import SizeLimit
 from ecoml.strategies import Continue, End, Start, Strategy
 from ecoml.strategies.base import Goal, Learns, Pursues, ask_feasible
-from ecoml.training.base import Executor, Floored, Lasting, Remarks, Run
+from ecoml.training.base import Executor, Floored, Hinted, Lasting, Remarks, Run
 from ecoml.trial import Config, Measurement, Trial, TrialState
 
 FAILED_IN_A_ROW = 20
@@ -47,6 +49,10 @@ Outcome = Callable[[], Measurement]
 """Gives what a step came to: its measurement, or raises what the run raised."""
 
 log = logging.getLogger("ecoml")
+
+
+def _go_on() -> None:
+    pass
 
 
 class Search:
@@ -69,6 +75,7 @@ class Search:
         reached: Whether a measurement has reached the target.
         cut: Why a training ends that is refused a further batch.
         lasting: The executor, if it knows how long its trials are; else None.
+        wait: Called between steps; waits while the search is to pause.
     """
 
     def __init__(
@@ -91,6 +98,7 @@ class Search:
         self.runs: dict[int, Run] = {}
         self.reached = False
         self.cut = EndReason.BUDGET
+        self.wait: Callable[[], None] = _go_on
         self._limits, self._metric = settings.limits, settings.metric
         self._strategy = strategy
         self._open: set[int] = set()
@@ -99,7 +107,7 @@ class Search:
         self._forecast = Forecast()
         self.lasting = executor if isinstance(executor, Lasting) else None
         self._floored = executor if isinstance(executor, Floored) else None
-        self._remarks = executor if isinstance(executor, Remarks) else None
+        self._executor = executor
         self._failed: list[TrialEnd] = []  # of the trials since the last measurement
         self._inform()
 
@@ -109,7 +117,8 @@ class Search:
         if isinstance(self._strategy, Pursues):
             steps = None if self.lasting is None else self.lasting.steps
             floor_j = None if self._floored is None else self._floored.floor_j
-            self._strategy.pursue(Goal(self._limits, self._metric, self.size, self._left_j, steps, floor_j))
+            hint = self._executor.cost_hint if isinstance(self._executor, Hinted) else None
+            self._strategy.pursue(Goal(self._limits, self._metric, self.size, self._left_j, steps, floor_j, hint))
         if self.settings.warm_start is not None and isinstance(self._strategy, Learns):
             self._strategy.learn(self.settings.warm_start.trials)
         self.ledger.enter(Purpose.OVERHEAD)
@@ -144,7 +153,9 @@ class Search:
         self._forecast.thinking_j = self.ledger.host_j - before_j
         match decision:
             case End(StopReason() as reason, details):
-                source = {"provenance": self.ledger.provenance.value} if details else {}
+                source: dict[str, Any] = {"provenance": self.ledger.provenance.value} if details else {}
+                if reason is StopReason.BUDGET_SPENT and self.ledger.left_by_co2e:
+                    source["co2e_g"] = self.ledger.spent_g
                 return SearchEnd(reason, {**details, **source, **self.size.details})
             case End(message):
                 return SearchEnd(StopReason.STRATEGY, {"message": message, **self.size.details})
@@ -203,6 +214,7 @@ class Search:
             trial: The trial.
             unknown_j: The forecast as long as nothing is known of any step.
         """
+        self.wait()
         return self.ledger.reserve(trial.number, self._step_j(trial, unknown_j))
 
     def _step_j(self, trial: Trial, unknown_j: float = 0.0) -> float:
@@ -240,6 +252,9 @@ class Search:
             if self._nothing_measured:
                 raise
             return False
+        except StorageError:  # there is no room to go on, for this trial or for any other
+            self.ledger.charge_without_point(trial)
+            raise
         except (Exception, SystemExit) as error:
             self._fail(trial, failure_of(error), traceback.format_exc())
             return False
@@ -268,7 +283,8 @@ class Search:
         self._forecast.learn(trial)
         if self._limits.allows_j(point.energy_j):
             self.reached |= self._metric.reaches(point.score, self._limits.target)
-            if self._front.add(point.utility, point.energy_j) and not self._keep_model(trial):
+            on_front = self._front.add(point.utility, point.energy_j)
+            if self._models.kept and (on_front or self._ties_with_best(trial)) and not self._keep_model(trial):
                 return False
         self._tell(trial)
         if (end := too_dear(self._limits, point, self._forecast.step_j(trial))) is not None:
@@ -276,12 +292,20 @@ class Search:
             return False
         return True
 
+    def _ties(self) -> list[Trial]:
+        return near_ties(self.trials, self.front, self._limits, self._metric)
+
+    @property
+    def _tolerance(self) -> float:
+        return tolerance(front, self._metric) if (front := self.front) else 0.0
+
+    def _ties_with_best(self, trial: Trial) -> bool:
+        return any((tie.number, tie.step) == (trial.number, trial.step) for tie in self._ties())
+
     def _keep_model(self, trial: Trial) -> bool:
-        """Keep the model of a trial that has joined the front; whether it is still there."""
-        if not self._models.kept:
-            return True
+        """Keep the model of a trial that has joined the front, or ties with its best; whether it is still there."""
         try:
-            self._models.keep(self.runs.get(trial.number), trial, self.front)
+            self._models.keep(self.runs.get(trial.number), trial, [*self.front, *self._ties()])
         except (ChildProcessError, TimeoutError) as error:  # what held the weights is gone, and they with it
             self.fail(trial, FailureKind.WORKER_LOST, message=in_one_line(error))
             return False
@@ -316,9 +340,17 @@ class Search:
         for number in sorted(self._open):
             self.change(self.trials[number], TrialState.STOPPED, TrialEnd(EndReason.SEARCH_ENDED))
         if test:
-            self._models.test(self.front)
-        if self._remarks is not None:
-            for remark in self._remarks.remarks():
+            self.ledger.enter(Purpose.OPTIMISER)
+            ties = self._ties()
+            beliefs = believe(self.settings.space, self.trials, ties, self._metric)
+            self.ledger.enter(Purpose.OVERHEAD)
+            self.ledger.keep_beliefs(beliefs)
+            first = recommend(ties, beliefs_of(beliefs)), frugal(ties, self._tolerance, beliefs_of(beliefs))
+            chosen = [trial for trial in first if trial is not None]
+            self._models.test(chosen, self.front)
+            self._models.use(chosen, self.front)
+        if isinstance(self._executor, Remarks):
+            for remark in self._executor.remarks():
                 self.ledger.note(remark)
         self.ended = end
         self.ledger.end(end)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ecoml.carbon.spec import grid_of
 from ecoml.endings import EndReason, SearchEnd, StopReason, TrialEnd
 from ecoml.energy import Purpose
 from ecoml.errors import EcomlError, SearchFailed, StorageError, UsageError
@@ -23,7 +24,7 @@ from ecoml.run.folder import RunFolder, check_free, default_path
 from ecoml.run.listeners import Listener, Listeners
 from ecoml.run.result import Result, metric_of, result_of
 from ecoml.run.snapshot import Snapshot, read_snapshot
-from ecoml.searcher.budget import refuse_spent, too_small
+from ecoml.searcher.budget import budget_of_co2e, refuse_spent, too_small
 from ecoml.searcher.getting_ready import getting_ready
 from ecoml.searcher.hosts.choosing import RemoteWorkers, Workers
 from ecoml.searcher.interrupts import Interrupts
@@ -32,6 +33,7 @@ from ecoml.searcher.metering import meter_for, open_metering, refuse_mixture
 from ecoml.searcher.search import Search
 from ecoml.searcher.settings import EnergySource, SearchSettings
 from ecoml.searcher.size_limit import Parameters, size_limit
+from ecoml.searcher.waiting import CleanWait
 from ecoml.searcher.warm_start import WarmStart
 from ecoml.searcher.workers import Stepper, seats_of, stepper_of
 from ecoml.space import Space
@@ -60,7 +62,7 @@ class Searcher:
         train: A training function (see `ecoml.training.function`), or an executor such as `CnnTraining`; None for a
             search that is driven by `ask` and `tell`.
         budget_kwh: Ceiling on the energy of the whole search, in kWh.
-        budget_j: The same in joules; give one of the two.
+        budget_j: The same in joules; give one of the two, or `budget_gco2e` among the limits.
         strategy: A name (see `ecoml strategies`), the path of a strategy file, or any object with `ask` and `tell`.
         seed: Of proposals, data split and initial weights.
         directory: The run folder; it must be new. By default one below `runs/`.
@@ -68,13 +70,16 @@ class Searcher:
             accuracy in [0, 1].
         energy: `metered`: the joules are those of this host's meter. `reported`: each measurement brings its own, no
             meter is opened, and nothing else is charged.
-        meter: A meter of one's own; by default that of this host.
+        meter: A meter of one's own, or what is said of this host's sources (`node`, `prometheus:URL?query=…`, …, one or
+            several); by default this host's.
         trace: Keep power over time in the run folder; the report draws it.
         parameters: Counts the trainable numbers of a configuration; not needed for the built-in training.
         workers: Where trials train side by side, each on an energy account of its own: `local:4` (four processes of
             this host) or `ray://HEAD:PORT` (a worker on each node of a Ray cluster). By default this process.
         warm_start: A run folder whose trials inform the strategy. Their energy is not charged again, and they are no
             trials of this search.
+        grid_intensity: Carbon intensity of the electricity: g/kWh, a CSV of time and g/kWh, `electricitymaps:ZONE` or
+            `watttime:REGION`. Without it nothing is said of CO2e, and nobody is asked.
         show: Shows what happens; by default nothing does.
         listeners: Are told what happens: trackers (`ecoml.integrations`), or objects of one's own with `on_trial`,
             `on_measurement` and `on_end`.
@@ -101,24 +106,36 @@ class Searcher:
         directory: str | Path | None = None,
         metric: Metric | None = None,
         energy: EnergySource = "metered",
-        meter: Meter | None = None,
+        meter: Meter | str | Sequence[str] | None = None,
         trace: bool = False,
         parameters: Parameters | None = None,
         workers: Workers | None = None,
         warm_start: str | Path | None = None,
+        grid_intensity: float | str | Path | None = None,
         show: Show | None = None,
         listeners: Iterable[Listener] = (),
         **limits: Any,
     ) -> None:
-        budget_j = budget_in_joules(budget_kwh, budget_j)
+        asked, grid = Limits.of(limits), grid_of(grid_intensity)
+        if budget_kwh is not None or budget_j is not None or asked.budget_gco2e is None:
+            budget_j = budget_in_joules(budget_kwh, budget_j)
         executor = _executor(train)
-        settings = SearchSettings(space, strategy, seed, _metric(metric, executor), energy, Limits.of(limits), trace)
+        meter, sources = _meter(meter)
+        settings = SearchSettings(
+            *(space, strategy, seed, _metric(metric, executor), energy, asked, trace), grid=grid, sources=sources
+        )
+        from_co2e = budget_j is None
+        if budget_j is None:
+            assert grid is not None, "the settings refuse a budget of CO2e without it"
+            assert asked.budget_gco2e is not None, "else it was refused"
+            grid.start()
+            budget_j = budget_of_co2e(asked.budget_gco2e, grid, asked.until_s)
         if warm_start is not None:
             settings = replace(settings, warm_start=WarmStart.of_run(warm_start, space, settings.metric))
         path = (default_path(settings.strategy_name) if directory is None else Path(directory)).absolute()
         check_free(path)
         self._set_up(settings, executor, path, budget_j, meter, show, parameters, workers, listeners)
-        self._unnamed = directory is None
+        self._unnamed, self._from_co2e = directory is None, from_co2e
 
     def _set_up(
         self,
@@ -140,6 +157,8 @@ class Searcher:
         self.directory = path
         self._executor = executor
         self._workers = None if workers is None else RemoteWorkers(workers)
+        if self._workers is not None:
+            self._workers.refuse(settings)
         self._strategy = settings.create_strategy()
         self._size = size_limit(settings.limits.max_parameters, executor, parameters)
         self._meter = meter
@@ -152,6 +171,7 @@ class Searcher:
         self._interrupts = Interrupts()
         self._asked: set[int] = set()
         self._unnamed = False  # whether the run folder may get another number
+        self._from_co2e = False  # whether the energy budget is what that on CO2e can stand for
         self._domains: Sequence[str] = ()  # of the meter, one for each of several workers
 
     @classmethod
@@ -162,10 +182,12 @@ class Searcher:
         *,
         budget_kwh: float | None = None,
         budget_j: float | None = None,
+        budget_gco2e: float | None = None,
         strategy: Strategy | None = None,
-        meter: Meter | None = None,
+        meter: Meter | str | Sequence[str] | None = None,
         parameters: Parameters | None = None,
         workers: Workers | None = None,
+        grid_intensity: float | str | Path | None = None,
         show: Show | None = None,
         listeners: Iterable[Listener] = (),
     ) -> Self:
@@ -176,10 +198,12 @@ class Searcher:
             train: The same training as before; not needed for the built-in one.
             budget_kwh: A new ceiling on the whole search, what is spent already included; by default the old one.
             budget_j: The same in joules.
+            budget_gco2e: A new ceiling on CO2e in grams, what is spent already included; by default the old one.
             strategy: The same object as before, if the strategy was one; it is told all stored trials.
             meter: As in the constructor.
             parameters: The same function as before, if there was one.
             workers: As in the constructor; by default those of before.
+            grid_intensity: Another one from here on; by default as before.
             show: As in the constructor.
             listeners: As in the constructor.
 
@@ -194,14 +218,24 @@ class Searcher:
             before = read_snapshot(folder.ledger, metric_of(folder.settings))
             new_budget = budget_kwh is not None or budget_j is not None
             total_j = budget_in_joules(budget_kwh, budget_j) if new_budget else before.settings["budget_j"]
-            refuse_spent(path, total_j, before)
             settings = SearchSettings.of_run(folder.settings, path, reported=before.reported, strategy=strategy)
+            own, sources = _meter(meter)
+            budget_gco2e = before.settings.get("budget_g") if budget_gco2e is None else budget_gco2e
+            before.settings["budget_g"] = budget_gco2e
+            grid = grid_of(grid_intensity) or settings.grid
+            limits = replace(settings.limits, budget_gco2e=budget_gco2e)
+            settings = replace(settings, grid=grid, limits=limits, sources=sources or settings.sources)
+            derived = folder.settings["run"].get("budget_from_co2e", False) and not new_budget
+            if derived and budget_gco2e is not None and grid is not None:
+                grid.start()
+                total_j = max(total_j, budget_of_co2e(budget_gco2e, grid, limits.until_s))
+            refuse_spent(path, total_j, before)
             executor = _executor(train) or create_executor(
                 folder.settings.get("executor", {}), path, folder.settings.get("data", {})
             )
             self = cls.__new__(cls)
             workers = workers or folder.settings.get("workers", {}).get("given") or None
-            self._set_up(settings, executor, path, total_j, meter, show, parameters, workers, listeners)
+            self._set_up(settings, executor, path, total_j, own, show, parameters, workers, listeners)
             self._folder, self._before = folder, before
         except BaseException:
             folder.close()
@@ -338,6 +372,8 @@ class Searcher:
             self._search.ledger.close()
         if self._folder is not None:
             self._folder.close()
+        if self.settings.grid is not None:
+            self.settings.grid.close()
         if self._meter_is_ours and self._meter is not None:
             self._meter.close()
 
@@ -354,6 +390,8 @@ class Searcher:
         if self._search is not None:
             return self._search
         executor, settings = self._executor, self.settings
+        if settings.grid is not None:
+            settings.grid.start()
         metering = self._open_metering() if settings.energy == "metered" else None
         if isinstance(executor, Pooled) and metering is not None and len(gpus := executor.gpus()) > 1:
             from ecoml.meter.counters.ordinals import domains_of
@@ -380,9 +418,16 @@ class Searcher:
                 self.directory, self._to_dict(metering), settings.files(), numbered=numbered
             )
             self.directory = self._folder.path
-        lease_s = 0.0 if self._workers is None else self._workers.lease_s
-        ledger = Ledger(self._folder, self.budget_j, settings.metric, metering, trace=settings.trace, lease_s=lease_s)
+        ledger = Ledger(
+            *(self._folder, self.budget_j, settings.metric, metering),
+            trace=settings.trace,
+            lease_s=0.0 if self._workers is None else self._workers.lease_s,
+            grid=settings.grid,
+            budget_g=settings.limits.budget_gco2e,
+        )
         self._search = Search(settings, self._strategy, executor, ledger, self._interrupts, self._size)
+        if settings.grid is not None and settings.limits.when_clean_g_per_kwh is not None:
+            self._search.wait = CleanWait(settings.grid, settings.limits, ledger, self._interrupts.allowed)
         if self._before is not None:
             self._search.restore(ledger.snapshot().trials)
         if self._listeners:
@@ -393,7 +438,7 @@ class Searcher:
     def _open_metering(self) -> Metering:
         """The one meter of this search, watched from here on."""
         if self._meter is None:
-            self._meter = meter_for(self._executor)
+            self._meter = meter_for(self._executor, self.settings.sources)
         if self.settings.limits.require_measured:
             refuse_unmeasured(self._meter)
         if self._before is not None:
@@ -408,6 +453,8 @@ class Searcher:
         settings["run"]["budget_j"] = self.budget_j
         if self._workers is not None:
             settings["workers"] = self._workers.to_dict()
+        if self._from_co2e:
+            settings["run"]["budget_from_co2e"] = True
         if self.settings.warm_start is not None:
             settings["warm_start"]["learnt"] = isinstance(self._strategy, Learns)
         if metering is not None and (sources := describe_sources(metering.meter.sources)):
@@ -434,6 +481,13 @@ class Searcher:
         if search.trials and self._before is None:
             ledger.delete()
             raise too_small(self.budget_j, ledger.spent_j, ledger.provenance, "getting ready and the first trial")
+
+
+def _meter(given: Meter | str | Sequence[str] | None) -> tuple[Meter | None, tuple[str, ...]]:
+    """A meter of one's own, and what is said of this host's sources."""
+    if given is None or isinstance(given, str):
+        return None, (given,) if given else ()
+    return (None, tuple(given)) if isinstance(given, Sequence) else (given, ())
 
 
 def _metric(given: Metric | None, executor: Executor | None) -> Metric:

@@ -8,8 +8,12 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
+from ecoml.carbon.grid import Grid
+from ecoml.carbon.spec import grid_of
+from ecoml.carbon.table import Table
 from ecoml.errors import UsageError
 from ecoml.limits import Limits
+from ecoml.meter.choice import Choice
 from ecoml.metric import ACCURACY, Metric
 from ecoml.run.result import limits_of, metric_of
 from ecoml.searcher import warm_start
@@ -20,7 +24,7 @@ from ecoml.strategies import Strategy, create_strategy
 EnergySource = Literal["metered", "reported"]
 """Where joules come from: this host's meter, or the training itself."""
 
-STRATEGY_FILE = "strategy.toml"
+STRATEGY_FILE, GRID_FILE = "strategy.toml", "grid.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class SearchSettings:
         limits: What was asked for beyond the best for the budget.
         trace: Keep power over time in the run folder.
         warm_start: Trials of another run that inform the strategy; None: none.
+        grid: The carbon intensity of the electricity; None: nothing is said of CO2e.
+        sources: What is said of energy sources (`ecoml.meter.choice`).
     """
 
     space: Space
@@ -46,6 +52,8 @@ class SearchSettings:
     limits: Limits = field(default_factory=Limits)
     trace: bool = False
     warm_start: WarmStart | None = None
+    grid: Grid | None = None
+    sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.space, Space):
@@ -58,6 +66,23 @@ class SearchSettings:
         if not isinstance(self.metric, Metric):
             raise UsageError(f'the metric is {self.metric!r}; give ecoml.Metric("validation loss", minimize=True)')
         self.limits.check_target(self.metric)
+        self._check_grid()
+        Choice.of(self.sources)
+        if self.sources and self.energy == "reported":
+            raise UsageError("a training that reports its energy is not metered: leave the meter's sources out")
+
+    def _check_grid(self) -> None:
+        """Refuse what is asked of CO2e where the grid's intensity does not tell it."""
+        limits = self.limits
+        if self.grid is None and (limits.budget_gco2e is not None or limits.when_clean_g_per_kwh is not None):
+            raise UsageError(
+                "CO2e is energy × the grid's intensity: give --grid-intensity (a number of g/kWh, a CSV,"
+                " electricitymaps:ZONE or watttime:REGION)"
+            )
+        if limits.when_clean_g_per_kwh is not None and self.grid is not None and not self.grid.varies:
+            raise UsageError(
+                f"a grid stated as {self.grid.name} is never cleaner: waiting needs a CSV or a provider's intensity"
+            )
 
     def create_strategy(self) -> Strategy:
         """A strategy that has seen nothing yet.
@@ -89,6 +114,10 @@ class SearchSettings:
             "limits": self.limits.to_dict(),
             "space": self.space.to_dict(),
         }
+        if self.grid is not None:
+            settings["run"]["grid_intensity"] = self.grid.spec
+        if self.sources:
+            settings["run"]["meter"] = list(self.sources)
         if self.warm_start is not None:
             settings["warm_start"] = self.warm_start.to_settings()
         return settings
@@ -100,6 +129,8 @@ class SearchSettings:
             files[STRATEGY_FILE] = Path(self.strategy).read_text(encoding="utf-8")
         if self.warm_start is not None:
             files[warm_start.FILE] = self.warm_start.to_json()
+        if isinstance(self.grid, Table):
+            files[GRID_FILE] = self.grid.text
         return files
 
     @classmethod
@@ -121,7 +152,7 @@ class SearchSettings:
         from ecoml.space.schema import space_of  # pydantic costs a fifth of a second
 
         run = settings["run"]
-        kept, earlier = folder / STRATEGY_FILE, folder / warm_start.FILE
+        kept, earlier, table = folder / STRATEGY_FILE, folder / warm_start.FILE, folder / GRID_FILE
         metric = metric_of(settings)
         return cls(
             space=space_of(settings["space"], where=str(folder / "run.toml")),
@@ -132,4 +163,6 @@ class SearchSettings:
             limits=limits_of(settings),
             trace=run.get("trace", False),
             warm_start=WarmStart.from_json(earlier.read_text(encoding="utf-8"), metric) if earlier.is_file() else None,
+            grid=grid_of(table if table.is_file() else run.get("grid_intensity")),
+            sources=tuple(run.get("meter", ())),
         )

@@ -60,7 +60,7 @@ class SizeLimit:
         """The error for a limit under which nothing could be trained."""
         return UsageError(
             f"max_parameters is {self.most:,}, and no network so small was found: the smallest of those proposed has"
-            f" {self.smallest:,}; give a larger --max-parameters (max_parameters= in Python), or a space with smaller"
+            f" {self.smallest:,}; give a larger max_parameters=, or a space with smaller"
             " networks"
         )
 

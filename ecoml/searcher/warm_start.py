@@ -53,7 +53,7 @@ class WarmStart:
         if (theirs := metric_of(settings)).name != metric.name or theirs.minimize != metric.minimize:
             raise UsageError(
                 f"{path}: its score is the {theirs.name}, and that of this search is the {metric.name};"
-                " start from a run on the same metric, or leave --warm-start out"
+                " start from a run on the same metric, or leave warm_start= out"
             )
         trials = [trial for trial in read_snapshot(path / LEDGER, metric).trials if trial.state.ended or trial.curve]
         known, outside = [], ""
@@ -66,7 +66,7 @@ class WarmStart:
             known.append(trial)
         if not any(trial.curve for trial in known):
             why = f"no trial of it lies in this space ({outside})" if outside else "it has no measurement"
-            raise UsageError(f"{path}: nothing to start from, since {why}; name another run, or leave --warm-start out")
+            raise UsageError(f"{path}: nothing to start from, since {why}; name another run, or leave warm_start= out")
         for number, trial in enumerate(known, start=-len(known)):
             trial.number = number
             trial.curve = [replace(point, spent_j=0.0, floor_j=None) for point in trial.curve]
@@ -88,7 +88,7 @@ class WarmStart:
         if not comparable(self.provenance, now):
             raise UsageError(
                 f"{self.run}: its energy is {self.provenance} and that of this search is {now}, which cannot be"
-                f" compared; start from a run whose energy is {now}, or leave --warm-start out"
+                f" compared; start from a run whose energy is {now}, or leave warm_start= out"
             )
 
     def to_settings(self) -> dict[str, Any]:
@@ -178,5 +178,5 @@ def _refuse_other_parameters(path: Path, theirs: Space, ours: Space) -> None:
         parts += [f"this space lacks {', '.join(unknown)}"] if unknown else []
         raise UsageError(
             f"{path}: its search space has other parameters: {' and '.join(parts)};"
-            " start from a run on the same parameters, or leave --warm-start out"
+            " start from a run on the same parameters, or leave warm_start= out"
         )

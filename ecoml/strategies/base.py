@@ -99,6 +99,7 @@ class Goal:
         steps: Measurements of a whole training of a configuration; None: that is not known beforehand.
         floor_j: The least joules of the first so many steps of a training, by its arithmetic: a measure of its size.
             None, or None of a configuration: that is not known.
+        cost_hint: About proportional to the joules of a step, where the training knows that of a configuration.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -107,6 +108,7 @@ class Goal:
     left_j: Callable[[], float] = no_end
     steps: Callable[[Config], int] | None = None
     floor_j: Callable[[Config, int], float | None] | None = None
+    cost_hint: Callable[[Config], float] | None = None
 
     @property
     def target(self) -> float | None:

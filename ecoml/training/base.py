@@ -6,11 +6,13 @@ long as one likes, advanced again, and closed. A suspended run is a frozen trial
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from ecoml.energy import Purpose
+from ecoml.inference import Usage
+from ecoml.meter.base import Window
 from ecoml.metric import Metric
 from ecoml.space import Space
 from ecoml.trial import Config, Measurement, Trial
@@ -97,6 +99,16 @@ class Floored(Protocol):
 
         Called after `prepare`, once a step; fast.
         """
+
+
+@runtime_checkable
+class Hinted(Protocol):
+    """An executor that can tell beforehand, up to a factor, what a step of a configuration takes."""
+
+    @property
+    def cost_hint(self) -> Callable[[Config], float] | None:
+        """Gives a positive number, about proportional to a step's joules; None where nothing is known better than what
+        the search learns by itself. Asked for after `prepare`; the function is fast."""
 
 
 @runtime_checkable
@@ -192,6 +204,20 @@ class Sized(Protocol):
 
     def parameters(self, config: Config) -> int:
         """Trainable numbers of the network that `config` describes. Fast; called after `prepare`."""
+
+
+@runtime_checkable
+class Used(Protocol):
+    """An executor that can try what its models cost to use."""
+
+    def use(self, path: Path, seconds: float, window: Callable[[], Window]) -> Usage:
+        """What the model saved at `path` costs to use, measured for about so many seconds for each batch size.
+
+        Args:
+            path: Its file.
+            seconds: How long to predict for each figure.
+            window: Opens a window on what is metered.
+        """
 
 
 @runtime_checkable

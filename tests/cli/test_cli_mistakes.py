@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from inspect import signature
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+from ecoml import Searcher, UsageError
+from ecoml.cli.options import in_flags
+from ecoml.cli.searching import search
 
 BUDGET = ("--budget-kwh", "1")
 
@@ -163,3 +169,24 @@ def test_a_comparison_that_makes_no_sense(ecoml, tmp_path, option, value, said):
     table = tmp_path / "table.csv"
     table.write_text("problem,strategy,seed,trial,energy_j,accuracy\np,random,0,0,10,0.5\n")
     assert said in refused(ecoml, tmp_path, "compare", table, option, value)
+
+
+@pytest.mark.parametrize(
+    ("python", "command_line"),
+    [
+        ("give several times that, at least budget_kwh=0.02", "give several times that, at least --budget-kwh 0.02"),
+        ("max_trials is 0; give a whole number from 1 on", "--max-trials is 0; give a whole number from 1 on"),
+        ("runs/seed: already there; choose another directory=", "runs/seed: already there; choose another --out"),
+        ("without require_measured=True it goes on", "without --require-measured it goes on"),
+        ("start from another run, or leave warm_start= out", "start from another run, or leave --warm-start out"),
+        ("the seed is -1; the data in my_data/metric.csv", "the seed is -1; the data in my_data/metric.csv"),
+        ("in Python the new total as `budget_kwh`", "in Python the new total as `budget_kwh`"),
+    ],
+)
+def test_errors_name_options_here_and_arguments_in_python(python, command_line):
+    assert in_flags(python, signature(search).parameters) == command_line
+
+
+def test_an_error_in_python_names_its_arguments(space):
+    with pytest.raises(UsageError, match=r"already there; choose another directory="):
+        Searcher(space, budget_kwh=1, directory=Path(__file__).parent)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from ecoml.carbon.spec import grid_of
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
+from ecoml.ledger.gram_counter import GramCounter
 from ecoml.ledger.hosts import HostAccounts
 from ecoml.ledger.readings import Reading
+from ecoml.ledger.sharing import Activity
 from ecoml.metric import ACCURACY
 from ecoml.run.store import Store
 from ecoml.trial import Trial
 
-TRAINING = Purpose.TRAINING, 0
-OVERHEAD = Purpose.OVERHEAD, None
+TRAINING: Activity = (Purpose.TRAINING, 0)
+OVERHEAD: Activity = (Purpose.OVERHEAD, None)
 
 
 def reading(sequence, training_j, overhead_j=0.0, *, incarnation=1, spool="one", power_w=0.0):
@@ -39,7 +42,7 @@ def test_whatever_becomes_of_messages_each_joule_is_charged_once(store):
         hosts.take(said[number])
     assert hosts.spent_j == pytest.approx(70.0 + 21.0)
     assert store.snapshot(ACCURACY).spent_j == pytest.approx(91.0)
-    assert hosts.of_step_j(0) == pytest.approx(70.0)
+    assert hosts.of_step_j[0] == pytest.approx(70.0)
 
 
 def test_a_new_incarnation_goes_on_where_the_old_one_was(store):
@@ -84,4 +87,22 @@ def test_a_step_has_the_joules_that_its_host_says_it_had(store):
         assert step.energy.energy_j == pytest.approx(15.0)
     assert 0 not in hosts
     hosts.take(reading(3, 17.0))
-    assert hosts.of_step_j(0) == pytest.approx(2.0)
+    assert hosts.of_step_j[0] == pytest.approx(2.0)
+
+
+def test_what_hosts_spend_stands_for_co2e_on_the_grid_of_the_driver(store):
+    grams = GramCounter(grid_of(360.0))  # 1e-4 g a joule
+    hosts = HostAccounts(store, co2e=grams)
+    hosts.take(reading(1, 1e4, 5e3))
+    hosts.take(reading(1, 1e4, 5e3))  # again
+    hosts.take(reading(2, 3e4, 5e3))
+    assert grams.spent_g == pytest.approx(3.5)
+    with hosts.end_of_step(0) as step:
+        assert step.co2e_g == pytest.approx(3.0)
+    hosts.take(reading(3, 4e4, 5e3))
+    with hosts.end_of_step(0) as step:
+        assert step.co2e_g == pytest.approx(1.0), "that of the step before is not its own"
+    footprint = store.snapshot(ACCURACY).co2e
+    assert footprint.co2e_g == pytest.approx(4.5)
+    assert footprint.by_purpose[Purpose.OVERHEAD] == pytest.approx(0.5)
+    assert footprint.unknown_j == 0.0

@@ -14,6 +14,8 @@ from ecoml.meter.counters.constants import load_constants, save_constants
 from ecoml.meter.probe import check, load
 from ecoml.meter.probe.calibrate import calibrate
 from ecoml.meter.probe.check import Probe, board_powers
+from ecoml.report.terminal.meters import print_check
+from ecoml.testing.machines import FakePrometheus, add_power_meter
 from ecoml.testing.meters import SimulatedHost
 
 
@@ -236,3 +238,84 @@ def test_what_was_found_is_what_the_estimate_then_uses(host, tmp_path, monkeypat
     assert load_constants() == found.constants
     path.unlink()
     assert load_constants().idle_w_per_cpu == 0.75
+
+
+def compare(host, busy, **options):
+    """As `probe`, with all that stands beside what is counted; `busy` maps counters to their power under load."""
+
+    @contextmanager
+    def loaded():
+        rest = {counter: counter.power_w for counter in busy}
+        began_s = host.now_s
+        for counter, power_w in busy.items():
+            counter.power_w = power_w
+        yield lambda: 2.0 * (host.now_s - began_s)
+        for counter, power_w in rest.items():
+            counter.power_w = power_w
+
+    with open_meter(root=host.root, nvml=host.nvml, clock=host.clock, compare=True, **options) as meter:
+
+        def sleep(seconds):
+            """Both meters are read meanwhile, as their threads read them."""
+            host.advance(seconds)
+            for one in (meter, meter.beside) if seconds >= check.SAMPLE_S else ():
+                if one is not None:
+                    one.read()
+
+        check.LOOK_S = 0.01  # how the counters tick is looked at in other tests
+        return Probe(meter, cpus=2, load=loaded, clock=host.clock, sleep=sleep).run()
+
+
+def test_a_plug_says_how_much_of_it_the_counters_explain(host):
+    package, gpu = host.add_package(50.0, dram_w=5.0), host.add_gpu(60.0)
+    plug = add_power_meter(host, 150.0)
+    found = compare(host, {package: 200.0, gpu: 500.0, plug: 850.0})
+    (opinion,) = found.opinions
+    assert (opinion.domain, opinion.parts) == ("node", ("gpu:0", "cpu:0", "dram:0"))
+    assert opinion.parts_rest_w / opinion.rest_w == pytest.approx(115 / 150, rel=0.05)
+    assert opinion.parts_load_w / opinion.load_w == pytest.approx(705 / 850, rel=0.05)
+    assert opinion.agrees
+    assert found.agrees
+    assert json.loads(json.dumps(found.to_dict()))["opinions"][0]["agrees"] is True
+
+
+def test_parts_that_draw_more_than_the_plug_do_not_agree(host):
+    """A counter that is off by two, which nothing else on this host would show."""
+    package = host.add_package(100.0)
+    plug = add_power_meter(host, 80.0)
+    found = compare(host, {package: 400.0, plug: 250.0})
+    assert [finding.agrees for finding in found.findings] == [True]
+    assert not found.opinions[0].agrees
+    assert not found.agrees
+
+
+def test_a_plug_that_is_counted_is_compared_with_what_it_contains(host):
+    package = host.add_package(50.0, dram_w=5.0)
+    plug = add_power_meter(host, 100.0)
+    found = compare(host, {package: 200.0, plug: 280.0}, sources=["node"])
+    assert [finding.domain for finding in found.findings] == ["node"]
+    (opinion,) = found.opinions
+    assert opinion.parts == ("cpu:0", "dram:0")
+    assert opinion.agrees
+
+
+def test_psys_and_its_packages_and_two_sources_of_one_domain(host):
+    package = host.add_package(50.0, dram_w=5.0)
+    psys = host.add_psys(70.0)
+    server = FakePrometheus(host, {"a": package}, step_s=1.0, power=True)
+    query = "prometheus:http://h:9090?query=package_watts&domain=cpu:0"
+    found = compare(host, {package: 200.0, psys: 230.0}, sources=[query], fetch=server)
+    told = {(opinion.domain, opinion.parts): opinion for opinion in found.opinions}
+    assert set(told) == {("cpu:0", ("cpu:0",)), ("psys", ("dram:0", "cpu:0"))}
+    assert told["cpu:0", ("cpu:0",)].is_same
+    assert all(opinion.agrees for opinion in found.opinions)
+
+
+def test_opinions_are_told_within_80_columns(host, capsys):
+    package = host.add_package(50.0, dram_w=5.0)
+    plug = add_power_meter(host, 100.0)
+    print_check(compare(host, {package: 200.0, plug: 280.0}))
+    shown = capsys.readouterr().out
+    assert "node, ACPI power meter" in shown
+    assert "explain" in shown
+    assert max(map(len, shown.splitlines())) <= 80

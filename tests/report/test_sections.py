@@ -18,6 +18,7 @@ from ecoml.report.charts.returns import Stretch, diminishing_from, overall, stre
 from ecoml.report.page.curves import left_by_choice, saved_on, taken_up_again
 from ecoml.report.page.footprint import check_grid_intensity
 from ecoml.report.page.page import page
+from ecoml.run.hindsight import seen_on
 from ecoml.run.result import Result
 from ecoml.trial import Point, Trial, TrialState
 
@@ -172,7 +173,7 @@ def test_the_page_tells_of_trials_that_were_left(make_run):
 
 def test_co2e_only_for_an_intensity_that_was_given(make_run):
     folder = make_run([Course([(0.6, 3.6e6)])], budget_j=1e7, uncertainty=1.0)
-    silent, told = page(Result.load(folder)), page(Result.load(folder), 250.0)
+    silent, told = page(Result.load(folder)), page(seen_on(Result.load(folder), 250.0))
     assert "no grid intensity was given" in silent
     assert "250 g at 250 g/kWh, as given; between 125 g and 500 g" in told
     assert co2e_g(1.8e6, 400) == 200.0

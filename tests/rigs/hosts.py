@@ -10,7 +10,7 @@ import time
 from contextlib import closing
 
 import ecoml
-from ecoml.searcher.hosts.transport import LocalAgents
+from ecoml.searcher.hosts.transport import Event, LocalAgents
 
 SPACE = ecoml.Space({"rate": ecoml.Float(1e-4, 1e-1, log=True), "width": ecoml.Int(8, 64)})
 
@@ -53,7 +53,7 @@ class Unsteady(LocalAgents):
             super().send(host, orders)
 
     def wait(self, timeout_s):
-        events = []
+        events: list[Event] = []
         for host, report in super().wait(min(timeout_s, 0.05)):
             if report is None:
                 events.append((host, report))

@@ -62,7 +62,9 @@ def test_its_joules_are_all_there(old):
     assert interrupted.energy.total_j == pytest.approx(0.1304171635006639)
     assert why(interrupted).reason is StopReason.INTERRUPTED
     assert not interrupted.complete
-    assert [result.recommended and result.recommended.number for result in (limited, warm)] == [5, 10]
+    assert [result.recommended and result.recommended.number for result in (limited, warm)] == [5, 12]
+    assert warm.frugal is not None
+    assert warm.frugal.number == 10
 
 
 def test_it_is_reported_and_compared(old):

@@ -111,8 +111,8 @@ class Scripted:
 
 
 def test_whatever_the_strategy_the_rest_goes_to_the_best_that_fits(tmp_path):
-    result = search(0, 0.45, tmp_path, Known(), Scripted)
-    assert [trial.step for trial in result.trials] == [6, 2], "no third one fits, and the small one can go on"
+    result = search(0, 0.42, tmp_path, Known(), Scripted)
+    assert [trial.step for trial in result.trials] == [5, 2], "no third one fits, and the small one can go on"
     assert result.energy.left_j < 2.0
     halved = search(1, 2.2, tmp_path, strategy=Halving)
     assert min(step_j(trial.config) for trial in halved.trials if trial.step < STEPS) > halved.energy.left_j

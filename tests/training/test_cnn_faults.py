@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from rigs.images import Book
+from rigs.scripts import Script
 
 import ecoml
+from ecoml.errors import StorageError
 from ecoml.training.images.data.loader import load
 from ecoml.training.images.worker.shared import shared_worker
 
@@ -259,3 +263,23 @@ def test_a_model_that_no_file_can_hold_is_searched_all_the_same(tmp_path):
     assert result.recommended.test_score is None
     (gap,) = [gap for gap in result.energy.gaps if "not to be saved" in gap]
     assert gap.startswith("networks could not be kept, from trial 0 on")
+
+
+def test_a_full_folder_of_temporary_files_ends_the_search_by_its_name_and_no_trial(tmp_path, monkeypatch):
+    def in_turns():
+        configs = [SPACE.decode(np.array([share])) for share in (0.2, 0.8)]
+        begun = [ecoml.Start(config, 1) for config in configs]
+        return Script([*begun, ecoml.Continue(0, 1), ecoml.Continue(1, 1)])
+
+    given = {"budget_j": 1e4, "directory": tmp_path / "r", "strategy": in_turns()}
+    monkeypatch.setattr(shared_worker(), "_folders", {})
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(StorageError, match=r"gone: a suspended training cannot be kept there .* set TMPDIR"):
+        ecoml.Searcher(SPACE, ecoml.CnnTraining(threads=1), **given).run()
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    kept = ecoml.Result.load(tmp_path / "r")
+    assert not any(trial.end.failed for trial in kept.trials if trial.end)
+    assert kept.trials[0].step == 1
+    given |= {"strategy": in_turns(), "directory": tmp_path / "s"}
+    again = ecoml.Searcher(SPACE, ecoml.CnnTraining(threads=1), **given)
+    assert [trial.step for trial in again.run().trials] == [2, 2]

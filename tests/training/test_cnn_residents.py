@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from rigs.images import Book, rest, workload
 
-from ecoml.training.images.steps.recording import MOST_RECORDED
-from ecoml.training.images.worker.residents import MOST, Residents
+from ecoml.training.images.worker.residents import MOST, MOST_RECORDED, Residents
 from ecoml.training.images.worker.server import TrainingServer
 from ecoml.training.images.worker.shared import SharedWorker, WorkerRun
 from ecoml.trial import Trial

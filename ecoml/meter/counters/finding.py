@@ -71,11 +71,54 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """Two ways to the same energy: a source and its parts, or two sources of one domain. Mean powers in W.
+
+    Attributes:
+        domain: What the whole covers.
+        source: Name of its source.
+        parts: The other way: domains that it contains, or itself by another source.
+        rest_w: The whole at rest.
+        load_w: The whole under load.
+        parts_rest_w: The other way at rest.
+        parts_load_w: The other way under load.
+        rest_within_w: How far apart the two may lie at rest, by what either states as its uncertainty.
+        load_within_w: The same under load.
+    """
+
+    domain: str
+    source: str
+    parts: tuple[str, ...]
+    rest_w: float
+    load_w: float
+    parts_rest_w: float
+    parts_load_w: float
+    rest_within_w: float
+    load_within_w: float
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the two cover the same, and should be one figure."""
+        return self.parts == (self.domain,)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether they are close enough; or, of parts, whether they draw no more than what contains them."""
+        beyond_rest_w, beyond_load_w = self.parts_rest_w - self.rest_w, self.parts_load_w - self.load_w
+        if self.is_same:
+            return abs(beyond_rest_w) <= self.rest_within_w and abs(beyond_load_w) <= self.load_within_w
+        within_w = self.rest_within_w, self.load_within_w, self.rest_within_w + self.load_within_w
+        beyond_w = beyond_rest_w, beyond_load_w, beyond_load_w - beyond_rest_w  # of the rise between the two
+        return all(more_w <= most_w for more_w, most_w in zip(beyond_w, within_w, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """What the probe found.
 
     Attributes:
         findings: One per domain that is counted.
+        opinions: What other sources say of the same energy.
         spent: What the probe itself took.
         elapsed_s: How long.
     """
@@ -83,11 +126,12 @@ class Check:
     findings: tuple[Finding, ...]
     spent: EnergyByDomain
     elapsed_s: float
+    opinions: tuple[Opinion, ...] = ()
 
     @property
     def agrees(self) -> bool:
         """Whether all that could be checked agrees."""
-        return all(finding.agrees for finding in self.findings)
+        return all(one.agrees for one in self.findings) and all(one.agrees for one in self.opinions)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -101,6 +145,7 @@ class Check:
                 }
                 for finding in self.findings
             ],
+            "opinions": [{**asdict(one), "agrees": one.agrees} for one in self.opinions],
             "spent_j": self.spent.energy_j,
             "spent_uncertainty_j": self.spent.uncertainty_j,
             "spent_provenance": str(self.spent.provenance),

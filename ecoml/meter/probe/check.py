@@ -10,6 +10,8 @@ and then it compares, each time with what the meter states as uncertainty:
     a GPU's too     E₂ with ∫ p dτ               within u₂ + 5 % · ∫ p dτ + |p(t₂) − p(0)| · 1 s
     an estimate     joules above rest per CPU second of the load, in t and in 2 t      within a tenth
 
+and, where the meter was opened to compare, each source with those that cover the same (`second_opinion.py`).
+
 A counter that no second source stands beside may be wrong by a factor, and nothing in here would show it: it says so.
 """
 
@@ -27,11 +29,12 @@ from typing import Any
 
 from ecoml.energy import EnergyByDomain, Provenance
 from ecoml.meter.base import Meter, Source
-from ecoml.meter.counters.finding import Check, CrossCheck, Finding
+from ecoml.meter.counters.finding import Check, CrossCheck, Finding, Opinion
 from ecoml.meter.counters.nvml import AVERAGED_S
 from ecoml.meter.counters.nvml import GAIN as BOARD_GAIN
 from ecoml.meter.host import HostMeter
 from ecoml.meter.probe.load import busy_cpus, busy_gpus
+from ecoml.meter.probe.second_opinion import opinions_of
 
 LOOK_S = 2.0
 LOOK_STEP_S = 2e-4
@@ -94,15 +97,28 @@ class Probe:
         self._say(f"looking closely for {LOOK_S:g} s")
         ticks = self._look()
         self._say(f"at rest for {REST_WINDOWS * REST_S:g} s")
+        beside = self._meter.beside
+        quiet = self._meter.window()
+        others = None if beside is None else beside.window()
         rest = [self._window(REST_S) for _ in range(REST_WINDOWS)]
+        other_rest, all_rest = EnergyByDomain() if others is None else others.lap(), quiet.lap()
+        rest_s = sum(elapsed_s for _, elapsed_s in rest)
         self._say(f"under load for {SETTLE_S + 3 * LOAD_S:g} s")
         with self._load() as cpu_s:
             self._sleep(SETTLE_S)
             once = self._busy(LOAD_S, cpu_s)
+            if others is not None:
+                others.lap()
             twice = self._busy(2 * LOAD_S, cpu_s)
+            other_load = EnergyByDomain() if others is None else others.lap()
         counted = [source for source in self._meter.sources if source.used]
         findings = tuple(self._finding(source, ticks.get(source.domain), rest, once, twice) for source in counted)
-        return Check(findings, whole.lap(), self._clock() - started_s)
+        opinions: tuple[Opinion, ...] = ()
+        if beside is not None:
+            ours, load_s = ((all_rest, rest_s), (twice.energy, twice.elapsed_s)), twice.elapsed_s
+            theirs = (other_rest, rest_s), (other_load, load_s)
+            opinions = tuple(opinions_of(counted, *ours, beside.sources, *theirs))
+        return Check(findings, whole.lap(), self._clock() - started_s, opinions)
 
     def _look(self) -> dict[str, _Ticks]:
         """When each domain's reading changes, and by how much."""

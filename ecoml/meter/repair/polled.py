@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+_JOIN_S = 0.5  # longer than this nobody waits at the end for a reading under way
 _MISSED = 3
 """So many readings in a row may be late before the last one is too old to stand for the present."""
 
@@ -43,11 +44,10 @@ class Polled(Generic[T]):
         self._failure: Exception | None = None
         self._read_s = self._tried_s = self._clock()
         self._over = threading.Event()
-        if clock is None:
-            threading.Thread(target=self._go_on, name="ecoml-polled", daemon=True).start()
-            self._by_itself = True
-        else:
-            self._by_itself = False
+        self._thread = threading.Thread(target=self._go_on, name="ecoml-polled", daemon=True)
+        self._by_itself = clock is None
+        if self._by_itself:
+            self._thread.start()
 
     def __call__(self) -> T:
         """The last reading.
@@ -68,6 +68,8 @@ class Polled(Generic[T]):
     def close(self) -> None:
         """Read no more. May be called twice."""
         self._over.set()
+        if self._by_itself:
+            self._thread.join(_JOIN_S)
 
     def _go_on(self) -> None:
         while not self._over.wait(self._every_s):

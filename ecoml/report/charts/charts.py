@@ -106,7 +106,7 @@ def progress_chart(
     early = diminishing is not None and 0 < diminishing["spent_j"] < EARLY * end_j and begins_j < end_j
     x = alt.X(
         "spent_j:Q",
-        title=f"Energy spent by the whole search, J ({source}{', log scale' if early else ''})",
+        title=f"Energy of the search so far, J ({source}{', log scale' if early else ''})",
         scale=alt.Scale(type="log", domain=[begins_j / 1.25, end_j], nice=False)
         if early
         else alt.Scale(domain=[0, end_j], nice=False),

@@ -1,16 +1,14 @@
-"""Carbon footprint: kWh, and greenhouse gas for a grid whose intensity the reader states."""
+"""Carbon footprint: kWh, and greenhouse gas for a grid whose intensity is stated, tabled or provided."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
 
+from ecoml.carbon.grid import check_intensity
 from ecoml.energy import Energy, Provenance, co2e_g
-from ecoml.errors import UsageError
-from ecoml.format import estimate_interval, format_co2e, format_kwh
-
-HIGHEST_G_PER_KWH = 3000.0
-"""No grid is worse: the dirtiest coal plants emit about half of it."""
+from ecoml.format import GRID_MEANING, describe_co2e, estimate_interval, format_co2e, format_kwh
+from ecoml.run.footprint import Footprint
 
 
 def check_grid_intensity(g_per_kwh: float | None) -> None:
@@ -19,25 +17,27 @@ def check_grid_intensity(g_per_kwh: float | None) -> None:
     Raises:
         UsageError: Not a positive number, or more than any grid emits.
     """
-    if g_per_kwh is not None and not 0 < g_per_kwh <= HIGHEST_G_PER_KWH:
-        raise UsageError(
-            f"the grid intensity is {g_per_kwh:g} g/kWh; give grams of CO2e per kWh in (0, {HIGHEST_G_PER_KWH:.0f}], as"
-            " your grid's operator publishes them"
-        )
+    if g_per_kwh is not None:
+        check_intensity(g_per_kwh)
 
 
-def footprint_facts(total: Energy, g_per_kwh: float | None) -> Iterator[tuple[str, str]]:
-    """An account in kWh, and in CO2e if an intensity is given."""
+def footprint_facts(total: Energy, footprint: Footprint) -> Iterator[tuple[str, str]]:
+    """An account in kWh, and in CO2e where an intensity is known."""
     yield "Energy", f"{format_kwh(total.energy_j)}, {total.provenance}{_interval(total, format_kwh)}"
-    if g_per_kwh is None:
-        how = "give --grid-intensity, in g/kWh, to ecoml report: it differs twentyfold from grid to grid"
+    mean_g = footprint.g_per_kwh
+    if footprint.provenance is None or mean_g is None:
+        how = "give --grid-intensity (g/kWh, or a CSV) to ecoml report: it differs twentyfold from grid to grid"
         yield "CO2e", f"not told, as no grid intensity was given; {how}"
         return
 
     def words(energy_j: float) -> str:
-        return format_co2e(co2e_g(energy_j, g_per_kwh))
+        return format_co2e(co2e_g(energy_j, mean_g))
 
-    yield "CO2e", f"{words(total.energy_j)} at {g_per_kwh:g} g/kWh, as given{_interval(total, words)}"
+    yield "CO2e", f"{describe_co2e(footprint)}{_interval(total, words)}"
+    yield "Intensity", f"{footprint.provenance}: {GRID_MEANING[footprint.provenance]}"
+    if len(footprint.by_purpose) > 1:
+        parts = (f"{purpose} {format_co2e(grams)}" for purpose, grams in footprint.by_purpose.items())
+        yield "CO2e by purpose", ", ".join(parts)
 
 
 def _interval(total: Energy, words: Callable[[float], str]) -> str:

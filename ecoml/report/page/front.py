@@ -85,7 +85,7 @@ def _table(result: Result) -> Table:
     return Table(
         f"The front, cheapest first; ◆ recommended{sure}{left_out(result)}",
         ["Trial", capitalised(plural_of(metric.step)), *scores, "Energy", "Source", "Configuration"],
-        [row(trial) for trial in result.front],
+        [row(trial) for trial in result.choices],
         numeric=range(1, 3 + len(scores)),
         sortable=True,
     )

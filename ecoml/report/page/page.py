@@ -8,40 +8,50 @@ from pathlib import Path
 from typing import Any
 
 from ecoml.format import (
+    describe_frugal,
     describe_limits,
     describe_search_end,
     describe_trial_end,
     describe_warm_start,
     format_energy,
-    format_gain,
     format_score,
     named_score,
     plural,
 )
+from ecoml.limits import Limits
 from ecoml.report.charts.figures import require_charts
 from ecoml.report.page.curves import curves_context
 from ecoml.report.page.data import data_context
 from ecoml.report.page.document import TEMPLATES, render
 from ecoml.report.page.energy import energy_context
-from ecoml.report.page.footprint import check_grid_intensity, footprint_facts
+from ecoml.report.page.footprint import footprint_facts
 from ecoml.report.page.front import front_context, front_drawing
 from ecoml.report.page.importance import importance_context
 from ecoml.report.page.power import power_context
 from ecoml.report.page.progress import progress_context, progress_drawing
 from ecoml.report.page.trials import trials_context
+from ecoml.report.page.usage import usage_context
 from ecoml.report.page.writing import writing
+from ecoml.run.hindsight import seen_on
 from ecoml.run.models import model_path
 from ecoml.run.result import Result, tolerance
 from ecoml.trial import Trial, TrialState
 
 
-def write_report(directory: str | Path, *, figures: bool = False, grid_intensity: float | None = None) -> Path:
+def write_report(
+    directory: str | Path,
+    *,
+    figures: bool = False,
+    grid_intensity: float | str | Path | None = None,
+    inferences: float | None = None,
+) -> Path:
     """Write `report.html` into a run folder.
 
     Args:
         directory: The run folder, of a finished search or of one still going on.
         figures: Also write the front and the energy curve as PNG, SVG and PDF into `figures/`.
-        grid_intensity: Grams of CO2e a kWh; None: the page says nothing of CO2e.
+        grid_intensity: Grams of CO2e a kWh, or a CSV of time and g/kWh; None: what the search was told, if anything.
+        inferences: So many images are to be predicted; None: as the search was told.
 
     Returns:
         The page's path.
@@ -51,11 +61,10 @@ def write_report(directory: str | Path, *, figures: bool = False, grid_intensity
         RunFolderError: Not a run folder, or a newer one.
         UsageError: No intensity of any grid, or the folder cannot be written.
     """
-    check_grid_intensity(grid_intensity)
     require_charts()
-    result = Result.load(directory)
+    result = seen_on(Result.load(directory), grid_intensity)
     path = result.directory / "report.html"
-    content = page(result, grid_intensity)
+    content = page(result, Limits(inferences=inferences).inferences)
     with writing(result.directory, "make it writable, or copy the run folder and name the copy"):
         temporary = path.with_suffix(".tmp")
         temporary.write_text(content, encoding="utf-8")
@@ -78,7 +87,7 @@ def write_figures(result: Result, folder: Path) -> list[Path]:
     ]
 
 
-def page(result: Result, grid_intensity: float | None = None) -> str:
+def page(result: Result, inferences: float | None = None) -> str:
     """The page of a result."""
     said, created = headline(result), str(result.settings.get("created", ""))[:10]
     return render(
@@ -93,9 +102,10 @@ def page(result: Result, grid_intensity: float | None = None) -> str:
         failures=_failures(result),
         data=data_context(result),
         front=front_context(result),
+        usage=usage_context(result, result.limits.inferences if inferences is None else inferences),
         energy=energy_context(result.energy),
         power=power_context(result),
-        footprint=list(footprint_facts(result.energy.total, grid_intensity)),
+        footprint=list(footprint_facts(result.energy.total, result.energy.co2e)),
         progress=progress_context(result),
         curves=curves_context(result),
         importance=importance_context(result),
@@ -140,27 +150,16 @@ def _recommended(result: Result) -> dict[str, Any] | None:
     best, metric = result.recommended, result.metric
     if best is None:
         return None
-    steps, enough = plural(best.step, metric.step), tolerance(result.front, metric)
-    within = f" within {format_gain(metric, enough)} of the best {metric.name}" if enough else ""
-    rule = f"The cheapest point of the front{within}: trial {best.number}, trained for {steps}."
-    best_of_all = result.front[-1]
-    if best_of_all is not best:
-        rule += _given_up(result, best, best_of_all)
+    steps = plural(best.step, metric.step)
+    rule = f"The best by what the search believes: trial {best.number}, trained for {steps}."
+    if result.frugal is not None:
+        rule += f" Frugal: {describe_frugal(best, result.frugal, tolerance(result.front, metric), metric)}."
     return {
         "rule": rule,
         "config": [(k, f"{value:.6g}" if isinstance(value, float) else f"{value}") for k, value in best.config.items()],
         "steps": steps,
         "code": _loading(result, best) if model_path(result.directory, best).is_file() else None,
     }
-
-
-def _given_up(result: Result, best: Trial, best_of_all: Trial) -> str:
-    lost = best_of_all.curve[-1].utility - best.curve[-1].utility
-    return (
-        f" The best, trial {best_of_all.number}, is better by {format_gain(result.metric, lost)} and takes"
-        f" {best_of_all.energy_j / best.energy_j:.2f} times the energy ({format_energy(best_of_all.energy_j)},"
-        f" {best_of_all.energy.provenance})."
-    )
 
 
 def _loading(result: Result, best: Trial) -> str:

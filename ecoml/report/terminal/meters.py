@@ -19,7 +19,7 @@ from ecoml.format import MEANING, duration, fold_gaps, format_energy, format_int
 from ecoml.meter import Source
 
 if TYPE_CHECKING:
-    from ecoml.meter.counters.finding import Check, CrossCheck, Finding
+    from ecoml.meter.counters.finding import Check, CrossCheck, Finding, Opinion
     from ecoml.meter.probe.calibrate import Calibration
 
 PLAIN_WIDTH = 80
@@ -66,6 +66,9 @@ def print_check(check: Check) -> None:
         )
         for line in _finding_lines(finding):
             _paragraph(out, line, indent=2, hang=4)
+    for opinion in check.opinions:
+        _paragraph(out, f"{opinion.domain}, {opinion.source}", bold=f"{opinion.domain}, {opinion.source}")
+        _paragraph(out, _opinion_line(opinion), indent=2, hang=4)
     out.print()
     for gap in fold_gaps(check.spent.gaps):
         _paragraph(out, f"gap: {gap}")
@@ -73,6 +76,7 @@ def print_check(check: Check) -> None:
     energy = f"{format_energy(spent.energy_j)} {format_interval(spent)} ({spent.provenance})"
     _paragraph(out, f"The probe took {duration(check.elapsed_s)} and {energy}.")
     wrong = [finding.domain for finding in check.findings if not finding.agrees]
+    wrong += [opinion.domain for opinion in check.opinions if not opinion.agrees]
     if wrong:
         _paragraph(out, f"Not all agrees: see {', '.join(wrong)} above. What else ran on this host may be the reason.")
     else:
@@ -92,6 +96,22 @@ def _finding_lines(finding: Finding) -> Iterator[str]:
     for fault in finding.faults:
         yield f"wrong: {fault}"
     yield finding.unchecked
+
+
+def _opinion_line(opinion: Opinion) -> str:
+    verdict = "agrees" if opinion.agrees else "does NOT agree"
+    at = (("at rest", opinion.rest_w, opinion.parts_rest_w), ("under load", opinion.load_w, opinion.parts_load_w))
+    if opinion.is_same:
+        told = ", ".join(f"{when} {format_power(whole_w)} and {format_power(w)}" for when, whole_w, w in at)
+        return f"{verdict} with what is counted: {told}, at most {format_power(opinion.load_within_w)} apart"
+    rise = "of the rise", opinion.load_w - opinion.rest_w, opinion.parts_load_w - opinion.parts_rest_w
+    told = ", ".join(
+        f"{when} {format_power(w)} of {format_power(whole_w)}"
+        + (f" ({percent(w / whole_w, 0)})" if whole_w > 0 else "")
+        for when, whole_w, w in (*at, rise)
+    )
+    slack = f"no more than the whole, to {format_power(opinion.load_within_w)}"
+    return f"{verdict}: {', '.join(opinion.parts)} explain {told}; {slack}"
 
 
 def _comparison_line(comparison: CrossCheck) -> str:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from ecoml.format import (
     describe_data,
+    describe_plan,
     describe_reach,
     describe_search_end,
     describe_spent,
@@ -28,6 +29,7 @@ from ecoml.report.terminal.status import LiveStatus, Status, StatusSource
 from ecoml.run.folder import read_settings
 from ecoml.run.result import Result
 from ecoml.searcher.search import Search
+from ecoml.searcher.waiting import CleanWait
 from ecoml.trial import Trial, TrialState
 
 REFRESHES_PER_S = 1.0
@@ -57,6 +59,8 @@ def show(search: Search) -> Iterator[None]:
             log.info("%s", sentence)
         if search.settings.warm_start is not None:
             log.info(describe_warm_start(settings["warm_start"], settings["run"]["strategy"]))
+        for line in _plan(search):
+            log.info("%s", line)
         _say_reach(search)
         if in_notebook():
             shown = in_place(source)
@@ -66,6 +70,13 @@ def show(search: Search) -> Iterator[None]:
             shown = _plain(search, PlainLines(source))
         with shown:
             yield
+
+
+def _plan(search: Search) -> Iterator[str]:
+    """What waiting for a cleaner grid is expected to save."""
+    limits = search.settings.limits
+    if isinstance(search.wait, CleanWait) and limits.when_clean_g_per_kwh is not None:
+        yield from describe_plan(list(search.wait.plan()), limits.when_clean_g_per_kwh, limits.until_s)
 
 
 def _say_reach(search: Search) -> None:

@@ -71,8 +71,8 @@ class Status:
 
     @property
     def recommended(self) -> Trial | None:
-        """The front's recommended trial by now; None before the first measurement."""
-        return recommend(self.front, self.metric)
+        """The best of the front by now; None before the first measurement."""
+        return recommend(self.front)
 
     def doing(self, trial: Trial) -> str:
         """What is being done with a trial: `new`, `resumed` (gone on with after others), or how it ended."""

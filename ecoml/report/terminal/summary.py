@@ -15,15 +15,18 @@ from ecoml.energy import Purpose
 from ecoml.format import (
     MEANING,
     capitalised,
+    describe_co2e,
+    describe_frugal,
+    describe_lifetime,
     describe_limits,
     describe_search_end,
     describe_sharing,
+    describe_usage,
     describe_warm_start,
     fold_gaps,
     format_config,
     format_energy,
     format_figure,
-    format_gain,
     format_interval,
     format_kwh,
     format_score,
@@ -35,6 +38,7 @@ from ecoml.format import (
 )
 from ecoml.report.charts.records import tested
 from ecoml.run.account import EnergyAccount
+from ecoml.run.lifetime import lifetime_energy, lifetime_of
 from ecoml.run.result import Result, tolerance
 from ecoml.trial import TrialState
 
@@ -74,6 +78,8 @@ def print_result(result: Result, report: Path | None = None, advice: Sequence[st
         out.print("No trial succeeded: there is no front.", style="red")
     out.print(Text.assemble(("\nEnergy: ", "bold"), (energy.provenance.value, "bold"), f" ({_meaning(energy)})"))
     out.print(_account(result))
+    if told := describe_co2e(energy.co2e):
+        out.print(f"CO2e: {told}", markup=False)
     gaps = fold_gaps(gap for gap in energy.gaps if gap not in energy.unmeasured)
     for warning in (*energy.unmeasured, *describe_sharing(energy.shared), *(f"gap: {gap}" for gap in gaps)):
         out.print(Padding(Text(warning, style="yellow"), (0, 0, 0, 2), expand=False))
@@ -102,7 +108,7 @@ def _front(result: Result) -> Table:
     headings = ["trial", plural_of(metric.step), metric.name, *(["test"] if with_tests else [])]
     for heading in (*headings, f"energy ({result.energy.provenance})"):
         table.add_column(heading, justify="right")
-    for trial in result.front:
+    for trial in result.choices:
         marked = result.recommended is not None and trial is result.recommended
         table.add_row(
             f"{'→ ' if marked else ''}{trial.number}",
@@ -119,21 +125,28 @@ def _print_recommendation(out: Console, result: Result) -> None:
     best, metric = result.recommended, result.metric
     assert best is not None, "a front has a recommended trial"
     on_test = f" ({format_score(metric, best.test_score)} on the test set)" if best.test_score is not None else ""
-    enough = tolerance(result.front, metric)
-    rule = f": the cheapest within {format_gain(metric, enough)} of the best" if enough else ""
     out.print(
         Text.assemble(
             ("\nRecommended: ", "bold"),
             (f"trial {best.number} after {plural(best.step, metric.step)}", "bold green"),
             f", {named_score(metric, best.score)}{on_test} for {format_energy(best.energy_j)} of training"
-            f" ({best.energy.provenance}){rule}",
+            f" ({best.energy.provenance}): the best by what the search believes",
         )
     )
+    if result.frugal is not None:
+        told = describe_frugal(best, result.frugal, tolerance(result.front, metric), metric)
+        out.print(Text.assemble(("Frugal: ", "bold"), told))
     config = {name: value for name, value in best.config.items() if name not in result.fixed}
     _print_under(out, "", [format_config(config)])
     if any((result.directory / "models").glob(f"trial-{best.number:04d}-*")):
+        if best.usage is not None:
+            _print_under(out, "", [f"To use: {'; '.join(describe_usage(best.usage))}"])
         load = f'ecoml.load_model("{result.directory}", {best.number}, step={best.step})'
         out.print(f"  Load it with {load}", markup=False, soft_wrap=True)
+    many = result.limits.inferences
+    if many is not None and (life := lifetime_of(result, many)) is not None:
+        energy = lifetime_energy(life.recommended, many)
+        out.print(Text(describe_lifetime(life.recommended, many, energy), style="bold"))
 
 
 def _print_under(out: Console, heading: str, sentences: Sequence[str]) -> None:

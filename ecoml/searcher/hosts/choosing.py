@@ -43,6 +43,23 @@ class RemoteWorkers:
         self._given = workers if isinstance(workers, str) else ""
         self._transport = _transport(workers) if isinstance(workers, str) else workers
 
+    def refuse(self, settings: SearchSettings) -> None:
+        """Refuse what holds for the driver alone.
+
+        Raises:
+            UsageError: It is asked for.
+        """
+        if settings.limits.when_clean_g_per_kwh is not None:
+            raise UsageError(
+                "a search that pauses lets its agents go, and training on workers needs them: leave --when-clean"
+                " (when_clean_g_per_kwh=) or --workers out"
+            )
+        if settings.sources:
+            raise UsageError(
+                "each worker reads the counters of its own host, and what --meter names would be counted beside them:"
+                " leave --meter and --powercap-root, or --workers out"
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """For `run.toml`; the run's id names its spools on other hosts."""
         return {"given": self._given, "run": uuid.uuid4().hex}

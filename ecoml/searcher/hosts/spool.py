@@ -12,6 +12,7 @@ from pathlib import Path
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, add_up
 from ecoml.errors import RunLockedError
 from ecoml.ledger.sharing import Activity
+from ecoml.run.footprint import Grams
 from ecoml.run.store import Store
 from ecoml.trial import Config, Trial
 
@@ -72,19 +73,21 @@ class Spool(Store):
             self.add_trial(Trial(trial, config))
             self._trials.add(trial)
 
-    def enter(self, pending: Mapping[Activity, EnergyByDomain]) -> None:
+    def enter(self, pending: Mapping[Activity, EnergyByDomain], grams: Mapping[Activity, Grams] | None = None) -> None:
         """As of any ledger; the counters grow with what is on disk."""
         with self.transaction():
-            super().enter(pending)
+            super().enter(pending, grams)
             for activity, energy in pending.items():
                 self._entered[activity] = self._entered.get(activity, EnergyByDomain()) + EnergyByDomain(energy.domains)
             self._touch({*pending, *self._flying})
             self._flying = {}
 
-    def note_in_flight(self, pending: Mapping[Activity, EnergyByDomain]) -> None:
+    def note_in_flight(
+        self, pending: Mapping[Activity, EnergyByDomain], grams: Mapping[Activity, Grams] | None = None
+    ) -> None:
         """As of any ledger."""
         with self.transaction():
-            super().note_in_flight(pending)
+            super().note_in_flight(pending, grams)
             self._touch({*pending, *self._flying})
             self._flying = {activity: EnergyByDomain(energy.domains) for activity, energy in pending.items()}
 

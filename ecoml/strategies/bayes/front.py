@@ -62,13 +62,10 @@ _LEARNT_FROM = 72  # points at most that the hyperparameters are fitted to
 _OBSERVATIONS = 240  # points at most that the surrogate is conditioned on
 
 
-def believed(
-    space: Space, trials: Sequence[Trial], front: Sequence[Trial], metric: Metric
-) -> list[tuple[float, float]]:
-    """What the points of a front are worth without what is chance: mean and standard deviation of each one's utility.
+def believed(space: Space, trials: Sequence[Trial], front: Sequence[Trial], metric: Metric) -> list[float]:
+    """The utilities of points of a front without what is chance: the surrogate's posterior means.
 
-    The best of many measurements has luck on its side. What the rest of its curve and the trainings like it say of a
-    point is the surrogate's posterior there.
+    The best of many measurements has luck on its side: here the rest of its curve and the trainings like it count, too.
 
     Args:
         space: What was searched.
@@ -97,7 +94,5 @@ def believed(
     numbers = [trial.number for trial in known.trials]
     owner = np.array([numbers.index(trial.number) if trial.number in numbers else -1 for trial in front])
     x = features([trial.config for trial in front], encoded(front))
-    mean, deviation = surrogate(x, owner, np.log([trial.step for trial in front]))
-    bent = mean * known.spread + known.centre
-    utility = np.minimum(known.best + known.unit * np.sinh(bent), metric.ceiling)
-    return list(zip(utility.tolist(), (deviation * known.bend * np.cosh(bent)).tolist(), strict=True))
+    bent = surrogate.mean(x, owner, np.log([trial.step for trial in front])) * known.spread + known.centre
+    return [min(float(utility), metric.ceiling) for utility in known.best + known.unit * np.sinh(bent)]

@@ -280,7 +280,9 @@ class Bayes:
         return step_j
 
     def _log_sizes(self, configs: Sequence[Config], steps: int) -> Array | None:
-        """Logarithms of the arithmetic of a training's step (n,); None where it is not known."""
+        """Logarithms of about what a training's step takes (n,), by its hint or its arithmetic; None: not known."""
+        if self._goal.cost_hint is not None:
+            return np.log([self._goal.cost_hint(config) for config in configs])
         if self._goal.floor_j is None:
             return None
         floors_j = [self._goal.floor_j(config, steps) for config in configs]

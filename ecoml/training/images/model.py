@@ -122,7 +122,7 @@ def load_model_file(path: str | Path, build: Build | None = None) -> Network:
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """What `save_model` was told, as JSON; files of ecoml before 0.3 lack `form`, `temperature` and `ecoml`.
+    """What `save_model` was told, as JSON; files of earlier versions lack `form`, `temperature` and `ecoml`.
 
     Raises:
         UsageError: As `load_model_file`, as far as the header goes.

@@ -22,6 +22,7 @@ class Settings:
         width: Channels of the first stage.
         depth: Convolution blocks.
         growth: Factor from one stage's channels to the next.
+        channel_multiple: Channels of every stage are rounded to a multiple of it; 8 suits a GPU's tensor cores.
         kernel: Side of the convolutions in pixels, odd.
         block: `plain` (convolution, batch norm, activation), `residual` (two of them around a skip connection) or
             `separable` (depthwise and pointwise convolution).
@@ -56,6 +57,7 @@ class Settings:
     width: int = 16
     depth: int = 3
     growth: float = 2.0
+    channel_multiple: int = 1
     kernel: int = 3
     block: str = "plain"
     activation: str = "relu"
@@ -150,6 +152,7 @@ _CHECKS: Mapping[str, _Whole | _Real | _OneOf | _Strength] = {
     "width": _Whole(1, 65_536),
     "depth": _Whole(1, 1_000),
     "growth": _Real(0.1, 10.0),
+    "channel_multiple": _Whole(1, 64),
     "kernel": _Whole(1, 31, odd=True),
     "block": _OneOf(("plain", "residual", "separable")),
     "activation": _OneOf(("relu", "gelu", "silu", "none")),
@@ -176,7 +179,18 @@ _CHECKS: Mapping[str, _Whole | _Real | _OneOf | _Strength] = {
 }
 
 _OF_THE_NETWORK = frozenset(
-    ("width", "depth", "growth", "kernel", "block", "activation", "head", "linear_layers", "dropout")
+    (
+        "width",
+        "depth",
+        "growth",
+        "channel_multiple",
+        "kernel",
+        "block",
+        "activation",
+        "head",
+        "linear_layers",
+        "dropout",
+    )
 )
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(asdict(Settings()))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ecoml.energy import Energy
 from ecoml.errors import UsageError
+from ecoml.inference import Inference, Usage
+from ecoml.meter.base import Window
 from ecoml.metric import Metric
 from ecoml.space import Space
 from ecoml.training.base import Account, Run
@@ -18,12 +22,12 @@ from ecoml.training.images import catalogue
 from ecoml.training.images.about import About, refuse_changed
 from ecoml.training.images.data.listing import stamp
 from ecoml.training.images.data.loader import class_counts
-from ecoml.training.images.network.floor import Floor
+from ecoml.training.images.network.cost import epoch_seconds
 from ecoml.training.images.network.plan import plan
 from ecoml.training.images.scores import ACCURACY, BALANCED, METRICS, imbalanced
 from ecoml.training.images.settings import Settings, validate_space
 from ecoml.training.images.worker.shared import WorkerRun, shared_worker
-from ecoml.training.images.worker.worker import ImageWorker, devices_of, gpu_of
+from ecoml.training.images.worker.worker import ImageWorker, devices_of, gpus_of, taken_remarks
 from ecoml.training.images.worker.workload import Prepared, Workload, pickled, usable_cores
 from ecoml.trial import Config, Measurement, Trial
 
@@ -36,6 +40,9 @@ log = logging.getLogger("ecoml")
 PATIENCE_S = 120.0
 """Seconds without a sign of life after which a trial counts as hung, unless the caller says otherwise."""
 
+
+USE_BATCHES = (1, 64)
+"""Images at a time, for what a model costs to use: a service's, and what is predicted in bulk."""
 
 _TEST_PRECISION = 2.5
 """What a pass in full precision, as for tests, takes at most of one in bfloat16 (docs/results/training.md)."""
@@ -245,10 +252,7 @@ class CnnTraining:
 
     def gpus(self) -> tuple[int, ...]:
         """CUDA's numbers of the GPUs it trains on; none for the CPU."""
-        if self._devices:
-            return tuple(map(gpu_of, self._devices))
-        kind, _, number = (self.device or "cuda").partition(":")
-        return (int(number) if number.isdigit() else 0,) if kind == "cuda" else ()
+        return gpus_of(self._devices or (self.device or "cuda",))
 
     def floor_j(self, config: Config, step: int) -> float | None:
         """The least joules that the arithmetic of a training's first `step` epochs takes on this device.
@@ -257,10 +261,7 @@ class CnnTraining:
         """
         if self._prepared is None or self.model is not None or math.isnan(self._prepared.peak_power_w):
             return None
-        cuda = self._prepared.device.startswith("cuda")
-        found, j_per_flop = self._prepared.about, self._prepared.peak_power_w / self._prepared.peak_flop_per_s
-        floor = Floor(found.shape, len(found.train), found.train_images, found.validation_images, j_per_flop, cuda)
-        return floor.energy_j(config, step)
+        return self._prepared.floor.energy_j(config, step)
 
     @property
     def ready(self) -> bool:
@@ -269,10 +270,14 @@ class CnnTraining:
 
     def remarks(self) -> tuple[str, ...]:
         """What is to be said of the trainings since the last call: that steps could not be recorded for a GPU."""
-        found = dict.fromkeys(sentence for worker in self._workers for sentence in worker.remarks)
-        for worker in self._workers:
-            worker.remarks.clear()
-        return tuple(found)
+        return taken_remarks(self._workers)
+
+    @property
+    def cost_hint(self) -> Callable[[Config], float] | None:
+        """On a GPU about the seconds of an epoch of a network of ours, by its kernels and its arithmetic."""
+        if self._prepared is None or self.model is not None or not self._prepared.device.startswith("cuda"):
+            return None
+        return partial(epoch_seconds, data=self._prepared.floor, peak_flop_per_s=self._prepared.peak_flop_per_s)
 
     def save(self, run: Run, trial: Trial, path: Path) -> None:
         """Write the run's present weights to `path`.
@@ -294,6 +299,24 @@ class CnnTraining:
         worker = self._workers[0]
         found = worker.test(path, self.problem)
         return Measurement(found[worker.score], details=found)
+
+    def use(self, path: Path, seconds: float, window: Callable[[], Window]) -> Usage:
+        """What the model saved at `path` costs to use, in full precision, on validation images.
+
+        Raises:
+            UsageError: As `test`.
+        """
+        self._ready()
+        worker = self._workers[0]
+        parameters, flop = worker.ready_to_use(path, self.problem)
+        inferences = {}
+        for batch_size in USE_BATCHES:
+            worker.predict(batch_size, 0.0)  # what a library does on first use is no part of it
+            with window() as opened:
+                images, latency_s = worker.predict(batch_size, seconds)
+            whole = Energy(opened.energy_j, opened.uncertainty_j, opened.provenance)
+            inferences[batch_size] = Inference(batch_size, images, latency_s, whole.times(1 / images))
+        return Usage(parameters, path.stat().st_size, flop, inferences)
 
     def _ready(self, stamped: str | None = None) -> Prepared:
         """What the worker found, asked again if the seed, or what the data are stamped with, is another."""

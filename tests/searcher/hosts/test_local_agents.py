@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 import pytest
 from rigs.hosts import SPACE, Unsteady, charged_j, replay, spooled_j, work
@@ -28,7 +29,7 @@ def points(result):
 
 @pytest.mark.parametrize("strategy", ["bayes", "mo-asha"])
 def test_one_worker_elsewhere_searches_as_one_here(tmp_path, strategy):
-    same = {"budget_j": 1500.0, "strategy": strategy, "energy": "reported", "seed": 3}
+    same: dict[str, Any] = {"budget_j": 1500.0, "strategy": strategy, "energy": "reported", "seed": 3}
     here = ecoml.Searcher(SPACE, replay, directory=tmp_path / "here", **same).run()
     there = ecoml.Searcher(SPACE, replay, directory=tmp_path / "there", workers="local:1", **same).run()
     assert points(there) == points(here)
@@ -99,4 +100,30 @@ def test_workers_that_are_none_are_refused_in_one_line(run_folder, given):
     with pytest.raises(UsageError, match="workers") as error:
         ecoml.Searcher(SPACE, work, budget_j=1e6, directory=run_folder, workers=given)
     assert "\n" not in str(error.value)
+    assert not run_folder.exists()
+
+
+def test_the_ceiling_on_co2e_holds_for_what_workers_spend(run_folder):
+    result = ecoml.Searcher(
+        SPACE, replay, budget_j=1e6, budget_gco2e=0.15, grid_intensity=360.0, strategy="random", energy="reported",
+        directory=run_folder, workers="local:1",
+    ).run()  # fmt: skip
+    assert result.ended is not None
+    assert "co2e_g" in result.ended.details
+    assert result.energy.co2e.unknown_j == 0.0
+    assert result.energy.co2e.co2e_g == pytest.approx(1e-4 * result.energy.total_j)
+    assert 750.0 < result.energy.total_j <= 1500.0 + result.energy.overshoot_bound_j
+
+
+@pytest.mark.parametrize(
+    ("told", "given"),
+    [("--when-clean", {"when_clean_g_per_kwh": 50.0, "until": "+1h"}), ("--meter", {"meter": "node"})],
+)
+def test_what_holds_for_the_driver_alone_is_refused_with_workers(run_folder, tmp_path, told, given):
+    table = tmp_path / "grid.csv"
+    table.write_text("time,g_per_kwh\n2026-01-01T00:00Z,100\n2030-01-01T00:00Z,40\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=told):
+        ecoml.Searcher(
+            SPACE, work, budget_j=1e6, directory=run_folder, workers="local:1", grid_intensity=table, **given
+        )
     assert not run_folder.exists()

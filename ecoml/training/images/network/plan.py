@@ -125,7 +125,8 @@ def plan(settings: Settings, shape: Shape, classes: int) -> Plan:
 
     The depth is spread evenly over as many stages as the shorter side can be halved without falling below 2 pixels,
     but no more than `depth`; what is left over goes to the last stages, where images are small. Stage s (from 0) has
-    round(width · growth^s) channels and ends with 2×2 max pooling. Images that cannot be halved get one stage without.
+    round(width · growth^s) channels, as a multiple of `channel_multiple`, and ends with 2×2 max pooling. Images that
+    cannot be halved get one stage without.
     Hidden linear layer i (from 0) is features / 2^(i+1) wide, but never narrower than the number of classes.
     """
     channels, height, width = shape
@@ -133,7 +134,8 @@ def plan(settings: Settings, shape: Shape, classes: int) -> Plan:
     stages = max(1, min(settings.depth, halvings))
     blocks: list[Block] = []
     for stage in range(stages):
-        outputs = max(1, round(settings.width * settings.growth**stage))
+        multiple = settings.channel_multiple
+        outputs = multiple * max(1, round(settings.width * settings.growth**stage / multiple))
         depth = (settings.depth + stage) // stages
         for index in range(depth):
             # A depthwise convolution of a grey image would have a single filter, so the first block is a plain one.

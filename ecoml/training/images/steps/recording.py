@@ -30,9 +30,6 @@ UNROLLED = 4
 UNROLLED_BELOW_FLOP = 5e10
 """FLOP of a batch's forward pass below which a step is short: about a millisecond on a large GPU."""
 
-MOST_RECORDED = 24
-"""Trainings that have recordings at once: torch has 32 streams, and then gives out the same ones again."""
-
 _WARM_UP = 2
 
 _cuda: Any = torch.cuda  # untyped in some versions

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from statistics import median
+
 import torch
 from torch import Tensor
 
@@ -55,3 +58,25 @@ def _logits(network: Network, data: Resident, task: TrainingTask, account: Accou
             logits[start : start + len(images)] = predict(images)
     finish(task.device)
     return logits
+
+
+def timed(network: Network, task: TrainingTask, batch_size: int, seconds: float) -> tuple[int, float]:
+    """Predict validation images in full precision for so many seconds, at least a batch, and with one thread.
+
+    Returns:
+        How many images, and the median seconds of a batch.
+    """
+    network.eval()
+    torch.set_num_threads(1)
+    images = next(task.validation.slices(batch_size))[1]
+    if len(images) < batch_size:
+        images = images.repeat(-(-batch_size // len(images)), 1, 1, 1)[:batch_size]
+    lasted_s: list[float] = []
+    with torch.inference_mode():
+        end_s = time.perf_counter() + seconds
+        while not lasted_s or time.perf_counter() < end_s:
+            start_s = time.perf_counter()
+            network(images)
+            finish(task.device)
+            lasted_s.append(time.perf_counter() - start_s)
+    return batch_size * len(lasted_s), median(lasted_s)

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ecoml.training.images.steps.recording import MOST_RECORDED
-
 if TYPE_CHECKING:
     from ecoml.training.images.worker.loop import Training
 
 MOST = 256
 """Trainings that stay at once."""
+
+MOST_RECORDED = 24
+"""Trainings that have recordings at once: torch has 32 streams, and then gives out the same ones again."""
 
 ROOM = 2.0
 """What a training is estimated to take must be free so many times beside those that stay."""
@@ -47,6 +48,11 @@ class Residents:
         """Free the training of a run, if it is here."""
         if (training := self._waiting.pop(run, None)) is not None:
             training.release()
+
+    def clear(self) -> None:
+        """Free all of them."""
+        while self._waiting:
+            self._let_go()
 
     def make_room(self, needed: int | None, free: Callable[[], int | None]) -> None:
         """Let trainings go until another one has room.

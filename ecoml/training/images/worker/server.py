@@ -34,6 +34,7 @@ from ecoml.trial import Config
 if TYPE_CHECKING:
     from ecoml.training.images.data.dataset import Dataset
     from ecoml.training.images.data.resident import TrainingTask
+    from ecoml.training.images.network.network import Network
     from ecoml.training.images.network.own import Build
     from ecoml.training.images.worker.loop import Training
 
@@ -82,9 +83,11 @@ class TrainingServer:
         self._datasets: dict[tuple[str, str | None, str], Dataset] = {}
         self._tasks: dict[Workload, TrainingTask] = {}
         self._training: Training | None = None
+        self._used: Network | None = None
         self._run = -1  # of the training that is held
         self._residents = Residents()
         self._warm = False
+        self._peaks: dict[Any, tuple[float, float]] = {}  # FLOP per second and watts, measured once
 
     def prepare(self, workload: Workload) -> Prepared:
         """Load the data and move them to the device."""
@@ -96,7 +99,10 @@ class TrainingServer:
         if not self._warm:
             warm_up(task)
             self._warm = True
-        flop_per_s, power_w = peak(task.device, task.threads, task.bf16)
+        of = task.device, task.threads, task.bf16
+        if of not in self._peaks:
+            self._peaks[of] = peak(*of)
+        flop_per_s, power_w = self._peaks[of]
         parts = task.train.labels, task.validation.labels, dataset.test.labels
         train, validation, test = (_counts(labels, task.classes) for labels in parts)
         about = About(
@@ -149,14 +155,16 @@ class TrainingServer:
 
     @contextlib.contextmanager
     def _dropped_on_error(self) -> Iterator[None]:
-        """Whatever goes wrong, the training that is held is worth nothing any more."""
+        """Whatever goes wrong, the training that is held is worth nothing any more; without memory none stays."""
         from ecoml.training.images.worker.loop import named_out_of_memory
 
         try:
             with named_out_of_memory():
                 yield
-        except BaseException:
+        except BaseException as error:
             self.drop(self._run)
+            if isinstance(error, MemoryError):
+                self._residents.clear()
             raise
 
     def checkpoint(self, path: Path) -> None:
@@ -182,15 +190,38 @@ class TrainingServer:
         """Scores of a model file on the test images, as whoever loads it will see them, and its confusion matrix."""
         task, dataset = self._task(workload), self._dataset(workload)
         from ecoml.training.images.data.resident import Resident
-        from ecoml.training.images.model import load_model_file
         from ecoml.training.images.worker.evaluation import confusion, logits_of
 
-        network = load_model_file(path, _build(workload)).to(task.device)
-        if (network.shape, network.classes) != (task.shape, task.classes):
-            raise UsageError(f"{path}: the model was trained on other data than {name}")
+        network = self._loaded(workload, path, name)
         test = Resident.of(dataset.test, task.device)
         found = confusion(logits_of(network, test, replace(task, bf16=False)), test)
         return {**found.details(), "confusion": found.cells}
+
+    def ready_to_use(self, workload: Workload, path: Path, name: str) -> tuple[int, int]:
+        """Load a model file to predict with; its parameters, and the FLOP of one image."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        self._used = network = self._loaded(workload, path, name)
+        with FlopCounterMode(display=False) as counted:
+            network(self._task(workload).validation.images[:1].permute(0, 3, 1, 2))
+        sizes: list[int] = [weights.numel() for weights in network.parameters()]
+        return sum(sizes), counted.get_total_flops()
+
+    def predict(self, workload: Workload, batch_size: int, seconds: float) -> tuple[int, float]:
+        """Predict validation images for so many seconds, at least a batch; how many, and the median seconds of one."""
+        from ecoml.training.images.worker.evaluation import timed
+
+        assert self._used is not None, "the host makes a model ready before it predicts"
+        return timed(self._used, self._task(workload), batch_size, seconds)
+
+    def _loaded(self, workload: Workload, path: Path, name: str) -> Network:
+        from ecoml.training.images.model import load_model_file
+
+        task = self._task(workload)
+        network = load_model_file(path, _build(workload)).to(task.device)
+        if (network.shape, network.classes) != (task.shape, task.classes):
+            raise UsageError(f"{path}: the model was trained on other data than {name}")
+        return network
 
     def _dataset(self, workload: Workload) -> Dataset:
         key = workload.data, workload.data_dir, workload.stamp

@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from ecoml.errors import StorageError, in_one_line
 from ecoml.training.base import Account
 from ecoml.training.images.scores import ACCURACY
 from ecoml.training.images.worker.process import TrainingProcess
@@ -169,6 +170,11 @@ class SharedWorker:
             found: dict[str, Any] = self._started().request("test", *arguments, patience_s=patience_s)
         return found
 
+    def ask(self, name: str, *arguments: Any) -> Any:
+        """Any other request, that concerns no run."""
+        with self._lock:
+            return self._started().request(name, *arguments)
+
     def stop(self) -> None:
         """End the process, and delete the checkpoints. May be called twice."""
         with self._lock:
@@ -232,8 +238,18 @@ class SharedWorker:
         held, self._held = self._held, None
         if held is None:
             return
-        path = self._checkpoints() / f"{held.number}"
-        self._started().request("checkpoint", path, account=held.account, patience_s=held.patience_s)
+        try:
+            path = self._checkpoints() / f"{held.number}"
+            self._started().request("checkpoint", path, account=held.account, patience_s=held.patience_s)
+        except (ChildProcessError, TimeoutError):
+            raise
+        except (OSError, RuntimeError) as error:  # what torch raises where a file cannot be written
+            self._held = held
+            folder = self._folders.get(os.getpid(), tempfile.gettempdir())
+            raise StorageError(
+                f"{folder}: a suspended training cannot be kept there ({in_one_line(error):.120}); make room, or set"
+                " TMPDIR to another folder, then go on with `ecoml resume`"
+            ) from error
         held.checkpoint = path
 
     def _end(self, *, kill: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,16 @@ class ImageWorker:
         """Scores of a model file on the test images; `problem` names the data for people."""
         return self.process.test(self.workload, path, problem, self._patience_s)
 
+    def ready_to_use(self, path: Path, problem: str) -> tuple[int, int]:
+        """Load a model file to predict with; its parameters, and the FLOP of one image."""
+        found: tuple[int, int] = self.process.ask("ready_to_use", self.workload, path.absolute(), problem)
+        return found
+
+    def predict(self, batch_size: int, seconds: float) -> tuple[int, float]:
+        """Predict validation images for so many seconds, at least a batch; how many, and the median seconds of one."""
+        found: tuple[int, float] = self.process.ask("predict", self.workload, batch_size, seconds)
+        return found
+
 
 def devices_of(device: str | None) -> tuple[str, ...]:
     """Several devices by their names, of one setting; none where it names no more than one.
@@ -70,11 +81,20 @@ def devices_of(device: str | None) -> tuple[str, ...]:
     names = tuple(name.strip() for name in device.split(","))
     if wrong := [name for name in names if not re.fullmatch(r"cuda:\d+", name)]:
         raise UsageError(f"device {device!r}: {wrong[0]!r} is no GPU by its number; give several as `cuda:0,cuda:1`")
-    if len({gpu_of(name) for name in names}) < len(names):
+    if len(set(gpus_of(names))) < len(names):
         raise UsageError(f"device {device!r} names a GPU twice; each trains one trial at a time")
     return names
 
 
-def gpu_of(device: str) -> int:
-    """CUDA's number of `cuda:1`."""
-    return int(device.partition(":")[2])
+def gpus_of(devices: Sequence[str]) -> tuple[int, ...]:
+    """CUDA's number of each GPU among these devices: 1 of `cuda:1`, 0 of `cuda`, none of `cpu`."""
+    parts = [device.partition(":") for device in devices]
+    return tuple(int(number) if number.isdigit() else 0 for kind, _, number in parts if kind == "cuda")
+
+
+def taken_remarks(workers: Sequence[ImageWorker]) -> tuple[str, ...]:
+    """What workers have to say for the result, each sentence once, which they then forget."""
+    found = dict.fromkeys(sentence for worker in workers for sentence in worker.remarks)
+    for worker in workers:
+        worker.remarks.clear()
+    return tuple(found)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ecoml.errors import UsageError
 from ecoml.training.images.about import About
+from ecoml.training.images.network.floor import Floor
 
 if TYPE_CHECKING:
     from ecoml.training.images.network.own import Build
@@ -55,6 +56,13 @@ class Prepared:
     bf16: bool
     peak_flop_per_s: float
     peak_power_w: float
+
+    @property
+    def floor(self) -> Floor:
+        """What the least energy of a trial's arithmetic follows from."""
+        about, j_per_flop = self.about, self.peak_power_w / self.peak_flop_per_s
+        counts = len(about.train), about.train_images, about.validation_images
+        return Floor(about.shape, *counts, j_per_flop, twice=self.device.startswith("cuda"))
 
 
 def pickled(model: Build) -> bytes:

@@ -1,0 +1,223 @@
+"""Electricity Maps and WattTime, asked with the user's own key: once an hour at most, all processes together.
+
+    electricitymaps:ZONE   ELECTRICITYMAPS_API_KEY           /v3/carbon-intensity/history   the last 24 hours: what the
+                                                                                            mix emits, life cycle
+    watttime:REGION        WATTTIME_USER, WATTTIME_PASSWORD  /v3/forecast, after /login     the next 24 hours: marginal
+                                                                                            emissions (`co2_moer`)
+
+Nothing is asked unless a provider was named on the command line. The answer is kept in `$XDG_CACHE_HOME/ecoml/grid`
+with the time of the last try, failed ones too, so that a second search within the hour asks nobody. What is foreseen
+of a provider that tells no future is that tomorrow is as the last day was.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ecoml.carbon.grid import GridProvenance, Series, Stretch, check_intensity
+from ecoml.errors import UsageError
+from ecoml.fetch import Fetch, fetch_json
+
+EVERY_S = 3600.0
+"""At most one look-up in so long."""
+
+STALE_S = 2.5 * EVERY_S
+"""An intensity that is older than this says nothing of the present."""
+
+DAY_S = 86400.0
+JOIN_S = 1.0
+"""Longer than this nobody waits at the end for an answer that is still to come."""
+
+_G_PER_KWH = 453.59237 / 1000  # in one lb/MWh
+_WATCH_S = 10.0  # so often it is seen whether an hour is over: the clock may have been set
+
+_KEYS = {"electricitymaps": ("ELECTRICITYMAPS_API_KEY",), "watttime": ("WATTTIME_USER", "WATTTIME_PASSWORD")}
+_NAMES = {"electricitymaps": "Electricity Maps", "watttime": "WattTime"}
+
+PROVIDERS = tuple(_KEYS)
+
+
+class Provider:
+    """A grid as a provider knows it.
+
+    Args:
+        spec: `electricitymaps:ZONE` or `watttime:REGION`.
+        fetch: Asks over HTTP.
+        clock: Gives Unix seconds.
+        cache: Folder of what was asked before; None: the user's.
+
+    Raises:
+        UsageError: There is no such provider, no zone, or no key.
+    """
+
+    provenance = GridProvenance.PROVIDER
+    varies = True
+
+    def __init__(
+        self,
+        spec: str,
+        *,
+        fetch: Fetch = fetch_json,
+        clock: Callable[[], float] = time.time,
+        cache: Path | None = None,
+    ) -> None:
+        self._provider, _, self._zone = spec.partition(":")
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", self._zone):
+            such = "electricitymaps:DE" if self._provider == "electricitymaps" else "watttime:CAISO_NORTH"
+            raise UsageError(f"--grid-intensity {spec}: name the zone too, such as {such}")
+        missing = [key for key in _KEYS[self._provider] if not os.environ.get(key)]
+        if missing:
+            raise UsageError(
+                f"--grid-intensity {spec}: {_NAMES[self._provider]} wants a key of your own; put it into the"
+                f" environment as {' and '.join(missing)}"
+            )
+        self.spec = spec
+        marginal = ", marginal" if self._provider == "watttime" else ""
+        self.name = f"{_NAMES[self._provider]}, {self._zone}{marginal}"
+        self._fetch = fetch
+        self._clock = clock
+        self._file = (cache or _cache()) / f"{self._provider}-{self._zone}.json"
+        self._asked_s, self._series = self._remembered()
+        self._news: list[str] = []
+        self._told_stale = self._follows = False
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._follow, name="ecoml-grid", daemon=True)
+
+    def at(self, at_s: float) -> float:
+        """What was last told of a time, or of the nearest."""
+        assert self._series is not None, "it was started"
+        return self._series.at(at_s)
+
+    def knows(self, at_s: float) -> bool:
+        """Whether what was told is no older than 2.5 h at that time."""
+        series = self._series
+        if series is None:
+            return False
+        begins_s = max((begin_s for begin_s in series.times_s if begin_s <= at_s), default=-float("inf"))
+        return at_s - begins_s <= STALE_S
+
+    def course(self, from_s: float, until_s: float) -> list[Stretch]:
+        """What is foreseen; where nothing is, that each day is as the last one that is known."""
+        series = self._series
+        if series is None:
+            return []
+        known = series.course(from_s, until_s)
+        begin_s = known[-1][1] if known else from_s
+        last = series.course(series.end_s - DAY_S, series.end_s)
+        if not last or last[-1][1] - last[0][0] < 0.9 * DAY_S:
+            return known
+        foreseen: list[Stretch] = []
+        for day in range(1, 2 + int((until_s - series.end_s) // DAY_S)):
+            shifted = ((a + day * DAY_S, b + day * DAY_S, value) for a, b, value in last)
+            foreseen += [(max(a, begin_s), min(b, until_s), v) for a, b, v in shifted if b > begin_s and a < until_s]
+        return known + foreseen
+
+    def start(self) -> None:
+        """Ask, unless that was done within the hour; from then on a thread asks once an hour.
+
+        Raises:
+            UsageError: Nothing is known of the present.
+        """
+        self.look()
+        if not self.knows(self._clock()):
+            why = self._news[-1] if self._news else f"it was asked within the hour, in vain; see {self._file}"
+            raise UsageError(f"--grid-intensity {self.spec}: nothing is known of the present: {why}")
+        if not self._follows:
+            self._follows = True
+            self._thread.start()
+
+    def look(self) -> None:
+        """Ask, if that is due."""
+        with self._lock:
+            now_s = self._clock()
+            asked_s, series = self._remembered()  # another process may have asked
+            if series is not None and asked_s > self._asked_s:
+                self._asked_s, self._series = asked_s, series
+            # A clock that was set back has not asked in the future.
+            if 0 <= now_s - max(asked_s, self._asked_s) < EVERY_S:
+                return
+            self._asked_s = now_s
+            try:
+                self._series = self._ask()
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                self._news.append(f"{_NAMES[self._provider]} gives no intensity: {error or type(error).__name__}")
+            self._remember()
+
+    def news(self) -> list[str]:
+        """What went wrong since the last call."""
+        now_s = self._clock()
+        if not self.knows(now_s) and not self._told_stale:
+            self._told_stale = True
+            self._news.append(f"{self.name}: its last intensity is more than 2.5 h old, and is taken for the present")
+        news, self._news = self._news, []
+        return news
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._over.set()
+        if self._follows:
+            self._thread.join(JOIN_S)
+
+    def _follow(self) -> None:
+        while not self._over.wait(_WATCH_S):
+            self.look()
+
+    def _ask(self) -> Series:
+        if self._provider == "electricitymaps":
+            address = f"https://api.electricitymaps.com/v3/carbon-intensity/history?zone={quote(self._zone)}"
+            answer = self._fetch(address, {"auth-token": os.environ[_KEYS["electricitymaps"][0]]})
+            points = {_unix(one["datetime"]): one["carbonIntensity"] for one in answer["history"]}
+            return _series({at_s: float(g) for at_s, g in points.items() if g is not None})
+        user, password = (os.environ[key] for key in _KEYS["watttime"])
+        basic = base64.b64encode(f"{user}:{password}".encode()).decode()
+        token = self._fetch("https://api.watttime.org/login", {"Authorization": f"Basic {basic}"})["token"]
+        address = (
+            f"https://api.watttime.org/v3/forecast?region={quote(self._zone)}&signal_type=co2_moer&horizon_hours=24"
+        )
+        answer = self._fetch(address, {"Authorization": f"Bearer {token}"})
+        return _series({_unix(one["point_time"]): _G_PER_KWH * float(one["value"]) for one in answer["data"]})
+
+    def _remembered(self) -> tuple[float, Series | None]:
+        """When somebody last asked, and what was told."""
+        try:
+            kept: Mapping[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
+            points = {float(at_s): float(value) for at_s, value in kept["points"]}
+            return float(kept["asked_s"]), _series(points) if points else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return -float("inf"), None
+
+    def _remember(self) -> None:
+        points = [] if self._series is None else list(zip(self._series.times_s, self._series.values, strict=True))
+        with suppress(OSError):  # then the next process asks anew
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self._file.with_suffix(f".{os.getpid()}")
+            temporary.write_text(json.dumps({"asked_s": self._asked_s, "points": points}), encoding="utf-8")
+            temporary.replace(self._file)
+
+
+def _series(points: Mapping[float, float]) -> Series:
+    if not points:
+        raise ValueError("the answer holds no intensity")
+    times_s = sorted(points)
+    return Series(times_s, [check_intensity(points[at_s], least=0.0) for at_s in times_s])
+
+
+def _unix(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    return Path(home) / "ecoml/grid"

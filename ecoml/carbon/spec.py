@@ -1,0 +1,35 @@
+"""What `--grid-intensity` says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ecoml.carbon.grid import Grid, Stated
+from ecoml.carbon.providers import PROVIDERS, Provider
+from ecoml.carbon.table import Table
+from ecoml.errors import UsageError
+
+
+def grid_of(given: float | str | Path | None) -> Grid | None:
+    """The grid that is meant; None where none is. Nobody is asked before it is started.
+
+    Args:
+        given: A number of g/kWh, the path of a CSV, `electricitymaps:ZONE` or `watttime:REGION`.
+
+    Raises:
+        UsageError: It is none of these.
+    """
+    if given is None:
+        return None
+    if isinstance(given, bool):
+        raise UsageError(f"the grid intensity is {given!r}; give a number of g/kWh, a CSV or a provider")
+    if isinstance(given, int | float):
+        return Stated(given)
+    text = str(given).strip()
+    if text.partition(":")[0] in PROVIDERS:
+        return Provider(text)
+    try:
+        number = float(text)
+    except ValueError:
+        return Table.read(Path(text))
+    return Stated(number)

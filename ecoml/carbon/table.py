@@ -1,0 +1,139 @@
+"""A grid's intensity from a CSV of time and g/kWh, as an operator or Electricity Maps offers it for download."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ecoml.carbon.grid import GridProvenance, Series, Stretch, check_intensity
+from ecoml.errors import UsageError
+
+_SHAPE = "give a CSV of two columns: time (2026-11-27T14:00, in UTC unless it says otherwise) and g/kWh"
+
+
+class Table:
+    """Intensities from a file. Each row holds from its time to that of the next.
+
+    Args:
+        text: The file's content.
+        spec: Its name, as it was given.
+
+    Raises:
+        UsageError: It cannot be read as such a table.
+
+    Attributes:
+        text: The file's content, for the run folder.
+        series: What it holds.
+    """
+
+    provenance = GridProvenance.TABLE
+    varies = True
+
+    def __init__(self, text: str, spec: str) -> None:
+        self.text = text
+        self.spec = spec
+        self.name = Path(spec).name
+        self.series = _parse(text, spec)
+        self._told = False
+
+    @classmethod
+    def read(cls, path: Path) -> Table:
+        """The table in a file.
+
+        Raises:
+            UsageError: It cannot be read, or not as such a table.
+        """
+        try:
+            return cls(path.read_text(encoding="utf-8-sig"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise UsageError(
+                f"--grid-intensity {path}: cannot be read ({why}); give a number of g/kWh, a CSV, electricitymaps:ZONE"
+                " or watttime:REGION"
+            ) from None
+
+    def at(self, at_s: float) -> float:
+        """The row that holds at a time; before the first and after the last, the nearest."""
+        return self.series.at(at_s)
+
+    def knows(self, at_s: float) -> bool:
+        """Whether a row holds at a time."""
+        return self.series.times_s[0] <= at_s < self.series.end_s
+
+    def course(self, from_s: float, until_s: float) -> list[Stretch]:
+        """The rows within a span of time."""
+        return self.series.course(from_s, until_s)
+
+    def start(self) -> None:
+        """Refuse to begin outside the table.
+
+        Raises:
+            UsageError: The present is not in it.
+        """
+        now_s = time.time()
+        if not self.knows(now_s):
+            first, last = (_iso(at_s) for at_s in (self.series.times_s[0], self.series.end_s))
+            raise UsageError(
+                f"--grid-intensity {self.spec}: it reaches from {first} to {last}, and now is {_iso(now_s)}; give a"
+                " table that holds the hours of the search"
+            )
+
+    def news(self) -> list[str]:
+        """That it has ended, once."""
+        if self._told or time.time() < self.series.end_s:
+            return []
+        self._told = True
+        return [f"{self.name} ends at {_iso(self.series.end_s)}: its last intensity is taken for what comes after"]
+
+    def close(self) -> None:
+        """The file is closed already."""
+
+
+def _iso(at_s: float) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _parse(text: str, spec: str) -> Series:
+    rows = [row for row in csv.reader(text.splitlines()) if any(cell.strip() for cell in row)]
+    if not rows:
+        raise UsageError(f"--grid-intensity {spec}: it is empty; {_SHAPE}")
+    at, of = 0, 1
+    if _time(rows[0][0]) is None:
+        at, of = _columns(rows.pop(0))
+    found: dict[float, float] = {}
+    for number, row in enumerate(rows, start=len(text.splitlines()) - len(rows) + 1):
+        if len(row) <= max(at, of):
+            raise UsageError(f"--grid-intensity {spec}: line {number} has {len(row)} columns; {_SHAPE}")
+        at_s, value = _time(row[at]), row[of].strip()
+        if at_s is None:
+            raise UsageError(f"--grid-intensity {spec}: line {number}: {row[at]!r} is no time; {_SHAPE}")
+        if not value:  # an hour nobody measured: the one before holds
+            continue
+        try:
+            found[at_s] = check_intensity(float(value), least=0.0)
+        except ValueError:
+            raise UsageError(f"--grid-intensity {spec}: line {number}: {value!r} is no number; {_SHAPE}") from None
+    if not found:
+        raise UsageError(f"--grid-intensity {spec}: there is no intensity in it; {_SHAPE}")
+    times_s = sorted(found)
+    return Series(times_s, [found[at_s] for at_s in times_s])
+
+
+def _columns(header: Sequence[str]) -> tuple[int, int]:
+    """Which columns hold the time and the intensity; of several intensities, that of the whole life cycle."""
+    names = [cell.strip().lower() for cell in header]
+    times = [index for index, name in enumerate(names) if "time" in name or "date" in name]
+    values = [i for i, name in enumerate(names) if "intensity" in name or "g/kwh" in name or "g_per_kwh" in name]
+    cycle = [index for index in values if "life" in names[index]]
+    return (times or [0])[0], (cycle or values or [1])[0]
+
+
+def _time(cell: str) -> float | None:
+    try:
+        at = datetime.fromisoformat(cell.strip())
+    except ValueError:
+        return None
+    return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,25 @@
+"""Which trial to take, and what the cheaper one gives up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ecoml.format.figures import format_energy, format_gain, plural
+from ecoml.metric import Metric
+
+if TYPE_CHECKING:
+    from ecoml.trial import Trial
+
+
+def describe_frugal(best: Trial, frugal: Trial, enough: float, metric: Metric) -> str:
+    """What the cheapest trial that is nearly as good as the recommended one saves and gives up, as a sentence's end."""
+    if (frugal.number, frugal.step) == (best.number, best.step):
+        within = f" within {format_gain(metric, enough)} of it" if enough else ""
+        return f"the same: no cheaper one is{within or ' as good'}"
+    lost = best.curve[-1].utility - frugal.curve[-1].utility
+    measured = f"{format_gain(metric, abs(lost))} {'worse' if lost >= 0 else 'better'}"
+    return (
+        f"trial {frugal.number} after {plural(frugal.step, metric.step)}: {best.energy_j / frugal.energy_j:.3g} times"
+        f" less energy of training ({format_energy(frugal.energy_j)}, {frugal.energy.provenance}), and it measured"
+        f" {measured}"
+    )

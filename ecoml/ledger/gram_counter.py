@@ -1,0 +1,72 @@
+"""What an account's joules stand for in grams of CO2e, each by the grid's intensity of its time."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from ecoml.carbon.grid import Grid
+from ecoml.energy import J_PER_KWH, co2e_g
+from ecoml.ledger.sharing import Activity
+from ecoml.run.footprint import Grams
+
+_CLEANEST_G_PER_KWH = 0.1
+"""For how many joules grams last, where the grid emits nothing at all for an hour."""
+
+
+class GramCounter:
+    """Grams of CO2e so far. Safe to use from several threads: the heartbeat adds, and so do reports of other hosts.
+
+    Args:
+        grid: The grid's intensity; None: it is not known, and there are no grams.
+        spent_g: Grams of earlier sessions.
+        clock: Gives Unix seconds.
+
+    Attributes:
+        spent_g: Grams since the search began.
+        limit_g: No more may be spent.
+    """
+
+    def __init__(self, grid: Grid | None = None, spent_g: float = 0.0, clock: Callable[[], float] = time.time) -> None:
+        self.spent_g = spent_g
+        self.limit_g = math.inf
+        self._grid = grid
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    @property
+    def left_j(self) -> float:
+        """Joules up to the limit, at the present intensity."""
+        if self._grid is None or self.limit_g == math.inf:
+            return math.inf
+        left_g = self.limit_g - self.spent_g
+        return left_g / max(_CLEANEST_G_PER_KWH, self._grid.at(self._clock())) * J_PER_KWH
+
+    def add(self, energy_j: float) -> float:
+        """So many joules were spent just now; gives the intensity they are counted with, in g/kWh."""
+        if self._grid is None:
+            return 0.0
+        g_per_kwh = self._grid.at(self._clock())
+        with self._lock:
+            self.spent_g += co2e_g(energy_j, g_per_kwh)
+        return g_per_kwh
+
+    def of_joules(self, energy_j: float) -> float:
+        """What so many joules stand for at present."""
+        return 0.0 if self._grid is None else co2e_g(energy_j, self._grid.at(self._clock()))
+
+    def figure(self, grams: float) -> Grams | None:
+        """Grams with where their intensity is from; None where there are none."""
+        return None if self._grid is None else Grams(grams, self._grid.provenance)
+
+    def of(self, grams: Mapping[Activity, float]) -> dict[Activity, Grams]:
+        """Such figures, by purpose and trial."""
+        if self._grid is None:
+            return {}
+        return {activity: Grams(value, self._grid.provenance) for activity, value in grams.items()}
+
+    def news(self) -> list[str]:
+        """What went wrong with the grid since the last call."""
+        return [] if self._grid is None else self._grid.news()

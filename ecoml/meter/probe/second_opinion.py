@@ -1,0 +1,63 @@
+"""What sources that are not counted say of the energy that is, at rest and under load.
+
+    same        two sources of one domain                       |P₁ − P₂| ≤ u₁ + u₂
+    contains    a whole, such as a plug, and its parts          Σ P(parts) ≤ P(whole) + u, at rest, under load, and
+                                                                of the rise between the two
+
+How much of the whole its parts explain is told; what is left (fans, disks, losses of the power supply, other programs)
+is nobody's fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ecoml.energy import EnergyByDomain, Provenance
+from ecoml.meter.base import Source
+from ecoml.meter.counters.finding import Opinion
+from ecoml.meter.found import contains
+
+Span = tuple[EnergyByDomain, float]
+"""Energy by domain, and the seconds it was spent in."""
+
+
+def opinions_of(
+    counted: Sequence[Source], rest: Span, load: Span, others: Sequence[Source], other_rest: Span, other_load: Span
+) -> Iterator[Opinion]:
+    """What is said of each domain that is covered twice.
+
+    Args:
+        counted: Sources that are counted.
+        rest: What they gave at rest.
+        load: What they gave under load.
+        others: Sources that are read beside them.
+        other_rest: What those gave at rest, over the same time.
+        other_load: What those gave under load.
+    """
+    ours, theirs = (rest, load), (other_rest, other_load)
+    for source in others:
+        parts = tuple(one.domain for one in counted if contains(source.domain, one.domain))
+        if any(one.domain == source.domain for one in counted):
+            yield _opinion(source, (source.domain,), theirs, ours)
+        elif parts and all(one.provenance is not Provenance.ESTIMATED for one in counted if one.domain in parts):
+            yield _opinion(source, parts, theirs, ours)
+    for source in counted:
+        parts = tuple(one.domain for one in others if contains(source.domain, one.domain))
+        # A whole and its parts may both lie beside what is counted: psys and its packages below a plug.
+        apart = tuple(part for part in parts if not any(contains(other, part) for other in parts))
+        if apart:
+            yield _opinion(source, apart, ours, theirs)
+
+
+def _opinion(source: Source, parts: tuple[str, ...], whole: tuple[Span, Span], other: tuple[Span, Span]) -> Opinion:
+    (rest_w, rest_u), (load_w, load_u) = (_power(span, (source.domain,)) for span in whole)
+    (parts_rest_w, parts_rest_u), (parts_load_w, parts_load_u) = (_power(span, parts) for span in other)
+    powers_w = rest_w, load_w, parts_rest_w, parts_load_w
+    return Opinion(source.domain, source.name, parts, *powers_w, rest_u + parts_rest_u, load_u + parts_load_u)
+
+
+def _power(span: Span, domains: Sequence[str]) -> tuple[float, float]:
+    """Mean power of some domains together, and its half-width."""
+    energy, seconds = span
+    parts = [energy.domains[domain] for domain in domains]
+    return sum(part.energy_j for part in parts) / seconds, sum(part.uncertainty_j for part in parts) / seconds

@@ -1,0 +1,215 @@
+"""A running search for Prometheus: its state in the text format, served over HTTP by the standard library.
+
+Reads the run folder as `ecoml watch` does, when it is scraped, and at most once a second.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from ecoml.energy import Purpose
+from ecoml.errors import EcomlError, UsageError
+from ecoml.metric import Metric
+from ecoml.run.folder import LEDGER, read_settings
+from ecoml.run.footprint import Footprint
+from ecoml.run.in_flight import is_written, read_in_flight
+from ecoml.run.result import metric_of, result_of
+from ecoml.run.snapshot import read_snapshot
+from ecoml.trial import Trial, TrialState
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+LOOK_S = 1.0
+LINGER_S = 60.0
+"""So long it goes on after the search has ended, that its last state is scraped."""
+
+
+class Exposition:
+    """The metrics of a run folder, in Prometheus' text format.
+
+    Args:
+        folder: The run folder, finished or being written.
+        clock: Gives seconds.
+
+    Attributes:
+        over: Whether nobody writes the folder any more.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self.over = False
+        self._folder = folder
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._read_s = -math.inf
+        self._text = ""
+        self._joules: dict[Purpose, float] = dict.fromkeys(Purpose, 0.0)
+        self._grams: dict[Purpose, float] = {}
+
+    def text(self) -> str:
+        """The present state.
+
+        Raises:
+            RunFolderError: Not a run folder, or a newer one.
+        """
+        with self._lock:
+            if self._clock() - self._read_s >= LOOK_S:
+                self._text = "".join(f"{line}\n" for line in self._lines())
+                self._read_s = self._clock()
+            return self._text
+
+    def _lines(self) -> Iterator[str]:
+        settings = read_settings(self._folder)
+        snapshot = read_snapshot(self._folder / LEDGER, metric_of(settings))
+        result = result_of(snapshot, settings, self._folder)
+        energy, metric = result.energy, result.metric
+        running = result.ended is None and is_written(self._folder)
+        self.over = not running
+        in_flight = read_in_flight(self._folder / LEDGER)
+        for purpose in Purpose:
+            flying_j, flying_g = in_flight.get(purpose, (0.0, 0.0))
+            # Between the two readings a step may be settled; a counter must not fall for that.
+            self._joules[purpose] = max(self._joules[purpose], energy.by_purpose[purpose].energy_j + flying_j)
+            if energy.co2e.provenance is not None:
+                grams = energy.co2e.by_purpose.get(purpose, 0.0) + flying_g
+                self._grams[purpose] = max(self._grams.get(purpose, 0.0), grams)
+        spent_j = math.fsum(self._joules.values())
+        source = {"provenance": energy.provenance.value}
+        yield from _metric(
+            "ecoml_energy_joules_total",
+            "counter",
+            "Energy of the search by what it was spent on.",
+            {_labels(purpose=purpose.value, **source): joules for purpose, joules in self._joules.items()},
+        )
+        yield from _metric(
+            "ecoml_energy_uncertainty_joules", "gauge", "Half-width of the total.", {"": energy.total.uncertainty_j}
+        )
+        yield from _metric("ecoml_budget_joules", "gauge", "Ceiling on everything.", {"": energy.budget_j})
+        yield from _metric(
+            "ecoml_budget_left_joules", "gauge", "What is left of it.", {"": max(0.0, energy.budget_j - spent_j)}
+        )
+        yield from self._carbon(energy.co2e)
+        states = dict.fromkeys(TrialState, 0)
+        for trial in result.trials:
+            states[trial.state] += 1
+        yield from _metric(
+            "ecoml_trials", "gauge", "Trials by state.", {_labels(state=s.value): count for s, count in states.items()}
+        )
+        yield from _best(result.front, metric)
+        yield from _metric("ecoml_search_running", "gauge", "Whether the search goes on.", {"": float(running)})
+
+    def _carbon(self, co2e: Footprint) -> Iterator[str]:
+        if co2e.provenance is None:
+            return
+        yield from _metric(
+            "ecoml_co2e_grams_total",
+            "counter",
+            "CO2e by what it was spent on, each joule by the grid's intensity of its time.",
+            {
+                _labels(purpose=purpose.value, provenance=co2e.provenance.value): grams
+                for purpose, grams in self._grams.items()
+            },
+        )
+        if co2e.budget_g is not None:
+            left_g = max(0.0, co2e.budget_g - math.fsum(self._grams.values()))
+            yield from _metric("ecoml_co2e_budget_grams", "gauge", "Ceiling on CO2e.", {"": co2e.budget_g})
+            yield from _metric("ecoml_co2e_budget_left_grams", "gauge", "What is left of it.", {"": left_g})
+
+
+def serve(folder: Path, where: str, say: Callable[[str], None]) -> None:
+    """Serve a run's metrics until a minute after it has ended, or Ctrl-C.
+
+    Args:
+        folder: The run folder.
+        where: `PORT` of this host alone, or `ADDRESS:PORT`.
+        say: Told where it is served.
+
+    Raises:
+        RunFolderError: Not a run folder, or a newer one.
+        UsageError: It cannot be served there.
+    """
+    exposition = Exposition(folder)
+    exposition.text()
+    host, _, port = where.rpartition(":")
+    if not port.isdigit() or not 0 <= int(port) < 65536:
+        raise UsageError(f"--prometheus {where}: give a port, such as 9200, or an address and a port: 0.0.0.0:9200")
+    try:
+        server = ThreadingHTTPServer((host or "127.0.0.1", int(port)), _handler(exposition))
+    except OSError as error:
+        raise UsageError(
+            f"--prometheus {where}: cannot be served there ({error.strerror}); choose another port"
+        ) from None
+    say(f"serving {folder} at http://{host or '127.0.0.1'}:{server.server_port}/metrics; Ctrl-C ends it")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
+    thread.start()
+    try:
+        _until_over(exposition)
+    except KeyboardInterrupt:  # ends the serving, not the search
+        pass
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _until_over(exposition: Exposition, sleep: Callable[[float], None] = time.sleep) -> None:
+    over_s = 0.0
+    while over_s < LINGER_S:
+        sleep(LOOK_S)
+        exposition.text()
+        over_s = over_s + LOOK_S if exposition.over else 0.0
+
+
+def _handler(exposition: Exposition) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            """`/metrics`; nothing else is there."""
+            if self.path.split("?")[0] not in ("/", "/metrics"):
+                self.send_error(404, "see /metrics")
+                return
+            try:
+                content, status = exposition.text().encode(), 200
+            except EcomlError as error:
+                content, status = f"{error}\n".encode(), 503
+            self.send_response(status)
+            self.send_header("Content-Type", CONTENT_TYPE if status == 200 else "text/plain; charset=utf-8")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *args: Any) -> None:
+            """Scrapes are no news."""
+
+    return Handler
+
+
+def _best(front: Sequence[Trial], metric: Metric) -> Iterator[str]:
+    """The best score so far; nothing before the first."""
+    points = [trial.curve[-1] for trial in front if trial.curve]
+    if not points:
+        return
+    best = max(points, key=lambda point: point.utility)
+    labels = _labels(metric=metric.name, direction="minimize" if metric.minimize else "maximize")
+    yield from _metric("ecoml_best_score", "gauge", "The best score of a trial so far.", {labels: best.score})
+    yield from _metric(
+        "ecoml_best_energy_joules", "gauge", "What the trial of the best score took.", {"": best.energy_j}
+    )
+
+
+def _metric(name: str, kind: str, help_text: str, values: Mapping[str, float]) -> Iterator[str]:
+    yield f"# HELP {name} {help_text}"
+    yield f"# TYPE {name} {kind}"
+    for labels, value in values.items():
+        yield f"{name}{labels} {float(value)!r}"
+
+
+def _labels(**labels: str) -> str:
+    escaped = {
+        name: value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"") for name, value in labels.items()
+    }
+    return "{" + ",".join(f'{name}="{value}"' for name, value in escaped.items()) + "}"

@@ -1,0 +1,56 @@
+"""What a run's energy stands for on a grid that is only named afterwards: each entry by the intensity of its time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+from ecoml.carbon.grid import Grid, GridProvenance
+from ecoml.carbon.spec import grid_of
+from ecoml.energy import Purpose, co2e_g
+from ecoml.errors import UsageError
+from ecoml.run.folder import LEDGER
+from ecoml.run.footprint import Footprint
+from ecoml.run.result import Result
+from ecoml.run.schema import open_file
+
+
+def seen_on(result: Result, grid_intensity: float | str | Path | None) -> Result:
+    """A result with the CO2e that its energy stands for on a grid; as it is where none is named.
+
+    Raises:
+        UsageError: It is no grid, or one whose provider tells nothing of the past.
+    """
+    grid = grid_of(grid_intensity)
+    if grid is None:
+        return result
+    if grid.provenance is GridProvenance.PROVIDER:
+        raise UsageError(
+            f"--grid-intensity {grid.spec}: a provider tells the present; give it to the search, or give a number of"
+            " g/kWh or a CSV here"
+        )
+    kept = result.energy.co2e
+    footprint = replace(_footprint(result.directory / LEDGER, grid), paused_s=kept.paused_s, paused_j=kept.paused_j)
+    return replace(result, energy=replace(result.energy, co2e=footprint))
+
+
+def _footprint(ledger: Path, grid: Grid) -> Footprint:
+    by_purpose = dict.fromkeys(Purpose, 0.0)
+    known_j: list[float] = []
+    unknown_j: list[float] = []
+    with open_file(ledger) as connection:
+        for at_s, purpose, energy_j in connection.execute("SELECT at, purpose, energy_j FROM entry"):
+            if grid.knows(at_s):
+                known_j.append(energy_j)
+                by_purpose[Purpose(purpose)] += co2e_g(energy_j, grid.at(at_s))
+            else:
+                unknown_j.append(energy_j)
+    return Footprint(
+        co2e_g=math.fsum(by_purpose.values()),
+        energy_j=math.fsum(known_j),
+        unknown_j=math.fsum(unknown_j),
+        by_purpose=by_purpose,
+        provenance=grid.provenance,
+        grid=grid.name,
+    )

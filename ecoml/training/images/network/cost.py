@@ -1,0 +1,46 @@
+"""What an epoch takes on a GPU, up to a factor: a small network's step takes what its kernels take to be launched.
+
+    seconds = N / B · k · 2.5 µs + F / (¼ · peak),    k = 20 + Σ over convolutions of 12 + …
+
+N: images to train on, B: images of a batch, F: FLOP of an epoch (`floor.py`). 12: convolution, batch norm, activation
+and pooling, each forward and twice backward; 20: the batch's gather, its loss and the update. Counted by reading the
+step, and the time of a kernel is others' figure: what matters is how one configuration compares with another.
+"""
+
+from __future__ import annotations
+
+from ecoml.training.images.network.floor import Floor
+from ecoml.training.images.network.plan import Plan, plan
+from ecoml.training.images.settings import Settings
+from ecoml.trial import Config
+
+_KERNEL_S = 2.5e-6
+_SHARE_OF_PEAK = 0.25
+_OF_A_STEP = 20
+_OF_A_CONVOLUTION = 12
+_OF_A_LAYER = 4
+_OF_AUGMENTATION = 12
+_CONVOLUTIONS = {"plain": 1, "separable": 2, "residual": 2}
+
+
+def epoch_seconds(config: Config, data: Floor, peak_flop_per_s: float) -> float:
+    """About proportional to the seconds of an epoch of a network of ours.
+
+    Args:
+        config: Of the training.
+        data: Shape and counts of what it is trained on.
+        peak_flop_per_s: The most arithmetic that the device shows.
+    """
+    settings = Settings.of(config)
+    steps = max(1.0, data.train_images / settings.batch_size)
+    arithmetic_s = data.flops({**config, "epochs": 1}, 1) / (_SHARE_OF_PEAK * peak_flop_per_s)
+    return steps * kernels(settings, plan(settings, data.shape, data.classes)) * _KERNEL_S + arithmetic_s
+
+
+def kernels(settings: Settings, form: Plan) -> int:
+    """Kernels that a step launches, about."""
+    skips = sum(block.kind == "residual" and block.inputs != block.outputs for block in form.blocks)
+    convolutions = sum(_CONVOLUTIONS[block.kind] for block in form.blocks) + skips
+    augmented = settings.shift > 0 or settings.flip == "yes" or settings.cutout > 0
+    layers = len(form.widths) - 1
+    return _OF_A_STEP + _OF_A_CONVOLUTION * convolutions + _OF_A_LAYER * layers + _OF_AUGMENTATION * augmented

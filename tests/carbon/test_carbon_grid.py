@@ -1,0 +1,277 @@
+"""Where a grid's intensity is known from: a number, a CSV, a provider; and what is refused."""
+
+import itertools
+import json
+import socket
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from ecoml.carbon import providers
+from ecoml.carbon.grid import GridProvenance, Stated
+from ecoml.carbon.providers import DAY_S, EVERY_S, Provider
+from ecoml.carbon.spec import grid_of
+from ecoml.carbon.table import Table
+from ecoml.errors import UsageError
+
+HOUR_S = 3600.0
+
+
+def iso(at_s):
+    return datetime.fromtimestamp(at_s, UTC).isoformat()
+
+
+def unix(text):
+    return datetime.fromisoformat(text).timestamp()
+
+
+def test_a_number_is_stated_and_holds_at_every_time():
+    for given in (250, "250", 250.0):
+        grid = grid_of(given)
+        assert grid is not None
+        assert grid.provenance is GridProvenance.STATED
+        assert grid.at(0.0) == grid.at(time.time()) == 250.0
+        assert not grid.varies
+    assert grid_of(None) is None
+
+
+@pytest.mark.parametrize(
+    "given", ["0", -3, "nan", "inf", "5000", True, "no-such-file.csv", "electricitymaps:", "watttime"]
+)
+def test_what_is_no_grid_is_refused_in_one_line(given, monkeypatch):
+    monkeypatch.delenv("ELECTRICITYMAPS_API_KEY", raising=False)
+    with pytest.raises(UsageError) as refused:
+        grid_of(given)
+    assert "\n" not in str(refused.value)
+
+
+def test_each_row_of_a_table_holds_until_the_next():
+    table = Table("time,g/kWh\n2026-11-27T10:00,300\n2026-11-27T11:00,200.5\n2026-11-27T13:00Z,100\n", "grid.csv")
+    at = [
+        unix(f"2026-11-27T{clock}:00+00:00")
+        for clock in ("09:00", "10:00", "10:59", "11:00", "12:59", "14:59", "15:00")
+    ]
+    assert [table.at(at_s) for at_s in at] == [300, 300, 300, 200.5, 200.5, 100, 100]
+    assert [table.knows(at_s) for at_s in at] == [False, True, True, True, True, True, False]
+    assert [value for _, _, value in table.course(at[2], at[4])] == [300, 200.5]
+    assert table.course(at[2], at[4])[0][:2] == (at[2], at[3])
+
+
+def test_a_table_as_electricity_maps_offers_it():
+    header = "Datetime (UTC),Zone id,Carbon intensity gCO₂eq/kWh (direct),Carbon intensity gCO₂eq/kWh (Life cycle)"
+    table = Table(
+        f"{header}\n2024-01-01 00:00:00,DE,300,350\n2024-01-01 01:00:00,DE,,\n2024-01-01 02:00:00,DE,200,260", "x"
+    )
+    assert table.at(unix("2024-01-01T01:30:00+00:00")) == 350, "an hour nobody measured is as the one before"
+    assert table.at(unix("2024-01-01T02:30:00+00:00")) == 260
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "empty"),
+        ("time,g/kWh\n", "no intensity"),
+        ("time,g/kWh\n2026-11-27T10:00\n", "line 2 has 1 column"),
+        ("time,g/kWh\nyesterday,200\n", "line 2: 'yesterday' is no time"),
+        ("time,g/kWh\n2026-11-27T10:00,clean\n", "line 2: 'clean' is no number"),
+        ("time,g/kWh\n2026-11-27T10:00,9000\n", "9000 g/kWh"),
+    ],
+)
+def test_a_table_that_cannot_be_read_says_where(text, told):
+    with pytest.raises(UsageError, match=told):
+        Table(text, "grid.csv")
+
+
+def test_a_table_of_another_year_is_refused_when_a_search_begins():
+    table = Table("2022-01-01T00:00,300\n2022-01-01T01:00,200\n", "grid.csv")
+    with pytest.raises(UsageError, match="reaches from 2022-01-01"):
+        table.start()
+
+
+class Server:
+    """Both providers, and what they were asked."""
+
+    def __init__(self):
+        self.now_s = unix("2026-11-27T12:10:00+00:00")
+        self.asked = []
+        self.failure = None
+
+    def clock(self):
+        return self.now_s
+
+    def __call__(self, address, headers):
+        self.asked.append((address, dict(headers)))
+        if self.failure is not None:
+            raise self.failure
+        hour_s = self.now_s // HOUR_S * HOUR_S
+        if address.endswith("/login"):
+            return {"token": "t"}
+        if "watttime" in address:
+            points = [hour_s + 300 * n for n in range(288)]
+            return {"data": [{"point_time": iso(at_s), "value": 1000.0} for at_s in points], "meta": {}}
+        hours = [hour_s - HOUR_S * n for n in range(24)]
+        return {
+            "zone": "DE",
+            "history": [{"datetime": iso(at_s), "carbonIntensity": 100 + (at_s // HOUR_S) % 24} for at_s in hours],
+        }
+
+
+@pytest.fixture
+def server():
+    return Server()
+
+
+@pytest.fixture
+def keys(monkeypatch):
+    monkeypatch.setenv("ELECTRICITYMAPS_API_KEY", "secret")
+    monkeypatch.setenv("WATTTIME_USER", "me")
+    monkeypatch.setenv("WATTTIME_PASSWORD", "secret")
+
+
+def provider_of(server, cache, spec="electricitymaps:DE"):
+    return Provider(spec, fetch=server, clock=server.clock, cache=cache)
+
+
+def test_electricity_maps_is_asked_with_ones_own_key_once_an_hour(server, keys, tmp_path):
+    grid = provider_of(server, tmp_path)
+    assert not server.asked, "nobody is asked before it is started"
+    grid.start()
+    for _ in range(100):
+        server.now_s += 30.0
+        grid.look()
+    assert len(server.asked) == 1
+    address, headers = server.asked[0]
+    assert address == "https://api.electricitymaps.com/v3/carbon-intensity/history?zone=DE"
+    assert headers == {"auth-token": "secret"}
+    assert grid.at(server.now_s) == 112.0
+    assert grid.provenance is GridProvenance.PROVIDER
+    server.now_s += EVERY_S
+    grid.look()
+    assert len(server.asked) == 2
+    grid.close()
+
+
+def test_a_second_search_within_the_hour_asks_nobody(server, keys, tmp_path):
+    for _ in range(2):
+        other = provider_of(server, tmp_path)
+        other.start()
+        other.close()
+    assert len(server.asked) == 1
+    assert other.at(server.now_s) == 112.0
+    assert "secret" not in (tmp_path / "electricitymaps-DE.json").read_text()
+
+
+def test_watttime_is_in_grams_per_kwh(server, keys, tmp_path):
+    grid = provider_of(server, tmp_path, "watttime:CAISO_NORTH")
+    grid.start()
+    grid.close()
+    assert grid.at(server.now_s) == pytest.approx(453.592)
+    assert "marginal" in grid.name
+    assert [address for address, _ in server.asked] == [
+        "https://api.watttime.org/login",
+        "https://api.watttime.org/v3/forecast?region=CAISO_NORTH&signal_type=co2_moer&horizon_hours=24",
+    ]
+    assert server.asked[0][1]["Authorization"].startswith("Basic ")
+    assert server.asked[1][1] == {"Authorization": "Bearer t"}
+
+
+def test_a_provider_that_fails_keeps_its_last_intensity_and_says_so_once(server, keys, tmp_path):
+    grid = provider_of(server, tmp_path)
+    grid.start()
+    server.failure = OSError("HTTP 429 (rate limit)")
+    for _ in range(5):
+        server.now_s += EVERY_S
+        grid.look()
+    grid.close()
+    assert grid.at(server.now_s) == 112.0
+    assert not grid.knows(server.now_s)
+    told = grid.news()
+    assert sum("429" in one for one in told) == 5
+    assert sum("2.5 h old" in one for one in told) == 1
+    assert not grid.news()
+
+
+def test_a_provider_that_never_answered_is_refused_and_the_failure_counts_as_a_try(server, keys, tmp_path):
+    server.failure = OSError("HTTP 403 (Access denied)")
+    with pytest.raises(UsageError, match="403"):
+        provider_of(server, tmp_path).start()
+    with pytest.raises(UsageError, match="within the hour"):
+        provider_of(server, tmp_path).start()
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"history": []}, {"history": [{"datetime": "x", "carbonIntensity": 1}]}, None, []]
+)
+def test_an_answer_that_makes_no_sense_is_no_intensity(keys, tmp_path, answer):
+    grid = Provider("electricitymaps:DE", fetch=lambda *_: answer, cache=tmp_path)
+    with pytest.raises(UsageError, match="nothing is known of the present"):
+        grid.start()
+
+
+def test_a_clock_that_was_set_back_does_not_keep_it_from_asking(server, keys, tmp_path):
+    grid = provider_of(server, tmp_path)
+    grid.start()
+    server.now_s -= 10 * DAY_S
+    grid.look()
+    grid.close()
+    assert len(server.asked) == 2
+
+
+def test_without_a_forecast_tomorrow_is_as_the_last_day(server, keys, tmp_path):
+    grid = provider_of(server, tmp_path)
+    grid.start()
+    grid.close()
+    course = grid.course(server.now_s, server.now_s + 2 * DAY_S)
+    assert course[0][0] == server.now_s
+    assert course[-1][1] == pytest.approx(server.now_s + 2 * DAY_S)
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(course))
+    by_hour = {(begin_s // HOUR_S) % 24: value for begin_s, _, value in course}
+    assert by_hour == {hour: 100 + hour for hour in range(24)}
+
+
+def test_keys_are_asked_for_by_name(monkeypatch):
+    for key in ("ELECTRICITYMAPS_API_KEY", "WATTTIME_USER", "WATTTIME_PASSWORD"):
+        monkeypatch.delenv(key, raising=False)
+    with pytest.raises(UsageError, match="ELECTRICITYMAPS_API_KEY"):
+        grid_of("electricitymaps:DE")
+    with pytest.raises(UsageError, match="WATTTIME_USER and WATTTIME_PASSWORD"):
+        grid_of("watttime:CAISO_NORTH")
+    with pytest.raises(UsageError, match="zone"):
+        grid_of("electricitymaps")
+
+
+def test_no_request_is_made_without_being_asked_for(monkeypatch, tmp_path):
+    def refuse(*args, **kwargs):
+        raise AssertionError("somebody was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(providers, "fetch_json", refuse)
+    now_s = time.time()
+    path = tmp_path / "grid.csv"
+    path.write_text(f"{iso(now_s - 60)},300\n{iso(now_s + 3600)},200\n")
+    for given in (None, 250, path):
+        grid = grid_of(given)
+        if grid is not None:
+            grid.start()
+            assert grid.at(now_s) in (250, 300)
+            grid.close()
+
+
+def test_a_broken_cache_is_no_cache(server, keys, tmp_path):
+    file = tmp_path / "electricitymaps-DE.json"
+    for content in ("", "{", "[]", json.dumps({"asked_s": 0, "points": [["a", 1]]})):
+        file.write_text(content)
+        grid = provider_of(server, tmp_path)
+        grid.start()
+        grid.close()
+        assert grid.at(server.now_s) == 112.0
+
+
+def test_stated_has_nothing_to_end():
+    grid = Stated(100)
+    grid.start()
+    grid.close()
+    assert grid.news() == []
+    assert grid.course(0, 10) == [(0, 10, 100.0)]

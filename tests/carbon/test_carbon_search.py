@@ -1,0 +1,470 @@
+"""A search's CO2e: each joule by the intensity of its time, a ceiling as hard as that on energy, and waiting."""
+
+import contextlib
+import json
+import math
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import clean_waiting
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rigs.meter import FakeMeter
+from rigs.scripts import curve, why
+
+import ecoml
+from ecoml.carbon.grid import GridProvenance, Series
+from ecoml.carbon.plan import wait_for_clean
+from ecoml.carbon.table import Table
+from ecoml.endings import EndReason, StopReason
+from ecoml.energy import J_PER_KWH, Provenance, Purpose, co2e_g
+from ecoml.errors import BudgetError, UsageError
+from ecoml.format import describe_co2e, describe_plan, describe_search_end
+from ecoml.ledger.gram_counter import GramCounter
+from ecoml.limits import Limits
+from ecoml.run.hindsight import seen_on
+from ecoml.searcher.waiting import CleanWait
+
+HOUR_S = 3600.0
+
+
+class FakeGrid:
+    """Intensities by the hour of a clock; fulfils `Grid`."""
+
+    spec, name, varies = "test.csv", "test.csv", True
+    provenance = GridProvenance.TABLE
+
+    def __init__(self, hours, start_s=0.0):
+        self.series = Series([start_s + HOUR_S * n for n in range(len(hours))], hours)
+        self.at, self.course = self.series.at, self.series.course
+        self.known = True
+
+    def knows(self, at_s):
+        return self.known
+
+    def start(self):
+        pass
+
+    def news(self):
+        return []
+
+    def close(self):
+        pass
+
+
+def table_file(folder, *values, begins_s=None, step_s=HOUR_S, lasts=False):
+    begins_s = time.time() - 60 if begins_s is None else begins_s
+    path = folder / "grid.csv"
+    times = [datetime.fromtimestamp(begins_s + step_s * n, UTC).isoformat() for n in range(len(values))]
+    if lasts:
+        times, values = [*times, datetime.fromtimestamp(begins_s + 3600, UTC).isoformat()], (*values, values[-1])
+    path.write_text("time,g/kWh\n" + "".join(f"{at},{v}\n" for at, v in zip(times, values, strict=True)))
+    return path
+
+
+def test_each_joule_counts_by_the_intensity_of_its_time():
+    now = [0.0]
+    counter = GramCounter(FakeGrid([100.0, 300.0]), clock=lambda: now[0])
+    counter.add(J_PER_KWH)
+    now[0] = HOUR_S
+    counter.add(J_PER_KWH)
+    assert counter.spent_g == 400.0
+    counter.limit_g = 550.0
+    assert counter.left_j == J_PER_KWH / 2, "at the present intensity"
+    now[0] = 0.0
+    assert counter.left_j == 1.5 * J_PER_KWH
+
+
+def test_the_account_carries_co2e_per_step_and_by_purpose(space, quick):
+    meter = FakeMeter()
+
+    def train(config):
+        for score in (0.5, 0.6):
+            meter.spend(3600.0)
+            yield score
+
+    result = ecoml.Searcher(space, train, budget_j=1e5, meter=meter, max_trials=3, grid_intensity=250, **quick).run()
+    co2e = result.energy.co2e
+    assert co2e.co2e_g == pytest.approx(co2e_g(result.energy.total_j, 250.0))
+    assert math.fsum(co2e.by_purpose.values()) == pytest.approx(co2e.co2e_g)
+    assert co2e.by_purpose[Purpose.TRAINING] == pytest.approx(6 * 0.25)
+    assert co2e.by_step == pytest.approx({(trial, step): 0.25 for trial in range(3) for step in (1, 2)})
+    assert (co2e.provenance, co2e.unknown_j) == (GridProvenance.STATED, 0.0)
+    told = json.loads(json.dumps(result.to_dict()))
+    assert told["energy"]["co2e"]["provenance"] == "stated"
+    assert told["trials"][0]["curve"][0]["co2e_g"] == pytest.approx(0.25)
+
+
+def test_without_an_intensity_nothing_is_said_of_co2e(space, quick):
+    result = ecoml.Searcher(space, curve([0.5]), budget_j=100, energy="reported", max_trials=1, **quick).run()
+    assert result.energy.co2e.provenance is None
+    assert result.to_dict()["energy"]["co2e"] is None
+    assert describe_co2e(result.energy.co2e) == ""
+
+
+def test_a_run_is_seen_on_a_grid_that_is_named_afterwards(space, quick, tmp_path):
+    result = ecoml.Searcher(space, curve([0.5]), budget_j=1e4, energy="reported", max_trials=2, **quick).run()
+    seen = seen_on(result, table_file(tmp_path, 200.0, 100.0)).energy.co2e
+    assert seen.co2e_g == pytest.approx(co2e_g(20.0, 200.0))
+    assert seen.provenance is GridProvenance.TABLE
+    long_ago = seen_on(result, table_file(tmp_path, 200.0, begins_s=0.0)).energy.co2e
+    assert (long_ago.co2e_g, long_ago.unknown_j) == (0.0, 20.0)
+
+
+def test_a_run_folder_holds_the_table_it_was_searched_with(space, quick, tmp_path, run_folder):
+    path = table_file(tmp_path, 200.0, 200.0)
+    ecoml.Searcher(
+        space, curve([0.5]), budget_j=1e4, energy="reported", max_trials=1, grid_intensity=path, **quick
+    ).run()
+    path.unlink()
+    searcher = ecoml.Searcher.resume(run_folder, curve([0.5]), budget_j=2e4)
+    assert searcher.settings.grid is not None
+    assert searcher.settings.grid.at(time.time()) == 200.0
+    searcher.close()
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    budget_g=st.floats(1e-4, 1.0),
+    steps_j=st.lists(st.floats(0.01, 1e3), min_size=1, max_size=20),
+    values=st.lists(st.floats(10.0, 900.0), min_size=2, max_size=5),
+)
+def test_a_co2e_budget_is_overshot_by_one_yield_at_most(space, tmp_path_factory, budget_g, steps_j, values):
+    folder = tmp_path_factory.mktemp("run")
+
+    def train(config):
+        for energy_j in steps_j:
+            yield ecoml.Measurement(score=0.5, energy_j=energy_j)
+
+    result = ecoml.Searcher(
+        space,
+        train,
+        strategy="random",
+        directory=folder / "r",
+        energy="reported",
+        max_trials=20,
+        budget_gco2e=budget_g,
+        grid_intensity=table_file(folder, *values, begins_s=time.time() - 0.01, step_s=0.02, lasts=True),
+    ).run()
+    worst_g = co2e_g(result.energy.overshoot_bound_j, max(values))
+    assert result.energy.co2e.co2e_g <= budget_g + worst_g
+    assert result.energy.co2e.budget_g == budget_g
+
+
+def test_a_co2e_budget_stops_a_training_between_two_batches(space, quick):
+    meter = FakeMeter(power_w=3600.0)
+
+    class Batches:
+        def prepare(self, space):
+            pass
+
+        def describe(self):
+            return {"kind": "function", "name": "batches"}
+
+        def start(self, trial, account):
+            return Run(account)
+
+    class Run:
+        def __init__(self, account):
+            self.account, self.steps = account, 0
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            self.steps += 1
+            for _ in range(2 if self.steps == 1 else 10_000):
+                self.account.check_budget()
+                time.sleep(0.001)
+            return ecoml.Measurement(0.5)
+
+        def close(self):
+            pass
+
+    result = ecoml.Searcher(
+        space, Batches(), meter=meter, budget_gco2e=0.25, grid_intensity=500.0, max_trials=1, **quick
+    ).run()
+    co2e = result.energy.co2e
+    assert 0.1 < co2e.co2e_g <= 0.25 + co2e_g(result.energy.overshoot_bound_j, 500.0)
+    assert why(result.trials[0]).reason is EndReason.BUDGET
+
+
+def test_both_budgets_hold_and_the_first_to_be_spent_ends_the_search(space, reported):
+    run = dict(grid_intensity=100.0, max_trials=1000, **reported)
+    grams = ecoml.Searcher(space, curve([0.5]), budget_j=1e6, budget_gco2e=co2e_g(105.0, 100.0), **run).run()
+    assert grams.energy.total_j == pytest.approx(100.0)
+    assert why(grams).reason is StopReason.BUDGET_SPENT
+    assert "CO2e budget" in describe_search_end(why(grams), grams.metric)
+    joules = ecoml.Searcher(
+        space, curve([0.5]), budget_j=105.0, budget_gco2e=1e3, **{**run, "directory": run["directory"] / "b"}
+    ).run()
+    assert joules.energy.total_j == pytest.approx(100.0)
+    assert "energy budget" in describe_search_end(why(joules), joules.metric)
+
+
+def test_going_on_needs_a_larger_co2e_budget(space, reported, run_folder):
+    first = ecoml.Searcher(
+        space, curve([0.5]), budget_gco2e=co2e_g(55.0, 100.0), grid_intensity=100.0, **reported
+    ).run()
+    assert first.energy.total_j == pytest.approx(50.0)
+    # What is left has no room for a step, and is not spent: only a smaller budget than that is refused.
+    with pytest.raises(BudgetError, match="--add-gco2e"):
+        ecoml.Searcher.resume(run_folder, curve([0.5]), budget_gco2e=first.energy.co2e.co2e_g)
+    second = ecoml.Searcher.resume(run_folder, curve([0.5]), budget_gco2e=co2e_g(105.0, 100.0)).run()
+    assert second.energy.total_j == pytest.approx(100.0)
+    assert second.energy.co2e.co2e_g == pytest.approx(co2e_g(100.0, 100.0))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"budget_gco2e": 5.0}, "--grid-intensity"),
+        ({"budget_gco2e": -5.0, "grid_intensity": 100}, "CO2e budget"),
+        ({"budget_gco2e": math.nan, "grid_intensity": 100}, "finite"),
+        ({"when_clean_g_per_kwh": 100.0, "grid_intensity": 100}, "--until"),
+        ({"when_clean_g_per_kwh": 100.0, "until": "+1h", "grid_intensity": 100}, "never cleaner"),
+        ({"until": "+1h"}, "--when-clean"),
+        ({"when_clean_g_per_kwh": 100.0, "until": "soon", "grid_intensity": 100}, "until is 'soon'"),
+        ({"grid_intensity": "nowhere.csv"}, "cannot be read"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_written(space, reported, run_folder, options, told):
+    with pytest.raises(UsageError, match=told):
+        ecoml.Searcher(space, curve([0.5]), budget_j=100, **reported, **options)
+    assert not run_folder.exists()
+
+
+@pytest.mark.parametrize("until", ["18:00", "06:30:15", "+24h", "+0.5h", "2026-11-28T06:00", "2026-11-28T06:00+01:00"])
+def test_a_deadline_becomes_a_moment_and_stays_it(until):
+    limits = Limits(when_clean_g_per_kwh=100.0, until=until)
+    assert Limits.of(limits.to_dict()) == limits
+    if not until.startswith("2026"):
+        assert 0 < limits.until_s - time.time() <= 24 * HOUR_S + 1
+
+
+class Clocks:
+    """Time of day and monotonic time, which a test moves; and a machine that idles meanwhile."""
+
+    def __init__(self, meter, idle_w=50.0):
+        self.wall_s = self.mono_s = 0.0
+        self.meter, self.idle_w = meter, idle_w
+        self.slept_s = 0.0
+        self.jumps = {}
+
+    def sleep(self, seconds):
+        self.wall_s += 600 * seconds
+        self.mono_s += 600 * seconds
+        self.slept_s += 600 * seconds
+        self.meter.spend(self.idle_w * 600 * seconds)
+        for at_s in [at_s for at_s in self.jumps if self.slept_s >= at_s]:
+            self.jumps.pop(at_s)()
+
+
+@pytest.fixture
+def waiting(space, quick):
+    """A search's account, and what makes a `CleanWait` on it."""
+    meter = FakeMeter()
+    clocks = Clocks(meter)
+    searcher = ecoml.Searcher(space, curve([0.5]), budget_j=1e9, meter=meter, grid_intensity=1.0, **quick)
+    ledger = searcher._open().ledger
+
+    def wait(hours, limit=200.0, until_h=24.0):
+        until = datetime.fromtimestamp(until_h * HOUR_S, UTC).isoformat()
+        grid = FakeGrid(hours)
+        limits = Limits(when_clean_g_per_kwh=limit, until=until)
+        return CleanWait(
+            grid,
+            limits,
+            ledger,
+            contextlib.nullcontext(),
+            clock=lambda: clocks.wall_s,
+            monotonic=lambda: clocks.mono_s,
+            sleep=clocks.sleep,
+        ), grid
+
+    yield wait, clocks, ledger
+    searcher.close()
+
+
+def test_it_waits_until_the_grid_is_clean_and_counts_idling_as_overhead(waiting):
+    wait, clocks, ledger = waiting
+    pause, _ = wait([400.0, 300.0, 250.0, 150.0, 400.0])
+    before_j = ledger.spent_j
+    pause()
+    assert clocks.slept_s == 3 * HOUR_S
+    assert ledger.spent_j - before_j == 50.0 * 3 * HOUR_S
+    account = ledger.snapshot()
+    assert account.by_purpose[Purpose.OVERHEAD].energy_j == pytest.approx(ledger.spent_j)
+    assert account.settings["paused_s"] == 3 * HOUR_S
+    assert account.settings["paused_j"] == 50.0 * 3 * HOUR_S
+    pause()
+    assert clocks.slept_s == 3 * HOUR_S, "a clean grid is not waited for"
+
+
+def test_it_waits_no_longer_than_its_deadline(waiting):
+    wait, clocks, _ = waiting
+    pause, _ = wait([400.0] * 10, until_h=2.0)
+    pause()
+    assert clocks.slept_s == 2 * HOUR_S
+    pause()
+    assert clocks.slept_s == 2 * HOUR_S
+
+
+def test_a_clock_set_back_does_not_prolong_the_deadline(waiting):
+    wait, clocks, _ = waiting
+    pause, _ = wait([400.0] * 48, until_h=5.0)
+    clocks.jumps[HOUR_S] = lambda: setattr(clocks, "wall_s", clocks.wall_s - 100 * HOUR_S)
+    pause()
+    assert clocks.slept_s == 5 * HOUR_S
+
+
+def test_a_clock_set_forward_ends_the_pause_where_the_grid_is_clean_then(waiting):
+    wait, clocks, _ = waiting
+    pause, _ = wait([400.0] * 10 + [100.0] * 10)
+    clocks.jumps[HOUR_S] = lambda: setattr(clocks, "wall_s", clocks.wall_s + 9 * HOUR_S)
+    pause()
+    assert clocks.slept_s == HOUR_S
+
+
+def test_a_machine_that_sleeps_wakes_to_the_present_hour(waiting):
+    """The time of day goes on, the monotonic clock does not."""
+    wait, clocks, _ = waiting
+    pause, _ = wait([400.0] * 30, until_h=24.0)
+    clocks.jumps[HOUR_S] = lambda: setattr(clocks, "wall_s", clocks.wall_s + 30 * HOUR_S)
+    pause()
+    assert clocks.slept_s == HOUR_S, "its deadline has passed meanwhile"
+
+
+def test_it_does_not_wait_for_a_grid_it_knows_nothing_of(waiting):
+    wait, clocks, _ = waiting
+    pause, grid = wait([400.0] * 10)
+    clocks.jumps[HOUR_S] = lambda: setattr(grid, "known", False)
+    pause()
+    assert clocks.slept_s == HOUR_S
+
+
+def test_idling_that_takes_the_budget_ends_the_pause(waiting):
+    wait, clocks, ledger = waiting
+    pause, _ = wait([400.0] * 1000, until_h=1000.0)
+    clocks.idle_w = 1e6
+    pause_limit_j = ledger.budget_j
+
+    def beat():
+        ledger.settle()
+        clocks.jumps[clocks.slept_s + 60] = beat
+
+    clocks.jumps[60] = beat
+    pause()
+    assert pause_limit_j * 0.5 < ledger.spent_j <= pause_limit_j + 1e6 * 1200
+
+
+def test_an_interruption_leaves_the_pause_counted(waiting):
+    wait, clocks, ledger = waiting
+    pause, _ = wait([400.0] * 10)
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    clocks.jumps[HOUR_S] = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        pause()
+    assert ledger.snapshot().settings["paused_s"] == HOUR_S
+
+
+def test_a_search_pauses_between_its_steps(space, quick, tmp_path, monkeypatch):
+    """The real thing: half a second of a dirty grid, in real time."""
+    monkeypatch.setattr("ecoml.searcher.waiting.SLICE_S", 0.02)
+    now_s = time.time()
+    path = tmp_path / "grid.csv"
+    rows = [(now_s - 10, 400.0), (now_s + 1.5, 90.0), (now_s + 600, 90.0)]
+    path.write_text("".join(f"{datetime.fromtimestamp(at, UTC).isoformat()},{g}\n" for at, g in rows))
+    meter = FakeMeter(power_w=10.0)
+    stepped_s = []
+
+    def train(config):
+        for _ in range(2):
+            stepped_s.append(time.time())
+            yield 0.5
+
+    result = ecoml.Searcher(
+        space, train, budget_j=1e4, meter=meter, max_trials=1, grid_intensity=path, when_clean_g_per_kwh=100.0,
+        until="+1h", **quick,
+    ).run()  # fmt: skip
+    assert min(stepped_s) >= now_s + 1.5
+    co2e = result.energy.co2e
+    assert 0 < co2e.paused_s < 1.6
+    assert co2e.paused_j == pytest.approx(10.0 * co2e.paused_s, rel=0.2)
+    assert co2e.by_purpose[Purpose.OVERHEAD] >= co2e_g(co2e.paused_j, 300.0)  # the last beat is at the next hour's
+    assert "paused for" in describe_co2e(co2e)
+
+
+def foreseen(*arguments, **options):
+    plan = wait_for_clean(*arguments, **options)
+    assert plan is not None
+    return plan
+
+
+def test_the_plan_weighs_waiting_against_going_straight_on():
+    course = FakeGrid([400.0, 400.0, 100.0, 100.0, 400.0, 100.0]).course(0.0, 6 * HOUR_S)
+    plan = foreseen(course, 2.0, 200.0, 24 * HOUR_S)
+    assert (plan.straight_g_per_kwh, plan.clean_g_per_kwh, plan.waited_s) == (400.0, 100.0, 2 * HOUR_S)
+    assert (plan.ends_s, plan.saved) == (4 * HOUR_S, 0.75)
+    idle = foreseen(course, 2.0, 200.0, 24 * HOUR_S, idle_share=0.5)
+    assert idle.idle_g_per_kwh == pytest.approx(0.5 * 400.0 * 2 / 2)
+    assert idle.saved == pytest.approx(1 - 300 / 400)
+    assert idle.break_even == pytest.approx(300 / 400)
+    late = foreseen(course, 2.0, 200.0, 1.5 * HOUR_S)
+    assert (late.clean_g_per_kwh, late.waited_s) == (0.25 * 400 + 0.75 * 100, 1.5 * HOUR_S)
+    assert wait_for_clean(course, 5.0, 200.0, 24 * HOUR_S) is None, "it is not known how the grid goes on"
+    assert wait_for_clean([], 1.0, 200.0, HOUR_S) is None
+
+
+def test_a_killed_search_keeps_the_co2e_of_what_was_in_flight(tmp_path):
+    script = f"""
+import os, threading, time, sys
+sys.path.insert(0, "tests")
+import ecoml
+from rigs.meter import FakeMeter
+def train(config):
+    yield 0.5
+    threading.Timer(1.6, lambda: os._exit(9)).start()
+    time.sleep(5)
+    yield 0.6
+space = ecoml.Space({{"x": ecoml.Float(0, 1)}})
+ecoml.Searcher(space, train, budget_j=1e6, strategy="random", directory={str(tmp_path / "run")!r},
+               meter=FakeMeter(power_w=1000.0), grid_intensity=100).run()
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+    before = ecoml.Result.load(tmp_path / "run")
+    searcher = ecoml.Searcher.resume(
+        tmp_path / "run", lambda config: iter([0.5]), budget_j=2e6, meter=FakeMeter(Provenance.MEASURED)
+    )
+    with searcher:
+        result = searcher.result
+    assert result.energy.total_j > before.energy.total_j + 400.0
+    assert result.energy.co2e.co2e_g == pytest.approx(co2e_g(result.energy.total_j, 100.0))
+
+
+def test_the_plan_is_told_with_what_eats_it_up():
+    course = FakeGrid([400.0, 400.0, 100.0, 100.0, 400.0, 100.0]).course(0.0, 6 * HOUR_S)
+    plans = [foreseen(course, 2.0, 200.0, 24 * HOUR_S), foreseen(course[2:], 2.0, 200.0, 24 * HOUR_S)]
+    first, waits, goes_on = describe_plan(plans, 200.0, 24 * HOUR_S)
+    assert "above 200 g/kWh" in first
+    assert "2 h of work: 400 g/kWh straight on, 100 with 2.0 h of waiting (75 % less" in waits
+    assert "idling at 75 %" in waits
+    assert "no waiting" in goes_on
+    assert "not known" in list(describe_plan([], 200.0, 24 * HOUR_S))[1]
+
+
+def test_the_documented_table_is_what_the_benchmark_prints(capsys):
+    clean_waiting.main()
+    documented = (Path(__file__).parents[2] / "docs/carbon.md").read_text(encoding="utf-8")
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 2 + 9
+    assert all(line in documented for line in printed)
+    weeks = list(clean_waiting.weeks(Table.read(clean_waiting.TABLE)))
+    assert [sum(end_s - begin_s for begin_s, end_s, _ in week) for week in weeks] == [168 * HOUR_S] * 4

@@ -46,7 +46,7 @@ USE_BATCHES = (1, 64)
 """Images at a time, for what a model costs to use: a service's, and what is predicted in bulk."""
 
 _TEST_PRECISION = 2.5
-"""What a pass in full precision, as tests are made, takes at most of one in bfloat16; see docs/results/training.md."""
+"""What a pass in full precision, as for tests, takes at most of one in bfloat16 (docs/results/training.md)."""
 
 
 class CnnTraining:

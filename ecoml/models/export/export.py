@@ -132,7 +132,7 @@ def _about(model: Model) -> dict[str, Any]:
 
 
 def _differences(model: Model, predict: Predict, images: Tensor) -> tuple[float, float, float]:
-    """The largest differences of a probability and of a logit between the model and its export, and the largest logit."""
+    """The largest differences of a probability and a logit between the model and its export, and the largest logit."""
     with torch.inference_mode():
         logits = model.network(images).float()
         probabilities = torch.softmax(logits / model.temperature, 1)

@@ -45,7 +45,7 @@ USE_BATCHES = (1, 64)
 """Images at a time, for what a model costs to use: a service's, and what is predicted in bulk."""
 
 _TEST_PRECISION = 2.5
-"""What a pass in full precision, in which tests are made, takes at most of one in bfloat16; see docs/results/training.md."""
+"""What a pass in full precision, as of tests, takes at most of one in bfloat16; see docs/explanations/training.md."""
 
 
 class CnnTraining:

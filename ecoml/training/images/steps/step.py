@@ -20,7 +20,7 @@ from ecoml.training.images.network.network import Network
 from ecoml.training.images.steps.recipe import Optimiser
 
 _BF16_FROM_FLOP = 8e7
-"""FLOP of a batch's forward pass from which a CPU with bfloat16 gains by it; see docs/results/training.md."""
+"""FLOP of a batch's forward pass from which a CPU with bfloat16 gains by it; see docs/explanations/training.md."""
 
 
 class Batch:

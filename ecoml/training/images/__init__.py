@@ -4,12 +4,13 @@
     data        `dataset` a data set as arrays; `loader` loads it by `named`, `folder` or `npz`, `split` divides it;
                 `resident` the data on the device, `augment` its batches
     network     settings and image shape → `plan`, the network's shape, parameters, memory and arithmetic; `floor` in
-                joules; `network` the module itself
+                joules, `cost` on a GPU about in seconds; `network` the module itself
     settings    configuration → checked values with defaults; `schedule` what of them changes in a training
     training    `CnnTraining`, the executor
+    steps       `batches` of an epoch, `step` one of them, `recipe` its optimiser, `recording` on a GPU
     worker      `worker` trains on a device, by way of `shared` and `process`; `workload` is what they tell the other
-                side: `server` in the process that trains, `loop` a training, `step` one batch, `recipe` its optimiser,
-                `evaluation` the accuracy, `device` what the hardware can do
+                side: `server` in the process that trains, `loop` a training, `residents` those that wait, `evaluation`
+                the accuracy, `warm_up` what is loaded first, `device` what the hardware can do
     model       trained networks as files
 
 Importing this package does not import torch.

@@ -188,12 +188,14 @@ class CudaRecorder:
         before, graph = torch.cuda.memory_reserved(), torch.cuda.CUDAGraph()
         shared = {"pool": self._graphs[0].pool()} if self._graphs else {}
         try:
+            # The stream around it: a recording that fails may leave its own behind as the current one.
             with torch.cuda.stream(self._stream), torch.cuda.graph(graph, stream=self._stream, **shared):
                 for _ in range(count):
                     step()
         except torch.AcceleratorError:
             raise
         except Exception:
+            self._stream = None  # it may still be recording: nobody is to have it again
             torch.cuda.synchronize()
             raise
         self._graphs.append(graph)

@@ -7,6 +7,7 @@ import json
 import pytest
 
 import ecoml
+from ecoml.energy import Purpose
 from ecoml.errors import BudgetError
 from ecoml.meter import open_meter
 from ecoml.meter.idle import Idle
@@ -70,7 +71,7 @@ def test_what_it_took_is_a_line_of_its_own_and_the_forecast_of_the_next_time(tmp
     assert isinstance(result, Result)
     energy = result.energy
     assert energy.getting_ready_j == pytest.approx(400.0, rel=0.05)
-    assert energy.by_purpose["overhead"].energy_j >= energy.getting_ready_j
+    assert energy.by_purpose[Purpose.OVERHEAD].energy_j >= energy.getting_ready_j
     assert energy.to_dict()["getting_ready_j"] == energy.getting_ready_j
     assert json.loads(cache.read_text()) == {"NVIDIA H100": pytest.approx(400.0, rel=0.05)}
     executor, error = searched(tmp_path, "second", 390.0)

@@ -57,8 +57,8 @@ class CnnTraining:
 
     Args:
         data: A name (see `available_data`), a folder of images by class, a `.csv` of `path,label`, an `.npz` file, or a
-            folder of Parquet files. A `Path` is never a name. Also arrays `(x, y)` or a map-style data set of torch, which are kept as a file in
-            the user's cache (`ecoml.training.images.data.forms.arrays`).
+            folder of Parquet files. A `Path` is never a name. Also arrays `(x, y)` or a map-style data set of torch,
+            which are kept as a file in the user's cache (`ecoml.training.images.data.forms.arrays`).
         data_dir: For named data: the folder their files are in or are downloaded to; by default the user's cache.
         download: Whether to download named data that are not there.
         device: As torch names it (`cpu`, `cuda`, `cuda:1`); by default the first GPU, else the CPU. Of several GPUs

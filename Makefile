@@ -3,6 +3,7 @@
 # make tutorial   the runs of docs/start/tutorial.md, on FashionMNIST
 # make paper  reduced runs of the experiments of arXiv 2303.13972, for docs/results/study.md (about ten minutes; a second call goes on)
 # make lint   ruff, format check, strict types
+# make docs   prose and spelling, then the site, in build/site/
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,7 +15,7 @@ TUTORIAL := --data fashion-mnist --data-dir $(FASHION_MNIST) --space docs/start/
 
 PAPER := --scale reduced --data fashion-mnist --data-dir /usr/share/datasets/fashion-mnist --device cpu --threads 1
 
-.PHONY: demo tutorial paper test test-fast lint format clean
+.PHONY: demo tutorial paper test test-fast lint format docs clean
 
 demo: $(VENV)/installed
 	rm -rf runs/demo
@@ -53,6 +54,10 @@ format: $(VENV)/installed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: $(VENV)/installed-docs
+	$(BIN)/codespell
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
@@ -63,4 +68,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	    { rm -rf $(VENV); echo "no virtual environment can be made; on Debian: apt install python3-venv"; exit 1; }
 	@echo "installing into $(VENV): PyTorch and the rest, some gigabytes, a few minutes"
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	@touch $@

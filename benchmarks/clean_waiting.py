@@ -52,7 +52,7 @@ def searches(table: Table, hours: float, within_h: float, limit: float, idle_sha
 
 
 def main() -> None:
-    """Print the table of docs/carbon.md."""
+    """Print the table of docs/guides/carbon.md."""
     table = Table.read(TABLE)
     shares = " | ".join(f"saved, idling at {share:.0%}" if share else "saved, no idling" for share in IDLE_SHARES)
     print(f"| work | limit, g/kWh | searches | straight on | waiting | waited | {shares} |")

@@ -7,8 +7,8 @@
 The budget is that of so many trainings of the space's default configuration. What counts is the score, on other images,
 of the network that is recommended. On LCBench (`noisy`: validated on 400 images, judged without their chance) a task's
 default is the configuration that is best on the other tasks, by its mean rank, of the cheaper half of those recorded.
-Real searches use `cnn-small` and the host's meter; a recommended network is tested after the search, on nobody's
-account.
+Real searches use `cnn-small` and the host's meter (the strategy `default` trains the default alone); a recommended
+network is tested after the search, on nobody's account.
 
 Each search is a line in OUT/small.jsonl, and is not repeated by the next call.
 """
@@ -35,6 +35,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
+from defaults import trained
 from strategy_problems import LCBENCH_SPACE, Array, TrainingTask, lcbench_tasks, open_problem
 from strategy_real import data_file
 
@@ -142,6 +143,9 @@ def real(cell: Cell) -> Row:
     training = ecoml.CnnTraining(data_file(cell.task, cell.out), threads=1, seed=cell.seed)
     space = ecoml.load_space("cnn-small")
     training.prepare(space)  # on no strategy's account
+    if cell.strategy == "default":
+        alone = trained(training, space.default or {}, 0, cell.out)
+        return {"test": alone["test"], "front": alone["test"], "default": None, "spent_j": alone["energy_j"]}
     directory = cell.out / "real" / "-".join([Path(cell.task).name, *map(str, cell.key[1:])])
     shutil.rmtree(directory, ignore_errors=True)
     result = ecoml.Searcher(
@@ -151,10 +155,9 @@ def real(cell: Cell) -> Row:
         directory=directory,
         seed=cell.seed,
     ).run()
-    tests = {(t.number, t.step): _tested(training, directory, t) for t in result.front}
+    tests = {(t.number, t.step): _tested(training, directory, t) for t in result.choices}
     chosen = result.recommended
     assert chosen is not None, "a search that measured something recommends something"
-    alone = result.trials[0]
     shutil.rmtree(directory)
     return {
         "test": tests[chosen.number, chosen.step],
@@ -163,7 +166,6 @@ def real(cell: Cell) -> Row:
         "validation": chosen.score,
         "trials": len(result.trials),
         "steps": [trial.step for trial in result.trials],
-        "first": [alone.score, alone.energy_j],
         "spent_j": result.energy.total_j,
         "ended": None if result.ended is None else result.ended.reason.value,
     }

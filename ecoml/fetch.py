@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from urllib.error import HTTPError
 
 TIMEOUT_S = 10.0
 
@@ -22,6 +22,10 @@ def fetch_json(address: str, headers: Mapping[str, str] | None = None, *, timeou
         OSError: Nobody answers in time, or the answer is an error; its message is one line.
         ValueError: The answer is no JSON, or the address is none of HTTP.
     """
+    import http.client  # with its TLS it takes as long to import as all the rest of a meter
+    import urllib.error
+    import urllib.request
+
     if not address.startswith(("http://", "https://")):
         raise ValueError(f"{address!r} is no address of HTTP")
     request = urllib.request.Request(address, headers={"Accept": "application/json", **(headers or {})})  # noqa: S310 - checked above
@@ -43,7 +47,7 @@ def fetch_json(address: str, headers: Mapping[str, str] | None = None, *, timeou
         raise ValueError("the answer is no JSON") from None
 
 
-def _words(error: urllib.error.HTTPError) -> str:
+def _words(error: HTTPError) -> str:
     """What the server says went wrong, in at most 200 characters."""
     try:
         text = error.read(2000).decode(errors="replace")

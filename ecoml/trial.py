@@ -97,6 +97,7 @@ class Point:
         spent_j: Joules of the whole search by then.
         floor_j: The least energy of the arithmetic up to here; None where it is not known.
         details: Further figures of the model, by name.
+        host: The class of the host that made this step; empty for this one.
     """
 
     step: int
@@ -107,6 +108,7 @@ class Point:
     spent_j: float = 0.0
     floor_j: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    host: str = ""
 
     @property
     def energy_j(self) -> float:
@@ -124,12 +126,13 @@ def next_point(
     spent_j: float = 0.0,
     floor_j: float | None = None,
     details: Mapping[str, Any] | None = None,
+    host: str = "",
 ) -> Point:
     """The point that a step adds to `curve` which took so much energy."""
     sum_ = curve[-1].energy + taken if curve else taken
     energy = energy_of(sum_.energy_j, sum_.uncertainty_j, sum_.provenance, sum_.edge_j)
     utility = metric.utility(score)
-    return Point(len(curve) + 1, score, energy, utility, evaluation_j, spent_j, floor_j, details or {})
+    return Point(len(curve) + 1, score, energy, utility, evaluation_j, spent_j, floor_j, details or {}, host)
 
 
 _NOTHING = Energy(0.0, 0.0, Provenance.MISSING)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
+import tomllib
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,14 +16,22 @@ from typer.core import TyperGroup
 
 import ecoml
 from ecoml.cli import app
+from ecoml.strategies import create_strategy
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+sys.path.insert(0, str(ROOT / "docs"))
+
+import command_line  # noqa: E402 - a script of the site
+
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+NAMES = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
+DOCUMENTS = [*(ROOT / name for name in NAMES), *PAGES]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CONSTANT = r"^\| `(\w+)\.py` \| `(\w+)` \| ([^|]+) \|"
+NUMBER = r"^(_?[A-Z][A-Z_]+)(?:: \S+)? = [\d.(-]"
 PRIORS = {("surrogate", "_LENGTHSCALE"), ("surrogate", "_SCALES")}  # a table of their own
-COLUMNS, README_LINES, README_WORDS = 120, 120, 900
+COLUMNS, README_LINES, PAGE_WORDS = 120, 120, 900
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -49,8 +60,9 @@ def test_links_lead_somewhere(document):
         if not link.startswith(("http://", "https://")):
             name, _, anchor = link.partition("#")
             target = (document.parent / name).resolve() if name else document
-            assert target.exists(), link
-            assert not anchor or anchor in anchors(target), link
+            if target != ROOT / "docs" / command_line.PAGE:  # made with the site
+                assert target.exists(), link
+                assert not anchor or anchor in anchors(target), link
 
 
 @each_document
@@ -62,7 +74,7 @@ def test_lines_of_prose_are_short(document):
 
 @each_document
 def test_files_that_are_named_are_there(document):
-    rooms = r"ecoml|tests|benchmarks|baselines|search_spaces|docs"
+    rooms = r"ecoml|tests|benchmarks|baselines|search_spaces|docs|examples"
     named = re.findall(rf"`((?:{rooms})/[\w./-]*)`", prose(document))
     assert [path for path in named if not (ROOT / path).exists()] == []
 
@@ -70,7 +82,7 @@ def test_files_that_are_named_are_there(document):
 @each_document
 def test_python_that_is_shown_uses_public_names(document):
     named = {name for code in blocks(document) for name in re.findall(r"\becoml\.(\w+)", code)}
-    assert sorted(named - set(ecoml.__all__) - {"integrations"}) == []  # which has names of its own
+    assert sorted(named - set(ecoml.__all__) - {"integrations", "testing"}) == []  # which have names of their own
 
 
 @each_document
@@ -89,10 +101,81 @@ def test_commands_that_are_shown_are_understood(document):
                 assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known, line
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_pages_are_short(page):
+    """Words outside of code and tables."""
+    text = "\n".join(line for line in prose(page).splitlines() if not line.startswith("|"))
+    assert len(text.split()) <= PAGE_WORDS
+
+
+@each_document
+def test_python_that_is_shown_is_python(document):
+    for code in blocks(document):
+        ast.parse(re.sub(r"^--8<--.*$", "", code, flags=re.MULTILINE))
+
+
+@each_document
+def test_programs_that_a_page_holds_are_there(document):
+    for path in re.findall(r'^--8<-- "(.+)"$', document.read_text(encoding="utf-8"), re.MULTILINE):
+        assert (ROOT / path).is_file(), path
+
+
+@each_document
+def test_toml_that_is_shown_is_understood(document, tmp_path):
+    for number, code in enumerate(blocks(document, language="toml")):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(code, encoding="utf-8")
+        if "[parameters." in code:
+            ecoml.load_space(path)
+        elif code.startswith("strategy"):
+            create_strategy(str(path), ecoml.load_space("cnn-small"), 0)
+
+
+def test_every_page_has_its_place_on_the_site():
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    placed = re.findall(r"^ +- (?:[\w ]+: )?([\w/-]+\.md)$", site, re.MULTILINE)
+    assert sorted(placed) == sorted([*(str(page.relative_to(ROOT / "docs")) for page in PAGES), command_line.PAGE])
+
+
+def test_every_public_name_is_in_the_reference():
+    text = (ROOT / "docs/reference/api.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^::: ecoml\.(\w+)$", text, re.MULTILINE)) == sorted(ecoml.__all__)
+
+
+def test_every_command_and_option_is_in_the_reference():
+    text = command_line.page()
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    for name, command in group.commands.items():
+        assert f"## ecoml {name}" in text
+        for option in (name for parameter in command.params for name in parameter.opts if name.startswith("--")):
+            assert option in text
+
+
+def test_the_versions_agree():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    assert cited is not None
+    assert project["version"] == ecoml.__version__ == cited[1]
+
+
+def test_the_json_of_a_result_is_as_the_reference_says(tmp_path):
+    space = ecoml.Space({"width": ecoml.Int(1, 9)})
+    searcher = ecoml.Searcher(space, _replayed, budget_j=9, energy="reported", directory=tmp_path / "run", max_trials=2)
+    told = searcher.run().to_dict()
+    text = (ROOT / "docs/reference/run-folder.md").read_text(encoding="utf-8")
+    named = {name for row in re.findall(r"^\| (`.*?`) \|", text, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert {*told, *told["trials"][0]} <= named
+
+
+def _replayed(config):
+    yield ecoml.Measurement(0.5, energy_j=config["width"])
+
+
 def test_the_readme_is_one_page():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= README_LINES
-    assert len(text.split()) <= README_WORDS
+    assert len(text.split()) <= PAGE_WORDS
 
 
 def test_the_constants_of_bayes():
@@ -101,9 +184,7 @@ def test_the_constants_of_bayes():
     rows = {(module, name): value for module, name, value in re.findall(CONSTANT, text, re.MULTILINE)}
     for path in (ROOT / "ecoml/strategies/bayes").glob("*.py"):
         module = import_module(f"ecoml.strategies.bayes.{path.stem}")
-        for name in re.findall(
-            r"^(_?[A-Z][A-Z_]+)(?:: \S+)? = [\d.(-]", path.read_text(encoding="utf-8"), re.MULTILINE
-        ):
+        for name in re.findall(NUMBER, path.read_text(encoding="utf-8"), re.MULTILINE):
             if (path.stem, name) not in PRIORS:
                 value = rows.pop((path.stem, name), "'not in the table'")
                 assert eval(value) == getattr(module, name), (path.stem, name)  # noqa: S307 - our own document
@@ -133,7 +214,7 @@ def test_the_strategy_of_the_documentation(space, tmp_path):
 
 
 def test_the_training_of_the_documentation(tmp_path, monkeypatch):
-    code = next(block for block in blocks("docs/guides/using.md") if "fit_one_epoch" in block)
+    code = next(block for block in blocks("docs/start/own-training.md") if "fit_one_epoch" in block)
     names = {"build": dict, "fit_one_epoch": lambda model: sum(range(20_000)), "evaluate": lambda model: 0.9}
     monkeypatch.chdir(tmp_path)
     exec(code.replace("budget_kwh=2", "budget_j=3"), names)  # noqa: S102 - our own document

@@ -15,7 +15,10 @@ Budget = Annotated[
 ]
 Data = Annotated[
     str,
-    typer.Option(help="A data set by name (see `ecoml data`), a folder of images by class, or an .npz of x and y."),
+    typer.Option(
+        help="A data set by name (see `ecoml data`), a folder of images by class, a .csv of path,label, or an .npz of x"
+        " and y."
+    ),
 ]
 DataDir = Annotated[Path | None, typer.Option(help="Where named data sets lie, or are downloaded to.")]
 Download = Annotated[bool, typer.Option(help="Whether a named data set may be downloaded.")]

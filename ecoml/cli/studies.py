@@ -21,9 +21,7 @@ ScaleName = Annotated[
 ]
 AsPublished = Annotated[
     bool,
-    typer.Option(
-        "--as-published", help="Keep the study's faults (docs/results/study.md lists them) to compare with it."
-    ),
+    typer.Option("--as-published", help="Keep the study's faults (docs/results/study.md), to compare with it."),
 ]
 
 paper = typer.Typer(help="Run the experiments of arXiv 2303.13972 again.", rich_markup_mode=None)

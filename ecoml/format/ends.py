@@ -101,9 +101,10 @@ def _search_end(end: SearchEnd, metric: Metric) -> str:
             return "every configuration has been tried"
         case StopReason.NOT_WORTH_IT:
             return (
-                f"as much energy again ({format_energy(told['spent_j'])}, {told['provenance']}) promises"
-                f" {format_gain(metric, told['promise'])} of {metric.name} on average over the front, and less than"
-                f" {format_gain(metric, told['worth'])} is not worth it"
+                f"the energy of twenty trainings is spent, and as much as so far again"
+                f" ({format_energy(told['spent_j'])}, {told['provenance']}) is expected to raise the {metric.name} by"
+                f" {format_gain(metric, told['promise'])} on average over the front, less than the"
+                f" {format_gain(metric, told['worth'])} for which a search goes on"
             )
         case StopReason.NOTHING_FEASIBLE:
             return "no further feasible configuration was proposed"

@@ -27,6 +27,21 @@ _OF_STEP = (Purpose.TRAINING, Purpose.EVALUATION)
 _NO_TRIAL = -1
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a host says of a step that it has made.
+
+    Attributes:
+        step: What it took, by the host's own account: finer than the sum of what was charged for it.
+        kind: The host's class.
+        floor_j: The least energy of the trial's arithmetic up to there, on that host; None if it is not known.
+    """
+
+    step: Step
+    kind: str = ""
+    floor_j: float | None = None
+
+
 @dataclass(slots=True)
 class _Spool:
     """What is known of one host's account.
@@ -80,7 +95,7 @@ class HostAccounts:
         self.of_step_j: dict[int, float] = {}
         self._since: dict[int, EnergyByDomain] = {}  # charged to a trial since its last step ended
         self._since_g: dict[int, float] = {}  # and what that stands for
-        self._ended: dict[int, Step] = {}  # what a step took, by the host's own account
+        self._ended: dict[int, Told] = {}
         self._sources: set[Provenance] = set()
         self._longest_s = 0.0
         self._told: set[tuple[str, str]] = set()
@@ -220,16 +235,21 @@ class HostAccounts:
             found.enrolled, found.lost = enrolled, lost
             self._keep(spool)
 
-    def step_ended(self, trial: int, step: Step) -> None:
-        """What a step took, by the host's own account: finer than the sum of what was charged for it."""
-        self._ended[trial] = step
+    def step_ended(self, trial: int, told: Told) -> None:
+        """What a trial's host says of the step that has ended."""
+        self._ended[trial] = told
+
+    def told(self, trial: int) -> Told | None:
+        """What a trial's host says of the step that has ended; None if it was made here, or its host is gone."""
+        return self._ended.get(trial)
 
     @contextmanager
     def end_of_step(self, trial: int) -> Iterator[Step]:
         """Settle a trial's step, whose joules are charged already, with what is put on disk inside."""
         since = self._since.get(trial, EnergyByDomain())
         with self._store.transaction():
-            yield replace(self._ended.get(trial) or Step(since), co2e_g=self._since_g.get(trial, 0.0))
+            step = self._ended[trial].step if trial in self._ended else Step(since)
+            yield replace(step, co2e_g=self._since_g.get(trial, 0.0))
         self._since.pop(trial, None)
         self.of_step_j.pop(trial, None)
         self._since_g.pop(trial, None)

@@ -260,14 +260,16 @@ class Ledger:
             TrainingError: It reports energy although that is metered, or the other way round.
         """
         self._check_source(trial, measurement.energy_j)
+        told = self.hosts.told(trial.number)
         with self._end_of_step(trial.number, measurement.energy_j, measurement.uncertainty_j) as step:
             taken = step.energy.total
             point = next_point(
                 *(trial.curve, measurement.score, taken, self._metric),
                 evaluation_j=step.evaluation_j,
                 spent_j=self.spent_j,
-                floor_j=floor_j,
+                floor_j=floor_j if told is None else told.floor_j,
                 details=measurement.details,
+                host="" if told is None else told.kind,
             )
             self._store.add_measurement(trial.number, point, taken, self._account.co2e.figure(step.co2e_g))
         trial.curve.append(point)

@@ -101,8 +101,8 @@ what the meter saw in a session as one window, whatever it was spent on: at ever
 `in_flight` is that of `host`. `power` is the trace: mean power over the `seconds` before `at`. `ending` is a `TrialEnd`
 as JSON, and so are `details`, further figures by name. `spool` and `reading` are of a search on several hosts: what the
 account of each host had counted at its last committed report, up to which its joules are entered (trial −1: none).
-`inference` holds joules of one image. `co2e_g` is what a row's joules stand for on the grid of their time, and `grid` where its intensity is from; both are
-null where none is known.
+`inference` holds joules of one image. `co2e_g` is what a row's joules stand for on the grid of their time, and `grid`
+where its intensity is from; both are null where none is known.
 """
 
 SCHEMA_VERSION = len(_LAYOUTS)

@@ -233,9 +233,9 @@ def _read_footprint(connection: sqlite3.Connection) -> Footprint:
 def _read_curves(connection: sqlite3.Connection, trials: Mapping[int, Trial], metric: Metric) -> list[Progress]:
     """Put every measurement on its trial's curve."""
     progress = []
-    for number, score, evaluation_j, spent_j, floor_j, details, *figures in connection.execute(
-        "SELECT trial, score, evaluation_j, spent_j, floor_j, details, energy_j, uncertainty_j, provenance, edge_j"
-        " FROM measurement ORDER BY id"
+    for number, score, evaluation_j, spent_j, floor_j, details, host, *figures in connection.execute(
+        "SELECT trial, score, evaluation_j, spent_j, floor_j, details, host, energy_j, uncertainty_j, provenance,"
+        " edge_j FROM measurement ORDER BY id"
     ):
         curve = trials[number].curve
         taken = _figure(figures)
@@ -245,6 +245,7 @@ def _read_curves(connection: sqlite3.Connection, trials: Mapping[int, Trial], me
             spent_j=spent_j,
             floor_j=floor_j,
             details=json.loads(details) if details else None,
+            host=host or "",
         )
         curve.append(point)
         progress.append(Progress(number, point))

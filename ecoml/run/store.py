@@ -178,12 +178,14 @@ class Store:
         with self.transaction():
             self._connection.execute(
                 "INSERT INTO measurement (trial, step, score, evaluation_j, spent_j, floor_j, at, details, energy_j,"
-                " uncertainty_j, provenance, edge_j, co2e_g, grid) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " uncertainty_j, provenance, edge_j, co2e_g, grid, host)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(trial, point.step, point.score, point.evaluation_j, point.spent_j, point.floor_j, time.time()),
                     _json(point.details),
                     *figure(taken),
                     *_grams(grams),
+                    point.host or None,
                 ),
             )
 

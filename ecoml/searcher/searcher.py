@@ -26,7 +26,7 @@ from ecoml.run.result import Result, metric_of, result_of
 from ecoml.run.snapshot import Snapshot, read_snapshot
 from ecoml.searcher.budget import budget_of_co2e, refuse_spent, too_small
 from ecoml.searcher.getting_ready import getting_ready
-from ecoml.searcher.hosts.choosing import RemoteWorkers, Workers
+from ecoml.searcher.hosts.choosing import RemoteWorkers
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.loop import Loop
 from ecoml.searcher.metering import meter_for, open_metering, refuse_mixture
@@ -46,6 +46,7 @@ from ecoml.trial import Measurement, Trial, TrialState
 
 if TYPE_CHECKING:
     from ecoml.meter.base import Meter
+    from ecoml.searcher.hosts.choosing import Workers
 
 UNKNOWN_SHARE = 0.1
 """Of the budget is set aside for each trial that `ask` gives while nothing is known of what a trial takes."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-TOUR = Path(__file__).parents[2] / "docs" / "tour.ipynb"
+TOUR = Path(__file__).parents[2] / "docs" / "start" / "tour.ipynb"
 
 
 def installed(name):

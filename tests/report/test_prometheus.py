@@ -107,7 +107,7 @@ def test_labels_are_escaped(make_run):
 def test_it_is_served_over_http_until_a_while_after_the_search(make_run, monkeypatch):
     monkeypatch.setattr(prometheus, "LOOK_S", 0.05)
     monkeypatch.setattr(prometheus, "LINGER_S", 0.6)
-    told = []
+    told: list[str] = []
     thread = threading.Thread(target=serve, args=(make_run([Course([(0.6, 1.0)])]), "0", told.append))
     thread.start()
     while not told:

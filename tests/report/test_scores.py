@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +19,11 @@ R2 = Metric("R²", high=1.0)
 SHARES = st.lists(st.integers(0, 400).map(lambda right: right / 400), min_size=1, max_size=20)
 
 
+def y_of(axis) -> dict[str, Any]:
+    """The axis as vega-lite has it."""
+    return dict(json.loads(json.dumps(axis.y.to_dict())))
+
+
 @given(SHARES, st.sampled_from([ACCURACY, LOSS, R2]))
 def test_places_are_in_the_order_of_the_scores_and_within_the_axis(scores, metric):
     axis = score_axis(metric, scores, "score")
@@ -25,7 +32,7 @@ def test_places_are_in_the_order_of_the_scores_and_within_the_axis(scores, metri
     rising = all(before < after for before, after in itertools.pairwise(places))
     falling = all(before > after for before, after in itertools.pairwise(places))
     assert rising or falling
-    scale = axis.y.to_dict()["scale"]
+    scale = y_of(axis)["scale"]
     if scale.get("type") == "log":
         low, high = scale["domain"]
         assert all(low <= place <= high for place in places)
@@ -41,7 +48,7 @@ def test_good_scores_are_as_far_apart_as_their_errors():
 
 def test_a_perfect_score_has_a_place_and_its_label():
     axis = score_axis(ACCURACY, [0.5, 0.98, 1.0], "score")
-    y = axis.y.to_dict()
+    y = y_of(axis)
     assert axis.place(1.0) == pytest.approx(0.01)
     assert y["scale"]["domain"][0] < 0.01
     assert "datum.value > 0.01" in y["axis"]["labelExpr"]

@@ -123,7 +123,7 @@ def test_a_child_that_a_training_forks_ends_however_early_it_is_told_to(space, r
 
     start_s = time.monotonic()
     result = ecoml.Searcher(space, train, budget_j=1.0, **reported).run()
-    assert result.recommended.score == 1.0
+    assert result.trials[0].score == 1.0
     assert time.monotonic() - start_s < 20
 
 
@@ -261,18 +261,21 @@ def test_three_that_fail_alike_at_once_are_enough_and_the_line_is_named(space, q
 
 
 def test_numbers_of_numpy_are_numbers_wherever_one_may_be_given(tmp_path):
+    def number(kind, value) -> Any:
+        return kind(value)
+
+    widths: Any = np.array([8, 16, 32])
     space = ecoml.Space(
         {
-            "width": ecoml.Choice(np.array([8, 16, 32])),
-            "rate": ecoml.Float(np.float32(0.25), np.float64(1.0)),
-            "depth": ecoml.Int(np.int64(1), np.int32(5)),
-            "fixed": np.int16(3),
+            "width": ecoml.Choice(widths),
+            "rate": ecoml.Float(number(np.float32, 0.25), number(np.float64, 1.0)),
+            "depth": ecoml.Int(number(np.int64, 1), number(np.int32, 5)),
+            "fixed": number(np.int16, 3),
         }
     )
-    given = {"budget_j": np.int64(20), "seed": np.uint8(3), "energy": "reported", "strategy": "random"}
-    result = ecoml.Searcher(
-        space, lambda _: iter([ecoml.Measurement(0.5, 1.0)]), directory=tmp_path / "r", **given
-    ).run()
+    given: dict[str, Any] = {"budget_j": np.int64(20), "seed": np.uint8(3), "energy": "reported", "strategy": "random"}
+    given |= {"directory": tmp_path / "r"}
+    result = ecoml.Searcher(space, lambda _: iter([ecoml.Measurement(0.5, 1.0)]), **given).run()
     kept = ecoml.Result.load(tmp_path / "r")
     assert [trial.config for trial in kept.trials] == [trial.config for trial in result.trials]
     assert {type(value) for trial in result.trials for value in trial.config.values()} == {int, float}
@@ -290,8 +293,8 @@ def test_an_error_whose_message_cannot_be_shown_fails_its_trial_only(tmp_path):
         yield ecoml.Measurement(config["x"], 1.0)
 
     space = ecoml.Space({"x": ecoml.Float(0, 1)})
-    given = {"budget_j": 10, "energy": "reported", "strategy": "random", "directory": tmp_path / "r"}
-    result = ecoml.Searcher(space, train, **given).run()
-    failed = [trial.end for trial in result.trials if trial.end.failed]
+    given: dict[str, Any] = {"energy": "reported", "strategy": "random", "directory": tmp_path / "r"}
+    result = ecoml.Searcher(space, train, budget_j=10, **given).run()
+    failed = [trial.end for trial in result.trials if trial.end is not None and trial.end.failed]
     assert failed
     assert all("its message cannot be shown (ValueError)" in end.details["message"] for end in failed)

@@ -143,6 +143,7 @@ def _print_recommendation(out: Console, result: Result) -> None:
             _print_under(out, "", [f"To use: {'; '.join(describe_usage(best.usage))}"])
         load = f'ecoml.load_model("{result.directory}", {best.number}, step={best.step})'
         out.print(f"  Load it with {load}", markup=False, soft_wrap=True)
+        out.print(f"  or use it: ecoml predict {result.directory} IMAGE…", markup=False, soft_wrap=True)
     many = result.limits.inferences
     if many is not None and (life := lifetime_of(result, many)) is not None:
         energy = lifetime_energy(life.recommended, many)

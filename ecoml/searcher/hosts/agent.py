@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import itertools
 import os
-import platform
-import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cloudpickle
 
@@ -42,23 +39,13 @@ from ecoml.searcher.hosts.messages import (
     refuse_other_versions,
 )
 from ecoml.searcher.hosts.spool import Spool
+from ecoml.searcher.hosts.trainings import Trainings
 from ecoml.searcher.metering import meter_for, open_metering
-from ecoml.searcher.workers import OnlyWorker
-from ecoml.training.base import Executor, Floored, Movable, Pooled, Run, Tested, Worker
-from ecoml.trial import Measurement, Trial
+from ecoml.training.base import Executor, Pooled
+from ecoml.trial import Measurement
 
 if TYPE_CHECKING:
     from ecoml.meter.base import Meter
-
-
-@dataclass(slots=True)
-class _Held:
-    """A run that is held here, its trial, what it sees of the account, and its worker's number."""
-
-    run: Run
-    trial: Trial
-    account: LeaseAccount
-    worker: int
 
 
 class Agent:
@@ -102,65 +89,64 @@ class Agent:
         self._outcomes: dict[int, Outcome] = {}
         self._begun = 0  # the number of the last lease that was begun
         self._short: set[int] = set()
-        self._runs: dict[int, _Held] = {}  # by trial
         self._about: About | None = None
         self._refused = ""
         self._account: MeteredAccount | ReportedAccount | None = None
         self._idle: Mapping[str, Energy] = {}
-        self._workers: list[tuple[Worker, ThreadPoolExecutor]] = []
+        self._trainings: Trainings | None = None
+        self._ending: threading.Thread | None = None
+        self._shut = False
 
     def open(self) -> None:
         """Get ready: open the meter, load what the training needs. Reports may be asked for meanwhile."""
         try:
             refuse_other_versions(self._host, self._setup.versions)
-            self._executor: Executor = cloudpickle.loads(self._setup.executor)
-            domains = self._open_account()
-            self._executor.prepare(cloudpickle.loads(self._setup.space))
-            self._open_workers(domains)
+            executor: Executor = cloudpickle.loads(self._setup.executor)
+            domains = self._open_account(executor)
+            executor.prepare(cloudpickle.loads(self._setup.space))
+            self._begin_to_train(Trainings(executor, self._host), domains)
         except Exception as error:
             told = str(error) if isinstance(error, EcomlError) else in_one_line(error)
             self._refused = told if told.startswith("host ") else f"host {self._host}: {told}"
         self._tell()
 
-    def _open_account(self) -> list[str]:
+    def _open_account(self, executor: Executor) -> list[str]:
         """The account, and the meter's domain of each of several workers."""
         if self._setup.reported:
             self._account = ReportedAccount(self._spool)
             return []
-        self._meter = meter = self._meter or meter_for(self._executor)
+        self._meter = meter = self._meter or meter_for(executor)
         if self._setup.require_measured:
             refuse_unmeasured(meter)
         metering = open_metering(meter, self._setup.budget_j, None)
         account = MeteredAccount(self._spool, metering.window, clock=self._clock)
         account.until_s = self._until_s
         self._account, self._idle = account, metering.idle.by_domain
-        gpus = self._executor.gpus() if isinstance(self._executor, Pooled) else ()
+        gpus = executor.gpus() if isinstance(executor, Pooled) else ()
         if len(gpus) < 2:
             return []
         from ecoml.meter.counters.ordinals import domains_of
 
         return list(domains_of(gpus, meter.sources))
 
-    def _open_workers(self, domains: list[str]) -> None:
-        executor, account = self._executor, self._account
+    def _begin_to_train(self, trainings: Trainings, domains: list[str]) -> None:
+        account = self._account
         assert account is not None, "it was opened before"
-        pooled = list(executor.workers()) if isinstance(executor, Pooled) else []
-        workers: list[Worker] = pooled if len(pooled) > 1 else [OnlyWorker(executor)]
-        if len(workers) > 1:
+        if trainings.count > 1:
             account.share_among(domains)
-        self._workers = [(worker, ThreadPoolExecutor(1, "ecoml-worker")) for worker in workers]
         meter = self._meter if isinstance(account, MeteredAccount) else None
         account.settle()
         account.unwatched_j = 0.0  # getting ready is no step between two looks
         self._about = About(
-            workers=len(workers),
-            kind=_kind(executor),
+            workers=trainings.count,
+            kind=trainings.kind,
             provenance=account.provenance if meter is not None else Provenance.REPORTED,
-            movable=isinstance(executor, Movable),
+            movable=trainings.movable,
             idle=self._idle,
             unmeasured=what_is_unmeasured(meter) if meter is not None else (),
             process=os.getpid(),
         )
+        self._trainings = trainings
 
     @property
     def _until_s(self) -> float:
@@ -182,18 +168,24 @@ class Agent:
                 return
             self._orders = orders
             self._acknowledge(orders)
-            for lease in orders.leases:
-                if lease.number > self._begun and lease.worker < len(self._workers):
-                    self._begin(lease)
+            ready = self._trainings is not None
+            new = [lease for lease in orders.leases if ready and lease.number > self._begun]
+            for lease in new:
+                self._begun = lease.number
+                self._spool.know(lease.trial, lease.config)
+                self._leases[lease.number] = lease
             open_leases = {lease.number: lease for lease in orders.leases}
             for number, lease in self._leases.items():
                 self._leases[number] = open_leases.get(number, replace(lease, recalled=True))
             self._outcomes = {number: kept for number, kept in self._outcomes.items() if number in open_leases}
             used = {lease.trial for lease in self._leases.values()} | orders.keeps
             used |= {lease.trial for lease in orders.leases}
-            for trial in [trial for trial in self._runs if trial not in used]:
-                self._drop(trial)
+            if self._trainings is not None:
+                for trial in [trial for trial in self._trainings.trials if trial not in used]:
+                    self._trainings.drop(trial)
             self._set_limit()
+            for lease in new:  # none begins before its allowance holds
+                self._ready().submit(lease.worker, self._make, lease)
             self._short &= {n for n, lease in self._leases.items() if not lease.final and not lease.recalled}
             if orders.released:
                 self.end()
@@ -202,16 +194,6 @@ class Agent:
     def _acknowledge(self, orders: Orders) -> None:
         for sequence in [number for number in self._versions if number <= orders.acknowledged]:
             self._acknowledged = max(self._acknowledged, self._versions.pop(sequence))
-
-    def _begin(self, lease: Lease) -> None:
-        self._begun = lease.number
-        self._spool.know(lease.trial, lease.config)
-        self._leases[lease.number] = lease
-        self._workers[lease.worker][1].submit(self._make, lease)
-
-    def _drop(self, trial: int) -> None:
-        held = self._runs.pop(trial)
-        self._workers[held.worker][1].submit(_close, held.run)
 
     def _set_limit(self) -> None:
         """The host may spend what its leases allow, beyond what they have taken."""
@@ -222,27 +204,30 @@ class Agent:
 
     def _make(self, lease: Lease) -> None:
         """Make the step of a lease, in its worker's thread."""
-        account = self._account
+        account, trainings = self._account, self._ready()
         assert account is not None, "leases come when it is open"
-        worker_number = lease.worker if len(self._workers) > 1 else None
-        account.enter(Purpose.TRAINING, lease.trial, worker_number)
+        worker = trainings.worker_of(lease)
         measurement, raised, trace = None, None, ""
         try:
-            measurement = next(self._run(lease))
-        except BaseException as error:
-            raised, trace = error, traceback.format_exc()
-        energy_j = measurement.energy_j if measurement is not None else None
-        usable = energy_j is not None and 0 < energy_j < float("inf")
-        half_j = measurement.uncertainty_j if measurement is not None else 0.0
-        with account.end_of_step(lease.trial, energy_j if usable else None, half_j) as step:
-            pass
-        self._settle(lease, measurement, raised, trace, step)
+            account.enter(Purpose.TRAINING, lease.trial, worker)
+            try:
+                measurement = next(trainings.run(lease, LeaseAccount(self, lease.number, worker)))
+            except BaseException as error:
+                raised, trace = error, traceback.format_exc()
+            energy_j = measurement.energy_j if measurement is not None else None
+            usable = energy_j is not None and 0 < energy_j < float("inf")
+            half_j = measurement.uncertainty_j if measurement is not None else 0.0
+            with account.end_of_step(lease.trial, energy_j if usable else None, half_j) as step:
+                pass
+        except EcomlError:  # its disk is full: a host that cannot keep an account is none
+            self.end()
+        else:
+            self._settle(lease, measurement, raised, trace, step)
 
     def _settle(
         self, lease: Lease, measurement: Measurement | None, raised: BaseException | None, trace: str, step: Step
     ) -> None:
-        floored = self._executor if isinstance(self._executor, Floored) else None
-        floor_j = floored.floor_j(lease.config, lease.step + 1) if floored is not None and raised is None else None
+        floor_j = self._ready().floor_j(lease.config, lease.step + 1) if raised is None else None
         bare = replace(step, energy=EnergyByDomain(step.energy.domains))
         with self._changed:
             del self._leases[lease.number]
@@ -256,30 +241,6 @@ class Agent:
             self._outcomes[lease.number] = outcome
             self._set_limit()
             self._tell()
-
-    def _run(self, lease: Lease) -> Run:
-        """The run of a lease's trial, on its worker."""
-        worker, _ = self._workers[lease.worker]
-        account = LeaseAccount(self, lease.number, lease.worker if len(self._workers) > 1 else None)
-        trial, held = Trial(lease.trial, lease.config), self._runs.get(lease.trial)
-        if lease.checkpoint is not None:
-            assert isinstance(self._executor, Movable), "only those of movable trials are sent"
-            if held is not None:  # it has been on another host since
-                _close(held.run)
-            run = self._executor.restore(trial, account, lease.checkpoint, lease.step)
-        elif held is not None:
-            run = held.run
-            worker.take_over(run, account)
-            held.account.lease, held.account.worker = account.lease, account.worker  # for runs that keep their own
-        elif lease.step:
-            raise ChildProcessError(f"the agent of host {self._host} that held this training has died since")
-        else:
-            run = worker.start(trial, account)
-        with self._changed:
-            self._runs[lease.trial] = _Held(
-                run, trial, held.account if held and run is held.run else account, lease.worker
-            )
-        return run
 
     def check(self, number: int, worker: int | None) -> None:
         """Called by a training between two batches.
@@ -353,50 +314,25 @@ class Agent:
             self._changed.notify_all()
 
     def checkpoint(self, trial: int) -> bytes:
-        """A trial that was left here, for another host to go on with.
-
-        Raises:
-            UsageError: It is not here, or cannot move.
-        """
-        held, executor = self._held(trial), self._executor
-        if not isinstance(executor, Movable):
-            raise UsageError(f"host {self._host}: trial {trial} cannot go on elsewhere")
-        return self._in_worker(held.worker, lambda: executor.checkpoint(held.run))
+        """As `Trainings.checkpoint`."""
+        return self._ready().checkpoint(trial)
 
     def save(self, trial: int) -> bytes:
-        """The present weights of a trial that is held here, as a file's content.
+        """As `Trainings.save`."""
+        return self._ready().save(trial)
 
-        Raises:
-            UsageError: It is not here, or has none.
-        """
-        held, executor = self._held(trial), self._executor
-        if not isinstance(executor, Tested):
-            raise UsageError(f"host {self._host}: trial {trial} has no weights to keep")
-
-        def save() -> bytes:
-            with tempfile.TemporaryDirectory(prefix="ecoml-") as folder:
-                path = Path(folder) / "model.safetensors"
-                executor.save(held.run, held.trial, path)
-                return path.read_bytes()
-
-        return self._in_worker(held.worker, save)
-
-    def _held(self, trial: int) -> _Held:
-        with self._changed:
-            if trial not in self._runs:
-                raise UsageError(f"host {self._host}: trial {trial} is not held there")
-            return self._runs[trial]
-
-    def _in_worker(self, number: int, make: Callable[[], bytes]) -> bytes:
-        future: Future[bytes] = self._workers[number][1].submit(make)
-        return future.result()
+    def _ready(self) -> Trainings:
+        if self._trainings is None:
+            raise UsageError(f"host {self._host} is not ready")
+        return self._trainings
 
     def end(self) -> None:
         """No further lease; what was spent is settled. Steps under way end at their next look."""
         with self._changed:
             if not self.over:
                 self.over = True
-                threading.Thread(target=self._settle_account, name="ecoml-end").start()
+                self._ending = threading.Thread(target=self._settle_account, name="ecoml-end")
+                self._ending.start()
                 self._changed.notify_all()
 
     def _settle_account(self) -> None:
@@ -408,14 +344,16 @@ class Agent:
 
     def close(self) -> None:
         """End all of it. May be called twice."""
+        if self._shut:
+            return
+        self._shut = True
         with self._changed:
             self.over = True
             self._changed.notify_all()
-        for _, pool in self._workers:
-            pool.shutdown(wait=False, cancel_futures=True)
-        for held in self._runs.values():
-            _close(held.run)
-        self._runs.clear()
+        if self._ending is not None:
+            self._ending.join()
+        if self._trainings is not None:
+            self._trainings.close()
         if self._account is not None:
             with suppress(EcomlError):
                 self._account.close()
@@ -444,20 +382,3 @@ class LeaseAccount:
     def enter(self, purpose: Purpose) -> None:
         """From here on joules count as `purpose`."""
         self._agent.enter(purpose, None, self.worker)
-
-
-def _kind(executor: Executor) -> str:
-    """The class of this host: what it trains on."""
-    if isinstance(executor, Pooled) and executor.gpus():
-        import torch
-
-        if torch.cuda.is_available():
-            return str(torch.cuda.get_device_name(executor.gpus()[0]))
-    from ecoml.run.folder import describe_host
-
-    return str(describe_host()["cpu"] or platform.machine())
-
-
-def _close(run: Any) -> None:
-    with suppress(Exception):
-        run.close()

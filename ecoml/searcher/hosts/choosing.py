@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ecoml.searcher.hosts.transport import Transport
     from ecoml.searcher.workers import Stepper
 
-Workers = Any
-"""`local:4`, `ray://HEAD:PORT`, or what reaches agents in a way of one's own."""
+    Workers = str | Transport
+    """`local:4`, `ray://HEAD:PORT`, or what reaches agents in a way of one's own."""
 
 LEASE_S = 10.0
 """Seconds without word from the driver after which an agent stops by itself."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from ecoml.energy import comparable
 from ecoml.errors import HostLost, SearchFailed, UsageError
 from ecoml.ledger import Ledger
+from ecoml.ledger.hosts import Told
 from ecoml.searcher.hosts.host import Host, RemoteAccount, RemoteRun, RemoteWorker
 from ecoml.searcher.hosts.messages import BEAT_S, Lease, Report, Setup
 from ecoml.searcher.hosts.transport import Transport
@@ -22,6 +23,9 @@ from ecoml.trial import Measurement
 
 GRACE = 1.5
 """A host counts as lost after so many lease time-outs in silence: it has stopped by itself before."""
+
+START_S = 60.0
+"""So long an agent may take to say its first word."""
 
 MOST_RESTARTS = 3
 """So often an agent is started anew that ends before any step of it has."""
@@ -181,7 +185,9 @@ class HostStepper:
         for outcome in report.outcomes:
             if outcome.lease in host.leases:
                 host.restarts = 0
-                self._ledger.hosts.step_ended(outcome.trial, outcome.step)
+                kind = host.about.kind if host.about is not None else ""
+                told = Told(outcome.step, kind, outcome.floor_j)
+                self._ledger.hosts.step_ended(outcome.trial, told)
                 self._ended.append((host.end(outcome.lease), outcome))
         if report.closed or report.refused:
             self._leave(host, report)
@@ -273,7 +279,7 @@ class HostStepper:
 
     def _look_for_silence(self, now_s: float) -> None:
         for host in list(self._hosts.values()):
-            limit_s = GRACE * self._setup.lease_s
+            limit_s = GRACE * self._setup.lease_s if host.incarnation else START_S
             if not host.released and now_s - host.heard_s > limit_s:
                 self._gone(host)
 

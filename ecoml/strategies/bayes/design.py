@@ -17,7 +17,7 @@ from ecoml.strategies.random import RandomSearch
 from ecoml.trial import Config, Trial
 
 _WHOLE = 4  # trainings to their end after which, too, a decision is reasoned: an initial design is to be cheap
-_SHARE = 1 / 3  # of the budget that the design may take
+_SHARE = 0.33  # of the budget that the design may take
 _ROOM = 0.5  # of what is left that a training of it may take
 _LOOKED_AT = 64  # points of the sequence, for one that may
 _FAR_LESS = 0.5  # than the mean of these, or there is little to save

@@ -272,7 +272,8 @@ class Bayes:
         """Predicts joules of a step (n,) of n configurations."""
         measured, steps = observations.measured, observations.horizon
         sizes = self._log_sizes([trial.config for trial in measured], steps)
-        model = EnergyModel(self._x(measured), observations.step_j, log_energy_variance(measured), sizes)
+        hosts = [trial.curve[-1].host for trial in measured]
+        model = EnergyModel(self._x(measured), observations.step_j, log_energy_variance(measured), sizes, hosts)
 
         def step_j(configs: Sequence[Config]) -> Array:
             return model(self._candidates.pool(configs).x, None if sizes is None else self._log_sizes(configs, steps))

@@ -20,6 +20,7 @@ from ecoml.training.base import Account, Run
 from ecoml.training.function import name_of
 from ecoml.training.images import catalogue
 from ecoml.training.images.about import About, refuse_changed
+from ecoml.training.images.data.forms.arrays import ItemsWithLabels, kept
 from ecoml.training.images.data.listing import stamp
 from ecoml.training.images.data.loader import class_counts
 from ecoml.training.images.network.cost import epoch_seconds
@@ -45,7 +46,7 @@ USE_BATCHES = (1, 64)
 """Images at a time, for what a model costs to use: a service's, and what is predicted in bulk."""
 
 _TEST_PRECISION = 2.5
-"""What a pass in full precision, in which tests are made, takes at most of one in bfloat16; see docs/results/training.md."""
+"""What a pass in full precision, as for tests, takes at most of one in bfloat16 (docs/results/training.md)."""
 
 
 class CnnTraining:
@@ -55,7 +56,9 @@ class CnnTraining:
     keeps the device, the data and one network. A trial that crashes, hangs or runs out of memory fails, and only that.
 
     Args:
-        data: A name (see `available_data`), a folder of images by class, or an `.npz` file. A `Path` is never a name.
+        data: A name (see `available_data`), a folder of images by class, a `.csv` of `path,label`, an `.npz` file, or a
+            folder of Parquet files. A `Path` is never a name. Also arrays `(x, y)` or a map-style data set of torch,
+            which are kept as a file in the user's cache (`ecoml.training.images.data.forms.arrays`).
         data_dir: For named data: the folder their files are in or are downloaded to; by default the user's cache.
         download: Whether to download named data that are not there.
         device: As torch names it (`cpu`, `cuda`, `cuda:1`); by default the first GPU, else the CPU. Of several GPUs
@@ -81,7 +84,7 @@ class CnnTraining:
 
     def __init__(
         self,
-        data: str | Path = "digits",
+        data: str | Path | tuple[Any, Any] | Mapping[str, Any] | ItemsWithLabels = "digits",
         *,
         data_dir: str | Path | None = None,
         download: bool = True,
@@ -106,6 +109,8 @@ class CnnTraining:
             raise UsageError(f"model is a {type(model).__name__}; give a function that builds a torch.nn.Module")
         if metric is not None and metric not in METRICS:
             raise UsageError(f"metric is {metric!r}; give one of {', '.join(METRICS)}")
+        if not isinstance(data, str | Path):
+            data = kept(data)
         named = isinstance(data, str) and data in catalogue.NAMED  # a Path is a folder or a file, whatever it is called
         self.data = str(data) if named else _absolute(data)
         if named and Path(data).is_dir():

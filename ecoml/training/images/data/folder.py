@@ -8,6 +8,7 @@ channels, else one.
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -46,15 +47,33 @@ def read(folder: Path) -> FoundData:
     """
     places = splits_of(folder)
     listings = {split: listed(place) for split, place in places.items()}
+    where = {split: str(place) for split, place in places.items()}
+    return of_listings(folder.resolve().name, listings, where, beside(folder, places))
+
+
+def of_listings(
+    name: str, listings: dict[str, Listing], where: Mapping[str, str], aside: Counter[str] | None = None
+) -> FoundData:
+    """The data set that lists of files make up.
+
+    Args:
+        name: Short name for people.
+        listings: By split; there is one of `train`.
+        where: What an error names, by split.
+        aside: What was left out besides what the lists say.
+
+    Raises:
+        DataError: A class that only another split has, or a file that is no image.
+    """
     classes = sorted(listings["train"].classes)
-    labels = {split: numbered(listing.labels, classes, str(places[split])) for split, listing in listings.items()}
+    labels = {split: numbered(listing.labels, classes, where[split]) for split, listing in listings.items()}
     labelled = {split: zip(listing.files, listing.labels, strict=True) for split, listing in listings.items()}
     digest = decoded.digest(labelled)
     images, reading = _decoded(listings, digest)
     splits = {split: LabelledImages(images[split].transpose(0, 3, 1, 2), labels[split]) for split in listings}
-    ignored = sum((listing.ignored for listing in listings.values()), beside(folder, places))
+    ignored = sum((listing.ignored for listing in listings.values()), aside or Counter())
     return FoundData(
-        folder.resolve().name,
+        name,
         tuple(classes),
         replace(reading, ignored=dict(ignored)),
         splits["train"],

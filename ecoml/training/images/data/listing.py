@@ -16,7 +16,7 @@ from ecoml.errors import DataError
 EXTENSIONS = frozenset(
     (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
 )
-_VALIDATION = ("val", "valid", "validation")
+VALIDATION = ("val", "valid", "validation")
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ def splits_of(folder: Path) -> dict[str, Path]:
         or any(_is_image(file) for file in train.iterdir())
     ):
         return {"train": folder}
-    given = [name for name in _VALIDATION if (folder / name).is_dir()]
+    given = [name for name in VALIDATION if (folder / name).is_dir()]
     if len(given) > 1:
         raise DataError(f"{folder}: {' and '.join(given)} both hold validation images; keep one of them")
     places = {"train": train, "validation": folder / (given[0] if given else "val"), "test": folder / "test"}
@@ -103,6 +103,7 @@ def stamp(data: str) -> str:
     if not path.is_dir():
         return _mark(path)
     try:
+        seen.update(repr([(file.name, _mark(file)) for file in sorted(path.glob("*.parquet"))]).encode())
         for split, folder in splits_of(path).items():
             for place in _subfolders(folder):
                 with os.scandir(place) as entries:

@@ -20,7 +20,7 @@ _TEST_SEED = 1797  # the held-out test set must be the same in every search
 
 
 def load(data: str, data_dir: Path | None = None, *, download: bool = True) -> Dataset:
-    """The data set of that name, in that folder, or in that `.npz` file.
+    """The data set of that name, in that folder, that a `.csv` lists, or in that `.npz` file.
 
     A data set without a test split gets one: a stratified fifth, always the same one.
 
@@ -48,10 +48,15 @@ def class_counts(data: str) -> list[int]:
         return []
     path = Path(data)
     with _readable(path):
+        path = _as_folder(path)
         if path.is_dir():
             from ecoml.training.images.data.listing import listed, splits_of
 
             return list(Counter(listed(splits_of(path)["train"]).labels).values())
+        if path.suffix.lower() == ".csv" and path.exists():
+            from ecoml.training.images.data.forms import table
+
+            return table.class_counts(path)
         if path.exists():
             from ecoml.training.images.data import npz
 
@@ -74,15 +79,27 @@ def _find(data: str, data_dir: Path | None, download: bool) -> FoundData:
         return named.read(data, data_dir, download=download)
     path = Path(data).expanduser()
     with _readable(path):
+        path = _as_folder(path)
         if path.is_dir():
             from ecoml.training.images.data import folder
 
             return folder.read(path)
+        if path.suffix.lower() == ".csv" and path.exists():
+            from ecoml.training.images.data.forms import table
+
+            return table.read(path)
         if path.exists():
             from ecoml.training.images.data import npz
 
             return npz.read(path)
     raise catalogue.unknown(data)
+
+
+def _as_folder(path: Path) -> Path:
+    """Parquet files as the folder of images that they hold; anything else as it is."""
+    from ecoml.training.images.data.forms import parquet
+
+    return parquet.unpacked(path) if parquet.files_of(path) else path
 
 
 def _digest(found: FoundData) -> str:

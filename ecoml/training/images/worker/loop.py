@@ -36,7 +36,7 @@ from ecoml.training.images.worker.evaluation import confusion, logits_of
 from ecoml.trial import Config
 
 SECOND_THREAD_FROM_FLOP = 1.5e9
-"""FLOP of a batch's forward pass from which further threads save more time than they cost."""
+"""FLOP of a batch's forward pass from which further threads save time; see docs/explanations/training.md."""
 
 _NO_MEMORY = ("out of memory", "can't allocate", "not enough memory", "ALLOC_FAILED")
 _SKIP_UNTIL = 0.875

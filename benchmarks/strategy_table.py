@@ -206,7 +206,7 @@ def _draw(found: Sequence[Standing], path: Path) -> None:
         scale=alt.Scale(type="log"),
     )
     data = layer_of(records)
-    filled = alt.condition("datum.misses > 0", alt.value(PRINT.paper), colour)
+    filled = alt.condition("datum.misses > 0", alt.value("white"), colour)
     finish(
         [
             layer_of([record for record in records if record["low"] == record["low"]])

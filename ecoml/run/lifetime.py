@@ -46,8 +46,8 @@ class Lifetime:
 
 
 def used(result: Result) -> list[Trial]:
-    """The trials of the front of which it is known what they cost to use."""
-    return [trial for trial in result.front if trial.usage is not None]
+    """The trials to choose from of which it is known what they cost to use, cheapest to train first."""
+    return [trial for trial in result.choices if trial.usage is not None]
 
 
 def lifetime_energy(trial: Trial, inferences: float) -> Energy:
@@ -71,7 +71,9 @@ def lifetime_of(result: Result, inferences: float) -> Lifetime | None:
 
 def choices(trials: Sequence[Trial], metric: Metric) -> list[Trial]:
     """Those that are as good as the best, to the metric's tolerance: the energy of a life decides among them."""
-    enough = max((trial.curve[-1].utility for trial in trials), default=0.0) - tolerance(trials, metric) - 1e-12
+    if not trials:
+        return []
+    enough = max(trial.curve[-1].utility for trial in trials) - tolerance(trials, metric) - 1e-12
     return [trial for trial in trials if trial.curve[-1].utility >= enough]
 
 

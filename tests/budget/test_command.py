@@ -175,3 +175,30 @@ def test_mistakes_are_one_line(arguments, says):
     done = CliRunner().invoke(app, ["budget", *arguments])
     assert done.exit_code != 0
     assert says in f"{done.output}{done.exception}"
+
+
+def states(pids):
+    """The letter of each process' state: T where it is stopped."""
+    return [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in pids]
+
+
+def wait_until(condition):
+    end_s = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.02)
+
+
+def test_ctrl_z_stops_all_of_it_and_it_goes_on_together():
+    code = SAYS + "import os; print(os.getpid(), flush=True); time.sleep(60)"
+    with start("--kwh", "1", sys.executable, "-c", code) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        both = [process.pid, int(process.stdout.readline())]
+        process.send_signal(signal.SIGTSTP)
+        wait_until(lambda: states(both) == ["T", "T"])
+        process.send_signal(signal.SIGCONT)
+        wait_until(lambda: "T" not in states(both))
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 9

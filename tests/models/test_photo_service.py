@@ -34,6 +34,7 @@ def test_photos_to_a_web_service(run, photos, tmp_path):
         watchdog = threading.Timer(120, service.kill)
         watchdog.start()
         try:
+            assert service.stdout is not None
             address = service.stdout.readline().split()[0]
             for file, expected in zip(files, model.predict(files), strict=True):
                 with urlopen(address, file.read_bytes()) as answer:  # noqa: S310 - our own

@@ -34,7 +34,8 @@ def test_the_front_holds_the_points_that_none_beats(space, reported):
     front = [(trial.number, trial.step, trial.score, trial.energy_j) for trial in result.front]
     assert front == [(0, 1, 0.80, 5), (0, 2, 0.95, 10), (1, 2, 0.955, 40)]
     assert result.recommended is not None
-    assert (result.recommended.number, result.recommended.step) == (0, 2)
+    assert result.frugal is not None
+    assert [(found.number, found.step) for found in (result.recommended, result.frugal)] == [(1, 2), (0, 2)]
 
 
 def test_the_result_is_what_the_folder_says(space, reported, run_folder):

@@ -154,7 +154,7 @@ def test_no_training_goes_past_its_limit(space, reported, run_folder, capsys):
     assert reasons[0] == "a further step would exceed the 27.0 J that a training may take: it took 24.0 J (reported)"
     assert reasons[2] == "it took 50.0 J (reported), more than the 27.0 J that a training may take"
     assert [(trial.number, trial.step) for trial in result.front] == [(0, 1), (1, 1), (0, 2), (1, 2), (0, 3), (1, 3)]
-    assert result.recommended is result.front[-2]
+    assert (result.frugal, result.recommended) == result.front[-2:]
     assert Result.load(run_folder) == result
     print_result(result)
     assert "Limits: at most 27.0 J a training" in capsys.readouterr().out

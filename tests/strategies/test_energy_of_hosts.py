@@ -20,7 +20,7 @@ def test_a_class_of_hosts_has_an_offset_of_its_own():
     def error(model):
         return float(np.abs(np.log(model(new) / true_j)).mean())
 
-    told = EnergyModel(x, step_j, np.zeros(40), hosts)
+    told = EnergyModel(x, step_j, np.zeros(40), hosts=hosts)
     untold = EnergyModel(x, step_j, np.zeros(40))
     assert error(told) < 0.2
     assert error(told) < error(untold) / 2
@@ -31,4 +31,4 @@ def test_hosts_of_one_class_change_no_bit():
     rng = np.random.default_rng(0)
     x, step_j, new = rng.random((10, 2)), rng.random(10) + 1.0, rng.random((5, 2))
     plain = EnergyModel(x, step_j, np.zeros(10))(new)
-    assert np.array_equal(EnergyModel(x, step_j, np.zeros(10), ["a"] * 10)(new), plain)
+    assert np.array_equal(EnergyModel(x, step_j, np.zeros(10), hosts=["a"] * 10)(new), plain)

@@ -8,7 +8,6 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-import pytest
 from rigs.images import Book, rest, workload
 
 from ecoml.training.images.worker.residents import MOST, MOST_RECORDED, Residents
@@ -113,8 +112,7 @@ def test_a_worker_goes_on_with_what_stayed_and_reads_the_file_only_of_what_left(
     assert restored == ["1"]
 
 
-@pytest.mark.parametrize("killed", [False, True])
-def test_curves_are_those_of_trainings_that_were_never_left(killed):
+def test_trainings_whose_worker_died_while_they_waited_have_the_curves_of_trainings_that_were_never_left():
     worker = SharedWorker()
 
     def run(number):
@@ -123,14 +121,12 @@ def test_curves_are_those_of_trainings_that_were_never_left(killed):
     alone = [rest(run(number)) for number in range(3)]
     runs = [run(number) for number in range(3)]
     together = [[next(of).score] for of in runs]
-    if killed:
-        pid = worker.pid
-        assert pid is not None
-        other = run(3)
-        next(other)  # so that those three are suspended
-        os.kill(pid, signal.SIGKILL)
-        while worker.pid is not None:
-            time.sleep(0.01)
+    pid = worker.pid
+    assert pid is not None
+    next(run(3))  # so that those three are suspended
+    os.kill(pid, signal.SIGKILL)
+    while worker.pid is not None:
+        time.sleep(0.01)
     for _ in range(3):
         for number, of in enumerate(runs):
             together[number].append(next(of).score)

@@ -82,7 +82,7 @@ def test_arrays_are_kept_once_and_trained_on(digits):
     assert training.describe()["data"] == training.data, "a resumed search finds them again"
 
 
-class Items(torch.utils.data.Dataset):
+class Items(torch.utils.data.Dataset[tuple[object, torch.Tensor]]):
     """Floats in [0, 1] of C×H×W, as transforms.ToTensor gives them, or Pillow images."""
 
     def __init__(self, images, labels, *, pillow=False):

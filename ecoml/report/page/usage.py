@@ -34,9 +34,9 @@ def usage_context(result: Result, inferences: float | None = None) -> dict[str, 
     if inferences is not None and (life := lifetime_of(result, inferences)) is not None:
         energy = lifetime_energy(life.recommended, inferences)
         told = [f"{describe_lifetime(life.recommended, inferences, energy)}.", *told]
-    if len(trials) < len(result.front):
-        left = len(result.front) - len(trials)
-        told.append(f"Of {len(result.front)} models {left} were not tried, so that trying takes little energy.")
+    if len(trials) < len(result.choices):
+        left = len(result.choices) - len(trials)
+        told.append(f"Of {len(result.choices)} models {left} were not tried, so that trying takes little energy.")
     return {"sentences": told, "table": _table(result, trials, inferences)}
 
 

@@ -9,11 +9,11 @@ of all (of an even number the lower of the two in the middle).
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,31 +22,28 @@ from ecoml.run.result import Result
 
 
 def searched(directory: Path, seed: int, budget_kwh: float) -> Result:
-    """The search of `make demo` with this seed, as a user runs it."""
-    if not (directory / "report.html").is_file():
-        command = [sys.executable, "-m", "ecoml", "search", "--budget-kwh", str(budget_kwh), "--seed", str(seed)]
-        began = time.monotonic()
-        done = subprocess.run([*command, "--out", str(directory)], capture_output=True, text=True, check=True)
+    """The search of `make demo` with this seed, as a user runs it; one that was stopped goes on."""
+    if not (directory / "printed.txt").is_file():
+        new = ["search", "--budget-kwh", str(budget_kwh), "--seed", str(seed), "--out", str(directory)]
+        words = ["resume", str(directory)] if directory.exists() else new
+        done = subprocess.run([sys.executable, "-m", "ecoml", *words], capture_output=True, text=True, check=True)
         (directory / "printed.txt").write_text(done.stdout, encoding="utf-8")
-        (directory / "seconds.txt").write_text(f"{time.monotonic() - began:.0f}", encoding="utf-8")
     return ecoml.Result.load(directory)
 
 
 def row(result: Result) -> dict[str, float]:
     """The figures of one run."""
-    best = result.recommended
-    assert best is not None
-    assert best.score is not None
-    assert best.test_score is not None
-    return {
-        "recommended: validation accuracy, %": 100 * best.score,
-        "recommended: test accuracy, %": 100 * best.test_score,
-        "recommended: energy of its training, J": best.energy.energy_j,
-        "most accurate: validation accuracy, %": 100 * max(trial.score or 0.0 for trial in result.front),
+    figures: dict[str, float] = {}
+    for name, trial in (("recommended", result.recommended), ("frugal", result.frugal)):
+        assert trial is not None
+        assert trial.score is not None
+        figures[f"{name}: validation accuracy, %"] = 100 * trial.score
+        figures[f"{name}: test accuracy, %"] = math.nan if trial.test_score is None else 100 * trial.test_score
+        figures[f"{name}: energy of its training, J"] = trial.energy.energy_j
+    return figures | {
         "trials": len(result.trials),
         "energy of the search, J": result.energy.total_j,
         "share of the budget, %": 100 * result.energy.total_j / result.energy.budget_j,
-        "seconds": float((result.directory / "seconds.txt").read_text(encoding="utf-8")),
     }
 
 

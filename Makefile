@@ -56,6 +56,7 @@ format: $(VENV)/installed
 
 docs: $(VENV)/installed-docs
 	$(BIN)/codespell
+	$(BIN)/proselint check --config docs/proselint.json README.md CONTRIBUTING.md SECURITY.md docs/*.md docs/*/*.md
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:

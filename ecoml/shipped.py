@@ -17,3 +17,11 @@ def shipped(folder: str, *, package: Path = Path(__file__).parent) -> Path:
         if (parent / folder).is_dir():
             return parent / folder
     raise UsageError(f"the folder {folder!r} is missing from this installation of ecoml; install ecoml again")
+
+
+def or_shipped(path: Path) -> Path:
+    """A path; where nothing is there, what comes with ecoml under that name: `baselines/`, `search_spaces/cnn.toml`."""
+    if path.is_absolute() or path.exists() or path.parts[:1] not in (("baselines",), ("search_spaces",)):
+        return path
+    ours = shipped(path.parts[0]).joinpath(*path.parts[1:])
+    return ours if ours.exists() else path

@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
-import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.datasets import load_digits
+
+from ecoml.shipped import or_shipped
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = ("ecoml/search_spaces/cnn-small.toml", "ecoml/baselines/random.toml", "ecoml/py.typed")
@@ -42,7 +45,7 @@ def test_the_sdist_carries_what_a_developer_needs(built):
         names = {name.partition("/")[2] for name in opened.getnames()}
     wanted = ("README.md", "LICENSE", "CITATION.cff", "CHANGELOG.md", "tests/conftest.py", "docs/index.md", "examples")
     assert all(any(name.startswith(path) for name in names) for path in wanted)
-    assert not any(name.startswith((".", "runs/", "build/")) for name in names - {".gitignore"})
+    assert not any(name.startswith((".venv", ".git/", "runs/", "build/")) for name in names)
 
 
 @pytest.mark.slow
@@ -52,18 +55,34 @@ def test_an_installed_wheel_searches_and_compares(built, tmp_path):
     (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
     (wheel,) = built.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(site)  # noqa: S202 - our own
-    # A folder named in a .pth file has its own .pth files ignored, so an editable install there does not come along.
-    (site / "others.pth").write_text(sysconfig.get_path("purelib"))
+    # Of folders named in a .pth file the own .pth files are ignored: an editable install there does not come along.
+    (site / "others.pth").write_text("\n".join(path for path in sys.path if path.endswith("site-packages")))
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
 
     def ecoml(*words):
         command = [tmp_path / "venv/bin/python", "-m", "ecoml", *words]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
+    images, labels = load_digits(return_X_y=True)
+    np.savez(tmp_path / "few.npz", x=np.uint8(images.reshape(-1, 8, 8) * 15)[:300], y=labels[:300])
     where = [tmp_path / "venv/bin/python", "-c", "import ecoml; print(ecoml.__file__)"]
     told = subprocess.run(where, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
     assert Path(told.strip()).is_relative_to(tmp_path)
-    ecoml("search", "--budget-kwh", "0.00001", "--max-trials", "2", "--out", "run")
+    ecoml("search", "--budget-kwh", "0.001", "--max-trials", "1", "--data", "few.npz", "--out", "run")
     assert (tmp_path / "run/report.html").is_file()
-    ecoml("compare", "baselines/random.toml", "--budget-kwh", "0.000003", "--seeds", "1", "--out", "compared")
+    ecoml(
+        "compare",
+        "baselines/random.toml",
+        *("--budget-kwh", "5e-6", "--seeds", "1", "--data", "few.npz", "--out", "compared"),
+    )
     assert (tmp_path / "compared/compare.csv").is_file()
+
+
+def test_what_comes_with_ecoml_is_found_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert (or_shipped(Path("baselines/")) / "random.toml").is_file()
+    assert or_shipped(Path("search_spaces/cnn.toml")).is_file()
+    assert or_shipped(Path("baselines/mine.toml")) == Path("baselines/mine.toml")
+    Path("baselines").mkdir()  # of the user's own
+    assert or_shipped(Path("baselines")) == Path("baselines")

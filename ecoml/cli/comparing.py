@@ -27,6 +27,7 @@ from ecoml.cli.options import (
     say,
 )
 from ecoml.errors import UsageError
+from ecoml.shipped import or_shipped
 
 if TYPE_CHECKING:
     from ecoml.experiments.compare import Comparison
@@ -80,6 +81,7 @@ def compare(
     from ecoml.report.page.footprint import check_grid_intensity
 
     check_grid_intensity(grid_intensity)
+    inputs = [or_shipped(path) for path in inputs]
     targets = target or []
     limited = max_parameters is not None or max_energy_per_training is not None or spend_all
     named = [path for path in inputs if _names_strategies(path)]

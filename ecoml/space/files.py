@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 from ecoml.errors import SpaceError, did_you_mean
-from ecoml.shipped import shipped
+from ecoml.shipped import or_shipped, shipped
 from ecoml.space.space import Space
 
 
@@ -29,7 +29,7 @@ def load_space(name_or_path: str | os.PathLike[str]) -> Space:
     if name_or_path in names:
         path = shipped("search_spaces") / f"{name_or_path}.toml"
     else:
-        path = Path(name_or_path)
+        path = or_shipped(Path(name_or_path))
         if name_or_path == path.name and path.suffix != ".toml" and not path.is_file():
             raise SpaceError(
                 f"there is no search space {str(name_or_path)!r} (give a name, or the path of a .toml file);"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecoml.errors import UsageError, did_you_mean
-from ecoml.shipped import shipped
+from ecoml.shipped import or_shipped, shipped
 from ecoml.space import Space
 from ecoml.strategies.base import Continue, Decision, End, Start, Strategy
 
@@ -65,7 +65,7 @@ def _find(name_or_path: str | Path) -> Path:
             return path
     path = Path(name_or_path)
     if path.suffix == ".toml" or len(path.parts) > 1:
-        return path
+        return or_shipped(path)
     known = [_BAYES[0], *(baseline.stem for baseline in _baselines())]
     hint = did_you_mean(str(name_or_path), known)
     raise UsageError(f"no strategy is called {str(name_or_path)!r}; {hint}; or give the path of a .toml file")

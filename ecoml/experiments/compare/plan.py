@@ -19,6 +19,7 @@ from ecoml.format import describe_limits, duration, format_energy, format_kwh, p
 from ecoml.limits import Limits
 from ecoml.metric import ACCURACY, Metric
 from ecoml.searcher.settings import EnergySource, SearchSettings
+from ecoml.shipped import or_shipped
 from ecoml.space import Space
 from ecoml.training.base import Declares, Executor
 
@@ -216,7 +217,7 @@ def plan_comparison(
         raise UsageError(f"the number of seeds is {seeds!r}; give 1 or more, 5 to conclude anything")
     named: dict[str, Path | str] = {}
     for given in [strategies] if isinstance(strategies, str | Path) else strategies:
-        for file in _files(Path(given), say):
+        for file in _files(or_shipped(Path(given)), say):
             if named.setdefault(file.stem, file) != file:
                 raise UsageError(f"{file}: another strategy is called {file.stem} too; rename one of the files")
     if not any(_content(file)["strategy"] == _DEFAULT for file in named.values()):

@@ -65,7 +65,7 @@ def test_an_installed_wheel_searches_and_compares(built, tmp_path):
         assert done.returncode == 0, done.stderr
 
     images, labels = load_digits(return_X_y=True)
-    np.savez(tmp_path / "few.npz", x=np.uint8(images.reshape(-1, 8, 8) * 15)[:300], y=labels[:300])
+    np.savez(tmp_path / "few.npz", x=(images.reshape(-1, 8, 8) * 15).astype(np.uint8)[:300], y=labels[:300])
     where = [tmp_path / "venv/bin/python", "-c", "import ecoml; print(ecoml.__file__)"]
     told = subprocess.run(where, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
     assert Path(told.strip()).is_relative_to(tmp_path)

@@ -6,6 +6,7 @@ from ecoml.endings import EndReason, FailureKind, TrialEnd
 from ecoml.energy import Energy, Provenance, SharedUse
 from ecoml.format import (
     capitalised,
+    describe_ceiling,
     describe_course,
     describe_limits,
     describe_reach,
@@ -200,6 +201,13 @@ def test_the_first_measurement_says_what_the_budget_buys(left_j, told, warned):
     assert told in sentences[0]
     assert (len(sentences) == 2) is warned
     assert not warned or "40 such trainings would take 0.00133 kWh" in sentences[1]
+
+
+@pytest.mark.parametrize(("left_j", "told"), [(100.0, "at most 50 of it"), (10.0, "at most 5"), (1.0, "less than one")])
+def test_arithmetic_alone_says_what_the_budget_buys_at_most(left_j, told):
+    sentences = describe_ceiling(2.0, left_j)
+    assert told in sentences[0]
+    assert (len(sentences) == 2) is (left_j < 20.0)
 
 
 def test_a_score_says_how_sure_it_is_where_the_images_are_known():

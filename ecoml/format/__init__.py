@@ -24,6 +24,7 @@ from ecoml.format.carbon import (
 from ecoml.format.choice import describe_frugal
 from ecoml.format.data import describe_data, describe_treatment
 from ecoml.format.ends import (
+    describe_ceiling,
     describe_course,
     describe_ending,
     describe_limits,
@@ -63,6 +64,7 @@ __all__ = [
     "GRID_MEANING",
     "MEANING",
     "capitalised",
+    "describe_ceiling",
     "describe_co2e",
     "describe_course",
     "describe_data",

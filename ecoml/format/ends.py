@@ -152,6 +152,21 @@ FEW_TRAININGS = 10
 """With less energy than for so many trainings, a search has little to choose from."""
 
 
+def describe_ceiling(floor_j: float, left_j: float) -> list[str]:
+    """What a budget buys at most, before anything is trained; a sentence, and a warning where it is little.
+
+    Args:
+        floor_j: The least joules of the default training: its arithmetic at the device's peak.
+        left_j: Joules left for trainings.
+    """
+    trainings = left_j / floor_j
+    many = "less than one of it" if trainings < 1 else f"at most {int(trainings):,} of it, and less as a rule"
+    told = [f"the default training takes {format_energy(floor_j)} or more, by its arithmetic: the budget buys {many}"]
+    if trainings < FEW_TRAININGS:
+        told.append("that is little to choose from")
+    return told
+
+
 def describe_reach(first: Point, steps: int, left_j: float, metric: Metric) -> list[str]:
     """What a budget buys, by the first measurement of a search; a sentence, and a warning where it is little.
 

@@ -75,6 +75,7 @@ class Search:
         reached: Whether a measurement has reached the target.
         cut: Why a training ends that is refused a further batch.
         lasting: The executor, if it knows how long its trials are; else None.
+        floored: The executor, if it knows the arithmetic of its trials; else None.
         wait: Called between steps; waits while the search is to pause.
     """
 
@@ -106,7 +107,7 @@ class Search:
         self._models = FrontModels(executor, ledger, interrupts, settings.metric)
         self._forecast = Forecast()
         self.lasting = executor if isinstance(executor, Lasting) else None
-        self._floored = executor if isinstance(executor, Floored) else None
+        self.floored = executor if isinstance(executor, Floored) else None
         self._executor = executor
         self._failed: list[TrialEnd] = []  # of the trials since the last measurement
         self._inform()
@@ -116,7 +117,7 @@ class Search:
         self.ledger.enter(Purpose.OPTIMISER)
         if isinstance(self._strategy, Pursues):
             steps = None if self.lasting is None else self.lasting.steps
-            floor_j = None if self._floored is None else self._floored.floor_j
+            floor_j = None if self.floored is None else self.floored.floor_j
             hint = self._executor.cost_hint if isinstance(self._executor, Hinted) else None
             self._strategy.pursue(Goal(self._limits, self._metric, self.size, self._left_j, steps, floor_j, hint))
         if self.settings.warm_start is not None and isinstance(self._strategy, Learns):
@@ -407,7 +408,7 @@ class Search:
         return not any(trial.curve for trial in self.trials)
 
     def _floor_j(self, trial: Trial) -> float | None:
-        return None if self._floored is None else self._floored.floor_j(trial.config, trial.step + 1)
+        return None if self.floored is None else self.floored.floor_j(trial.config, trial.step + 1)
 
     def _tell(self, trial: Trial) -> None:
         self.ledger.enter(Purpose.OPTIMISER)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ecoml.format import (
+    describe_ceiling,
     describe_data,
     describe_plan,
     describe_reach,
@@ -80,18 +81,20 @@ def _plan(search: Search) -> Iterator[str]:
 
 
 def _say_reach(search: Search) -> None:
-    """Say what the budget buys as soon as a first step shows it."""
-    lasting = search.lasting
+    """Say what the budget buys: at most, by arithmetic alone, and about, as soon as a first step shows it."""
+    lasting, metric = search.lasting, search.settings.metric
     if lasting is None or any(trial.curve for trial in search.trials):
         return
+    if search.floored is not None and (default := search.settings.space.default) is not None:
+        steps = lasting.steps(default)
+        if (floor_j := search.floored.floor_j(default, steps)) is not None and floor_j > 0:
+            for sentence in describe_ceiling(floor_j, search.ledger.left_j):
+                log.info("%s", sentence)
 
     def measured(trial: Trial) -> None:
         if trial.curve:
             search.listeners.remove(measured)
-            told = describe_reach(
-                trial.curve[0], lasting.steps(trial.config), search.ledger.left_j, search.settings.metric
-            )
-            for sentence in told:
+            for sentence in describe_reach(trial.curve[0], lasting.steps(trial.config), search.ledger.left_j, metric):
                 log.info("%s", sentence)
 
     search.listeners.append(measured)

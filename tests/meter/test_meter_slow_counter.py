@@ -232,7 +232,7 @@ def test_trials_of_a_search_hold_their_joules_and_the_account_holds_all(space, q
     package, gpu = host.add_package(power_w=50.0), host.add_gpu(power_w=80.0, limit_w=MOST_W)
     monkeypatch.setattr("ecoml.searcher.metering.measure_idle", lambda meter, left_j: Idle())
 
-    def opened(**_given):
+    def opened(gpus=None, sources=()):
         meter = open_meter(root=host.root, nvml=host.nvml, clock=host.clock)
         for pause_s in [1.1e-4] * 100 + [0.011] * 300:  # as at the opening, and as the thread does in the first seconds
             host.advance(pause_s)

@@ -37,14 +37,14 @@ class Rig:
         clock = self.host.clock
 
         class Clocked(MeteredAccount):
-            def __init__(self, store, window, *, spent_j, opened_s, watch):
-                super().__init__(store, window, spent_j=spent_j, watch=watch, clock=clock)
+            def __init__(self, store, window, *, spent_j, opened_s, watch, co2e):
+                super().__init__(store, window, spent_j=spent_j, watch=watch, co2e=co2e, clock=clock)
 
         monkeypatch.setattr("ecoml.ledger.ledger.MeteredAccount", Clocked)
         monkeypatch.setattr("ecoml.searcher.metering.measure_idle", lambda meter, left_j: Idle())
         monkeypatch.setattr(
             "ecoml.meter.open_meter",
-            lambda gpus=None: open_meter(root=self.host.root, nvml=self.host.nvml, clock=self.host.clock, gpus=gpus),
+            lambda **given: open_meter(root=self.host.root, nvml=self.host.nvml, clock=self.host.clock, **given),
         )
         monkeypatch.setattr("ecoml.meter.counters.ordinals.nvml_indices", lambda few: nvml_indices(few, self.host.nvml))
         monkeypatch.setattr("ecoml.searcher.workers.wait", self.conduct)

@@ -18,7 +18,7 @@ def test_a_trial_holds_only_its_own_gpu(space, quick, tmp_path, monkeypatch):
     monkeypatch.setattr("ecoml.searcher.metering.measure_idle", lambda meter, left_j: Idle())
     monkeypatch.setattr(
         "ecoml.meter.open_meter",
-        lambda gpus=None: open_meter(root=host.root, nvml=host.nvml, clock=host.clock, gpus=gpus),
+        lambda **given: open_meter(root=host.root, nvml=host.nvml, clock=host.clock, **given),
     )
     monkeypatch.setattr(
         "ecoml.meter.counters.ordinals.nvml_indices", lambda ordinals: nvml_indices(ordinals, host.nvml)

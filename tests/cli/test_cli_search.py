@@ -86,6 +86,8 @@ def test_digits_by_default_and_what_can_be_done_with_the_run(ecoml, tmp_path):
         assert "--add-kwh" in refused.stderr
     again = ecoml("resume", folder, "--add-kwh", 0.00002, "--json")
     more = check(again, folder, 108 + 72)
+    for trial in (*told["trials"], *more["trials"]):
+        trial.pop("believed_score")  # more is known by then
     assert more["trials"][: len(told["trials"]) - 1] == told["trials"][:-1]
     assert more["energy"]["total_j"] > told["energy"]["total_j"]
 
@@ -122,7 +124,7 @@ def test_limits_and_a_warm_start(ecoml, tmp_path, images, tiny_space):
     assert told["limits"]["max_parameters"] == 700
 
     models = {(model["trial"], model["step"]): Path(model["path"]) for model in told["models"]}
-    assert set(models) == {(trial["trial"], trial["step"]) for trial in told["front"]}
+    assert set(models) >= {(trial["trial"], trial["step"]) for trial in told["front"]}, "and those that nearly tie"
     assert all(path.is_file() for path in models.values())
 
     kept = copyfile(tmp_path / "first" / "run.toml", tmp_path / "mine.toml")

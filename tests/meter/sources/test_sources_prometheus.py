@@ -55,6 +55,29 @@ def test_the_truth_lies_within_what_a_scrape_may_miss(host, spec, power):
         assert not energy.gaps
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        {"resultType": "vector", "result": None},
+        {"resultType": "vector", "result": ["a"]},
+        {"resultType": "vector", "result": [{"metric": [], "value": [1, "2"]}]},
+        {"resultType": "vector", "result": [{"metric": {}, "value": []}]},
+        {"resultType": "vector", "result": [{"metric": {}, "value": None}]},
+        {"resultType": "vector", "result": [{"metric": {}, "histogram": [1, {}]}]},
+    ],
+)
+def test_an_answer_of_another_shape_is_refused_in_one_line(host, data):
+    with pytest.raises(MeterError, match="holds no plain numbers"):
+        meter_of(host, lambda address, headers: {"status": "success", "data": data}, WATTS)
+
+
+def test_an_address_that_is_none_is_refused():
+    with pytest.raises(UsageError, match="Invalid IPv6"):
+        PrometheusQuery.of("prometheus:http://[::1?query=plug_watts")
+
+
 def test_a_plug_contains_all_else_and_is_not_summed_with_it(host):
     host.add_package(100.0)
     host.add_gpu(300.0)

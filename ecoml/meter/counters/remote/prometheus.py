@@ -86,12 +86,15 @@ class Scrape:
 
     def _values(self) -> dict[str, float]:
         data = self._ask("query", {"query": self._query.query})
-        kind, result = data["resultType"], data["result"]
-        if kind == "scalar":
-            result = [{"metric": {}, "value": result}]
-        elif kind != "vector":
-            raise ValueError(f"the query gives a {kind}; ask for a value at one instant")
-        values = {repr(sorted(one["metric"].items())): float(one["value"][1]) for one in result}
+        try:
+            kind, result = data["resultType"], data["result"]
+            if kind == "scalar":
+                result = [{"metric": {}, "value": result}]
+            elif kind != "vector":
+                raise ValueError(f"the query gives a {kind}; ask for a value at one instant")
+            values = {repr(sorted(one["metric"].items())): float(one["value"][1]) for one in result}
+        except (LookupError, TypeError, AttributeError):  # a histogram, or something that only looks like Prometheus
+            raise ValueError("the answer holds no plain numbers") from None
         if not values:
             raise ValueError("the query gives no series at present")
         if not all(math.isfinite(value) for value in values.values()):
@@ -104,7 +107,7 @@ class Scrape:
         answer = self._fetch(address, {"Authorization": told} if told else {})
         if not isinstance(answer, dict) or answer.get("status") != "success":
             raise ValueError("the answer is none of a Prometheus server")
-        return answer["data"]
+        return answer.get("data")
 
 
 def open_prometheus(query: PrometheusQuery, clock: Callable[[], float] | None, fetch: Fetch | None) -> FoundGauges:

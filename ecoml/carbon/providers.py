@@ -151,7 +151,7 @@ class Provider:
             self._asked_s = now_s
             try:
                 self._series = self._ask()
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
                 self._news.append(f"{_NAMES[self._provider]} gives no intensity: {error or type(error).__name__}")
             self._remember()
 
@@ -211,7 +211,10 @@ def _series(points: Mapping[float, float]) -> Series:
     if not points:
         raise ValueError("the answer holds no intensity")
     times_s = sorted(points)
-    return Series(times_s, [check_intensity(points[at_s], least=0.0) for at_s in times_s])
+    try:
+        return Series(times_s, [check_intensity(points[at_s], least=0.0) for at_s in times_s])
+    except UsageError:
+        raise ValueError("the answer holds what is no intensity of a grid") from None
 
 
 def _unix(text: str) -> float:

@@ -68,7 +68,10 @@ class Scrape:
         """
         values = self._values()
         if self._query.is_power:
-            return self._query.scale * math.fsum(values.values())
+            power_w = self._query.scale * math.fsum(values.values())
+            if not 0.0 <= power_w <= HIGHEST_W:  # a plug that also meters what comes back; a sensor's sentinel
+                raise ValueError(f"the query gives {power_w:.6g} W, which no machine draws")
+            return power_w
         before, self._last = self._last, values
         if values.keys() != before.keys() or any(values[key] < before[key] for key in values):
             self._first = values

@@ -145,8 +145,8 @@ class Provider:
             asked_s, series = self._remembered()  # another process may have asked
             if series is not None and asked_s > self._asked_s:
                 self._asked_s, self._series = asked_s, series
-            # A clock that was set back has not asked in the future.
-            if 0 <= now_s - max(asked_s, self._asked_s) < EVERY_S:
+            # A clock that was set back by a little has asked just now; by more than an hour, nobody knows when.
+            if abs(now_s - max(asked_s, self._asked_s)) < EVERY_S:
                 return
             self._asked_s = now_s
             try:

@@ -212,6 +212,17 @@ def test_a_provider_that_fails_keeps_its_last_intensity_and_says_so_once(server,
     assert not grid.news()
 
 
+def test_a_clock_that_is_set_back_again_and_again_asks_nobody_more_often(server, keys, tmp_path):
+    grid = provider_of(server, tmp_path)
+    for _ in range(5):
+        grid.look()
+        server.now_s -= 10.0
+    assert len(server.asked) == 1
+    server.now_s -= 24 * HOUR_S
+    grid.look()
+    assert len(server.asked) == 2, "of another day nothing is known"
+
+
 @pytest.mark.parametrize("told", [-5, 9000, "NaN"])
 def test_a_provider_that_tells_nonsense_fails_like_any_other_and_counts_as_a_try(told, server, keys, tmp_path):
     nonsense = {"history": [{"datetime": iso(server.now_s), "carbonIntensity": told}]}

@@ -145,13 +145,13 @@ class Provider:
             asked_s, series = self._remembered()  # another process may have asked
             if series is not None and asked_s > self._asked_s:
                 self._asked_s, self._series = asked_s, series
-            # A clock that was set back has not asked in the future.
-            if 0 <= now_s - max(asked_s, self._asked_s) < EVERY_S:
+            # A clock that was set back by a little has asked just now; by more than an hour, nobody knows when.
+            if abs(now_s - max(asked_s, self._asked_s)) < EVERY_S:
                 return
             self._asked_s = now_s
             try:
                 self._series = self._ask()
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
                 self._news.append(f"{_NAMES[self._provider]} gives no intensity: {error or type(error).__name__}")
             self._remember()
 
@@ -211,7 +211,10 @@ def _series(points: Mapping[float, float]) -> Series:
     if not points:
         raise ValueError("the answer holds no intensity")
     times_s = sorted(points)
-    return Series(times_s, [check_intensity(points[at_s], least=0.0) for at_s in times_s])
+    try:
+        return Series(times_s, [check_intensity(points[at_s], least=0.0) for at_s in times_s])
+    except UsageError:
+        raise ValueError("the answer holds what is no intensity of a grid") from None
 
 
 def _unix(text: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,7 +12,16 @@ from pathlib import Path
 from ecoml.carbon.grid import GridProvenance, Series, Stretch, check_intensity
 from ecoml.errors import UsageError
 
-_SHAPE = "give a CSV of two columns: time (2026-11-27T14:00, in UTC unless it says otherwise) and g/kWh"
+_OTHER_UNIT = re.compile(r"\b(kg|t|lbs?)\W?(co\W?[2₂]e?q?)?\W?(/|per)\W?kwh|\blbs?\b", re.IGNORECASE)
+"""Of a heading: kg/kWh and lb/MWh are off by a factor; kg/MWh and t/GWh are g/kWh."""
+
+_SHAPE = (
+    "give a CSV of two columns, with a comma between: time (2026-11-27T14:00, in UTC unless it says otherwise) and"
+    " g/kWh"
+)
+
+_LAST_S = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+"""From then on a time has no date."""
 
 
 class Table:
@@ -93,33 +103,63 @@ class Table:
 
 
 def _iso(at_s: float) -> str:
+    if at_s >= _LAST_S:
+        return "the end of time"
     return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _parse(text: str, spec: str) -> Series:
-    rows = [row for row in csv.reader(text.splitlines()) if any(cell.strip() for cell in row)]
+    def refuse(number: int, why: str) -> UsageError:
+        return UsageError(f"--grid-intensity {spec}: line {number}{why}; {_SHAPE}")
+
+    reader = csv.reader(text.splitlines())
+    try:
+        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise refuse(reader.line_num, f" is none of a CSV ({error})") from None
     if not rows:
         raise UsageError(f"--grid-intensity {spec}: it is empty; {_SHAPE}")
-    at, of = 0, 1
-    if _time(rows[0][0]) is None:
-        at, of = _columns(rows.pop(0))
+    number, first = rows[0]
+    at, of, width = 0, 1, 2
+    if _time(first[0]) is None:
+        if len(first) > 1 and _is_number(first[1]):
+            raise refuse(number, f": {first[0]!r} is no time")
+        at, of = _columns(first)
+        width = len(first)
+        if of < len(first) and _OTHER_UNIT.search(first[of]):
+            raise refuse(number, f": {first[of].strip()!r} is in another unit")
+        del rows[0]
     found: dict[float, float] = {}
-    for number, row in enumerate(rows, start=len(text.splitlines()) - len(rows) + 1):
+    for number, row in rows:
         if len(row) <= max(at, of):
-            raise UsageError(f"--grid-intensity {spec}: line {number} has {len(row)} columns; {_SHAPE}")
+            raise refuse(number, f" has {len(row)} column{'s' * (len(row) != 1)}")
+        if any(cell.strip() for cell in row[width:]):  # 100,5 is two of them
+            raise refuse(number, f" has {len(row)} columns, and not {width}")
         at_s, value = _time(row[at]), row[of].strip()
         if at_s is None:
-            raise UsageError(f"--grid-intensity {spec}: line {number}: {row[at]!r} is no time; {_SHAPE}")
+            raise refuse(number, f": {row[at]!r} is no time")
         if not value:  # an hour nobody measured: the one before holds
             continue
         try:
-            found[at_s] = check_intensity(float(value), least=0.0)
+            intensity = check_intensity(float(value), least=0.0)
         except ValueError:
-            raise UsageError(f"--grid-intensity {spec}: line {number}: {value!r} is no number; {_SHAPE}") from None
+            raise refuse(number, f": {value!r} is no number") from None
+        except UsageError as error:
+            raise UsageError(f"--grid-intensity {spec}: line {number}: {error}") from None
+        if found.setdefault(at_s, intensity) != intensity:
+            raise refuse(number, f": {row[at].strip()!r} has two intensities, {found[at_s]:g} and {intensity:g} g/kWh")
     if not found:
         raise UsageError(f"--grid-intensity {spec}: there is no intensity in it; {_SHAPE}")
     times_s = sorted(found)
     return Series(times_s, [found[at_s] for at_s in times_s])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _columns(header: Sequence[str]) -> tuple[int, int]:

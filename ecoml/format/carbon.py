@@ -40,6 +40,8 @@ def describe_co2e(footprint: Footprint) -> str:
     """What a search's energy stands for, in a sentence without its full stop; empty where no intensity is known."""
     if footprint.provenance is None:
         return ""
+    if footprint.energy_j <= 0 and footprint.unknown_j > 0:
+        return f"not known, as {footprint.grid} holds no hour of it"
     mean_g = footprint.g_per_kwh or 0.0
     told = format_co2e(footprint.co2e_g)
     if footprint.provenance == "stated":

@@ -96,7 +96,7 @@ def _search_end(end: SearchEnd, metric: Metric) -> str:
         case StopReason.TARGET_REACHED:
             return f"the target was reached: {named_score(metric, told['target'])}"
         case StopReason.MAX_TRIALS:
-            return f"{plural(told['trials'], 'trial')} were made"
+            return f"{plural(told['trials'], 'trial')} {'was' if told['trials'] == 1 else 'were'} made"
         case StopReason.EXHAUSTED:
             return "every configuration has been tried"
         case StopReason.NOT_WORTH_IT:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ecoml.energy import Provenance
+from ecoml.errors import MeterError
 from ecoml.fetch import Fetch
 from ecoml.meter.base import DeviceState, Hardware, Meter, Process, Source, Window, describe_sources
 from ecoml.meter.choice import Choice
@@ -84,6 +85,11 @@ def open_meter(
     found = Found(boards, keep=compare)
     found.add(find_zeus(root, zeus, now_s, clock, gpus))
     rapl = find_rapl(root, now_s, found.module, powercap=choice.powercap, keep=compare)
+    if choice.powercap is not None and not any(source.readable for source in rapl.sources):
+        raise MeterError(
+            f"--powercap-root {choice.powercap}: no counter in it can be read; give the folder that holds zones such as"
+            " intel-rapl:0, each with an energy_uj"
+        )
     if clock is None:
         for gauge in rapl.gauges:
             _learn(gauge, meter_clock)

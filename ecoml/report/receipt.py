@@ -3,7 +3,7 @@
 BoAmps is Boavizta's form for sharing measures of AI's energy (https://github.com/Boavizta/BoAmps, schemas of its folder
 `model/`, version 0.1). It has no place for an interval and for a figure's source, which stand in `taskDescription`,
 `measurementMethod` and the two tracking modes; `powerConsumption` is in kWh there, whatever its name. What a run does
-not know (country, publisher) is left out, so `environment` stands in it only where the grid's intensity is known.
+not know (country, publisher) is left out, and so is `environment`, which needs a country.
 """
 
 from __future__ import annotations

@@ -75,12 +75,32 @@ def test_a_table_as_electricity_maps_offers_it():
         ("time,g/kWh\n2026-11-27T10:00\n", "line 2 has 1 column"),
         ("time,g/kWh\nyesterday,200\n", "line 2: 'yesterday' is no time"),
         ("time,g/kWh\n2026-11-27T10:00,clean\n", "line 2: 'clean' is no number"),
-        ("time,g/kWh\n2026-11-27T10:00,9000\n", "9000 g/kWh"),
+        ("time,g/kWh\n2026-11-27T10:00,9000\n", "line 2: .*9000 g/kWh"),
+        ("time,g/kWh\n2026-11-27T10:00,200\n\nnoon,200\n\n\n", "line 4: 'noon' is no time"),
+        ("time,g/kWh\n2026-11-27T10:00,200,5\n", "line 2 has 3 columns"),
+        ("2026-11-27T10:00;200\n2026-11-27T11:00;100\n", "comma between"),
+        ("27/11/2026 10:00,300\n2026-11-27T11:00,100\n", "line 1: '27/11/2026 10:00' is no time"),
+        ("2026-11-27T10:00,300\n2026-11-27T10:00Z,100\n", "line 2: .* has two intensities, 300 and 100"),
+        ("date,time,intensity\n2026-11-27,10:00,300\n2026-11-27,11:00,100\n", "line 3: .* two intensities"),
+        ("time,kg/kWh\n2026-11-27T10:00,0.3\n", "line 1: 'kg/kWh' is in another unit"),
+        ("time,Carbon intensity (kgCO2e/kWh)\n2026-11-27T10:00,0.3\n", "in another unit"),
+        ("time,intensity in lbs/MWh\n2026-11-27T10:00,800\n", "in another unit"),
+        ("x" * 200_000 + ",1\n", "line 1 is none of a CSV"),
     ],
 )
 def test_a_table_that_cannot_be_read_says_where(text, told):
     with pytest.raises(UsageError, match=told):
         Table(text, "grid.csv")
+
+
+@pytest.mark.parametrize("unit", ["gCO2/kWh", "kgCO2e/MWh", "g_per_kwh", "tCO2/GWh intensity", "intensity"])
+def test_headings_that_are_grams_per_kwh_are_taken(unit):
+    assert Table(f"time,{unit}\n2026-11-27T10:00,300\n2026-11-27T10:00,300\n", "grid.csv").at(0.0) == 300
+
+
+def test_a_table_at_the_end_of_time_is_refused_in_words():
+    with pytest.raises(UsageError, match="now is"):
+        Table("9999-12-31T23:00-14:00,300\n", "grid.csv").start()
 
 
 def test_a_table_of_another_year_is_refused_when_a_search_begins():
@@ -190,6 +210,32 @@ def test_a_provider_that_fails_keeps_its_last_intensity_and_says_so_once(server,
     assert sum("429" in one for one in told) == 5
     assert sum("2.5 h old" in one for one in told) == 1
     assert not grid.news()
+
+
+def test_a_clock_that_is_set_back_again_and_again_asks_nobody_more_often(server, keys, tmp_path):
+    grid = provider_of(server, tmp_path)
+    for _ in range(5):
+        grid.look()
+        server.now_s -= 10.0
+    assert len(server.asked) == 1
+    server.now_s -= 24 * HOUR_S
+    grid.look()
+    assert len(server.asked) == 2, "of another day nothing is known"
+
+
+@pytest.mark.parametrize("told", [-5, 9000, "NaN"])
+def test_a_provider_that_tells_nonsense_fails_like_any_other_and_counts_as_a_try(told, server, keys, tmp_path):
+    nonsense = {"history": [{"datetime": iso(server.now_s), "carbonIntensity": told}]}
+    asked = []
+
+    def fetch(address, headers):
+        asked.append(address)
+        return nonsense
+
+    for why in ("no intensity of a grid", "within the hour"):
+        with pytest.raises(UsageError, match=why):
+            Provider("electricitymaps:DE", fetch=fetch, clock=server.clock, cache=tmp_path).start()
+    assert len(asked) == 1
 
 
 def test_a_provider_that_never_answered_is_refused_and_the_failure_counts_as_a_try(server, keys, tmp_path):

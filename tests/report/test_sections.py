@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rigs.run_folders import LEFT, Course, failed
 
+from ecoml.carbon.grid import GridProvenance
 from ecoml.endings import EndReason, TrialEnd
 from ecoml.energy import Energy, Provenance, co2e_g
 from ecoml.errors import UsageError
@@ -18,6 +20,7 @@ from ecoml.report.charts.returns import Stretch, diminishing_from, overall, stre
 from ecoml.report.page.curves import left_by_choice, saved_on, taken_up_again
 from ecoml.report.page.footprint import check_grid_intensity
 from ecoml.report.page.page import page
+from ecoml.run.footprint import Footprint
 from ecoml.run.hindsight import seen_on
 from ecoml.run.result import Result
 from ecoml.trial import Point, Trial, TrialState
@@ -169,6 +172,21 @@ def test_the_page_tells_of_trials_that_were_left(make_run):
         "would have taken about 80.0 J more (between 80.0 J and 80.0 J): estimated from what their own steps" in shown
     )
     assert "suspended, and not taken up again" in shown
+
+
+def test_hours_that_a_table_does_not_hold_are_told_as_unknown_and_not_as_nothing(make_run):
+    result = Result.load(make_run([Course([(0.6, 3.6e6)])], budget_j=1e7, uncertainty=1.0))
+
+    def shown(known_j):
+        grams = co2e_g(known_j, 250.0)
+        seen = Footprint(grams, known_j, 3.6e6 - known_j, provenance=GridProvenance.TABLE, grid="old.csv")
+        return page(replace(result, energy=replace(result.energy, co2e=seen)))
+
+    none, half = shown(0.0), shown(1.8e6)
+    assert "not known, as old.csv holds no hour of it" in none
+    assert "no grid intensity was given" not in none
+    assert "0 g/kWh" not in none
+    assert "no intensity is known; between 62.5 g and 250 g" in half, "of the half that is known"
 
 
 def test_co2e_only_for_an_intensity_that_was_given(make_run):

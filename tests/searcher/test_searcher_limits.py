@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rigs.scripts import CONFIG, Script, asked, curve, why
 
 import ecoml
-from ecoml.endings import StopReason
+from ecoml.endings import SearchEnd, StopReason
 from ecoml.errors import UsageError
 from ecoml.format import describe_search_end, describe_trial_end
 from ecoml.report.page.page import write_report
@@ -262,3 +262,8 @@ def test_what_an_early_end_leaves_unspent_is_said(space, reported, capsys):
     shown = capsys.readouterr().out
     assert "Ended: the rest is not worth its energy" in shown
     assert "Left unspent: 30.0 J (reported), 75" in shown
+
+
+@pytest.mark.parametrize(("trials", "told"), [(1, "1 trial was made"), (2, "2 trials were made")])
+def test_the_end_after_so_many_trials_is_told_in_their_number(trials, told):
+    assert describe_search_end(SearchEnd(StopReason.MAX_TRIALS, {"trials": trials}), None) == told

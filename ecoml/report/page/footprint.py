@@ -25,13 +25,18 @@ def footprint_facts(total: Energy, footprint: Footprint) -> Iterator[tuple[str, 
     """An account in kWh, and in CO2e where an intensity is known."""
     yield "Energy", f"{format_kwh(total.energy_j)}, {total.provenance}{_interval(total, format_kwh)}"
     mean_g = footprint.g_per_kwh
+    if footprint.provenance is not None and mean_g is None:
+        yield "CO2e", describe_co2e(footprint)
+        return
     if footprint.provenance is None or mean_g is None:
         how = "give --grid-intensity (g/kWh, or a CSV) to ecoml report: it differs twentyfold from grid to grid"
         yield "CO2e", f"not told, as no grid intensity was given; {how}"
         return
 
+    known = footprint.energy_j / (footprint.energy_j + footprint.unknown_j)
+
     def words(energy_j: float) -> str:
-        return format_co2e(co2e_g(energy_j, mean_g))
+        return format_co2e(co2e_g(known * energy_j, mean_g))
 
     yield "CO2e", f"{describe_co2e(footprint)}{_interval(total, words)}"
     yield "Intensity", f"{footprint.provenance}: {GRID_MEANING[footprint.provenance]}"

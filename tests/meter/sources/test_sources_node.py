@@ -236,6 +236,17 @@ def test_a_mounted_tree_of_real_zones_is_measured(host):
         assert window.provenance is Provenance.MEASURED
 
 
+@pytest.mark.parametrize("reads", [None, "", "abc", "-5"])
+def test_a_folder_without_a_counter_is_refused_and_no_estimate_taken_instead(host, tmp_path, reads):
+    folder = tmp_path / "elsewhere"
+    (folder / "intel-rapl:0").mkdir(parents=True)
+    if reads is not None:
+        (folder / "intel-rapl:0/name").write_text("package-0\n")
+        (folder / "intel-rapl:0/energy_uj").write_text(reads)
+    with pytest.raises(UsageError, match="no counter in it can be read"):
+        meter_of(host, sources=[f"powercap:{folder}"])
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

@@ -55,6 +55,53 @@ def test_the_truth_lies_within_what_a_scrape_may_miss(host, spec, power):
         assert not energy.gaps
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        {"resultType": "vector", "result": None},
+        {"resultType": "vector", "result": ["a"]},
+        {"resultType": "vector", "result": [{"metric": [], "value": [1, "2"]}]},
+        {"resultType": "vector", "result": [{"metric": {}, "value": []}]},
+        {"resultType": "vector", "result": [{"metric": {}, "value": None}]},
+        {"resultType": "vector", "result": [{"metric": {}, "histogram": [1, {}]}]},
+    ],
+)
+def test_an_answer_of_another_shape_is_refused_in_one_line(host, data):
+    with pytest.raises(MeterError, match="holds no plain numbers"):
+        meter_of(host, lambda address, headers: {"status": "success", "data": data}, WATTS)
+
+
+@pytest.mark.parametrize("nonsense_w", [-50.0, 1e9])
+def test_a_power_that_no_machine_draws_is_missing_and_never_taken_off_the_account(host, nonsense_w):
+    power_w = 100.0
+
+    def server(address, headers):
+        result = [{"metric": {}, "value": [0, str(power_w)]}]
+        return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+    with meter_of(host, server, f"{WATTS}&step=2s") as meter:
+        with meter.window() as window:
+            for drawn_w in (100.0, nonsense_w, 100.0):
+                power_w = drawn_w
+                for _ in range(10):
+                    host.advance(1.0)
+                    meter.read()
+        part = window.energy().domains["node"]
+        assert part.uncertainty_j > 0.0
+        assert part.energy_j == pytest.approx(3000.0, abs=part.uncertainty_j)
+        assert any("which no machine draws" in gap for gap in window.energy().gaps)
+    power_w = nonsense_w
+    with pytest.raises(MeterError, match="which no machine draws"):
+        meter_of(host, server, WATTS)
+
+
+def test_an_address_that_is_none_is_refused():
+    with pytest.raises(UsageError, match="Invalid IPv6"):
+        PrometheusQuery.of("prometheus:http://[::1?query=plug_watts")
+
+
 def test_a_plug_contains_all_else_and_is_not_summed_with_it(host):
     host.add_package(100.0)
     host.add_gpu(300.0)

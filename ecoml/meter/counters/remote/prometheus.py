@@ -68,7 +68,10 @@ class Scrape:
         """
         values = self._values()
         if self._query.is_power:
-            return self._query.scale * math.fsum(values.values())
+            power_w = self._query.scale * math.fsum(values.values())
+            if not 0.0 <= power_w <= HIGHEST_W:  # a plug that also meters what comes back; a sensor's sentinel
+                raise ValueError(f"the query gives {power_w:.6g} W, which no machine draws")
+            return power_w
         before, self._last = self._last, values
         if values.keys() != before.keys() or any(values[key] < before[key] for key in values):
             self._first = values
@@ -86,12 +89,15 @@ class Scrape:
 
     def _values(self) -> dict[str, float]:
         data = self._ask("query", {"query": self._query.query})
-        kind, result = data["resultType"], data["result"]
-        if kind == "scalar":
-            result = [{"metric": {}, "value": result}]
-        elif kind != "vector":
-            raise ValueError(f"the query gives a {kind}; ask for a value at one instant")
-        values = {repr(sorted(one["metric"].items())): float(one["value"][1]) for one in result}
+        try:
+            kind, result = data["resultType"], data["result"]
+            if kind == "scalar":
+                result = [{"metric": {}, "value": result}]
+            elif kind != "vector":
+                raise ValueError(f"the query gives a {kind}; ask for a value at one instant")
+            values = {repr(sorted(one["metric"].items())): float(one["value"][1]) for one in result}
+        except (LookupError, TypeError, AttributeError):  # a histogram, or something that only looks like Prometheus
+            raise ValueError("the answer holds no plain numbers") from None
         if not values:
             raise ValueError("the query gives no series at present")
         if not all(math.isfinite(value) for value in values.values()):
@@ -104,7 +110,7 @@ class Scrape:
         answer = self._fetch(address, {"Authorization": told} if told else {})
         if not isinstance(answer, dict) or answer.get("status") != "success":
             raise ValueError("the answer is none of a Prometheus server")
-        return answer["data"]
+        return answer.get("data")
 
 
 def open_prometheus(query: PrometheusQuery, clock: Callable[[], float] | None, fetch: Fetch | None) -> FoundGauges:

@@ -71,7 +71,10 @@ class PrometheusQuery:
             UsageError: It cannot be understood.
         """
         address, _, rest = spec.removeprefix(PREFIX).partition("?")
-        parts = urlsplit(address)
+        try:
+            parts = urlsplit(address)
+        except ValueError as error:  # [::1 without its end
+            raise UsageError(f"--meter {spec}: {error}; give {_EXAMPLE}") from None
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise UsageError(f"--meter {spec}: there is no server in it; give {_EXAMPLE}")
         if "@" in parts.netloc:

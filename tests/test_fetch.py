@@ -12,7 +12,26 @@ from ecoml.fetch import fetch_json
 SECRET = {"Authorization": "Bearer secret"}
 
 
+class Server(ThreadingHTTPServer):
+    """It remembers who came with which authorisation.
+
+    Attributes:
+        heard: The header of each request.
+        other: An address on another server.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.heard: list[str | None] = []
+        self.other = ""
+
+
 class Handler(BaseHTTPRequestHandler):
+    server: Server
+
     def log_message(self, *args):
         pass
 
@@ -56,11 +75,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def servers():
-    both = [ThreadingHTTPServer(("127.0.0.1", 0), Handler) for _ in range(2)]
+    both = [Server(), Server()]
     for server in both:
-        server.heard = []
-        server.daemon_threads = True
-        server.block_on_close = False
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     both[0].other = f"http://127.0.0.1:{both[1].server_port}/good"
     yield both

@@ -266,4 +266,4 @@ def test_what_an_early_end_leaves_unspent_is_said(space, reported, capsys):
 
 @pytest.mark.parametrize(("trials", "told"), [(1, "1 trial was made"), (2, "2 trials were made")])
 def test_the_end_after_so_many_trials_is_told_in_their_number(trials, told):
-    assert describe_search_end(SearchEnd(StopReason.MAX_TRIALS, {"trials": trials}), None) == told
+    assert describe_search_end(SearchEnd(StopReason.MAX_TRIALS, {"trials": trials}), ecoml.Metric()) == told

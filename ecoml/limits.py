@@ -91,6 +91,15 @@ class Limits:
         """When waiting for a cleaner grid ends, Unix time; ∞ where there is none."""
         return math.inf if self.until is None else datetime.fromisoformat(self.until).timestamp()
 
+    def refuse_past(self) -> None:
+        """Refuse to wait until a time that has passed: of a search that begins.
+
+        Raises:
+            UsageError: So it is.
+        """
+        if self.until is not None and datetime.fromisoformat(self.until) <= datetime.now().astimezone():
+            raise UsageError(f"until is {self.until}, which has passed; give a time to come: 18:00, or +24h")
+
     def check_target(self, metric: Metric) -> None:
         """Refuse a target that the metric cannot reach, or that every score has reached.
 

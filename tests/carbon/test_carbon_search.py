@@ -238,6 +238,12 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(space, report
     assert not run_folder.exists()
 
 
+@pytest.mark.parametrize("until", ["+0h", "+-3h", "2020-01-01T00:00"])
+def test_a_deadline_that_has_passed_is_refused_for_a_search_that_begins(until):
+    with pytest.raises(UsageError, match="which has passed; give a time to come"):
+        Limits(when_clean_g_per_kwh=100.0, until=until).refuse_past()
+
+
 @pytest.mark.parametrize("until", ["18:00", "06:30:15", "+24h", "+0.5h", "2026-11-28T06:00", "2026-11-28T06:00+01:00"])
 def test_a_deadline_becomes_a_moment_and_stays_it(until):
     limits = Limits(when_clean_g_per_kwh=100.0, until=until)

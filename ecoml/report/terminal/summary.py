@@ -29,7 +29,6 @@ from ecoml.format import (
     format_figure,
     format_interval,
     format_kwh,
-    format_score,
     format_sure,
     named_score,
     percent,
@@ -122,14 +121,18 @@ def _front(result: Result) -> Table:
 
 
 def _print_recommendation(out: Console, result: Result) -> None:
-    best, metric = result.recommended, result.metric
+    best, metric, data = result.recommended, result.metric, result.settings.get("data")
     assert best is not None, "a front has a recommended trial"
-    on_test = f" ({format_score(metric, best.test_score)} on the test set)" if best.test_score is not None else ""
+    score = named_score(metric, best.score)
+    if metric.is_share:
+        score = f"{format_sure(metric, best.score, data)} {metric.name}"
+    tested_as = format_sure(metric, best.test_score, data, "test")
+    on_test = f" ({tested_as} on the test set)" if best.test_score is not None else ""
     out.print(
         Text.assemble(
             ("\nRecommended: ", "bold"),
             (f"trial {best.number} after {plural(best.step, metric.step)}", "bold green"),
-            f", {named_score(metric, best.score)}{on_test} for {format_energy(best.energy_j)} of training"
+            f", {score}{on_test} for {format_energy(best.energy_j)} of training"
             f" ({best.energy.provenance}): the best by what the search believes",
         )
     )

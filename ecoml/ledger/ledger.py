@@ -350,6 +350,8 @@ class Ledger:
     def end(self, end: SearchEnd) -> None:
         """The search is over, and so is its account."""
         self._account.close()
+        # From the last check that was passed to the end nothing was checked: an overshoot is a part of that.
+        self._account.unwatched_j = max(self._account.unwatched_j, self.spent_j - self.budget_j)
         with self._store.transaction():
             self._store.set("ended", end.to_dict())
             self.reservations.clear()

@@ -49,6 +49,7 @@ class Status:
         metric: What the scores are.
         ended: Why the search is over; None while it runs.
         hosts_j: Joules by host, of a search on several; `driver` is the host that decides.
+        chosen: What a search that is over recommends; None before.
     """
 
     budget_j: float
@@ -63,6 +64,7 @@ class Status:
     metric: Metric
     ended: SearchEnd | None
     hosts_j: Mapping[str, float] = field(default_factory=dict)
+    chosen: Trial | None = None
 
     @property
     def left_j(self) -> float:
@@ -71,8 +73,8 @@ class Status:
 
     @property
     def recommended(self) -> Trial | None:
-        """The best of the front by now; None before the first measurement."""
-        return recommend(self.front)
+        """What a search that is over recommends; before that the best of the front, if there is one."""
+        return self.chosen or recommend(self.front)
 
     def doing(self, trial: Trial) -> str:
         """What is being done with a trial: `new`, `resumed` (gone on with after others), or how it ended."""
@@ -168,6 +170,7 @@ class FolderStatus:
             front=result.front,
             metric=result.metric,
             ended=result.ended,
+            chosen=result.recommended if result.ended else None,
             hosts_j={host: part.energy_j for host, part in result.energy.by_host.items()},
         )
 

@@ -112,7 +112,7 @@ def chaos(folder: Path, seed: int, longest_s: float = LONGEST_S) -> Account:
             driver.wait(QUIET_S if quiet else chance.uniform(0.2, 1.2))
         if (run / "ledger.sqlite").is_file():
             for table, before in zip(("measurement", "entry"), kept, strict=True):
-                now = _rows(run / "ledger.sqlite", f"SELECT * FROM {table} ORDER BY id")  # noqa: S608
+                now = _rows(run / "ledger.sqlite", f"SELECT * FROM {table} ORDER BY id")  # noqa: S608 - one of two names above
                 assert now[: len(before)] == before, f"{table}s were lost"
                 before[:] = now
         if driver.poll() is not None:
@@ -147,7 +147,7 @@ def _account(run: Path, blows: list[str]) -> Account:
     spools = [_rows(path, "SELECT TOTAL(energy_j) FROM (SELECT energy_j FROM entry UNION ALL SELECT energy_j FROM"
                           " in_flight)")[0][0] for path in (run / "spools").glob("*.sqlite")]  # fmt: skip
     charged_j = _rows(ledger, "SELECT TOTAL(energy_j) FROM entry WHERE domain LIKE '%/%'")[0][0]
-    doubt_j = _rows(ledger, f"SELECT TOTAL(open_j + power_w * {LEASE_S}) FROM spool WHERE enrolled")[0][0]  # noqa: S608
+    doubt_j = _rows(ledger, f"SELECT TOTAL(open_j + power_w * {LEASE_S}) FROM spool WHERE enrolled")[0][0]  # noqa: S608 - a number
     return Account(
         *(energy.total_j, energy.budget_j, energy.overshoot_bound_j, sum(spools), charged_j, doubt_j),
         blows,

@@ -83,7 +83,7 @@ def _facts(board: Board) -> Iterator[Finding]:
     def told(name: str, *arguments: Any) -> Any:
         try:
             value = getattr(nvml, name)(*arguments)
-        except Exception:
+        except Exception:  # a driver may refuse any of these facts, each in its own way
             return "not told"
         return value.decode() if isinstance(value, bytes) else value
 

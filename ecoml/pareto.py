@@ -18,7 +18,7 @@ def front_indices(score: ArrayLike, energy_j: ArrayLike) -> NDArray[np.intp]:
     """Indices of the points on the front, from the cheapest to the most accurate; O(n log n).
 
     Args:
-        accuracy: (n,) accuracies. Points with anything that is not finite are never on the front.
+        score: (n,) accuracies. Points with anything that is not finite are never on the front.
         energy_j: (n,) joules.
 
     Returns:
@@ -51,6 +51,11 @@ class Front:
     def __iter__(self) -> Iterator[tuple[float, float]]:
         """Points (accuracy, energy_j), from the cheapest to the most accurate."""
         return zip(self._scores, self._energies_j, strict=True)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Accuracy of the cheapest and of the most accurate point; of a front that is not empty."""
+        return self._scores[0], self._scores[-1]
 
     def dominates(self, score: float, energy_j: float) -> bool:
         """Whether some point of the front is at least as good in both objectives (a duplicate is)."""

@@ -17,6 +17,9 @@ WITHIN = 0.01
 """The frugal trial is the cheapest that is at most this share of the score's range worse than the recommended one."""
 
 
+ROUNDING = 1e-12
+"""Utilities that differ by no more are the same."""
+
 MOST_TIES = 8
 """Trainings at most that are chosen from beside the front."""
 
@@ -34,10 +37,13 @@ def tolerance(front: Sequence[Trial], metric: Metric) -> float:
 
     Without bounds the range is that of the front.
     """
-    if metric.span is not None:
-        return WITHIN * metric.span
-    utilities = [trial.curve[-1].utility for trial in front]
-    return WITHIN * (max(utilities) - min(utilities))
+    utilities = [trial.curve[-1].utility for trial in front] or [0.0]
+    return tolerance_of(min(utilities), max(utilities), metric)
+
+
+def tolerance_of(lowest: float, best: float, metric: Metric) -> float:
+    """As `tolerance`, of a front whose utilities lie between these."""
+    return WITHIN * (best - lowest if metric.span is None else metric.span)
 
 
 def near_ties(trials: Sequence[Trial], front: Sequence[Trial], limits: Limits, metric: Metric) -> list[Trial]:
@@ -48,7 +54,7 @@ def near_ties(trials: Sequence[Trial], front: Sequence[Trial], limits: Limits, m
     """
     if not front:
         return []
-    enough = front[-1].curve[-1].utility - tolerance(front, metric) - 1e-12
+    enough = front[-1].curve[-1].utility - tolerance(front, metric) - ROUNDING
     ties = {(trial.number, trial.step): trial for trial in front if trial.curve[-1].utility >= enough}
     left = [trial for trial in trials if trial.curve and limits.allows_j(trial.curve[-1].energy_j)]
     left = [trial for trial in left if trial.curve[-1].utility >= enough and (trial.number, trial.step) not in ties]
@@ -67,7 +73,7 @@ def frugal(ties: Sequence[Trial], within: float, beliefs: Beliefs | None = None)
     best = recommend(ties, beliefs)
     if best is None:
         return None
-    enough = _utility(best, ties, beliefs) - within - 1e-12
+    enough = _utility(best, ties, beliefs) - within - ROUNDING
     return next(trial for trial in ties if _utility(trial, ties, beliefs) >= enough)
 
 

@@ -20,7 +20,7 @@ from ecoml.errors import BudgetExhausted, HostLost, SearchFailed, StorageError, 
 from ecoml.format import describe_trial_end
 from ecoml.ledger import Ledger
 from ecoml.pareto import Front
-from ecoml.run.recommendation import beliefs_of, frugal, near_ties, recommend, tolerance
+from ecoml.run.recommendation import ROUNDING, beliefs_of, frugal, near_ties, recommend, tolerance_of
 from ecoml.run.result import front_of
 from ecoml.searcher.beliefs import believe
 from ecoml.searcher.budget import Forecast
@@ -298,19 +298,23 @@ class Search:
 
     @property
     def _tolerance(self) -> float:
-        return tolerance(front, self._metric) if (front := self.front) else 0.0
+        return tolerance_of(*self._front.ends, self._metric) if self._front else 0.0
 
     def _ties_with_best(self, trial: Trial) -> bool:
+        if not self._front or trial.curve[-1].utility < self._front.ends[1] - self._tolerance - ROUNDING:
+            return False
         return any((tie.number, tie.step) == (trial.number, trial.step) for tie in self._ties())
 
     def _keep_model(self, trial: Trial) -> bool:
         """Keep the model of a trial that has joined the front, or ties with its best; whether it is still there."""
         try:
-            self._models.keep(self.runs.get(trial.number), trial, [*self.front, *self._ties()])
+            front = self.front
+            ties = near_ties(self.trials, front, self._limits, self._metric)
+            self._models.keep(self.runs.get(trial.number), trial, [*front, *ties])
         except (ChildProcessError, TimeoutError) as error:  # what held the weights is gone, and they with it
             self.fail(trial, FailureKind.WORKER_LOST, message=in_one_line(error))
             return False
-        self._models.keep_back(self.front)
+        self._models.keep_back(front)
         return True
 
     def fail(self, trial: Trial, kind: FailureKind, trace: str | None = None, **details: Any) -> None:

@@ -29,6 +29,7 @@ def nothing_installed(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_DIRS", str(tmp_path / "shared"))
     for scheme in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(scheme, "http://127.0.0.1:9")
+    monkeypatch.setattr("urllib.request._opener", None)  # what it keeps of these proxies must not outlive the test
 
 
 def idx(array):

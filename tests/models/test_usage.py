@@ -28,6 +28,7 @@ def test_the_models_of_the_front_are_tried_in_use(run):
     assert run.recommended.usage is not None, "the recommended one first, then as many as the energy allows"
     for trial in tried:
         model, usage = ecoml.load_model(run, trial), trial.usage
+        assert usage is not None
         assert usage.parameters == model.parameters
         assert usage.file_bytes == model.path.stat().st_size
         assert usage.flop == plan(Settings.of(trial.config), model.network.shape, 10).flops(model.network.sides)

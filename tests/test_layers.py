@@ -10,7 +10,7 @@ ROOT = Path(ecoml.__file__).parent
 
 FLOORS = [
     {"errors", "metric", "energy", "endings", "fetch", "views"},
-    {"shipped", "limits", "pareto", "format", "frames", "inference", "trial", "carbon"},
+    {"limits", "pareto", "format", "frames", "inference", "trial", "carbon"},
     {"space", "meter", "run"},
     {"strategies", "training", "ledger", "budget"},
     {"models", "searcher"},

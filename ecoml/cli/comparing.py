@@ -27,7 +27,7 @@ from ecoml.cli.options import (
     say,
 )
 from ecoml.errors import UsageError
-from ecoml.shipped import or_shipped
+from ecoml.space.shipped import or_shipped
 
 if TYPE_CHECKING:
     from ecoml.experiments.compare import Comparison
@@ -78,7 +78,7 @@ def compare(
 ) -> None:
     """Which strategy needs the least energy?"""
     from ecoml.experiments.compare import gather, write_comparison
-    from ecoml.report.page.footprint import check_grid_intensity
+    from ecoml.report.page.sections.footprint import check_grid_intensity
 
     check_grid_intensity(grid_intensity)
     inputs = [or_shipped(path) for path in inputs]

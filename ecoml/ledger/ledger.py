@@ -14,22 +14,22 @@ from ecoml.endings import SearchEnd
 from ecoml.energy import Energy, Provenance, Purpose, weaker
 from ecoml.errors import BudgetExhausted, StorageError, TrainingError
 from ecoml.inference import Usage
-from ecoml.ledger.attribution import Step
+from ecoml.ledger.accounts.attribution import Step
+from ecoml.ledger.accounts.meter_thread import Watch
+from ecoml.ledger.accounts.metered import MeteredAccount
+from ecoml.ledger.accounts.reported import ReportedAccount
+from ecoml.ledger.accounts.worker_account import WorkerAccount
 from ecoml.ledger.gram_counter import GramCounter
 from ecoml.ledger.hosts import HostAccounts
-from ecoml.ledger.meter_thread import Watch
-from ecoml.ledger.metered import MeteredAccount
 from ecoml.ledger.metering import Metering
-from ecoml.ledger.reported import ReportedAccount
 from ecoml.ledger.reservations import Reservations
-from ecoml.ledger.worker_account import WorkerAccount
 from ecoml.meter.base import Window
 from ecoml.meter.required import what_is_unmeasured
 from ecoml.metric import Metric
 from ecoml.run.account import DRIVER
 from ecoml.run.folder import RunFolder
-from ecoml.run.snapshot import Snapshot
-from ecoml.run.store import Store
+from ecoml.run.storage.snapshot import Snapshot
+from ecoml.run.storage.store import Store
 from ecoml.trial import Measurement, Trial, next_point
 
 CLOSING_SHARE = 0.25

@@ -20,15 +20,15 @@ from ecoml.errors import BudgetExhausted, HostLost, SearchFailed, StorageError, 
 from ecoml.format import describe_trial_end
 from ecoml.ledger import Ledger
 from ecoml.pareto import Front
-from ecoml.run.recommendation import ROUNDING, beliefs_of, frugal, near_ties, recommend, tolerance_of
+from ecoml.run.choice.recommendation import ROUNDING, beliefs_of, frugal, near_ties, recommend, tolerance_of
 from ecoml.run.result import front_of
-from ecoml.searcher.beliefs import believe
-from ecoml.searcher.budget import Forecast
+from ecoml.searcher.energy.budget import Forecast
+from ecoml.searcher.front.beliefs import believe
+from ecoml.searcher.front.models import FrontModels
 from ecoml.searcher.interrupts import Interrupts
-from ecoml.searcher.models import FrontModels
 from ecoml.searcher.reasons import budget_spent, failure_of, too_dear, what_is_wrong
-from ecoml.searcher.settings import SearchSettings
-from ecoml.searcher.size_limit import SizeLimit
+from ecoml.searcher.setup.settings import SearchSettings
+from ecoml.searcher.setup.size_limit import SizeLimit
 from ecoml.strategies import Continue, End, Start, Strategy
 from ecoml.strategies.base import Goal, Learns, Pursues, ask_feasible
 from ecoml.training.base import Executor, Floored, Hinted, Lasting, Remarks, Run

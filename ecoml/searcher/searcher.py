@@ -23,18 +23,18 @@ from ecoml.metric import ACCURACY, Metric
 from ecoml.run.folder import RunFolder, check_free, default_path
 from ecoml.run.listeners import Listener, Listeners
 from ecoml.run.result import Result, metric_of, result_of
-from ecoml.run.snapshot import Snapshot, read_snapshot
-from ecoml.searcher.budget import budget_of_co2e, refuse_spent, too_small
-from ecoml.searcher.getting_ready import getting_ready
+from ecoml.run.storage.snapshot import Snapshot, read_snapshot
+from ecoml.searcher.energy.budget import budget_of_co2e, refuse_spent, too_small
+from ecoml.searcher.energy.getting_ready import getting_ready
+from ecoml.searcher.energy.metering import meter_for, open_metering, refuse_mixture
+from ecoml.searcher.energy.waiting import CleanWait
 from ecoml.searcher.hosts.choosing import RemoteWorkers
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.loop import Loop
-from ecoml.searcher.metering import meter_for, open_metering, refuse_mixture
 from ecoml.searcher.search import Search
-from ecoml.searcher.settings import EnergySource, SearchSettings
-from ecoml.searcher.size_limit import Parameters, size_limit
-from ecoml.searcher.waiting import CleanWait
-from ecoml.searcher.warm_start import WarmStart
+from ecoml.searcher.setup.settings import EnergySource, SearchSettings
+from ecoml.searcher.setup.size_limit import Parameters, size_limit
+from ecoml.searcher.setup.warm_start import WarmStart
 from ecoml.searcher.workers import Stepper, seats_of, stepper_of
 from ecoml.space import Space
 from ecoml.strategies import Start, Strategy

@@ -27,7 +27,7 @@ from ecoml.format import describe_co2e, describe_plan, describe_search_end
 from ecoml.ledger.gram_counter import GramCounter
 from ecoml.limits import Limits
 from ecoml.run.hindsight import seen_on
-from ecoml.searcher.waiting import CleanWait
+from ecoml.searcher.energy.waiting import CleanWait
 
 HOUR_S = 3600.0
 
@@ -383,7 +383,7 @@ def test_an_interruption_leaves_the_pause_counted(waiting):
 
 def test_a_search_pauses_between_its_steps(space, quick, tmp_path, monkeypatch):
     """The real thing: half a second of a dirty grid, in real time."""
-    monkeypatch.setattr("ecoml.searcher.waiting.SLICE_S", 0.02)
+    monkeypatch.setattr("ecoml.searcher.energy.waiting.SLICE_S", 0.02)
     now_s = time.time()
     path = tmp_path / "grid.csv"
     rows = [(now_s - 10, 400.0), (now_s + 1.5, 90.0), (now_s + 600, 90.0)]

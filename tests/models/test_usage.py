@@ -15,8 +15,8 @@ from ecoml.errors import UsageError
 from ecoml.inference import Inference, Usage
 from ecoml.metric import ACCURACY
 from ecoml.models.card import card
-from ecoml.report.page.usage import usage_context
-from ecoml.run.lifetime import flips, lifetime_energy, lifetime_of, used
+from ecoml.report.page.sections.usage import usage_context
+from ecoml.run.choice.lifetime import flips, lifetime_energy, lifetime_of, used
 from ecoml.run.result import Result
 from ecoml.training.images.network.plan import plan
 from ecoml.training.images.settings import Settings

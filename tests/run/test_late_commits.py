@@ -14,7 +14,7 @@ import pytest
 import ecoml
 from ecoml.errors import StorageError
 from ecoml.run.result import Result
-from ecoml.run.store import Store
+from ecoml.run.storage.store import Store
 from ecoml.trial import Trial
 
 

@@ -20,11 +20,11 @@ from rigs.scripts import CONFIG, Script
 
 import ecoml
 from ecoml.energy import Provenance
-from ecoml.ledger import metered as account_module
+from ecoml.ledger.accounts import metered as account_module
 from ecoml.meter import open_meter
 from ecoml.metric import ACCURACY
 from ecoml.run.result import Result
-from ecoml.run.store import Store
+from ecoml.run.storage.store import Store
 from ecoml.testing.hosts import SimulatedHost
 from ecoml.trial import next_point
 

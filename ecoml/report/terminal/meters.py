@@ -19,8 +19,8 @@ from ecoml.format import MEANING, duration, fold_gaps, format_energy, format_int
 from ecoml.meter import Source
 
 if TYPE_CHECKING:
-    from ecoml.meter.counters.finding import Check, CrossCheck, Finding, Opinion
     from ecoml.meter.probe.calibrate import Calibration
+    from ecoml.meter.probe.finding import Check, CrossCheck, Finding, Opinion
 
 PLAIN_WIDTH = 80
 

@@ -29,8 +29,8 @@ from ecoml.report.terminal.notebook import in_notebook, in_place
 from ecoml.report.terminal.status import LiveStatus, Status, StatusSource
 from ecoml.run.folder import read_settings
 from ecoml.run.result import Result
+from ecoml.searcher.energy.waiting import CleanWait
 from ecoml.searcher.search import Search
-from ecoml.searcher.waiting import CleanWait
 from ecoml.trial import Trial, TrialState
 
 REFRESHES_PER_S = 1.0

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, add_up
 from ecoml.errors import RunLockedError
-from ecoml.ledger.sharing import Activity
+from ecoml.ledger.accounts.sharing import Activity
 from ecoml.run.footprint import Grams
-from ecoml.run.store import Store
+from ecoml.run.storage.store import Store
 from ecoml.trial import Config, Trial
 
 LOCKED_S = 5.0

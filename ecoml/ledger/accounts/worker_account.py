@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ecoml.energy import Purpose
 from ecoml.errors import BudgetExhausted
-from ecoml.ledger.metered import MeteredAccount
-from ecoml.ledger.reported import ReportedAccount
+from ecoml.ledger.accounts.metered import MeteredAccount
+from ecoml.ledger.accounts.reported import ReportedAccount
 
 
 class WorkerAccount:

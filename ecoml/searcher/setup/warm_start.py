@@ -14,7 +14,7 @@ from ecoml.errors import SpaceError, UsageError
 from ecoml.metric import Metric
 from ecoml.run.folder import LEDGER, read_settings
 from ecoml.run.result import metric_of
-from ecoml.run.snapshot import read_snapshot
+from ecoml.run.storage.snapshot import read_snapshot
 from ecoml.space import Space
 from ecoml.trial import Point, Trial, TrialState
 

@@ -15,7 +15,7 @@ from ecoml.format import (
     format_score,
 )
 from ecoml.report.page.document import Cell, Row, Table
-from ecoml.run.lifetime import flips, lifetime_energy, lifetime_of, used
+from ecoml.run.choice.lifetime import flips, lifetime_energy, lifetime_of, used
 from ecoml.run.result import Result
 from ecoml.trial import Trial
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from ecoml.errors import UsageError
 
 
-def shipped(folder: str, *, package: Path = Path(__file__).parent) -> Path:
+def shipped(folder: str, *, package: Path = Path(__file__).parents[1]) -> Path:
     """The folder of that name: inside the package once it is installed, beside it in the source tree.
 
     Raises:

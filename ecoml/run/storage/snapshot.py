@@ -17,7 +17,7 @@ from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, SharedUse,
 from ecoml.inference import Inference, Usage
 from ecoml.metric import Metric
 from ecoml.run.footprint import Footprint
-from ecoml.run.schema import open_to_read, unreadable
+from ecoml.run.storage.schema import open_to_read, unreadable
 from ecoml.trial import Point, Trial, TrialState, next_point
 
 _PROVENANCES = {provenance.value: provenance for provenance in Provenance}

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ecoml.errors import RunFolderError
-from ecoml.run.old_endings import translate
+from ecoml.run.storage.old_endings import translate
 
 _LAYOUTS = (
     """

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 from ecoml.energy import EnergyByDomain, Provenance, Purpose, co2e_g, reported
 from ecoml.errors import BudgetExhausted
-from ecoml.ledger.attribution import Step
+from ecoml.ledger.accounts.attribution import Step
 from ecoml.ledger.gram_counter import GramCounter
-from ecoml.run.store import Store
+from ecoml.run.storage.store import Store
 
 COMMIT_S = 0.05
 """Steps that end within that time of each other are put on disk together: a replay makes thousands a second."""

@@ -16,8 +16,8 @@ from ecoml.limits import Limits
 from ecoml.meter.choice import Choice
 from ecoml.metric import ACCURACY, Metric
 from ecoml.run.result import limits_of, metric_of
-from ecoml.searcher import warm_start
-from ecoml.searcher.warm_start import WarmStart
+from ecoml.searcher.setup import warm_start
+from ecoml.searcher.setup.warm_start import WarmStart
 from ecoml.space import Space
 from ecoml.strategies import Strategy, create_strategy
 

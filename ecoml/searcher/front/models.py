@@ -12,7 +12,7 @@ from ecoml.energy import Purpose
 from ecoml.errors import StorageError, in_one_line
 from ecoml.ledger import Ledger
 from ecoml.metric import Metric
-from ecoml.run.lifetime import choices
+from ecoml.run.choice.lifetime import choices
 from ecoml.run.models import model_path
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.training.base import Executor, Run, Saving, Tested, Used

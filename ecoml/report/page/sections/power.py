@@ -13,7 +13,7 @@ from ecoml.format import format_power, percent, quantity
 from ecoml.report.page.document import Chart, Table
 from ecoml.run.folder import LEDGER
 from ecoml.run.result import Result
-from ecoml.run.snapshot import PowerSample, read_trace
+from ecoml.run.storage.snapshot import PowerSample, read_trace
 
 if TYPE_CHECKING:
     from ecoml.report.charts.drawing import Drawing, Style

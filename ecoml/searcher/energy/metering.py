@@ -11,7 +11,7 @@ from ecoml.errors import MeterError
 from ecoml.ledger import Metering
 from ecoml.meter.base import Meter
 from ecoml.meter.idle import Idle, measure_idle
-from ecoml.run.snapshot import Snapshot
+from ecoml.run.storage.snapshot import Snapshot
 from ecoml.training.base import Executor, OnGpus
 
 

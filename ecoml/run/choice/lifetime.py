@@ -14,7 +14,7 @@ from typing import Any
 from ecoml.energy import Energy
 from ecoml.metric import Metric
 from ecoml.pareto import front_indices
-from ecoml.run.recommendation import tolerance
+from ecoml.run.choice.recommendation import tolerance
 from ecoml.run.result import Result
 from ecoml.trial import Trial
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ecoml.meter.counters.powercap import Zone
+from ecoml.meter.counters.cpu.powercap import Zone
 
 
 class PyRapl:

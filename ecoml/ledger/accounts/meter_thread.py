@@ -6,10 +6,10 @@ import os
 import time
 
 from ecoml.energy import THIS_PROCESS, EnergyByDomain
-from ecoml.ledger.sharing import Sharing
+from ecoml.ledger.accounts.sharing import Sharing
 from ecoml.meter.base import DeviceState, Meter
-from ecoml.run.snapshot import PowerSample
-from ecoml.run.store import Store
+from ecoml.run.storage.snapshot import PowerSample
+from ecoml.run.storage.store import Store
 
 HOST = "host"
 """What another ecoml process shares, in the table `shared`."""

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ecoml.energy import Purpose
-from ecoml.run.schema import open_file, open_to_read
+from ecoml.run.storage.schema import open_file, open_to_read
 
 
 def read_in_flight_j(ledger: Path) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ecoml.energy import EnergyByDomain, Purpose, co2e_g
-from ecoml.ledger.sharing import Activity
+from ecoml.ledger.accounts.sharing import Activity
 
 _OF_STEP = (Purpose.TRAINING, Purpose.EVALUATION)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ecoml.energy import Provenance
 from ecoml.meter.base import Source
-from ecoml.meter.counters.powercap import EnergyFile, Zone, find_zones
-from ecoml.meter.counters.pyrapl import PyRapl
+from ecoml.meter.counters.cpu.powercap import EnergyFile, Zone, find_zones
+from ecoml.meter.counters.cpu.pyrapl import PyRapl
 from ecoml.meter.repair.counter import Counter
 from ecoml.meter.repair.dies import Dies
 from ecoml.meter.repair.gauge import FoundGauges, Gauge

@@ -15,14 +15,14 @@ from contextlib import contextmanager, suppress
 
 from ecoml.energy import EnergyByDomain, Provenance, Purpose
 from ecoml.errors import BudgetExhausted, StorageError
-from ecoml.ledger.attribution import Attribution, Step
+from ecoml.ledger.accounts.attribution import Attribution, Step
+from ecoml.ledger.accounts.meter_thread import Watch
+from ecoml.ledger.accounts.overshoot import Overshoot
+from ecoml.ledger.accounts.sharing import AT_REST, Sharing
 from ecoml.ledger.gram_counter import GramCounter
-from ecoml.ledger.meter_thread import Watch
-from ecoml.ledger.overshoot import Overshoot
-from ecoml.ledger.sharing import AT_REST, Sharing
 from ecoml.meter.base import Window
 from ecoml.meter.idle import claimed_seconds
-from ecoml.run.store import Store
+from ecoml.run.storage.store import Store
 
 HEARTBEAT_S = 1.0
 """How often the joules in flight are put on disk: after a kill, no more than this goes unseen."""

@@ -10,7 +10,7 @@ from ecoml.carbon.grid import Grid
 from ecoml.energy import J_PER_KWH, EnergyByDomain, Provenance
 from ecoml.errors import BudgetError
 from ecoml.format import format_co2e, format_energy
-from ecoml.run.snapshot import Snapshot
+from ecoml.run.storage.snapshot import Snapshot
 from ecoml.strategies.base import BY_ARITHMETIC
 from ecoml.trial import Point, Trial
 

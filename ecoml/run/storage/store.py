@@ -28,8 +28,8 @@ from ecoml.errors import StorageError
 from ecoml.inference import Usage
 from ecoml.metric import Metric
 from ecoml.run.footprint import Grams
-from ecoml.run.schema import SCHEMA_VERSION, bring_up_to_date, version_of
-from ecoml.run.snapshot import PowerSample, Snapshot, snapshot_of
+from ecoml.run.storage.schema import SCHEMA_VERSION, bring_up_to_date, version_of
+from ecoml.run.storage.snapshot import PowerSample, Snapshot, snapshot_of
 from ecoml.trial import Point, Trial, TrialState
 
 Activity = tuple[Purpose, int | None]

@@ -8,7 +8,7 @@ from typing import Any
 from ecoml.format import capitalised, format_config, format_energy, format_score, plural_of
 from ecoml.report.charts.records import courses, varying
 from ecoml.report.page.document import Cell, Table
-from ecoml.report.page.front import left_out
+from ecoml.report.page.sections.front import left_out
 from ecoml.run.result import Result
 
 MOST_ROWS = 500

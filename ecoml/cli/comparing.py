@@ -27,7 +27,6 @@ from ecoml.cli.options import (
     say,
 )
 from ecoml.errors import UsageError
-from ecoml.space.shipped import or_shipped
 
 if TYPE_CHECKING:
     from ecoml.experiments.compare import Comparison
@@ -79,6 +78,7 @@ def compare(
     """Which strategy needs the least energy?"""
     from ecoml.experiments.compare import gather, write_comparison
     from ecoml.report.page.sections.footprint import check_grid_intensity
+    from ecoml.space.shipped import or_shipped
 
     check_grid_intensity(grid_intensity)
     inputs = [or_shipped(path) for path in inputs]

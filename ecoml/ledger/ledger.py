@@ -13,7 +13,6 @@ from ecoml.carbon.grid import Grid
 from ecoml.endings import SearchEnd
 from ecoml.energy import Energy, Provenance, Purpose, weaker
 from ecoml.errors import BudgetExhausted, StorageError, TrainingError
-from ecoml.inference import Usage
 from ecoml.ledger.accounts.attribution import Step
 from ecoml.ledger.accounts.meter_thread import Watch
 from ecoml.ledger.accounts.metered import MeteredAccount
@@ -30,7 +29,7 @@ from ecoml.run.account import DRIVER
 from ecoml.run.folder import RunFolder
 from ecoml.run.storage.snapshot import Snapshot
 from ecoml.run.storage.store import Store
-from ecoml.trial import Measurement, Trial, next_point
+from ecoml.trial import Measurement, Trial, Usage, next_point
 
 CLOSING_SHARE = 0.25
 """At most this share of the budget is kept back for testing the front and closing down."""

@@ -14,11 +14,10 @@ from typing import Any
 from ecoml.carbon.grid import GridProvenance
 from ecoml.endings import SearchEnd, TrialEnd
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, SharedUse, add_up, energy_of
-from ecoml.inference import Inference, Usage
 from ecoml.metric import Metric
 from ecoml.run.footprint import Footprint
 from ecoml.run.storage.schema import open_to_read, unreadable
-from ecoml.trial import Point, Trial, TrialState, next_point
+from ecoml.trial import Inference, Point, Trial, TrialState, Usage, next_point
 
 _PROVENANCES = {provenance.value: provenance for provenance in Provenance}
 

@@ -25,12 +25,11 @@ from typing import Any
 from ecoml.endings import EndReason, TrialEnd
 from ecoml.energy import Energy, EnergyByDomain, Purpose
 from ecoml.errors import StorageError
-from ecoml.inference import Usage
 from ecoml.metric import Metric
 from ecoml.run.footprint import Grams
 from ecoml.run.storage.schema import SCHEMA_VERSION, bring_up_to_date, version_of
 from ecoml.run.storage.snapshot import PowerSample, Snapshot, snapshot_of
-from ecoml.trial import Point, Trial, TrialState
+from ecoml.trial import Point, Trial, TrialState, Usage
 
 Activity = tuple[Purpose, int | None]
 

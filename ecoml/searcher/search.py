@@ -185,10 +185,6 @@ class Search:
         self.wait()
         return self.steps.reserve(trial, unknown_j)
 
-    def has_room(self, unknown_j: float) -> bool:
-        """Whether the first step of a new trial fits beside all that is under way; `unknown_j` as in `reserve`."""
-        return self.ledger.can_afford(self.steps.new_j(unknown_j))
-
     def take(self, trial: Trial, outcome: Outcome) -> bool:
         """Record what a step came to, a measurement or an error; whether the run can go on."""
         try:
@@ -320,10 +316,6 @@ class Search:
             return SearchEnd(StopReason.MAX_TRIALS, {"trials": len(self.trials)})
         next_j = 0.0 if self._open else self._optimiser.thinking_j + self.steps.new_j()
         return None if self.ledger.can_afford(next_j) else budget_spent(self.ledger, next_j)
-
-    def spent_on(self, trial: Trial) -> SearchEnd:
-        """That the budget has no room for a trial's next step."""
-        return self.steps.spent_on(trial)
 
     def _may_start(self, config: Config) -> bool:
         self.settings.space.validate(config)

@@ -276,7 +276,7 @@ def waiting(space, quick):
     meter = FakeMeter()
     clocks = Clocks(meter)
     searcher = ecoml.Searcher(space, curve([0.5]), budget_j=1e9, meter=meter, grid_intensity=1.0, **quick)
-    ledger = searcher._open().ledger
+    ledger = searcher._session.open().ledger
 
     def wait(hours, limit=200.0, until_h=24.0):
         until = datetime.fromtimestamp(until_h * HOUR_S, UTC).isoformat()

@@ -197,7 +197,7 @@ class Ledger:
 
     def commit_together(self) -> None:
         """Let all that is entered wait for `commit`: steps of many hosts are put on disk together."""
-        self._store.delay_s = LONGEST_UNCOMMITTED_S
+        self._store.delay(LONGEST_UNCOMMITTED_S)
 
     def commit(self) -> None:
         """Put on disk what waits, and check that it is within the budget with all that may still be spent.

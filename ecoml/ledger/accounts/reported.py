@@ -80,7 +80,7 @@ class ReportedAccount:
 
     def commit_late(self) -> None:
         """Put steps that end within `COMMIT_S` of each other on disk together."""
-        self._store.delay_s = COMMIT_S
+        self._store.delay(COMMIT_S)
 
     def share_among(self, domains: Sequence[str]) -> None:
         """What is reported needs no sharing."""

@@ -3,20 +3,14 @@
 Every change is one transaction, so a process that is killed leaves either all of a step (its measurement, its joules,
 its trial's state) or nothing of it. What a step has used so far is kept beside the entries as *in flight* by a
 heartbeat; it becomes an entry when the step is settled, or when the folder is opened again after a kill, never both.
-
-A replay may end thousands of steps a second. What comes within `delay_s` of a commit waits for the rest of that time,
-and is committed with all that has come meanwhile.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import astuple
 from enum import StrEnum
 from pathlib import Path
@@ -24,11 +18,11 @@ from typing import Any
 
 from ecoml.endings import EndReason, TrialEnd
 from ecoml.energy import Energy, EnergyByDomain, Purpose
-from ecoml.errors import StorageError
 from ecoml.metric import Metric
 from ecoml.run.footprint import Grams
 from ecoml.run.storage.schema import SCHEMA_VERSION, bring_up_to_date, version_of
 from ecoml.run.storage.snapshot import PowerSample, Snapshot, snapshot_of
+from ecoml.run.storage.transaction import Transaction
 from ecoml.trial import Point, Trial, TrialState, Usage
 
 Activity = tuple[Purpose, int | None]
@@ -43,17 +37,12 @@ _IN_FLIGHT = "purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_
 class Store:
     """The one writer of a ledger file. Safe to use from several threads."""
 
-    delay_s = 0.0
-
     def __init__(self, path: Path, *, create: bool) -> None:
         version = 0 if create else version_of(path)
         self.path = path
         self._connection = connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._lock = threading.RLock()
+        self._transaction = Transaction(connection, path, self._undone)
         self._in_flight = True  # as far as is known of a file that someone else wrote
-        self._depth = 0  # of contexts within each other
-        self._committed_s = -math.inf
-        self._timer: threading.Timer | None = None  # while something waits
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")
@@ -61,71 +50,16 @@ class Store:
             with self.transaction():
                 bring_up_to_date(connection, version)
 
-    def transaction(self) -> Store:
+    def _undone(self) -> None:
+        self._in_flight = True
+
+    def transaction(self) -> Transaction:
         """All of it or nothing of it; one that stands inside another is part of that."""
-        return self
+        return self._transaction
 
-    def __enter__(self) -> None:
-        self._lock.acquire()
-        self._depth += 1
-        if self._depth > 1:
-            return
-        try:
-            if not self._connection.in_transaction:
-                self._connection.execute("BEGIN IMMEDIATE")
-            if self._timer is not None:
-                self._connection.execute("SAVEPOINT step")  # what waits outlives a failure of this step
-        except BaseException as error:
-            self._leave(error)
-            raise
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None and self._depth == 1:
-            try:
-                self._commit_or_wait()
-            except BaseException as failed:
-                self._leave(failed)
-                raise
-        self._leave(error)
-
-    def _leave(self, error: BaseException | None) -> None:
-        """Out of one context; out of the last one, what an error has left undone is undone, and a full disk named."""
-        self._depth -= 1
-        try:
-            if error is not None and self._depth == 0:
-                self._in_flight = True
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK" if self._timer is None else "ROLLBACK TO step")
-        finally:
-            self._lock.release()
-        if isinstance(error, sqlite3.OperationalError):
-            raise StorageError(
-                f"{self.path}: {error}; what was measured before is safe: make room, then go on with `ecoml resume`"
-            ) from error
-
-    def _commit_or_wait(self) -> None:
-        wait_s = self._committed_s + self.delay_s - time.monotonic()
-        if wait_s <= 0:
-            self._connection.execute("COMMIT")
-            self._committed_s = time.monotonic()
-            return
-        if self._timer is not None:
-            self._connection.execute("RELEASE step")
-        else:
-            self._timer = threading.Timer(wait_s, self._commit_in_time)
-            self._timer.daemon = True
-            self._timer.start()
-
-    def _commit_in_time(self) -> None:
-        with self._lock:
-            self._timer = None
-            self._commit_late()
-
-    def _commit_late(self) -> None:
-        with self._lock, suppress(sqlite3.Error):  # where it fails, the next commit does, and says so
-            if self._connection.in_transaction:
-                self._connection.execute("COMMIT")
-                self._committed_s = time.monotonic()
+    def delay(self, delay_s: float) -> None:
+        """What comes within so many seconds of a commit waits for the next one."""
+        self._transaction.delay_s = delay_s
 
     def flush(self) -> None:
         """Put on disk what waits to be committed.
@@ -133,10 +67,7 @@ class Store:
         Raises:
             StorageError: It cannot be.
         """
-        with self._lock:
-            self._commit_late()
-            if self._connection.in_transaction:
-                raise StorageError(f"{self.path}: cannot be written; make room, then go on with `ecoml resume`")
+        self._transaction.flush()
 
     def execute(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """One statement for each of some rows; of tables that are another file's to write."""
@@ -145,7 +76,7 @@ class Store:
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What a query gives."""
-        with self._lock:
+        with self._transaction.lock:
             return self._connection.execute(query).fetchall()
 
     def set(self, key: str, value: object, provenance: StrEnum | None = None) -> None:
@@ -254,7 +185,7 @@ class Store:
 
     def next_session(self) -> int:
         """The number of a session that begins now."""
-        with self._lock:
+        with self._transaction.lock:
             return int(self._connection.execute("SELECT COALESCE(MAX(session), 0) + 1 FROM host").fetchone()[0])
 
     def set_host(self, session: int, seconds: Mapping[str, float], energy: EnergyByDomain) -> None:
@@ -314,13 +245,13 @@ class Store:
 
     def snapshot(self, metric: Metric) -> Snapshot:
         """All that the ledger holds now, its scores being of `metric`."""
-        with self._lock:
+        with self._transaction.lock:
             return snapshot_of(self._connection, metric)
 
     def close(self) -> None:
         """Close the file. May be called twice."""
-        self._commit_late()
-        with self._lock:
+        self._transaction.commit()
+        with self._transaction.lock:
             self._connection.close()
 
 

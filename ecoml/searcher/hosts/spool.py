@@ -98,7 +98,7 @@ class Spool(Store):
 
     def counters(self, since: int) -> tuple[int, dict[Activity, EnergyByDomain]]:
         """The version of what was counted, as it is on disk, and all that changed after version `since` of it."""
-        with self._lock:
+        with self._transaction.lock:
             changed = [activity for activity, version in self._versions.items() if version > since or not since]
             nothing = EnergyByDomain()
             counted = {a: self._entered.get(a, nothing) + self._flying.get(a, nothing) for a in changed}

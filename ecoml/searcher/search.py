@@ -91,6 +91,7 @@ class Search:
         self._found = Found(settings, self.trials, executor, ledger, interrupts)
         self._failures = Failures()
         self._executor = executor
+        self._reservations = ledger.budget.reservations
         lasting, floored = self.steps.lasting, self.steps.floored
         goal = Goal(
             *(self._limits, self._metric, self.size, self.steps.left_j),
@@ -127,7 +128,7 @@ class Search:
         match decision:
             case End(StopReason() as reason, details):
                 source: dict[str, Any] = {"provenance": self.ledger.provenance.value} if details else {}
-                if reason is StopReason.BUDGET_SPENT and self.ledger.left_by_co2e:
+                if reason is StopReason.BUDGET_SPENT and self.ledger.budget.left_by_co2e:
                     source["co2e_g"] = self.ledger.spent_g
                 return SearchEnd(reason, {**details, **source, **self.size.details})
             case End(message):
@@ -152,7 +153,7 @@ class Search:
             trial = Trial(len(self.trials), decision.config)
         else:
             trial = self.trials[decision.number]
-        if self.ledger.reserved_j or self.ledger.can_afford(next_j := self.steps.next_j(trial)):
+        if self._reservations.total_j or self._reservations.fits(next_j := self.steps.next_j(trial)):
             return decision
         best = max(self._suspended_that_fit(), key=lambda trial: trial.curve[-1].utility, default=None)
         return budget_spent(self.ledger, next_j) if best is None else Continue(best.number)
@@ -271,7 +272,7 @@ class Search:
         self.ledger.enter(Purpose.OVERHEAD)
         trial.state, trial.end = state, end
         if state is not TrialState.RUNNING:
-            self.ledger.release(trial.number)
+            self._reservations.release(trial.number)
         if state.ended:
             self._open.discard(trial.number)
             self._close(trial.number)
@@ -315,7 +316,7 @@ class Search:
         if self._has_all_trials and not self._open:
             return SearchEnd(StopReason.MAX_TRIALS, {"trials": len(self.trials)})
         next_j = 0.0 if self._open else self._optimiser.thinking_j + self.steps.new_j()
-        return None if self.ledger.can_afford(next_j) else budget_spent(self.ledger, next_j)
+        return None if self._reservations.fits(next_j) else budget_spent(self.ledger, next_j)
 
     def _may_start(self, config: Config) -> bool:
         self.settings.space.validate(config)

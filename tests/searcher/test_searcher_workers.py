@@ -99,7 +99,7 @@ def test_two_trials_run_at_once_and_none_is_proposed_twice(rig, run_folder, monk
     def check_budget(found):
         running = [trial for trial in found.trials if trial.state is TrialState.RUNNING and trial.number in found.runs]
         most[0] = max(most[0], len(running))
-        reserved.append(found.ledger.reserved_j)
+        reserved.append(found.ledger.budget.reservations.total_j)
 
     watch(searcher, monkeypatch, check_budget)
     result = searcher.run()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from ecoml.energy import EnergyByDomain, Provenance, Purpose
-from ecoml.errors import BudgetExhausted, StorageError
+from ecoml.errors import BudgetExhausted, StorageError, TrainingError
 from ecoml.ledger.accounts.attribution import Attribution, Step
 from ecoml.ledger.accounts.meter_thread import Watch
 from ecoml.ledger.accounts.overshoot import Overshoot
@@ -55,6 +55,9 @@ class MeteredAccount:
         workers_j: What `spent_j` holds of trials on workers in this session.
         until_s: What is spent after that, on `clock`, is no longer this account's.
     """
+
+    metered = True
+    thinking_cpu_s = 0.0
 
     def __init__(
         self,
@@ -99,6 +102,19 @@ class MeteredAccount:
         self._thread = threading.Thread(target=self._live, name="ecoml-heartbeat", daemon=True)
         self._thread.start()
 
+    def refuse_other_source(self, trial: int, energy_j: float | None) -> None:
+        """Refuse joules that a training reports.
+
+        Raises:
+            TrainingError: It reports some.
+        """
+        if energy_j is not None:
+            raise TrainingError(
+                f"trial {trial} reports energy_j, and the energy of this search is metered;"
+                ' give energy="reported" to the search, or leave energy_j out',
+                spent_j=self.spent_j,
+            )
+
     @property
     def power_w(self) -> float:
         """The highest power seen over a piece of 50 ms or more."""
@@ -113,6 +129,9 @@ class MeteredAccount:
     def provenance(self) -> Provenance:
         """That of the open window."""
         return self._window.provenance
+
+    def commit_late(self) -> None:
+        """Steps that are metered take their time: each is put on disk as it ends."""
 
     def share_among(self, domains: Sequence[str]) -> None:
         """From here on several trials run at once, each on the device of one of these domains."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ecoml.energy import EnergyByDomain, Provenance, Purpose, co2e_g, reported
-from ecoml.errors import BudgetExhausted
+from ecoml.errors import BudgetExhausted, TrainingError
 from ecoml.ledger.accounts.attribution import Step
 from ecoml.ledger.gram_counter import GramCounter
 from ecoml.run.storage.store import Store
@@ -26,6 +26,9 @@ class ReportedAccount:
         workers_j: None of them: nothing else draws on this account.
         thinking_cpu_s: CPU seconds of the optimiser in this session; shown, never charged.
     """
+
+    metered = False
+    power_w = 0.0
 
     def __init__(self, store: Store, *, spent_j: float = 0.0, co2e: GramCounter | None = None) -> None:
         self.limit_j = float("inf")
@@ -46,6 +49,15 @@ class ReportedAccount:
     def provenance(self) -> Provenance:
         """The caller's."""
         return Provenance.REPORTED
+
+    def refuse_other_source(self, trial: int, energy_j: float | None) -> None:
+        """As in `MeteredAccount`: refuse a measurement that brings no joules."""
+        if energy_j is None:
+            raise TrainingError(
+                f"trial {trial} reports no energy_j, and the energy of this search is to be reported;"
+                ' yield ecoml.Measurement(score, energy_j=…), or leave energy="reported" out',
+                spent_j=self.spent_j,
+            )
 
     def check_budget(self, worker: int | None = None) -> None:  # noqa: ARG002 - the account's contract
         if self.left_j <= 0:

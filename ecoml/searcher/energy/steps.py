@@ -36,7 +36,7 @@ class Steps:
 
     def left_j(self) -> float:
         """Joules that further steps may take beside those under way."""
-        return self._ledger.left_j - self._ledger.reserved_j
+        return self._ledger.left_j - self._ledger.budget.reservations.total_j
 
     def floor_j(self, trial: Trial) -> float | None:
         """The least joules of a trial up to the end of its next step, by its arithmetic; None: not known."""
@@ -68,7 +68,7 @@ class Steps:
     def fitting(self, trials: Iterable[Trial]) -> list[Trial]:
         """Those of some trials that are suspended, and whose next step fits into the budget."""
         suspended = [trial for trial in trials if trial.state is TrialState.SUSPENDED]
-        return [trial for trial in suspended if self._ledger.can_afford(self.next_j(trial))]
+        return [trial for trial in suspended if self._ledger.budget.reservations.fits(self.next_j(trial))]
 
     def spent_on(self, trial: Trial) -> SearchEnd:
         """That the budget has no room for a trial's next step."""

@@ -92,7 +92,7 @@ class FrontModels:
         """Keep enough energy back to test the front, and to try what it costs to use."""
         if self._executor is not None:
             use_j = _USE_SHARE * self._ledger.spent_j if isinstance(self._executor, Used) else 0.0
-            self._ledger.keep_back(sum(self._test_j(trial) for trial in front) + use_j)
+            self._ledger.budget.keep_back(sum(self._test_j(trial) for trial in front) + use_j)
 
     def test(self, first: Sequence[Trial], front: Sequence[Trial]) -> None:
         """Test the networks once, the recommended ones first, then the front, as far as the budget goes."""

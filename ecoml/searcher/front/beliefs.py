@@ -18,8 +18,11 @@ def believe(
     if len(ties) < 2 or not space.dimension:
         return []
     from ecoml.strategies.bayes.front import believed
+    from ecoml.strategies.bayes.observations import is_usable
     from ecoml.strategies.one_thread import one_thread
 
+    if not any(is_usable(trial) for trial in trials):  # all have failed, be it after a measurement
+        return []
     try:
         with one_thread():
             found = believed(space, trials, ties, metric)

@@ -40,7 +40,7 @@ class Rig:
             def __init__(self, store, window, *, spent_j, opened_s, watch, co2e):
                 super().__init__(store, window, spent_j=spent_j, watch=watch, co2e=co2e, clock=clock)
 
-        monkeypatch.setattr("ecoml.ledger.ledger.MeteredAccount", Clocked)
+        monkeypatch.setattr("ecoml.ledger.accounts.opening.MeteredAccount", Clocked)
         monkeypatch.setattr("ecoml.searcher.energy.metering.measure_idle", lambda meter, left_j: Idle())
         monkeypatch.setattr(
             "ecoml.meter.open_meter",

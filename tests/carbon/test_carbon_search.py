@@ -9,6 +9,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import clean_waiting
 import pytest
@@ -26,6 +27,7 @@ from ecoml.errors import BudgetError, UsageError
 from ecoml.format import describe_co2e, describe_plan, describe_search_end
 from ecoml.ledger.gram_counter import GramCounter
 from ecoml.limits import Limits
+from ecoml.report.page.page import write_report
 from ecoml.run.hindsight import seen_on
 from ecoml.searcher.energy.waiting import CleanWait
 
@@ -113,6 +115,43 @@ def test_a_run_is_seen_on_a_grid_that_is_named_afterwards(space, quick, tmp_path
     assert seen.provenance is GridProvenance.TABLE
     long_ago = seen_on(result, table_file(tmp_path, 200.0, begins_s=0.0)).energy.co2e
     assert (long_ago.co2e_g, long_ago.unknown_j) == (0.0, 20.0)
+
+
+def test_another_grid_named_afterwards_keeps_the_budget_and_what_was_counted_against_it(space, reported, tmp_path):
+    result = ecoml.Searcher(
+        space, curve([0.5]), budget_gco2e=co2e_g(50.0, 100.0), grid_intensity=100.0, **reported
+    ).run()
+    seen = seen_on(result, 300.0).energy.co2e
+    assert seen.co2e_g == pytest.approx(3 * result.energy.co2e.co2e_g)
+    assert (seen.budget_g, seen.counted_g) == (result.energy.co2e.budget_g, result.energy.co2e.co2e_g)
+    told = "4.17 mg at 300 g/kWh, as given; the search counted 1.39 mg, 100.0 % of the budget of 1.39 mg"
+    assert describe_co2e(seen) == told
+    steps = {step: 3 * grams for step, grams in result.energy.co2e.by_step.items()}
+    assert steps
+    assert seen.by_step == pytest.approx(steps)
+    assert told in write_report(result.directory, grid_intensity=300.0).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("energy", ["reported", "metered"])
+def test_a_search_that_outlives_its_table_says_so_once(space, quick, tmp_path, energy, monkeypatch, caplog):
+    path = table_file(tmp_path, 300.0, 200.0, begins_s=0.0)
+    now = [1.5 * HOUR_S]
+    monkeypatch.setattr("ecoml.carbon.table.time", SimpleNamespace(time=lambda: now[0]))
+    meter = FakeMeter()
+
+    def train(config):
+        for _ in range(3):
+            now[0] += 0.4 * HOUR_S
+            meter.spend(10.0)
+            yield ecoml.Measurement(0.5, energy_j=10.0 if energy == "reported" else None)
+
+    metered = {} if energy == "reported" else {"meter": meter}
+    result = ecoml.Searcher(
+        space, train, budget_j=1e4, max_trials=1, grid_intensity=path, energy=energy, **metered, **quick
+    ).run()
+    told = "grid.csv ends at 1970-01-01 02:00 UTC: its last intensity, 200 g/kWh, is taken for what comes after"
+    assert result.energy.gaps.count(told) == caplog.messages.count(told) == 1
+    assert result.energy.co2e.co2e_g == pytest.approx(co2e_g(30.0, 200.0))
 
 
 def test_a_run_folder_holds_the_table_it_was_searched_with(space, quick, tmp_path, run_folder):

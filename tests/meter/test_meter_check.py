@@ -390,10 +390,21 @@ def test_a_meter_that_does_not_show_the_load_is_wrong_though_nothing_stands_besi
     assert any("does not show the load" in fault for fault in finding_of(found, "node").faults) is not shows
 
 
-def test_of_a_large_machine_with_few_cpus_to_use_nothing_is_said(host):
+def test_two_windows_of_a_source_that_states_more_than_it_shows_agree_on_nothing(host, capsys):
+    host.add_process(0.0)
+    plug = add_power_meter(host, 50.0)
+    print_check(compare(host, {plug: 150.0}, sources=["node"]))
+    shown = capsys.readouterr().out
+    assert "cannot be told: 6 s of load with 3 s, drawn out: 900 J and 900 J" in shown
+    assert "agrees:" not in shown
+
+
+def test_of_a_large_machine_with_few_cpus_to_use_it_cannot_be_told(host):
     host.add_process(0.0)
     plug = add_power_meter(host, 400.0)
-    assert compare(host, {plug: 402.0}, sources=["node"]).agrees
+    found = compare(host, {plug: 402.0}, sources=["node"])
+    assert found.agrees
+    assert "whether it shows the load cannot be told" in finding_of(found, "node").unchecked
 
 
 def test_opinions_are_told_within_80_columns(host, capsys):

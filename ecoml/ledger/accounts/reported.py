@@ -85,6 +85,8 @@ class ReportedAccount:
                 yield step
                 grams = self.co2e.of({whose: step.co2e_g})
                 self._store.enter({whose: energy} if energy.domains else {}, grams)
+                for gap in self.co2e.news():
+                    self._store.add_gap(gap)
         except BaseException:
             self.spent_j, self.co2e.spent_g = before_j, before_g
             raise

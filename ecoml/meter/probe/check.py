@@ -26,7 +26,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from ecoml.energy import EnergyByDomain, Provenance
 from ecoml.meter.base import Meter, Source
@@ -66,6 +66,15 @@ class _Busy:
     elapsed_s: float
     cpu_s: float
     boards: Mapping[str, tuple[float, float]]
+
+
+class _Rise(NamedTuple):
+    """Power at rest and under load; whether the load shows in it, and if not, whether it would have to."""
+
+    rest_w: float
+    load_w: float
+    shows: bool
+    can_be_told: bool
 
 
 class Probe:
@@ -192,7 +201,13 @@ class Probe:
             what = f"{twice.elapsed_s:.3g} s of load with {once.elapsed_s:.3g} s, drawn out"
             comparisons.append(CrossCheck(what, second.energy_j, scale * first.energy_j, within_j))
             unchecked = "whether its joules are true cannot be checked: there is no second source beside it"
-            faults = faults or self._deafness(source, rest, twice)
+            rise = self._rises(source, rest, twice)
+            if not (rise.shows or faults):
+                told = f"{rise.rest_w:.3g} W at rest and {rise.load_w:.3g} W while every CPU was kept busy"
+                if rise.can_be_told:
+                    faults.append(f"{told}: it does not show the load")
+                else:
+                    unchecked = f"{told}: whether it shows the load cannot be told, nor whether its joules are true"
         if source.provenance is Provenance.MEASURED and domain in twice.boards:
             board_j, drift_j = twice.boards[domain]
             within_j = second.uncertainty_j + BOARD_GAIN * board_j + drift_j
@@ -216,21 +231,17 @@ class Probe:
             unchecked,
         )
 
-    def _deafness(self, source: Source, rest: list[tuple[EnergyByDomain, float]], busy: _Busy) -> list[str]:
-        """That the load does not show in a source that holds a processor; of several processors, in their sum.
-
-        A large machine of which few CPUs may be used rises by less than it wanders: of that nothing is said.
-        """
+    def _rises(self, source: Source, rest: list[tuple[EnergyByDomain, float]], busy: _Busy) -> _Rise:
+        """What the load does to a source that holds a processor; of several processors, to their sum."""
         kind = source.domain.partition(":")[0]
         alike = [domain for domain in busy.energy.domains if domain.partition(":")[0] == kind]
         rest_j = sum(energy.domains[domain].energy_j for energy, _ in rest for domain in alike)
         rest_w = rest_j / sum(elapsed_s for _, elapsed_s in rest)
         load_w = sum(busy.energy.domains[domain].energy_j for domain in alike) / busy.elapsed_s
         still_w, least_w = STILL_SHARE * rest_w, BUSY_CPU_W * busy.cpu_s / busy.elapsed_s
-        can_be_told = kind in RAISED and source.lag_s <= self._settle_s + LOAD_S and still_w < least_w
-        if not can_be_told or load_w - rest_w > still_w:
-            return []
-        return [f"{rest_w:.3g} W at rest and {load_w:.3g} W while every CPU was kept busy: it does not show the load"]
+        shows = kind not in RAISED or load_w - rest_w > still_w
+        can_be_told = still_w < least_w and source.lag_s <= self._settle_s + LOAD_S
+        return _Rise(rest_w, load_w, shows, can_be_told)
 
 
 def _per_cpu_second(domain: str, rest_w: float, busy: _Busy) -> float:

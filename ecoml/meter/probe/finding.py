@@ -32,6 +32,11 @@ class CrossCheck:
         """Whether they are close enough."""
         return abs(self.found - self.against) <= self.within
 
+    @property
+    def is_loose(self) -> bool:
+        """Whether they may lie so far apart that their agreement tells nothing."""
+        return self.within >= abs(self.against)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -137,7 +137,7 @@ def _verdict(opinion: Opinion) -> str:
 
 
 def _comparison_line(comparison: CrossCheck) -> str:
-    verdict = "agrees" if comparison.agrees else "does NOT agree"
+    verdict = "does NOT agree" if not comparison.agrees else "cannot be told" if comparison.is_loose else "agrees"
     found, against, within = (
         f"{value:.4g} {comparison.unit}" for value in (comparison.found, comparison.against, comparison.within)
     )

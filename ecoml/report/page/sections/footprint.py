@@ -5,20 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from ecoml.carbon.grid import check_intensity
 from ecoml.energy import Energy, Provenance, co2e_g
 from ecoml.format import GRID_MEANING, describe_co2e, estimate_interval, format_co2e, format_kwh
 from ecoml.run.footprint import Footprint
-
-
-def check_grid_intensity(g_per_kwh: float | None) -> None:
-    """Refuse what is no intensity of a grid.
-
-    Raises:
-        UsageError: Not a positive number, or more than any grid emits.
-    """
-    if g_per_kwh is not None:
-        check_intensity(g_per_kwh)
 
 
 def footprint_facts(total: Energy, footprint: Footprint) -> Iterator[tuple[str, str]]:

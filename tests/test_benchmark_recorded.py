@@ -13,7 +13,7 @@ import pytest
 import record
 import small_budgets
 import strategy_recorded
-from strategy_recorded import open_recorded, recording
+from strategy_recorded import Measured, open_recorded, recording
 from strategy_synthetic import SYNTHETIC, open_synthetic
 
 import ecoml
@@ -77,6 +77,7 @@ def test_strategies_are_told_validations_and_judged_by_tests(made_up, tmp_path):
     rows, space = made_up
     assert record.read(tmp_path / "made-up.parquet")[0] == rows
     problem = open_recorded("recorded", "made-up", 1, tmp_path)
+    assert isinstance(problem, Measured)
     for number, config in zip(range(30), record.configs(space), strict=False):
         if number < record.DEFAULTS and number != 1:
             continue  # of the default's trainings this seed sees the second

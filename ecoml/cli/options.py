@@ -57,6 +57,12 @@ Threads = Annotated[
 Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="The same curves on another day and another host of the same kind.")
 ]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHERE", help="Train side by side: local:4 (four processes here), or ray://HEAD:PORT. [default: here]"
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to standard error.")]
 Track = Annotated[
     list[str] | None,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from ecoml.carbon.grid import Grid
 from ecoml.energy import J_PER_KWH, co2e_g
-from ecoml.ledger.sharing import Activity
+from ecoml.ledger.accounts.sharing import Activity
 from ecoml.run.footprint import Grams
 
 log = logging.getLogger("ecoml")

@@ -13,7 +13,7 @@ from ecoml.errors import UsageError
 from ecoml.run.folder import LEDGER
 from ecoml.run.footprint import Footprint
 from ecoml.run.result import Result
-from ecoml.run.schema import open_file
+from ecoml.run.storage.schema import open_file
 
 
 def seen_on(result: Result, grid_intensity: float | str | Path | None) -> Result:

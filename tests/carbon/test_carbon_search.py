@@ -29,7 +29,7 @@ from ecoml.ledger.gram_counter import GramCounter
 from ecoml.limits import Limits
 from ecoml.report.page.page import write_report
 from ecoml.run.hindsight import seen_on
-from ecoml.searcher.waiting import CleanWait
+from ecoml.searcher.energy.waiting import CleanWait
 
 HOUR_S = 3600.0
 
@@ -315,7 +315,7 @@ def waiting(space, quick):
     meter = FakeMeter()
     clocks = Clocks(meter)
     searcher = ecoml.Searcher(space, curve([0.5]), budget_j=1e9, meter=meter, grid_intensity=1.0, **quick)
-    ledger = searcher._open().ledger
+    ledger = searcher._session.open().ledger
 
     def wait(hours, limit=200.0, until_h=24.0):
         until = datetime.fromtimestamp(until_h * HOUR_S, UTC).isoformat()
@@ -422,7 +422,7 @@ def test_an_interruption_leaves_the_pause_counted(waiting):
 
 def test_a_search_pauses_between_its_steps(space, quick, tmp_path, monkeypatch):
     """The real thing: half a second of a dirty grid, in real time."""
-    monkeypatch.setattr("ecoml.searcher.waiting.SLICE_S", 0.02)
+    monkeypatch.setattr("ecoml.searcher.energy.waiting.SLICE_S", 0.02)
     now_s = time.time()
     path = tmp_path / "grid.csv"
     rows = [(now_s - 10, 400.0), (now_s + 1.5, 90.0), (now_s + 600, 90.0)]

@@ -11,10 +11,10 @@ from ecoml.energy import Provenance
 from ecoml.errors import MeterError
 from ecoml.meter import open_meter
 from ecoml.meter.counters.constants import load_constants, save_constants
-from ecoml.meter.counters.finding import Verdict
 from ecoml.meter.probe import check, load
 from ecoml.meter.probe.calibrate import calibrate
 from ecoml.meter.probe.check import Probe, board_powers
+from ecoml.meter.probe.finding import Verdict
 from ecoml.report.terminal.meters import print_check
 from ecoml.testing.machines import FakePrometheus, add_power_meter
 from ecoml.testing.meters import SimulatedHost

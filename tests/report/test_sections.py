@@ -17,8 +17,8 @@ from ecoml.errors import UsageError
 from ecoml.format import describe_footprint, format_co2e
 from ecoml.report.charts.importance import Importance, Untold, importances
 from ecoml.report.charts.returns import Stretch, diminishing_from, overall, stretches
-from ecoml.report.page.curves import left_by_choice, saved_on, taken_up_again
 from ecoml.report.page.page import page
+from ecoml.report.page.sections.curves import left_by_choice, saved_on, taken_up_again
 from ecoml.run.footprint import Footprint
 from ecoml.run.hindsight import past_grid, seen_on
 from ecoml.run.result import Result

@@ -28,7 +28,7 @@ from ecoml.format import format_range
 from ecoml.metric import ACCURACY, Metric
 from ecoml.report.statistics import energy_to_target
 from ecoml.run.result import Result
-from ecoml.run.snapshot import Progress
+from ecoml.run.storage.snapshot import Progress
 from ecoml.trial import Point
 
 

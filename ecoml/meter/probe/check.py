@@ -30,10 +30,10 @@ from typing import Any, NamedTuple
 
 from ecoml.energy import EnergyByDomain, Provenance
 from ecoml.meter.base import Meter, Source
-from ecoml.meter.counters.finding import Check, CrossCheck, Finding, Opinion
 from ecoml.meter.counters.nvml import AVERAGED_S
 from ecoml.meter.counters.nvml import GAIN as BOARD_GAIN
 from ecoml.meter.host import HostMeter
+from ecoml.meter.probe.finding import Check, CrossCheck, Finding, Opinion
 from ecoml.meter.probe.load import busy_cpus, busy_gpus
 from ecoml.meter.probe.look import Look
 from ecoml.meter.probe.second_opinion import opinions_of

@@ -16,8 +16,8 @@ from collections.abc import Collection, Iterator, Sequence
 
 from ecoml.energy import EnergyByDomain, Provenance
 from ecoml.meter.base import Source
-from ecoml.meter.counters.finding import Opinion
 from ecoml.meter.found import contains
+from ecoml.meter.probe.finding import Opinion
 
 Span = tuple[EnergyByDomain, float]
 """Energy by domain, and the seconds it was spent in."""

@@ -17,11 +17,11 @@ from rich.table import Table
 from ecoml.energy import Provenance
 from ecoml.format import MEANING, duration, fold_gaps, format_energy, format_interval, format_power, percent
 from ecoml.meter import Source
-from ecoml.meter.counters.finding import Verdict
+from ecoml.meter.probe.finding import Verdict
 
 if TYPE_CHECKING:
-    from ecoml.meter.counters.finding import Check, CrossCheck, Finding, Opinion
     from ecoml.meter.probe.calibrate import Calibration
+    from ecoml.meter.probe.finding import Check, CrossCheck, Finding, Opinion
 
 PLAIN_WIDTH = 80
 

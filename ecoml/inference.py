@@ -32,6 +32,27 @@ class Inference:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """What predicting an image is known to take before there is a network.
+
+    Attributes:
+        kind: What networks have in common of which one that does more takes longer.
+        counts: What it grows with (layers, weights, arithmetic, …), in an order that all of its kind share.
+        least_s: Seconds that its arithmetic takes at least.
+        least_j: Joules likewise; 0 if they are not known.
+    """
+
+    kind: str
+    counts: tuple[float, ...]
+    least_s: float
+    least_j: float
+
+    def no_less_than(self, other: Work) -> bool:
+        """Whether it does at least all that another one does."""
+        return self.kind == other.kind and all(a >= b for a, b in zip(self.counts, other.counts, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What a model costs to use.
 

@@ -21,6 +21,8 @@ from ecoml.cli.options import (
     Inferences,
     Json,
     MaxEnergyPerTraining,
+    MaxInferenceEnergy,
+    MaxLatency,
     MaxParameters,
     PowercapRoot,
     RunFolder,
@@ -34,6 +36,7 @@ from ecoml.cli.options import (
     WhenClean,
     meter_sources,
     say,
+    seconds,
 )
 from ecoml.errors import LibraryError, UsageError
 
@@ -63,6 +66,8 @@ def search(
     max_trials: Annotated[int | None, typer.Option(help="End after so many trials.")] = None,
     max_parameters: MaxParameters = None,
     max_energy_per_training: MaxEnergyPerTraining = None,
+    max_inference_energy: MaxInferenceEnergy = None,
+    max_latency: MaxLatency = None,
     inferences: Inferences = None,
     spend_all: SpendAll = False,
     metric: ScoreMetric = None,
@@ -143,6 +148,8 @@ def search(
         trace=trace,
         max_parameters=max_parameters,
         max_energy_per_training_j=None if max_energy_per_training is None else max_energy_per_training * J_PER_KWH,
+        max_inference_energy_j=max_inference_energy,
+        max_latency_s=seconds(max_latency),
         inferences=inferences,
         spend_all=spend_all,
         warm_start=warm_start,

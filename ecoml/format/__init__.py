@@ -58,7 +58,14 @@ from ecoml.format.figures import (
     quantity,
     score_title,
 )
-from ecoml.format.usage import describe_flips, describe_lifetime, describe_usage, format_bytes, format_flop
+from ecoml.format.usage import (
+    describe_flips,
+    describe_lifetime,
+    describe_nearest,
+    describe_usage,
+    format_bytes,
+    format_flop,
+)
 
 __all__ = [
     "GRID_MEANING",
@@ -74,6 +81,7 @@ __all__ = [
     "describe_frugal",
     "describe_lifetime",
     "describe_limits",
+    "describe_nearest",
     "describe_pause",
     "describe_plan",
     "describe_reach",

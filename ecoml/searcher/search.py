@@ -26,9 +26,10 @@ from ecoml.searcher.beliefs import believe
 from ecoml.searcher.budget import Forecast
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.models import FrontModels
-from ecoml.searcher.reasons import budget_spent, failure_of, too_dear, what_is_wrong
+from ecoml.searcher.reasons import budget_spent, failure_of, too_dear, too_dear_to_use, what_is_wrong
 from ecoml.searcher.settings import SearchSettings
 from ecoml.searcher.size_limit import SizeLimit
+from ecoml.searcher.use_limit import UseLimit
 from ecoml.strategies import Continue, End, Start, Strategy
 from ecoml.strategies.base import Goal, Learns, Pursues, ask_feasible
 from ecoml.training.base import Executor, Floored, Hinted, Lasting, Remarks, Run
@@ -109,6 +110,7 @@ class Search:
         self.lasting = executor if isinstance(executor, Lasting) else None
         self.floored = executor if isinstance(executor, Floored) else None
         self._executor = executor
+        self._use = UseLimit(settings.limits, executor)
         self._failed: list[TrialEnd] = []  # of the trials since the last measurement
         self._inform()
 
@@ -119,7 +121,8 @@ class Search:
             steps = None if self.lasting is None else self.lasting.steps
             floor_j = None if self.floored is None else self.floored.floor_j
             hint = self._executor.cost_hint if isinstance(self._executor, Hinted) else None
-            self._strategy.pursue(Goal(self._limits, self._metric, self.size, self._left_j, steps, floor_j, hint))
+            goal = Goal(self._limits, self._metric, self._is_within, self._left_j, steps, floor_j, hint)
+            self._strategy.pursue(goal)
         if self.settings.warm_start is not None and isinstance(self._strategy, Learns):
             self._strategy.learn(self.settings.warm_start.trials)
         self.ledger.enter(Purpose.OVERHEAD)
@@ -128,8 +131,9 @@ class Search:
         """Take up the trials of an earlier session, and tell the strategy of them."""
         self.trials = trials
         for trial in trials:
+            self._use.learn(trial)
             for point in trial.curve:
-                if self._limits.allows_j(point.energy_j):
+                if self._limits.allows_j(point.energy_j) and self._limits.allows_use(trial.usage):
                     self._front.add(point.utility, point.energy_j)
                     self.reached |= self._metric.reaches(point.score, self._limits.target)
             if trial.curve:
@@ -282,12 +286,17 @@ class Search:
         if self.settings.warm_start is not None:
             self.settings.warm_start.refuse_mixture(point.energy.provenance)
         self._forecast.learn(trial)
-        if self._limits.allows_j(point.energy_j):
+        if self._limits.of_use and trial.usage is None and not self._try_in_use(trial):
+            return False
+        if self._limits.allows_j(point.energy_j) and self._limits.allows_use(trial.usage):
             self.reached |= self._metric.reaches(point.score, self._limits.target)
             on_front = self._front.add(point.utility, point.energy_j)
             if self._models.kept and (on_front or self._ties_with_best(trial)) and not self._keep_model(trial):
                 return False
         self._tell(trial)
+        if trial.usage is not None and not self._limits.allows_use(trial.usage):
+            self.change(trial, TrialState.STOPPED, too_dear_to_use(self._limits, trial.usage))
+            return False
         if (end := too_dear(self._limits, point, self._forecast.step_j(trial))) is not None:
             self.change(trial, TrialState.STOPPED, end)
             return False
@@ -304,6 +313,16 @@ class Search:
         if not self._front or trial.curve[-1].utility < self._front.ends[1] - self._tolerance - ROUNDING:
             return False
         return any((tie.number, tie.step) == (trial.number, trial.step) for tie in self._ties())
+
+    def _try_in_use(self, trial: Trial) -> bool:
+        """Try what the network of a trial takes to use; whether it is still there."""
+        try:
+            self._models.try_at_once(self.runs.get(trial.number), trial)
+        except (ChildProcessError, TimeoutError) as error:
+            self.fail(trial, FailureKind.WORKER_LOST, message=in_one_line(error))
+            return False
+        self._use.learn(trial)
+        return True
 
     def _keep_model(self, trial: Trial) -> bool:
         """Keep the model of a trial that has joined the front, or ties with its best; whether it is still there."""
@@ -392,7 +411,10 @@ class Search:
 
     def _may_start(self, config: Config) -> bool:
         self.settings.space.validate(config)
-        return self.size(config)
+        return self._is_within(config)
+
+    def _is_within(self, config: Config) -> bool:
+        return self.size(config) and self._use(config)
 
     @property
     def _has_all_trials(self) -> bool:

@@ -33,6 +33,7 @@ from ecoml.searcher.metering import meter_for, open_metering, refuse_mixture
 from ecoml.searcher.search import Search
 from ecoml.searcher.settings import EnergySource, SearchSettings
 from ecoml.searcher.size_limit import Parameters, size_limit
+from ecoml.searcher.use_limit import refuse_untried
 from ecoml.searcher.waiting import CleanWait
 from ecoml.searcher.warm_start import WarmStart
 from ecoml.searcher.workers import Stepper, seats_of, stepper_of
@@ -161,6 +162,7 @@ class Searcher:
         if self._workers is not None:
             self._workers.refuse(settings)
         self._strategy = settings.create_strategy()
+        refuse_untried(settings.limits, executor)
         self._size = size_limit(settings.limits.max_parameters, executor, parameters)
         self._meter = meter
         self._meter_is_ours = meter is None

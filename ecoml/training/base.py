@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from ecoml.energy import Purpose
-from ecoml.inference import Usage
+from ecoml.inference import Usage, Work
 from ecoml.meter.base import Window
 from ecoml.metric import Metric
 from ecoml.space import Space
@@ -218,6 +218,14 @@ class Used(Protocol):
             seconds: How long to predict for each figure.
             window: Opens a window on what is metered.
         """
+
+
+@runtime_checkable
+class Foresees(Protocol):
+    """An executor that knows something of what its networks take to use before they are trained."""
+
+    def work(self, config: Config) -> Work | None:
+        """What predicting an image takes at least; None if nothing is known. Fast; called after `prepare`."""
 
 
 @runtime_checkable

@@ -19,6 +19,7 @@ from ecoml.format import (
     describe_frugal,
     describe_lifetime,
     describe_limits,
+    describe_nearest,
     describe_search_end,
     describe_sharing,
     describe_usage,
@@ -62,6 +63,15 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, nume
     console().print(table)
 
 
+def print_choice(result: Result) -> None:
+    """Which network to take, or why there is none."""
+    out = console()
+    if result.front:
+        _print_recommendation(out, result)
+        return
+    out.print(f"{_why_no_front(result)}.", style="red")
+
+
 def print_result(result: Result, report: Path | None = None, advice: Sequence[str] = ()) -> None:
     """Front, recommendation, what `advice` says of them, energy account."""
     out, metric, energy = console(), result.metric, result.energy
@@ -71,10 +81,8 @@ def print_result(result: Result, report: Path | None = None, advice: Sequence[st
         out.print(_front(result))
         _print_recommendation(out, result)
         _print_under(out, f"{capitalised(metric.name)} for energy:", advice)
-    elif any(trial.curve for trial in result.trials):
-        out.print("Every training took more than one may: there is no front.", style="red")
     else:
-        out.print("No trial succeeded: there is no front.", style="red")
+        out.print(f"{_why_no_front(result)}.", style="red")
     out.print(Text.assemble(("\nEnergy: ", "bold"), (energy.provenance.value, "bold"), f" ({_meaning(energy)})"))
     out.print(_account(result))
     if told := describe_co2e(energy.co2e):
@@ -98,6 +106,14 @@ def print_result(result: Result, report: Path | None = None, advice: Sequence[st
     for name, path in (("Run folder", result.directory), ("Report", report)):
         if path is not None:
             out.print(f"{name}: {path}", markup=False, soft_wrap=True)
+
+
+def _why_no_front(result: Result) -> str:
+    if not any(trial.curve for trial in result.trials):
+        return "No trial succeeded: there is no front"
+    if result.limits.of_use:
+        return describe_nearest(result.nearest_in_use, result.limits)
+    return "Every training took more than one may: there is no front"
 
 
 def _front(result: Result) -> Table:

@@ -17,7 +17,7 @@ from ecoml.errors import BudgetError, UsageError, did_you_mean
 from ecoml.metric import Metric
 
 if TYPE_CHECKING:
-    from ecoml.inference import Inference, Usage
+    from ecoml.trial import Inference, Usage
 
 
 _OF_USE = ("max_inference_energy_j", "max_latency_s")

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
 from ecoml.errors import in_one_line
-from ecoml.inference import Usage
 from ecoml.ledger import Ledger
 from ecoml.limits import Limits
 from ecoml.metric import Metric
-from ecoml.trial import Measurement, Point
+from ecoml.trial import Measurement, Point, Usage
 
 _OURS = Path(__file__).parents[1]
 
@@ -62,7 +61,7 @@ def too_dear_to_use(limits: Limits, usage: Usage) -> TrialEnd:
 def budget_spent(ledger: Ledger, next_j: float) -> SearchEnd:
     """That the budget has no room for a further step of so many joules."""
     left_j = ledger.left_j
-    if ledger.left_by_co2e:
+    if ledger.budget.left_by_co2e:
         return SearchEnd(StopReason.BUDGET_SPENT, {"co2e_g": ledger.spent_g})
     if left_j <= 0 or next_j <= 0:
         return SearchEnd(StopReason.BUDGET_SPENT)

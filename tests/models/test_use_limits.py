@@ -13,12 +13,11 @@ from ecoml.endings import EndReason, StopReason
 from ecoml.energy import Energy
 from ecoml.errors import UsageError
 from ecoml.format import describe_ending, describe_trial_end
-from ecoml.inference import Inference, Usage, Work
 from ecoml.report.page.page import headline, page
 from ecoml.report.terminal.summary import print_result
 from ecoml.run.result import Result
 from ecoml.training.images.network.floor import Floor
-from ecoml.trial import Measurement
+from ecoml.trial import Inference, Measurement, Usage, Work
 
 SPACE = ecoml.Space({"width": ecoml.Choice([1, 2, 3, 4, 5, 6, 7, 8])})
 

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from ecoml.energy import Energy
 from ecoml.errors import UsageError
-from ecoml.inference import Inference, Usage, Work
 from ecoml.meter.base import Window
 from ecoml.metric import Metric
 from ecoml.space import Space
-from ecoml.training.base import Account, Run
+from ecoml.training.base import Account, Run, Work
 from ecoml.training.function import name_of
 from ecoml.training.images import catalogue
 from ecoml.training.images.about import About, refuse_changed
@@ -31,7 +30,7 @@ from ecoml.training.images.settings import LARGEST_SIDE, Settings, largest_side,
 from ecoml.training.images.worker.shared import WorkerRun, shared_worker
 from ecoml.training.images.worker.worker import ImageWorker, devices_of, gpus_of, taken_remarks
 from ecoml.training.images.worker.workload import Prepared, Workload, pickled, usable_cores
-from ecoml.trial import Config, Measurement, Trial
+from ecoml.trial import Config, Inference, Measurement, Trial, Usage
 
 if TYPE_CHECKING:
     from ecoml.training.images.network.own import Build

@@ -14,7 +14,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 
-from ecoml.inference import Work
+from ecoml.training.base import Work
 from ecoml.training.images.network.form import form_of
 from ecoml.training.images.network.plan import Shape
 from ecoml.training.images.schedule import sides_at

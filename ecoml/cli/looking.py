@@ -23,7 +23,8 @@ def report(
         typer.Option("--receipt", help="Also write its energy as a BoAmps report, and as a paragraph for a paper."),
     ] = False,
 ) -> None:
-    """Write a run's page and figures."""
+    """Write a run's page, figures and model card."""
+    from ecoml.models.card import write_card
     from ecoml.report.page.page import write_report
     from ecoml.report.terminal.summary import print_choice
     from ecoml.run.result import Result
@@ -34,8 +35,11 @@ def report(
         "max_latency_s": seconds(max_latency),
     }
     print(write_report(directory, figures=figures, grid_intensity=grid_intensity, **limits))
+    result = Result.load(directory, **limits)
+    if (card := write_card(result)) is not None:
+        print(card)
     if any(limit is not None for limit in limits.values()):
-        print_choice(Result.load(directory, **limits))
+        print_choice(result)
     if receipt:
         from ecoml.report.receipt import write_receipt
 

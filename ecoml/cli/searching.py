@@ -237,14 +237,15 @@ def _page(result: Result) -> Path | None:
 
 
 def _show(result: Result, as_json: bool) -> None:
+    from ecoml.models.card import write_card
     from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
     from ecoml.run.choice.lifetime import lifetime_of
     from ecoml.run.models import kept_models
 
-    page = _page(result)
+    page, card = _page(result), write_card(result)
     tradeoff = tradeoff_of(result)
     if as_json:
-        content = {**result.to_dict(), "report": str(page) if page else None}
+        content = {**result.to_dict(), "report": str(page) if page else None, "card": str(card) if card else None}
         life = None if result.limits.inferences is None else lifetime_of(result, result.limits.inferences)
         content["lifetime"] = None if life is None else life.to_dict()
         content["models"] = [{**kept._asdict(), "path": str(kept.path)} for kept in kept_models(result.directory)]
@@ -254,4 +255,4 @@ def _show(result: Result, as_json: bool) -> None:
         return
     from ecoml.report.terminal.summary import print_result
 
-    print_result(result, page, () if tradeoff is None else tuple(advice(tradeoff)))
+    print_result(result, page, () if tradeoff is None else tuple(advice(tradeoff)), card)

@@ -10,7 +10,7 @@
 Nothing here is read back: code compares the values of `ecoml.endings`, `ecoml.energy` and `ecoml.metric`.
 """
 
-from ecoml.format.account import MEANING, describe_sharing, describe_spent, fold_gaps
+from ecoml.format.account import MEANING, describe_pretraining, describe_sharing, describe_spent, fold_gaps
 from ecoml.format.carbon import (
     GRID_MEANING,
     describe_co2e,
@@ -84,6 +84,7 @@ __all__ = [
     "describe_nearest",
     "describe_pause",
     "describe_plan",
+    "describe_pretraining",
     "describe_reach",
     "describe_resumption",
     "describe_search_end",

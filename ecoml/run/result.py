@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecoml.endings import SearchEnd
-from ecoml.format import describe_spent, describe_trial, plural
+from ecoml.format import describe_pretraining, describe_spent, describe_trial, plural
 from ecoml.limits import Limits
 from ecoml.metric import ACCURACY, Metric
 from ecoml.pareto import front_indices
@@ -242,13 +242,19 @@ def result_of(
         recommended=recommend(ties, beliefs),
         frugal=frugal(ties, tolerance(front, metric) if front else 0.0, beliefs),
         beliefs=beliefs,
-        energy=account_of(snapshot),
+        energy=replace(account_of(snapshot), uncounted=_uncounted(snapshot.trials, settings)),
         progress=tuple(snapshot.progress),
         ended=snapshot.ended,
         metric=metric,
         settings=settings,
         directory=directory,
     )
+
+
+def _uncounted(trials: Sequence[Trial], settings: Mapping[str, Any]) -> tuple[str, ...]:
+    if settings.get("executor", {}).get("kind") != "cnn":
+        return ()
+    return describe_pretraining({str(trial.config.get("backbone", "none")) for trial in trials} - {"none"})
 
 
 def metric_of(settings: Mapping[str, Any]) -> Metric:

@@ -16,8 +16,9 @@ from ecoml.format import describe_ending, describe_trial_end
 from ecoml.report.page.page import headline, page
 from ecoml.report.terminal.summary import print_result
 from ecoml.run.result import Result
+from ecoml.training.base import Work
 from ecoml.training.images.network.floor import Floor
-from ecoml.trial import Inference, Measurement, Usage, Work
+from ecoml.trial import Inference, Measurement, Usage
 
 SPACE = ecoml.Space({"width": ecoml.Choice([1, 2, 3, 4, 5, 6, 7, 8])})
 

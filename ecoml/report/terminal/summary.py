@@ -72,7 +72,9 @@ def print_choice(result: Result) -> None:
     out.print(f"{_why_no_front(result)}.", style="red")
 
 
-def print_result(result: Result, report: Path | None = None, advice: Sequence[str] = ()) -> None:
+def print_result(
+    result: Result, report: Path | None = None, advice: Sequence[str] = (), card: Path | None = None
+) -> None:
     """Front, recommendation, what `advice` says of them, energy account."""
     out, metric, energy = console(), result.metric, result.energy
     if result.front:
@@ -88,7 +90,12 @@ def print_result(result: Result, report: Path | None = None, advice: Sequence[st
     if told := describe_co2e(energy.co2e):
         out.print(f"CO2e: {told}", markup=False)
     gaps = fold_gaps(gap for gap in energy.gaps if gap not in energy.unmeasured)
-    for warning in (*energy.unmeasured, *describe_sharing(energy.shared), *(f"gap: {gap}" for gap in gaps)):
+    for warning in (
+        *energy.uncounted,
+        *energy.unmeasured,
+        *describe_sharing(energy.shared),
+        *(f"gap: {gap}" for gap in gaps),
+    ):
         out.print(Padding(Text(warning, style="yellow"), (0, 0, 0, 2), expand=False))
     if (efficiency := result.efficiency()) is not None:
         share = percent(efficiency, 1)
@@ -103,7 +110,7 @@ def print_result(result: Result, report: Path | None = None, advice: Sequence[st
         out.print(describe_warm_start(warm_start, result.strategy), markup=False)
     failed = sum(trial.state is TrialState.FAILED for trial in result.trials)
     out.print(f"{plural(len(result.trials), 'trial')}, {failed} of them failed")
-    for name, path in (("Run folder", result.directory), ("Report", report)):
+    for name, path in (("Run folder", result.directory), ("Report", report), ("Model card", card)):
         if path is not None:
             out.print(f"{name}: {path}", markup=False, soft_wrap=True)
 

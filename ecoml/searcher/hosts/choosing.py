@@ -54,6 +54,11 @@ class RemoteWorkers:
                 "a search that pauses lets its agents go, and training on workers needs them: leave --when-clean"
                 " (when_clean_g_per_kwh=) or --workers out"
             )
+        if settings.limits.of_use:
+            raise UsageError(
+                "networks are tried in use on this process's device, while nothing else runs on it: leave workers= out,"
+                " or else max_latency_s= and max_inference_energy_j= too"
+            )
         if settings.sources:
             raise UsageError(
                 "each worker reads the counters of its own host, and what --meter names would be counted beside them:"

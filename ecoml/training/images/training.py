@@ -15,7 +15,7 @@ from ecoml.errors import UsageError
 from ecoml.meter.base import Window
 from ecoml.metric import Metric
 from ecoml.space import Space
-from ecoml.training.base import Account, Run
+from ecoml.training.base import Account, Run, Work
 from ecoml.training.function import name_of
 from ecoml.training.images import catalogue
 from ecoml.training.images.about import About, refuse_changed
@@ -307,6 +307,12 @@ class CnnTraining:
         worker = self._workers[0]
         found = worker.test(path, self.problem)
         return Measurement(found[worker.score], details=found)
+
+    def work(self, config: Config) -> Work | None:
+        """What predicting an image is known to take before there is a network; None where `floor_j` is."""
+        if self._prepared is None or self.model is not None:
+            return None
+        return self._prepared.floor.work(config, self._prepared.peak_flop_per_s)
 
     def use(self, path: Path, seconds: float, window: Callable[[], Window]) -> Usage:
         """What the model saved at `path` costs to use, in full precision, on validation images.

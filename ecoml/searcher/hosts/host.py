@@ -55,6 +55,16 @@ class Host:
     released: bool = False
     restarts: int = 0
 
+    @property
+    def kind(self) -> str:
+        """Its class; empty until it is ready."""
+        return "" if self.about is None else self.about.kind
+
+    @property
+    def movable(self) -> bool:
+        """Whether its trials can go on elsewhere."""
+        return self.about is not None and self.about.movable
+
     def orders(self, now_s: float) -> Orders:
         """What holds for it from now on."""
         self.numbers, self.told_s, self.news = self.numbers + 1, now_s, False

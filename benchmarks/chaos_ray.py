@@ -9,6 +9,7 @@ address cannot be reached from itself, this needs a network of its own, since Ra
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator
@@ -30,25 +31,33 @@ class LocalCluster:
     def __init__(self, nodes: int, state: Path) -> None:
         self._state = state
         self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-        self._nodes = [self._cluster.add_node(num_cpus=1) for _ in range(nodes - 1)]
+        self._wanted, self._nodes = nodes - 1, list[Any]()
+        while len(self._nodes) < self._wanted:
+            self._add_node()
         self.workers = f"ray://{self._cluster.address}"
 
     def targets(self, driver: int) -> list[tuple[str, list[int]]]:
+        if len(self._nodes) < self._wanted:
+            self._add_node()
         nodes = [self._processes(node) for node in self._nodes]
         head = children(_raylet(self._cluster.head_node))
         agents = [("agent", [process]) for tree in [head, *nodes] for process in tree if _is_agent(process)]
         return [("driver", [driver]), *agents, *(("node", tree) for tree in nodes)]
 
+    def _add_node(self) -> None:
+        try:
+            self._nodes.append(self._cluster.add_node(num_cpus=1))
+        except Exception as error:  # Ray's own time-out, on a busy machine
+            print(f"another node later: {error}", file=sys.stderr)
+
     def _processes(self, node: Any) -> list[int]:
         return [_raylet(node), *children(_raylet(node))]
 
     def killed(self, name: str, processes: list[int]) -> None:
-        """Another node comes in the place of one that was killed."""
-        if name != "node":
-            return
-        dead = next(node for node in self._nodes if _raylet(node) == processes[0])
-        self._cluster.remove_node(dead, allow_graceful=False)
-        self._nodes[self._nodes.index(dead)] = self._cluster.add_node(num_cpus=1)
+        """Another node will come in the place of one that was killed."""
+        for node in [node for node in self._nodes if name == "node" and _raylet(node) == processes[0]]:
+            self._nodes.remove(node)
+            self._cluster.remove_node(node, allow_graceful=False)
 
     def spools(self, run: Path) -> list[Path]:
         settings = tomllib.loads((run / "run.toml").read_text(encoding="utf-8"))

@@ -35,7 +35,7 @@ _SPREAD = 0.3  # s: the line leaves about a third of the joules
 
 
 def steps_by_class(trials: Sequence[Trial]) -> tuple[NDArray[np.intp], Array, list[str]]:
-    """A row for each trial and each class of hosts that made steps of it: its index, mean joules of these, the class."""
+    """A row a trial and class of hosts that made steps of it: its index, mean joules of those, the class."""
     rows: list[tuple[int, float, str]] = []
     for index, trial in enumerate(trials):
         if len({point.host for point in trial.curve}) == 1:

@@ -17,7 +17,7 @@ from ecoml.cli.options import (
     Deterministic,
     Device,
     Download,
-    GridNumber,
+    GridPast,
     Json,
     MaxEnergyPerTraining,
     MaxParameters,
@@ -28,7 +28,6 @@ from ecoml.cli.options import (
     say,
 )
 from ecoml.errors import UsageError
-from ecoml.shipped import or_shipped
 
 if TYPE_CHECKING:
     from ecoml.experiments.compare import Comparison
@@ -75,14 +74,15 @@ def compare(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the comparison is kept; the same folder goes on with it.")
     ] = None,
-    grid_intensity: GridNumber = None,
+    grid_intensity: GridPast = None,
     as_json: Json = False,
 ) -> None:
     """Which strategy needs the least energy?"""
     from ecoml.experiments.compare import gather, write_comparison
-    from ecoml.report.page.footprint import check_grid_intensity
+    from ecoml.run.hindsight import past_grid
+    from ecoml.space.shipped import or_shipped
 
-    check_grid_intensity(grid_intensity)
+    past_grid(grid_intensity)  # refused before anything is trained
     inputs = [or_shipped(path) for path in inputs]
     targets = target or []
     limited = max_parameters is not None or max_energy_per_training is not None or spend_all

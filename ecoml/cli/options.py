@@ -68,12 +68,6 @@ Track = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Also write the search down with mlflow, tensorboard or wandb; may be repeated."),
 ]
-GridNumber = Annotated[
-    float | None,
-    typer.Option(
-        "--grid-intensity", metavar="G", help="Your grid's grams of CO2e per kWh; without it nothing is said of CO2e."
-    ),
-]
 GridIntensity = Annotated[
     str | None,
     typer.Option(

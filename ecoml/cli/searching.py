@@ -231,7 +231,7 @@ def _page(result: Result) -> Path | None:
 
 def _show(result: Result, as_json: bool) -> None:
     from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
-    from ecoml.run.lifetime import lifetime_of
+    from ecoml.run.choice.lifetime import lifetime_of
     from ecoml.run.models import kept_models
 
     page = _page(result)

@@ -19,9 +19,9 @@ from ecoml.format import describe_limits, duration, format_energy, format_kwh, p
 from ecoml.limits import Limits
 from ecoml.metric import ACCURACY, Metric
 from ecoml.searcher.hosts.choosing import RemoteWorkers
-from ecoml.searcher.settings import EnergySource, SearchSettings
-from ecoml.shipped import or_shipped
+from ecoml.searcher.setup.settings import EnergySource, SearchSettings
 from ecoml.space import Space
+from ecoml.space.shipped import or_shipped
 from ecoml.training.base import Declares, Executor
 
 PLAN_FILE = "compare.toml"

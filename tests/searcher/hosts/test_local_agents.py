@@ -96,8 +96,8 @@ def test_the_budget_holds_on_all_hosts_together(run_folder, short_leases):
     assert result.ended is not None
     assert result.ended.reason is StopReason.BUDGET_SPENT
     assert result.energy.total_j <= 45.0 + result.energy.overshoot_bound_j
-    assert searcher._search is not None
-    assert searcher._search.ledger.overpromised_j <= result.energy.overshoot_bound_j
+    assert searcher._session.search is not None
+    assert searcher._session.search.ledger.budget.overpromised_j <= result.energy.overshoot_bound_j
 
 
 def test_another_version_is_refused_by_name(run_folder, monkeypatch):

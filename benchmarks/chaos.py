@@ -35,7 +35,7 @@ import sys, time
 import ecoml
 from ecoml.searcher.hosts.choosing import RemoteWorkers
 
-folder, budget_j, workers = sys.argv[1], float(sys.argv[2]), sys.argv[4]
+folder, budget_j, workers, digits = sys.argv[1], float(sys.argv[2]), sys.argv[4], sys.argv[6] == "True"
 RemoteWorkers.__init__.__defaults__ = (float(sys.argv[5]),)
 space = ecoml.Space({"rate": ecoml.Float(1e-4, 1e-1, log=True), "width": ecoml.Int(8, 64)})
 
@@ -46,6 +46,8 @@ def train(config):
             pass
         yield 0.2 * step * (1 - config["rate"])
 
+if digits:
+    space, train = ecoml.load_space("cnn-small"), ecoml.CnnTraining("digits")
 if sys.argv[3] == "new":
     searcher = ecoml.Searcher(space, train, budget_j=budget_j, strategy="random", directory=folder, workers=workers)
 else:
@@ -68,12 +70,14 @@ class Place(Protocol):
         lease_s: Seconds without word from the driver after which an agent stops by itself.
         budget_j: The least and the most that a search is given.
         longest_s: After so long nothing more happens to a run.
+        digits: Whether the built-in training trains, on digits, instead of a function that keeps a processor busy.
     """
 
     workers: str
     lease_s: float
     budget_j: tuple[float, float]
     longest_s: float
+    digits: bool
 
     def targets(self, driver: int) -> list[tuple[str, list[int]]]:
         """What may be struck, by name, each with its processes."""
@@ -92,6 +96,7 @@ class ThisHost:
     lease_s = 1.0
     budget_j = 40.0, 80.0
     longest_s = 15.0
+    digits = False
 
     def targets(self, driver: int) -> list[tuple[str, list[int]]]:
         agents = [("agent", [process]) for process in children(driver)]
@@ -210,7 +215,7 @@ def _account(run: Path, blows: list[str], place: Place) -> Account:
 
 def _start(script: Path, run: Path, budget_j: float, place: Place) -> subprocess.Popen[bytes]:
     how = "resume" if (run / "ledger.sqlite").is_file() else "new"
-    arguments = [run, budget_j, how, place.workers, place.lease_s]
+    arguments = [run, budget_j, how, place.workers, place.lease_s, place.digits]
     return subprocess.Popen([sys.executable, script, *map(str, arguments)], stderr=subprocess.PIPE)
 
 
@@ -232,6 +237,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--nodes", type=int, default=0, help="On a Ray cluster of so many local nodes instead.")
+    parser.add_argument("--digits", action="store_true", help="There, train networks on digits.")
     parser.add_argument(
         "--log", type=Path, default=Path(os.devnull), help="Keeps a line a run; those are not run again."
     )
@@ -240,7 +246,7 @@ def main() -> None:
         from chaos_ray import cluster
     kept = given.log.read_text(encoding="utf-8") if given.log.is_file() else ""
     with ExitStack() as stack:
-        place = stack.enter_context(cluster(given.nodes)) if given.nodes else ThisHost()
+        place = stack.enter_context(cluster(given.nodes, digits=given.digits)) if given.nodes else ThisHost()
         lines = {line.partition(":")[0]: line for line in kept.splitlines()}
         seeds = [str(seed) for seed in range(given.seed, given.seed + given.runs)]
         for seed in (seed for seed in seeds if seed not in lines):

@@ -25,10 +25,11 @@ class LocalCluster:
     """Nodes of this host, with an agent each."""
 
     lease_s = 3.0
-    budget_j = 150.0, 250.0
     longest_s = 60.0
 
-    def __init__(self, nodes: int, state: Path) -> None:
+    def __init__(self, nodes: int, state: Path, *, digits: bool) -> None:
+        self.digits = digits
+        self.budget_j = (500.0, 700.0) if digits else (150.0, 250.0)
         self._state = state
         self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
         self._wanted, self._nodes = nodes - 1, list[Any]()
@@ -81,11 +82,11 @@ def _is_agent(process: int) -> bool:
 
 
 @contextmanager
-def cluster(nodes: int) -> Iterator[LocalCluster]:
+def cluster(nodes: int, *, digits: bool) -> Iterator[LocalCluster]:
     """So many nodes, whose agents keep their spools in a folder that goes with them."""
     with tempfile.TemporaryDirectory(prefix="ecoml-ray-") as state:
         os.environ |= {"XDG_STATE_HOME": state, "RAY_USAGE_STATS_ENABLED": "0"}
-        found = LocalCluster(nodes, Path(state))
+        found = LocalCluster(nodes, Path(state), digits=digits)
         try:
             yield found
         finally:

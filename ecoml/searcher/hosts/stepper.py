@@ -13,7 +13,7 @@ from ecoml.energy import comparable
 from ecoml.errors import HostLost, SearchFailed, UsageError
 from ecoml.ledger import Ledger
 from ecoml.ledger.hosts import Told
-from ecoml.searcher.hosts.host import Host, RemoteAccount, RemoteRun, RemoteWorker
+from ecoml.searcher.hosts.host import Host, RemoteAccount, RemoteRun, RemoteWorker, seat_for
 from ecoml.searcher.hosts.messages import BEAT_S, Lease, Report, Setup
 from ecoml.searcher.hosts.transport import Transport
 from ecoml.searcher.search import Outcome
@@ -113,24 +113,8 @@ class HostStepper:
             yield self._ended.popleft()
 
     def seat_for(self, run: Run | None, idle: Sequence[Seat]) -> Seat | None:
-        """Which idle worker is to go on with a run: its own host's; another's if it can move; else none for now.
-
-        A class of hosts that has made no step yet takes a run that another class has begun, where there is one: what
-        both took for the same training tells best how they differ.
-        """
-        host = run.host if isinstance(run, RemoteRun) else None
-        if host is None:
-            return idle[0]
-        if host.movable and self._kinds and (strange := [seat for seat in idle if self._is_strange(seat)]):
-            return strange[0]
-        for seat in idle:
-            if isinstance(seat.worker, RemoteWorker) and seat.worker.host is host:
-                return seat
-        return idle[0] if host.movable or host.lost else None
-
-    def _is_strange(self, seat: Seat) -> bool:
-        worker = seat.worker
-        return isinstance(worker, RemoteWorker) and worker.host.kind not in self._kinds
+        """As `ecoml.searcher.hosts.host.seat_for`."""
+        return seat_for(run, idle, self._kinds)
 
     def rest(self, idle: Sequence[Seat]) -> None:
         """Let go of hosts on which nothing more will be started: their idling counts as well."""

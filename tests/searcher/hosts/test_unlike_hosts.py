@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from ecoml.energy import Provenance
-from ecoml.searcher.hosts.host import Host, RemoteAccount, RemoteRun, RemoteWorker
+from ecoml.searcher.hosts.host import Host, RemoteAccount, RemoteRun, RemoteWorker, seat_for
 from ecoml.searcher.hosts.messages import About
-from ecoml.searcher.hosts.stepper import HostStepper
-from ecoml.searcher.hosts.transport import LocalAgents
 from ecoml.searcher.workers import Seat
 from ecoml.trial import Trial
 
@@ -24,21 +20,14 @@ def nobody(host, name, trial):
     raise ConnectionError
 
 
-@pytest.fixture
-def stepper(tmp_path):
-    nothing: Any = None
-    return HostStepper(LocalAgents(1), nothing, nothing, tmp_path, nothing)
-
-
 @pytest.mark.parametrize("movable", [True, False])
-def test_the_first_step_of_a_class_goes_on_with_a_training_that_another_has_begun(stepper, movable):
+def test_the_first_step_of_a_class_goes_on_with_a_training_that_another_has_begun(movable):
     old, theirs = seat("a", "fast", movable=movable)
     _, strange = seat("b", "slow", movable=movable)
     run = RemoteRun(Trial(0, {}), strange.worker, nobody)
     run.host = old
-    stepper._kinds = {"fast"}
-    assert stepper.seat_for(run, [theirs, strange]) is (strange if movable else theirs)
-    stepper._kinds = {"fast", "slow"}
-    assert stepper.seat_for(run, [theirs, strange]) is theirs
-    assert stepper.seat_for(None, [strange, theirs]) is strange, "a new training goes where there is room"
-    assert stepper.seat_for(run, [strange]) is (strange if movable else None)
+    assert seat_for(run, [theirs, strange], {"fast"}) is (strange if movable else theirs)
+    known = {"fast", "slow"}
+    assert seat_for(run, [theirs, strange], known) is theirs
+    assert seat_for(None, [strange, theirs], known) is strange, "a new training goes where there is room"
+    assert seat_for(run, [strange], known) is (strange if movable else None)

@@ -144,6 +144,14 @@ class OnData(Protocol):
 
 
 @runtime_checkable
+class OnFiles(Protocol):
+    """An executor that may read a file or a folder of one's own, which other hosts may lack."""
+
+    own_data: Path | None
+    """Which it reads; it may be set before `prepare`. None: data that every host has, or finds, by name."""
+
+
+@runtime_checkable
 class Remarks(Protocol):
     """An executor that may have something to say of its trainings in the result."""
 

@@ -11,7 +11,7 @@ from ecoml.errors import UsageError
 from ecoml.ledger import Ledger
 from ecoml.run.folder import RunFolder
 from ecoml.searcher.setup.settings import SearchSettings
-from ecoml.training.base import Executor
+from ecoml.training.base import Executor, OnFiles
 
 if TYPE_CHECKING:
     from ecoml.searcher.hosts.transport import Transport
@@ -83,8 +83,15 @@ class RemoteWorkers:
             UsageError: The training cannot be handed over to another process.
         """
         from ecoml.searcher.hosts.messages import Setup, versions
+        from ecoml.searcher.hosts.parcels import Parcels, Shelf
         from ecoml.searcher.hosts.stepper import HostStepper
+        from ecoml.searcher.hosts.transport import Lends
 
+        parcels = Parcels()
+        if isinstance(self._transport, Lends):
+            shelf = Shelf(executor.own_data if isinstance(executor, OnFiles) else None)
+            self._transport.lend(shelf)
+            parcels = shelf.parcels
         setup = Setup(
             run=folder.settings["workers"]["run"],
             executor=_pickled(executor, "the training"),
@@ -94,6 +101,7 @@ class RemoteWorkers:
             lease_s=self.lease_s,
             budget_j=ledger.budget_j,
             versions=versions(),
+            parcels=parcels,
         )
         return HostStepper(self._transport, setup, ledger, folder.path / FOLDER, interruptible)
 

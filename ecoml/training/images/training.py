@@ -140,6 +140,16 @@ class CnnTraining:
         return self.data if self.data in catalogue.NAMED else Path(self.data).stem
 
     @property
+    def own_data(self) -> Path | None:
+        """The file or folder of one's own that it reads; None for named data, and for a CSV of images elsewhere."""
+        named = self.data in catalogue.NAMED or self.data.lower().endswith(".csv")
+        return None if named else Path(self.data)
+
+    @own_data.setter
+    def own_data(self, path: Path) -> None:
+        self.data = _absolute(path)
+
+    @property
     def metric(self) -> Metric:
         """What its scores are, and that a step is an epoch; without `metric` it counts the images of each class.
 

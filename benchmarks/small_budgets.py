@@ -186,7 +186,7 @@ DEFAULT_J: Mapping[str, float] = {"digits": 5.0, "fashion-mnist-2000": 24.0, "ci
 
 
 def _tested(training: ecoml.CnnTraining, directory: Path, trial: Any) -> float:
-    from ecoml.searcher.front.models import model_path
+    from ecoml.run.models import model_path
 
     return float(training.test(model_path(directory, trial)).score)
 

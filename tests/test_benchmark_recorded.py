@@ -54,6 +54,12 @@ def test_a_killed_recording_goes_on_where_it_was(tmp_path):
     assert after[-1]["number"] == len(before)
 
 
+def test_data_that_are_not_there_are_said(tmp_path, capsys):
+    arguments = ["--out", str(tmp_path), "--kept-in", str(tmp_path)]
+    assert record.main(["--data", "no-such-data", *arguments]) == 2
+    assert "no-such-data" in capsys.readouterr().err
+
+
 @pytest.fixture
 def made_up(tmp_path, monkeypatch):
     """A recording of a made-up data set: tests are 0.01 below validations, one training diverged in its fifth epoch."""

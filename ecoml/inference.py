@@ -1,4 +1,4 @@
-"""What a trained model costs to use."""
+"""What predictions with a trained model cost."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ecoml.energy import Energy
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """What predicting took, so many images at a time.
+    """Time and energy of predictions with one batch size.
 
     Attributes:
-        batch_size: Images predicted at once.
-        images: Images it was measured over.
-        latency_s: Seconds of one batch, the median.
-        energy: Of one image; all that the metered domains drew meanwhile, idling included.
+        batch_size: Images per batch.
+        images: Number of images that were predicted for this measurement.
+        latency_s: Median seconds per batch.
+        energy: Energy per image; it contains all that the metered domains drew, idle power included.
     """
 
     batch_size: int
@@ -26,20 +26,20 @@ class Inference:
     energy: Energy
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; joules are those of one image."""
+        """The value as a JSON object; joules are those of one image."""
         sizes = {"batch_size": self.batch_size, "images": self.images, "latency_s": self.latency_s}
         return {**sizes, **self.energy.to_dict()}
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a model costs to use.
+    """What predictions with a model cost.
 
     Attributes:
-        parameters: Trainable numbers.
-        file_bytes: Size of its file.
-        flop: Floating-point operations of one image, two for each multiplication of convolutions and linear layers.
-        inferences: By batch size, one image at a time among them.
+        parameters: Number of trainable parameters.
+        file_bytes: Size of the model's file.
+        flop: Floating-point operations per image: two for each multiplication in convolutions and linear layers.
+        inferences: Measurements by batch size; one of them is for one image at a time.
     """
 
     parameters: int
@@ -49,11 +49,11 @@ class Usage:
 
     @property
     def single(self) -> Inference:
-        """One image at a time."""
+        """The measurement for one image at a time."""
         return self.inferences[1]
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The value as a JSON object."""
         return {
             "parameters": self.parameters,
             "file_bytes": self.file_bytes,

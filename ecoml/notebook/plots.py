@@ -60,7 +60,7 @@ def _importance(result: Result) -> Drawing:
     told = {name: of for name, of in ((result.metric.name, score), ("energy", energy)) if isinstance(of, Importance)}
     if not told:
         why = score.why if isinstance(score, Untold) else ""
-        raise UsageError(f"which parameters matter cannot be told: {why}")
+        raise UsageError(f"which parameters matter is not known: {why}")
     return importance_chart(told, style=PRINT)
 
 

@@ -240,7 +240,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(space, report
 
 @pytest.mark.parametrize("until", ["+0h", "+-3h", "2020-01-01T00:00"])
 def test_a_deadline_that_has_passed_is_refused_for_a_search_that_begins(until):
-    with pytest.raises(UsageError, match="which has passed; give a time to come"):
+    with pytest.raises(UsageError, match="which has passed; give a time in the future"):
         Limits(when_clean_g_per_kwh=100.0, until=until).refuse_past()
 
 

@@ -80,7 +80,7 @@ def test_several_strategy_files(ecoml, folder, tiny_space, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("strategies/random.toml", "table.csv"), "strategies are run, and runs are compared: name either, not both"),
+        (("strategies/random.toml", "table.csv"), "name either strategies to run or finished runs, not both"),
         (("strategies", "strategies/random.toml", "other/random.toml"), "another strategy is called random too"),
         (("strategies", "--target", "91"), "give a validation accuracy between 0 and 1, such as 0.95"),
         (("strategies", "--reference", "nope"), "'nope' is not among the strategies; use one of bayes, half, random"),

@@ -46,7 +46,7 @@ def test_what_is_saved_is_what_is_loaded_and_shown():
         ("idle_w_per_cpu = 4.0", "busy_w_per_cpu must be more than idle_w_per_cpu"),
         ("interval = 1.0", "interval must be more than 1"),
         ("calibrated = 3", "calibrated must be a text"),
-        ("idle_w = 3", "it knows no `idle_w`"),
+        ("idle_w = 3", "unknown key `idle_w`"),
         ("idle_w_per_cpu = ", "remove it for the built-in constants"),
         ("\0", "remove it for the built-in constants"),
     ],

@@ -189,5 +189,5 @@ def test_how_many_images_there_are_is_kept_and_checked(space, reported, run_fold
 
     result = ecoml.Searcher(space, train, budget_j=20, inferences=1e7, **reported).run()
     assert result.limits.inferences == Result.load(run_folder).limits.inferences == 1e7
-    with pytest.raises(UsageError, match="number of inferences is -1; give one from 0 on"):
+    with pytest.raises(UsageError, match="number of inferences is -1; give a number of 0 or more"):
         ecoml.Limits(inferences=-1)

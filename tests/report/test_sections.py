@@ -183,10 +183,10 @@ def test_hours_that_a_table_does_not_hold_are_told_as_unknown_and_not_as_nothing
         return page(replace(result, energy=replace(result.energy, co2e=seen)))
 
     none, half = shown(0.0), shown(1.8e6)
-    assert "not known, as old.csv holds no hour of it" in none
+    assert "not known, as old.csv has no value for its hours" in none
     assert "no grid intensity was given" not in none
     assert "0 g/kWh" not in none
-    assert "no intensity is known; between 62.5 g and 250 g" in half, "of the half that is known"
+    assert "the intensity is not known; between 62.5 g and 250 g" in half, "of the half that is known"
 
 
 def test_co2e_only_for_an_intensity_that_was_given(make_run):

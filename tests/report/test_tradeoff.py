@@ -49,5 +49,5 @@ def test_where_nothing_is_cheaper_it_says_so(tmp_path):
     assert found is not None
     told = " ".join(advice(found))
     assert "Within 1 percentage point of it nothing is cheaper." in told
-    assert "No training got by with half of its energy." in told
+    assert "No training took at most half of its energy." in told
     assert tradeoff_of(Result.load(write_run(tmp_path / "empty", []))) is None

@@ -27,12 +27,12 @@ TEMPLATE = Path(__file__).with_name("templates") / "comparison.html.j2"
 
 
 def write_comparison(comparison: Comparison, out: str | Path, *, grid_intensity: float | None = None) -> Path:
-    """Write `compare.json`, `compare.csv`, `compare.parquet` (where pyarrow is installed), `figures/`, `compare.html`.
+    """Write `compare.json`, `compare.csv`, `compare.parquet` (if pyarrow is installed), `figures/`, `compare.html`.
 
     Args:
-        comparison: What to write.
-        out: A folder; it is made where it is missing.
-        grid_intensity: Grams of CO2e a kWh, for the page; None: the page says nothing of CO2e.
+        comparison: The comparison.
+        out: The folder; it is created if it does not exist.
+        grid_intensity: Grams of CO2e per kWh, for the page; None: the page contains no CO2e.
 
     Returns:
         The page's path.
@@ -44,7 +44,7 @@ def write_comparison(comparison: Comparison, out: str | Path, *, grid_intensity:
     from ecoml.report.charts.figures import save_figure
 
     folder = Path(out)
-    with writing(folder, "choose another --out, or make room"):
+    with writing(folder, "choose another --out, or free some space"):
         folder.mkdir(parents=True, exist_ok=True)
         numbers = json.dumps(comparison_dict(comparison), indent=2, allow_nan=False, ensure_ascii=False)
         (folder / "compare.json").write_text(numbers + "\n", encoding="utf-8")
@@ -59,7 +59,7 @@ def write_comparison(comparison: Comparison, out: str | Path, *, grid_intensity:
 
 
 def comparison_dict(comparison: Comparison) -> dict[str, Any]:
-    """For `compare.json`. What is not known, or infinite because of misses, is null."""
+    """The content of `compare.json`. Unknown values, and infinite ones because of misses, are null."""
     content = {
         "headline": headline(comparison),
         "notes": notes(comparison),
@@ -111,7 +111,7 @@ def comparison_page(comparison: Comparison, *, grid_intensity: float | None = No
 
 
 def _section(comparison: Comparison, problem: ProblemComparison, identifier: str) -> dict[str, Any]:
-    """What the page tells of one problem."""
+    """The page's section on one problem."""
     from ecoml.experiments.compare.charts import hypervolume_drawing, reached_drawing, score_drawing
     from ecoml.report.charts.drawing import PAGE
     from ecoml.report.page.document import Chart

@@ -1,18 +1,17 @@
-"""`ecoml meters --check`: a probe of what the counters of this host are worth.
+"""`ecoml meters --check`: a test of whether the counters of this host can be trusted.
 
     look closely    read without pause: update period T, smallest step
     rest            windows at rest: power P₀ and its scatter
-    load            every CPU and GPU busy: E₁ in t, then E₂ in 2 t, GPU power p(τ) sampled meanwhile
+    load            every CPU and GPU busy: E₁ in t, then E₂ in 2 t, GPU power p(τ) sampled at the same time
 
-and then it compares, each time with what the meter states as uncertainty:
+The test then compares figures, each time within the uncertainty that the meter states:
 
     a counter       E₂ with E₁ · t₂ / t₁         within u₂ + u₁ · t₂ / t₁
     a GPU's too     E₂ with ∫ p dτ               within u₂ + 5 % · ∫ p dτ + |p(t₂) − p(0)| · 1 s
     an estimate     joules above rest per CPU second of the load, in t and in 2 t      within a tenth
 
-and, where the meter was opened to compare, each source with those that cover the same (`second_opinion.py`).
-
-A counter that no second source stands beside may be wrong by a factor, and nothing in here would show it: it says so.
+If the meter was opened with `compare`, each source is compared with those that cover the same (`second_opinion.py`). A
+counter without a second source may be wrong by a factor that this test cannot find; the output says so.
 """
 
 from __future__ import annotations
@@ -46,12 +45,12 @@ SAMPLE_S = 0.05
 SAME_SHARE = 0.1
 
 Load = Callable[[], AbstractContextManager[Callable[[], float]]]
-"""Makes every device busy; gives what tells the CPU seconds spent on it."""
+"""Makes every device busy; its context gives a function that returns the CPU seconds spent so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Busy:
-    """One window under load; `boards`: domain → joules of its power, integrated, and how far they may have shifted."""
+    """One window under load. `boards`: domain → joules from its integrated power, and by how many they may be off."""
 
     energy: EnergyByDomain
     elapsed_s: float
@@ -60,16 +59,16 @@ class _Busy:
 
 
 class Probe:
-    """A probe of a meter.
+    """A test of a meter.
 
     Args:
-        meter: What is probed; nothing else should be running on the host.
-        cpus: Logical CPUs to keep busy.
+        meter: The meter. Nothing else should run on the host.
+        cpus: Number of logical CPUs to keep busy.
         load: Makes every device busy; None: CPUs by hashing, GPUs by matrix products.
-        boards_w: Domain → what reads a GPU's power in W by another way than its energy.
-        clock: Gives seconds; None: `time.monotonic`.
-        sleep: Waits so many seconds; None: `time.sleep`.
-        say: Told what is being done.
+        boards_w: Domain → function that reads a GPU's power in W, independently of its energy counter.
+        clock: Returns seconds; None: `time.monotonic`.
+        sleep: Waits for a number of seconds; None: `time.sleep`.
+        say: Receives progress messages.
     """
 
     def __init__(
@@ -91,7 +90,7 @@ class Probe:
         self._say = say or _silent
 
     def run(self) -> Check:
-        """Probe; takes about 20 s."""
+        """Run the test; takes about 20 s."""
         started_s = self._clock()
         whole = self._meter.window()
         self._say(f"looking closely for {LOOK_S:g} s")
@@ -121,7 +120,7 @@ class Probe:
         return Check(findings, whole.lap(), self._clock() - started_s, opinions)
 
     def _look(self) -> dict[str, _Ticks]:
-        """When each domain's reading changes, and by how much."""
+        """When and by how much each domain's reading changes."""
         ticks: dict[str, _Ticks] = {}
         end_s = self._clock() + LOOK_S
         while (now_s := self._clock()) < end_s:
@@ -136,7 +135,7 @@ class Probe:
         return window.lap(), self._clock() - start_s
 
     def _busy(self, seconds: float, cpu_s: Callable[[], float]) -> _Busy:
-        """A window under load, with the power of the GPUs sampled meanwhile."""
+        """A window under load, with the power of the GPUs sampled at the same time."""
         samples: dict[str, list[tuple[float, float]]] = {domain: [] for domain in self._boards_w}
         before_s, window, start_s = cpu_s(), self._meter.window(), self._clock()
         while True:
@@ -159,7 +158,7 @@ class Probe:
         rest_w = statistics.fmean(rests_w)
         first, second = once.energy.domains[domain], twice.energy.domains[domain]
         faults = [
-            f"{part.energy_j:.3g} J in {busy.elapsed_s:.3g} s of full load: it stands still or cannot be read"
+            f"{part.energy_j:.3g} J in {busy.elapsed_s:.3g} s of full load: the counter does not move or cannot be read"
             for part, busy in ((first, once), (second, twice))
             if part.provenance is Provenance.MISSING or part.energy_j <= 0
         ]
@@ -170,21 +169,23 @@ class Probe:
                 CrossCheck("a CPU second of load in either window", two_j, one_j, SAME_SHARE * abs(one_j))
             )
             if min(one_j, two_j) <= 1e-6:
-                faults.append("no joules above rest while CPUs were kept busy: it does not see this process' CPU time")
-            unchecked = "whether its watts are true cannot be checked: there is no counter beside it"
+                faults.append(
+                    "no joules above rest while CPUs were kept busy: the source does not see this process's CPU time"
+                )
+            unchecked = "its power cannot be checked: there is no counter to compare with"
         else:
             scale = twice.elapsed_s / once.elapsed_s
             within_j = second.uncertainty_j + scale * first.uncertainty_j
-            what = f"{twice.elapsed_s:.3g} s of load with {once.elapsed_s:.3g} s, drawn out"
+            what = f"{twice.elapsed_s:.3g} s of load with {once.elapsed_s:.3g} s, scaled"
             comparisons.append(CrossCheck(what, second.energy_j, scale * first.energy_j, within_j))
-            unchecked = "whether its joules are true cannot be checked: there is no second source beside it"
+            unchecked = "its energy cannot be checked: there is no second source to compare with"
         if source.provenance is Provenance.MEASURED and domain in twice.boards:
             board_j, drift_j = twice.boards[domain]
             within_j = second.uncertainty_j + BOARD_GAIN * board_j + drift_j
             comparisons.append(
                 CrossCheck("its energy counter with its power, integrated", second.energy_j, board_j, within_j)
             )
-            unchecked = "an error that counter and power share cannot be found here"
+            unchecked = "an error common to counter and power cannot be found here"
         known = ticks if ticks is not None and source.period_s is not None else _Ticks()
         return Finding(
             domain,
@@ -203,7 +204,7 @@ class Probe:
 
 
 class _Ticks:
-    """Changes of one reading."""
+    """The changes of one reading."""
 
     def __init__(self) -> None:
         self._last_j: float | None = None
@@ -212,7 +213,7 @@ class _Ticks:
         self.step_j: float | None = None
 
     def see(self, energy_j: float, now_s: float) -> None:
-        """Take in a reading."""
+        """Process a reading."""
         if self._last_j is not None and energy_j > self._last_j:
             rise_j = energy_j - self._last_j
             self.step_j = rise_j if self.step_j is None else min(self.step_j, rise_j)
@@ -225,29 +226,31 @@ class _Ticks:
 
     @property
     def period_s(self) -> float | None:
-        """Mean time between two changes; None where fewer than two were seen."""
+        """Mean time between two changes; None for fewer than two changes."""
         return (self._latest_s - self._first_s) / (self._changes - 1) if self._changes > 1 else None
 
     @property
     def is_bound(self) -> bool:
-        """Whether most readings showed another value: then updates may come faster than they were read."""
+        """Whether most readings showed a new value: updates may then come faster than the readings."""
         return self._changes > 0.6 * self._reads
 
 
 def _per_cpu_second(domain: str, rest_w: float, busy: _Busy) -> float:
-    """Joules above rest that a CPU second of the load adds."""
+    """Joules above rest per CPU second of the load."""
     above_j = busy.energy.domains[domain].energy_j - rest_w * busy.elapsed_s
     return above_j / busy.cpu_s if busy.cpu_s > 0 else 0.0
 
 
 def _integral(points: list[tuple[float, float]]) -> tuple[float, float]:
-    """Joules under samples of power, and how many they may be off as each is a mean over the second before."""
+    """Joules from samples of power, and by how many they may be off because each is a mean over the second before."""
     energy_j = sum(0.5 * (w1 + w2) * (t2 - t1) for (t1, w1), (t2, w2) in pairwise(points))
     return energy_j, abs(points[-1][1] - points[0][1]) * AVERAGED_S
 
 
 def board_powers(meter: Meter, nvml: Any | None = None) -> dict[str, Callable[[], float]]:
-    """What reads the power of each metered GPU that has an energy counter, by domain; of those that show it."""
+    """Domain → function that reads the power of a metered GPU that has an energy counter, for GPUs that show their
+    power.
+    """
     found: dict[str, Callable[[], float]] = {}
     for source in meter.sources:
         index = source.domain.removeprefix("gpu:")

@@ -1,11 +1,11 @@
-"""What sources that are not counted say of the energy that is, at rest and under load.
+"""Compares the counted energy with sources that are not counted, at rest and under load.
 
     same        two sources of one domain                       |P₁ − P₂| ≤ u₁ + u₂
     contains    a whole, such as a plug, and its parts          Σ P(parts) ≤ P(whole) + u, at rest, under load, and
-                                                                of the rise between the two
+                                                                for the rise between the two
 
-How much of the whole its parts explain is told; what is left (fans, disks, losses of the power supply, other programs)
-is nobody's fault.
+The output states the share of the whole that its parts explain. The rest (fans, disks, losses of the power supply,
+other programs) is not an error.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from ecoml.meter.counters.finding import Opinion
 from ecoml.meter.found import contains
 
 Span = tuple[EnergyByDomain, float]
-"""Energy by domain, and the seconds it was spent in."""
+"""Energy by domain, and the seconds in which it was spent."""
 
 
 def opinions_of(
     counted: Sequence[Source], rest: Span, load: Span, others: Sequence[Source], other_rest: Span, other_load: Span
 ) -> Iterator[Opinion]:
-    """What is said of each domain that is covered twice.
+    """A comparison for each domain that two sources cover.
 
     Args:
-        counted: Sources that are counted.
-        rest: What they gave at rest.
-        load: What they gave under load.
-        others: Sources that are read beside them.
-        other_rest: What those gave at rest, over the same time.
-        other_load: What those gave under load.
+        counted: The sources that are counted.
+        rest: Their energy at rest.
+        load: Their energy under load.
+        others: The sources that are read for comparison.
+        other_rest: Their energy at rest, over the same time.
+        other_load: Their energy under load.
     """
     ours, theirs = (rest, load), (other_rest, other_load)
     for source in others:
@@ -57,7 +57,7 @@ def _opinion(source: Source, parts: tuple[str, ...], whole: tuple[Span, Span], o
 
 
 def _power(span: Span, domains: Sequence[str]) -> tuple[float, float]:
-    """Mean power of some domains together, and its half-width."""
+    """Mean power of several domains together, and its half-width."""
     energy, seconds = span
     parts = [energy.domains[domain] for domain in domains]
     return sum(part.energy_j for part in parts) / seconds, sum(part.uncertainty_j for part in parts) / seconds

@@ -1,6 +1,6 @@
-"""The host's meters in a terminal: what there is, and what it is worth.
+"""The host's energy sources in a terminal, and the results of their test.
 
-Nothing in here is wider than 80 columns unless the terminal is: remedies are commands to copy, wrapped between words.
+No line is wider than 80 columns unless the terminal is: remedies are commands to copy, wrapped between words.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PLAIN_WIDTH = 80
 
 
 def print_sources(sources: Sequence[Source], provenance: Provenance) -> None:
-    """A table of the sources, and below it what each covers and what to do about it."""
+    """Print a table of the sources, and below it what each covers and how to make it readable."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     for heading in ("source", "domain", "provenance", "updates", "step", "readable", "used"):
         table.add_column(heading, overflow="fold")
@@ -58,7 +58,7 @@ def sources_as_rows(sources: Iterable[Source]) -> list[dict[str, Any]]:
 
 
 def print_check(check: Check) -> None:
-    """What the probe found, domain by domain, and whether all of it agrees."""
+    """Print the results of the test domain by domain, and whether all agree."""
     out = console()
     for finding in check.findings:
         _paragraph(
@@ -78,7 +78,7 @@ def print_check(check: Check) -> None:
     wrong = [finding.domain for finding in check.findings if not finding.agrees]
     wrong += [opinion.domain for opinion in check.opinions if not opinion.agrees]
     if wrong:
-        _paragraph(out, f"Not all agrees: see {', '.join(wrong)} above. What else ran on this host may be the reason.")
+        _paragraph(out, f"Not all agrees: see {', '.join(wrong)} above. Other programs on this host may be the reason.")
     else:
         _paragraph(out, "All that could be checked agrees.")
 
@@ -123,7 +123,7 @@ def _comparison_line(comparison: CrossCheck) -> str:
 
 
 def print_calibration(calibration: Calibration, path: object) -> None:
-    """The constants that were found, and how to undo it."""
+    """Print the fitted constants, and how to undo the calibration."""
     out, found = console(), calibration.constants
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("CPUs kept busy", "CPU seconds per second", "power", "±"):
@@ -145,11 +145,11 @@ def print_calibration(calibration: Calibration, path: object) -> None:
         f"from {', '.join(calibration.domains)} (measured); "
         f"the powers lie within {percent(calibration.residual, 1)} of the line",
     )
-    _paragraph(out, f"Written to {path}: the estimate uses them from now on. To undo it, remove that file.")
+    _paragraph(out, f"Written to {path}: the estimate uses them from now on. To undo this, remove that file.")
 
 
 def console() -> Console:
-    """Standard output, 80 columns wide where it is no terminal."""
+    """Standard output, 80 columns wide if it is not a terminal."""
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
 
 

@@ -59,7 +59,7 @@ def test_few_seeds_are_said_to_be_few_and_many_get_intervals(table):
     assert few.problems[0].standings[1].interval_j is None
     assert (
         headline(few)
-        == "Nothing here tells 2 strategies apart: 90.00 % validation accuracy takes 11.5 J to 41.5 J (reported)."
+        == "No test distinguishes 2 strategies: 90.00 % validation accuracy takes 11.5 J to 41.5 J (reported)."
     )
     rows = HEAD + rows_of("p", "random", 6, 40) + rows_of("p", "bayes", 6, 10)
     many = gather([table(rows)], targets=[0.9])

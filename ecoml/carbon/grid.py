@@ -1,4 +1,4 @@
-"""What a grid's carbon intensity is known from: a number, a table, or a provider.
+"""The source of a grid's carbon intensity: a number, a table, or a provider.
 
     250                      stated: the same at every time
     grid.csv                 table: each row holds from its time to the next row's
@@ -19,14 +19,14 @@ from typing import Protocol
 from ecoml.errors import UsageError
 
 HIGHEST_G_PER_KWH = 3000.0
-"""No grid is worse: the dirtiest coal plants emit about half of it."""
+"""Upper bound of a valid intensity: the dirtiest coal plants emit about half of it."""
 
 Stretch = tuple[float, float, float]
-"""From when, until when, and the intensity meanwhile."""
+"""Start, end, and the intensity between them."""
 
 
 class GridProvenance(StrEnum):
-    """Where an intensity comes from, strongest first."""
+    """The source of an intensity, strongest first."""
 
     PROVIDER = "provider"  # of the hour, by who watches the grid
     TABLE = "table"  # of the hour, from a file
@@ -39,48 +39,48 @@ class GridProvenance(StrEnum):
 
 
 class Grid(Protocol):
-    """The intensity of a grid over time. `at` answers at once."""
+    """The intensity of a grid over time. `at` never waits."""
 
     spec: str
-    """As it was given, for `run.toml`."""
+    """The user's argument, for `run.toml`."""
     provenance: GridProvenance
 
     @property
     def name(self) -> str:
-        """What it is, for people."""
+        """Its name for people."""
 
     @property
     def varies(self) -> bool:
-        """Whether there is anything to wait for."""
+        """Whether the intensity varies, so that waiting can help."""
 
     def at(self, at_s: float) -> float:
-        """The intensity at a time; outside what is known, that of the nearest time that is."""
+        """The intensity at a time; outside the known times, that of the nearest known time."""
 
     def knows(self, at_s: float) -> bool:
-        """Whether a time lies within what is known."""
+        """Whether a time is within the known times."""
 
     def course(self, from_s: float, until_s: float) -> list[Stretch]:
-        """What is known, or foreseen, of a span of time; empty where that is nothing."""
+        """The known or predicted intensities of a time span; empty if there are none."""
 
     def start(self) -> None:
-        """Begin to follow the grid; asks, if there is somebody to ask.
+        """Start to follow the grid; a provider is asked for the first time.
 
         Raises:
-            UsageError: Nothing is known of the present.
+            UsageError: The current intensity is not known.
         """
 
     def news(self) -> list[str]:
-        """What went wrong since the last call, one sentence each."""
+        """The errors since the last call, one sentence each."""
 
     def close(self) -> None:
-        """Follow it no more. May be called twice."""
+        """Stop following the grid. May be called twice."""
 
 
 class Stated:
     """One intensity for all hours.
 
     Raises:
-        UsageError: It is no intensity of a grid.
+        UsageError: The number cannot be an intensity.
     """
 
     provenance = GridProvenance.STATED
@@ -92,35 +92,35 @@ class Stated:
         self.name = f"{self.g_per_kwh:g} g/kWh"
 
     def at(self, at_s: float) -> float:  # noqa: ARG002 - as every grid's
-        """The same at every time."""
+        """The intensity, the same at every time."""
         return self.g_per_kwh
 
     def knows(self, at_s: float) -> bool:  # noqa: ARG002 - as every grid's
-        """Of every time."""
+        """True for every time."""
         return True
 
     def course(self, from_s: float, until_s: float) -> list[Stretch]:
-        """One stretch."""
+        """A single stretch."""
         return [(from_s, until_s, self.g_per_kwh)]
 
     def start(self) -> None:
-        """There is nothing to follow."""
+        """Do nothing."""
 
     def news(self) -> list[str]:
-        """Nothing goes wrong."""
+        """Nothing."""
         return []
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Do nothing."""
 
 
 class Series:
-    """Intensities at rising times, each of which holds until the next.
+    """Intensities at ascending times, each of which holds until the next.
 
     Args:
-        times_s: When each begins to hold.
+        times_s: The start of each.
         values: The intensities.
-        last_s: How long the last one holds; None: as long as the one before.
+        last_s: Duration of the last one; None: as long as the one before.
     """
 
     def __init__(self, times_s: Sequence[float], values: Sequence[float], last_s: float | None = None) -> None:
@@ -130,11 +130,11 @@ class Series:
         self.end_s = self.times_s[-1] + (last_s if last_s is not None else steps_s[-1] if steps_s else 3600.0)
 
     def at(self, at_s: float) -> float:
-        """The value that holds at a time, or that of the nearest time."""
+        """The value at a time, or that of the nearest time."""
         return self.values[max(0, bisect_right(self.times_s, at_s) - 1)]
 
     def course(self, from_s: float, until_s: float) -> list[Stretch]:
-        """Its stretches within a span of time."""
+        """Its stretches within a time span."""
         ends_s = (*self.times_s[1:], self.end_s)
         cut = (
             (max(from_s, begin_s), min(until_s, end_s), value)
@@ -144,10 +144,10 @@ class Series:
 
 
 def check_intensity(g_per_kwh: float, *, least: float = 1e-9) -> float:
-    """Refuse what is no intensity of a grid.
+    """Check an intensity.
 
     Raises:
-        UsageError: Not a positive number, or more than any grid emits.
+        UsageError: It is not a positive number, or more than any grid emits.
     """
     if not (math.isfinite(g_per_kwh) and least <= g_per_kwh <= HIGHEST_G_PER_KWH):
         raise UsageError(

@@ -1,4 +1,4 @@
-"""A model card: what a reader has to know of a model before using it (Mitchell et al. 2019, arXiv 1810.03993)."""
+"""A model card: what a user must know about a model (Mitchell et al. 2019, arXiv 1810.03993)."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _WHOLE_MATRIX = 12
 
 
 def card(model: Model, *, exported_as: str = "", checked: Mapping[str, Any] | None = None) -> str:
-    """The card of a model as Markdown; of a model without its run it tells what the file knows.
+    """The card of a model as Markdown; for a model without its run, only with the file's information.
 
     Args:
         model: The model.
-        exported_as: Name of the exported file, if it is one.
-        checked: What `Exported.to_dict` says of it.
+        exported_as: Name of the exported file, if it was exported.
+        checked: The result of `Exported.to_dict`.
     """
     run = run_of(model.path)
     result = None if run is None else Result.load(run)
@@ -59,7 +59,7 @@ def card(model: Model, *, exported_as: str = "", checked: Mapping[str, Any] | No
 
 
 def _trial(result: Result, model: Model) -> Trial | None:
-    """The trial that made a model, as of the point of its curve at which it was kept."""
+    """The trial that made a model, up to the point of its curve at which the model was saved."""
     step = next((kept.step for kept in kept_models(result.directory) if kept.path.samefile(model.path)), None)
     for trial in (*result.front, *(trial.at(step or 0) for trial in result.trials)):
         if trial.number == model.trial and trial.step == step:
@@ -68,7 +68,7 @@ def _trial(result: Result, model: Model) -> Trial | None:
 
 
 def _config(model: Model, result: Result | None) -> dict[str, Any]:
-    """What was searched of the configuration; all of it where that is not known."""
+    """The searched part of the configuration; the complete one if that part is unknown."""
     fixed = frozenset() if result is None else result.fixed
     return {name: value for name, value in model.config.items() if name not in fixed}
 
@@ -113,7 +113,7 @@ def _quality(result: Result, trial: Trial, model: Model) -> dict[str, Any]:
 
 
 def _score_row(result: Result, part: str, score: float | None, images: float | None) -> tuple[str, str, str]:
-    """A part of the data, the score there, and how sure it is."""
+    """A part of the data, the score on it, and the score's interval."""
     name = result.metric.name.removeprefix("validation ")
     sure = "" if score is None or not images else format_score_interval(result.metric, score, images)
     return part, f"{name} {format_score(result.metric, score)}", sure

@@ -1,4 +1,4 @@
-"""Charts of a result, as Altair charts for a notebook, a file (`chart.save("front.svg")`) or a page of one's own."""
+"""Charts of a result, as Altair charts for a notebook, a file (`chart.save("front.svg")`) or one's own page."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def plot(result: Result, what: str = "front") -> Drawing:
 
     Args:
         result: The result.
-        what: `front`: score against the energy of each trial. `curves`: learning curves against energy. `energy`: what
-            the search spent, by purpose. `importance`: which parameters decide score and energy.
+        what: `front`: score against the energy of each trial. `curves`: learning curves against energy. `energy`:
+            energy of the search by purpose. `importance`: the parameters that decide score and energy.
 
     Raises:
         UsageError: There is no such chart, or nothing to draw.

@@ -425,7 +425,7 @@ def test_the_plan_weighs_waiting_against_going_straight_on():
     assert idle.break_even == pytest.approx(300 / 400)
     late = foreseen(course, 2.0, 200.0, 1.5 * HOUR_S)
     assert (late.clean_g_per_kwh, late.waited_s) == (0.25 * 400 + 0.75 * 100, 1.5 * HOUR_S)
-    assert wait_for_clean(course, 5.0, 200.0, 24 * HOUR_S) is None, "it is not known how the grid goes on"
+    assert wait_for_clean(course, 5.0, 200.0, 24 * HOUR_S) is None, "no forecast of the grid is known"
     assert wait_for_clean([], 1.0, 200.0, HOUR_S) is None
 
 

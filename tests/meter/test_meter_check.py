@@ -121,7 +121,7 @@ def test_a_counter_that_stands_still_is_named(host, trouble):
         found = probe(host, {package: 200.0, gpu: 500.0})
     board = finding_of(found, "gpu:0")
     assert not found.agrees
-    assert any("stands still or cannot be read" in fault for fault in board.faults)
+    assert any("does not move or cannot be read" in fault for fault in board.faults)
     assert any("gpu:0" in gap for gap in found.spent.gaps)
     assert finding_of(found, "cpu:0").agrees
 
@@ -136,7 +136,7 @@ def test_what_can_be_checked_of_an_estimate(host, monkeypatch):
     assert finding.period_s is None
     (per_second,) = finding.comparisons
     assert per_second.found == pytest.approx(3.5 - 0.75, rel=0.05)
-    assert "no counter beside it" in finding.unchecked
+    assert "no counter to compare with" in finding.unchecked
 
 
 def test_an_estimate_that_does_not_see_the_load_is_found(host, monkeypatch):
@@ -205,7 +205,7 @@ def test_a_bent_line_shows_in_residual_and_uncertainty(host):
 
 def test_power_that_falls_with_load_is_refused(host):
     host.packages = [host.add_package(40.0)]
-    with pytest.raises(MeterError, match="no watts of a processor"):
+    with pytest.raises(MeterError, match="cannot be the power of a processor"):
         calibrated(host, lambda busy: 40.0 - 5.0 * busy)
 
 
@@ -216,7 +216,7 @@ def test_a_counter_that_fails_meanwhile_calibrates_nothing(host):
         package.failing = busy == 2
         return 40.0 + busy
 
-    with pytest.raises(MeterError, match="failed meanwhile"):
+    with pytest.raises(MeterError, match="failed during the measurement"):
         calibrated(host, power_w)
 
 

@@ -74,8 +74,8 @@ def effects_sentences(effects: Effects) -> Iterator[str]:
     if effects.chosen_by:
         yield (
             f"Nothing here is tested: {effects.chosen_by} chose these configurations by earlier results, so"
-            " that trials with different levels also differ otherwise. For tests run a factorial (ecoml effects SPACE --factor"
-            f" {factor.name}), or look at a run of random or grid search."
+            " that trials with different levels also differ otherwise. For tests run a factorial (ecoml effects SPACE"
+            f" --factor {factor.name}), or look at a run of random or grid search."
         )
     else:
         tested = [cell.shapiro_p for cell in effects.cells if cell.shapiro_p is not None]

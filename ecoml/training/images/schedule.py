@@ -1,6 +1,6 @@
-"""What changes in the course of a training: learning rate and resolution.
+"""The values that change during a training: learning rate and resolution.
 
-Notation: t the share of the training that is done, in [0, 1].
+Notation: t the completed share of the training, in [0, 1].
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ _WARM_UP = 0.05
 _FULL_SIZE_FROM = 0.5
 _SIDE_STEP = 4
 _SMALLEST_SIDE = 16
-"""Images that are smaller are left as they are: they cost little, and have nothing to spare."""
+"""Smaller images are never scaled down: they cost little, and every pixel matters."""
 
 
 def rate_factor(schedule: str, t: float) -> float:
     """Share of the highest learning rate at t: 1 for `constant`, (1 + cos πt) / 2 for `cosine`, min(t / ¼, (1 − t) / ¾)
-    for `triangle`, and min(1, t / 0.05) for `averaged`."""
+    for `triangle`, and min(1, t / 0.05) for `averaged`.
+    """
     if schedule == "cosine":
         return (1 + math.cos(math.pi * t)) / 2
     if schedule == "triangle":
@@ -30,16 +31,16 @@ def rate_factor(schedule: str, t: float) -> float:
 
 
 def sides_at(settings: Settings, sides: tuple[int, int], t: float, *, twice: bool = False) -> tuple[int, int]:
-    """Height and width of what the network sees at t.
+    """Height and width of the network's input at t.
 
     The share of the full sides rises linearly from `start_resolution` to 1 at t = ½, in steps of 4 pixels.
 
     Args:
-        settings: The training's.
-        sides: Of the images.
-        t: Share of the training that is done.
-        twice: No more than two resolutions, of the same mean: `start_resolution` up to t = ¼, and then all of it. On a
-            GPU each resolution is recorded anew.
+        settings: The training's settings.
+        sides: Sides of the images.
+        t: Completed share of the training.
+        twice: Use at most two resolutions with the same mean: `start_resolution` up to t = ¼, and then the full one. On
+            a GPU each resolution must be recorded.
     """
     if twice:
         share = settings.start_resolution if t < _FULL_SIZE_FROM / 2 else 1.0

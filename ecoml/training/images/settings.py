@@ -1,4 +1,4 @@
-"""Settings: a configuration with every default filled in and every value checked."""
+"""Settings: a configuration with all defaults filled in and all values checked."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from ecoml.trial import Config
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one training is told. Every field is a key of a configuration; a missing key takes the default here.
+    """The settings of one training. Each field is a key of a configuration; a missing key has the default given here.
 
     Attributes:
         width: Channels of the first stage.
-        depth: Convolution blocks.
+        depth: Number of convolution blocks.
         growth: Factor from one stage's channels to the next.
-        channel_multiple: Channels of every stage are rounded to a multiple of it; 8 suits a GPU's tensor cores.
+        channel_multiple: The channels of every stage are rounded to a multiple of this; 8 suits a GPU's tensor cores.
         kernel: Side of the convolutions in pixels, odd.
-        block: `plain` (convolution, batch norm, activation), `residual` (two of them around a skip connection) or
+        block: `plain` (convolution, batch norm, activation), `residual` (two of them with a skip connection) or
             `separable` (depthwise and pointwise convolution).
         activation: `relu`, `gelu`, `silu` or `none`.
         head: `pool` (global average) or `flatten`.
-        linear_layers: Linear layers after the head, the classifier included.
+        linear_layers: Number of linear layers after the head, including the classifier.
         dropout: Share of features dropped before each linear layer.
         optimizer: `sgd` (with Nesterov momentum), `adam` or `adamw`.
-        learning_rate: Its highest value; adam and adamw like a hundredth of what suits sgd.
-        schedule: `constant`, `cosine` (falling), `triangle` (rising over the first quarter, then falling) or `averaged`
-            (constant after a short rise, with a running average of the weights as the network of each epoch).
-        weight_decay: Of convolution and linear weights.
-        momentum: For sgd.
-        beta1: For adam and adamw.
-        beta2: For adam and adamw.
-        epsilon: For adam and adamw.
-        batch_size: Images a step, at most; an epoch is divided evenly.
-        label_smoothing: Probability given to all classes alike.
-        epochs: Passes over the training images; each ends in a measurement.
-        start_resolution: Share of the images' sides that the first epoch sees; it rises to 1 by the middle of the
-            training. Only where the head is `pool`, which takes images of any size, and the images have 16 pixels or
-            more; a model of the caller's own sees the full resolution unless this is given.
-        skip_easy: Share of the images with a loss below the mean that an epoch leaves out, others the next time; those
-            that stay count for them. Not in the first epoch, nor in the last eighth of the training.
-        class_weights: How much more an image of a rare class counts in the loss: 0 (or false) for not at all, 1 (or
-            true) so that every class has the same weight, between them its power.
-        shift: Pixels by which an image is moved at most, up, down and sideways.
+        learning_rate: The highest learning rate; adam and adamw need about a hundredth of that for sgd.
+        schedule: `constant`, `cosine` (falling), `triangle` (rising during the first quarter, then falling) or
+            `averaged` (constant after a short rise; the network of each epoch has a running average of the weights).
+        weight_decay: Weight decay of convolution and linear weights.
+        momentum: Momentum of sgd.
+        beta1: β1 of adam and adamw.
+        beta2: β2 of adam and adamw.
+        epsilon: ε of adam and adamw.
+        batch_size: Largest number of images per step; an epoch is divided evenly.
+        label_smoothing: Probability that is shared by all classes.
+        epochs: Number of passes over the training images; each ends in a measurement.
+        start_resolution: Share of the images' sides in the first epoch; it rises to 1 by the middle of the training.
+            Only with the head `pool`, which takes images of any size, and for images of at least 16 pixels; a model of
+            the user's own gets the full resolution unless this is given.
+        skip_easy: Share of the images with a loss below the mean that an epoch leaves out, others each time; the
+            remaining ones get a larger weight. Not in the first epoch, nor in the last eighth of the training.
+        class_weights: Weight of rare classes in the loss: 0 (or false) for equal images, 1 (or true) for equal classes;
+            a value between them is the exponent.
+        shift: Largest shift of an image in pixels, in each direction.
         flip: `yes` mirrors every other image, left to right.
         cutout: Side in pixels of a square that is masked in each image.
     """
@@ -84,15 +84,15 @@ class Settings:
 
     @classmethod
     def of(cls, config: Config, *, own_model: bool = False) -> Settings:
-        """The settings that a configuration asks for.
+        """The settings of a configuration.
 
         Args:
             config: Its keys and values.
-            own_model: Whether the caller's own function builds the network: then the network's keys, and unknown ones,
-                are that function's, and only those of the recipe are read.
+            own_model: Whether the user's own function builds the network. The keys of the network, and unknown keys,
+                then belong to that function, and only those of the training are read.
 
         Raises:
-            UsageError: An unknown key or a value that cannot be used; the line names the key.
+            UsageError: A key is unknown, or a value cannot be used; the message names the key.
         """
         if own_model:
             known = {key: value for key, value in config.items() if key in _CHECKS and key not in _OF_THE_NETWORK}
@@ -194,7 +194,7 @@ _OF_THE_NETWORK = frozenset(
 )
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(asdict(Settings()))
-"""Every key of a configuration and the value it has where it is not given."""
+"""Every key of a configuration and its default."""
 
 
 def validate_space(space: Space, *, own_model: bool = False) -> None:
@@ -205,7 +205,7 @@ def validate_space(space: Space, *, own_model: bool = False) -> None:
         own_model: As in `Settings.of`.
 
     Raises:
-        UsageError: An unknown parameter, or one with values that cannot be used; the line names it.
+        UsageError: A parameter is unknown, or has values that cannot be used; the message names it.
     """
     for key, parameter in space.parameters.items():
         for value in _extremes(parameter):
@@ -216,7 +216,7 @@ def validate_space(space: Space, *, own_model: bool = False) -> None:
 
 
 def _extremes(parameter: Parameter | Value) -> Iterable[Value]:
-    """Values which, where all of them can be used, stand for all that a parameter may take."""
+    """Values of a parameter such that all its values can be used if these can."""
     if isinstance(parameter, Choice):
         return parameter.options
     if isinstance(parameter, Float):

@@ -49,7 +49,7 @@ def test_run_folders_count_the_optimiser_and_keep_their_sources(tmp_path):
 def test_the_same_search_twice_is_refused(tmp_path):
     write_run(tmp_path / "a", courses(1.0, 0.5))
     write_run(tmp_path / "b", courses(1.0, 0.5))
-    with pytest.raises(UsageError, match="random with seed 0 on digits is there twice"):
+    with pytest.raises(UsageError, match="random with seed 0 on digits appears twice"):
         gather([tmp_path / "a", tmp_path / "b"])
 
 

@@ -33,7 +33,7 @@ def test_with_one_seed_nothing_is_tested_over_problems(table, tmp_path, capsys):
         terminal, html = shown(comparison, tmp_path / f"out{len(targets)}", capsys)
         assert "Friedman" not in terminal + html
         assert "Nemenyi" not in terminal + html
-        assert "Over all problems nothing is tested: give a --target, and two seeds or more" in terminal
+        assert "There is no test over all problems: give a --target, and at least two seeds" in terminal
         assert headline(comparison) == "Over 6 problems no strategy needs significantly less energy than another."
 
 

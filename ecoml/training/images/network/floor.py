@@ -2,9 +2,9 @@
 
     F = Σ over epochs of 3·f·N + f·N_val,    E_floor = F · P / peak
 
-f: FLOP of one image's forward pass at that epoch's resolution (two for each multiplication in convolutions and linear
-layers); backward takes twice as much. N, N_val: images to train on and to validate on. P / peak: joules per FLOP when
-the device does nothing but large matrix products. Images that an epoch skips count all the same.
+f: FLOP of one image's forward pass at that epoch's resolution (two per multiplication in convolutions and linear
+layers); the backward pass takes twice as much. N, N_val: training and validation images. P / peak: joules per FLOP when
+the device computes only large matrix products. Images that an epoch skips count as well.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from ecoml.trial import Config
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """What the least energy of a trial is computed from.
+    """The values from which the least energy of a trial is computed.
 
     Attributes:
         shape: Channels, height, width of an image.
-        classes: How many there are.
-        train_images: Images to train on.
-        validation_images: Images to validate on.
+        classes: Number of classes.
+        train_images: Number of training images.
+        validation_images: Number of validation images.
         j_per_flop: Joules per FLOP at the device's peak.
-        twice: Whether a training sees no more than two resolutions; see `sides_at`.
+        twice: Whether a training uses at most two resolutions; see `sides_at`.
     """
 
     shape: Shape

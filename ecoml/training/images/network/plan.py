@@ -1,4 +1,4 @@
-"""Plan: the shape of a network before it exists, and the memory its training takes.
+"""Plan: the shape of a network before it is built, and the memory of its training.
 
 Notation: k kernel, c_in and c_out channels in and out, h×w pixels; all counts are per image or per network.
 """
@@ -22,7 +22,7 @@ class Block:
         inputs: Channels in.
         outputs: Channels out.
         kernel: Side of its convolutions.
-        pixels: Height times width of what it works on.
+        pixels: Height times width of its input.
         pooled: Whether 2×2 max pooling follows.
     """
 
@@ -35,7 +35,7 @@ class Block:
 
     @property
     def parameters(self) -> int:
-        """Weights: of convolutions without bias, and two per channel of each batch norm."""
+        """Number of weights: convolutions without bias, and two per channel of each batch norm."""
         area = self.kernel**2
         if self.kind == "separable":
             return self.inputs * (area + 2) + self.outputs * (self.inputs + 2)
@@ -58,7 +58,7 @@ class Block:
 
     @property
     def activations(self) -> int:
-        """Numbers that a forward pass leaves behind for the backward pass."""
+        """Number of values that a forward pass stores for the backward pass."""
         convolution = 3 * self.outputs * self.pixels  # what the convolution, the batch norm and the activation give
         if self.kind != "residual" and self.pooled:  # the batch norm sees a quarter of it; indices take eight bytes
             convolution = self.outputs * self.pixels + 5 * self.outputs * self.pixels // 4
@@ -74,9 +74,9 @@ class Plan:
     """The shape of a network.
 
     Attributes:
-        shape: Of the images.
-        blocks: Convolution blocks, first one first.
-        pooled: Whether the head averages over the pixels that are left (otherwise it keeps them all).
+        shape: Shape of the images.
+        blocks: The convolution blocks in order.
+        pooled: Whether the head averages over the remaining pixels (otherwise it keeps them all).
         widths: Sizes between the linear layers: features, hidden widths, classes.
     """
 
@@ -87,21 +87,21 @@ class Plan:
 
     @property
     def parameters(self) -> int:
-        """Trainable numbers."""
+        """Number of trainable parameters."""
         linear = sum((inputs + 1) * outputs for inputs, outputs in zip(self.widths, self.widths[1:], strict=False))
         return sum(block.parameters for block in self.blocks) + linear
 
     @property
     def activations(self) -> int:
-        """Numbers that one image's forward pass leaves behind for the backward pass."""
+        """Number of values that one image's forward pass stores for the backward pass."""
         channels, height, width = self.shape
         return channels * height * width + sum(block.activations for block in self.blocks) + 2 * sum(self.widths)
 
     def flops(self, sides: tuple[int, int] | None = None) -> int:
-        """FLOP of one image's forward pass, two for each multiplication in convolutions and linear layers.
+        """FLOP of one image's forward pass, two per multiplication in convolutions and linear layers.
 
         Args:
-            sides: Height and width of the image, if they are not those of `shape`; only where the head is pooled.
+            sides: Height and width of the image, if they differ from those of `shape`; only with a pooled head.
         """
         height, width = sides or self.shape[1:]
         products = sum(inputs * outputs for inputs, outputs in zip(self.widths, self.widths[1:], strict=False))
@@ -112,22 +112,23 @@ class Plan:
         return 2 * products
 
     def training_bytes(self, batch: int) -> int:
-        """Rough memory of one step: weights, gradients and two optimiser states, and one batch's activations."""
+        """Approximate memory of one step: weights, gradients and two optimiser states, and one batch's activations."""
         return 4 * (4 * self.parameters + batch * self.activations)
 
     def evaluation_bytes(self, batch: int) -> int:
-        """Rough memory of predicting one batch: the weights, and what the largest block leaves behind."""
+        """Approximate memory of predicting one batch: the weights, and the activations of the largest block."""
         return 4 * (self.parameters + batch * max(block.activations for block in self.blocks))
 
 
 def plan(settings: Settings, shape: Shape, classes: int) -> Plan:
     """The network that `settings` describe for images of `shape`.
 
-    The depth is spread evenly over as many stages as the shorter side can be halved without falling below 2 pixels,
-    but no more than `depth`; what is left over goes to the last stages, where images are small. Stage s (from 0) has
-    round(width · growth^s) channels, as a multiple of `channel_multiple`, and ends with 2×2 max pooling. Images that
-    cannot be halved get one stage without.
-    Hidden linear layer i (from 0) is features / 2^(i+1) wide, but never narrower than the number of classes.
+    The depth is divided evenly among as many stages as the shorter side can be halved without falling below 2 pixels,
+    but at most `depth`; remaining blocks go to the last stages, where images are small. Stage s (from 0) has
+    round(width · growth^s) channels, rounded to a multiple of `channel_multiple`, and ends with 2×2 max pooling. Images
+    that cannot be halved get one stage without pooling.
+
+    Hidden linear layer i (from 0) has features / 2^(i+1) outputs, but at least the number of classes.
     """
     channels, height, width = shape
     halvings = max(min(height, width), 1).bit_length() - 2

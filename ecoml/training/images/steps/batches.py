@@ -1,4 +1,4 @@
-"""The batches of an epoch: how many images each has, where they begin and end, and what memory they take."""
+"""The batches of an epoch: their sizes, their bounds, and the memory they take."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from ecoml.training.images.network.plan import plan
 from ecoml.training.images.settings import Settings
 
 EVALUATION_BATCH = {"cpu": 500, "cuda": 10_000}
-"""Images predicted at once: on a CPU as many as its caches hold, on a GPU all, or a quarter of them if they do not fit,
-and so on."""
+"""Images predicted at once: on a CPU as many as its caches hold; on a GPU all, or a quarter of them if they do not fit,
+and so on.
+"""
 
 
 def batch_size(task: TrainingTask, settings: Settings) -> int:
-    """Images of a batch, at most on a CPU, exactly on a GPU."""
+    """Images per batch: the largest number on a CPU, the exact number on a GPU."""
     images = len(task.train)
     if task.device.type == "cuda":
         return images // _batches(images, settings.batch_size)
@@ -24,17 +25,17 @@ def batch_size(task: TrainingTask, settings: Settings) -> int:
 
 
 def _batches(images: int, size: int) -> int:
-    """Number of batches of `images`; none has fewer than two, since a batch norm needs two."""
+    """Number of batches of `images`; none has fewer than two images, because a batch norm needs two."""
     return max(1, min(math.ceil(images / size), images // 2))
 
 
 def bounds_of(images: int, size: int, *, equal: bool) -> Iterator[tuple[int, int]]:
-    """Where the batches of an epoch begin and end.
+    """Start and end of each batch of an epoch.
 
     Args:
-        images: How many there are.
-        size: Of a batch, at most (one more where it divides evenly).
-        equal: Whether all batches have the very same size, as a recorded step needs; what is left over (less than one
+        images: Number of images.
+        size: Largest number of images per batch (one more if this divides evenly).
+        equal: Whether all batches have exactly the same size, as recorded steps require; the remainder (less than one
             batch, other images each time) is left out. Otherwise the images are divided evenly.
     """
     if equal and images >= size:
@@ -46,7 +47,7 @@ def bounds_of(images: int, size: int, *, equal: bool) -> Iterator[tuple[int, int
 
 
 def bytes_needed(task: TrainingTask, settings: Settings) -> int:
-    """Roughly the memory that a training of a network of ours takes on its device."""
+    """Approximate memory of training a built-in network on its device."""
     batch, form = batch_size(task, settings), plan(settings, task.shape, len(task.classes))
     at_once = batch if task.device.type == "cuda" else min(EVALUATION_BATCH["cpu"], len(task.validation))
     return max(form.training_bytes(batch), form.evaluation_bytes(at_once))

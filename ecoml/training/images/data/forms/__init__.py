@@ -1,1 +1,1 @@
-"""Data in further forms: a CSV that lists images, Parquet files of them, arrays in memory, a torch data set."""
+"""Other forms of data: a CSV that lists images, Parquet files of images, arrays in memory, a torch data set."""

@@ -1,8 +1,8 @@
-"""A data set from Parquet files of images, as Hugging Face keeps them: unpacked once, then a folder as any other.
+"""A data set from Parquet files of images, as Hugging Face stores them: unpacked once, then read as a folder.
 
 Columns: `image` with the bytes of an image file (or a struct with `bytes`), and `label` (or `labels`, `fine_label`).
-The names of classes are read from the files' own metadata where they stand there. A folder has `train-….parquet`, and
-if wished `test-….parquet` and `validation-….parquet`.
+The names of classes are read from the files' metadata if these have them. A folder has `train-….parquet`, and
+optionally `test-….parquet` and `validation-….parquet`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LABELS = ("label", "labels", "fine_label")
 
 
 def files_of(path: Path) -> dict[str, list[Path]]:
-    """Split → its Parquet files; empty where there are none. A single file is to train on."""
+    """Split → its Parquet files; empty if there are none. A single file is the training split."""
     if path.is_file():
         return {"train": [path]} if path.suffix == ".parquet" else {}
     files = sorted([*path.glob("*.parquet"), *path.glob("data/*.parquet")])
@@ -31,10 +31,10 @@ def files_of(path: Path) -> dict[str, list[Path]]:
 
 
 def unpacked(path: Path) -> Path:
-    """The folder of images by split and class that these files hold, in the user's cache.
+    """The folder of these images by split and class, in the user's cache.
 
     Raises:
-        DataError: pyarrow is missing, a column is, or a file is damaged.
+        DataError: pyarrow is not installed, a column is missing, or a file is damaged.
     """
     files = files_of(path)
     content = hashlib.blake2b(digest_size=8)
@@ -86,11 +86,11 @@ def _write(image: Any, label: str, name: str, folder: Path, path: Path) -> None:
 def _label(schema: Any, path: Path) -> str:
     if "image" in schema.names and (found := [name for name in _LABELS if name in schema.names]):
         return found[0]
-    raise DataError(f"{path}: it takes the columns image and label, and has {', '.join(schema.names)}")
+    raise DataError(f"{path}: it must have the columns image and label; it has {', '.join(schema.names)}")
 
 
 def _classes(schema: Any) -> list[str]:
-    """Names of the classes by number, as Hugging Face's metadata have them; empty where they do not."""
+    """Names of the classes by number, from Hugging Face's metadata; empty without them."""
     about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     features = about.get("info", {}).get("features", {})
     return next((list(features[name]["names"]) for name in _LABELS if "names" in features.get(name, {})), [])

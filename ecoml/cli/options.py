@@ -64,16 +64,16 @@ Deterministic = Annotated[
         "--deterministic", help="Reproduce the same curves on another day and on another host of the same kind."
     ),
 ]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHERE", help="Train side by side: local:4 (four processes here), or ray://HEAD:PORT. [default: here]"
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to standard error.")]
 Track = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Also record the search with mlflow, tensorboard or wandb; may be repeated."),
-]
-GridNumber = Annotated[
-    float | None,
-    typer.Option(
-        "--grid-intensity", metavar="G", help="Your grid's grams of CO2e per kWh. Without it no CO2e is computed."
-    ),
 ]
 GridIntensity = Annotated[
     str | None,

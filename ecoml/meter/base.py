@@ -41,11 +41,12 @@ class Source:
         readable: Whether it can be read here and now.
         used: Whether the meter counts it (another source may cover it).
         covers: What it covers, in words.
-        remedy: How to make it readable, or why it is not counted; empty if it is counted.
-        period_s: Time between two updates; None if it has no updates.
-        period_measured: Whether this period was measured here; else it is assumed.
-        resolution_j: Smallest step of the reading in joules; None if it does not read joules.
-        hardware: The hardware behind it; None if unknown.
+        remedy: The exact way to make it readable, or why it is not counted; empty if all is well.
+        period_s: Time between two updates of what is read; None where there are none.
+        period_measured: Whether that was measured here; else it is assumed.
+        resolution_j: Smallest step of the reading in joules; None where that is not what it reads.
+        hardware: What is behind it; None where that is not told.
+        lag_s: How old, at most, what is read of a power or from afar may be; 0 of a counter of this host.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Source:
     period_measured: bool = False
     resolution_j: float | None = None
     hardware: Hardware | None = None
+    lag_s: float = 0.0
 
 
 def describe_sources(sources: Iterable[Source]) -> dict[str, dict[str, Any]]:

@@ -27,7 +27,7 @@ from ecoml.format import format_range
 from ecoml.metric import ACCURACY, Metric
 from ecoml.report.statistics import energy_to_target
 from ecoml.run.result import Result
-from ecoml.run.snapshot import Progress
+from ecoml.run.storage.snapshot import Progress
 from ecoml.trial import Point
 
 
@@ -45,7 +45,8 @@ class SearchRecord:
         budget_j: Its budget; None if unknown.
         optimiser: The energy of its optimiser; None if it was not charged.
         complete: Whether it came to its end.
-        space: The space as JSON; None if unknown.
+        space: What was searched, as JSON; None where that is not known.
+        directory: Its run folder; None where it has none.
     """
 
     problem: str
@@ -58,6 +59,7 @@ class SearchRecord:
     optimiser: Energy | None = None
     complete: bool = True
     space: str | None = field(default=None, repr=False)
+    directory: Path | None = field(default=None, repr=False)
 
     @property
     def provenance(self) -> Provenance:
@@ -102,6 +104,7 @@ def search_of(result: Result, strategy: str | None = None) -> SearchRecord:
         optimiser=None if account.provenance is Provenance.REPORTED else account.by_purpose[Purpose.OPTIMISER],
         complete=result.complete,
         space=json.dumps(space, sort_keys=True) if space else None,
+        directory=result.directory,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a run's energy stands for on a grid that is only named afterwards: each entry by the intensity of its time."""
+"""The CO2e of a finished run's energy on a grid that is named afterwards: each entry by the intensity of its time."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ecoml.run.storage.schema import open_file
 
 
 def seen_on(result: Result, grid_intensity: float | str | Path | None) -> Result:
-    """A result with the CO2e that its energy stands for on a grid; as it is where none is named.
+    """A result with the CO2e of its energy on a grid; unchanged if none is named.
 
     Raises:
-        UsageError: It is no grid, or one whose provider tells nothing of the past.
+        UsageError: It is not a grid, or its provider has no past data.
     """
     grid = past_grid(grid_intensity)
     if grid is None:

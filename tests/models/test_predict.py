@@ -114,7 +114,7 @@ def test_the_recommended_model_without_a_number(run):
         ecoml.load_model(ecoml.load_model(run).path, 0)
     with pytest.raises(RunFolderError, match="no such model file"):
         ecoml.load_model(run.directory / "models" / "mine.safetensors")
-    with pytest.raises(RunFolderError, match="no weights of trial 77; kept are those of the front"):
+    with pytest.raises(RunFolderError, match="no weights of trial 77; saved are those of the front"):
         ecoml.load_model(run, 77)
     with pytest.raises(RunFolderError, match="no such folder"):
         ecoml.load_model("nowhere", 1)

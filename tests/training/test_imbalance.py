@@ -134,7 +134,7 @@ def test_the_metric_can_be_chosen(kitchen, tmp_path):
     assert found["macro-f1"].metric.name == "validation macro F1"
     for train in (None, ecoml.CnnTraining(kitchen, threads=1, metric="macro-f1")):
         ecoml.Searcher.resume(tmp_path / "macro-f1", train, budget_j=2e5).run()
-    with pytest.raises(UsageError, match="its scores are validation macro F1, and this training measures validation b"):
+    with pytest.raises(UsageError, match="its scores are validation macro F1, but this training measures validation b"):
         ecoml.Searcher.resume(tmp_path / "macro-f1", ecoml.CnnTraining(kitchen), budget_j=3e5).run()
     with pytest.raises(UsageError, match="metric is 'f1'; give one of accuracy, balanced-accuracy, macro-f1"):
         ecoml.CnnTraining(metric="f1")

@@ -1,7 +1,7 @@
 """One plain actor on each node of a Ray cluster, which carries messages to and from the agent it holds.
 
-The actors are not detached: they end with the driver. Nothing is asked of Ray but to start them where they belong, and
-to carry messages, of which any may be lost, repeated or late.
+The actors are not detached: they end with the driver. Ray only starts them on their nodes, and carries messages, each
+of which may be lost, repeated or late.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from ecoml.searcher.hosts.messages import Orders, Report, Setup
 from ecoml.searcher.hosts.transport import CALL_S, Beat, Event
 
 JOIN_S = 5.0
-"""So often it is looked for nodes that have joined."""
+"""Seconds between two searches for new nodes."""
 
 CLOSE_S = 5.0
 
 
 class RayAgents:
-    """Agents on all nodes of a cluster, also on those that join while a search runs.
+    """Agents on all nodes of a cluster, including nodes that join while a search runs.
 
     Args:
-        address: Of the cluster's head, `HOST:PORT`; this process runs on one of its nodes.
+        address: Address of the cluster's head, `HOST:PORT`; this process runs on one of its nodes.
 
     Raises:
         UsageError: Ray is not installed.
@@ -68,7 +68,7 @@ class RayAgents:
         self.expected = len(self._nodes)
 
     def _look_for_nodes(self) -> None:
-        """Start an agent on each node that has none."""
+        """Start an agent on each node without one."""
         import ray
 
         self._looked_s = time.monotonic()
@@ -80,7 +80,7 @@ class RayAgents:
                 self._start(host, node)
 
     def _name(self, hostname: str, alive: dict[str, Any]) -> str:
-        """A name by which no other node goes that is alive: one that has come back has its old name."""
+        """A name that no other living node has; a node that has come back gets its old name."""
         number, name = 1, hostname
         while self._nodes.get(name) in alive:
             number += 1
@@ -141,7 +141,7 @@ class RayAgents:
         import ray
 
         if host not in self._actors:
-            raise ConnectionError(f"host {host} is gone")
+            raise ConnectionError(f"host {host} is lost")
         try:
             given: bytes = ray.get(self._actors[host].call.remote(name, trial), timeout=CALL_S)
         except ray.exceptions.RayTaskError as error:
@@ -181,7 +181,7 @@ class RayAgents:
 
 
 class RayAgent:
-    """The actor: holds a host's agent."""
+    """The actor, which holds a host's agent."""
 
     def __init__(self, setup: Setup, host: str) -> None:
         self._agent = Agent(setup, spool_of(setup.run, host), host)
@@ -192,11 +192,11 @@ class RayAgent:
         self._agent.take(orders)
 
     def listen(self) -> Report:
-        """What the agent says next."""
+        """The agent's next message."""
         return self._agent.next_report()
 
     def call(self, name: str, trial: int) -> bytes:
-        """What `checkpoint` or `save` gives."""
+        """The result of `checkpoint` or `save`."""
         given: bytes = getattr(self._agent, name)(trial)
         return given
 
@@ -206,6 +206,6 @@ class RayAgent:
 
 
 def spool_of(run: str, host: str) -> Path:
-    """Where a node keeps its account of a run: it is needed again when the run is resumed."""
+    """The path of a node's account of a run, which is needed when the run is resumed."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
     return Path(state) / "ecoml" / "spools" / run / f"{host}.sqlite"

@@ -35,7 +35,8 @@ def too_small(budget_j: float, spent_j: float, provenance: Provenance, what: str
     """The error for a budget that was spent before the first measurement."""
     return BudgetError(
         f"the budget of {format_energy(budget_j)} ({budget_j / J_PER_KWH:.3g} kWh) is too small for one trial:"
-        f" {what} took {format_energy(spent_j)} ({provenance}) before the first measurement; give several times that, at least budget_kwh={10 * max(spent_j, budget_j) / J_PER_KWH:.2g}",
+        f" {what} took {format_energy(spent_j)} ({provenance}) before the first measurement;"
+        f" give several times that, at least budget_kwh={10 * max(spent_j, budget_j) / J_PER_KWH:.2g}",
         spent_j=spent_j,
     )
 

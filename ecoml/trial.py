@@ -83,13 +83,13 @@ def real_number(name: str, value: Any) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """What predicting took, so many images at a time.
+    """Time and energy of predictions at one batch size.
 
     Attributes:
         batch_size: Images predicted at once.
-        images: Images it was measured over.
+        images: Number of images in the measurement.
         latency_s: Seconds of one batch, the median.
-        energy: Of one image; all that the metered domains drew meanwhile, idling included.
+        energy: Energy per image: everything that the metered domains drew during the measurement, including idle power.
     """
 
     batch_size: int
@@ -98,20 +98,20 @@ class Inference:
     energy: Energy
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; joules are those of one image."""
+        """As JSON; joules are per image."""
         sizes = {"batch_size": self.batch_size, "images": self.images, "latency_s": self.latency_s}
         return {**sizes, **self.energy.to_dict()}
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a model costs to use.
+    """The cost of a model's use.
 
     Attributes:
-        parameters: Trainable numbers.
+        parameters: Number of trainable parameters.
         file_bytes: Size of its file.
-        flop: Floating-point operations of one image, two for each multiplication of convolutions and linear layers.
-        inferences: By batch size, one image at a time among them.
+        flop: Floating-point operations of one image, two per multiplication in convolutions and linear layers.
+        inferences: Measurements by batch size; one of them has batch size 1.
     """
 
     parameters: int
@@ -121,7 +121,7 @@ class Usage:
 
     @property
     def single(self) -> Inference:
-        """One image at a time."""
+        """The measurement with one image at a time."""
         return self.inferences[1]
 
     def to_dict(self) -> dict[str, Any]:

@@ -118,14 +118,15 @@ class Stated:
 
 
 class Series:
-    """Intensities at ascending times, each of which holds until the next.
+    """Intensities at ascending times; each holds until the next.
 
     Args:
         times_s: The start of each.
         values: The intensities.
 
-    The last one holds as long as most do: the median of the steps, so that a hole or an odd row before it changes
-    nothing; an hour where it is alone.
+    The last one holds for the median of the steps, so that one gap or one odd row does not change its length; a single
+    row
+    holds for an hour.
     """
 
     def __init__(self, times_s: Sequence[float], values: Sequence[float]) -> None:

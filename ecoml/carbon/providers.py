@@ -1,14 +1,14 @@
-"""Electricity Maps and WattTime, asked with the user's own key: once an hour at most, for all processes together.
+"""Electricity Maps and WattTime, with the user's own key: at most one request per hour for all processes together.
 
     electricitymaps:ZONE   ELECTRICITYMAPS_API_KEY           /v3/carbon-intensity/history   the last 24 hours: emissions
-    of the mix, life cycle
+                                                                                            of the mix, life cycle
     watttime:REGION        WATTTIME_USER, WATTTIME_PASSWORD  /v3/forecast, after /login     the next 24 hours: marginal
-    emissions (`co2_moer`)
+                                                                                            emissions (`co2_moer`)
 
-Nothing is asked unless a provider was named on the command line. The answer is kept in `$XDG_CACHE_HOME/ecoml/grid`
-with the time of the last try, failed ones too, so that a second search within the hour asks nobody; one that begins at
-the same moment waits for the first one's answer. What is foreseen of a provider that tells no future is that tomorrow
-is as the last day was. An answer for another zone than was asked for, or in another unit, is none.
+Nothing is asked unless the command line names a provider. The answer is stored in `$XDG_CACHE_HOME/ecoml/grid` with the
+time of the last request, failed ones too, so that a second search within the hour sends no request; a search that
+starts at the same moment waits for the answer to the first one. For a provider without a forecast, tomorrow is assumed
+to be like the last day. An answer for another zone or in another unit than requested counts as a failed request.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class Provider:
             self._thread.start()
 
     def look(self) -> None:
-        """Ask, if that is due."""
+        """Send a request if one is due."""
         with self._lock, self._alone():
             now_s = self._clock()
             asked_s, series = self._remembered()  # another process may have asked
@@ -225,7 +225,9 @@ class Provider:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """No other process asks meanwhile; where the folder holds no lock, each asks for itself."""
+        """Hold the lock that only one process can hold; if the folder supports no locks, each process sends its own
+        request.
+        """
         with ExitStack() as stack:
             with suppress(OSError):
                 self._file.parent.mkdir(parents=True, exist_ok=True)

@@ -25,9 +25,10 @@ _LAST_S = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
 class Table:
-    """Intensities from a file. Each row holds from its time to that of the next, and the last as long as most do.
+    """Intensities from a file. Each row holds from its time to that of the next; the last one holds for the median
+    step.
 
-    What comes after that counts at the last row's intensity, and that is said once.
+    Later energy counts at the last row's intensity; one message says so.
 
     Args:
         text: The file's content.

@@ -29,7 +29,7 @@ def format_co2e(grams: float) -> str:
 
 
 def describe_footprint(energy: Energy, footprint: Footprint | None) -> str:
-    """kWh with their source, and CO2e if a grid was named."""
+    """The energy in kWh with its provenance, and its CO2e if a grid was named."""
     told = f"{format_kwh(energy.energy_j)} ({energy.provenance})"
     if footprint is None:
         return f"{told}. No grid intensity was given, so nothing is said of CO2e."

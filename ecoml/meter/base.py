@@ -41,12 +41,13 @@ class Source:
         readable: Whether it can be read here and now.
         used: Whether the meter counts it (another source may cover it).
         covers: What it covers, in words.
-        remedy: The exact way to make it readable, or why it is not counted; empty if all is well.
-        period_s: Time between two updates of what is read; None where there are none.
-        period_measured: Whether that was measured here; else it is assumed.
-        resolution_j: Smallest step of the reading in joules; None where that is not what it reads.
-        hardware: What is behind it; None where that is not told.
-        lag_s: How old, at most, what is read of a power or from afar may be; 0 of a counter of this host.
+        remedy: How to make it readable, or why it is not counted; empty if it is counted.
+        period_s: Time between two updates; None if it has no updates.
+        period_measured: Whether this period was measured here; else it is assumed.
+        resolution_j: Smallest step of the reading in joules; None if it does not read joules.
+        hardware: The hardware behind it; None if unknown.
+        lag_s: Greatest delay of a reading: of a power, or of another machine's counter; 0 for a counter of this
+            machine.
     """
 
     name: str

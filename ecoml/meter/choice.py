@@ -52,7 +52,7 @@ class Choice:
 
 
 def meter_or_sources(given: Meter | str | Sequence[str] | None) -> tuple[Meter | None, tuple[str, ...]]:
-    """A meter of the caller's own, and what is said of this host's sources."""
+    """The user's own meter if one is given, and the description of this host's sources."""
     if given is None or isinstance(given, str):
         return None, (given,) if given else ()
     return (None, tuple(given)) if isinstance(given, Sequence) else (given, ())

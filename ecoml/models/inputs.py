@@ -62,7 +62,7 @@ def inputs_of(named: Sequence[Path], model: Model, *, labelled: bool) -> list[In
 
 
 def predicted(inputs: Sequence[Input], model: Model) -> Iterator[tuple[Input, Prediction | DataError]]:
-    """What the model takes each image for, or why it cannot be read."""
+    """The model's prediction for each image, or the error if the image cannot be read."""
     for start in range(0, len(inputs), model.at_once):
         batch, levels, wrong = inputs[start : start + model.at_once], [], {}
         for index, given in enumerate(batch):

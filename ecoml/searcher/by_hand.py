@@ -25,7 +25,7 @@ class ByHand:
         self._asked: set[int] = set()
 
     def ask(self) -> Trial | None:
-        """As `Searcher.ask`."""
+        """See `Searcher.ask`."""
         search, ledger = self._search, self._search.ledger
         if search.ended:
             return None
@@ -56,7 +56,7 @@ class ByHand:
         return trial
 
     def tell(self, trial: Trial, measurement: Measurement, *, done: bool) -> None:
-        """As `Searcher.tell`."""
+        """See `Searcher.tell`."""
         search = self._search
         if trial.number not in self._asked:
             raise UsageError(f"trial {trial.number} is not running; tell the result of each trial from ask() once")

@@ -8,7 +8,7 @@ from ecoml.errors import UsageError
 
 
 def shipped(folder: str, *, package: Path = Path(__file__).parents[1]) -> Path:
-    """The folder of that name: inside the package once it is installed, beside it in the source tree.
+    """The folder of that name: inside the package if it is installed, beside it in the source tree.
 
     Raises:
         UsageError: The folder is in neither place, so the installation is incomplete.

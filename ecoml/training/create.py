@@ -1,4 +1,4 @@
-"""An executor from what the caller gave, or from what a run folder says of it."""
+"""Builds an executor from the user's argument or from its description in a run folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ecoml.training.function import FunctionExecutor, TrainFunction
 
 
 def executor_of(train: TrainFunction | Executor | None) -> Executor | None:
-    """What trains as the caller's function or executor says.
+    """The executor for a function or an executor; None for None.
 
     Raises:
         UsageError: It is neither.
@@ -27,10 +27,10 @@ def executor_of(train: TrainFunction | Executor | None) -> Executor | None:
 
 
 def declared(given: Metric | None, executor: Executor | None) -> Metric:
-    """What the scores are: as the executor says, or else the caller.
+    """The metric: the executor's, or else the user's.
 
     Raises:
-        UsageError: They say different things.
+        UsageError: They differ.
     """
     if not isinstance(executor, Declares):
         return ACCURACY if given is None else given

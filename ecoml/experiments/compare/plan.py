@@ -38,13 +38,13 @@ class Task:
         space: The space to search.
         executor: The executor of the trainings.
         budget_j: Joules of each search.
-        limits: What ends a search, or a training, before that.
-        metric: What the scores are, where the executor does not say so; None: an accuracy.
-        energy: Where joules come from.
-        workers: Where trials train side by side, as of a `Searcher`; None: in this process, one after the other.
+        limits: The limits of each search.
+        metric: The metric, if the executor does not declare it; None: an accuracy.
+        energy: Whether energy is metered or reported.
+        workers: The workers, as for a `Searcher`; None: one training at a time, in this process.
 
     Raises:
-        UsageError: No budget, a limit that makes no sense, or workers that cannot be understood.
+        UsageError: The budget, a limit or the workers are not valid.
     """
 
     space: Space

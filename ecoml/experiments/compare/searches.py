@@ -45,8 +45,8 @@ class SearchRecord:
         budget_j: Its budget; None if unknown.
         optimiser: The energy of its optimiser; None if it was not charged.
         complete: Whether it came to its end.
-        space: What was searched, as JSON; None where that is not known.
-        directory: Its run folder; None where it has none.
+        space: The space as JSON; None if unknown.
+        directory: Its run folder; None if it has none.
     """
 
     problem: str

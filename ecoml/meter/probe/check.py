@@ -47,11 +47,13 @@ LOAD_S = 3.0
 SAMPLE_S = 0.05
 SAME_SHARE = 0.1
 STILL_SHARE = 0.03
-"""Of the power at rest: by so much a source may wander that does not show the load."""
+"""Fraction of the power at rest that a source may drift by without showing the load."""
 BUSY_CPU_W = 1.0
-"""As much a busy CPU adds at least, nearly everywhere."""
+"""Smallest additional power of a busy CPU on almost every machine."""
 RAISED = ("cpu", "psys", "module", "node")
-"""Domains that hold a processor; hashing hardly touches memory, and a GPU may be one that PyTorch does not see."""
+"""Domains with a processor. The load hardly uses memory, and PyTorch may not support a GPU: those are not expected to
+rise.
+"""
 
 Load = Callable[[], AbstractContextManager[Callable[[], float]]]
 """Makes every device busy; its context gives a function that returns the CPU seconds spent so far."""
@@ -111,7 +113,7 @@ class Probe:
         self._settle_s = min(MOST_SETTLE_S, max([SETTLE_S, *lags_s]))
 
     def run(self) -> Check:
-        """Probe; takes about 20 s, and three times as much longer as a source is late."""
+        """Run the test; takes about 20 s, plus three times the delay of the slowest source."""
         started_s = self._clock()
         whole = self._meter.window()
         self._say(f"looking closely for {LOOK_S:g} s")
@@ -143,7 +145,7 @@ class Probe:
         return Check(findings, whole.lap(), self._clock() - started_s, opinions)
 
     def _look(self) -> dict[str, Look]:
-        """When each domain's reading changes, and by how much."""
+        """When and by how much each domain's reading changes."""
         ticks: dict[str, Look] = {}
         end_s = self._clock() + LOOK_S
         while (now_s := self._clock()) < end_s:
@@ -233,7 +235,7 @@ class Probe:
         )
 
     def _rises(self, source: Source, rest: list[tuple[EnergyByDomain, float]], busy: _Busy) -> _Rise:
-        """What the load does to a source that holds a processor; of several processors, to their sum."""
+        """The effect of the load on a source with a processor; for several processors, on their sum."""
         kind = source.domain.partition(":")[0]
         alike = [domain for domain in busy.energy.domains if domain.partition(":")[0] == kind]
         rest_j = sum(energy.domains[domain].energy_j for energy, _ in rest for domain in alike)

@@ -34,7 +34,7 @@ class CrossCheck:
 
     @property
     def is_loose(self) -> bool:
-        """Whether they may lie so far apart that their agreement tells nothing."""
+        """Whether the two may differ so much that their agreement says nothing."""
         return self.within >= abs(self.against)
 
 
@@ -77,7 +77,7 @@ class Finding:
 
 
 class Verdict(StrEnum):
-    """What a comparison of two ways to the same energy comes to."""
+    """The result of a comparison of two measurements of the same energy."""
 
     AGREES = "agrees"
     APART = "apart"  # by more than both state
@@ -95,18 +95,18 @@ class Verdict(StrEnum):
 
 
 LEAST_SHARE = 0.25
-"""Of a rise, that the other way to it has to show."""
+"""Fraction of a rise that the other measurement must show."""
 LEAST_RISE = 0.05
-"""Of the power under load: a smaller rise tells nothing."""
+"""Fraction of the power under load; a smaller rise says nothing."""
 CLOSE = 1.1
-"""Parts may be larger than the whole by this factor, as either's gain may be off."""
+"""Largest factor by which the parts may exceed the sum, because either may have the wrong scale."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """The same energy from two sources: a whole and its parts, or two sources of one domain. Mean powers in W.
+    """The same energy from two sources: a sum and its parts, or two sources of one domain. Mean powers in W.
 
-    What the probe knows is what its load did: both ways have to show the rise, whatever they show beside.
+    The test knows its own load: both measurements must show the rise, however much else they show.
 
     Attributes:
         domain: The domain that the first source covers.
@@ -118,8 +118,8 @@ class Opinion:
         parts_load_w: Power of the second under load.
         rest_within_w: The largest difference that the stated uncertainties allow at rest.
         load_within_w: The same under load.
-        is_late: Whether the load was over before the whole need have shown it.
-        unread: Domains that could not be read meanwhile.
+        is_late: Whether the load may have ended before the first source had to show it.
+        unread: Domains with failed readings during the test.
     """
 
     domain: str
@@ -141,22 +141,22 @@ class Opinion:
 
     @property
     def agrees(self) -> bool:
-        """Whether the two say the same, as far as can be told here."""
+        """Whether the two do not contradict each other."""
         return self.verdict is Verdict.AGREES
 
     @property
     def rise_w(self) -> float:
-        """What the load adds to the whole."""
+        """The rise of the first source under load."""
         return self.load_w - self.rest_w
 
     @property
     def parts_rise_w(self) -> float:
-        """What it adds to the parts."""
+        """The rise of the second source under load."""
         return self.parts_load_w - self.parts_rest_w
 
     @property
     def verdict(self) -> Verdict:
-        """What it comes to."""
+        """The result of the comparison."""
         if self.unread:
             return Verdict.UNREAD
         whole_w = self.rest_w, self.load_w, self.rise_w
@@ -195,7 +195,7 @@ class Check:
 
     @property
     def agrees(self) -> bool:
-        """Whether nothing that could be checked is contradicted."""
+        """Whether every source that could be checked passed."""
         return all(one.agrees for one in self.findings) and not any(one.verdict.contradicts for one in self.opinions)
 
     def to_dict(self) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def _opinion_line(opinion: Opinion) -> str:
 
 
 def _verdict(opinion: Opinion) -> str:
-    """What the comparison comes to, and why it does where that does not show in the figures."""
+    """The result of a comparison, with the reason if the figures do not show it."""
     deaf, unexplained = "it does not show the load", "most of what the load adds to it is unexplained"
     why = {
         Verdict.AGREES: "agrees",

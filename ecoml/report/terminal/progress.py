@@ -81,7 +81,7 @@ def _plan(search: Search) -> Iterator[str]:
 
 
 def _say_reach(search: Search) -> None:
-    """Say what the budget buys: at most, by arithmetic alone, and about, as soon as a first step shows it."""
+    """Print what the budget buys: at most, from arithmetic alone, and approximately, once a first step is measured."""
     lasting, metric = search.steps.lasting, search.settings.metric
     if lasting is None or any(trial.curve for trial in search.trials):
         return

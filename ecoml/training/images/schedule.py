@@ -34,8 +34,11 @@ def rate_factor(schedule: str, t: float) -> float:
 def sides_at(settings: Settings, sides: tuple[int, int], t: float, *, twice: bool = False) -> tuple[int, int]:
     """Height and width of the network's input at t.
 
-    The share of the full sides, those of `resolution`, rises linearly from `start_resolution` to 1 at t = ½, in steps
-    of 4 pixels, or of 8, 12, … of images of more than 64, 128, … pixels: each is another copy of the data.
+    The share of the full sides (those of `resolution`) rises linearly from `start_resolution` to 1 at t = ½. Its steps
+    are
+    4 pixels, or 8, 12, … pixels for images of more than 64, 128, … pixels, because each resolution needs another copy
+    of
+    the data.
 
     Args:
         settings: The training's settings.

@@ -335,7 +335,9 @@ class CnnTraining:
         return Usage(parameters, path.stat().st_size, flop, inferences)
 
     def _ready(self, stamped: str | None = None) -> Prepared:
-        """What the worker found, asked again if the seed, the size, or what the data are stamped with, is another."""
+        """The worker's properties of the data; it is asked again if the seed, the size or the data's stamp has
+        changed.
+        """
         if self._prepared is not None:
             before = self._workers[0].workload
             kept = before.seed, before.largest_side

@@ -1,8 +1,8 @@
 """A data set from a folder of images; `listing` lists the files, `pixels` converts an image.
 
-Sizes: images that all have one size of at most L×L are taken as they are, where L is 64 unless a space asks for more
-(`resolution`). Otherwise all become squares, whose side is the median of the training images' shorter sides but no more
-than L. Colour: if any image is coloured, all have three channels, else one.
+Sizes: images that all have one size of at most L×L keep it, where L is 64 unless a space asks for more (`resolution`).
+Otherwise all become squares, whose side is the median of the training images' shorter sides, at most L. Colour: if any
+image has colours, all have three channels, else one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 def read(folder: Path, largest_side: int = LARGEST_SIDE) -> FoundData:
-    """The data set in a folder, of images with no side of more than `largest_side` pixels.
+    """The data set in a folder, with images of at most `largest_side` pixels per side.
 
     Raises:
         DataError: There are no images, a class has none, a class is only in the test split, or a file is not an image.
@@ -62,10 +62,10 @@ def of_listings(
 
     Args:
         name: Short name for people.
-        listings: By split; there is one of `train`.
-        where: What an error names, by split.
-        aside: What was left out besides what the lists say.
-        largest_side: The most pixels that a side may have; larger images are made smaller.
+        listings: Lists by split; `train` is one of them.
+        where: Name of each split for errors.
+        aside: Files that were left out in addition to those of the lists.
+        largest_side: Largest side in pixels; larger images are reduced.
 
     Raises:
         DataError: A class is missing in the training split, or a file is not an image.

@@ -23,15 +23,15 @@ _TEST_SEED = 1797  # the held-out test set must be the same in every search
 def load(
     data: str, data_dir: Path | None = None, *, download: bool = True, largest_side: int = LARGEST_SIDE
 ) -> Dataset:
-    """The data set of that name, in that folder, that a `.csv` lists, or in that `.npz` file.
+    """The data set of a name, a folder, a `.csv` that lists files, or an `.npz` file.
 
     A data set without a test split gets one: a stratified fifth, always the same one.
 
     Args:
         data: Name or path.
-        data_dir: For named data: where they lie.
+        data_dir: Folder of named data sets.
         download: Whether named data may be downloaded.
-        largest_side: The most pixels of a side of images that are files; larger ones are made smaller.
+        largest_side: Largest side in pixels of images from files; larger ones are reduced.
 
     Raises:
         DataError: It does not exist, cannot be read, or is too small to be divided.
@@ -108,7 +108,7 @@ def _find(data: str, data_dir: Path | None, download: bool, largest_side: int) -
 
 
 def _as_folder(path: Path) -> Path:
-    """Parquet and Arrow files as the folder of images that they hold; anything else as it is."""
+    """Parquet and Arrow files as the folder of their images; any other path unchanged."""
     from ecoml.training.images.data.forms import arrow
 
     return arrow.unpacked(path) if arrow.files_of(path) else path

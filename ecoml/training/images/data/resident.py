@@ -20,7 +20,7 @@ from ecoml.training.images.network.plan import Shape
 _SCALED_AT_ONCE = 2**24  # pixels
 
 MOST_COPIES = 4
-"""Of the images, at other resolutions, by the memory they take."""
+"""Limit of the memory for copies at other resolutions, as a multiple of the images' own memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,8 +107,12 @@ class TrainingTask:
     _at_sides: dict[tuple[int, int], tuple[Resident, Resident]] = field(default_factory=dict, init=False)
 
     def at(self, sides: tuple[int, int]) -> tuple[Resident, Resident]:
-        """Training and validation images at a resolution; copies are kept while they take no more than `MOST_COPIES`
-        times what the images themselves take, and the newest in any case."""
+        """Training and validation images at a resolution.
+
+        The newest copy is always kept; older ones as long as all together take at most `MOST_COPIES` times the memory
+        of the
+        images themselves.
+        """
         if sides == self.train.sides:
             return self.train, self.validation
         kept = self._at_sides

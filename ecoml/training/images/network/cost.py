@@ -39,7 +39,7 @@ def epoch_seconds(config: Config, data: Floor, peak_flop_per_s: float) -> float:
 
 
 def kernels(settings: Settings, form: Plan) -> int:
-    """Kernels that a step launches, about."""
+    """The approximate number of kernels that a step launches."""
     augmented = settings.shift > 0 or settings.flip == "yes" or settings.cutout > 0
     layers = len(form.widths) - 1
     return _OF_A_STEP + _OF_A_CONVOLUTION * form.convolutions + _OF_A_LAYER * layers + _OF_AUGMENTATION * augmented

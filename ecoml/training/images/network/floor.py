@@ -2,10 +2,10 @@
 
     F = Σ over epochs of 3·f·N + f·N_val,    E_floor = F · P / peak
 
-f: FLOP of one image's forward pass at that epoch's resolution (two for each multiplication in convolutions and linear
-layers); backward takes twice as much, and a frozen part has none (`Plan.training_flops`). N, N_val: images to train on
-and to validate on. P / peak: joules per FLOP when the device does nothing but large matrix products. Images that an
-epoch skips count all the same.
+f: FLOP of one image's forward pass at that epoch's resolution (two per multiplication in convolutions and linear
+layers); the backward pass takes twice as much, and a frozen part has none (`Plan.training_flops`). N, N_val: training
+and validation images. P / peak: joules per FLOP when the device computes only large matrix products. Images that an
+epoch skips count as well.
 """
 
 from __future__ import annotations

@@ -89,19 +89,19 @@ class Network(nn.Module):
         return self.logits(images if self.sides == self.shape[1:] else scaled(images, self.sides))
 
     def logits(self, images: Tensor) -> Tensor:
-        """As `forward`, of images that have the body's `sides`."""
+        """As `forward`, for images that have the body's `sides`."""
         values = self._normalised(images)
         with default_dtype(values.dtype):
             logits: Tensor = self.body(values)
         return logits
 
     def features(self, images: Tensor) -> Tensor:
-        """What the backbone makes of images that have the body's `sides`, N×F."""
+        """The backbone's features N×F of images that have the body's `sides`."""
         assert self.pretrained is not None, "networks of ours are trained as a whole"
         return self.pretrained.features_of(self._normalised(images))
 
     def logits_of_features(self, features: Tensor) -> Tensor:
-        """Logits of what `features` gave, as N×F×1×1."""
+        """Logits of the features, which are N×F×1×1."""
         assert self.pretrained is not None, "networks of ours are trained as a whole"
         logits: Tensor = self.pretrained.head(features.flatten(1))
         return logits

@@ -90,22 +90,22 @@ class Plan:
 
     @property
     def parameters(self) -> int:
-        """Trainable numbers."""
+        """Number of trainable parameters."""
         return sum(block.parameters for block in self.blocks) + self.linear_parameters
 
     @property
     def linear_parameters(self) -> int:
-        """Those of the linear layers."""
+        """Number of parameters of the linear layers."""
         return sum((inputs + 1) * outputs for inputs, outputs in pairwise(self.widths))
 
     @property
     def linear_flops(self) -> int:
-        """FLOP of one image in the linear layers, forward."""
+        """FLOP of one image's forward pass in the linear layers."""
         return 2 * sum(inputs * outputs for inputs, outputs in pairwise(self.widths))
 
     @property
     def convolutions(self) -> int:
-        """How many there are."""
+        """Number of convolutions."""
         skips = sum(block.kind == "residual" and block.inputs != block.outputs for block in self.blocks)
         return sum(_CONVOLUTIONS[block.kind] for block in self.blocks) + skips
 
@@ -130,7 +130,9 @@ class Plan:
         return 2 * products + self.linear_flops
 
     def training_flops(self, sides: tuple[int, int], epochs: int, train: int, validation: int) -> int:
-        """FLOP of so many epochs at a resolution, on so many images; backward takes twice as much as forward."""
+        """FLOP of a number of epochs at a resolution, by numbers of images; the backward pass takes twice the forward
+        pass.
+        """
         return epochs * self.flops(sides) * (3 * train + validation)
 
     def training_bytes(self, batch: int) -> int:
@@ -143,12 +145,12 @@ class Plan:
 
 
 def plan(settings: Settings, shape: Shape, classes: int) -> Plan:
-    """The network that `settings` describe for images of `shape`, brought to their resolution.
+    """The network that `settings` describe for images of `shape`, at their resolution.
 
-    The depth is spread evenly over as many stages as the shorter side can be halved without falling below 2 pixels,
-    but no more than `depth`; what is left over goes to the last stages, where images are small. Stage s (from 0) has
-    round(width · growth^s) channels, as a multiple of `channel_multiple`, and ends with 2×2 max pooling. Images that
-    cannot be halved get one stage without.
+    The depth is divided evenly among as many stages as the shorter side can be halved without falling below 2 pixels,
+    but at most `depth`; remaining blocks go to the last stages, where images are small. Stage s (from 0) has
+    round(width · growth^s) channels, rounded to a multiple of `channel_multiple`, and ends with 2×2 max pooling. Images
+    that cannot be halved get one stage without pooling.
     """
     channels, height, width = shape = shape[0], *settings.sides_of(shape[1:])
     halvings = max(min(height, width), 1).bit_length() - 2
@@ -171,7 +173,8 @@ def plan(settings: Settings, shape: Shape, classes: int) -> Plan:
 
 
 def linear_widths(settings: Settings, features: int, classes: int) -> tuple[int, ...]:
-    """Sizes between the linear layers. Hidden layer i (from 0) is features / 2^(i+1) wide, but never narrower than the
-    number of classes."""
+    """Sizes between the linear layers; layer i (from 0) has features / 2^(i+1) outputs, but at least the number of
+    classes.
+    """
     hidden = (max(classes, features // 2 ** (i + 1)) for i in range(settings.linear_layers - 1))
     return features, *hidden, classes

@@ -1,4 +1,4 @@
-"""The files of a backbone's weights, which the caller has on disk."""
+"""Files of a backbone's weights on the user's disk."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ _KINDS = (".pth", ".pt", ".safetensors")
 
 
 def file_of(backbone: str, weights: str) -> Path:
-    """The file of a backbone's weights: as given, or the one in that folder whose name begins with the backbone's.
+    """The file of a backbone's weights: the given file, or the one in the given folder whose name starts with the
+    backbone's.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no such file.
     """
     path = Path(weights).expanduser()
     if not weights or not path.exists():
@@ -30,10 +31,10 @@ def file_of(backbone: str, weights: str) -> Path:
 
 
 def refuse_absent(space: Space) -> None:
-    """Refuse a space with a backbone whose weights are not there.
+    """Check that the weights of every backbone of a space exist.
 
     Raises:
-        UsageError: So it is.
+        UsageError: A file is missing.
     """
     for backbone in options_of(space, "backbone", NO_BACKBONE):
         if backbone != NO_BACKBONE:

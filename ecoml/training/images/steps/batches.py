@@ -15,8 +15,11 @@ _OF_PIXELS = 64 * 64
 
 
 def predicted_at_once(device: str, sides: tuple[int, int]) -> int:
-    """Images predicted at once: on a CPU as many as its caches hold, on a GPU all, or a quarter of them if they do not
-    fit, and so on; of images of more than 64×64 pixels fewer, so that the pixels stay as many.
+    """Number of images that are predicted at once.
+
+    On a CPU as many as its caches hold; on a GPU all, or a quarter of them if they do not fit, and so on. Images of
+    more
+    than 64×64 pixels are fewer, so that the number of pixels stays the same.
 
     Args:
         device: Its type, `cpu` or `cuda`.
@@ -56,7 +59,7 @@ def bounds_of(images: int, size: int, *, equal: bool) -> Iterator[tuple[int, int
 
 
 def bytes_needed(task: TrainingTask, settings: Settings) -> int:
-    """Roughly the memory that a training of a network of ours takes on its device."""
+    """The approximate memory in bytes that a training of one of our networks takes on its device."""
     batch, form = batch_size(task, settings), form_of(settings, task.shape, len(task.classes))
     predicted = min(predicted_at_once("cpu", form.shape[1:]), len(task.validation))
     at_once = batch if task.device.type == "cuda" else predicted

@@ -31,8 +31,8 @@ def logits_of(network: Network, data: Resident, task: TrainingTask, account: Acc
 
     Args:
         network: It is left in evaluation mode.
-        data: Images at the resolution of the network, or at full resolution; or the features that it made of them.
-        task: Whose device and precision are used.
+        data: Images at the network's or at full resolution, or its features of them.
+        task: Its device and precision are used.
         account: Its budget is checked between two batches; None: no limit.
 
     Raises:

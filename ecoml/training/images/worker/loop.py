@@ -39,7 +39,7 @@ SECOND_THREAD_FROM_FLOP = 1.5e9
 
 _SKIP_UNTIL = 0.875
 _MEASURED_IMAGES = 1024
-"""Images for the batch norms of averaged weights, and no more than an eighth of the epoch's."""
+"""Number of images for the batch norms of averaged weights; at most an eighth of the epoch's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +214,7 @@ class Training:
                 value.copy_(before)
 
     def _measure_norms(self, data: Resident, order: Tensor, size: int) -> None:
-        """Let the batch norms see what averaged weights give them; those they were trained with gave something else."""
+        """Measure the statistics of the batch norms with the averaged weights; training used other weights."""
         kind = nn.modules.batchnorm._BatchNorm  # of a frozen backbone they are not in training, and stay as they were
         norms = [part for part in self.network.modules() if isinstance(part, kind) and part.training]
         if not norms:
@@ -256,7 +256,7 @@ class Training:
             self._threads = 1
 
     def _data_at(self, sides: tuple[int, int]) -> tuple[Resident, Resident]:
-        """What to train and to validate on at a resolution: images, or once and for all what is made of them."""
+        """Training and validation data at a resolution: images, or their features, computed once."""
         images = self._task.at(sides)
         if self._settings.keeps_features and self._features is None:
             train, validation = (features_of(self.network, part, self._task, self._account) for part in images)

@@ -155,7 +155,7 @@ class TrainingServer:
 
     @contextlib.contextmanager
     def _dropped_on_error(self) -> Iterator[None]:
-        """Whatever goes wrong, the training that is held is worth nothing any more; without memory none stays."""
+        """After any error, drop the training in memory; after an out-of-memory error, drop all of them."""
         from ecoml.training.images.worker.out_of_memory import named_out_of_memory
 
         try:

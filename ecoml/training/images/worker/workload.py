@@ -21,9 +21,9 @@ class Workload:
     """What all trials of a search have in common; for the meaning of each field see `CnnTraining`.
 
     Attributes:
-        stamp: What changes whenever a file of the data does.
-        largest_side: The most pixels of a side that images are kept with.
-        model: The caller's own function that builds networks, pickled; None: ours.
+        stamp: A value that changes when any file of the data changes.
+        largest_side: Largest side of images in pixels.
+        model: The user's own function that builds networks, pickled; None: our networks.
         model_name: Its name, for people.
     """
 

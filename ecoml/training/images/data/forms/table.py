@@ -21,7 +21,7 @@ _SPLITS = {"train": "train", "test": "test", **dict.fromkeys(VALIDATION, "valida
 
 
 def read(path: Path, largest_side: int = LARGEST_SIDE) -> FoundData:
-    """The data set that a CSV lists, of images with no side of more than `largest_side` pixels.
+    """The data set that a CSV lists, with images of at most `largest_side` pixels per side.
 
     Raises:
         DataError: A column is missing, a row has no valid image, split or class, or an image cannot be read.

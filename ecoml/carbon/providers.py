@@ -136,10 +136,10 @@ class Provider:
         """
         self.look()
         if not self.knows(self._clock()):
-            why = self._failure or f"{_NAMES[self._provider]} tells nothing of this hour"
+            why = self._failure or f"{_NAMES[self._provider]} has no value for this hour"
             raise UsageError(
-                f"--grid-intensity {self.spec}: nothing is known of the present: {why}; it is asked again an hour after"
-                f" the last time, or at once if you remove {self._file}"
+                f"--grid-intensity {self.spec}: the current intensity is not known: {why}; the next request follows"
+                f" an hour after the last one, or at once if you remove {self._file}"
             )
         if not self._follows:
             self._follows = True
@@ -159,7 +159,7 @@ class Provider:
             try:
                 self._series = self._ask()
             except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-                why = error if isinstance(error, OSError | ValueError) else "its answer has another form"
+                why = error if isinstance(error, OSError | ValueError) else "its answer has an unknown form"
                 self._failure = f"{_NAMES[self._provider]} gives no intensity: {why}"
                 self._news.append(self._failure)
             self._remember()
@@ -238,7 +238,7 @@ class Provider:
 
 def _expect(told: object, asked: str) -> None:
     if told != asked:
-        raise ValueError(f"it answers with {told!r}, and not with {asked!r}")
+        raise ValueError(f"it answers with {told!r} instead of {asked!r}")
 
 
 def _series(points: Mapping[float, float]) -> Series:

@@ -100,7 +100,7 @@ class Table:
             return []
         self._told = True
         last = f"its last intensity, {self.series.values[-1]:g} g/kWh,"
-        return [f"{self.name} ends at {_iso(self.series.end_s)}: {last} is taken for what comes after"]
+        return [f"{self.name} ends at {_iso(self.series.end_s)}: {last} is used from then on"]
 
     def close(self) -> None:
         """Do nothing: the file is already closed."""

@@ -105,10 +105,10 @@ def compare(
             inputs, load_space(space), training, limits, workers, budget_kwh, seeds, folder, targets, reference
         )
     elif named:
-        raise UsageError(f"{named[0]}: strategies are run, and runs are compared: name either, not both")
+        raise UsageError(f"{named[0]}: name either strategies to run or finished runs, not both")
     elif limited or workers is not None:
         raise UsageError(
-            "limits and workers are for searches that are still to be run: name strategy files, or leave them out"
+            "limits and workers apply only to searches that compare runs itself: name strategy files, or leave them out"
         )
     else:
         comparison = gather(inputs, targets=targets, reference=reference)

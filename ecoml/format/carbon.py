@@ -32,7 +32,7 @@ def describe_footprint(energy: Energy, footprint: Footprint | None) -> str:
     """The energy in kWh with its provenance, and its CO2e if a grid was named."""
     told = f"{format_kwh(energy.energy_j)} ({energy.provenance})"
     if footprint is None:
-        return f"{told}. No grid intensity was given, so nothing is said of CO2e."
+        return f"{told}. No grid intensity was given, so the CO2e is not known."
     return f"{told}. CO2e: {describe_co2e(footprint)}."
 
 

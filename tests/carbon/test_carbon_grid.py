@@ -88,7 +88,7 @@ def test_a_table_that_has_ended_says_so_once(monkeypatch):
     table.start()
     assert table.news() == []
     now[0] += 60.0
-    told = "grid.csv ends at 2026-11-27 12:00 UTC: its last intensity, 200 g/kWh, is taken for what comes after"
+    told = "grid.csv ends at 2026-11-27 12:00 UTC: its last intensity, 200 g/kWh, is used from then on"
     assert table.news() == [told]
     assert table.news() == []
     assert (table.knows(now[0]), table.at(now[0])) == (False, 200.0)

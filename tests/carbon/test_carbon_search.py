@@ -149,7 +149,7 @@ def test_a_search_that_outlives_its_table_says_so_once(space, quick, tmp_path, e
     result = ecoml.Searcher(
         space, train, budget_j=1e4, max_trials=1, grid_intensity=path, energy=energy, **metered, **quick
     ).run()
-    told = "grid.csv ends at 1970-01-01 02:00 UTC: its last intensity, 200 g/kWh, is taken for what comes after"
+    told = "grid.csv ends at 1970-01-01 02:00 UTC: its last intensity, 200 g/kWh, is used from then on"
     assert result.energy.gaps.count(told) == caplog.messages.count(told) == 1
     assert result.energy.co2e.co2e_g == pytest.approx(co2e_g(30.0, 200.0))
 

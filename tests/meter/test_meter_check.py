@@ -341,7 +341,7 @@ def test_what_a_plug_is_worth_shows_in_its_rise(host, package_w, plug_w, verdict
     assert "node, ACPI power meter" in shown
     assert "cpu:0 explain at rest" in shown
     assert ("does NOT agree" in shown) is verdict.contradicts
-    assert ("cannot be told" in shown) is (verdict in (Verdict.UNLOADED, Verdict.LOOSE))
+    assert ("cannot be decided" in shown) is (verdict in (Verdict.UNLOADED, Verdict.LOOSE))
     assert ("does not show the load" in shown) is (verdict is Verdict.DEAF)
 
 
@@ -395,7 +395,7 @@ def test_two_windows_of_a_source_that_states_more_than_it_shows_agree_on_nothing
     plug = add_power_meter(host, 50.0)
     print_check(compare(host, {plug: 150.0}, sources=["node"]))
     shown = capsys.readouterr().out
-    assert "cannot be told: 6 s of load with 3 s, drawn out: 900 J and 900 J" in shown
+    assert "cannot be decided: 6 s of load with 3 s, scaled: 900 J and 900 J" in shown
     assert "agrees:" not in shown
 
 
@@ -404,7 +404,7 @@ def test_of_a_large_machine_with_few_cpus_to_use_it_cannot_be_told(host):
     plug = add_power_meter(host, 400.0)
     found = compare(host, {plug: 402.0}, sources=["node"])
     assert found.agrees
-    assert "whether it shows the load cannot be told" in finding_of(found, "node").unchecked
+    assert "too little to decide whether it shows the load" in finding_of(found, "node").unchecked
 
 
 def test_opinions_are_told_within_80_columns(host, capsys):

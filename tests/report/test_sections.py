@@ -199,7 +199,7 @@ def test_co2e_only_for_an_intensity_that_was_given(make_run):
         describe_footprint(spent, Footprint(100.0, 3.6e6, provenance=GridProvenance.STATED))
         == "1 kWh (measured). CO2e: 100 g at 100 g/kWh, as given."
     )
-    assert "nothing is said of CO2e" in describe_footprint(spent, None)
+    assert "the CO2e is not known" in describe_footprint(spent, None)
     assert [format_co2e(grams) for grams in (1234.0, 12.345, 0.01234, 0.0)] == [
         "1.23 kg",
         "12.3 g",

@@ -50,7 +50,7 @@ def write_comparison(
     from ecoml.report.charts.figures import save_figure
 
     folder, html = Path(out), comparison_page(comparison, grid_intensity=grid_intensity)
-    with writing(folder, "choose another --out, or make room"):
+    with writing(folder, "choose another --out, or free some space"):
         folder.mkdir(parents=True, exist_ok=True)
         numbers = json.dumps(comparison_dict(comparison), indent=2, allow_nan=False, ensure_ascii=False)
         (folder / "compare.json").write_text(numbers + "\n", encoding="utf-8")

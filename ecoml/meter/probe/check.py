@@ -203,21 +203,21 @@ class Probe:
             within_j = second.uncertainty_j + scale * first.uncertainty_j
             what = f"{twice.elapsed_s:.3g} s of load with {once.elapsed_s:.3g} s, scaled"
             comparisons.append(CrossCheck(what, second.energy_j, scale * first.energy_j, within_j))
-            unchecked = "whether its joules are true cannot be checked: there is no second source beside it"
+            unchecked = "its energy cannot be checked: there is no second source to compare with"
             rise = self._rises(source, rest, twice)
             if not (rise.shows or faults):
                 told = f"{rise.rest_w:.3g} W at rest and {rise.load_w:.3g} W while every CPU was kept busy"
                 if rise.can_be_told:
                     faults.append(f"{told}: it does not show the load")
                 else:
-                    unchecked = f"{told}: whether it shows the load cannot be told, nor whether its joules are true"
+                    unchecked = f"{told}: too little to decide whether it shows the load; its energy cannot be checked"
         if source.provenance is Provenance.MEASURED and domain in twice.boards:
             board_j, drift_j = twice.boards[domain]
             within_j = second.uncertainty_j + BOARD_GAIN * board_j + drift_j
             comparisons.append(
                 CrossCheck("its energy counter with its power, integrated", second.energy_j, board_j, within_j)
             )
-            unchecked = "an error that counter and power share cannot be found here"
+            unchecked = "an error common to counter and power cannot be found here"
         known = ticks if ticks is not None and source.period_s is not None else Look()
         return Finding(
             domain,

@@ -81,10 +81,10 @@ def print_check(check: Check) -> None:
     untold = [opinion.domain for opinion in check.opinions if not (opinion.agrees or opinion.verdict.contradicts)]
     if wrong:
         where = ", ".join(dict.fromkeys(wrong))
-        _paragraph(out, f"Not all agrees: see {where} above. What else ran on this host may be the reason.")
+        _paragraph(out, f"Not all sources agree: see {where} above. Other programs on this host may be the reason.")
     else:
-        rest = f"; what {', '.join(untold)} is worth could not be told" if untold else ""
-        _paragraph(out, f"All that could be checked agrees{rest}.")
+        rest = f"; undecided: {', '.join(untold)}" if untold else ""
+        _paragraph(out, f"Everything that could be checked agrees{rest}.")
 
 
 def _finding_lines(finding: Finding) -> Iterator[str]:
@@ -109,35 +109,36 @@ def _opinion_line(opinion: Opinion) -> str:
     at = (("at rest", opinion.rest_w, opinion.parts_rest_w), ("under load", opinion.load_w, opinion.parts_load_w))
     if opinion.is_same:
         told = ", ".join(f"{when} {format_power(whole_w)} and {format_power(w)}" for when, whole_w, w in at)
-        return f"{verdict}: this and what is counted give {told}, at most {format_power(opinion.load_within_w)} apart"
+        apart = f"at most {format_power(opinion.load_within_w)} apart"
+        return f"{verdict}: this source and the counted one give {told}, {apart}"
     rise = "of the rise", opinion.rise_w, opinion.parts_rise_w
     told = ", ".join(
         f"{when} {format_power(w)} of {format_power(whole_w)}"
         + (f" ({percent(w / whole_w, 0)})" if whole_w > 0 else "")
         for when, whole_w, w in (*at, rise)
     )
-    slack = f"no more than the whole, to {format_power(opinion.load_within_w)}"
+    slack = f"allowed difference: {format_power(opinion.load_within_w)}"
     return f"{verdict}: {parts} explain {told}; {slack}"
 
 
 def _verdict(opinion: Opinion) -> str:
     """The result of a comparison, with the reason if the figures do not show it."""
-    deaf, unexplained = "it does not show the load", "most of what the load adds to it is unexplained"
+    deaf, unexplained = "it does not show the load", "its parts explain too little of its rise"
     why = {
         Verdict.AGREES: "agrees",
         Verdict.APART: "does NOT agree",
         Verdict.DEAF: f"does NOT agree, {deaf}",
-        Verdict.UNEXPLAINED: f"does NOT agree, {f'what is counted {deaf[3:]}' if opinion.is_same else unexplained}",
-        Verdict.UNLOADED: "cannot be told, the load adds too little to either",
-        Verdict.LATE: "cannot be told, it may show the load later than it was looked at",
-        Verdict.LOOSE: "cannot be told, the figures differ but by less than what they state as uncertain",
-        Verdict.UNREAD: f"cannot be told: {', '.join(opinion.unread)} could not be read all the time",
+        Verdict.UNEXPLAINED: f"does NOT agree, {f'the counted source {deaf[3:]}' if opinion.is_same else unexplained}",
+        Verdict.UNLOADED: "cannot be decided: the load raises both too little",
+        Verdict.LATE: "cannot be decided: its delay may be longer than the load",
+        Verdict.LOOSE: "cannot be decided: the figures differ, but by less than their stated uncertainties",
+        Verdict.UNREAD: f"cannot be decided: some readings of {', '.join(opinion.unread)} failed",
     }
     return why[opinion.verdict]
 
 
 def _comparison_line(comparison: CrossCheck) -> str:
-    verdict = "does NOT agree" if not comparison.agrees else "cannot be told" if comparison.is_loose else "agrees"
+    verdict = "does NOT agree" if not comparison.agrees else "cannot be decided" if comparison.is_loose else "agrees"
     found, against, within = (
         f"{value:.4g} {comparison.unit}" for value in (comparison.found, comparison.against, comparison.within)
     )

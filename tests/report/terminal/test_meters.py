@@ -169,7 +169,7 @@ def test_a_probe_that_agrees(capsys):
     assert "no second source" in words(out)
     assert "gap: cpu:0 was not read for a while" in words(out)
     assert "The probe took 19 s and 1.60 kJ ± 40.0 J (measured)." in words(out)
-    assert "All that could be checked agrees." in out
+    assert "Everything that could be checked agrees." in out
     assert max(map(len, out.splitlines())) <= 80
 
 
@@ -179,7 +179,7 @@ def test_a_probe_that_does_not_agree(capsys):
     out = words(capsys.readouterr().out)
     assert "does NOT agree: its energy counter with its power, integrated: 6000 J and 3000 J" in out
     assert "wrong: 0 J in 3 s of full load" in out
-    assert "Not all agrees: see cpu:0 above." in out
+    assert "Not all sources agree: see cpu:0 above." in out
 
 
 def test_a_calibration_says_where_it_is_kept_and_how_to_undo_it(capsys, tmp_path):

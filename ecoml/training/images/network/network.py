@@ -97,12 +97,12 @@ class Network(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """The backbone's features N×F of images that have the body's `sides`."""
-        assert self.pretrained is not None, "networks of ours are trained as a whole"
+        assert self.pretrained is not None, "networks of ours have no separate features"
         return self.pretrained.features_of(self._normalised(images))
 
     def logits_of_features(self, features: Tensor) -> Tensor:
         """Logits of the features, which are N×F×1×1."""
-        assert self.pretrained is not None, "networks of ours are trained as a whole"
+        assert self.pretrained is not None, "networks of ours have no separate features"
         logits: Tensor = self.pretrained.head(features.flatten(1))
         return logits
 

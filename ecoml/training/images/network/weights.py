@@ -21,12 +21,12 @@ def file_of(backbone: str, weights: str) -> Path:
     path = Path(weights).expanduser()
     if not weights or not path.exists():
         what = f"weights = {weights!r}: there is no such file" if weights else f"backbone = {backbone!r} needs weights"
-        raise UsageError(f"{what}; name the file that torchvision has for {backbone}, since ecoml downloads none")
+        raise UsageError(f"{what}; name the file of torchvision for {backbone}; ecoml downloads none")
     if path.is_file():
         return path
     found = sorted(file for file in path.glob(f"{backbone}[-.]*") if file.suffix in _KINDS)
     if not found:
-        raise UsageError(f"weights = {weights!r}: no {backbone}-….pth lies there, and ecoml downloads none")
+        raise UsageError(f"weights = {weights!r}: no {backbone}-….pth is in this folder, and ecoml downloads none")
     return found[0]
 
 

@@ -127,7 +127,7 @@ def _write(image: Any, label: str, name: str, folder: Path, path: Path) -> None:
 def _column(schema: Any, names: tuple[str, ...], path: Path) -> str:
     if found := [name for name in names if name in schema.names]:
         return found[0]
-    raise DataError(f"{path}: it takes the columns image and label, and has {', '.join(schema.names)}")
+    raise DataError(f"{path}: it needs the columns image and label, but has {', '.join(schema.names)}")
 
 
 def _classes(schema: Any) -> list[str]:

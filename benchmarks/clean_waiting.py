@@ -129,7 +129,7 @@ def draw(path: Path) -> None:
 def main(figures: Sequence[str] = ()) -> None:
     """Print the table of docs/guides/carbon.md, and draw its figure where a path is given."""
     shares = " | ".join(f"saved, idling at {share:.0%}" if share else "saved, no idling" for share in IDLE_SHARES)
-    print(f"| grid | work | limit, g/kWh | straight on | waiting | waited | {shares} |")
+    print(f"| grid | work | limit, g/kWh | at once | waiting | waited | {shares} |")
     print("|---|---|---|---|---|---|" + "---|" * len(IDLE_SHARES))
     for grid, median in GRIDS.items():
         year = year_of(grid)

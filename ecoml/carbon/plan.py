@@ -3,7 +3,7 @@
 A search of a number of hours draws P while it works and ι · P while it waits, with ι from 0 (the machine runs anyway,
 or sleeps) to 1. It waits while the grid is above a limit, until a deadline; after that it continues on any grid.
 
-    straight on    Σ g · dt over the first hours                    g: intensity, g/kWh
+    at once        Σ g · dt over the first hours                g: intensity, g/kWh
     waiting        Σ g · dt over the hours of work + ι Σ g · dt over the hours of waiting
 """
 

@@ -79,7 +79,7 @@ def describe_plan(plans: Sequence[Waiting], limit_g_per_kwh: float, until_s: flo
     """The savings that waiting is expected to give: a sentence for each length of search, without its full stop."""
     yield f"waits while the grid is above {limit_g_per_kwh:g} g/kWh, until {format_moment(until_s)}; foreseen:"
     for plan in plans:
-        straight, clean = f"{plan.straight_g_per_kwh:.0f} g/kWh straight on", f"{plan.clean_g_per_kwh:.0f}"
+        straight, clean = f"{plan.straight_g_per_kwh:.0f} g/kWh at once", f"{plan.clean_g_per_kwh:.0f}"
         over = f"over at {format_moment(plan.ends_s)}"
         if not plan.waited_s:
             yield f"{plan.hours:g} h of work: {straight}, and no waiting; {over}"

@@ -271,7 +271,7 @@ def test_a_provider_that_tells_nonsense_fails_like_any_other_and_counts_as_a_try
         return nonsense
 
     for _ in range(2):
-        with pytest.raises(UsageError, match="no intensity of a grid"):
+        with pytest.raises(UsageError, match="contains an impossible intensity"):
             Provider("electricitymaps:DE", fetch=fetch, clock=server.clock, cache=tmp_path).start()
     assert len(asked) == 1
 

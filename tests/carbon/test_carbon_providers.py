@@ -180,7 +180,7 @@ def test_documented_answers_are_understood_and_asked_for_once_an_hour(service, t
         ("unauthorized", "HTTP 401 (Invalid auth-token)"),
         ("limited", "HTTP 429 (rate limit exceeded)"),
         ("broken", "HTTP 502"),
-        ("truncated", "no whole answer"),
+        ("truncated", "the answer broke off"),
         ("page", "the answer is no JSON"),
         ("another_form", "its answer has an unknown form"),
         ("silent", "no answer within 0.4 s"),

@@ -499,7 +499,7 @@ def test_the_plan_is_told_with_what_eats_it_up():
     plans = [foreseen(course, 2.0, 200.0, 24 * HOUR_S), foreseen(course[2:], 2.0, 200.0, 24 * HOUR_S)]
     first, waits, goes_on = describe_plan(plans, 200.0, 24 * HOUR_S)
     assert "above 200 g/kWh" in first
-    assert "2 h of work: 400 g/kWh straight on, 100 with 2.0 h of waiting (75 % less" in waits
+    assert "2 h of work: 400 g/kWh at once, 100 with 2.0 h of waiting (75 % less" in waits
     assert "idling at 75 %" in waits
     assert "no waiting" in goes_on
     assert "not known" in list(describe_plan([], 200.0, 24 * HOUR_S))[1]

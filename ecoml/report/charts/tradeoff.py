@@ -110,14 +110,14 @@ def advice(tradeoff: Tradeoff) -> Iterator[str]:
     )
     told: Saving | None = None
     for times, choice in tradeoff.within.items() if tradeoff.tolerance else ():
-        what = f"Within {format_gain(metric, times * tradeoff.tolerance)} of it"
+        gain = format_gain(metric, times * tradeoff.tolerance)
         if (choice.trial, choice.step) == (best.trial, best.step):
-            yield f"{what} nothing is cheaper."
+            yield f"No training within {gain} of it is cheaper."
         elif choice == told:
-            yield f"{what} nothing is cheaper than that."
+            yield f"None within {gain} is cheaper than that."
         else:
             yield (
-                f"{what} the cheapest is {which(choice)}: {named_score(metric, choice.score)} for"
+                f"Within {gain} of it the cheapest is {which(choice)}: {named_score(metric, choice.score)} for"
                 f" {format_energy(choice.energy_j)}, {percent(choice.saved, 0)} less."
             )
         told = choice

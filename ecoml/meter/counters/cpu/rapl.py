@@ -53,7 +53,9 @@ _REMEDY_CONTAINER = (
     "hidden in this container: start it with `--security-opt systempaths=unconfined` (Docker) or `--security-opt "
     "unmask=/sys/devices/virtual/powercap` (Podman); energy_uj must be readable on the host too"
 )
-_REMEDY_MACHINE = "this is a virtual machine, and its host hides the counters: there is no remedy from inside"
+_REMEDY_MACHINE = (
+    "this is a virtual machine, and its host hides the counters; nothing inside the machine can change this"
+)
 _REMEDY_DRIVER = (
     "no powercap zone: load the driver with `sudo modprobe intel_rapl_msr` (Intel since Sandy Bridge, AMD since Zen; "
     "other processors have no such counter)"

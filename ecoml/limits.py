@@ -10,11 +10,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, time, timedelta
 from numbers import Real
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ecoml.energy import J_PER_KWH
 from ecoml.errors import BudgetError, UsageError, did_you_mean
 from ecoml.metric import Metric
+
+if TYPE_CHECKING:
+    from ecoml.trial import Inference, Usage
+
+
+_OF_USE = ("max_inference_energy_j", "max_latency_s")
+_CLEAN = "when_clean_g_per_kwh"
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,9 @@ class Limits:
         max_energy_per_training_j: The largest energy of one training, in joules. A training that took more is not on
             the front; None: no such limit.
         require_measured: Refuse to run if the energy can only be estimated.
+        max_inference_energy_j: The largest energy of one prediction in joules, for one image at a time. A network that
+            takes more is not on the front; None: no such limit.
+        max_latency_s: The longest time of such a prediction in seconds; None: no such limit.
         inferences: Number of images that the model will predict. The choice of a model then counts their energy as
             well.
         spend_all: Continue until the budget is spent, even if the strategy expects no further improvement.
@@ -44,6 +55,8 @@ class Limits:
     target: float | None = None
     max_parameters: int | None = None
     max_energy_per_training_j: float | None = None
+    max_inference_energy_j: float | None = None
+    max_latency_s: float | None = None
     inferences: float | None = None
     require_measured: bool = False
     spend_all: bool = False
@@ -54,8 +67,11 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("max_trials", "max_parameters"):
             object.__setattr__(self, name, _whole(name, getattr(self, name)))
-        for name in ("target", "max_energy_per_training_j", "inferences", "budget_gco2e", "when_clean_g_per_kwh"):
+        for name in (*_OF_USE, "target", "max_energy_per_training_j", "inferences", "budget_gco2e", _CLEAN):
             object.__setattr__(self, name, _number(name, getattr(self, name)))
+        for name in _OF_USE:
+            if (most := getattr(self, name)) is not None and most <= 0:
+                raise UsageError(f"{name} is {most:g} {name[-1].replace('j', 'J')}; give a positive number")
         if self.max_energy_per_training_j is not None and self.max_energy_per_training_j <= 0:
             raise UsageError(
                 f"the most energy of a training is {self.max_energy_per_training_j:g} J; give a positive, finite number"
@@ -124,10 +140,25 @@ class Limits:
         """The limits that were set, for TOML and JSON."""
         return {name: value for name, value in asdict(self).items() if value not in (None, False)}
 
+    @property
+    def of_use(self) -> bool:
+        """Whether there is a limit on what a network may take to use."""
+        return any(getattr(self, name) is not None for name in _OF_USE)
+
+    def allows_use(self, usage: Usage | None) -> bool:
+        """Whether a network may take so much for an image, one at a time; one that was not tried may not, if there is a
+        limit."""
+        return not self.of_use or (usage is not None and self.use_share(usage.single) <= 1 + _ROUNDING)
+
+    def use_share(self, one: Inference) -> float:
+        """What predicting an image takes, as a share of the limit that it comes nearest to or exceeds most."""
+        shares = (one.energy.energy_j, self.max_inference_energy_j), (one.latency_s, self.max_latency_s)
+        return max((taken / most for taken, most in shares if most is not None), default=0.0)
+
     def allows_j(self, energy_j: float) -> bool:
         """Whether one training may take this energy, up to rounding."""
         most_j = self.max_energy_per_training_j
-        return most_j is None or energy_j <= most_j * (1 + 1e-9)
+        return most_j is None or energy_j <= most_j * (1 + _ROUNDING)
 
 
 def budget_in_joules(

@@ -201,7 +201,8 @@ class Trial:
         end: Why it ended; None while it has not, and if a strategy left it suspended.
         test_score: Score on the test set; known only for trials of the front, after the search.
         test_details: Further figures of that test, by name.
-        usage: What predictions with its model cost; known only for trials of the front, after the search.
+        usage: The cost of its model's use, if it was measured: at the end of the search for models of the front, or
+            with the first measurement if the search has a limit on it.
     """
 
     number: int

@@ -1,6 +1,6 @@
 """Selects the sources that are counted: each one that can be read and that no other covers.
 
-    node ⊃ everything          module:0 ⊃ cpu:0, dram:0, gpu:0          psys ⊃ cpu:0, dram:0
+    node ⊃ everything     module:0 ⊃ cpu:0, dram:0, gpu:0     psys ⊃ cpu, dram:0     cpu ⊃ cpu:0, cpu:1
 
 If all parts can be read, they are preferred to the source that contains them: they separate trials on several devices,
 and a machine's meter also counts other users. A source named on the command line takes precedence.
@@ -22,7 +22,9 @@ def contains(whole: str, part: str) -> bool:
     kind, held = whole.split(":")[0], part.split(":")[0]
     if kind == MODULE:  # a host of superchips has no other processors and GPUs
         return held not in (MODULE, NODE)
-    return (whole == NODE and part != NODE) or (kind == "psys" and held in ("cpu", "dram"))
+    if whole == part:
+        return False
+    return whole == NODE or (kind == "psys" and held in ("cpu", "dram")) or (whole == "cpu" and held == "cpu")
 
 
 class Found:
@@ -70,7 +72,7 @@ class Found:
     @property
     def counts_cpu(self) -> bool:
         """Whether a counted source contains the processor."""
-        return any(gauge.domain.startswith(("psys", "cpu:", MODULE, NODE)) for gauge in self.gauges)
+        return any(gauge.domain.startswith(("psys", "cpu", MODULE, NODE)) for gauge in self.gauges)
 
     @property
     def why_no_estimate(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,6 +54,16 @@ class Host:
     lost: bool = False
     released: bool = False
     restarts: int = 0
+
+    @property
+    def kind(self) -> str:
+        """Its class; empty until it is ready."""
+        return "" if self.about is None else self.about.kind
+
+    @property
+    def movable(self) -> bool:
+        """Whether its trials can go on elsewhere."""
+        return self.about is not None and self.about.movable
 
     def orders(self, now_s: float) -> Orders:
         """The current orders for this host."""
@@ -157,3 +167,20 @@ class RemoteAccount:
 
     def enter(self, purpose: Purpose, trial: int | None = None) -> None:
         """Do nothing: the host enters its own steps."""
+
+
+def seat_for(run: Run | None, idle: Sequence[Seat], known: Collection[str]) -> Seat | None:
+    """The idle worker on which to continue a run: its own host's; another's if it can move; else None for now.
+
+    A kind of hosts without a step (not in `known`) takes a run of another kind if there is one: the energy of both for
+    the same training shows best how they differ.
+    """
+    host = run.host if isinstance(run, RemoteRun) else None
+    if host is None:
+        return idle[0]
+    theirs = [(seat, seat.worker.host) for seat in idle if isinstance(seat.worker, RemoteWorker)]
+    strange = [seat for seat, other in theirs if other.kind not in known]
+    if host.movable and known and strange:
+        return strange[0]
+    own = [seat for seat, other in theirs if other is host]
+    return own[0] if own else idle[0] if host.movable or host.lost else None

@@ -135,6 +135,11 @@ class Plan:
         """
         return epochs * self.flops(sides) * (3 * train + validation)
 
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """What using it grows with: layers, weights, arithmetic, and numbers between the layers."""
+        return self.convolutions, len(self.widths), self.parameters, self.flops(), self.activations
+
     def training_bytes(self, batch: int) -> int:
         """Approximate memory of one step: weights, gradients and two optimiser states, and one batch's activations."""
         return 4 * (4 * self.parameters + batch * self.activations)

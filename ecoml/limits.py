@@ -142,16 +142,15 @@ class Limits:
 
     @property
     def of_use(self) -> bool:
-        """Whether there is a limit on what a network may take to use."""
+        """Whether there is a limit on the cost of predictions."""
         return any(getattr(self, name) is not None for name in _OF_USE)
 
     def allows_use(self, usage: Usage | None) -> bool:
-        """Whether a network may take so much for an image, one at a time; one that was not tried may not, if there is a
-        limit."""
+        """Whether a network satisfies the limits on one prediction; if there is a limit, an unmeasured one does not."""
         return not self.of_use or (usage is not None and self.use_share(usage.single) <= 1 + _ROUNDING)
 
     def use_share(self, one: Inference) -> float:
-        """What predicting an image takes, as a share of the limit that it comes nearest to or exceeds most."""
+        """The cost of one prediction as a share of its limit: the larger of the shares of energy and time."""
         shares = (one.energy.energy_j, self.max_inference_energy_j), (one.latency_s, self.max_latency_s)
         return max((taken / most for taken, most in shares if most is not None), default=0.0)
 

@@ -44,9 +44,11 @@ SpendAll = Annotated[
 ]
 MaxInferenceEnergy = Annotated[
     float | None,
-    typer.Option(metavar="J", help="The most joules that predicting an image may take, one at a time."),
+    typer.Option(metavar="J", help="Largest energy of one prediction, one image at a time."),
 ]
-MaxLatency = Annotated[float | None, typer.Option(metavar="MS", help="The most milliseconds that it may take.")]
+MaxLatency = Annotated[
+    float | None, typer.Option(metavar="MS", help="Longest time of one prediction, one image at a time.")
+]
 Inferences = Annotated[
     float | None,
     typer.Option(
@@ -128,7 +130,7 @@ _OPTIONS = {
     "max_inference_energy_j": "max_inference_energy",
     "max_latency_s": "max_latency",
 }
-"""Python's arguments whose options are called otherwise."""
+"""Python's arguments for options with another name."""
 
 _PYTHON_NAME = re.compile(r"(?<![`\w.])(\w+)(=True\b|=)?(?=(\S)?)")
 
@@ -157,7 +159,7 @@ def meter_sources(meter: list[str] | None, powercap_root: Path | None) -> tuple[
 
 
 def seconds(milliseconds: float | None) -> float | None:
-    """What a command line gives in milliseconds."""
+    """Milliseconds of the command line as seconds; None for None."""
     return None if milliseconds is None else milliseconds / 1e3
 
 

@@ -53,10 +53,10 @@ def describe_sharing(shared: Iterable[SharedUse]) -> list[str]:
 
 
 def describe_pretraining(backbones: Collection[str]) -> tuple[str, ...]:
-    """What is said of backbones that came with weights, without its full stop; nothing where there are none."""
+    """The message about pretrained backbones, without its full stop; empty if there are none."""
     if not backbones:
         return ()
-    return (f"not counted: the pretraining of {', '.join(sorted(backbones))}, whose weights were given",)
+    return (f"not counted: the energy of the pretraining of {', '.join(sorted(backbones))}",)
 
 
 def fold_gaps(gaps: Iterable[str]) -> list[str]:

@@ -47,7 +47,7 @@ def describe_trial_end(end: TrialEnd, metric: Metric) -> str:
             takes = f"{duration(told['latency_s'])} and {format_energy(told['energy_j'])} ({told['provenance']})"
             most = [duration(told["limit_s"])] if "limit_s" in told else []
             most += [format_energy(told["limit_j"])] if "limit_j" in told else []
-            return f"to use it takes {takes} an image, more than the {' and '.join(most)} that it may"
+            return f"a prediction takes {takes}, more than the allowed {' and '.join(most)}"
         case EndReason.TOOK_TOO_MUCH:
             return (
                 f"it took {format_energy(told['energy_j'])} ({told['provenance']}), more than the"
@@ -139,7 +139,7 @@ def describe_ending(trial: Trial, metric: Metric) -> str:
         case EndReason.SEARCH_ENDED:
             return "suspended, and not taken up again"
         case EndReason.TOO_DEAR_TO_USE:
-            return "stopped: an image takes more than it may"
+            return "stopped: a prediction takes more than allowed"
         case EndReason.TOOK_TOO_MUCH:
             return "stopped: it took more than a training may take"
         case EndReason.NEXT_STEP_TOO_MUCH:
@@ -208,7 +208,7 @@ def describe_limits(limits: Limits, metric: Metric) -> Iterator[str]:
     most += [] if limits.max_parameters is None else [f"{limits.max_parameters:,} parameters a network"]
     most_j = limits.max_energy_per_training_j
     most += [] if most_j is None else [f"{format_energy(most_j)} a training"]
-    most += [f"{what} an image to use it" for what in of_use(limits)]
+    most += [f"{what} per prediction" for what in of_use(limits)]
     if most:
         yield f"Limits: at most {', '.join(most[:-1])}{' and ' if most[:-1] else ''}{most[-1]}"
     if limits.inferences is not None:

@@ -48,19 +48,19 @@ def _inference(one: Inference) -> str:
 
 
 def of_use(limits: Limits) -> list[str]:
-    """What an image may take: `5 ms`, `2 mJ`."""
+    """The limits on one prediction as text: `5 ms`, `2 mJ`."""
     most_s, most_j = limits.max_latency_s, limits.max_inference_energy_j
     return ([] if most_s is None else [duration(most_s)]) + ([] if most_j is None else [format_energy(most_j)])
 
 
 def describe_nearest(nearest: Trial | None, limits: Limits) -> str:
-    """That no network is cheap enough to use, and which one comes nearest, without its full stop."""
+    """The message that no network satisfies the limits on predictions, with the nearest one, without its full stop."""
     asked = " and ".join(of_use(limits))
     if nearest is None or nearest.usage is None:
-        return f"No network was tried in use, so that none is known to take {asked} an image at most"
+        return f"No prediction was measured, so no network is known to take at most {asked} per prediction"
     one = nearest.usage.single
     takes = f"{duration(one.latency_s)} and {format_figure(one.energy)} ({one.energy.provenance})"
-    return f"No network takes {asked} an image at most: the nearest, trial {nearest.number}, takes {takes}"
+    return f"No network takes at most {asked} per prediction: the nearest, trial {nearest.number}, takes {takes}"
 
 
 def describe_flips(found: Sequence[tuple[float, Trial]]) -> str:

@@ -62,7 +62,10 @@ def card(model: Model, *, exported_as: str = "", checked: Mapping[str, Any] | No
 
 
 def write_card(result: Result) -> Path | None:
-    """Write the card of a result's recommended model as `card.md` into its run folder; None where there is no model.
+    """Write the card of a result's recommended model as `card.md` into its run folder.
+
+    Returns:
+        The path; None if there is no model.
 
     Raises:
         UsageError: The folder cannot be written.
@@ -89,9 +92,9 @@ def _trial(result: Result, model: Model) -> Trial | None:
 
 
 def _scaled(model: Model) -> str:
-    """That the network makes its input smaller or larger, if it does."""
+    """The clause that the network scales its input, if it does."""
     height, width = model.network.sides
-    return "" if model.network.sides == model.network.shape[1:] else f", which it brings to {width}×{height} itself"
+    return "" if model.network.sides == model.network.shape[1:] else f", which the network scales to {width}×{height}"
 
 
 def _config(model: Model, result: Result | None) -> dict[str, Any]:

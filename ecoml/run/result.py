@@ -65,10 +65,9 @@ class Result:
     def load(cls, directory: str | Path, **limits: Any) -> Result:
         """The result of a run folder; its search may be running.
 
-
         Args:
             directory: The run folder.
-            **limits: Limits to choose by, beside and instead of those of the search: `max_latency_s=0.002`.
+            **limits: Limits for the choice of a model, which replace those of the search: `max_latency_s=0.002`.
 
         Raises:
             RunFolderError: The folder is no run folder, or of a newer version.
@@ -126,7 +125,9 @@ class Result:
 
     @property
     def nearest_in_use(self) -> Trial | None:
-        """Where no network is cheap enough to use, the nearest to it; None where some are, or none was tried."""
+        """The network nearest to the limits on predictions if none satisfies them; None if one does, or none was
+        measured.
+        """
         if self.front or not self.limits.of_use:
             return None
         shares = {t.number: self.limits.use_share(t.usage.single) for t in self.trials if t.usage is not None}

@@ -53,7 +53,7 @@ def too_dear(limits: Limits, point: Point, next_j: float) -> TrialEnd | None:
 
 
 def too_dear_to_use(limits: Limits, usage: Usage) -> TrialEnd:
-    """That an image takes more than it may."""
+    """The end of a trial whose predictions exceed a limit."""
     most = {"limit_s": limits.max_latency_s, "limit_j": limits.max_inference_energy_j}
     one = usage.single
     told = {"latency_s": one.latency_s, "energy_j": one.energy.energy_j, "provenance": one.energy.provenance.value}

@@ -261,7 +261,7 @@ class Search:
         return True
 
     def _try_in_use(self, trial: Trial) -> bool:
-        """Try what the network of a trial takes to use; whether it is still there."""
+        """Measure the cost of predictions with a trial's network; returns whether the network is still in memory."""
         try:
             self._found.try_in_use(self.runs.get(trial.number), trial)
         except (ChildProcessError, TimeoutError) as error:

@@ -148,10 +148,10 @@ class OnData(Protocol):
 
 @runtime_checkable
 class OnFiles(Protocol):
-    """An executor that may read a file or a folder of one's own, which other hosts may lack."""
+    """An executor that may read the user's own file or folder, which other hosts may not have."""
 
     own_data: Path | None
-    """Which it reads; it may be set before `prepare`. None: data that every host has, or finds, by name."""
+    """The file or folder; may be set before `prepare`. None: data that every host has or can load by name."""
 
 
 @runtime_checkable
@@ -233,13 +233,13 @@ class Used(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What predicting an image is known to take before there is a network.
+    """What is known about the cost of a prediction before the network exists.
 
     Attributes:
-        kind: What networks have in common of which one that does more takes longer.
-        counts: What it grows with (layers, weights, arithmetic, …), in an order that all of its kind share.
-        least_s: Seconds that its arithmetic takes at least.
-        least_j: Joules likewise; 0 if they are not known.
+        kind: Networks of one kind can be compared: one that does more takes longer.
+        counts: Quantities that the cost increases with (layers, weights, arithmetic, …), in the same order for a kind.
+        least_s: Least seconds of its arithmetic.
+        least_j: Least joules of its arithmetic; 0 if unknown.
     """
 
     kind: str
@@ -248,16 +248,16 @@ class Work:
     least_j: float
 
     def no_less_than(self, other: Work) -> bool:
-        """Whether it does at least all that another one does."""
+        """Whether it does at least as much of everything as another one."""
         return self.kind == other.kind and all(a >= b for a, b in zip(self.counts, other.counts, strict=True))
 
 
 @runtime_checkable
 class Foresees(Protocol):
-    """An executor that knows something of what its networks take to use before they are trained."""
+    """An executor that knows something about the cost of predictions before training."""
 
     def work(self, config: Config) -> Work | None:
-        """What predicting an image takes at least; None if nothing is known. Fast; called after `prepare`."""
+        """The known least cost of a prediction; None if nothing is known. Must be fast; called after `prepare`."""
 
 
 @runtime_checkable

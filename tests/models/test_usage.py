@@ -144,7 +144,7 @@ def test_a_model_that_cannot_be_tried_is_named_and_loses_nothing(search):
     meter = FakeMeter()
     result = search(Using(meter, MemoryError("no room")), meter, budget_j=1000)
     assert result.recommended.usage is None
-    assert "could not be tried in use: MemoryError: no room" in result.energy.gaps[0]
+    assert "could not be measured in use: MemoryError: no room" in result.energy.gaps[0]
 
 
 def trial(number, score, training_j, each_j):

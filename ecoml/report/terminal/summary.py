@@ -120,7 +120,7 @@ def _why_no_front(result: Result) -> str:
         return "No trial succeeded: there is no front"
     if result.limits.of_use:
         return describe_nearest(result.nearest_in_use, result.limits)
-    return "Every training took more than one may: there is no front"
+    return "Every training exceeded its energy limit: there is no front"
 
 
 def _front(result: Result) -> Table:

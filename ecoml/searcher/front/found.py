@@ -78,7 +78,7 @@ class Found:
             self._models.keep_back(front)
 
     def try_in_use(self, run: Run | None, trial: Trial) -> None:
-        """Try what the network of a trial that is under way costs to use.
+        """Measure the cost of predictions with the network of a trial in training.
 
         Raises:
             ChildProcessError, TimeoutError: As `keep`.

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 
 class Agent:
-    """One incarnation of a host's agent.
+    """One process of a host's agent.
 
     Args:
         setup: The driver's setup.

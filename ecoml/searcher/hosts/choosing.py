@@ -55,8 +55,8 @@ class RemoteWorkers:
             )
         if settings.limits.of_use:
             raise UsageError(
-                "networks are tried in use on this process's device, while nothing else runs on it: leave workers= out,"
-                " or else max_latency_s= and max_inference_energy_j= too"
+                "predictions are measured on this process's device while nothing else runs on it: leave out either"
+                " workers=, or max_latency_s= and max_inference_energy_j="
             )
         if settings.sources:
             raise UsageError(

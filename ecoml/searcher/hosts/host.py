@@ -57,12 +57,12 @@ class Host:
 
     @property
     def kind(self) -> str:
-        """Its class; empty until it is ready."""
+        """Its kind; empty until it is ready."""
         return "" if self.about is None else self.about.kind
 
     @property
     def movable(self) -> bool:
-        """Whether its trials can go on elsewhere."""
+        """Whether its trials can continue on another host."""
         return self.about is not None and self.about.movable
 
     def orders(self, now_s: float) -> Orders:

@@ -113,7 +113,7 @@ class HostStepper:
             yield self._ended.popleft()
 
     def seat_for(self, run: Run | None, idle: Sequence[Seat]) -> Seat | None:
-        """As `ecoml.searcher.hosts.host.seat_for`."""
+        """See `ecoml.searcher.hosts.host.seat_for`."""
         return seat_for(run, idle, self._kinds)
 
     def rest(self, idle: Sequence[Seat]) -> None:

@@ -72,10 +72,10 @@ class Transport(Protocol):
 
 @runtime_checkable
 class Lends(Protocol):
-    """A transport to hosts with disks of their own."""
+    """A transport to hosts with their own disks."""
 
     def lend(self, shelf: Shelf) -> None:
-        """What can be sent to them. Called before `open`."""
+        """Set the parcels that it can send. Called before `open`."""
 
 
 class Beat:

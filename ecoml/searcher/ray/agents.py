@@ -222,14 +222,14 @@ class RayAgent:
 
 
 class RayDepot:
-    """The actor on the driver's node that has what other nodes may lack; Ray brings it to each node once."""
+    """The actor on the driver's node with the parcels; Ray transfers each one once per node."""
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._references: dict[str, Any] = {}
 
     def reference(self, digest: str) -> Any:
-        """Where a parcel is in Ray's object store."""
+        """The reference of a parcel in Ray's object store."""
         import ray
 
         if digest not in self._references:
@@ -238,7 +238,7 @@ class RayDepot:
 
 
 def _options(node: str) -> dict[str, Any]:
-    """Of an actor on that very node."""
+    """Options of an actor that must run on this node."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     return {"num_cpus": 0, "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}

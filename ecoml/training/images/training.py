@@ -146,7 +146,7 @@ class CnnTraining:
 
     @property
     def own_data(self) -> Path | None:
-        """The file or folder of one's own that it reads; None for named data, and for a CSV of images elsewhere."""
+        """The user's own file or folder that it reads; None for named data, and for a CSV of images elsewhere."""
         named = self.data in catalogue.NAMED or self.data.lower().endswith(".csv")
         return None if named else Path(self.data)
 
@@ -327,7 +327,7 @@ class CnnTraining:
         return Measurement(found[worker.score], details=found)
 
     def work(self, config: Config) -> Work | None:
-        """What predicting an image is known to take before there is a network; None where `floor_j` is."""
+        """What is known about the cost of a prediction before the network exists; None if `floor_j` is None."""
         if self._prepared is None or self.model is not None:
             return None
         return self._prepared.floor.work(config, self._prepared.peak_flop_per_s)

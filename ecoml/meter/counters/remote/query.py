@@ -27,7 +27,7 @@ UNITS = {
 
 _KEYS = ("unit", "domain", "step", "provenance")
 _DOMAIN = re.compile(r"node|psys|cpu|(cpu|dram|gpu|module):\d+")
-"""What is known to contain each other: of anything else nobody could say what it must not be summed with."""
+"""Domains with a known relation to others; for any other domain it is unknown what it must not be added to."""
 _SPLIT = re.compile(rf"&(?=(?:{'|'.join(_KEYS)})=)")
 _NAMED = re.compile(rf"_({'|'.join(UNITS)})(?:_total)?(?![a-z_])")
 _CHANGED = re.compile(r"[/*]|\b(?:i?rate|i?delta|deriv|increase)\s*\(")
@@ -136,7 +136,7 @@ def _unit(given: str | None, query: str) -> str:
 def _domain(given: str) -> str:
     if _DOMAIN.fullmatch(given) is None:
         raise UsageError(
-            f"--meter prometheus: unknown domain {given!r}; say what the figure covers: node (the machine, or more),"
+            f"--meter prometheus: unknown domain {given!r}; state what the figure covers: node (the machine, or more),"
             " psys, cpu (all processors), cpu:0, dram:0, gpu:0 or module:0"
         )
     return given

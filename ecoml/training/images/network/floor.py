@@ -22,7 +22,7 @@ from ecoml.training.images.settings import Settings
 from ecoml.trial import Config
 
 _FEWEST_PRODUCTS = 0.25
-"""Of the products of a plain convolution, the fewest that one in use takes (Winograd's)."""
+"""Smallest share of the products of a plain convolution that an algorithm in use computes (Winograd's)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Floor:
         return sum(form.training_flops(seen, count, *images) for seen, count in sides.items())
 
     def work(self, config: Config, peak_flop_per_s: float) -> Work:
-        """What predicting an image is known to take before there is a network."""
+        """What is known about the cost of a prediction before the network exists."""
         settings = Settings.of(config)
         form = form_of(settings, self.shape, self.classes)
         flop = _FEWEST_PRODUCTS * form.flops()

@@ -137,7 +137,7 @@ class Plan:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """What using it grows with: layers, weights, arithmetic, and numbers between the layers."""
+        """Quantities that the cost of predictions increases with: layers, weights, arithmetic, intermediate values."""
         return self.convolutions, len(self.widths), self.parameters, self.flops(), self.activations
 
     def training_bytes(self, batch: int) -> int:

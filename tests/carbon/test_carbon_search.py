@@ -507,7 +507,7 @@ def test_the_plan_is_told_with_what_eats_it_up():
 
 def test_the_documented_table_is_what_the_benchmark_prints(capsys):
     clean_waiting.main()
-    documented = (Path(__file__).parents[2] / "docs/guides/carbon.md").read_text(encoding="utf-8")
+    documented = (Path(__file__).parents[2] / "docs/results/waiting.md").read_text(encoding="utf-8")
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 2 + 2 * 3 * 3
     assert all(line in documented for line in printed)

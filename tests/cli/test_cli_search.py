@@ -196,7 +196,7 @@ def test_stopped_before_anything_has_begun(tmp_path):
         text=True,
     )
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, "", "ecoml: interrupted before anything had begun\n")
+    assert (process.returncode, out, err) == (130, "", "ecoml: interrupted before the search started\n")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -186,7 +186,7 @@ def test_an_export_that_differs_is_not_written(tmp_path, monkeypatch):
 def test_a_model_away_from_its_run_is_checked_on_noise_and_says_so(tmp_path, told):
     model = made(tmp_path, width=4)
     shown = told("export", model.path, "--to", "safetensors", "--out", tmp_path / "out")
-    assert "64 images of noise, for want of the data" in shown.replace("\n", " ")
+    assert "64 images of noise, because the data are not available" in shown.replace("\n", " ")
     text = (tmp_path / "out" / "README.md").read_text()
     assert "64 images of noise (the data were not at hand)" in text
     assert "## What it took" not in text

@@ -146,7 +146,7 @@ def test_a_model_that_cannot_be_tried_is_named_and_loses_nothing(search):
     meter = FakeMeter()
     result = search(Using(meter, MemoryError("no room")), meter, budget_j=1000)
     assert result.recommended.usage is None
-    assert "could not be tried in use: MemoryError: no room" in result.energy.gaps[0]
+    assert "could not be measured in use: MemoryError: no room" in result.energy.gaps[0]
 
 
 def trial(number, score, training_j, each_j):
@@ -190,5 +190,5 @@ def test_how_many_images_there_are_is_kept_and_checked(space, reported, run_fold
 
     result = ecoml.Searcher(space, train, budget_j=20, inferences=1e7, **reported).run()
     assert result.limits.inferences == Result.load(run_folder).limits.inferences == 1e7
-    with pytest.raises(UsageError, match="number of inferences is -1; give one from 0 on"):
+    with pytest.raises(UsageError, match="number of inferences is -1; give a number of 0 or more"):
         ecoml.Limits(inferences=-1)

@@ -269,9 +269,9 @@ def test_the_head_tells_what_was_asked_for(make_run):
     path.write_text(tomli_w.dumps(settings), encoding="utf-8")
     (head,) = re.findall("<header>(.*?)</header>", write_report(run).read_text(encoding="utf-8"), re.DOTALL)
     for told in (
-        "Target: 95.00 % validation accuracy, where the search ends.",
+        "Target: 95.00 % validation accuracy; the search ends when it is reached.",
         "Limits: at most 20,000 parameters a network and 3.60 J a training.",
-        "Told to spend all of the budget, however little is to be gained.",
+        "Told to spend the entire budget, even for small gains.",
         "Warm start from 7 trials of runs/old on digits (2 more lie outside this space); its energy (measured) is not"
         " charged again.",
     ):

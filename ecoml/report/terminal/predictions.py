@@ -1,4 +1,4 @@
-"""What a model says of images, and how good it is on labelled ones, for a terminal."""
+"""A model's predictions, and its accuracy on labelled images, for a terminal."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from ecoml.models.model import Prediction
 
 _MATRIX = 12
-"""So many classes have their whole confusion matrix shown; of more, the most frequent mistakes."""
+"""Up to this many classes, the confusion matrix is shown complete; otherwise only the most frequent mistakes."""
 
 _MISTAKES = 10
 
 
 def print_predictions(rows: Sequence[tuple[str, Prediction]], top: int) -> None:
-    """A line for each image: its class, the probability, and what else it might be."""
+    """Print a line for each image: its class, the probability, and the next probable classes."""
     others = ["or else"] if top > 1 else []
 
     def cells(name: str, prediction: Prediction) -> list[str]:
@@ -32,7 +32,7 @@ def print_predictions(rows: Sequence[tuple[str, Prediction]], top: int) -> None:
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """Accuracy with its interval, each class, and what was taken for what."""
+    """Print the accuracy with its interval, the results of each class, and the confusion matrix."""
     out, confusion = console(), evaluation.confusion
     low, high = evaluation.interval
     out.print(
@@ -73,10 +73,10 @@ def print_evaluation(evaluation: Evaluation) -> None:
 
 
 def print_export(exported: Exported) -> None:
-    """How near an export is to its model, and where its files are."""
+    """Print how closely an export agrees with its model, and the export's files."""
     out = console()
     what = plural(exported.images, "test image" if exported.real else "image")
-    noise = "" if exported.real else " of noise, for want of the data (--images FOLDER gives others)"
+    noise = "" if exported.real else " of noise, because the data are not available (give others with --images FOLDER)"
     out.print(
         f"Checked on {what}{noise}, by {exported.checked_by}: probabilities differ by"
         f" {exported.difference:.1e} at most, logits by {exported.logit_difference:.1e}"

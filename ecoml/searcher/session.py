@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ecoml.energy import co2e_g
 from ecoml.errors import SearchFailed, StorageError, UsageError
 from ecoml.format import describe_search_end
 from ecoml.ledger import Ledger, Metering
@@ -101,9 +103,11 @@ class Session:
         if metering is not None and settings.warm_start is not None:
             settings.warm_start.refuse_mixture(metering.meter.provenance)
         if metering is not None and executor is not None and self._before is None:
-            ready_j = metering.window.energy_j
-            if ready_j >= self._budget_j:
-                raise too_small(self._budget_j, ready_j, metering.window.provenance, "getting ready")
+            ready_j, budget_g = metering.window.energy_j, settings.limits.budget_gco2e
+            ready_g = 0.0 if settings.grid is None else co2e_g(ready_j, settings.grid.at(time.time()))
+            grams = None if budget_g is None or ready_g < budget_g else (budget_g, ready_g)
+            if ready_j >= self._budget_j or grams is not None:
+                raise too_small(self._budget_j, ready_j, metering.window.provenance, "getting ready", grams)
         if self._folder is None:
             self._folder = RunFolder.create(
                 self.directory, self._to_dict(metering), settings.files(), numbered=self._numbered
@@ -215,8 +219,11 @@ class Session:
             ledger.delete()
             raise self._size.refusal()
         if search.trials and self._before is None:
+            budget_g = self._settings.limits.budget_gco2e
+            grams = (budget_g, ledger.spent_g) if budget_g is not None and ledger.budget.left_by_co2e else None
             ledger.delete()
-            raise too_small(self._budget_j, ledger.spent_j, ledger.provenance, "the preparation and the first trial")
+            what = "the preparation and the first trial"
+            raise too_small(self._budget_j, ledger.spent_j, ledger.provenance, what, grams)
 
     def close(self) -> None:
         """Close meter, ledger and run folder. May be called twice."""

@@ -232,6 +232,32 @@ def test_a_co2e_budget_stops_a_training_between_two_batches(space, quick):
     assert why(result.trials[0]).reason is EndReason.BUDGET
 
 
+@pytest.mark.parametrize(("ready_j", "told"), [(0.0, "and the first trial took"), (50.0, "getting ready took")])
+def test_a_co2e_budget_that_is_too_small_is_the_one_that_is_named(space, quick, run_folder, ready_j, told):
+    meter = FakeMeter()
+
+    class Training:
+        def prepare(self, space):
+            meter.spend(ready_j)
+
+        def describe(self):
+            return {"kind": "function", "name": "training"}
+
+        def start(self, trial, account):
+            meter.spend(80.0)
+            time.sleep(0.01)
+            account.check_budget()
+            yield ecoml.Measurement(0.5)
+
+    one_trial = f"the budget of 1.39 mg CO2e is too small for one trial: .*{told}"
+    with pytest.raises(BudgetError, match=one_trial) as refused:
+        ecoml.Searcher(
+            space, Training(), budget_j=1e6, budget_gco2e=co2e_g(50.0, 100.0), meter=meter, grid_intensity=100, **quick
+        ).run()
+    assert "budget_gco2e=" in str(refused.value)
+    assert not run_folder.exists()
+
+
 def test_both_budgets_hold_and_the_first_to_be_spent_ends_the_search(space, reported):
     run = dict(grid_intensity=100.0, max_trials=1000, **reported)
     grams = ecoml.Searcher(space, curve([0.5]), budget_j=1e6, budget_gco2e=co2e_g(105.0, 100.0), **run).run()

@@ -52,7 +52,9 @@ def test_page_and_card_and_terminal_tell_it(run, told, monkeypatch):
     assert context is not None
     assert len(context["table"].rows) == len(used(run))
     assert context["sentences"][0].startswith("For 1 million images, one at a time: trial")
-    told("report", run.directory, "--no-figures", "--inferences", "1e6")
+    said = told("report", run.directory, "--no-figures", "--inferences", "1e6")
+    assert f"{run.directory}/card.md" in said
+    assert "For 1 million images" in said
     page = (run.directory / "report.html").read_text()
     assert "What it costs to use" in page
     assert "For 1 million images" in page

@@ -31,8 +31,26 @@ def budget_of_co2e(budget_g: float, grid: Grid, until_s: float) -> float:
     return budget_g / cleanest * J_PER_KWH
 
 
-def too_small(budget_j: float, spent_j: float, provenance: Provenance, what: str) -> BudgetError:
-    """The error for a budget that was spent before the first measurement."""
+def too_small(
+    budget_j: float, spent_j: float, provenance: Provenance, what: str, grams: tuple[float, float] | None = None
+) -> BudgetError:
+    """The error for a budget that was spent before the first measurement.
+
+    Args:
+        budget_j: The budget.
+        spent_j: The energy that was spent.
+        provenance: Its provenance.
+        what: What it was spent on.
+        grams: The CO2e budget and what was spent of it, if the search ended by that budget; else None.
+    """
+    if grams is not None:
+        budget_g, spent_g = grams
+        return BudgetError(
+            f"the budget of {format_co2e(budget_g)} CO2e is too small for one trial: {what} took {format_co2e(spent_g)}"
+            f" ({format_energy(spent_j)}, {provenance}) before the first measurement;"
+            f" give several times that, at least budget_gco2e={10 * max(spent_g, budget_g):.2g}",
+            spent_j=spent_j,
+        )
     return BudgetError(
         f"the budget of {format_energy(budget_j)} ({budget_j / J_PER_KWH:.3g} kWh) is too small for one trial:"
         f" {what} took {format_energy(spent_j)} ({provenance}) before the first measurement;"

@@ -173,7 +173,7 @@ def test_reported_energy_is_called_so(make_run):
 def test_gaps_are_told_and_counted(make_run):
     shown = words(write_report(make_run([GOOD], gaps=["gpu:0 could not be read"] * 2, provenance=Provenance.MEASURED)))
     assert "gpu:0 could not be read (2 times)" in shown
-    assert "What the meter missed" in shown
+    assert "Energy that the meter missed" in shown
 
 
 def test_a_search_that_is_still_going_on_is_called_so(make_run):
@@ -187,7 +187,7 @@ def test_an_overspent_budget_is_said(make_run):
 
 def test_how_to_load_the_recommended_model(make_run):
     folder = make_run([GOOD, BETTER])
-    assert "No weights of it are kept" in words(write_report(folder))
+    assert "This run contains no weights of it" in words(write_report(folder))
     best = Result.load(folder).recommended
     assert best is not None
     model_path(folder, best).write_bytes(b"")

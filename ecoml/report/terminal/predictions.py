@@ -47,7 +47,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     out.print()
     counts = confusion.counts
     print_table(
-        ("recognised", "answers right", "images", "class"),
+        ("recall", "precision", "images", "class"),
         [
             (percent(recall, 1), percent(precision, 1), f"{counts[index].sum():,}", name)
             for index, (name, recall, precision) in enumerate(
@@ -58,7 +58,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     )
     out.print()
     if len(evaluation.classes) <= _MATRIX:
-        out.print("What each class (a row) was taken for (a column, by its number):")
+        out.print("Predicted classes (columns, by number) of each true class (rows):")
         numbers = [str(place) for place, _ in enumerate(evaluation.classes, 1)]
         rows = [
             [*(str(count or "·") for count in row), f"{number}  {name}"]
@@ -68,7 +68,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     elif mistakes := evaluation.confused(_MISTAKES):
         out.print("The most frequent mistakes:")
         print_table(
-            ("images", "taken for", "class"), [(str(n), answer, true) for true, answer, n in mistakes], numeric=(0,)
+            ("images", "predicted as", "class"), [(str(n), answer, true) for true, answer, n in mistakes], numeric=(0,)
         )
 
 

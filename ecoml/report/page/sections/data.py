@@ -52,7 +52,7 @@ def _classes(data: Mapping[str, Any], recalls: Sequence[float | None] | None, pa
         ]
         for label, name in enumerate(data["train"])
     ]
-    recognised = [f"Recognised ({part})"] if recalls else []
+    recognised = [f"Recall ({part})"] if recalls else []
     caption = f"Images of each class{', and how many the recommended network recognises' if recalls else ''}"
     header = ["Class", "Trained on", "Validated on", "Tested on", *recognised]
     return Table(caption, header, rows, numeric=range(1, len(header)), sortable=True)

@@ -65,9 +65,9 @@ def comparable(first: Provenance, second: Provenance) -> bool:
     return first is second or Provenance.ESTIMATED not in (first, second) or Provenance.MISSING in (first, second)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # a frozen one takes five times as long to make, in every step of a replay
 class Energy:
-    """Energy of one domain over one window, or over several.
+    """Energy of one domain over one window, or over several; once made it never changes.
 
     Attributes:
         energy_j: Joules, ≥ 0.
@@ -181,9 +181,9 @@ def _of_shares(parts: Sequence[Energy], edge_j: float, *, joined: bool = False) 
     return Provenance.ATTRIBUTED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # as `Energy`
 class EnergyByDomain:
-    """Energy over one window: every domain that does not cover another, and what went unseen.
+    """Energy over one window: every domain that does not cover another, and what went unseen; it never changes.
 
     Attributes:
         domains: Energy by domain, e.g. `{"gpu:0": …, "cpu:0": …}`.

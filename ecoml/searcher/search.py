@@ -243,7 +243,7 @@ class Search:
         if not self._keep_model(trial, on_front=self._found.add(point)):
             return False
         self._tell(trial)
-        if (end := too_dear(self._limits, point, self.steps.again_j(trial))) is not None:
+        if (end := too_dear(self._limits, trial.curve)) is not None:
             self.change(trial, TrialState.STOPPED, end)
             return False
         return True

@@ -19,6 +19,7 @@ class EndReason(StrEnum):
     TARGET = "target"  # the target was reached, by it or by another
     TOOK_TOO_MUCH = "took-too-much"  # more joules than a training may take (limit_j, energy_j)
     NEXT_STEP_TOO_MUCH = "next-step-too-much"  # a further step would make it so (limit_j, energy_j)
+    TOO_DEAR_TO_USE = "too-dear-to-use"  # an image takes more than it may (latency_s, energy_j, provenance, the limits)
     SEARCH_ENDED = "search-ended"  # it was suspended, and never taken up again
     INTERRUPTED = "interrupted"  # the search was left before its end
     HOST_LOST = "host-lost"  # the host that held it is gone (host)

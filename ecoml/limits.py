@@ -10,11 +10,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, time, timedelta
 from numbers import Real
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ecoml.energy import J_PER_KWH
 from ecoml.errors import BudgetError, UsageError, did_you_mean
 from ecoml.metric import Metric
+
+if TYPE_CHECKING:
+    from ecoml.trial import Inference, Usage
+
+
+_OF_USE = ("max_inference_energy_j", "max_latency_s")
+_CLEAN = "when_clean_g_per_kwh"
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,9 @@ class Limits:
         max_parameters: The most trainable numbers that a network may have; None: any number.
         max_energy_per_training_j: The most joules that one training may take; what took more is on no front. None: any.
         require_measured: Refuse to run on an estimate.
+        max_inference_energy_j: The most joules that predicting an image may take, one at a time; networks that take
+            more are on no front. None: any.
+        max_latency_s: The most seconds that it may take. None: any.
         inferences: So many images are to be predicted with the model: their energy counts with that of its training.
         spend_all: Go on to the end of the budget, even where the strategy expects no more of the rest.
         budget_gco2e: Ceiling on the CO2e of everything, in grams, as hard as that on energy; None: none.
@@ -41,6 +52,8 @@ class Limits:
     target: float | None = None
     max_parameters: int | None = None
     max_energy_per_training_j: float | None = None
+    max_inference_energy_j: float | None = None
+    max_latency_s: float | None = None
     inferences: float | None = None
     require_measured: bool = False
     spend_all: bool = False
@@ -51,8 +64,11 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("max_trials", "max_parameters"):
             object.__setattr__(self, name, _whole(name, getattr(self, name)))
-        for name in ("target", "max_energy_per_training_j", "inferences", "budget_gco2e", "when_clean_g_per_kwh"):
+        for name in (*_OF_USE, "target", "max_energy_per_training_j", "inferences", "budget_gco2e", _CLEAN):
             object.__setattr__(self, name, _number(name, getattr(self, name)))
+        for name in _OF_USE:
+            if (most := getattr(self, name)) is not None and most <= 0:
+                raise UsageError(f"{name} is {most:g} {name[-1].replace('j', 'J')}; give a positive number")
         if self.max_energy_per_training_j is not None and self.max_energy_per_training_j <= 0:
             raise UsageError(
                 f"the most energy of a training is {self.max_energy_per_training_j:g} J; give a positive, finite number"
@@ -119,10 +135,25 @@ class Limits:
         """For TOML and JSON: what was asked for, and nothing else."""
         return {name: value for name, value in asdict(self).items() if value not in (None, False)}
 
+    @property
+    def of_use(self) -> bool:
+        """Whether there is a limit on what a network may take to use."""
+        return any(getattr(self, name) is not None for name in _OF_USE)
+
+    def allows_use(self, usage: Usage | None) -> bool:
+        """Whether a network may take so much for an image, one at a time; one that was not tried may not, if there is a
+        limit."""
+        return not self.of_use or (usage is not None and self.use_share(usage.single) <= 1 + _ROUNDING)
+
+    def use_share(self, one: Inference) -> float:
+        """What predicting an image takes, as a share of the limit that it comes nearest to or exceeds most."""
+        shares = (one.energy.energy_j, self.max_inference_energy_j), (one.latency_s, self.max_latency_s)
+        return max((taken / most for taken, most in shares if most is not None), default=0.0)
+
     def allows_j(self, energy_j: float) -> bool:
         """Whether a training may take so many joules, to rounding."""
         most_j = self.max_energy_per_training_j
-        return most_j is None or energy_j <= most_j * (1 + 1e-9)
+        return most_j is None or energy_j <= most_j * (1 + _ROUNDING)
 
 
 def budget_in_joules(

@@ -202,7 +202,8 @@ class Trial:
         end: Why it is over; None before, and where a strategy left it.
         test_score: Score on the test set; only for the front, only after the search.
         test_details: Further figures of that test, by name.
-        usage: What its model costs to use; only for models of the front, only after the search.
+        usage: What its model costs to use, where that was tried: at the end of a search for models of the front, or
+            with the first measurement where the search has a limit on it.
     """
 
     number: int

@@ -110,9 +110,7 @@ def compare(
     elif named:
         raise UsageError(f"{named[0]}: strategies are run, and runs are compared: name either, not both")
     elif limited or workers is not None:
-        raise UsageError(
-            "limits and workers are for searches that are still to be run: name strategy files, or leave them out"
-        )
+        raise UsageError("limits and workers are for searches still to be run: name strategy files, or leave them out")
     else:
         comparison = gather(inputs, targets=targets, reference=reference)
         folder = out or Path("runs") / "compare"

@@ -8,6 +8,7 @@ from typing import Any
 
 from typer import Context
 
+from ecoml.cli.options import seconds
 from ecoml.energy import J_PER_KWH
 from ecoml.limits import budget_in_joules
 from ecoml.run.folder import read_settings
@@ -17,7 +18,7 @@ from ecoml.training.base import Executor
 from ecoml.training.create import create_executor
 
 _OF_SEARCH = ("strategy", "seed", "trace", "warm_start")
-_OF_LIMITS = ("target", "max_trials", "max_parameters", "require_measured", "spend_all")
+_OF_LIMITS = ("target", "max_trials", "max_parameters", "inferences", "require_measured", "spend_all")
 _OF_TRAINING = ("data", "data_dir", "download", "device", "threads", "deterministic", "metric")
 
 
@@ -45,6 +46,10 @@ def kept_arguments(config: Path, given: dict[str, Any]) -> dict[str, Any]:
     limits = {**asdict(kept.limits), **{name: given[name] for name in _OF_LIMITS if name in given}}
     if "max_energy_per_training" in given:
         limits["max_energy_per_training_j"] = given["max_energy_per_training"] * J_PER_KWH
+    if "max_inference_energy" in given:
+        limits["max_inference_energy_j"] = given["max_inference_energy"]
+    if "max_latency" in given:
+        limits["max_latency_s"] = seconds(given["max_latency"])
     budget_j = table["run"]["budget_j"]
     if "budget_kwh" in given:
         budget_j = budget_in_joules(given["budget_kwh"], None)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ecoml.cli.options import GridPast, Inferences, Json, RunFolder, say
+from ecoml.cli.options import GridPast, Inferences, Json, MaxInferenceEnergy, MaxLatency, RunFolder, say, seconds
 from ecoml.errors import UsageError
 
 
@@ -16,15 +16,30 @@ def report(
     figures: Annotated[bool, typer.Option(help="Also write figures as PNG, SVG and PDF.")] = True,
     grid_intensity: GridPast = None,
     inferences: Inferences = None,
+    max_inference_energy: MaxInferenceEnergy = None,
+    max_latency: MaxLatency = None,
     receipt: Annotated[
         bool,
         typer.Option("--receipt", help="Also write its energy as a BoAmps report, and as a paragraph for a paper."),
     ] = False,
 ) -> None:
-    """Write a run's page and figures."""
+    """Write a run's page, figures and model card."""
+    from ecoml.models.card import write_card
     from ecoml.report.page.page import write_report
+    from ecoml.report.terminal.summary import print_choice
+    from ecoml.run.result import Result
 
-    print(write_report(directory, figures=figures, grid_intensity=grid_intensity, inferences=inferences))
+    limits = {
+        "inferences": inferences,
+        "max_inference_energy_j": max_inference_energy,
+        "max_latency_s": seconds(max_latency),
+    }
+    print(write_report(directory, figures=figures, grid_intensity=grid_intensity, **limits))
+    result = Result.load(directory, **limits)
+    if (card := write_card(result)) is not None:
+        print(card)
+    if any(limit is not None for limit in limits.values()):
+        print_choice(result)
     if receipt:
         from ecoml.report.receipt import write_receipt
 

@@ -41,6 +41,11 @@ ScoreMetric = Annotated[
 SpendAll = Annotated[
     bool, typer.Option("--spend-all", help="Go on to the end of the budget, even where little is to be gained.")
 ]
+MaxInferenceEnergy = Annotated[
+    float | None,
+    typer.Option(metavar="J", help="The most joules that predicting an image may take, one at a time."),
+]
+MaxLatency = Annotated[float | None, typer.Option(metavar="MS", help="The most milliseconds that it may take.")]
 Inferences = Annotated[
     float | None,
     typer.Option(metavar="N", help="So many images are to be predicted: choose by the energy of that and training."),
@@ -110,6 +115,14 @@ Out = Annotated[
 ]
 
 
+_OPTIONS = {
+    "directory": "out",
+    "max_energy_per_training_j": "max_energy_per_training",
+    "max_inference_energy_j": "max_inference_energy",
+    "max_latency_s": "max_latency",
+}
+"""Python's arguments whose options are called otherwise."""
+
 _PYTHON_NAME = re.compile(r"(?<![`\w.])(\w+)(=True\b|=)?(?=(\S)?)")
 
 
@@ -123,7 +136,7 @@ def in_flags(message: str, names: Collection[str]) -> str:
 
     def flag(match: re.Match[str]) -> str:
         name, assigned, value = match.groups()
-        option = {"directory": "out", "max_energy_per_training_j": "max_energy_per_training"}.get(name, name)
+        option = _OPTIONS.get(name, name)
         if option not in names or not (assigned or "_" in option):
             return match[0]
         return f"--{option.replace('_', '-')}{' ' if assigned == '=' and value else ''}"
@@ -134,6 +147,11 @@ def in_flags(message: str, names: Collection[str]) -> str:
 def meter_sources(meter: list[str] | None, powercap_root: Path | None) -> tuple[str, ...]:
     """What `--meter` and `--powercap-root` say, as a meter takes it."""
     return (*(meter or ()), *([] if powercap_root is None else [f"powercap:{powercap_root.absolute()}"]))
+
+
+def seconds(milliseconds: float | None) -> float | None:
+    """What a command line gives in milliseconds."""
+    return None if milliseconds is None else milliseconds / 1e3
 
 
 def say(message: str) -> None:

@@ -21,6 +21,8 @@ from ecoml.cli.options import (
     Inferences,
     Json,
     MaxEnergyPerTraining,
+    MaxInferenceEnergy,
+    MaxLatency,
     MaxParameters,
     PowercapRoot,
     RunFolder,
@@ -35,6 +37,7 @@ from ecoml.cli.options import (
     Workers,
     meter_sources,
     say,
+    seconds,
 )
 from ecoml.errors import LibraryError, UsageError
 
@@ -64,6 +67,8 @@ def search(
     max_trials: Annotated[int | None, typer.Option(help="End after so many trials.")] = None,
     max_parameters: MaxParameters = None,
     max_energy_per_training: MaxEnergyPerTraining = None,
+    max_inference_energy: MaxInferenceEnergy = None,
+    max_latency: MaxLatency = None,
     inferences: Inferences = None,
     spend_all: SpendAll = False,
     metric: ScoreMetric = None,
@@ -138,6 +143,8 @@ def search(
         trace=trace,
         max_parameters=max_parameters,
         max_energy_per_training_j=None if max_energy_per_training is None else max_energy_per_training * J_PER_KWH,
+        max_inference_energy_j=max_inference_energy,
+        max_latency_s=seconds(max_latency),
         inferences=inferences,
         spend_all=spend_all,
         warm_start=warm_start,
@@ -230,14 +237,15 @@ def _page(result: Result) -> Path | None:
 
 
 def _show(result: Result, as_json: bool) -> None:
+    from ecoml.models.card import write_card
     from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
     from ecoml.run.choice.lifetime import lifetime_of
     from ecoml.run.models import kept_models
 
-    page = _page(result)
+    page, card = _page(result), write_card(result)
     tradeoff = tradeoff_of(result)
     if as_json:
-        content = {**result.to_dict(), "report": str(page) if page else None}
+        content = {**result.to_dict(), "report": str(page) if page else None, "card": str(card) if card else None}
         life = None if result.limits.inferences is None else lifetime_of(result, result.limits.inferences)
         content["lifetime"] = None if life is None else life.to_dict()
         content["models"] = [{**kept._asdict(), "path": str(kept.path)} for kept in kept_models(result.directory)]
@@ -247,4 +255,4 @@ def _show(result: Result, as_json: bool) -> None:
         return
     from ecoml.report.terminal.summary import print_result
 
-    print_result(result, page, () if tradeoff is None else tuple(advice(tradeoff)))
+    print_result(result, page, () if tradeoff is None else tuple(advice(tradeoff)), card)

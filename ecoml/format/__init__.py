@@ -10,7 +10,7 @@
 Nothing here is read back: code compares the values of `ecoml.endings`, `ecoml.energy` and `ecoml.metric`.
 """
 
-from ecoml.format.account import MEANING, describe_sharing, describe_spent, fold_gaps
+from ecoml.format.account import MEANING, describe_pretraining, describe_sharing, describe_spent, fold_gaps
 from ecoml.format.carbon import (
     GRID_MEANING,
     describe_co2e,
@@ -58,7 +58,14 @@ from ecoml.format.figures import (
     quantity,
     score_title,
 )
-from ecoml.format.usage import describe_flips, describe_lifetime, describe_usage, format_bytes, format_flop
+from ecoml.format.usage import (
+    describe_flips,
+    describe_lifetime,
+    describe_nearest,
+    describe_usage,
+    format_bytes,
+    format_flop,
+)
 
 __all__ = [
     "GRID_MEANING",
@@ -74,8 +81,10 @@ __all__ = [
     "describe_frugal",
     "describe_lifetime",
     "describe_limits",
+    "describe_nearest",
     "describe_pause",
     "describe_plan",
+    "describe_pretraining",
     "describe_reach",
     "describe_resumption",
     "describe_search_end",

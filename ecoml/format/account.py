@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ecoml.energy import THIS_PROCESS, Energy, Provenance, SharedUse
 from ecoml.format.figures import duration, format_energy, format_interval, percent, plural
@@ -50,6 +50,13 @@ def describe_sharing(shared: Iterable[SharedUse]) -> list[str]:
                 " search's, and count as its own"
             )
     return told
+
+
+def describe_pretraining(backbones: Collection[str]) -> tuple[str, ...]:
+    """What is said of backbones that came with weights, without its full stop; nothing where there are none."""
+    if not backbones:
+        return ()
+    return (f"not counted: the pretraining of {', '.join(sorted(backbones))}, whose weights were given",)
 
 
 def fold_gaps(gaps: Iterable[str]) -> list[str]:

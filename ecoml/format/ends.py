@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
 from ecoml.format.carbon import format_co2e
 from ecoml.format.figures import (
+    duration,
     format_energy,
     format_gain,
     format_kwh,
@@ -16,6 +17,7 @@ from ecoml.format.figures import (
     named_score,
     plural,
 )
+from ecoml.format.usage import of_use
 from ecoml.metric import Metric
 
 if TYPE_CHECKING:
@@ -41,6 +43,11 @@ def describe_trial_end(end: TrialEnd, metric: Metric) -> str:
             return "interrupted"
         case EndReason.HOST_LOST:
             return f"its host {told['host']} was lost"
+        case EndReason.TOO_DEAR_TO_USE:
+            takes = f"{duration(told['latency_s'])} and {format_energy(told['energy_j'])} ({told['provenance']})"
+            most = [duration(told["limit_s"])] if "limit_s" in told else []
+            most += [format_energy(told["limit_j"])] if "limit_j" in told else []
+            return f"to use it takes {takes} an image, more than the {' and '.join(most)} that it may"
         case EndReason.TOOK_TOO_MUCH:
             return (
                 f"it took {format_energy(told['energy_j'])} ({told['provenance']}), more than the"
@@ -131,6 +138,8 @@ def describe_ending(trial: Trial, metric: Metric) -> str:
             return f"failed: {describe_trial_end(end, metric)}"
         case EndReason.SEARCH_ENDED:
             return "suspended, and not taken up again"
+        case EndReason.TOO_DEAR_TO_USE:
+            return "stopped: an image takes more than it may"
         case EndReason.TOOK_TOO_MUCH:
             return "stopped: it took more than a training may take"
         case EndReason.NEXT_STEP_TOO_MUCH:
@@ -199,6 +208,7 @@ def describe_limits(limits: Limits, metric: Metric) -> Iterator[str]:
     most += [] if limits.max_parameters is None else [f"{limits.max_parameters:,} parameters a network"]
     most_j = limits.max_energy_per_training_j
     most += [] if most_j is None else [f"{format_energy(most_j)} a training"]
+    most += [f"{what} an image to use it" for what in of_use(limits)]
     if most:
         yield f"Limits: at most {', '.join(most[:-1])}{' and ' if most[:-1] else ''}{most[-1]}"
     if limits.inferences is not None:

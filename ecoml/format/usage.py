@@ -10,6 +10,7 @@ from ecoml.format.figures import duration, format_energy, format_figure, plural
 
 if TYPE_CHECKING:
     from ecoml.energy import Energy
+    from ecoml.limits import Limits
     from ecoml.trial import Inference, Trial, Usage
 
 
@@ -44,6 +45,22 @@ def _inference(one: Inference) -> str:
     each_s = one.latency_s / one.batch_size
     energy = f"{format_figure(one.energy)} ({one.energy.provenance})"
     return f"{at_once}: {duration(each_s)} and {energy} an image"
+
+
+def of_use(limits: Limits) -> list[str]:
+    """What an image may take: `5 ms`, `2 mJ`."""
+    most_s, most_j = limits.max_latency_s, limits.max_inference_energy_j
+    return ([] if most_s is None else [duration(most_s)]) + ([] if most_j is None else [format_energy(most_j)])
+
+
+def describe_nearest(nearest: Trial | None, limits: Limits) -> str:
+    """That no network is cheap enough to use, and which one comes nearest, without its full stop."""
+    asked = " and ".join(of_use(limits))
+    if nearest is None or nearest.usage is None:
+        return f"No network was tried in use, so that none is known to take {asked} an image at most"
+    one = nearest.usage.single
+    takes = f"{duration(one.latency_s)} and {format_figure(one.energy)} ({one.energy.provenance})"
+    return f"No network takes {asked} an image at most: the nearest, trial {nearest.number}, takes {takes}"
 
 
 def describe_flips(found: Sequence[tuple[float, Trial]]) -> str:

@@ -49,5 +49,5 @@ def best_of(result: Result) -> dict[str, float]:
 
 def files_of(result: Result) -> Iterator[Path]:
     """What is worth keeping elsewhere: settings, page, and the models of the front."""
-    for pattern in ("run.toml", "report.html", "export/*/README.md", "models/*.safetensors"):
+    for pattern in ("run.toml", "report.html", "card.md", "export/*/README.md", "models/*.safetensors"):
         yield from sorted(result.directory.glob(pattern))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 
 from ecoml.errors import UsageError
 from ecoml.meter.base import Meter
 from ecoml.meter.counters.remote.query import PREFIX, PrometheusQuery
+from ecoml.meter.found import contains
 
 _POWERCAP = "powercap:"
 
@@ -41,8 +43,9 @@ class Choice:
         for one in others:
             if one != "node":
                 raise UsageError(f"--meter {one}: unknown; give node, powercap:DIR or prometheus:URL?query=…")
-        if "node" in domains and len(domains) > 1:
-            raise UsageError("--meter: node contains all other domains, so nothing can be metered beside it")
+        for whole, part in permutations(domains, 2):
+            if contains(whole, part):
+                raise UsageError(f"--meter: {whole} contains {part}, so only one of them can be counted")
         if len(set(domains)) < len(domains):
             raise UsageError("--meter: two sources of one domain; give one, or say &domain= of either")
         if len(folders) > 1 or any(not folder.is_dir() for folder in folders):

@@ -1,6 +1,6 @@
 """Which of the sources found are counted: each that can be read, and that no other covers.
 
-    node ⊃ everything          module:0 ⊃ cpu:0, dram:0, gpu:0          psys ⊃ cpu:0, dram:0
+    node ⊃ everything     module:0 ⊃ cpu:0, dram:0, gpu:0     psys ⊃ cpu, dram:0     cpu ⊃ cpu:0, cpu:1
 
 Parts are preferred to what contains them as long as all of them can be read: they tell trials on several devices apart,
 and a machine's meter also counts what others do on it. A source that was named on the command line comes first.
@@ -22,7 +22,9 @@ def contains(whole: str, part: str) -> bool:
     kind, held = whole.split(":")[0], part.split(":")[0]
     if kind == MODULE:  # a host of superchips has no other processors and GPUs
         return held not in (MODULE, NODE)
-    return (whole == NODE and part != NODE) or (kind == "psys" and held in ("cpu", "dram"))
+    if whole == part:
+        return False
+    return whole == NODE or (kind == "psys" and held in ("cpu", "dram")) or (whole == "cpu" and held == "cpu")
 
 
 class Found:
@@ -70,7 +72,7 @@ class Found:
     @property
     def counts_cpu(self) -> bool:
         """Whether the processor is in what is counted."""
-        return any(gauge.domain.startswith(("psys", "cpu:", MODULE, NODE)) for gauge in self.gauges)
+        return any(gauge.domain.startswith(("psys", "cpu", MODULE, NODE)) for gauge in self.gauges)
 
     @property
     def why_no_estimate(self) -> str:

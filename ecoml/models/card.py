@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from ecoml.errors import RunFolderError, UsageError
 from ecoml.format import (
     MEANING,
     describe_data,
@@ -19,7 +21,7 @@ from ecoml.format import (
     percent,
     plural,
 )
-from ecoml.models.load import run_of
+from ecoml.models.load import load_model, run_of
 from ecoml.models.model import Model
 from ecoml.models.written import written
 from ecoml.run.models import kept_models
@@ -48,7 +50,8 @@ def card(model: Model, *, exported_as: str = "", checked: Mapping[str, Any] | No
         model,
         file=exported_as or model.path.name,
         checked=checked,
-        input=f"{'colour' if channels == 3 else 'grey'} images of {width}×{height} pixels",
+        input=f"{'colour' if channels == 3 else 'grey'} images of {width}×{height} pixels{_scaled(model)}",
+        seen="×".join(str(side) for side in reversed(model.network.sides)),
         parameters=f"{model.parameters:,}",
         bytes=f"{model.path.stat().st_size:,}",
         config=format_config(_config(model, result)),
@@ -58,6 +61,24 @@ def card(model: Model, *, exported_as: str = "", checked: Mapping[str, Any] | No
     )
 
 
+def write_card(result: Result) -> Path | None:
+    """Write the card of a result's recommended model as `card.md` into its run folder; None where there is no model.
+
+    Raises:
+        UsageError: The folder cannot be written.
+    """
+    try:
+        model = load_model(result)
+    except (RunFolderError, UsageError):  # nothing is kept, or a function of the caller's own built it
+        return None
+    path = result.directory / "card.md"
+    try:
+        path.write_text(card(model), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror or error}); make the folder writable") from None
+    return path
+
+
 def _trial(result: Result, model: Model) -> Trial | None:
     """The trial that made a model, as of the point of its curve at which it was kept."""
     step = next((kept.step for kept in kept_models(result.directory) if kept.path.samefile(model.path)), None)
@@ -65,6 +86,12 @@ def _trial(result: Result, model: Model) -> Trial | None:
         if trial.number == model.trial and trial.step == step:
             return trial
     return None
+
+
+def _scaled(model: Model) -> str:
+    """That the network makes its input smaller or larger, if it does."""
+    height, width = model.network.sides
+    return "" if model.network.sides == model.network.shape[1:] else f", which it brings to {width}×{height} itself"
 
 
 def _config(model: Model, result: Result | None) -> dict[str, Any]:
@@ -146,7 +173,7 @@ def _energy(result: Result, trial: Trial) -> dict[str, Any]:
             for purpose, part in account.by_purpose.items()
         ],
         "meaning": MEANING[account.provenance],
-        "gaps": [*account.unmeasured, *account.gaps],
+        "gaps": [*account.uncounted, *account.unmeasured, *account.gaps],
         "sources": [
             (domain, f"{source['source']}: {source['covers']}")
             for domain, source in result.settings.get("meter", {}).items()

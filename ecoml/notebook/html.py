@@ -89,7 +89,9 @@ def _space(space: Space) -> str:
 @html.register
 def _account(account: EnergyAccount) -> str:
     source = account.provenance
-    gaps = fold_gaps([*account.unmeasured, *(gap for gap in account.gaps if gap not in account.unmeasured)])
+    gaps = fold_gaps(
+        [*account.uncounted, *account.unmeasured, *(gap for gap in account.gaps if gap not in account.unmeasured)]
+    )
     parts = {**{purpose.value: part for purpose, part in account.by_purpose.items()}, "total": account.total}
     return _view(
         f"Energy: {describe_spent(account.total, account.budget_j)}",

@@ -19,6 +19,7 @@ from typing import Any
 from ecoml.energy import J_PER_KWH, Energy, Provenance
 from ecoml.format import (
     MEANING,
+    capitalised,
     describe_co2e,
     describe_search_end,
     estimate_interval,
@@ -127,6 +128,7 @@ def paragraph(result: Result) -> str:
         parts.append(f"The recommended network reaches {named_score(result.metric, best.score)} for {one} of training.")
     if result.ended is not None:
         parts.append(f"Why the search ended: {describe_search_end(result.ended, result.metric)}.")
+    parts += [f"{capitalised(sentence)}." for sentence in energy.uncounted]
     if energy.gaps:
         parts.append(f"Its metering has {plural(len(energy.gaps), 'gap')}, listed in the run's report.")
     return " ".join(parts)

@@ -37,6 +37,7 @@ class EnergyAccount:
         idle_second: Energy of an idle second by domain.
         shared: Other processes that used what is metered.
         unmeasured: What keeps the energy from being measured, one sentence with its remedy each.
+        uncounted: What the models cost that is on no account, one sentence each: the pretraining of a backbone.
         getting_ready_j: Part of the overhead: importing, loading the data, a device's context and libraries.
         doubt_j: Joules that hosts which were lost may have spent beyond that; nobody knows.
         co2e: What it stands for in CO2e, as far as the grid's intensity was known.
@@ -56,6 +57,7 @@ class EnergyAccount:
     idle_second: Mapping[str, Energy] = field(default_factory=dict)
     shared: tuple[SharedUse, ...] = ()
     unmeasured: tuple[str, ...] = ()
+    uncounted: tuple[str, ...] = ()
     getting_ready_j: float = 0.0
     doubt_j: float = 0.0
     co2e: Footprint = field(default_factory=Footprint)
@@ -118,6 +120,7 @@ class EnergyAccount:
             "shared_with": [asdict(other) for other in self.shared],
             "gaps": list(self.gaps),
             "unmeasured": list(self.unmeasured),
+            "uncounted": list(self.uncounted),
             "optimiser_cpu_s_apart": self.thinking_cpu_s,
             "seconds": self.seconds,
             "co2e": None if self.co2e.provenance is None else self.co2e.to_dict(),

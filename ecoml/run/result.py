@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecoml.endings import SearchEnd
-from ecoml.format import describe_spent, describe_trial, plural
+from ecoml.format import describe_pretraining, describe_spent, describe_trial, plural
 from ecoml.limits import Limits
 from ecoml.metric import ACCURACY, Metric
 from ecoml.pareto import front_indices
 from ecoml.run.account import EnergyAccount, account_of
 from ecoml.run.choice.recommendation import Beliefs, beliefs_of, frugal, near_ties, recommend, tolerance
 from ecoml.run.folder import LEDGER, read_settings
+from ecoml.run.models import kept_models
 from ecoml.run.rows import data_frame, point_rows, trial_rows
 from ecoml.run.storage.snapshot import Progress, Snapshot, read_snapshot
 from ecoml.trial import Point, Trial
@@ -35,7 +36,7 @@ class Result:
         trials: Every trial, in order.
         front: The trials, each as if ended at one point of its curve, that no other beats on both score and energy;
             cheapest first. A trial may stand here more than once, with different `step`. None took more than
-            `limits.max_energy_per_training_j`.
+            `limits.max_energy_per_training_j`, or takes more for an image than the limits on that.
         recommended: The best by what the search believes of the true scores: those that nearly tie are shrunk, each
             towards its curve and the trainings like it. Of the front, or the end of a training that measured as well.
         frugal: The cheapest that is at most one hundredth of the score's range worse than that.
@@ -61,15 +62,26 @@ class Result:
     directory: Path
 
     @classmethod
-    def load(cls, directory: str | Path) -> Result:
+    def load(cls, directory: str | Path, **limits: Any) -> Result:
         """The result of a run folder, finished or still being written.
+
+        Args:
+            directory: The run folder.
+            **limits: Limits to choose by, beside and instead of those of the search: `max_latency_s=0.002`.
 
         Raises:
             RunFolderError: It is not a run folder, or a newer one.
+            UsageError: There is no such limit, or a value makes no sense.
         """
         path = Path(directory)
         settings = read_settings(path)
-        return result_of(read_snapshot(path / LEDGER, metric_of(settings)), settings, path)
+        snapshot = read_snapshot(path / LEDGER, metric_of(settings))
+        given = {name: value for name, value in limits.items() if value is not None}
+        if not given:
+            return result_of(snapshot, settings, path)
+        settings = {**settings, "limits": Limits.of({**settings.get("limits", {}), **given}).to_dict()}
+        kept = {(model.trial, model.step) for model in kept_models(path)}
+        return result_of(snapshot, settings, path, kept if limits_of(settings).of_use else None)
 
     @property
     def choices(self) -> tuple[Trial, ...]:
@@ -110,6 +122,14 @@ class Result:
         parameters = self.settings["space"].get("parameters", {})
         fixed = {name for name, table in parameters.items() if table["type"] == "fixed"}
         return frozenset(fixed | set(self.settings["space"].get("fixed", {})))
+
+    @property
+    def nearest_in_use(self) -> Trial | None:
+        """Where no network is cheap enough to use, the nearest to it; None where some are, or none was tried."""
+        if self.front or not self.limits.of_use:
+            return None
+        shares = {t.number: self.limits.use_share(t.usage.single) for t in self.trials if t.usage is not None}
+        return self.trials[min(shares, key=lambda number: shares[number])] if shares else None
 
     def efficiency(self, *trials: Trial) -> float | None:
         """The least energy of these trials' arithmetic (of all without one) as a share of what they took.
@@ -163,6 +183,7 @@ class Result:
             "recommended": self._trial_dict(self.recommended) if self.recommended else None,
             "frugal": self._trial_dict(self.frugal) if self.frugal else None,
             "front": [self._trial_dict(trial) for trial in self.front],
+            "nearest_in_use": None if self.nearest_in_use is None else self._trial_dict(self.nearest_in_use),
             "trials": [
                 {
                     **self._trial_dict(trial),
@@ -197,14 +218,23 @@ class Result:
         }
 
 
-def result_of(snapshot: Snapshot, settings: Mapping[str, Any], directory: Path) -> Result:
-    """The result that a ledger's content amounts to."""
-    metric = metric_of(settings)
-    front = front_of(snapshot.trials, limits_of(settings))
-    ties = near_ties(snapshot.trials, front, limits_of(settings), metric)
+def result_of(
+    snapshot: Snapshot, settings: Mapping[str, Any], directory: Path, among: Collection[tuple[int, int]] | None = None
+) -> Result:
+    """The result that a ledger's content amounts to.
+
+    Args:
+        snapshot: The content.
+        settings: What `run.toml` holds.
+        directory: The run folder.
+        among: Trials and steps to choose from, where the limits are others than those that the search kept models by.
+    """
+    metric, limits = metric_of(settings), limits_of(settings)
+    front = front_of(snapshot.trials, limits, among)
+    ties = near_ties(snapshot.trials if among is None else (), front, limits, metric)
     for trial in (*front, *ties):
         trial.test_score, trial.test_details = snapshot.tests.get((trial.number, trial.step), (None, {}))
-        trial.usage = snapshot.usages.get((trial.number, trial.step))
+        trial.usage = snapshot.usages.get((trial.number, trial.step), trial.usage if limits.of_use else None)
     beliefs = beliefs_of(snapshot.settings.get("beliefs", ()))
     return Result(
         trials=tuple(snapshot.trials),
@@ -212,13 +242,19 @@ def result_of(snapshot: Snapshot, settings: Mapping[str, Any], directory: Path) 
         recommended=recommend(ties, beliefs),
         frugal=frugal(ties, tolerance(front, metric) if front else 0.0, beliefs),
         beliefs=beliefs,
-        energy=account_of(snapshot),
+        energy=replace(account_of(snapshot), uncounted=_uncounted(snapshot.trials, settings)),
         progress=tuple(snapshot.progress),
         ended=snapshot.ended,
         metric=metric,
         settings=settings,
         directory=directory,
     )
+
+
+def _uncounted(trials: Sequence[Trial], settings: Mapping[str, Any]) -> tuple[str, ...]:
+    if settings.get("executor", {}).get("kind") != "cnn":
+        return ()
+    return describe_pretraining({str(trial.config.get("backbone", "none")) for trial in trials} - {"none"})
 
 
 def metric_of(settings: Mapping[str, Any]) -> Metric:
@@ -231,13 +267,18 @@ def limits_of(settings: Mapping[str, Any]) -> Limits:
     return Limits.of(settings.get("limits", {}))
 
 
-def front_of(trials: Sequence[Trial], limits: Limits | None = None) -> tuple[Trial, ...]:
+def front_of(
+    trials: Sequence[Trial], limits: Limits | None = None, among: Collection[tuple[int, int]] | None = None
+) -> tuple[Trial, ...]:
     """The points of all curves that none beats on both score and energy, cheapest first, as trials cut there.
 
-    Points of more joules than a training may take do not count.
+    Points of more joules than a training may take do not count, and neither do networks that are too dear to use, or
+    points that are not `among` those to choose from.
     """
     limits = limits or Limits()
-    points = [(trial, point) for trial in trials for point in trial.curve if limits.allows_j(point.energy_j)]
+    usable = [trial for trial in trials if limits.allows_use(trial.usage)]
+    points = [(trial, point) for trial in usable for point in trial.curve if limits.allows_j(point.energy_j)]
+    points = [(t, point) for t, point in points if among is None or (t.number, point.step) in among]
     chosen = front_indices([point.utility for _, point in points], [point.energy_j for _, point in points])
     return tuple(points[index][0].at(points[index][1].step) for index in chosen)
 

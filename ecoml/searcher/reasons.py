@@ -12,7 +12,7 @@ from ecoml.errors import in_one_line
 from ecoml.ledger import Ledger
 from ecoml.limits import Limits
 from ecoml.metric import Metric
-from ecoml.trial import Measurement, Point
+from ecoml.trial import Measurement, Point, Usage
 
 _OURS = Path(__file__).parents[1]
 
@@ -51,6 +51,14 @@ def too_dear(limits: Limits, curve: Sequence[Point]) -> TrialEnd | None:
     reason = EndReason.NEXT_STEP_TOO_MUCH if limits.allows_j(point.energy_j) else EndReason.TOOK_TOO_MUCH
     told = {"energy_j": point.energy_j, "provenance": point.energy.provenance.value}
     return TrialEnd(reason, {**told, "limit_j": limits.max_energy_per_training_j})
+
+
+def too_dear_to_use(limits: Limits, usage: Usage) -> TrialEnd:
+    """That an image takes more than it may."""
+    most = {"limit_s": limits.max_latency_s, "limit_j": limits.max_inference_energy_j}
+    one = usage.single
+    told = {"latency_s": one.latency_s, "energy_j": one.energy.energy_j, "provenance": one.energy.provenance.value}
+    return TrialEnd(EndReason.TOO_DEAR_TO_USE, {**told, **{name: x for name, x in most.items() if x is not None}})
 
 
 def budget_spent(ledger: Ledger, next_j: float) -> SearchEnd:

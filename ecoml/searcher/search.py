@@ -22,9 +22,10 @@ from ecoml.searcher.failures import Failures
 from ecoml.searcher.front.found import Found
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.optimiser import Optimiser
-from ecoml.searcher.reasons import budget_spent, failure_of, too_dear, what_is_wrong
+from ecoml.searcher.reasons import budget_spent, failure_of, too_dear, too_dear_to_use, what_is_wrong
 from ecoml.searcher.setup.settings import SearchSettings
 from ecoml.searcher.setup.size_limit import SizeLimit
+from ecoml.searcher.setup.use_limit import UseLimit
 from ecoml.strategies import Continue, End, Start, Strategy
 from ecoml.strategies.base import Goal
 from ecoml.training.base import Executor, Hinted, Remarks, Run
@@ -90,11 +91,12 @@ class Search:
         self._open: set[int] = set()
         self._found = Found(settings, self.trials, executor, ledger, interrupts)
         self._failures = Failures()
+        self._use = UseLimit(settings.limits, executor)
         self._executor = executor
         self._reservations = ledger.budget.reservations
         lasting, floored = self.steps.lasting, self.steps.floored
         goal = Goal(
-            *(self._limits, self._metric, self.size, self.steps.left_j),
+            *(self._limits, self._metric, self._is_within, self.steps.left_j),
             steps=None if lasting is None else lasting.steps,
             floor_j=None if floored is None else floored.floor_j,
             cost_hint=executor.cost_hint if isinstance(executor, Hinted) else None,
@@ -105,6 +107,7 @@ class Search:
         """Take up the trials of an earlier session, and tell the strategy of them."""
         self.trials.extend(trials)
         for trial in trials:
+            self._use.learn(trial)
             if trial.curve:
                 self.steps.learn(trial.at(1))
         self._optimiser.restore(trials)
@@ -240,12 +243,27 @@ class Search:
         if self.settings.warm_start is not None:
             self.settings.warm_start.refuse_mixture(point.energy.provenance)
         self.steps.learn(trial)
-        if not self._keep_model(trial, on_front=self._found.add(point)):
+        if self._limits.of_use and trial.usage is None and not self._try_in_use(trial):
+            return False
+        if not self._keep_model(trial, on_front=self._found.add(trial, point)):
             return False
         self._tell(trial)
+        if trial.usage is not None and not self._limits.allows_use(trial.usage):
+            self.change(trial, TrialState.STOPPED, too_dear_to_use(self._limits, trial.usage))
+            return False
         if (end := too_dear(self._limits, trial.curve)) is not None:
             self.change(trial, TrialState.STOPPED, end)
             return False
+        return True
+
+    def _try_in_use(self, trial: Trial) -> bool:
+        """Try what the network of a trial takes to use; whether it is still there."""
+        try:
+            self._found.try_in_use(self.runs.get(trial.number), trial)
+        except (ChildProcessError, TimeoutError) as error:
+            self.fail(trial, FailureKind.WORKER_LOST, message=in_one_line(error))
+            return False
+        self._use.learn(trial)
         return True
 
     def _keep_model(self, trial: Trial, *, on_front: bool) -> bool:
@@ -320,7 +338,10 @@ class Search:
 
     def _may_start(self, config: Config) -> bool:
         self.settings.space.validate(config)
-        return self.size(config)
+        return self._is_within(config)
+
+    def _is_within(self, config: Config) -> bool:
+        return self.size(config) and self._use(config)
 
     @property
     def _has_all_trials(self) -> bool:

@@ -30,6 +30,7 @@ from ecoml.searcher.search import Search
 from ecoml.searcher.session import Session
 from ecoml.searcher.setup.settings import EnergySource, SearchSettings
 from ecoml.searcher.setup.size_limit import Parameters, size_limit
+from ecoml.searcher.setup.use_limit import refuse_untried
 from ecoml.searcher.setup.warm_start import WarmStart
 from ecoml.space import Space
 from ecoml.strategies import Strategy
@@ -155,6 +156,7 @@ class Searcher:
         remote = None if workers is None else RemoteWorkers(workers)
         if remote is not None:
             remote.refuse(settings)
+        refuse_untried(settings.limits, executor)
         size = size_limit(settings.limits.max_parameters, executor, parameters)
         self._session = Session(settings, executor, path, budget_j, size, self._interrupts, workers=remote, **given)
 

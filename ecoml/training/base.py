@@ -7,6 +7,7 @@ long as one likes, advanced again, and closed. A suspended run is a frozen trial
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -143,6 +144,14 @@ class OnData(Protocol):
 
 
 @runtime_checkable
+class OnFiles(Protocol):
+    """An executor that may read a file or a folder of one's own, which other hosts may lack."""
+
+    own_data: Path | None
+    """Which it reads; it may be set before `prepare`. None: data that every host has, or finds, by name."""
+
+
+@runtime_checkable
 class Remarks(Protocol):
     """An executor that may have something to say of its trainings in the result."""
 
@@ -217,6 +226,35 @@ class Used(Protocol):
             seconds: How long to predict for each figure.
             window: Opens a window on what is metered.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What predicting an image is known to take before there is a network.
+
+    Attributes:
+        kind: What networks have in common of which one that does more takes longer.
+        counts: What it grows with (layers, weights, arithmetic, …), in an order that all of its kind share.
+        least_s: Seconds that its arithmetic takes at least.
+        least_j: Joules likewise; 0 if they are not known.
+    """
+
+    kind: str
+    counts: tuple[float, ...]
+    least_s: float
+    least_j: float
+
+    def no_less_than(self, other: Work) -> bool:
+        """Whether it does at least all that another one does."""
+        return self.kind == other.kind and all(a >= b for a, b in zip(self.counts, other.counts, strict=True))
+
+
+@runtime_checkable
+class Foresees(Protocol):
+    """An executor that knows something of what its networks take to use before they are trained."""
+
+    def work(self, config: Config) -> Work | None:
+        """What predicting an image takes at least; None if nothing is known. Fast; called after `prepare`."""
 
 
 @runtime_checkable

@@ -21,6 +21,8 @@ from ecoml.report.statistics import best_so_far
 
 MOST_STEPS = 300
 """Steps of a median curve drawn at most."""
+MOST_BANDS = 6
+"""Strategies whose bands are drawn at most: more of them hide each other, and the lines."""
 
 _DASHES: tuple[list[int], ...] = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 
@@ -195,7 +197,7 @@ def _colours(comparison: Comparison, strategies: Sequence[str]) -> dict[str, int
 def _band(
     records: Sequence[Record], strategies: Mapping[str, int], x: alt.X, y: alt.Y, style: Style
 ) -> list[alt.Chart]:
-    if not records:
+    if not records or len(strategies) > MOST_BANDS:
         return []
     area = layer_of(records).mark_area(interpolate="step-after", opacity=0.11, clip=True)
     # Title, scale and legend are those of the line: vega-lite joins what differs, and drops what one of them lacks.

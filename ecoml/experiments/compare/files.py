@@ -135,14 +135,16 @@ def _footprint(comparison: Comparison, grid: Grid | None) -> Footprint | None:
 
 def _section(comparison: Comparison, problem: ProblemComparison, identifier: str) -> dict[str, Any]:
     """What the page tells of one problem."""
-    from ecoml.experiments.compare.charts import hypervolume_drawing, reached_drawing, score_drawing
+    from ecoml.experiments.compare.charts import MOST_BANDS, hypervolume_drawing, reached_drawing, score_drawing
     from ecoml.report.charts.drawing import PAGE
     from ecoml.report.page.document import Chart
 
     several = max(len(standing.seeds) for standing in problem.standings) > 1
     known = problem.fewest_seeds >= ENOUGH_SEEDS
     band = "bootstrap interval of the median" if known else "range over seeds: too few for an interval"
-    spread = f"the median over seeds; the band is the {band}. " if several else "one seed a strategy. "
+    banded = len(problem.standings) <= MOST_BANDS
+    shown = f"; the band is the {band}" if banded else f" ({len(problem.standings)} strategies are too many for bands)"
+    spread = f"the median over seeds{shown}. " if several else "one seed a strategy. "
     elsewhere = "its figures are in the tables of this section, and in compare.csv"
     name = problem.metric.name
     reached = Chart(
@@ -150,7 +152,7 @@ def _section(comparison: Comparison, problem: ProblemComparison, identifier: str
         reached_drawing(comparison, problem, PAGE),
         label=f"Share of seeds that reached the target against the energy spent; {elsewhere}",
         caption="Share of the seeds that had reached the target by then (Kaplan–Meier: a search that was cut off counts"
-        f" for as long as it ran){', with its bootstrap interval' if known else ''}.",
+        f" for as long as it ran){', with its bootstrap interval' if known and banded else ''}.",
     )
     best = Chart(
         f"{identifier}-best",

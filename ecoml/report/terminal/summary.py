@@ -19,6 +19,7 @@ from ecoml.format import (
     describe_frugal,
     describe_lifetime,
     describe_limits,
+    describe_nearest,
     describe_search_end,
     describe_sharing,
     describe_usage,
@@ -62,7 +63,18 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, nume
     console().print(table)
 
 
-def print_result(result: Result, report: Path | None = None, advice: Sequence[str] = ()) -> None:
+def print_choice(result: Result) -> None:
+    """Which network to take, or why there is none."""
+    out = console()
+    if result.front:
+        _print_recommendation(out, result)
+        return
+    out.print(f"{_why_no_front(result)}.", style="red")
+
+
+def print_result(
+    result: Result, report: Path | None = None, advice: Sequence[str] = (), card: Path | None = None
+) -> None:
     """Front, recommendation, what `advice` says of them, energy account."""
     out, metric, energy = console(), result.metric, result.energy
     if result.front:
@@ -71,16 +83,19 @@ def print_result(result: Result, report: Path | None = None, advice: Sequence[st
         out.print(_front(result))
         _print_recommendation(out, result)
         _print_under(out, f"{capitalised(metric.name)} for energy:", advice)
-    elif any(trial.curve for trial in result.trials):
-        out.print("Every training took more than one may: there is no front.", style="red")
     else:
-        out.print("No trial succeeded: there is no front.", style="red")
+        out.print(f"{_why_no_front(result)}.", style="red")
     out.print(Text.assemble(("\nEnergy: ", "bold"), (energy.provenance.value, "bold"), f" ({_meaning(energy)})"))
     out.print(_account(result))
     if told := describe_co2e(energy.co2e):
         out.print(f"CO2e: {told}", markup=False)
     gaps = fold_gaps(gap for gap in energy.gaps if gap not in energy.unmeasured)
-    for warning in (*energy.unmeasured, *describe_sharing(energy.shared), *(f"gap: {gap}" for gap in gaps)):
+    for warning in (
+        *energy.uncounted,
+        *energy.unmeasured,
+        *describe_sharing(energy.shared),
+        *(f"gap: {gap}" for gap in gaps),
+    ):
         out.print(Padding(Text(warning, style="yellow"), (0, 0, 0, 2), expand=False))
     if (efficiency := result.efficiency()) is not None:
         share = percent(efficiency, 1)
@@ -95,9 +110,17 @@ def print_result(result: Result, report: Path | None = None, advice: Sequence[st
         out.print(describe_warm_start(warm_start, result.strategy), markup=False)
     failed = sum(trial.state is TrialState.FAILED for trial in result.trials)
     out.print(f"{plural(len(result.trials), 'trial')}, {failed} of them failed")
-    for name, path in (("Run folder", result.directory), ("Report", report)):
+    for name, path in (("Run folder", result.directory), ("Report", report), ("Model card", card)):
         if path is not None:
             out.print(f"{name}: {path}", markup=False, soft_wrap=True)
+
+
+def _why_no_front(result: Result) -> str:
+    if not any(trial.curve for trial in result.trials):
+        return "No trial succeeded: there is no front"
+    if result.limits.of_use:
+        return describe_nearest(result.nearest_in_use, result.limits)
+    return "Every training took more than one may: there is no front"
 
 
 def _front(result: Result) -> Table:

@@ -172,6 +172,9 @@ def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
     ):
         host.setdefault(domain, []).append(_figure(figures))
         seconds[domain] = seconds.get(domain, 0.0) + lasted_s
+    usages = _read_usages(connection)
+    for (number, _), usage in sorted(usages.items()):  # its network is the same at each point of its curve
+        trials[number].usage = usage
     return Snapshot(
         trials=list(trials.values()),
         progress=progress,
@@ -179,7 +182,7 @@ def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
             (trial, step): (score, json.loads(details or "{}"))
             for trial, step, score, details in connection.execute("SELECT trial, step, score, details FROM test")
         },
-        usages=_read_usages(connection),
+        usages=usages,
         by_purpose={
             purpose: EnergyByDomain({domain: add_up(parts) for (of, domain), parts in entries.items() if of == purpose})
             for purpose in Purpose

@@ -51,9 +51,9 @@ class Found:
         """The front by now."""
         return front_of(self._trials, self._limits)
 
-    def add(self, point: Point) -> bool:
-        """A further point; whether it is on the front now."""
-        if not self._limits.allows_j(point.energy_j):
+    def add(self, trial: Trial, point: Point) -> bool:
+        """A further point of a trial; whether it is on the front now."""
+        if not (self._limits.allows_j(point.energy_j) and self._limits.allows_use(trial.usage)):
             return False
         self.reached |= self._metric.reaches(point.score, self._limits.target)
         return self._front.add(point.utility, point.energy_j)
@@ -62,7 +62,7 @@ class Found:
         """The points of trials of an earlier session."""
         for trial in trials:
             for point in trial.curve:
-                self.add(point)
+                self.add(trial, point)
         self._models.keep_back(self.front)
 
     def keep(self, run: Run | None, trial: Trial, *, on_front: bool) -> None:
@@ -76,6 +76,15 @@ class Found:
             front = self.front
             self._models.keep(run, trial, [*front, *near_ties(self._trials, front, self._limits, self._metric)])
             self._models.keep_back(front)
+
+    def try_in_use(self, run: Run | None, trial: Trial) -> None:
+        """Try what the network of a trial that is under way costs to use.
+
+        Raises:
+            ChildProcessError, TimeoutError: As `keep`.
+            StorageError: As `keep`.
+        """
+        self._models.try_at_once(run, trial)
 
     def settle(self) -> None:
         """At the end: what is believed of those that tie, a test of the models, and what they cost to use."""

@@ -68,6 +68,12 @@ class FrontModels:
         """
         if self._executor is None or run is None:
             return
+        self._save(run, trial)
+        keep_only(self._ledger.path, kept)
+
+    def _save(self, run: Run | None, trial: Trial) -> None:
+        if self._executor is None or run is None:
+            return
         path = model_path(self._ledger.path, trial)
         try:
             if isinstance(run, Saving):
@@ -86,7 +92,6 @@ class FrontModels:
             if not self._said:
                 self._ledger.note(f"networks could not be kept, from trial {trial.number} on: {in_one_line(error)}")
             self._said = True
-        keep_only(self._ledger.path, kept)
 
     def keep_back(self, front: Sequence[Trial]) -> None:
         """Keep enough energy back to test the front, and to try what it costs to use."""
@@ -120,25 +125,46 @@ class FrontModels:
         power_w = ledger.power_w
         if not isinstance(executor, Used) or not power_w:
             return
-        each_s = max(_USE_S, _UPDATES * ledger.update_s)
+        each_s = self._each_s
         each_j = power_w * (2 * each_s + _READY_S)
         left_j = min(_USE_SHARE * ledger.spent_j, ledger.budget_j - ledger.spent_j)
         good = sorted(front, key=lambda trial: trial not in choices(front, self._metric))
         order = list({(trial.number, trial.step): trial for trial in (*first, *good)}.values())
-        for trial in order[: int(left_j / each_j)]:
-            path = model_path(ledger.path, trial)
-            if not path.is_file() or ledger.budget_j - ledger.spent_j < each_j:
-                continue
-            ledger.enter(Purpose.EVALUATION)
-            try:
-                with self._interruptible:
-                    usage = executor.use(path, each_s, ledger.window)
-            except Exception as error:  # as in `test`
-                ledger.note(f"trial {trial.number}, step {trial.step} could not be tried in use: {in_one_line(error)}")
-            else:
-                ledger.add_usage(trial, usage)
-            ledger.enter(Purpose.OVERHEAD)
-            ledger.settle()
+        for trial in [trial for trial in order if trial.usage is None][: int(left_j / each_j)]:
+            self._try(trial, each_s, each_j)
+
+    def try_at_once(self, run: Run | None, trial: Trial) -> None:
+        """Try what the network of a trial that is under way costs to use, if the budget has room for that.
+
+        Raises:
+            ChildProcessError, TimeoutError: What held the network is gone, and it with it.
+            StorageError: The folder cannot be written to.
+        """
+        self._save(run, trial)
+        if power_w := self._ledger.power_w:
+            each_s = self._each_s
+            self._try(trial, each_s, power_w * (2 * each_s + _READY_S))
+        model_path(self._ledger.path, trial).unlink(missing_ok=True)  # whether it is kept, the front decides
+
+    @property
+    def _each_s(self) -> float:
+        return max(_USE_S, _UPDATES * self._ledger.update_s)
+
+    def _try(self, trial: Trial, each_s: float, each_j: float) -> None:
+        executor, ledger = self._executor, self._ledger
+        path = model_path(ledger.path, trial)
+        if not isinstance(executor, Used) or not path.is_file() or ledger.budget_j - ledger.spent_j < each_j:
+            return
+        ledger.enter(Purpose.EVALUATION)
+        try:
+            with self._interruptible:
+                trial.usage = executor.use(path, each_s, ledger.window)
+        except Exception as error:  # as in `test`
+            ledger.note(f"trial {trial.number}, step {trial.step} could not be tried in use: {in_one_line(error)}")
+        else:
+            ledger.add_usage(trial, trial.usage)
+        ledger.enter(Purpose.OVERHEAD)
+        ledger.settle()
 
     def _test_j(self, trial: Trial) -> float:
         assert self._executor is not None

@@ -39,6 +39,7 @@ from ecoml.searcher.hosts.messages import (
     pickled,
     refuse_other_versions,
 )
+from ecoml.searcher.hosts.parcels import Fetch, nothing_to_fetch, unpacked
 from ecoml.searcher.hosts.spool import Spool
 from ecoml.searcher.hosts.trainings import Trainings
 from ecoml.training.base import Executor, Pooled
@@ -55,6 +56,7 @@ class Agent:
         setup: What the driver starts it with.
         spool: The file of the host's account.
         host: The host's name.
+        fetch: Gives what the training needs and this host lacks.
         meter: A meter of one's own; by default that of this host.
         clock: Gives seconds.
 
@@ -69,12 +71,14 @@ class Agent:
         spool: Path,
         host: str,
         *,
+        fetch: Fetch = nothing_to_fetch,
         meter: Meter | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.over = self.closed = False
         self._setup = setup
         self._host = host
+        self._fetch = fetch
         self._clock = clock
         self._meter = meter
         self._changed = threading.Condition(threading.RLock())
@@ -101,7 +105,7 @@ class Agent:
         """Get ready: open the meter, load what the training needs. Reports may be asked for meanwhile."""
         try:
             refuse_other_versions(self._host, self._setup.versions)
-            executor: Executor = cloudpickle.loads(self._setup.executor)
+            executor = unpacked(self._setup.executor, self._host, self._setup.parcels, self._fetch)
             domains = self._open_account(executor)
             executor.prepare(cloudpickle.loads(self._setup.space))
             self._begin_to_train(Trainings(executor, self._host), domains)

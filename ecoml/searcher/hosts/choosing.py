@@ -11,7 +11,7 @@ from ecoml.errors import UsageError
 from ecoml.ledger import Ledger
 from ecoml.run.folder import RunFolder
 from ecoml.searcher.setup.settings import SearchSettings
-from ecoml.training.base import Executor
+from ecoml.training.base import Executor, OnFiles
 
 if TYPE_CHECKING:
     from ecoml.searcher.hosts.transport import Transport
@@ -54,6 +54,11 @@ class RemoteWorkers:
                 "a search that pauses lets its agents go, and training on workers needs them: leave --when-clean"
                 " (when_clean_g_per_kwh=) or --workers out"
             )
+        if settings.limits.of_use:
+            raise UsageError(
+                "networks are tried in use on this process's device, while nothing else runs on it: leave workers= out,"
+                " or else max_latency_s= and max_inference_energy_j= too"
+            )
         if settings.sources:
             raise UsageError(
                 "each worker reads the counters of its own host, and what --meter names would be counted beside them:"
@@ -78,8 +83,15 @@ class RemoteWorkers:
             UsageError: The training cannot be handed over to another process.
         """
         from ecoml.searcher.hosts.messages import Setup, versions
+        from ecoml.searcher.hosts.parcels import Parcels, Shelf
         from ecoml.searcher.hosts.stepper import HostStepper
+        from ecoml.searcher.hosts.transport import Lends
 
+        parcels = Parcels()
+        if isinstance(self._transport, Lends):
+            shelf = Shelf(executor.own_data if isinstance(executor, OnFiles) else None)
+            self._transport.lend(shelf)
+            parcels = shelf.parcels
         setup = Setup(
             run=folder.settings["workers"]["run"],
             executor=_pickled(executor, "the training"),
@@ -89,6 +101,7 @@ class RemoteWorkers:
             lease_s=self.lease_s,
             budget_j=ledger.budget_j,
             versions=versions(),
+            parcels=parcels,
         )
         return HostStepper(self._transport, setup, ledger, folder.path / FOLDER, interruptible)
 

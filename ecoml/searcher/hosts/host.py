@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,6 +54,16 @@ class Host:
     lost: bool = False
     released: bool = False
     restarts: int = 0
+
+    @property
+    def kind(self) -> str:
+        """Its class; empty until it is ready."""
+        return "" if self.about is None else self.about.kind
+
+    @property
+    def movable(self) -> bool:
+        """Whether its trials can go on elsewhere."""
+        return self.about is not None and self.about.movable
 
     def orders(self, now_s: float) -> Orders:
         """What holds for it from now on."""
@@ -157,3 +167,20 @@ class RemoteAccount:
 
     def enter(self, purpose: Purpose, trial: int | None = None) -> None:
         """Steps are entered by the host."""
+
+
+def seat_for(run: Run | None, idle: Sequence[Seat], known: Collection[str]) -> Seat | None:
+    """Which idle worker is to go on with a run: its own host's; another's if it can move; else none for now.
+
+    A class of hosts that is not among those `known` (by a step) takes a run that another class has begun, where there
+    is one: what both took for the same training tells best how they differ.
+    """
+    host = run.host if isinstance(run, RemoteRun) else None
+    if host is None:
+        return idle[0]
+    theirs = [(seat, seat.worker.host) for seat in idle if isinstance(seat.worker, RemoteWorker)]
+    strange = [seat for seat, other in theirs if other.kind not in known]
+    if host.movable and known and strange:
+        return strange[0]
+    own = [seat for seat, other in theirs if other is host]
+    return own[0] if own else idle[0] if host.movable or host.lost else None

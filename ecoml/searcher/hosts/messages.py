@@ -18,6 +18,7 @@ from ecoml.energy import Energy, Provenance
 from ecoml.errors import UsageError
 from ecoml.ledger.accounts.attribution import Step
 from ecoml.ledger.readings import Reading
+from ecoml.searcher.hosts.parcels import Parcels
 from ecoml.trial import Config, Measurement
 
 BEAT_S = 1.0
@@ -37,6 +38,7 @@ class Setup:
         lease_s: Seconds without word from the driver after which an agent stops by itself.
         budget_j: The ceiling of the whole search.
         versions: The driver's, by package.
+        parcels: What the training needs beside that.
     """
 
     run: str
@@ -47,6 +49,7 @@ class Setup:
     lease_s: float
     budget_j: float
     versions: Mapping[str, str]
+    parcels: Parcels = field(default_factory=Parcels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from ecoml.energy import comparable
 from ecoml.errors import HostLost, SearchFailed, UsageError
 from ecoml.ledger import Ledger
 from ecoml.ledger.hosts import Told
-from ecoml.searcher.hosts.host import Host, RemoteAccount, RemoteRun, RemoteWorker
+from ecoml.searcher.hosts.host import Host, RemoteAccount, RemoteRun, RemoteWorker, seat_for
 from ecoml.searcher.hosts.messages import BEAT_S, Lease, Report, Setup
 from ecoml.searcher.hosts.transport import Transport
 from ecoml.searcher.search import Outcome
@@ -64,6 +64,7 @@ class HostStepper:
         self._leases = itertools.count(1)
         self._ended: deque[tuple[Seat, Outcome]] = deque()
         self._joined = False
+        self._kinds: set[str] = set()  # classes of hosts that have made a step
         self._refused: list[str] = []
         self._beat_s = self._turned_s = transport.clock()
 
@@ -112,15 +113,8 @@ class HostStepper:
             yield self._ended.popleft()
 
     def seat_for(self, run: Run | None, idle: Sequence[Seat]) -> Seat | None:
-        """Which idle worker is to go on with a run: its own host's; another's if it can move; else none for now."""
-        host = run.host if isinstance(run, RemoteRun) else None
-        if host is None:
-            return idle[0]
-        for seat in idle:
-            if isinstance(seat.worker, RemoteWorker) and seat.worker.host is host:
-                return seat
-        movable = host.about is not None and host.about.movable
-        return idle[0] if movable or host.lost else None
+        """As `ecoml.searcher.hosts.host.seat_for`."""
+        return seat_for(run, idle, self._kinds)
 
     def rest(self, idle: Sequence[Seat]) -> None:
         """Let go of hosts on which nothing more will be started: their idling counts as well."""
@@ -185,8 +179,8 @@ class HostStepper:
         for outcome in report.outcomes:
             if outcome.lease in host.leases:
                 host.restarts = 0
-                kind = host.about.kind if host.about is not None else ""
-                told = Told(outcome.step, kind, outcome.floor_j)
+                told = Told(outcome.step, host.kind, outcome.floor_j)
+                self._kinds |= {host.kind} if outcome.measurement is not None else set()
                 self._ledger.hosts.step_ended(outcome.trial, told)
                 self._ended.append((host.end(outcome.lease), outcome))
         if report.closed or report.refused:

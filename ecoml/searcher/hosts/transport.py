@@ -16,11 +16,12 @@ from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ecoml.errors import EcomlError
 from ecoml.searcher.hosts.agent import Agent
 from ecoml.searcher.hosts.messages import BEAT_S, Orders, Report, Setup
+from ecoml.searcher.hosts.parcels import Shelf
 
 CALL_S = 60.0
 """So long an answer to a call may take: weights of a network on their way."""
@@ -67,6 +68,14 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """End all agents."""
+
+
+@runtime_checkable
+class Lends(Protocol):
+    """A transport to hosts with disks of their own."""
+
+    def lend(self, shelf: Shelf) -> None:
+        """What can be sent to them. Called before `open`."""
 
 
 class Beat:

@@ -18,6 +18,7 @@ from typing import Any
 from ecoml.errors import EcomlError, UsageError
 from ecoml.searcher.hosts.agent import Agent
 from ecoml.searcher.hosts.messages import Orders, Report, Setup
+from ecoml.searcher.hosts.parcels import Shelf, nothing_to_fetch
 from ecoml.searcher.hosts.transport import CALL_S, Beat, Event
 
 JOIN_S = 5.0
@@ -46,9 +47,14 @@ class RayAgents:
         self._listening: dict[Any, str] = {}  # a reference to what comes → host
         self._looked_s = 0.0
         self._mine = False
+        self._shelf: Shelf | None = None
+        self._depot: Any = None
 
     def clock(self) -> float:
         return time.monotonic()
+
+    def lend(self, shelf: Shelf) -> None:
+        self._shelf = shelf
 
     def open(self, setup: Setup, spools: Path) -> None:  # noqa: ARG002 - each node keeps its own
         import ray
@@ -63,6 +69,9 @@ class RayAgents:
                 f"no Ray cluster answers at {self._address} ({type(error).__name__}); start one there, and run this on"
                 " one of its nodes: ray start --head --port=PORT"
             ) from None
+        if self._shelf:
+            here = ray.get_runtime_context().get_node_id()
+            self._depot = ray.remote(RayDepot).options(**_options(here)).remote(self._shelf)
         self._beat = Beat(self._carry)
         self._look_for_nodes()
         self.expected = len(self._nodes)
@@ -89,12 +98,10 @@ class RayAgents:
 
     def _start(self, host: str, node: dict[str, Any]) -> None:
         import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         gpus = node["Resources"].get("GPU", 0)  # without them Ray would hide them from the agent
-        options = {"num_cpus": 0, "num_gpus": gpus, "max_concurrency": 8, "scheduling_strategy": there}
-        self._actors[host] = ray.remote(RayAgent).options(**options).remote(self._setup, host)
+        options = {**_options(node["NodeID"]), "num_gpus": gpus, "max_concurrency": 8}
+        self._actors[host] = ray.remote(RayAgent).options(**options).remote(self._setup, host, self._depot)
         self._listen(host)
 
     def _listen(self, host: str) -> None:
@@ -173,7 +180,7 @@ class RayAgents:
         closing = [actor.close.remote() for actor in self._actors.values()]
         with suppress(ray.exceptions.RayError):
             ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S)
-        for actor in self._actors.values():
+        for actor in (*self._actors.values(), *([self._depot] if self._depot is not None else [])):
             with suppress(ray.exceptions.RayError):
                 ray.kill(actor)
         if self._mine:
@@ -183,9 +190,18 @@ class RayAgents:
 class RayAgent:
     """The actor: holds a host's agent."""
 
-    def __init__(self, setup: Setup, host: str) -> None:
-        self._agent = Agent(setup, spool_of(setup.run, host), host)
+    def __init__(self, setup: Setup, host: str, depot: Any) -> None:
+        self._depot = depot
+        self._agent = Agent(setup, spool_of(setup.run, host), host, fetch=self._fetch)
         threading.Thread(target=self._agent.open, name="ecoml-open", daemon=True).start()
+
+    def _fetch(self, digest: str) -> bytes:
+        import ray
+
+        if self._depot is None:
+            return nothing_to_fetch(digest)
+        content: bytes = ray.get(ray.get(self._depot.reference.remote(digest)))
+        return content
 
     def take(self, orders: Orders) -> None:
         """Orders from the driver."""
@@ -203,6 +219,29 @@ class RayAgent:
     def close(self) -> None:
         """End the agent."""
         self._agent.close()
+
+
+class RayDepot:
+    """The actor on the driver's node that has what other nodes may lack; Ray brings it to each node once."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._references: dict[str, Any] = {}
+
+    def reference(self, digest: str) -> Any:
+        """Where a parcel is in Ray's object store."""
+        import ray
+
+        if digest not in self._references:
+            self._references[digest] = ray.put(self._shelf.content(digest))
+        return self._references[digest]
+
+
+def _options(node: str) -> dict[str, Any]:
+    """Of an actor on that very node."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return {"num_cpus": 0, "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
 
 
 def spool_of(run: str, host: str) -> Path:

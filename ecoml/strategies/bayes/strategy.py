@@ -29,7 +29,7 @@ from ecoml.space import Space
 from ecoml.strategies.base import Continue, Decision, End, Goal, Start
 from ecoml.strategies.bayes.candidates import Candidates, Options, Pool, Scores, options_of
 from ecoml.strategies.bayes.design import InitialDesign
-from ecoml.strategies.bayes.energy_model import EnergyModel
+from ecoml.strategies.bayes.energy_model import EnergyModel, steps_by_class
 from ecoml.strategies.bayes.front import front_of
 from ecoml.strategies.bayes.observations import Observations, duplicates, evenly, milestones, observations_of
 from ecoml.strategies.bayes.step_schedule import StepSchedule
@@ -272,8 +272,9 @@ class Bayes:
         """Predicts joules of a step (n,) of n configurations."""
         measured, steps = observations.measured, observations.horizon
         sizes = self._log_sizes([trial.config for trial in measured], steps)
-        hosts = [trial.curve[-1].host for trial in measured]
-        model = EnergyModel(self._x(measured), observations.step_j, log_energy_variance(measured), sizes, hosts)
+        rows, mean_j, hosts = steps_by_class(measured)
+        of_rows = None if sizes is None else sizes[rows]
+        model = EnergyModel(self._x(measured)[rows], mean_j, log_energy_variance(measured)[rows], of_rows, hosts)
 
         def step_j(configs: Sequence[Config]) -> Array:
             return model(self._candidates.pool(configs).x, None if sizes is None else self._log_sizes(configs, steps))

@@ -15,7 +15,7 @@ from ecoml.errors import UsageError
 from ecoml.meter.base import Window
 from ecoml.metric import Metric
 from ecoml.space import Space
-from ecoml.training.base import Account, Run
+from ecoml.training.base import Account, Run, Work
 from ecoml.training.function import name_of
 from ecoml.training.images import catalogue
 from ecoml.training.images.about import About, refuse_changed
@@ -138,6 +138,16 @@ class CnnTraining:
     def problem(self) -> str:
         """Short name of the data for people: `fashion-mnist`, or the folder's or file's own name."""
         return self.data if self.data in catalogue.NAMED else Path(self.data).stem
+
+    @property
+    def own_data(self) -> Path | None:
+        """The file or folder of one's own that it reads; None for named data, and for a CSV of images elsewhere."""
+        named = self.data in catalogue.NAMED or self.data.lower().endswith(".csv")
+        return None if named else Path(self.data)
+
+    @own_data.setter
+    def own_data(self, path: Path) -> None:
+        self.data = _absolute(path)
 
     @property
     def metric(self) -> Metric:
@@ -307,6 +317,12 @@ class CnnTraining:
         worker = self._workers[0]
         found = worker.test(path, self.problem)
         return Measurement(found[worker.score], details=found)
+
+    def work(self, config: Config) -> Work | None:
+        """What predicting an image is known to take before there is a network; None where `floor_j` is."""
+        if self._prepared is None or self.model is not None:
+            return None
+        return self._prepared.floor.work(config, self._prepared.peak_flop_per_s)
 
     def use(self, path: Path, seconds: float, window: Callable[[], Window]) -> Usage:
         """What the model saved at `path` costs to use, in full precision, on validation images.

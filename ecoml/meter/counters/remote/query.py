@@ -26,6 +26,8 @@ UNITS = {
 """Joules, or watts, in one of each."""
 
 _KEYS = ("unit", "domain", "step", "provenance")
+_DOMAIN = re.compile(r"node|psys|cpu|(cpu|dram|gpu|module):\d+")
+"""What is known to contain each other: of anything else nobody could say what it must not be summed with."""
 _SPLIT = re.compile(rf"&(?=(?:{'|'.join(_KEYS)})=)")
 _NAMED = re.compile(rf"_({'|'.join(UNITS)})(?:_total)?(?![a-z_])")
 _CHANGED = re.compile(r"[/*]|\b(?:i?rate|i?delta|deriv|increase)\s*\(")
@@ -93,7 +95,7 @@ class PrometheusQuery:
             address.rstrip("/"),
             query,
             _unit(given.get("unit"), query),
-            given.get("domain") or NODE,
+            _domain(given.get("domain") or NODE),
             _seconds(given["step"]) if "step" in given else None,
             _worth(given.get("provenance", "sampled")),
         )
@@ -129,6 +131,15 @@ def _unit(given: str | None, query: str) -> str:
             " or &unit=watts (a gauge)"
         )
     return str(named.pop())
+
+
+def _domain(given: str) -> str:
+    if _DOMAIN.fullmatch(given) is None:
+        raise UsageError(
+            f"--meter prometheus: unknown domain {given!r}; say what the figure covers: node (the machine, or more),"
+            " psys, cpu (all processors), cpu:0, dram:0, gpu:0 or module:0"
+        )
+    return given
 
 
 def _worth(given: str) -> Provenance:

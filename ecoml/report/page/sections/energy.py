@@ -34,6 +34,7 @@ def energy_context(account: EnergyAccount) -> dict[str, Any]:
     return {
         "gaps": fold_gaps(gap for gap in account.gaps if gap not in account.unmeasured),
         "unmeasured": account.unmeasured,
+        "uncounted": account.uncounted,
         "shared": describe_sharing(account.shared),
         "facts": list(_facts(account)),
         "bar": [

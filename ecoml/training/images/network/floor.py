@@ -10,14 +10,19 @@ epoch skips count all the same.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
+from ecoml.training.base import Work
 from ecoml.training.images.network.form import form_of
 from ecoml.training.images.network.plan import Shape
 from ecoml.training.images.schedule import sides_at
 from ecoml.training.images.settings import Settings
 from ecoml.trial import Config
+
+_FEWEST_PRODUCTS = 0.25
+"""Of the products of a plain convolution, the fewest that one in use takes (Winograd's)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,15 @@ class Floor:
         sides = Counter(sides_at(settings, self.shape[1:], t, twice=self.twice) for t in each)
         images = self.train_images, self.validation_images
         return sum(form.training_flops(seen, count, *images) for seen, count in sides.items())
+
+    def work(self, config: Config, peak_flop_per_s: float) -> Work:
+        """What predicting an image is known to take before there is a network."""
+        settings = Settings.of(config)
+        form = form_of(settings, self.shape, self.classes)
+        flop = _FEWEST_PRODUCTS * form.flops()
+        kind = f"{settings.backbone} {settings.block} {settings.head} {settings.activation}"
+        least_j = 0.0 if math.isnan(self.j_per_flop) else flop * self.j_per_flop
+        return Work(kind, form.counts, flop / peak_flop_per_s, least_j)
 
     def energy_j(self, config: Config, epochs: int) -> float:
         """The least joules of the first `epochs` epochs of a training."""

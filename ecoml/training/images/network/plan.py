@@ -133,6 +133,11 @@ class Plan:
         """FLOP of so many epochs at a resolution, on so many images; backward takes twice as much as forward."""
         return epochs * self.flops(sides) * (3 * train + validation)
 
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """What using it grows with: layers, weights, arithmetic, and numbers between the layers."""
+        return self.convolutions, len(self.widths), self.parameters, self.flops(), self.activations
+
     def training_bytes(self, batch: int) -> int:
         """Rough memory of one step: weights, gradients and two optimiser states, and one batch's activations."""
         return 4 * (4 * self.parameters + batch * self.activations)

@@ -199,12 +199,16 @@ class TrainingServer:
 
     def ready_to_use(self, workload: Workload, path: Path, name: str) -> tuple[int, int]:
         """Load a model file to predict with; its parameters, and the FLOP of one image."""
-        from torch.utils.flop_counter import FlopCounterMode
+        from ecoml.training.images.network.form import form_of
 
         self._used = network = self._loaded(workload, path, name)
+        sizes: list[int] = [weights.numel() for weights in network.parameters()]
+        if workload.model is None:
+            return sum(sizes), form_of(network.settings, network.shape, len(network.classes)).flops(network.sides)
+        from torch.utils.flop_counter import FlopCounterMode  # takes more to import than to count
+
         with FlopCounterMode(display=False) as counted:
             network(self._task(workload).validation.images[:1].permute(0, 3, 1, 2))
-        sizes: list[int] = [weights.numel() for weights in network.parameters()]
         return sum(sizes), counted.get_total_flops()
 
     def predict(self, workload: Workload, batch_size: int, seconds: float) -> tuple[int, float]:

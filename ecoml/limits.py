@@ -138,7 +138,7 @@ class Limits:
     @property
     def of_use(self) -> bool:
         """Whether there is a limit on what a network may take to use."""
-        return any(getattr(self, name) is not None for name in _OF_USE)
+        return self.max_inference_energy_j is not None or self.max_latency_s is not None
 
     def allows_use(self, usage: Usage | None) -> bool:
         """Whether a network may take so much for an image, one at a time; one that was not tried may not, if there is a

@@ -153,16 +153,19 @@ class Store:
         """Enter joules for good, with the CO2e they stand for; they are no longer in flight."""
         with self._transaction:
             self._forget_in_flight()
-            self.add_entries(pending, grams)
+            self._insert_entries(pending, grams)
 
     def add_entries(self, pending: Pending, grams: Mapping[Activity, Grams] | None = None) -> None:
         """Enter joules that were never in flight here, with the CO2e they stand for."""
-        at = time.time()
         with self._transaction:
-            self._connection.executemany(_ENTER, [(at, *row) for row in _rows(pending, grams or {})])
-            for energy in pending.values():
-                for gap in energy.gaps:
-                    self.add_gap(gap)
+            self._insert_entries(pending, grams)
+
+    def _insert_entries(self, pending: Pending, grams: Mapping[Activity, Grams] | None) -> None:
+        at = time.time()
+        self._connection.executemany(_ENTER, [(at, *row) for row in _rows(pending, grams or {})])
+        for energy in pending.values():
+            for gap in energy.gaps:
+                self.add_gap(gap)
 
     def note_in_flight(self, pending: Pending, grams: Mapping[Activity, Grams] | None = None) -> None:
         """Remember what the present step has used so far, in case the process is killed."""

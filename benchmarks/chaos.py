@@ -3,9 +3,9 @@
     nice python benchmarks/chaos.py --runs 100 --log chaos.log
     nice python benchmarks/chaos.py --runs 20 --nodes 4 --log chaos-ray.log      # on Ray: see `chaos_ray.py`
 
-A log keeps a line a run; started again, only the runs that it lacks are made. Each run is a search of its own on two
-agents of this host, with leases of a second. Every 0.2 to 1.2 s an agent or the driver is killed (SIGKILL), or stopped
-for 0.5 to 3 s (SIGSTOP); a driver that was killed is resumed. In the end:
+The log gets one line per run; a new start makes only the runs that the log does not have. Each run is a search of its
+own on two agents of this machine, with leases of one second. Every 0.2 to 1.2 s the program kills the driver or an
+agent (SIGKILL), or stops it for 0.5 to 3 s (SIGSTOP); it resumes a killed driver. These must hold at the end:
 
     all that was spent ≤ budget + stated bound
     Σ spools = Σ of the hosts' joules in the ledger (± what it says is in doubt)

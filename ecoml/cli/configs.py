@@ -1,4 +1,4 @@
-"""A kept configuration, searched again: what `run.toml` says, and the command line where it says more."""
+"""Searches from a saved configuration: a `run.toml`, with the options of the command line in front of it."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _OF_TRAINING = ("data", "data_dir", "download", "device", "threads", "determinis
 
 
 def given_options(context: Context) -> dict[str, Any]:
-    """Options that stand on the command line."""
+    """The options given on the command line."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     said = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
     return {name: value for name, value in context.params.items() if name in said}
 
 
 def kept_arguments(config: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of `Searcher` that search again.
+    """The arguments of `Searcher` that repeat a search.
 
     Args:
         config: A `run.toml`, or a run folder. A strategy file and a warm start are looked for beside it.
-        given: Options of `ecoml search` that are to replace what it says.
+        given: Options of `ecoml search` that replace those of the file.
 
     Raises:
-        UsageError: It is neither, or the training was a function, which no file can bring back.
+        UsageError: `config` is neither, or its training was a Python function, which no file contains.
     """
     table = read_settings(config)
     folder = config if config.is_dir() else config.parent

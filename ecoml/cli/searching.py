@@ -1,4 +1,4 @@
-"""Commands that search: a new search, and going on with one."""
+"""The commands `search` and `resume`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def search(
     budget_kwh: Budget = None,
     config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Search again as a run.toml says; other options given replace what it says."),
+        typer.Option(
+            metavar="FILE", help="Repeat the search of a run.toml; options given here replace those of the file."
+        ),
     ] = None,
     budget_gco2e: BudgetCo2e = None,
     data: Data = "digits",
@@ -73,18 +75,18 @@ def search(
     spend_all: SpendAll = False,
     metric: ScoreMetric = None,
     warm_start: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="An earlier run, to learn from; its energy is not charged again.")
+        Path | None, typer.Option(metavar="DIR", help="An earlier run to learn from; its energy is not charged again.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of proposals, data split and initial weights.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of proposals, data split and initial weights.")] = 0,
     device: Device = None,
     threads: Threads = None,
     deterministic: Deterministic = False,
     workers: Workers = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The run folder, a new one. [default: one below runs/]")
+        Path | None, typer.Option(metavar="DIR", help="The run folder; it must be new. [default: a folder below runs/]")
     ] = None,
     require_measured: Annotated[
-        bool, typer.Option("--require-measured", help="Refuse to run where energy can only be estimated.")
+        bool, typer.Option("--require-measured", help="Refuse to run if energy can only be estimated.")
     ] = False,
     meter: Sources = None,
     powercap_root: PowercapRoot = None,
@@ -92,10 +94,10 @@ def search(
     when_clean: WhenClean = None,
     until: Until = None,
     track: Track = None,
-    trace: Annotated[bool, typer.Option("--trace", help="Keep power over time; the report draws it.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Store power over time; the report plots it.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Search for the best networks a budget buys."""
+    """Search for the best networks within an energy budget."""
     from ecoml.energy import J_PER_KWH
     from ecoml.integrations import create_tracker
     from ecoml.limits import Limits
@@ -157,13 +159,15 @@ def search(
 
 def resume(
     directory: RunFolder,
-    add_kwh: Annotated[float | None, typer.Option(metavar="KWH", help="Raise the budget by so much.")] = None,
-    add_gco2e: Annotated[float | None, typer.Option(metavar="G", help="Raise that on CO2e by so many grams.")] = None,
+    add_kwh: Annotated[float | None, typer.Option(metavar="KWH", help="Add this many kWh to the budget.")] = None,
+    add_gco2e: Annotated[
+        float | None, typer.Option(metavar="G", help="Add this many grams to the CO2e budget.")
+    ] = None,
     grid_intensity: GridIntensity = None,
     track: Track = None,
     as_json: Json = False,
 ) -> None:
-    """Go on with a search after a stop, a crash or a spent budget."""
+    """Continue a search after a stop, a crash or a spent budget."""
     from ecoml.integrations import create_tracker
     from ecoml.limits import budget_in_joules
     from ecoml.report.terminal.progress import show
@@ -192,7 +196,7 @@ def resume(
 
 
 def _suitable_budget(space: Space, training: Executor) -> str:
-    """How much energy a search of these data needs, which one training shows."""
+    """The message that names a suitable budget for these data, from the energy of one training."""
     from ecoml.energy import J_PER_KWH
     from ecoml.experiments.compare.running import TRAININGS, sample_training
     from ecoml.format import format_figure
@@ -212,13 +216,13 @@ def _run(searcher: Searcher, as_json: bool) -> None:
         result = searcher.run()
     except KeyboardInterrupt:
         if not (searcher.directory / "run.toml").is_file():
-            say("interrupted before anything had begun")
+            say("interrupted before the search started")
             raise typer.Exit(130) from None
         result = Result.load(searcher.directory)
         if result.trials:
             _show(result, as_json)
         print(
-            f"ecoml: interrupted; everything so far is kept. Go on with: ecoml resume {result.directory}",
+            f"ecoml: interrupted; all results so far are saved. Continue with: ecoml resume {result.directory}",
             file=sys.stderr,
         )
         raise typer.Exit(130) from None
@@ -226,13 +230,13 @@ def _run(searcher: Searcher, as_json: bool) -> None:
 
 
 def _page(result: Result) -> Path | None:
-    """The page of a result; None, and a sentence, where nothing can be drawn."""
+    """The page of a result; None, with a message, if it cannot be drawn."""
     from ecoml.report.page.page import write_report
 
     try:
         return write_report(result.directory)
     except LibraryError as error:
-        say(f"the page is left out: {error}; then ecoml report {result.directory}")
+        say(f"the page was not written: {error}; then run ecoml report {result.directory}")
         return None
 
 

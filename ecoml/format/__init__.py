@@ -1,13 +1,13 @@
-"""The one speaker: every number, unit and sentence that people read, in terminal, page and error alike.
+"""The only package that writes for people: every number, unit and sentence in the terminal, on the page and in errors.
 
-    figures   numbers with their units: joules, watts, scores, shares, durations, plurals
-    ends      why trials and searches are over, how a trial went, what a search was asked for
-    choice    which trial to take, and what the cheaper one gives up
-    data      what the data of an image training are, and what was done to them
-    account   what an energy account means: sources, sharing, gaps
-    carbon    CO2e, grids, and waiting for a cleaner one
+figures   numbers with their units: joules, watts, scores, shares, durations, plurals
+ends      why trials and searches ended, and what a search was asked for
+choice    the recommended trial, and what the cheaper one gives up
+data      the data of an image training, and how they were treated
+account   the energy account: sources, sharing, gaps
+carbon    CO2e, grids, and waiting for a cleaner grid
 
-Nothing here is read back: code compares the values of `ecoml.endings`, `ecoml.energy` and `ecoml.metric`.
+No code reads these sentences back: it compares the values of `ecoml.endings`, `ecoml.energy` and `ecoml.metric`.
 """
 
 from ecoml.format.account import MEANING, describe_pretraining, describe_sharing, describe_spent, fold_gaps

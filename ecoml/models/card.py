@@ -1,4 +1,4 @@
-"""A model card: what a reader has to know of a model before using it (Mitchell et al. 2019, arXiv 1810.03993)."""
+"""A model card: what a user must know about a model (Mitchell et al. 2019, arXiv 1810.03993)."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _WHOLE_MATRIX = 12
 
 
 def card(model: Model, *, exported_as: str = "", checked: Mapping[str, Any] | None = None) -> str:
-    """The card of a model as Markdown; of a model without its run it tells what the file knows.
+    """The card of a model as Markdown; for a model without its run, only with the file's information.
 
     Args:
         model: The model.
-        exported_as: Name of the exported file, if it is one.
-        checked: What `Exported.to_dict` says of it.
+        exported_as: Name of the exported file, if it was exported.
+        checked: The result of `Exported.to_dict`.
     """
     run = run_of(model.path)
     result = None if run is None else Result.load(run)
@@ -62,7 +62,10 @@ def card(model: Model, *, exported_as: str = "", checked: Mapping[str, Any] | No
 
 
 def write_card(result: Result) -> Path | None:
-    """Write the card of a result's recommended model as `card.md` into its run folder; None where there is no model.
+    """Write the card of a result's recommended model as `card.md` into its run folder.
+
+    Returns:
+        The path; None if there is no model.
 
     Raises:
         UsageError: The folder cannot be written.
@@ -80,7 +83,7 @@ def write_card(result: Result) -> Path | None:
 
 
 def _trial(result: Result, model: Model) -> Trial | None:
-    """The trial that made a model, as of the point of its curve at which it was kept."""
+    """The trial that made a model, up to the point of its curve at which the model was saved."""
     step = next((kept.step for kept in kept_models(result.directory) if kept.path.samefile(model.path)), None)
     for trial in (*result.front, *(trial.at(step or 0) for trial in result.trials)):
         if trial.number == model.trial and trial.step == step:
@@ -89,13 +92,13 @@ def _trial(result: Result, model: Model) -> Trial | None:
 
 
 def _scaled(model: Model) -> str:
-    """That the network makes its input smaller or larger, if it does."""
+    """The clause that the network scales its input, if it does."""
     height, width = model.network.sides
-    return "" if model.network.sides == model.network.shape[1:] else f", which it brings to {width}×{height} itself"
+    return "" if model.network.sides == model.network.shape[1:] else f", which the network scales to {width}×{height}"
 
 
 def _config(model: Model, result: Result | None) -> dict[str, Any]:
-    """What was searched of the configuration; all of it where that is not known."""
+    """The searched part of the configuration; the complete one if that part is unknown."""
     fixed = frozenset() if result is None else result.fixed
     return {name: value for name, value in model.config.items() if name not in fixed}
 
@@ -140,7 +143,7 @@ def _quality(result: Result, trial: Trial, model: Model) -> dict[str, Any]:
 
 
 def _score_row(result: Result, part: str, score: float | None, images: float | None) -> tuple[str, str, str]:
-    """A part of the data, the score there, and how sure it is."""
+    """A part of the data, the score on it, and the score's interval."""
     name = result.metric.name.removeprefix("validation ")
     sure = "" if score is None or not images else format_score_interval(result.metric, score, images)
     return part, f"{name} {format_score(result.metric, score)}", sure

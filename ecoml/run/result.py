@@ -1,4 +1,4 @@
-"""Result: what a search found, and what it cost."""
+"""Result: the outcome of a search, and its energy."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ __all__ = ["EnergyAccount", "Result", "front_of", "recommend", "result_of", "tol
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a search found.
+    """The outcome of a search.
 
     Attributes:
-        trials: Every trial, in order.
-        front: The trials, each as if ended at one point of its curve, that no other beats on both score and energy;
-            cheapest first. A trial may stand here more than once, with different `step`. None took more than
-            `limits.max_energy_per_training_j`, or takes more for an image than the limits on that.
-        recommended: The best by what the search believes of the true scores: those that nearly tie are shrunk, each
-            towards its curve and the trainings like it. Of the front, or the end of a training that measured as well.
-        frugal: The cheapest that is at most one hundredth of the score's range worse than that.
-        beliefs: What is believed of those that nearly tie; empty while the search runs.
-        energy: The account.
-        progress: Every measurement in the order of the search, with what the search had spent by then.
-        ended: Why the search is over; None while it runs.
-        metric: What the scores are.
-        settings: What `run.toml` holds.
+        trials: All trials, in order.
+        front: The trials, each up to one point of its curve, that no other beats on both score and energy; cheapest
+            first. A trial may appear more than once, with different `step`. None took more than
+            `limits.max_energy_per_training_j`, or exceeds the limits on predictions.
+        recommended: The trial with the best expected true score. For trials that nearly tie, the expectation uses their
+            curves and similar trainings. It is on the front, or the end of a training that measured as well.
+        frugal: The cheapest trial that is at most one hundredth of the score's range worse than the recommended one.
+        beliefs: The expected scores of the near ties; empty while the search runs.
+        energy: The energy account.
+        progress: All measurements in order, with the energy that the search had spent by then.
+        ended: Why the search ended; None while it runs.
+        metric: The metric of the scores.
+        settings: The content of `run.toml`.
         directory: The run folder.
     """
 
@@ -63,15 +63,15 @@ class Result:
 
     @classmethod
     def load(cls, directory: str | Path, **limits: Any) -> Result:
-        """The result of a run folder, finished or still being written.
+        """The result of a run folder; its search may be running.
 
         Args:
             directory: The run folder.
-            **limits: Limits to choose by, beside and instead of those of the search: `max_latency_s=0.002`.
+            **limits: Limits for the choice of a model, which replace those of the search: `max_latency_s=0.002`.
 
         Raises:
-            RunFolderError: It is not a run folder, or a newer one.
-            UsageError: There is no such limit, or a value makes no sense.
+            RunFolderError: The folder is no run folder, or of a newer version.
+            UsageError: There is no such limit, or a value is not valid.
         """
         path = Path(directory)
         settings = read_settings(path)
@@ -85,7 +85,7 @@ class Result:
 
     @property
     def choices(self) -> tuple[Trial, ...]:
-        """The front and, where it is not on it, the recommended trial; cheapest first."""
+        """The front and, if it is not on it, the recommended trial; cheapest first."""
         best = self.recommended
         if best is None or best in self.front:
             return self.front
@@ -93,7 +93,7 @@ class Result:
 
     @property
     def problem(self) -> str:
-        """What was trained, in short."""
+        """Short name of the training."""
         return str(self.settings["run"]["problem"])
 
     @property
@@ -108,7 +108,7 @@ class Result:
 
     @property
     def limits(self) -> Limits:
-        """What was asked for beyond the best for the budget."""
+        """The limits of the search."""
         return limits_of(self.settings)
 
     @property
@@ -125,16 +125,18 @@ class Result:
 
     @property
     def nearest_in_use(self) -> Trial | None:
-        """Where no network is cheap enough to use, the nearest to it; None where some are, or none was tried."""
+        """The network nearest to the limits on predictions if none satisfies them; None if one does, or none was
+        measured.
+        """
         if self.front or not self.limits.of_use:
             return None
         shares = {t.number: self.limits.use_share(t.usage.single) for t in self.trials if t.usage is not None}
         return self.trials[min(shares, key=lambda number: shares[number])] if shares else None
 
     def efficiency(self, *trials: Trial) -> float | None:
-        """The least energy of these trials' arithmetic (of all without one) as a share of what they took.
+        """The least energy of these trials' arithmetic (of all without an argument) as a share of their energy.
 
-        None where it is not known.
+        None if unknown.
         """
         ends = [trial.curve[-1] for trial in trials or self.trials if trial.curve]
         floors_j = [end.floor_j for end in ends if end.floor_j is not None]
@@ -144,7 +146,7 @@ class Result:
         return math.fsum(floors_j) / taken_j
 
     def to_dataframe(self, *, points: bool = False) -> pandas.DataFrame:
-        """A table of all trials, a row each; with `points` of all measurements in the order of the search.
+        """A table of all trials, one row each; with `points`, of all measurements in order.
 
         The columns are those of `ecoml.run.rows`, among them `score`, `energy_j`, `uncertainty_j`, `provenance`,
         `on_front`, and `config.…` for each parameter.
@@ -167,7 +169,7 @@ class Result:
         return html_of(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The result as a JSON object."""
         return {
             "directory": str(self.directory),
             "problem": self.problem,
@@ -221,13 +223,13 @@ class Result:
 def result_of(
     snapshot: Snapshot, settings: Mapping[str, Any], directory: Path, among: Collection[tuple[int, int]] | None = None
 ) -> Result:
-    """The result that a ledger's content amounts to.
+    """The result of a ledger's content.
 
     Args:
         snapshot: The content.
-        settings: What `run.toml` holds.
+        settings: The content of `run.toml`.
         directory: The run folder.
-        among: Trials and steps to choose from, where the limits are others than those that the search kept models by.
+        among: Trials and steps to choose from; None: those whose models the search saved.
     """
     metric, limits = metric_of(settings), limits_of(settings)
     front = front_of(snapshot.trials, limits, among)
@@ -258,22 +260,22 @@ def _uncounted(trials: Sequence[Trial], settings: Mapping[str, Any]) -> tuple[st
 
 
 def metric_of(settings: Mapping[str, Any]) -> Metric:
-    """What the scores of a run are, by its `run.toml`."""
+    """The metric of a run, from its `run.toml`."""
     return Metric.of(settings["metric"]) if "metric" in settings else ACCURACY
 
 
 def limits_of(settings: Mapping[str, Any]) -> Limits:
-    """The limits of a run, by its `run.toml`."""
+    """The limits of a run, from its `run.toml`."""
     return Limits.of(settings.get("limits", {}))
 
 
 def front_of(
     trials: Sequence[Trial], limits: Limits | None = None, among: Collection[tuple[int, int]] | None = None
 ) -> tuple[Trial, ...]:
-    """The points of all curves that none beats on both score and energy, cheapest first, as trials cut there.
+    """The points of all curves that no other beats on both score and energy, cheapest first, as trials up to there.
 
-    Points of more joules than a training may take do not count, and neither do networks that are too dear to use, or
-    points that are not `among` those to choose from.
+    Points with more joules than a training may take, networks that exceed the limits on predictions, and points that
+    are not in `among` are ignored.
     """
     limits = limits or Limits()
     usable = [trial for trial in trials if limits.allows_use(trial.usage)]

@@ -1,4 +1,4 @@
-"""Why a trial or a search must not go on: each a value of `ecoml.endings`, or None where nothing speaks against it."""
+"""Reasons why a trial or a search must end: values of `ecoml.endings`, or None."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OURS = Path(__file__).parents[1]
 
 
 def what_is_wrong(metric: Metric, measurement: Measurement) -> TrialEnd | None:
-    """What makes a measurement unusable."""
+    """The reason why a measurement cannot be used."""
     score, energy_j = measurement.score, measurement.energy_j
     if math.isnan(score):
         return TrialEnd(FailureKind.DIVERGED)
@@ -30,7 +30,9 @@ def what_is_wrong(metric: Metric, measurement: Measurement) -> TrialEnd | None:
 
 
 def failure_of(error: BaseException) -> TrialEnd:
-    """What an error of a training makes of its trial, with the line of the caller's code that it came from."""
+    """The reason of a trial's failure, from an error of its training, with the line of the user's code that
+    raised it.
+    """
     kind = FailureKind.WORKER_LOST if isinstance(error, ChildProcessError) else FailureKind.ERROR
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         kind = FailureKind.OUT_OF_MEMORY
@@ -43,7 +45,7 @@ def failure_of(error: BaseException) -> TrialEnd:
 
 
 def too_dear(limits: Limits, curve: Sequence[Point]) -> TrialEnd | None:
-    """That a training takes more than one may, or would with a next step like its last."""
+    """The reason if a training has exceeded its energy limit, or would with a next step like its last one."""
     point = curve[-1]
     last_j = point.energy_j - (curve[-2].energy_j if len(curve) > 1 else 0.0)
     if limits.allows_j(point.energy_j + last_j):
@@ -54,7 +56,7 @@ def too_dear(limits: Limits, curve: Sequence[Point]) -> TrialEnd | None:
 
 
 def too_dear_to_use(limits: Limits, usage: Usage) -> TrialEnd:
-    """That an image takes more than it may."""
+    """The end of a trial whose predictions exceed a limit."""
     most = {"limit_s": limits.max_latency_s, "limit_j": limits.max_inference_energy_j}
     one = usage.single
     told = {"latency_s": one.latency_s, "energy_j": one.energy.energy_j, "provenance": one.energy.provenance.value}
@@ -62,7 +64,7 @@ def too_dear_to_use(limits: Limits, usage: Usage) -> TrialEnd:
 
 
 def budget_spent(ledger: Ledger, next_j: float) -> SearchEnd:
-    """That the budget has no room for a further step of so many joules."""
+    """The end of a search whose budget has no room for a further step of this energy."""
     left_j = ledger.left_j
     if ledger.budget.left_by_co2e:
         return SearchEnd(StopReason.BUDGET_SPENT, {"co2e_g": ledger.spent_g})

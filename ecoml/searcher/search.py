@@ -1,6 +1,6 @@
-"""What a search remembers, and what becomes of its trials: decide, begin, take, record, change, end.
+"""The state of a search, and the operations on its trials: decide, begin, take, record, change, end.
 
-`Loop` says when; here is what then happens. Strategies see the trials that run as such.
+`Loop` calls these operations. Strategies see running trials as running.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ecoml.trial import Config, Measurement, Trial, TrialState
 Listener = Callable[[Trial], None]
 
 Outcome = Callable[[], Measurement]
-"""Gives what a step came to: its measurement, or raises what the run raised."""
+"""Returns the measurement of a step, or raises the error of its run."""
 
 log = logging.getLogger("ecoml")
 
@@ -44,25 +44,25 @@ def _go_on() -> None:
 
 
 class Search:
-    """One search while it goes on.
+    """One search while it runs.
 
     Args:
-        settings: All that decides how it goes.
-        strategy: What proposes.
-        executor: What trains; None for a search that is driven by `ask` and `tell`.
+        settings: The settings of the search.
+        strategy: The strategy.
+        executor: The executor; None for a search driven by `ask` and `tell`.
         ledger: The energy account.
-        interrupts: Where it may be interrupted.
-        size: Which networks are small enough.
+        interrupts: The places where it may be interrupted.
+        size: The size limit of networks.
 
     Attributes:
-        trials: Every trial so far, in order.
-        current: The trial that was touched last.
-        ended: Why the search is over; None while it runs.
-        listeners: Called whenever something has become of a trial.
-        runs: Of the trials that are under way or suspended, by their numbers.
-        cut: Why a training ends that is refused a further batch.
-        steps: What the steps to come are forecast to take.
-        wait: Called between steps; waits while the search is to pause.
+        trials: All trials so far, in order.
+        current: The trial that changed last.
+        ended: Why the search ended; None while it runs.
+        listeners: Called whenever a trial has changed.
+        runs: Runs of running and suspended trials, by their numbers.
+        cut: The reason for a training that is refused a further batch.
+        steps: The forecasts of the next steps.
+        wait: Called between steps; waits while the search must pause.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Search:
         self._optimiser.inform(goal, settings.warm_start)
 
     def restore(self, trials: list[Trial]) -> None:
-        """Take up the trials of an earlier session, and tell the strategy of them."""
+        """Restore the trials of an earlier session, and tell the strategy about them."""
         self.trials.extend(trials)
         for trial in trials:
             self._use.learn(trial)
@@ -120,11 +120,11 @@ class Search:
 
     @property
     def front(self) -> tuple[Trial, ...]:
-        """The front by now."""
+        """The current front."""
         return self._found.front
 
     def decide(self) -> Start | Continue | SearchEnd:
-        """What to do next, or why the search is over."""
+        """The next decision, or why the search ends."""
         if end := self._over():
             return end
         decision = self._optimiser.ask(self._may_start)
@@ -144,14 +144,16 @@ class Search:
                 if number not in self._open or self.trials[number].state is TrialState.RUNNING:
                     suspended = sorted(n for n in self._open if self.trials[n].state is TrialState.SUSPENDED)
                     raise SearchFailed(
-                        f"the strategy wants to go on with trial {number}; suspended are {suspended or 'none'}"
+                        f"the strategy wants to continue trial {number}; suspended are {suspended or 'none'}"
                     )
             case _:
-                raise SearchFailed(f"the strategy's ask() gave {decision!r:.80}; it must give Start, Continue or End")
+                raise SearchFailed(
+                    f"the strategy's ask() returned {decision!r:.80}; it must return Start, Continue or End"
+                )
         return self._that_fits(decision)
 
     def _that_fits(self, decision: Start | Continue) -> Start | Continue | SearchEnd:
-        """The decision; where the budget has no room for it, to go on with the best training for which it has."""
+        """The decision; if it does not fit into the budget, the decision to continue the best training that does."""
         if isinstance(decision, Start):
             trial = Trial(len(self.trials), decision.config)
         else:
@@ -170,7 +172,7 @@ class Search:
         return bool(self._suspended_that_fit())
 
     def begin(self, decision: Start) -> Trial:
-        """A new trial, not yet advanced."""
+        """A new trial that has not been advanced."""
         trial = Trial(len(self.trials), dict(decision.config))
         self.trials.append(trial)
         self._open.add(trial.number)
@@ -180,17 +182,17 @@ class Search:
         return trial
 
     def reserve(self, trial: Trial, unknown_j: float = 0.0) -> bool:
-        """Set the forecast of the trial's next step aside; whether it fits.
+        """Reserve the forecast of the trial's next step; returns whether it fits.
 
         Args:
             trial: The trial.
-            unknown_j: The forecast as long as nothing is known of any step.
+            unknown_j: The forecast while no step is known.
         """
         self.wait()
         return self.steps.reserve(trial, unknown_j)
 
     def take(self, trial: Trial, outcome: Outcome) -> bool:
-        """Record what a step came to, a measurement or an error; whether the run can go on."""
+        """Record the outcome of a step, a measurement or an error; returns whether the run can continue."""
         try:
             with self.interruptible:
                 measurement = outcome()
@@ -227,7 +229,9 @@ class Search:
         return self.record(trial, measurement)
 
     def record(self, trial: Trial, measurement: Measurement) -> bool:
-        """Charge a measurement, keep its model if it is on the front, tell the strategy. Whether it was usable."""
+        """Charge a measurement, save its model if it is on the front, tell the strategy. Returns whether it was
+        usable.
+        """
         if (score := self._metric.rounded(measurement.score)) != measurement.score:
             measurement = replace(measurement, score=score)
         if (wrong := what_is_wrong(self._metric, measurement)) is not None:
@@ -257,7 +261,7 @@ class Search:
         return True
 
     def _try_in_use(self, trial: Trial) -> bool:
-        """Try what the network of a trial takes to use; whether it is still there."""
+        """Measure the cost of predictions with a trial's network; returns whether the network is still in memory."""
         try:
             self._found.try_in_use(self.runs.get(trial.number), trial)
         except (ChildProcessError, TimeoutError) as error:
@@ -267,7 +271,7 @@ class Search:
         return True
 
     def _keep_model(self, trial: Trial, *, on_front: bool) -> bool:
-        """Keep the model of a trial if it is one of the best; whether it is still there."""
+        """Save the model of a trial if it is one of the best; returns whether its weights still exist."""
         try:
             self._found.keep(self.runs.get(trial.number), trial, on_front=on_front)
         except (ChildProcessError, TimeoutError) as error:  # what held the weights is gone, and they with it
@@ -276,7 +280,7 @@ class Search:
         return True
 
     def fail(self, trial: Trial, kind: FailureKind, trace: str | None = None, **details: Any) -> None:
-        """A trial has failed: its joules are charged, its points stand, the search goes on."""
+        """A trial has failed: its joules are charged, its points remain, the search continues."""
         self._fail(trial, TrialEnd(kind, details), trace)
 
     def _fail(self, trial: Trial, end: TrialEnd, trace: str | None = None, *, energy_j: float | None = None) -> None:
@@ -299,7 +303,7 @@ class Search:
         self._tell(trial)
 
     def end(self, end: SearchEnd, *, test: bool = True) -> None:
-        """Close what is open, test the front, and enter why the search is over."""
+        """Close what is open, test the front, and store why the search ended."""
         for number in sorted(self._open):
             self.change(self.trials[number], TrialState.STOPPED, TrialEnd(EndReason.SEARCH_ENDED))
         if test:
@@ -350,7 +354,7 @@ class Search:
 
     @property
     def _nothing_measured(self) -> bool:
-        """Whether there is no measurement yet: what goes wrong now goes wrong for every trial."""
+        """Whether there is no measurement yet, so that every trial is affected by the current fault."""
         return not any(trial.curve for trial in self.trials)
 
     def _tell(self, trial: Trial) -> None:

@@ -97,17 +97,17 @@ def test_it_says_why(search, capsys):
     result, _ = search(max_latency_s=0.003, max_inference_energy_j=9.0)
     dear = next(trial for trial in result.trials if trial.config["width"] == 5)
     told = describe_trial_end(dear.end, result.metric)
-    assert told == "to use it takes 5 ms and 0.50 J (measured) an image, more than the 3 ms and 9.00 J that it may"
-    assert describe_ending(dear, result.metric) == "stopped: an image takes more than it may"
+    assert told == "a prediction takes 5 ms and 0.50 J (measured), more than the allowed 3 ms and 9.00 J"
+    assert describe_ending(dear, result.metric) == "stopped: a prediction takes more than allowed"
     print_result(result)
-    assert "Limits: at most 3 ms an image to use it and 9.00 J an image to use it" in capsys.readouterr().out
+    assert "Limits: at most 3 ms per prediction and 9.00 J per prediction" in capsys.readouterr().out
     assert json.loads(json.dumps(result.to_dict()))["limits"] == {"max_latency_s": 0.003, "max_inference_energy_j": 9.0}
 
 
 def test_where_no_network_is_cheap_enough_the_nearest_is_named(search, capsys):
     result, _ = search(max_latency_s=0.0005)
     assert (result.front, result.recommended) == ((), None)
-    says = "No network takes 0.5 ms an image at most: the nearest, trial 1, takes 1 ms and 0.10 J (measured)"
+    says = "No network takes at most 0.5 ms per prediction: the nearest, trial 1, takes 1 ms and 0.10 J (measured)"
     print_result(result)
     assert says in capsys.readouterr().out
     assert headline(result).startswith(says)
@@ -153,13 +153,13 @@ def test_a_finished_run_is_looked_at_by_other_limits(search):
 
 def test_limits_that_cannot_be_held(tmp_path):
     given: dict[str, Any] = {"budget_j": 10, "directory": tmp_path / "r"}
-    with pytest.raises(UsageError, match="need networks that can be tried in use"):
+    with pytest.raises(UsageError, match="need a training whose predictions can be measured"):
         ecoml.Searcher(SPACE, lambda config: 0.5, max_latency_s=0.1, **given)
     with pytest.raises(UsageError, match="max_latency_s is -1 s; give a positive number"):
         ecoml.Searcher(SPACE, ecoml.CnnTraining(), max_latency_s=-1, **given)
     with pytest.raises(UsageError, match="name one device"):
         ecoml.Searcher(SPACE, ecoml.CnnTraining(device="cuda:0,cuda:1"), max_inference_energy_j=1, **given)
-    with pytest.raises(UsageError, match="leave workers= out"):
+    with pytest.raises(UsageError, match="leave out either workers="):
         ecoml.Searcher(SPACE, ecoml.CnnTraining(), max_latency_s=1, workers="local:2", **given)
 
 

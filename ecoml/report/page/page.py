@@ -1,4 +1,4 @@
-"""The report of one run: one HTML file that needs nothing else, and the figures for a paper or a talk."""
+"""The report of one run: one self-contained HTML file, and the figures for a paper or a talk."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ def write_report(
     """Write `report.html` into a run folder.
 
     Args:
-        directory: The run folder, of a finished search or of one still going on.
-        figures: Also write the front and the energy curve as PNG, SVG and PDF into `figures/`.
-        grid_intensity: Grams of CO2e a kWh, or a CSV of time and g/kWh; None: what the search was told, if anything.
-        **limits: Limits to choose by (`inferences`, `max_latency_s`, `max_inference_energy_j`) instead of those that
-            the search had; None: as it had.
+        directory: The run folder; its search may be running.
+        figures: Whether to write the front and the energy curve as PNG, SVG and PDF into `figures/` as well.
+        grid_intensity: Grams of CO2e per kWh, or a CSV of time and g/kWh; None: as set for the search.
+        **limits: Limits for the choice of a model (`inferences`, `max_latency_s`, `max_inference_energy_j`); None: as
+            set for the search.
 
     Returns:
         The page's path.
 
     Raises:
-        LibraryError: A library that draws is not installed.
-        RunFolderError: Not a run folder, or a newer one.
-        UsageError: No intensity of any grid, or the folder cannot be written.
+        LibraryError: A library for charts is not installed.
+        RunFolderError: The folder is no run folder, or of a newer version.
+        UsageError: `grid_intensity` cannot be used, or the folder cannot be written.
     """
     require_charts()
     result = seen_on(Result.load(directory, **limits), grid_intensity)
@@ -136,7 +136,7 @@ def headline(result: Result) -> str:
 
 
 def _asked(result: Result) -> Iterator[str]:
-    """What the search was asked for, and what it started from."""
+    """The limits of the search, and the run from which its strategy learnt."""
     yield from describe_limits(result.limits, result.metric)
     if (warm_start := result.settings.get("warm_start")) is not None:
         yield describe_warm_start(warm_start, result.strategy)
@@ -149,12 +149,12 @@ def _failures(result: Result) -> list[str]:
 
 
 def _recommended(result: Result) -> dict[str, Any] | None:
-    """The recommended trial: by which rule, its configuration, and how to load it."""
+    """The recommended trial: the rule, its configuration, and how to load it."""
     best, metric = result.recommended, result.metric
     if best is None:
         return None
     steps = plural(best.step, metric.step)
-    rule = f"The best by what the search believes: trial {best.number}, trained for {steps}."
+    rule = f"The best expected score: trial {best.number}, trained for {steps}."
     if result.frugal is not None:
         rule += f" Frugal: {describe_frugal(best, result.frugal, tolerance(result.front, metric), metric)}."
     return {

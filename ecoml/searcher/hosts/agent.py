@@ -1,8 +1,8 @@
-"""The agent of a host: trains what its leases say, on an account of its own, and stops by itself.
+"""The agent of a host: trains what its leases say, on its own account, and stops without the driver if necessary.
 
-It knows nothing of how messages come and go: whoever carries them calls `take` with orders, and `next_report` for what
-to send. A step runs in its worker's thread. One whose allowance is used up waits until more is given, and ends where
-the driver says that there is none, or nobody has said anything for `lease_s`: then the account is closed as well.
+It does not depend on the transport: the transport calls `take` with orders, and `next_report` for the message to send.
+A step runs in its worker's thread. A step whose allowance is used up waits for more. It ends if the driver says that
+there is none, or if there was no message for `lease_s`; in the latter case the account is closed as well.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ if TYPE_CHECKING:
 
 
 class Agent:
-    """One incarnation of a host's agent.
+    """One process of a host's agent.
 
     Args:
-        setup: What the driver starts it with.
+        setup: The driver's setup.
         spool: The file of the host's account.
         host: The host's name.
-        fetch: Gives what the training needs and this host lacks.
-        meter: A meter of one's own; by default that of this host.
-        clock: Gives seconds.
+        fetch: Returns what the training needs and this host does not have.
+        meter: Your own meter; default: this host's.
+        clock: Returns seconds.
 
     Attributes:
         over: Whether it takes no further lease.
-        closed: Whether its account is closed as well, and on disk.
+        closed: Whether its account is closed and on disk.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Agent:
         self._shut = False
 
     def open(self) -> None:
-        """Get ready: open the meter, load what the training needs. Reports may be asked for meanwhile."""
+        """Prepare: open the meter, and load what the training needs. Reports may be requested during this."""
         try:
             refuse_other_versions(self._host, self._setup.versions)
             executor = unpacked(self._setup.executor, self._host, self._setup.parcels, self._fetch)
@@ -117,11 +117,11 @@ class Agent:
 
     @property
     def _until_s(self) -> float:
-        """When the leases end by themselves, on the agent's clock."""
+        """The time at which the leases expire, on the agent's clock."""
         return self._heard_s + self._setup.lease_s
 
     def take(self, orders: Orders) -> None:
-        """Word from the driver. Orders that come again change nothing, and those that come late do not count."""
+        """Process orders from the driver. Repeated and late orders are ignored."""
         with self._changed:
             if self.over or orders.number < self._orders.number:
                 return
@@ -158,7 +158,7 @@ class Agent:
             self._changed.notify_all()
 
     def _make(self, lease: Lease) -> None:
-        """Make the step of a lease, in its worker's thread."""
+        """Run the step of a lease, in its worker's thread."""
         account, trainings = self._account.opened, self._ready()
         worker = trainings.worker_of(lease)
         measurement, raised, trace = None, None, ""
@@ -200,7 +200,7 @@ class Agent:
         """Called by a training between two batches.
 
         Raises:
-            BudgetExhausted: Its lease is recalled, has run out, or allows nothing more.
+            BudgetExhausted: Its lease was recalled, has expired, or has no allowance left.
         """
         while True:
             lease = self._leases[number]
@@ -216,7 +216,7 @@ class Agent:
                 return
 
     def _wait_for_more(self, number: int) -> None:
-        """Ask for a larger allowance, and wait for the driver's word."""
+        """Request a larger allowance, and wait for the driver's answer."""
         with self._changed:
             before = self._leases[number]
             self._short.add(number)
@@ -225,11 +225,11 @@ class Agent:
             self._short.discard(number)
 
     def enter(self, purpose: Purpose, trial: int | None, worker: int | None) -> None:
-        """As of any account."""
+        """As in any account."""
         self._account.opened.enter(purpose, trial, worker)
 
     def next_report(self, timeout_s: float = BEAT_S) -> Report:
-        """What to tell the driver: as soon as there is news, or after so many seconds."""
+        """The next message to the driver: as soon as there is news, or after this many seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self._news, timeout_s)
             self._news = False
@@ -267,7 +267,7 @@ class Agent:
         return self._trainings
 
     def end(self) -> None:
-        """No further lease; what was spent is settled. Steps under way end at their next look."""
+        """Take no further lease, and settle the account. Running steps end at their next check."""
         with self._changed:
             if not self.over:
                 self.over = True
@@ -281,7 +281,7 @@ class Agent:
         self._tell()
 
     def close(self) -> None:
-        """End all of it. May be called twice."""
+        """Close everything. May be called twice."""
         if self._shut:
             return
         self._shut = True

@@ -1,8 +1,9 @@
-"""What other hosts may lack: data at a path of the driver's host, and modules of the user's own. It gets there once.
+"""Sends data and modules to other hosts: data at a path of the driver's host, and the user's own modules.
 
-A parcel is named by the hash of its content, and kept in the user's cache of each host: what is there already, for this
-run or for another one, is not sent again. Data at a path that exists there are used from there, and so are modules that
-can be imported there; where they differ from the driver's, the host is refused, and the line names them.
+The hash of its content names a parcel, and each host stores it in the user's cache, so that it is sent once for all
+runs. If a path or a module exists on a host, the host uses its own. If its content differs from the driver's, the host
+is
+refused, and the message names it.
 """
 
 from __future__ import annotations
@@ -25,21 +26,21 @@ from ecoml.errors import UsageError
 from ecoml.training.base import Executor, OnFiles
 
 Fetch = Callable[[str], bytes]
-"""Gives a parcel's content by its digest; raises `KeyError` where it is not to be had."""
+"""Returns a parcel's content by its digest; raises `KeyError` if there is no such parcel."""
 
 
 def nothing_to_fetch(digest: str) -> bytes:
-    """Where nobody has anything to send."""
+    """A `Fetch` without any parcels."""
     raise KeyError(digest)
 
 
 @dataclass(frozen=True, slots=True)
 class Parcels:
-    """What a search needs beside its training, by digests.
+    """The parcels of a search, by digest.
 
     Attributes:
-        data: The digest of the training's data, if they are files of one's own; empty without.
-        code: The digest of an archive of one's own modules; empty without.
+        data: The digest of the training's data, if they are the user's own files; else empty.
+        code: The digest of an archive of the user's own modules; empty without any.
         modules: The digest of each of these modules, by name.
     """
 
@@ -49,10 +50,10 @@ class Parcels:
 
 
 class Shelf:
-    """The driver's side: what can be sent, and its content when it is asked for.
+    """The parcels on the driver's side.
 
     Args:
-        data: A file or a folder; None: there is none of one's own.
+        data: A file or a folder; None: no files of the user's own.
     """
 
     def __init__(self, data: Path | None) -> None:
@@ -82,17 +83,17 @@ class Shelf:
 
 
 def unpacked(executor: bytes, host: str, parcels: Parcels, fetch: Fetch, cache: Path | None = None) -> Executor:
-    """A training on the host it was sent to, with the data and the modules that it needs.
+    """An executor on the host it was sent to, with the data and the modules that it needs.
 
     Args:
-        executor: The training, pickled.
+        executor: The executor, pickled.
         host: The host's name.
-        parcels: What it needs.
-        fetch: Gives what is not there.
-        cache: Where that is kept; by default in the user's cache.
+        parcels: The parcels that it needs.
+        fetch: Returns the parcels that the host does not have.
+        cache: Folder for parcels; default: in the user's cache.
 
     Raises:
-        UsageError: Data or a module are others there than here, or are not there and cannot be had.
+        UsageError: Data or a module differ from the driver's, or are missing and cannot be sent.
     """
     cache = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ecoml" / "parcels"
     if parcels.code:
@@ -106,10 +107,10 @@ def unpacked(executor: bytes, host: str, parcels: Parcels, fetch: Fetch, cache: 
 
 
 def _placed_data(host: str, data: Path, digest: str, fetch: Fetch, cache: Path) -> Path:
-    """Where a host reads data: at their own path if that exists there, else in its cache, fetched if need be."""
+    """The path of the data on a host: their own path if it exists, else in the cache, where missing data are stored."""
     if data.exists():
         if digest_of(data) != digest:
-            raise UsageError(f"host {host}: {data} is another there than here; make them the same, or remove it there")
+            raise UsageError(f"host {host}: {data} differs from the driver's; make them equal, or remove it there")
         return data
     folder = cache / digest
     if not folder.exists():
@@ -121,7 +122,7 @@ def _placed_data(host: str, data: Path, digest: str, fetch: Fetch, cache: Path) 
 
 
 def _place_code(host: str, parcels: Parcels, fetch: Fetch, cache: Path) -> None:
-    """Make the driver's own modules importable; those that are so already are used as they are."""
+    """Make the driver's own modules importable; modules that the host has are used as they are."""
     there = {name: importlib.util.find_spec(name) for name in parcels.modules if "." not in name}
     for name, digest in parcels.modules.items():
         root, *inner = name.split(".")
@@ -132,7 +133,7 @@ def _place_code(host: str, parcels: Parcels, fetch: Fetch, cache: Path) -> None:
         found = [file for file in (module / "__init__.py", module.with_suffix(".py")) if inner and file.is_file()]
         file = found[0] if found else Path(spec.origin)
         if (inner and not found) or _file_digest(file) != digest:
-            raise UsageError(f"host {host}: module {name} is another there ({file}) than here; make them the same")
+            raise UsageError(f"host {host}: module {name} ({file}) differs from the driver's; make them equal")
     if all(there.values()):
         return
     archive = cache / f"{parcels.code}.zip"
@@ -153,14 +154,14 @@ def _fetched(host: str, what: str, digest: str, fetch: Fetch) -> bytes:
     try:
         content = fetch(digest)
     except KeyError:
-        raise UsageError(f"host {host}: {what} is not there, and cannot be sent; put it there") from None
+        raise UsageError(f"host {host}: {what} is missing and cannot be sent; copy it there") from None
     return content
 
 
 def own_modules() -> dict[str, bytes]:
-    """Sources of the modules that are imported here, and are neither installed nor Python's own, by name.
+    """Sources by name of all imported modules that are neither installed nor in the standard library.
 
-    A package comes whole, since some of it may be imported later.
+    All modules of a package are included, because some of them may be imported later.
     """
     ours = Path(__file__).resolve().parents[2]
     known = [ours, *(Path(path).resolve() for path in sysconfig.get_paths().values())]
@@ -187,7 +188,7 @@ def _sources(name: str, path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _archive(sources: Mapping[str, bytes]) -> bytes:
-    """A zip of modules, the same bytes for the same sources."""
+    """A zip of modules; equal sources give equal bytes."""
     packages = {name.rpartition(".")[0] for name in sources}
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:

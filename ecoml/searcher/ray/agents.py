@@ -1,7 +1,7 @@
 """One plain actor on each node of a Ray cluster, which carries messages to and from the agent it holds.
 
-The actors are not detached: they end with the driver. Nothing is asked of Ray but to start them where they belong, and
-to carry messages, of which any may be lost, repeated or late.
+The actors are not detached: they end with the driver. Ray only starts them on their nodes, and carries messages, each
+of which may be lost, repeated or late.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from ecoml.searcher.hosts.parcels import Shelf, nothing_to_fetch
 from ecoml.searcher.hosts.transport import CALL_S, Beat, Event
 
 JOIN_S = 5.0
-"""So often it is looked for nodes that have joined."""
+"""Seconds between two searches for new nodes."""
 
 CLOSE_S = 5.0
 
 
 class RayAgents:
-    """Agents on all nodes of a cluster, also on those that join while a search runs.
+    """Agents on all nodes of a cluster, including nodes that join while a search runs.
 
     Args:
-        address: Of the cluster's head, `HOST:PORT`; this process runs on one of its nodes.
+        address: Address of the cluster's head, `HOST:PORT`; this process runs on one of its nodes.
 
     Raises:
         UsageError: Ray is not installed.
@@ -77,7 +77,7 @@ class RayAgents:
         self.expected = len(self._nodes)
 
     def _look_for_nodes(self) -> None:
-        """Start an agent on each node that has none."""
+        """Start an agent on each node without one."""
         import ray
 
         self._looked_s = time.monotonic()
@@ -89,7 +89,7 @@ class RayAgents:
                 self._start(host, node)
 
     def _name(self, hostname: str, alive: dict[str, Any]) -> str:
-        """A name by which no other node goes that is alive: one that has come back has its old name."""
+        """A name that no other living node has; a node that has come back gets its old name."""
         number, name = 1, hostname
         while self._nodes.get(name) in alive:
             number += 1
@@ -148,7 +148,7 @@ class RayAgents:
         import ray
 
         if host not in self._actors:
-            raise ConnectionError(f"host {host} is gone")
+            raise ConnectionError(f"host {host} is lost")
         try:
             given: bytes = ray.get(self._actors[host].call.remote(name, trial), timeout=CALL_S)
         except ray.exceptions.RayTaskError as error:
@@ -188,7 +188,7 @@ class RayAgents:
 
 
 class RayAgent:
-    """The actor: holds a host's agent."""
+    """The actor, which holds a host's agent."""
 
     def __init__(self, setup: Setup, host: str, depot: Any) -> None:
         self._depot = depot
@@ -208,11 +208,11 @@ class RayAgent:
         self._agent.take(orders)
 
     def listen(self) -> Report:
-        """What the agent says next."""
+        """The agent's next message."""
         return self._agent.next_report()
 
     def call(self, name: str, trial: int) -> bytes:
-        """What `checkpoint` or `save` gives."""
+        """The result of `checkpoint` or `save`."""
         given: bytes = getattr(self._agent, name)(trial)
         return given
 
@@ -222,14 +222,14 @@ class RayAgent:
 
 
 class RayDepot:
-    """The actor on the driver's node that has what other nodes may lack; Ray brings it to each node once."""
+    """The actor on the driver's node with the parcels; Ray transfers each one once per node."""
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._references: dict[str, Any] = {}
 
     def reference(self, digest: str) -> Any:
-        """Where a parcel is in Ray's object store."""
+        """The reference of a parcel in Ray's object store."""
         import ray
 
         if digest not in self._references:
@@ -238,13 +238,13 @@ class RayDepot:
 
 
 def _options(node: str) -> dict[str, Any]:
-    """Of an actor on that very node."""
+    """Options of an actor that must run on this node."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     return {"num_cpus": 0, "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
 
 
 def spool_of(run: str, host: str) -> Path:
-    """Where a node keeps its account of a run: it is needed again when the run is resumed."""
+    """The path of a node's account of a run, which is needed when the run is resumed."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
     return Path(state) / "ecoml" / "spools" / run / f"{host}.sqlite"

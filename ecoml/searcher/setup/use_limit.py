@@ -1,6 +1,6 @@
-"""The limits on use: networks that would take too much for an image are, as far as that is known, never trained.
+"""The limits on predictions: networks that are known to exceed them are never trained.
 
-Known beforehand is what the arithmetic takes at least, and what a smaller network of the same kind was found to take.
+Known before training: the least cost of the arithmetic, and the measured cost of smaller networks of the same kind.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from ecoml.training.base import Executor, Foresees, Pooled, Used, Work
 from ecoml.trial import Config, Trial
 
 _CLEARLY = 1.1
-"""A network takes clearly too much if it takes so many times what it may: figures of the next try differ a little."""
+"""Factor by which a measured cost must exceed its limit to count for other networks; measurements differ a little."""
 
 
 class UseLimit:
-    """Whether configurations describe networks that may be cheap enough to use.
+    """Whether a configuration may satisfy the limits on predictions.
 
     Args:
-        limits: What an image may take.
-        executor: Tries networks, and may know something of them beforehand.
+        limits: The limits on one prediction.
+        executor: Measures networks, and may know a lower bound of their cost.
     """
 
     def __init__(self, limits: Limits, executor: Executor | None) -> None:
@@ -28,7 +28,7 @@ class UseLimit:
         self._too_dear: list[Work] = []
 
     def __call__(self, config: Config) -> bool:
-        """Whether it is worth training, as far as is known."""
+        """Whether a configuration may satisfy the limits, as far as is known."""
         work = None if self._foresees is None else self._foresees.work(config)
         if work is None:
             return True
@@ -38,7 +38,7 @@ class UseLimit:
         return not any(work.no_less_than(other) for other in self._too_dear)
 
     def learn(self, trial: Trial) -> None:
-        """A network was tried: what does no less than it is not to be trained, if it takes clearly too much."""
+        """Store a measurement: if it clearly exceeds a limit, networks of at least this size are not trained."""
         if trial.usage is None or self._limits.use_share(trial.usage.single) <= _CLEARLY or self._foresees is None:
             return
         if (work := self._foresees.work(trial.config)) is not None:
@@ -46,18 +46,18 @@ class UseLimit:
 
 
 def refuse_untried(limits: Limits, executor: Executor | None) -> None:
-    """Refuse limits on use where networks cannot be tried while nothing else runs.
+    """Check that networks can be measured while nothing else runs on their device, if there are limits on predictions.
 
     Raises:
-        UsageError: So it is.
+        UsageError: They cannot.
     """
     if limits.of_use and not isinstance(executor, Used):
         raise UsageError(
-            "max_latency_s and max_inference_energy_j need networks that can be tried in use, as those of the built-in"
-            " training can; leave them out, and give a network that is too slow a worse score"
+            "max_latency_s and max_inference_energy_j need a training whose predictions can be measured, such as the"
+            " built-in one; leave them out, and give slow networks a worse score instead"
         )
     if limits.of_use and isinstance(executor, Pooled) and len(executor.gpus()) > 1:
         raise UsageError(
-            "networks are tried in use while nothing else runs: with max_latency_s or max_inference_energy_j name one"
+            "predictions are measured while nothing else runs: with max_latency_s or max_inference_energy_j name one"
             " device"
         )

@@ -183,7 +183,7 @@ def test_one_of_several_series_that_restarts_is_seen(host):
         ({"failure": OSError("no answer within 5 s")}, "no answer within 5 s"),
         ({"failure": OSError("HTTP 503 (Service Unavailable)")}, "503"),
         ({"gone": True}, "no series"),
-        ({"value": "NaN"}, "no number"),
+        ({"value": "NaN"}, "not a number"),
     ],
 )
 @pytest.mark.parametrize(("spec", "power"), [(JOULES, False), (WATTS, True)])

@@ -2,10 +2,10 @@
 
     F = Σ over epochs of 3·f·N + f·N_val,    E_floor = F · P / peak
 
-f: FLOP of one image's forward pass at that epoch's resolution (two for each multiplication in convolutions and linear
-layers); backward takes twice as much, and a frozen part has none (`Plan.training_flops`). N, N_val: images to train on
-and to validate on. P / peak: joules per FLOP when the device does nothing but large matrix products. Images that an
-epoch skips count all the same.
+f: FLOP of one image's forward pass at that epoch's resolution (two per multiplication in convolutions and linear
+layers); the backward pass takes twice as much, and a frozen part has none (`Plan.training_flops`). N, N_val: training
+and validation images. P / peak: joules per FLOP when the device computes only large matrix products. Images that an
+epoch skips count as well.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from ecoml.training.images.settings import Settings
 from ecoml.trial import Config
 
 _FEWEST_PRODUCTS = 0.25
-"""Of the products of a plain convolution, the fewest that one in use takes (Winograd's)."""
+"""Smallest share of the products of a plain convolution that an algorithm in use computes (Winograd's)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """What the least energy of a trial is computed from.
+    """The values from which the least energy of a trial is computed.
 
     Attributes:
         shape: Channels, height, width of an image.
-        classes: How many there are.
-        train_images: Images to train on.
-        validation_images: Images to validate on.
+        classes: Number of classes.
+        train_images: Number of training images.
+        validation_images: Number of validation images.
         j_per_flop: Joules per FLOP at the device's peak.
-        twice: Whether a training sees no more than two resolutions; see `sides_at`.
+        twice: Whether a training uses at most two resolutions; see `sides_at`.
     """
 
     shape: Shape
@@ -55,7 +55,7 @@ class Floor:
         return sum(form.training_flops(seen, count, *images) for seen, count in sides.items())
 
     def work(self, config: Config, peak_flop_per_s: float) -> Work:
-        """What predicting an image is known to take before there is a network."""
+        """What is known about the cost of a prediction before the network exists."""
         settings = Settings.of(config)
         form = form_of(settings, self.shape, self.classes)
         flop = _FEWEST_PRODUCTS * form.flops()

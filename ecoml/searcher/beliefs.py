@@ -18,7 +18,7 @@ def believe(
     if len(ties) < 2 or not space.dimension:
         return []
     from ecoml.strategies.bayes.front import believed
-    from ecoml.strategies.one_thread import one_thread
+    from ecoml.strategies.quiet import one_thread
 
     try:
         with one_thread():

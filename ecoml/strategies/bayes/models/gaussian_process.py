@@ -1,0 +1,127 @@
+"""Gaussian processes as BoTorch models, for any acquisition function and any optimiser of BoTorch.
+
+    Notation
+        X   … × n × (D+1)   features of configurations (`features.py`), the logarithm of a step in the last column
+        Y   … × n × 1       what was observed there
+        K = k(X, X) + noise,   K = L Lᵀ
+
+    posterior at x:   N(m(x) + k(x, X) K⁻¹ (Y − m(X)),   k(x, x) − k(x, X) K⁻¹ k(X, x))
+
+These equations are written out in plain torch, and not left to GPyTorch's `ExactGP`, whose layers take ten times as
+long: this runs before every few steps of a training, and its joules are charged. A test holds both to each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from botorch.acquisition.objective import PosteriorTransform
+from botorch.models.model import FantasizeMixin, Model
+from botorch.posteriors import GPyTorchPosterior, Posterior
+from gpytorch.distributions import MultivariateNormal
+from gpytorch.kernels import Kernel
+from torch import Tensor
+
+
+def zero(X: Tensor) -> Tensor:
+    """The mean (…, n, 1) of what is centred."""
+    return torch.zeros_like(X[..., :1])
+
+
+class GaussianProcess(Model, FantasizeMixin):
+    """An exact one, with one output, whose hyperparameters are known.
+
+    Args:
+        X: Where it was observed (…, n, D+1).
+        Y: What (…, n, 1).
+        noise: Variance of chance in Y (…, n).
+        kernel: k.
+        mean: m: X → (…, n, 1).
+        later_noise: Variance of chance in what is observed later, unless that is said then.
+    """
+
+    def __init__(
+        self,
+        X: Tensor,
+        Y: Tensor,
+        noise: Tensor,
+        kernel: Kernel,
+        mean: Callable[[Tensor], Tensor] = zero,
+        later_noise: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.X, self.Y, self.noise, self.later_noise = X, Y, noise, later_noise
+        self.kernel = kernel.requires_grad_(requires_grad=False)
+        self.mean = mean
+        self._factor = torch.linalg.cholesky(kernel.forward(X, X) + torch.diag_embed(noise))
+        self._weights = torch.cholesky_solve(Y - mean(X), self._factor)
+
+    @property
+    def num_outputs(self) -> int:
+        """One."""
+        return 1
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        """Of the models that this one holds: those conditioned on several possible futures are several."""
+        return self.X.shape[:-2]
+
+    def posterior(
+        self,
+        X: Tensor,
+        output_indices: list[int] | None = None,  # noqa: ARG002 - part of BoTorch's signature; there is one output
+        observation_noise: bool | Tensor = False,
+        posterior_transform: PosteriorTransform | None = None,
+    ) -> Posterior:
+        """The joint posterior of q points, for each batch: X (…, q, D+1), mean and variance (…, q, 1)."""
+        # Where this is one model, all batches are one right-hand side: L would be copied for each of them otherwise.
+        at = X if self.batch_shape else X.reshape(-1, X.shape[-1])
+        cross = self.kernel.forward(at, self.X)
+        half = torch.linalg.solve_triangular(self._factor, cross.mT, upper=False).mT
+        mean = self.mean(X) + (cross @ self._weights).reshape(*_batches(X, self.X), 1)
+        half = half.reshape(*mean.shape[:-1], half.shape[-1])
+        single = X.shape[-2] == 1
+        prior = self.kernel.forward(X, X, diag=True).unsqueeze(-1) if single else self.kernel.forward(X, X)
+        covariance = prior - half @ half.mT
+        if observation_noise is not False:
+            later = observation_noise.squeeze(-1) if isinstance(observation_noise, Tensor) else self.later_noise
+            covariance = covariance + torch.diag_embed(torch.zeros_like(mean[..., 0]) + later)
+        posterior = GPyTorchPosterior(MultivariateNormal(mean.squeeze(-1), covariance))
+        return posterior if posterior_transform is None else posterior_transform(posterior, X=X)
+
+    def condition_on_observations(
+        self, X: Tensor, Y: Tensor, noise: Tensor | None = None, **_: Any
+    ) -> GaussianProcess:
+        """The process that has observed Y (…, p, 1) at X (…, p, D+1) as well, a batch of them where these are several.
+
+        Args:
+            X: Where.
+            Y: What.
+            noise: Its variance of chance (…, p, 1); None: as is expected of later observations.
+        """
+        shape = torch.broadcast_shapes(self.batch_shape, X.shape[:-2], Y.shape[:-2])
+        added = torch.full_like(Y, self.later_noise) if noise is None else noise
+
+        def joined(before: Tensor, new: Tensor) -> Tensor:
+            return torch.cat([part.expand(*shape, *part.shape[-2:]) for part in (before, new)], dim=-2)
+
+        observed = joined(self.noise.unsqueeze(-1), added).squeeze(-1)
+        return GaussianProcess(
+            joined(self.X, X), joined(self.Y, Y), observed, self.kernel, self.mean, self.later_noise
+        )
+
+
+def _batches(X: Tensor, known: Tensor) -> torch.Size:
+    """Shape (…, q) of a posterior at X."""
+    return torch.Size([*torch.broadcast_shapes(X.shape[:-2], known.shape[:-2]), X.shape[-2]])
+
+
+def same_configuration(x1: Tensor, x2: Tensor, *, diag: bool = False) -> Tensor:
+    """1 where rows of x1 (…, n, D+1) and x2 (…, m, D+1) are of one configuration, else 0: (…, n, m), or (…, n)."""
+    x1, x2 = (x1, x2) if diag else (x1.unsqueeze(-2), x2.unsqueeze(-3))
+    alike = torch.ones_like(x1[..., 0] == x2[..., 0])
+    for column in range(x1.shape[-1] - 1):  # five times as fast as comparing all of them at once
+        alike &= x1[..., column] == x2[..., column]
+    return alike.to(x1)

@@ -46,8 +46,8 @@ def test_without_doubt_the_model_of_energy_is_the_plain_one():
 
 
 def test_botorchs_model_hears_of_the_doubt():
-    from ecoml.strategies.quiet import thinking
     from ecoml.strategies.botorch.surrogate import fit
+    from ecoml.strategies.quiet import thinking
 
     xs = np.linspace(0.0, 1.0, 9)
     trials = [trial(i, 0.02, x, 100.0 * np.exp(x)) for i, x in enumerate(xs)]

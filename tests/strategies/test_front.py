@@ -7,8 +7,8 @@ import pytest
 
 from ecoml.pareto import front_indices
 from ecoml.strategies.bayes.front import front_of
-from ecoml.strategies.bayes.observations import milestones, observations_of
 from ecoml.strategies.bayes.models.surrogate import CurveData, Surrogate, fit
+from ecoml.strategies.bayes.observations import milestones, observations_of
 from ecoml.testing.recorder import point
 from ecoml.trial import Trial, TrialState
 

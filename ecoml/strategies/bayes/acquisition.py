@@ -22,13 +22,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from botorch.acquisition import AcquisitionFunction
+from botorch.acquisition.acquisition import AcquisitionFunction
 from botorch.models.model import Model, ModelList
 from botorch.utils.transforms import t_batch_mode_transform
 from torch import Tensor
 from torch.special import erfcx, log_ndtr, ndtr
+
+from ecoml.strategies.bayes.models.gaussian_process import expected
 
 LAST = 10.0  # R
 COST_WEIGHT = 0.5  # of g
@@ -64,6 +67,17 @@ class Outlook:
     target: float | None = None
     caution: float = 1.0
 
+    def log_energy(self, X: Tensor) -> Tensor:
+        """e (b,) of candidates X (b, 1, D+1)."""
+        return -expected(self.frugality, X)[:, 0]
+
+    def log_to_go(self, X: Tensor, log_energy: Tensor | None = None) -> Tensor:
+        """g (b,) of candidates X (b, 1, D+1), whose log energies (b,) may be known."""
+        own = (X[..., :-1] == self.suspended[:, :-1]).all(-1)
+        done = (own * self.suspended[:, -1].exp()).sum(-1)
+        log_energy = self.log_energy(X) if log_energy is None else log_energy
+        return log_to_go(log_energy, done, X[:, 0, -1].exp(), self.spent_j)
+
     @property
     def objectives(self) -> ModelList:
         """Both as one model of two outputs, to be maximised: what BoTorch's multi-objective acquisitions take."""
@@ -90,33 +104,26 @@ class WorthPerJoule(AcquisitionFunction):
         self.model, self._front = outlook.utility, outlook.front
         if self.X_pending is not None:
             with torch.no_grad():
-                expected = self.model.posterior(self.X_pending).mean
-                self.model = self.model.condition_on_observations(self.X_pending, expected)
-                log_energy = -outlook.frugality.posterior(self.X_pending).mean
-            self._front = _front(torch.cat([outlook.front, torch.cat([log_energy, expected], dim=-1)]))
+                mean = expected(self.model, self.X_pending)
+                self.model = self.model.condition_on_observations(self.X_pending, mean.unsqueeze(-1))
+                ends = torch.stack([-expected(outlook.frugality, self.X_pending), mean], dim=-1)
+            self._front = _front(torch.cat([outlook.front, ends]))
 
-    @t_batch_mode_transform(expected_q=1)
+    @t_batch_mode_transform(expected_q=1)  # type: ignore[arg-type]  # its own methods have a narrower self, too
     def forward(self, X: Tensor) -> Tensor:
         """Worth per joule, as a logarithm (b,), of b candidates X (b, 1, D+1)."""
         outlook = self._outlook
-        posterior = self.model.posterior(X)
+        posterior: Any = self.model.posterior(X)
         mean = posterior.mean[:, 0, 0]
         deviation = outlook.caution * posterior.variance[:, 0, 0].clamp_min(_LEAST).sqrt()
-        log_energy = -outlook.frugality.posterior(X).mean[:, 0, 0]
+        log_energy = outlook.log_energy(X)
+        to_go = outlook.log_to_go(X, log_energy)
         if outlook.target is not None:
-            return log_ndtr((mean - outlook.target) / deviation) - self._log_to_go(X[:, 0], log_energy)
-        improvement = log_improvement(
-            mean - _MARGIN, deviation, log_energy, self._front, LAST, outlook.ceiling - _MARGIN
-        )
-        return improvement - COST_WEIGHT * self._log_to_go(X[:, 0], log_energy)
-
-    def _log_to_go(self, X: Tensor, log_energy: Tensor) -> Tensor:
-        """g (b,) of candidates (b, D+1) with these log energies (b,)."""
-        at = self._outlook.suspended
-        own = (X[:, None, :-1] == at[:, :-1]).all(-1)
-        done = (own * at[:, -1].exp()).sum(-1)
-        steps = X[:, -1].exp()
-        return log_to_go(log_energy, done, steps, self._outlook.spent_j)
+            probability: Tensor = log_ndtr((mean - outlook.target) / deviation)
+            return probability - to_go
+        ceiling = outlook.ceiling - _MARGIN
+        improvement = log_improvement(mean - _MARGIN, deviation, log_energy, self._front, LAST, ceiling)
+        return improvement - COST_WEIGHT * to_go
 
 
 def log_to_go(log_energy: Tensor, done: Tensor, steps: Tensor, spent_j: float) -> Tensor:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,10 @@ from ecoml.strategies.base import Goal
 from ecoml.strategies.bayes.candidates import Candidates, Pool
 from ecoml.strategies.bayes.observations import Observations, evenly, milestones, observations_of
 from ecoml.strategies.energy_noise import log_energy_variance
-from ecoml.trial import Config, Trial
+from ecoml.trial import Trial
 
 if TYPE_CHECKING:
     from botorch.models.model import Model
-    from torch import Tensor
 
     from ecoml.strategies.bayes.models.energy import EnergyModel, LogSize
     from ecoml.strategies.bayes.models.surrogate import CurveData
@@ -30,7 +29,7 @@ _REFIT = 1.2  # and anew whenever the trials have become more by this factor
 _SIZES = 4096  # of trainings that are remembered
 
 Array = NDArray[np.float64]
-CreateModel = Callable[["Tensor", "Tensor"], "Model"]
+CreateModel = Callable[[Any, Any], Any]
 """Fits a BoTorch model to X (n, D+1), features and log steps, and Y (n, 1), utilities that are scaled."""
 
 
@@ -80,8 +79,9 @@ class Learner:
         data = self._data(observations)
         if self._create is None:
             return curve_model(self._hyperparameters(trials), data)
-        X = np.column_stack([data.x[data.owner], data.tau])
-        return self._create(torch.from_numpy(X), torch.from_numpy(data.y)[:, None])
+        rows = torch.from_numpy(np.column_stack([data.x[data.owner], data.tau]))
+        model: Model = self._create(rows, torch.from_numpy(data.y)[:, None])
+        return model
 
     def energy(self, observations: Observations) -> EnergyModel:
         """A model of the joules of a step."""

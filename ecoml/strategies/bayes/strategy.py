@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from annotated_types import Ge
@@ -28,6 +28,7 @@ from ecoml.space import Space
 from ecoml.strategies.base import Continue, Decision, End, Goal, Start
 from ecoml.strategies.bayes.candidates import Candidates, Options, Pool, options_of
 from ecoml.strategies.bayes.design import InitialDesign
+from ecoml.strategies.bayes.foreign import function_of
 from ecoml.strategies.bayes.front import front_of
 from ecoml.strategies.bayes.learner import CreateModel, Learner
 from ecoml.strategies.bayes.observations import Observations, duplicates
@@ -38,7 +39,6 @@ from ecoml.strategies.quiet import thinking
 from ecoml.trial import Config, Trial, TrialState
 
 if TYPE_CHECKING:
-    from botorch.acquisition import AcquisitionFunction
     from botorch.models.model import Model
     from torch import Tensor
 
@@ -54,8 +54,8 @@ _DRAWN = 8  # points for each start of the design, where a training is one point
 _NEAR = 0.03  # of the cube's diagonal: nearer than that to a configuration that was tried none is started
 
 Array = NDArray[np.float64]
-CreateAcquisition = Callable[["Outlook"], "AcquisitionFunction"]
-"""Makes an acquisition function of BoTorch, which is given X (b, 1, D+1) and maximised."""
+CreateAcquisition = Callable[[Any], Any]
+"""Makes of an `Outlook` a BoTorch acquisition function, which is given X (b, 1, D+1): the largest value is taken."""
 
 
 class Bayes:
@@ -67,11 +67,13 @@ class Bayes:
         initial: Configurations that are started before the first that is reasoned; None: 4 to 8, by the dimension,
             but no further ones when 4 have been trained to their end.
         default_first: Whether the first of them is the space's default configuration, where it has one.
-        model: Fits the BoTorch model of utilities that is used instead of the surrogate of learning curves.
-        acquisition: Makes the acquisition function of BoTorch that is used instead of `WorthPerJoule`.
+        model: Fits the BoTorch model of utilities that is used instead of the surrogate of learning curves: X (n, D+1),
+            features and log steps, and Y (n, 1), utilities that are scaled → Model. Or its name, `module:function`.
+        acquisition: Makes the BoTorch acquisition function that is used instead of `WorthPerJoule`: `Outlook` →
+            AcquisitionFunction, which is given X (b, 1, D+1). Or its name.
 
     Raises:
-        UsageError: Fewer than two initial configurations.
+        UsageError: Fewer than two initial configurations, or a name of nothing that can be called.
     """
 
     def __init__(
@@ -81,8 +83,8 @@ class Bayes:
         initial: Annotated[int, Ge(2)] | None = None,
         *,
         default_first: bool = True,
-        model: CreateModel | None = None,
-        acquisition: CreateAcquisition | None = None,
+        model: CreateModel | str | None = None,
+        acquisition: CreateAcquisition | str | None = None,
     ) -> None:
         if initial is not None and initial < 2:
             raise UsageError(f"a Bayesian search needs at least 2 initial proposals, not {initial}")
@@ -90,8 +92,9 @@ class Bayes:
         self._seed = seed
         self._design = InitialDesign(space, seed, initial, default_first=default_first)
         self._candidates = Candidates(space, _LISTED)
-        self._learner = Learner(self._candidates, self._design.count, model)
-        self._acquisition = acquisition
+        create_model = function_of(model) if isinstance(model, str) else model
+        self._learner = Learner(self._candidates, self._design.count, create_model)
+        self._acquisition = function_of(acquisition) if isinstance(acquisition, str) else acquisition
         self._goal = Goal()
         self._trials: dict[int, Trial] = {}
         self._asked: dict[Key, Config] = {}  # proposals of which nothing has been told yet
@@ -247,18 +250,18 @@ class Bayes:
 
         from ecoml.strategies.bayes.acquisition import COST_WEIGHT, LAST, WorthPerJoule, log_to_go
 
-        X = _rows(candidates.x, steps).unsqueeze(-2)
+        rows = _rows(candidates.x, steps).unsqueeze(-2)
         with torch.no_grad():
-            worth = WorthPerJoule(outlook)(X)
-            score = worth if self._acquisition is None else self._acquisition(outlook)(X)
+            worth = WorthPerJoule(outlook)(rows)
+            score = worth if self._acquisition is None else self._acquisition(outlook)(rows)
         if score.shape != worth.shape or score.isnan().any():
             raise UsageError(
-                f"the acquisition gave {tuple(score.shape)} for X {tuple(X.shape)}; it must give {len(X)} numbers"
+                f"the acquisition gave {tuple(score.shape)} for X {tuple(rows.shape)}; it must give {len(rows)} numbers"
             )
         if outlook.target is not None or self._goal.limits.spend_all or observations.length is None:
             return score.numpy(), None
         whole_j = torch.from_numpy(candidates.step_j * steps)
-        to_go = log_to_go(whole_j.log(), torch.from_numpy(candidates.done), X[:, 0, -1].exp(), outlook.spent_j)
+        to_go = log_to_go(whole_j.log(), torch.from_numpy(candidates.done), rows[:, 0, -1].exp(), outlook.spent_j)
         rate = math.exp(float((worth - (1.0 - COST_WEIGHT) * to_go).max())) * observations.bend
         average_j = float(np.mean(candidates.step_j)) * observations.length
         trials, front = list(self._trials.values()), outlook.front.numpy()
@@ -280,5 +283,7 @@ def _mean(model: Model, x: Array, steps: Array) -> Array:
     """What a model expects (n,) at features (n, D) and steps (n,)."""
     import torch
 
+    from ecoml.strategies.bayes.models.gaussian_process import expected
+
     with torch.no_grad():
-        return np.asarray(model.posterior(_rows(x, steps).unsqueeze(-2)).mean[:, 0, 0].numpy())
+        return np.asarray(expected(model, _rows(x, steps).unsqueeze(-2))[:, 0].numpy())

@@ -17,10 +17,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from botorch.acquisition.multi_objective import qNoisyExpectedHypervolumeImprovement
-from botorch.sampling import SobolQMCNormalSampler
+from botorch.acquisition.multi_objective.monte_carlo import qNoisyExpectedHypervolumeImprovement
+from botorch.sampling.normal import SobolQMCNormalSampler
 from numpy.typing import NDArray
-
 
 Array = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ from ecoml.strategies.bayes.models.gaussian_process import GaussianProcess, same
 from ecoml.strategies.bayes.models.surrogate import JITTER, CurveData, unpacked
 
 
-class CurveKernel(Kernel):
+class CurveKernel(Kernel):  # type: ignore[misc]  # GPyTorch ships no types
     """k of `surrogate.py`, for rows (…, n, D+1) of features and log steps.
 
     Args:
@@ -37,11 +37,12 @@ class CurveKernel(Kernel):
         kx = self.of_features.forward(x1[..., :-1], x2[..., :-1], diag=diag)
         kt = self.of_time.forward(x1[..., -1:], x2[..., -1:], diag=diag)
         same = same_configuration(x1, x2, diag=diag)
-        return kx * (alpha + beta * kt) + same * (gamma + epsilon * kt) + eta * kt
+        covariance: Tensor = kx * (alpha + beta * kt) + same * (gamma + epsilon * kt) + eta * kt
+        return covariance
 
 
 def curve_model(hyperparameters: NDArray[np.float64], data: CurveData) -> GaussianProcess:
-    """The posterior of utilities (scaled) by features and log step; rows that have equal features are of one configuration.
+    """The posterior of scaled utilities at features and log steps; equal features are one configuration.
 
     Args:
         hyperparameters: As `surrogate.fit` gives them.

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ecoml.strategies.base import BY_ARITHMETIC
-from ecoml.strategies.bayes.models.gaussian_process import GaussianProcess, same_configuration
+from ecoml.strategies.bayes.models.gaussian_process import GaussianProcess, expected, same_configuration
 
 Array = NDArray[np.float64]
 LogSize = Callable[[Array], Array]
@@ -76,7 +76,7 @@ class EnergyModel(GaussianProcess):
 
         def mean(X: Tensor) -> Tensor:
             features = X[..., :-1]
-            at = slopes[0] + (features - 0.5) @ torch.from_numpy(slopes[1 : x.shape[1] + 1]) + X[..., -1]
+            at: Tensor = slopes[0] + (features - 0.5) @ torch.from_numpy(slopes[1 : x.shape[1] + 1]) + X[..., -1]
             if log_size is not None:
                 known = torch.from_numpy(log_size(features.detach().reshape(-1, x.shape[1]).numpy()))
                 at = at + (BY_ARITHMETIC * known + slopes[-1] * (known - centre)).reshape(at.shape)
@@ -89,10 +89,10 @@ class EnergyModel(GaussianProcess):
     def step_j(self, x: Array) -> Array:
         """Joules of a step (q,) at features (q, D), as expected."""
         X = torch.from_numpy(np.column_stack([x, np.zeros(len(x))]))
-        return np.asarray(torch.exp(-self.posterior(X.unsqueeze(-2)).mean[:, 0, 0]).numpy())
+        return np.asarray(torch.exp(-expected(self, X.unsqueeze(-2))[:, 0]).numpy())
 
 
-class EnergyKernel(Kernel):
+class EnergyKernel(Kernel):  # type: ignore[misc]  # GPyTorch ships no types
     """The covariance of r, for rows (…, n, D+1) of features and log steps."""
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ class EnergyKernel(Kernel):
 
     def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **_: Any) -> Tensor:
         """Covariances (…, n, m) of rows x1 with rows x2; (…, n) of each with its own if `diag`."""
-        alike = self.of_features.forward(x1[..., :-1], x2[..., :-1], diag=diag)
+        alike: Tensor = self.of_features.forward(x1[..., :-1], x2[..., :-1], diag=diag)
         return _SPREAD**2 * (alike + _OWN * same_configuration(x1, x2, diag=diag))
 
 

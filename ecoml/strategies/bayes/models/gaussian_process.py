@@ -16,10 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from botorch.acquisition.objective import PosteriorTransform
 from botorch.models.model import FantasizeMixin, Model
-from botorch.posteriors import GPyTorchPosterior, Posterior
+from botorch.posteriors.gpytorch import GPyTorchPosterior
+from botorch.posteriors.posterior import Posterior
 from gpytorch.distributions import MultivariateNormal
 from gpytorch.kernels import Kernel
 from torch import Tensor
@@ -41,6 +43,8 @@ class GaussianProcess(Model, FantasizeMixin):
         mean: m: X → (…, n, 1).
         later_noise: Variance of chance in what is observed later, unless that is said then.
     """
+
+    likelihood = None  # BoTorch's fantasies ask whether chance stands there; it is `noise` here
 
     def __init__(
         self,
@@ -68,7 +72,7 @@ class GaussianProcess(Model, FantasizeMixin):
         """Of the models that this one holds: those conditioned on several possible futures are several."""
         return self.X.shape[:-2]
 
-    def posterior(
+    def posterior(  # type: ignore[override]  # BoTorch's two bases do not agree
         self,
         X: Tensor,
         output_indices: list[int] | None = None,  # noqa: ARG002 - part of BoTorch's signature; there is one output
@@ -80,8 +84,9 @@ class GaussianProcess(Model, FantasizeMixin):
         at = X if self.batch_shape else X.reshape(-1, X.shape[-1])
         cross = self.kernel.forward(at, self.X)
         half = torch.linalg.solve_triangular(self._factor, cross.mT, upper=False).mT
-        mean = self.mean(X) + (cross @ self._weights).reshape(*_batches(X, self.X), 1)
-        half = half.reshape(*mean.shape[:-1], half.shape[-1])
+        if not self.batch_shape:
+            cross, half = (part.reshape(*X.shape[:-1], len(self.X)) for part in (cross, half))
+        mean = self.mean(X) + cross @ self._weights
         single = X.shape[-2] == 1
         prior = self.kernel.forward(X, X, diag=True).unsqueeze(-1) if single else self.kernel.forward(X, X)
         covariance = prior - half @ half.mT
@@ -91,9 +96,7 @@ class GaussianProcess(Model, FantasizeMixin):
         posterior = GPyTorchPosterior(MultivariateNormal(mean.squeeze(-1), covariance))
         return posterior if posterior_transform is None else posterior_transform(posterior, X=X)
 
-    def condition_on_observations(
-        self, X: Tensor, Y: Tensor, noise: Tensor | None = None, **_: Any
-    ) -> GaussianProcess:
+    def condition_on_observations(self, X: Tensor, Y: Tensor, noise: Tensor | None = None, **_: Any) -> GaussianProcess:
         """The process that has observed Y (…, p, 1) at X (…, p, D+1) as well, a batch of them where these are several.
 
         Args:
@@ -101,21 +104,21 @@ class GaussianProcess(Model, FantasizeMixin):
             Y: What.
             noise: Its variance of chance (…, p, 1); None: as is expected of later observations.
         """
-        shape = torch.broadcast_shapes(self.batch_shape, X.shape[:-2], Y.shape[:-2])
+        shape = np.broadcast_shapes(self.batch_shape, X.shape[:-2], Y.shape[:-2])
         added = torch.full_like(Y, self.later_noise) if noise is None else noise
 
         def joined(before: Tensor, new: Tensor) -> Tensor:
             return torch.cat([part.expand(*shape, *part.shape[-2:]) for part in (before, new)], dim=-2)
 
         observed = joined(self.noise.unsqueeze(-1), added).squeeze(-1)
-        return GaussianProcess(
-            joined(self.X, X), joined(self.Y, Y), observed, self.kernel, self.mean, self.later_noise
-        )
+        return GaussianProcess(joined(self.X, X), joined(self.Y, Y), observed, self.kernel, self.mean, self.later_noise)
 
 
-def _batches(X: Tensor, known: Tensor) -> torch.Size:
-    """Shape (…, q) of a posterior at X."""
-    return torch.Size([*torch.broadcast_shapes(X.shape[:-2], known.shape[:-2]), X.shape[-2]])
+def expected(model: Model, X: Tensor) -> Tensor:
+    """What a model of one output expects (…, q) at X (…, q, D+1)."""
+    posterior: Any = model.posterior(X)
+    mean: Tensor = posterior.mean.squeeze(-1)
+    return mean
 
 
 def same_configuration(x1: Tensor, x2: Tensor, *, diag: bool = False) -> Tensor:

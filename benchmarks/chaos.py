@@ -1,8 +1,8 @@
 """A search on agents that are killed and stopped at random moments, and so is its driver; what its accounts say then.
 
-    python benchmarks/chaos.py --runs 100
+    nice python benchmarks/chaos.py --runs 100 --log chaos.log
 
-Each run is a search of its own on two agents of this host, with leases of a second. Every 0.2 to 1.2 s an agent or the
+A log keeps a line a run; started again, only the runs that it lacks are made. Each run is a search of its own on two agents of this host, with leases of a second. Every 0.2 to 1.2 s an agent or the
 driver is killed (SIGKILL), or stopped for 0.5 to 3 s (SIGSTOP); a driver that was killed is resumed. In the end:
 
     all that was spent ≤ budget + stated bound
@@ -51,6 +51,9 @@ else:
 searcher.run()
 """
 LEASE_S = 1.0
+
+AS_IT_SHOULD_BE = "as it should be"
+"""Of a run without faults."""
 
 LONGEST_S = 15.0
 """After so long nothing more happens to a run."""
@@ -176,19 +179,35 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--log", type=Path, default=Path(os.devnull), help="Keeps the lines; what it has is not run again."
+    )
     given = parser.parse_args()
-    wrong = 0
-    for seed in range(given.seed, given.seed + given.runs):
-        with tempfile.TemporaryDirectory(prefix="ecoml-chaos-") as folder:
+    kept = given.log.read_text(encoding="utf-8") if given.log.is_file() else ""
+    lines = {line.partition(":")[0]: line for line in kept.splitlines()}
+    seeds = [str(seed) for seed in range(given.seed, given.seed + given.runs)]
+    for seed in (seed for seed in seeds if seed not in lines):
+        lines[seed] = f"{seed}: {_run(int(seed))}"
+        with given.log.open("a", encoding="utf-8") as log:
+            print(lines[seed], file=log)
+        print(lines[seed], flush=True)
+    good = sum(lines[seed].endswith(AS_IT_SHOULD_BE) for seed in seeds)
+    blows = sum(int(lines[seed].split()[1]) for seed in seeds)
+    print(f"{good} of {given.runs} runs as they should be, {blows} blows")
+
+
+def _run(seed: int) -> str:
+    """What one run amounts to."""
+    with tempfile.TemporaryDirectory(prefix="ecoml-chaos-") as folder:
+        try:
             account = chaos(Path(folder), seed)
-        wrong += bool(account.faults)
-        print(
-            f"{seed}: {len(account.blows)} blows, {account.spent_j:.1f} of {account.budget_j:.1f} J"
-            f" (bound {account.bound_j:.1f} J), spools {account.spooled_j:.2f} J, ledger {account.charged_j:.2f} J,"
-            f" doubt {account.doubt_j:.2f} J {'; '.join(account.faults)}",
-            flush=True,
-        )
-    print(f"{given.runs - wrong} of {given.runs} runs as they should be")
+        except AssertionError as error:
+            return f"0 blows, {' '.join(str(error).split())}"
+    return (
+        f"{len(account.blows)} blows, {account.spent_j:.1f} of {account.budget_j:.1f} J"
+        f" (bound {account.bound_j:.1f} J), spools {account.spooled_j:.2f} J, ledger {account.charged_j:.2f} J,"
+        f" doubt {account.doubt_j:.2f} J, {'; '.join(account.faults) or AS_IT_SHOULD_BE}"
+    )
 
 
 if __name__ == "__main__":

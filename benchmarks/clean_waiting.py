@@ -1,79 +1,154 @@
-"""What pausing while the grid is dirty saves, on four recorded weeks of California's grid.
+"""What pausing while the grid is dirty saves, on a recorded year of two grids.
 
-    python benchmarks/clean_waiting.py
+    python benchmarks/clean_waiting.py                                      the table of docs/guides/carbon.md
+    python benchmarks/clean_waiting.py docs/figures/clean-waiting.png       and the figure, in a quarter of a minute
 
-The table is `docs/data/grid-california-2022.csv`: hourly g/kWh of the California ISO in one week of each season of
-2022, computed from the generation by fuel that the U.S. Energy Information Administration publishes (Form EIA-930), as
-the data of HewlettPackard/dc-rl have it (`data/CarbonIntensity/CA_NG_&_avgCI.csv`, column `avg_CI`), rounded to whole
-grams. An hour without a value (2022-01-05 10:00) is as the one before.
-
-A search begins at each hour of each week from which its course is known to its end and its deadline, with the rule of
-`--when-clean`: it waits while the grid is above the limit, until its deadline. `ecoml.carbon.plan` says what is summed.
+The tables are `docs/data/grid-*-2019.csv`, hourly g/kWh of the California ISO and of Duke Energy Carolinas;
+`benchmarks/grid_year.py` made them and says from what. A search begins every seventh hour of the year, so that all
+hours of the day are met alike, as long as its end is recorded. It follows the rule of `--when-clean`: it waits while
+the grid is above the limit, until its deadline. The limit is that of the year's median, or what a quarter or half of
+the 24 hours before the search did not exceed. `ecoml.carbon.plan` says what is summed.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
-from itertools import pairwise
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from ecoml.carbon.grid import Stretch
-from ecoml.carbon.plan import HOUR_S, Waiting, wait_for_clean
+from ecoml.carbon.grid import HOUR_S, Stretch
+from ecoml.carbon.plan import Waiting, wait_for_clean
 from ecoml.carbon.table import Table
 
-TABLE = Path(__file__).parents[1] / "docs/data/grid-california-2022.csv"
+DATA = Path(__file__).parents[1] / "docs/data"
 
-LENGTHS = ((1.0, 24.0), (8.0, 24.0), (48.0, 96.0))
+GRIDS = {"California": 230.0, "Carolinas": 310.0}
+"""Name → a limit in g/kWh: about half of the year's hours are cleaner."""
+
+Limit = Callable[[Sequence[float]], float]
+"""From the intensities of the day before a search, in g/kWh."""
+
+LENGTHS = ((1, 24), (8, 24), (48, 96))
 """Hours of work, and hours until it waits no more."""
 
-LIMITS_G_PER_KWH = (150.0, 200.0, 250.0)
+BEGIN_EVERY_H = 7
+DAY_H = 24
 IDLE_SHARES = (0.0, 0.1, 0.3)
+DRAWN_LIMITS = tuple(range(120, 401, 20))
+LEAST_AND_MOST_DRAWN = (-0.3, 0.15)
 
 
-def weeks(table: Table) -> Iterator[list[Stretch]]:
-    """The recorded weeks, each a course without a hole of more than two hours."""
-    series = table.series
-    starts = [0, *(n + 1 for n, (a, b) in enumerate(pairwise(series.times_s)) if b - a > 2 * HOUR_S)]
-    for first, last in pairwise([*starts, len(series.times_s)]):
-        yield table.course(series.times_s[first], series.times_s[last - 1] + HOUR_S)
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Means over the searches of a year: intensities in g/kWh of work; `waiting_g_per_kwh` as in `Waiting`."""
+
+    straight_g_per_kwh: float
+    clean_g_per_kwh: float
+    waiting_g_per_kwh: float
+    waited_h: float
+
+    def saved(self, idle_share: float) -> float:
+        """The share of the CO2e that waiting saves where idling draws so much of what work does."""
+        return 1 - (self.clean_g_per_kwh + idle_share * self.waiting_g_per_kwh) / self.straight_g_per_kwh
 
 
-def searches(table: Table, hours: float, within_h: float, limit: float, idle_share: float) -> Iterator[Waiting]:
-    """A search from each hour of each week, as long as its end is recorded."""
-    for week in weeks(table):
-        end_s = week[-1][1]
-        for number, (begin_s, _, _) in enumerate(week):
-            if begin_s + (within_h + hours) * HOUR_S > end_s:
-                break
-            found = wait_for_clean(week[number:], hours, limit, begin_s + within_h * HOUR_S, idle_share)
-            if found is not None:
-                yield found
+def year_of(grid: str) -> list[Stretch]:
+    """A grid's year, hour by hour."""
+    table = Table.read(DATA / f"grid-{grid.lower()}-2019.csv")
+    return table.course(table.series.times_s[0], table.series.end_s)
 
 
-def main() -> None:
-    """Print the table of docs/guides/carbon.md."""
-    table = Table.read(TABLE)
+def outcome(year: list[Stretch], hours: int, within_h: int, limit: Limit) -> Outcome:
+    """What becomes of the year's searches."""
+    found = list(_searches(year, hours, within_h, limit))
+    return Outcome(
+        statistics.fmean(one.straight_g_per_kwh for one in found),
+        statistics.fmean(one.clean_g_per_kwh for one in found),
+        statistics.fmean(one.waiting_g_per_kwh for one in found),
+        statistics.fmean(one.waited_s for one in found) / HOUR_S,
+    )
+
+
+def _searches(year: list[Stretch], hours: int, within_h: int, limit: Limit) -> Iterator[Waiting]:
+    for begin in range(DAY_H, len(year) - within_h - hours + 1, BEGIN_EVERY_H):
+        course = year[begin : begin + within_h + hours]
+        limit_g_per_kwh = limit([intensity for _, _, intensity in year[begin - DAY_H : begin]])
+        found = wait_for_clean(course, hours, limit_g_per_kwh, course[0][0] + within_h * HOUR_S)
+        assert found is not None, "its end is recorded"
+        yield found
+
+
+def constant(g_per_kwh: float) -> Limit:
+    """One limit for all days."""
+    return lambda _day: g_per_kwh
+
+
+def reached_by(share: float) -> Limit:
+    """What so many of the hours of the day before did not exceed."""
+    return lambda day: sorted(day)[round(share * len(day)) - 1]
+
+
+def draw(path: Path) -> None:
+    """Saved against the limit: a row a grid, a column a length of work, a line a share of idling."""
+    import altair as alt
+
+    from ecoml.report.charts.drawing import PRINT, finish
+
+    records = []
+    for grid in GRIDS:
+        year = year_of(grid)
+        for hours, within_h in LENGTHS:
+            for limit in DRAWN_LIMITS:
+                one = outcome(year, hours, within_h, constant(limit))
+                drawn = {"grid": grid, "work": f"{hours} h of work, within {within_h + hours} h", "limit": limit}
+                records += [drawn | {"idling": f"{share:.0%}", "saved": one.saved(share)} for share in IDLE_SHARES]
+    shares = [f"{share:.0%}" for share in IDLE_SHARES]
+    colour = alt.Color(
+        "idling:N",
+        title="Power while idling",
+        scale=alt.Scale(domain=shares, range=list(PRINT.series[: len(shares)])),
+        legend=alt.Legend(orient="top"),
+    )
+    x = alt.X("limit:Q", title="Pausing above, g/kWh", scale=alt.Scale(domain=[DRAWN_LIMITS[0], DRAWN_LIMITS[-1]]))
+    y = alt.Y("saved:Q", title="CO2e saved", scale=alt.Scale(domain=LEAST_AND_MOST_DRAWN), axis=alt.Axis(format="%"))
+    layers = [
+        alt.Chart().mark_rule(color=PRINT.muted, strokeDash=[3, 3]).encode(y=alt.datum(0)),
+        alt.Chart().mark_line(strokeWidth=2, clip=True).encode(x=x, y=y, color=colour),
+    ]
+    panel = finish(layers, PRINT, height=130).properties(width=180)
+    config, panel.config = panel.config, alt.Undefined
+    panel.facet(
+        data=alt.InlineData(values=records),
+        row=alt.Row("grid:N", title=None),
+        column=alt.Column("work:N", title=None, sort=[record["work"] for record in records]),
+    ).properties(config=config).save(str(path), ppi=144)
+
+
+def main(figures: Sequence[str] = ()) -> None:
+    """Print the table of docs/guides/carbon.md, and draw its figure where a path is given."""
     shares = " | ".join(f"saved, idling at {share:.0%}" if share else "saved, no idling" for share in IDLE_SHARES)
-    print(f"| work | limit, g/kWh | searches | straight on | waiting | waited | {shares} |")
+    print(f"| grid | work | limit, g/kWh | straight on | waiting | waited | {shares} |")
     print("|---|---|---|---|---|---|" + "---|" * len(IDLE_SHARES))
-    for hours, within_h in LENGTHS:
-        for limit in LIMITS_G_PER_KWH:
-            by_share = [list(searches(table, hours, within_h, limit, share)) for share in IDLE_SHARES]
-            free = by_share[0]
-            straight = statistics.fmean(one.straight_g_per_kwh for one in free)
-            clean = statistics.fmean(one.clean_g_per_kwh for one in free)
-            waited_h = statistics.fmean(one.waited_s for one in free) / HOUR_S
-            saved = (
-                1 - statistics.fmean(one.clean_g_per_kwh + one.idle_g_per_kwh for one in found) / straight
-                for found in by_share
-            )
-            told = " | ".join(f"{share:.0%}".replace("-", "−") for share in saved)
-            print(
-                f"| {hours:g} h, within {within_h + hours:g} h | {limit:g} | {len(free)} | {straight:.0f} | {clean:.0f}"
-                f" | {waited_h:.1f} h | {told} |"
-            )
+    for grid, median in GRIDS.items():
+        year = year_of(grid)
+        limits = {
+            f"{median:g} all year": constant(median),
+            "the day's half": reached_by(0.5),
+            "the day's quarter": reached_by(0.25),
+        }
+        for hours, within_h in LENGTHS:
+            for told_limit, limit in limits.items():
+                one = outcome(year, hours, within_h, limit)
+                told = " | ".join(f"{one.saved(share):.0%}".replace("-", "−") for share in IDLE_SHARES)
+                print(
+                    f"| {grid} | {hours} h, within {within_h + hours} h | {told_limit} | {one.straight_g_per_kwh:.0f}"
+                    f" | {one.clean_g_per_kwh:.0f} | {one.waited_h:.1f} h | {told} |"
+                )
+    for path in figures:
+        draw(Path(path))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -18,7 +18,7 @@ from strategy_problems import TrainingTask
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
 from ecoml.errors import BudgetExhausted
-from ecoml.ledger.attribution import Step
+from ecoml.ledger.accounts.attribution import Step
 from ecoml.ledger.readings import Reading
 from ecoml.searcher.hosts.messages import About, Lease, Orders, Outcome, Report, Setup, pickled
 from ecoml.searcher.hosts.transport import Event

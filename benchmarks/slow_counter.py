@@ -37,6 +37,8 @@ SHAPES = ((10, 0.003), (10, 0.01), (10, 0.03), (3, 0.1), (1, 0.3), (12, 0.1), (2
 FEWEST = 40
 DOMAIN = "gpu:0"
 FINE_S = 0.005
+READ_S = 0.025
+"""So often the meter's thread reads a board that updates every 100 ms, once it knows that."""
 LEARN_S = 3.0
 
 Power = float | Callable[[float], float]
@@ -130,16 +132,21 @@ def _measure(
     begin = LOADS[load](rng)
 
     def go_by(lasts_s: float, power_w: Power) -> None:
+        nonlocal read_s
         parts = math.ceil(lasts_s / FINE_S)
         for _ in range(parts):
             board.power_w = power_w(host.now_s + lasts_s / parts / 2) if callable(power_w) else power_w
             host.advance(lasts_s / parts)
+            if host.now_s >= read_s + READ_S:
+                read_s = host.now_s
+                meter.read()
 
+    read_s = math.inf
     with open_meter(root=folder, nvml=host.nvml, clock=host.clock) as meter:
         while host.now_s < 1000.0 + LEARN_S:  # as the polling thread does until it knows the period
             go_by(rng.uniform(0.08, 0.14) * PERIOD_S, 150.0)
             meter.read()
-        window = meter.window()
+        window, read_s = meter.window(), host.now_s
         laps_j = []
         for _ in range(max(FEWEST, int(seconds / epochs / epoch_s))):
             pieces_of, parts = begin(), list[Energy]()

@@ -2,13 +2,15 @@
 
     python benchmarks/small_budgets.py --lcbench FILE.npz [--mapping noisy] [--tasks …] [--strategies bayes,random]
         [--trainings 2,4,8,16] [--seeds 0,1,…] [--jobs 1] [--out DIR] [--without-default]
+    python benchmarks/small_budgets.py --recorded fashion-mnist-2000,cifar-5000 [--mapping recorded] …
     python benchmarks/small_budgets.py --real digits,fashion-mnist-2000 …
 
 The budget is that of so many trainings of the space's default configuration. What counts is the score, on other images,
-of the network that is recommended. On LCBench (`noisy`: validated on 400 images, judged without their chance) a task's
-default is the configuration that is best on the other tasks, by its mean rank, of the cheaper half of those recorded.
-Real searches use `cnn-small` and the host's meter (the strategy `default` trains the default alone); a recommended
-network is tested after the search, on nobody's account.
+of the network that is recommended. Of recorded trainings (`strategy_recorded.py`) that is the test accuracy. On LCBench
+(`noisy`: validated on 400 images, judged without their chance) a task's default is the configuration that is best on
+the other tasks, by its mean rank, of the cheaper half of those recorded. Real searches use `cnn-small` and the host's
+meter (the strategy `default` trains the default alone); a recommended network is tested after the search, on nobody's
+account.
 
 Each search is a line in OUT/small.jsonl, and is not repeated by the next call.
 """
@@ -27,7 +29,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 from defaults import trained
-from strategy_problems import LCBENCH_SPACE, Array, TrainingTask, lcbench_tasks, open_problem
+from strategy_problems import MAPPINGS, TrainingTask, lcbench_defaults, lcbench_tasks, open_problem
 from strategy_real import data_file
+from strategy_recorded import RECORDED, open_recorded, recording
 
 import ecoml
 from ecoml.space import Parameter, Space
@@ -45,7 +47,7 @@ from ecoml.strategies import create_strategy
 from ecoml.trial import Config, Measurement
 
 Row = dict[str, Any]
-KEY = ("task", "strategy", "trainings", "seed")
+KEY = ("family", "task", "strategy", "trainings", "seed")
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Cell:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        return (self.task, self.strategy, self.trainings, self.seed)
+        return (self.family, self.task, self.strategy, self.trainings, self.seed)
 
 
 def run(cell: Cell) -> Row:
@@ -72,64 +74,71 @@ def run(cell: Cell) -> Row:
     return dict(zip(KEY, cell.key, strict=True)) | found
 
 
-def replayed(cell: Cell) -> Row:
-    """A search on a task of LCBench."""
+@dataclass(frozen=True)
+class Posed:
+    """A problem of recorded trainings.
+
+    Attributes:
+        problem: It.
+        space: Its space with its default.
+        default_j: Joules of a training of the default.
+        default: What the default alone comes to with the whole budget.
+    """
+
+    problem: TrainingTask
+    space: Space
+    default_j: float
+    default: float
+
+    @property
+    def exact(self) -> TrainingTask:
+        """The same with the scores that count."""
+        return getattr(self.problem, "exact", self.problem)
+
+
+def posed(cell: Cell) -> Posed:
+    """The problem of a cell that trains nothing."""
+    if cell.family in RECORDED:
+        of = recording(cell.task)
+        problem = open_recorded(cell.family, cell.task, cell.seed, cell.out)
+        return Posed(problem, of.space, of.default_j, of.default_alone(cell.trainings))
     assert cell.path is not None, "LCBench is a file"
-    problem = open_problem(cell.family, cell.task, cell.path, cell.out)
-    exact: TrainingTask = getattr(problem, "exact", problem)
-    default = defaults(cell.path)[cell.task]
-    score, step_j = exact.curve(default)
+    problem, default = open_problem(cell.family, cell.task, cell.path, cell.out), lcbench_defaults(cell.path)[cell.task]
+    space = with_default(problem.space, default) if cell.default else problem.space
+    score, step_j = getattr(problem, "exact", problem).curve(default)
+    return Posed(problem, space, float(step_j.sum()), float(score[-1]))
+
+
+def replayed(cell: Cell) -> Row:
+    """A search on recorded trainings."""
+    of = posed(cell)
 
     def train(config: Config) -> Iterator[Measurement]:
-        for score, joules in zip(*problem.curve(config), strict=True):
+        for score, joules in zip(*of.problem.curve(config), strict=True):
             yield Measurement(float(score), energy_j=float(joules))
 
-    space = with_default(problem.space, default) if cell.default else problem.space
     directory = cell.out / "replayed" / "-".join(map(str, cell.key))
     shutil.rmtree(directory, ignore_errors=True)
     result = ecoml.Searcher(
-        *(space, train),
-        budget_j=cell.trainings * float(step_j.sum()),
-        strategy=create_strategy(cell.strategy, space, cell.seed),
+        *(of.space, train),
+        budget_j=cell.trainings * of.default_j,
+        strategy=create_strategy(cell.strategy, of.space, cell.seed),
         directory=directory,
         energy="reported",
         seed=cell.seed,
     ).run()
-    true = [float(exact.curve(trial.config)[0][trial.step - 1]) for trial in result.front]
+    true = [float(of.exact.curve(trial.config)[0][trial.step - 1]) for trial in result.front]
     chosen = result.recommended
     assert chosen is not None, "a search that measured something recommends something"
     shutil.rmtree(directory)
     return {
-        "test": float(exact.curve(chosen.config)[0][chosen.step - 1]),
+        "test": float(of.exact.curve(chosen.config)[0][chosen.step - 1]),
         "front": max(true),
-        "default": float(score[-1]),
+        "default": of.default,
         "trials": len(result.trials),
         "steps": [trial.step for trial in result.trials],
         "spent": result.energy.total_j / result.energy.budget_j,
     }
-
-
-@lru_cache(maxsize=4)
-def defaults(path: Path) -> Mapping[str, Config]:
-    """The default of each task of LCBench."""
-    tasks = lcbench_tasks(path)
-    with np.load(path) as data:
-        ends: Array = np.array([data[f"{task}_accuracy"][:, -1] for task in tasks])
-        log_j: Array = np.log([data[f"{task}_energy_j"][:, -1] for task in tasks]).mean(axis=0)
-        columns = [str(name) for name in data["config_names"]]
-        rows = data["config"]
-    ranks = np.argsort(np.argsort(-ends, axis=1), axis=1) + len(rows) * (log_j > np.median(log_j))
-    best = {task: int(np.argmin(np.delete(ranks, i, axis=0).mean(0))) for i, task in enumerate(tasks)}
-    space = Space(LCBENCH_SPACE)
-    return {task: _within(space, dict(zip(columns, rows[i].tolist(), strict=True))) for task, i in best.items()}
-
-
-def _within(space: Space, row: Mapping[str, float]) -> Config:
-    config: Config = {}
-    for name, parameter in space.free.items():
-        value = min(max(row[name], parameter.low), parameter.high)  # type: ignore[union-attr]
-        config[name] = round(value) if isinstance(parameter, ecoml.Int) else value
-    return space.decode(space.encode(config))
 
 
 def with_default(space: Space, default: Config) -> Space:
@@ -176,7 +185,7 @@ DEFAULT_J: Mapping[str, float] = {"digits": 5.0, "fashion-mnist-2000": 24.0, "ci
 
 
 def _tested(training: ecoml.CnnTraining, directory: Path, trial: Any) -> float:
-    from ecoml.searcher.models import model_path
+    from ecoml.searcher.front.models import model_path
 
     return float(training.test(model_path(directory, trial)).score)
 
@@ -187,13 +196,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lines = options.out / "small.jsonl"
     rows = [json.loads(line) for line in lines.read_text("utf-8").splitlines()] if lines.is_file() else []
     done = {tuple(row[key] for key in KEY) for row in rows}
-    tasks = options.real or [t for t in lcbench_tasks(options.lcbench) if not options.tasks or t in options.tasks]
-    family = "real" if options.real else options.mapping
+    of = [("real", task) for task in options.real]
+    of += [(family, task) for family in options.mapping or RECORDED for task in options.recorded]
+    if options.lcbench:
+        of += [(family, task) for family in options.mapping or ["noisy"] for task in lcbench_tasks(options.lcbench)]
     cells = [
         Cell(task, strategy, trainings, seed, family, options.lcbench, options.out, not options.without_default)
         for seed in options.seeds
         for trainings in options.trainings
-        for task in tasks
+        for family, task in of
+        if not options.tasks or task in options.tasks
         for strategy in options.strategies
     ]
     wanted = [cell for cell in cells if cell.key not in done]
@@ -210,29 +222,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def table(rows: Sequence[Row]) -> str:
     """Mean test score in percent of what is recommended, and of the front's best, by strategy and budget."""
     budgets, strategies = (sorted({row[key] for row in rows}) for key in ("trainings", "strategy"))
-    told = ["| " + " | ".join(["task", "", *(f"{budget:g} trainings" for budget in budgets)]) + " |"]
-    told.append("|---" * (2 + len(budgets)) + "|")
-    for task in [*sorted({row["task"] for row in rows}), "all"]:
-        of = [row for row in rows if task in (row["task"], "all")]
-        if of[0]["default"] is not None:
-            told.append(f"| {task} | default alone | {100 * statistics.mean(row['default'] for row in of):.2f} |")
-        for strategy in strategies:
-            cells = []
-            for budget in budgets:
-                found = [row for row in of if (row["strategy"], row["trainings"]) == (strategy, budget)]
-                test, front = (100 * np.array([row[key] for row in found]) for key in ("test", "front"))
-                error = test.std(ddof=1) / len(test) ** 0.5 if len(test) > 1 else float("nan")
-                cells.append(f"{test.mean():.2f} ± {error:.2f} ({front.mean():.2f})" if len(test) else "–")
-            told.append("| " + " | ".join([Path(task).name, strategy, *cells]) + " |")
+    told = ["| " + " | ".join(["", "task", "", *(f"{budget:g} trainings" for budget in budgets)]) + " |"]
+    told.append("|---" * (3 + len(budgets)) + "|")
+    for family in sorted({row["family"] for row in rows}):
+        for task in [*sorted({row["task"] for row in rows if row["family"] == family}), "all"]:
+            of = [row for row in rows if row["family"] == family and task in (row["task"], "all")]
+            by = {
+                name: [
+                    [row for row in of if (row["strategy"], row["trainings"]) == (name, budget)] for budget in budgets
+                ]
+                for name in strategies
+            }
+            lines = {name: [_found(found) for found in cells] for name, cells in by.items()}
+            if of[0]["default"] is not None:
+                alone = ([row["default"] for row in of if row["trainings"] == budget] for budget in budgets)
+                lines = {"default alone": [f"{100 * statistics.mean(found):.2f}" for found in alone]} | lines
+            told += ["| " + " | ".join([family, Path(task).name, name, *cells]) + " |" for name, cells in lines.items()]
     return "\n".join(told)
+
+
+def _found(rows: Sequence[Row]) -> str:
+    """Of the recommended ones the mean and its standard error, and the mean of the fronts' best."""
+    if not rows:
+        return "–"
+    test, front = (100 * np.array([row[key] for row in rows]) for key in ("test", "front"))
+    error = test.std(ddof=1) / len(test) ** 0.5 if len(test) > 1 else float("nan")
+    return f"{test.mean():.2f} ± {error:.2f} ({front.mean():.2f})"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--lcbench", type=Path, help="an .npz of learning curves")
-    parser.add_argument("--mapping", default="noisy", help="how its table is read")
-    parser.add_argument("--tasks", type=_names, default=[], help="only these of it")
-    parser.add_argument("--real", type=_names, default=[], help="data to train on instead")
+    parser.add_argument("--recorded", type=_names, default=[], help="data of recorded trainings: fashion-mnist-2000")
+    parser.add_argument(
+        "--mapping", type=_names, default=[], help=f"how tables are read: {','.join(MAPPINGS)}; {','.join(RECORDED)}"
+    )
+    parser.add_argument("--tasks", type=_names, default=[], help="only these")
+    parser.add_argument("--real", type=_names, default=[], help="data to train on")
     parser.add_argument("--strategies", type=_names, default=["bayes", "random"])
     parser.add_argument(
         "--trainings", type=lambda text: [float(n) for n in _names(text)], default=[2.0, 4.0, 8.0, 16.0]

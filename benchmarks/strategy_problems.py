@@ -163,6 +163,22 @@ def lcbench_tasks(path: Path) -> list[str]:
         raise UsageError(f"{path}: not an LCBench table ({error}); name the .npz file") from None
 
 
+@lru_cache(maxsize=4)
+def lcbench_defaults(path: Path) -> Mapping[str, dict[str, Any]]:
+    """A default for each task: the configuration that is best on the others, of the cheaper half of those recorded."""
+    tasks = lcbench_tasks(path)
+    with np.load(path) as data:
+        ends: Array = np.array([data[f"{task}_accuracy"][:, -1] for task in tasks])
+        log_j: Array = np.log([data[f"{task}_energy_j"][:, -1] for task in tasks]).mean(axis=0)
+        columns = [str(name) for name in data["config_names"]]
+        rows = data["config"]
+    ranks = np.argsort(np.argsort(-ends, axis=1), axis=1) + len(rows) * (log_j > np.median(log_j))
+    best = {task: int(np.argmin(np.delete(ranks, i, axis=0).mean(0))) for i, task in enumerate(tasks)}
+    space = Space(LCBENCH_SPACE)
+    configs = {task: _config(dict(zip(columns, rows[i].tolist(), strict=True))) for task, i in best.items()}
+    return {task: space.decode(space.encode(config)) for task, config in configs.items()}
+
+
 @lru_cache(maxsize=16)
 def open_problem(family: str, task: str, path: Path | None, kept_in: Path) -> TrainingTask:
     """A problem of learning curves by name.
@@ -185,10 +201,20 @@ def open_problem(family: str, task: str, path: Path | None, kept_in: Path) -> Tr
     u = np.array([space.encode(config) for config in configs])
     if family == "nearest":
         return Nearest(space, u, score, step_j)
-    file = kept_in / f"smooth-{task}.npz"
+    return fitted(space, u, score, step_j, kept_in / f"smooth-{task}.npz")
+
+
+def fitted(space: Space, u: Array, score: Array, step_j: Array, file: Path) -> Smooth:
+    """A smooth problem from a table: points of the unit cube (n, d), scores and joules of each step (n, T).
+
+    The file keeps the network.
+    """
     if not file.is_file():
         _fit(u, score, step_j, file)
-    return _smooth(space, file)
+    with np.load(file) as data:
+        layers = [(data[f"weights_{i}"], data[f"offsets_{i}"]) for i in range(3)]
+        centre, spread = data["log_energy"].tolist()
+        return Smooth(space, layers, data["base"], data["mean"], (centre, spread))
 
 
 def _config(row: Mapping[str, float]) -> dict[str, Any]:
@@ -199,13 +225,6 @@ def _config(row: Mapping[str, float]) -> dict[str, Any]:
         value = min(max(row[name], parameter.low), parameter.high)
         config[name] = round(value) if isinstance(parameter, Int) else value
     return config
-
-
-def _smooth(space: Space, file: Path) -> Smooth:
-    with np.load(file) as data:
-        layers = [(data[f"weights_{i}"], data[f"offsets_{i}"]) for i in range(3)]
-        centre, spread = data["log_energy"].tolist()
-        return Smooth(space, layers, data["base"], data["mean"], (centre, spread))
 
 
 def _fit(u: Array, score: Array, step_j: Array, file: Path) -> None:

@@ -31,7 +31,7 @@ class Standing:
     """How a strategy did towards a goal on a family of problems.
 
     Attributes:
-        family: `nearest`, `smooth`, `noisy`, `trained`, `real`, or one of `strategy_tabular.TABLES`.
+        family: As `strategies.Cell` names it.
         goal: `typical`, `target` or `hypervolume`.
         strategy: Its name.
         searches: With a counterpart of random search.

@@ -7,16 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ecoml.endings import TrialEnd
 from ecoml.energy import Energy, Provenance, energy_of
 from ecoml.errors import TrainingError
 from ecoml.metric import ACCURACY, Metric
 from ecoml.views import html_of
-
-if TYPE_CHECKING:
-    from ecoml.inference import Usage
 
 Config = Mapping[str, Any]
 """A configuration: parameter name → float, int or str. Inactive conditional parameters are absent."""
@@ -82,6 +79,59 @@ def real_number(name: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):
         raise TrainingError(f"{name} is {value!r:.60} ({type(value).__name__}); give a number") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """What predicting took, so many images at a time.
+
+    Attributes:
+        batch_size: Images predicted at once.
+        images: Images it was measured over.
+        latency_s: Seconds of one batch, the median.
+        energy: Of one image; all that the metered domains drew meanwhile, idling included.
+    """
+
+    batch_size: int
+    images: int
+    latency_s: float
+    energy: Energy
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; joules are those of one image."""
+        sizes = {"batch_size": self.batch_size, "images": self.images, "latency_s": self.latency_s}
+        return {**sizes, **self.energy.to_dict()}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a model costs to use.
+
+    Attributes:
+        parameters: Trainable numbers.
+        file_bytes: Size of its file.
+        flop: Floating-point operations of one image, two for each multiplication of convolutions and linear layers.
+        inferences: By batch size, one image at a time among them.
+    """
+
+    parameters: int
+    file_bytes: int
+    flop: int
+    inferences: Mapping[int, Inference]
+
+    @property
+    def single(self) -> Inference:
+        """One image at a time."""
+        return self.inferences[1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "parameters": self.parameters,
+            "file_bytes": self.file_bytes,
+            "flop": self.flop,
+            "inferences": [inference.to_dict() for inference in self.inferences.values()],
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The house: a room never imports one above it, and no two files import each other."""
 
 import ast
+from collections import Counter
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import ecoml
 
 ROOT = Path(ecoml.__file__).parent
 
+A_DOZEN = 12
+
 FLOORS = [
     {"errors", "metric", "energy", "endings", "fetch", "views"},
-    {"shipped", "limits", "pareto", "format", "frames", "inference", "trial", "carbon"},
+    {"limits", "pareto", "format", "trial", "carbon"},
     {"space", "meter", "run"},
     {"strategies", "training", "ledger", "budget"},
     {"models", "searcher"},
@@ -75,3 +78,12 @@ def test_no_two_files_import_each_other():
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         raise AssertionError(" -> ".join(error.args[1])) from None
+
+
+def test_no_folder_holds_more_than_a_dozen_files():
+    held = Counter(path.parent.relative_to(ROOT).as_posix() for path in MODULES.values())
+    assert not {folder: files for folder, files in held.items() if files > A_DOZEN}
+
+
+def test_there_are_nine_floors_at_most():
+    assert len(FLOORS) <= 9

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from ecoml.shipped import or_shipped
+from ecoml.space.shipped import or_shipped
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = ("ecoml/search_spaces/cnn-small.toml", "ecoml/baselines/random.toml", "ecoml/py.typed")

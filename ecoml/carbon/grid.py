@@ -14,12 +14,15 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from enum import StrEnum
 from itertools import pairwise
+from statistics import median_low
 from typing import Protocol
 
 from ecoml.errors import UsageError
 
 HIGHEST_G_PER_KWH = 3000.0
 """No grid is worse: the dirtiest coal plants emit about half of it."""
+
+HOUR_S = 3600.0
 
 Stretch = tuple[float, float, float]
 """From when, until when, and the intensity meanwhile."""
@@ -120,14 +123,16 @@ class Series:
     Args:
         times_s: When each begins to hold.
         values: The intensities.
-        last_s: How long the last one holds; None: as long as the one before.
+
+    The last one holds as long as most do: the median of the steps, so that a hole or an odd row before it changes
+    nothing; an hour where it is alone.
     """
 
-    def __init__(self, times_s: Sequence[float], values: Sequence[float], last_s: float | None = None) -> None:
+    def __init__(self, times_s: Sequence[float], values: Sequence[float]) -> None:
         self.times_s = tuple(times_s)
         self.values = tuple(values)
         steps_s = [after - before for before, after in pairwise(self.times_s)]
-        self.end_s = self.times_s[-1] + (last_s if last_s is not None else steps_s[-1] if steps_s else 3600.0)
+        self.end_s = self.times_s[-1] + (median_low(steps_s) if steps_s else HOUR_S)
 
     def at(self, at_s: float) -> float:
         """The value that holds at a time, or that of the nearest time."""

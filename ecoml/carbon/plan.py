@@ -13,9 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ecoml.carbon.grid import Stretch
-
-HOUR_S = 3600.0
+from ecoml.carbon.grid import HOUR_S, Stretch
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,20 +6,22 @@
                                                                                             emissions (`co2_moer`)
 
 Nothing is asked unless a provider was named on the command line. The answer is kept in `$XDG_CACHE_HOME/ecoml/grid`
-with the time of the last try, failed ones too, so that a second search within the hour asks nobody. What is foreseen
-of a provider that tells no future is that tomorrow is as the last day was.
+with the time of the last try, failed ones too, so that a second search within the hour asks nobody; one that begins at
+the same moment waits for the first one's answer. What is foreseen of a provider that tells no future is that tomorrow
+is as the last day was. An answer for another zone than was asked for, or in another unit, is none.
 """
 
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,7 @@ DAY_S = 86400.0
 JOIN_S = 1.0
 """Longer than this nobody waits at the end for an answer that is still to come."""
 
+_POUNDS = "lbs_co2_per_mwh"
 _G_PER_KWH = 453.59237 / 1000  # in one lb/MWh
 _WATCH_S = 10.0  # so often it is seen whether an hour is over: the clock may have been set
 
@@ -88,6 +91,7 @@ class Provider:
         self._fetch = fetch
         self._clock = clock
         self._file = (cache or _cache()) / f"{self._provider}-{self._zone}.json"
+        self._failure = ""
         self._asked_s, self._series = self._remembered()
         self._news: list[str] = []
         self._told_stale = self._follows = False
@@ -132,15 +136,18 @@ class Provider:
         """
         self.look()
         if not self.knows(self._clock()):
-            why = self._news[-1] if self._news else f"it was asked within the hour, in vain; see {self._file}"
-            raise UsageError(f"--grid-intensity {self.spec}: nothing is known of the present: {why}")
+            why = self._failure or f"{_NAMES[self._provider]} tells nothing of this hour"
+            raise UsageError(
+                f"--grid-intensity {self.spec}: nothing is known of the present: {why}; it is asked again an hour after"
+                f" the last time, or at once if you remove {self._file}"
+            )
         if not self._follows:
             self._follows = True
             self._thread.start()
 
     def look(self) -> None:
         """Ask, if that is due."""
-        with self._lock:
+        with self._lock, self._alone():
             now_s = self._clock()
             asked_s, series = self._remembered()  # another process may have asked
             if series is not None and asked_s > self._asked_s:
@@ -148,11 +155,13 @@ class Provider:
             # A clock that was set back by a little has asked just now; by more than an hour, nobody knows when.
             if abs(now_s - max(asked_s, self._asked_s)) < EVERY_S:
                 return
-            self._asked_s = now_s
+            self._asked_s, self._failure = now_s, ""
             try:
                 self._series = self._ask()
             except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-                self._news.append(f"{_NAMES[self._provider]} gives no intensity: {error or type(error).__name__}")
+                why = error if isinstance(error, OSError | ValueError) else "its answer has another form"
+                self._failure = f"{_NAMES[self._provider]} gives no intensity: {why}"
+                self._news.append(self._failure)
             self._remember()
 
     def news(self) -> list[str]:
@@ -176,8 +185,11 @@ class Provider:
 
     def _ask(self) -> Series:
         if self._provider == "electricitymaps":
-            address = f"https://api.electricitymaps.com/v3/carbon-intensity/history?zone={quote(self._zone)}"
+            # Asked for a zone it has not, it would answer for the one of the caller's address.
+            zone = f"zone={quote(self._zone)}&shouldUseFallbackCallerLookup=false"
+            address = f"https://api.electricitymaps.com/v3/carbon-intensity/history?{zone}"
             answer = self._fetch(address, {"auth-token": os.environ[_KEYS["electricitymaps"][0]]})
+            _expect(answer.get("zone", self._zone), self._zone)
             points = {_unix(one["datetime"]): one["carbonIntensity"] for one in answer["history"]}
             return _series({at_s: float(g) for at_s, g in points.items() if g is not None})
         user, password = (os.environ[key] for key in _KEYS["watttime"])
@@ -187,6 +199,9 @@ class Provider:
             f"https://api.watttime.org/v3/forecast?region={quote(self._zone)}&signal_type=co2_moer&horizon_hours=24"
         )
         answer = self._fetch(address, {"Authorization": f"Bearer {token}"})
+        told = answer.get("meta", {})
+        _expect(told.get("region", self._zone), self._zone)
+        _expect(told.get("units", _POUNDS), _POUNDS)
         return _series({_unix(one["point_time"]): _G_PER_KWH * float(one["value"]) for one in answer["data"]})
 
     def _remembered(self) -> tuple[float, Series | None]:
@@ -194,6 +209,7 @@ class Provider:
         try:
             kept: Mapping[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
             points = {float(at_s): float(value) for at_s, value in kept["points"]}
+            self._failure = str(kept.get("failure", ""))
             return float(kept["asked_s"]), _series(points) if points else None
         except (OSError, ValueError, KeyError, TypeError):
             return -float("inf"), None
@@ -203,8 +219,24 @@ class Provider:
         with suppress(OSError):  # then the next process asks anew
             self._file.parent.mkdir(parents=True, exist_ok=True)
             temporary = self._file.with_suffix(f".{os.getpid()}")
-            temporary.write_text(json.dumps({"asked_s": self._asked_s, "points": points}), encoding="utf-8")
+            kept = {"asked_s": self._asked_s, "points": points, "failure": self._failure}
+            temporary.write_text(json.dumps(kept), encoding="utf-8")
             temporary.replace(self._file)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other process asks meanwhile; where the folder holds no lock, each asks for itself."""
+        with ExitStack() as stack:
+            with suppress(OSError):
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context(self._file.with_suffix(".lock").open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _expect(told: object, asked: str) -> None:
+    if told != asked:
+        raise ValueError(f"it answers with {told!r}, and not with {asked!r}")
 
 
 def _series(points: Mapping[float, float]) -> Series:

@@ -25,7 +25,9 @@ _LAST_S = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
 class Table:
-    """Intensities from a file. Each row holds from its time to that of the next.
+    """Intensities from a file. Each row holds from its time to that of the next, and the last as long as most do.
+
+    What comes after that counts at the last row's intensity, and that is said once.
 
     Args:
         text: The file's content.
@@ -96,7 +98,8 @@ class Table:
         if self._told or time.time() < self.series.end_s:
             return []
         self._told = True
-        return [f"{self.name} ends at {_iso(self.series.end_s)}: its last intensity is taken for what comes after"]
+        last = f"its last intensity, {self.series.values[-1]:g} g/kWh,"
+        return [f"{self.name} ends at {_iso(self.series.end_s)}: {last} is taken for what comes after"]
 
     def close(self) -> None:
         """The file is closed already."""

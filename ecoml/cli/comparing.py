@@ -17,17 +17,17 @@ from ecoml.cli.options import (
     Deterministic,
     Device,
     Download,
-    GridNumber,
+    GridPast,
     Json,
     MaxEnergyPerTraining,
     MaxParameters,
     SpaceName,
     SpendAll,
     Threads,
+    Workers,
     say,
 )
 from ecoml.errors import UsageError
-from ecoml.shipped import or_shipped
 
 if TYPE_CHECKING:
     from ecoml.experiments.compare import Comparison
@@ -70,17 +70,19 @@ def compare(
     device: Device = None,
     threads: Threads = None,
     deterministic: Deterministic = False,
+    workers: Workers = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the comparison is kept; the same folder goes on with it.")
     ] = None,
-    grid_intensity: GridNumber = None,
+    grid_intensity: GridPast = None,
     as_json: Json = False,
 ) -> None:
     """Which strategy needs the least energy?"""
     from ecoml.experiments.compare import gather, write_comparison
-    from ecoml.report.page.footprint import check_grid_intensity
+    from ecoml.run.hindsight import past_grid
+    from ecoml.space.shipped import or_shipped
 
-    check_grid_intensity(grid_intensity)
+    past_grid(grid_intensity)  # refused before anything is trained
     inputs = [or_shipped(path) for path in inputs]
     targets = target or []
     limited = max_parameters is not None or max_energy_per_training is not None or spend_all
@@ -102,11 +104,15 @@ def compare(
         most_j = None if max_energy_per_training is None else max_energy_per_training * J_PER_KWH
         limits = Limits(max_parameters=max_parameters, max_energy_per_training_j=most_j, spend_all=spend_all)
         folder = out or Path("runs") / f"compare-{training.problem}-{Path(space).stem}"
-        comparison = _run(inputs, load_space(space), training, limits, budget_kwh, seeds, folder, targets, reference)
+        comparison = _run(
+            inputs, load_space(space), training, limits, workers, budget_kwh, seeds, folder, targets, reference
+        )
     elif named:
         raise UsageError(f"{named[0]}: strategies are run, and runs are compared: name either, not both")
-    elif limited:
-        raise UsageError("limits are for searches that are still to be run: name strategy files, or leave them out")
+    elif limited or workers is not None:
+        raise UsageError(
+            "limits and workers are for searches that are still to be run: name strategy files, or leave them out"
+        )
     else:
         comparison = gather(inputs, targets=targets, reference=reference)
         folder = out or Path("runs") / "compare"
@@ -126,6 +132,7 @@ def _run(
     space: Space,
     training: Executor,
     limits: Limits,
+    workers: str | None,
     budget_kwh: float | None,
     seeds: int,
     folder: Path,
@@ -151,11 +158,11 @@ def _run(
     elif (kept := kept_plan(folder)) is not None:
         budget_j = kept["budget_j"]
     else:
-        plan = plan_comparison(strategies, Task(space, training, 1.0, limits), seeds=seeds, out=folder)
+        plan = plan_comparison(strategies, Task(space, training, 1.0, limits, workers=workers), seeds=seeds, out=folder)
         check_question(plan, targets, reference)  # before anything is trained
         budget_j = sample().budget_j
         _tell(f"no --budget-kwh is given: each search may take about {TRAININGS} times that")
-    task = Task(space, training, budget_j, limits)
+    task = Task(space, training, budget_j, limits, workers=workers)
     try:
         return run_comparison(
             strategies,

@@ -11,7 +11,7 @@ from typer import Context
 from ecoml.energy import J_PER_KWH
 from ecoml.limits import budget_in_joules
 from ecoml.run.folder import read_settings
-from ecoml.searcher.settings import SearchSettings
+from ecoml.searcher.setup.settings import SearchSettings
 from ecoml.space import load_space
 from ecoml.training.base import Executor
 from ecoml.training.create import create_executor

@@ -57,16 +57,16 @@ Threads = Annotated[
 Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="The same curves on another day and another host of the same kind.")
 ]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHERE", help="Train side by side: local:4 (four processes here), or ray://HEAD:PORT. [default: here]"
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to standard error.")]
 Track = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Also write the search down with mlflow, tensorboard or wandb; may be repeated."),
-]
-GridNumber = Annotated[
-    float | None,
-    typer.Option(
-        "--grid-intensity", metavar="G", help="Your grid's grams of CO2e per kWh; without it nothing is said of CO2e."
-    ),
 ]
 GridIntensity = Annotated[
     str | None,

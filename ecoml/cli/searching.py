@@ -32,6 +32,7 @@ from ecoml.cli.options import (
     Track,
     Until,
     WhenClean,
+    Workers,
     meter_sources,
     say,
 )
@@ -73,13 +74,7 @@ def search(
     device: Device = None,
     threads: Threads = None,
     deterministic: Deterministic = False,
-    workers: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHERE",
-            help="Train side by side: local:4 (four processes here), or ray://HEAD:PORT. [default: here]",
-        ),
-    ] = None,
+    workers: Workers = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The run folder, a new one. [default: one below runs/]")
     ] = None,
@@ -236,7 +231,7 @@ def _page(result: Result) -> Path | None:
 
 def _show(result: Result, as_json: bool) -> None:
     from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
-    from ecoml.run.lifetime import lifetime_of
+    from ecoml.run.choice.lifetime import lifetime_of
     from ecoml.run.models import kept_models
 
     page = _page(result)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ecoml.energy import Energy, Provenance, co2e_g
+from ecoml.energy import Energy, Provenance
 from ecoml.format.figures import duration, format_energy, format_kwh, percent
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ def format_co2e(grams: float) -> str:
     return f"{scaled:.{0 if scaled >= 99.95 else 1 if scaled >= 9.995 else 2}f} {unit}"
 
 
-def describe_footprint(energy: Energy, g_per_kwh: float | None) -> str:
-    """kWh with their source, and CO2e if a grid intensity is given."""
+def describe_footprint(energy: Energy, footprint: Footprint | None) -> str:
+    """kWh with their source, and CO2e if a grid was named."""
     told = f"{format_kwh(energy.energy_j)} ({energy.provenance})"
-    if g_per_kwh is None:
+    if footprint is None:
         return f"{told}. No grid intensity was given, so nothing is said of CO2e."
-    return f"{told}, or {format_co2e(co2e_g(energy.energy_j, g_per_kwh))} CO2e at {g_per_kwh:g} g/kWh, as given."
+    return f"{told}. CO2e: {describe_co2e(footprint)}."
 
 
 def describe_co2e(footprint: Footprint) -> str:
@@ -48,9 +48,11 @@ def describe_co2e(footprint: Footprint) -> str:
         told += f" at {mean_g:g} g/kWh, as given"
     else:
         told += f" at {mean_g:.0f} g/kWh on average ({footprint.provenance}: {footprint.grid})"
+    if footprint.counted_g is not None:
+        told += f"; the search counted {format_co2e(footprint.counted_g)}"
     if footprint.budget_g is not None:
-        share = percent(footprint.co2e_g / footprint.budget_g, 1)
-        told += f", {share} of the budget of {format_co2e(footprint.budget_g)}"
+        counted_g = footprint.co2e_g if footprint.counted_g is None else footprint.counted_g
+        told += f", {percent(counted_g / footprint.budget_g, 1)} of the budget of {format_co2e(footprint.budget_g)}"
     if footprint.unknown_j > 0:
         told += f"; of {format_energy(footprint.unknown_j)} no intensity is known"
     if footprint.paused_s > 0:

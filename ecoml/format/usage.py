@@ -10,8 +10,7 @@ from ecoml.format.figures import duration, format_energy, format_figure, plural
 
 if TYPE_CHECKING:
     from ecoml.energy import Energy
-    from ecoml.inference import Inference, Usage
-    from ecoml.trial import Trial
+    from ecoml.trial import Inference, Trial, Usage
 
 
 def format_bytes(count: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -9,8 +10,10 @@ from collections.abc import Callable, Mapping
 
 from ecoml.carbon.grid import Grid
 from ecoml.energy import J_PER_KWH, co2e_g
-from ecoml.ledger.sharing import Activity
+from ecoml.ledger.accounts.sharing import Activity
 from ecoml.run.footprint import Grams
+
+log = logging.getLogger("ecoml")
 
 _CLEANEST_G_PER_KWH = 0.1
 """For how many joules grams last, where the grid emits nothing at all for an hour."""
@@ -68,5 +71,8 @@ class GramCounter:
         return {activity: Grams(value, self._grid.provenance) for activity, value in grams.items()}
 
     def news(self) -> list[str]:
-        """What went wrong with the grid since the last call."""
-        return [] if self._grid is None else self._grid.news()
+        """What went wrong with the grid since the last call; it is told at once, too."""
+        news = [] if self._grid is None else self._grid.news()
+        for sentence in news:
+            log.warning(sentence)
+        return news

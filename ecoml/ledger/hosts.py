@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, co2e_g, weakest
-from ecoml.ledger.attribution import Step
+from ecoml.ledger.accounts.attribution import Step
+from ecoml.ledger.accounts.sharing import Activity
 from ecoml.ledger.gram_counter import GramCounter
 from ecoml.ledger.readings import Reading, difference
-from ecoml.ledger.sharing import Activity
-from ecoml.run.store import Store
+from ecoml.run.storage.store import Store
 
 _OF_STEP = (Purpose.TRAINING, Purpose.EVALUATION)
 _NO_TRIAL = -1

@@ -12,28 +12,22 @@ from typing import Any
 from ecoml.carbon.grid import Grid
 from ecoml.endings import SearchEnd
 from ecoml.energy import Energy, Provenance, Purpose, weaker
-from ecoml.errors import BudgetExhausted, StorageError, TrainingError
-from ecoml.inference import Usage
-from ecoml.ledger.attribution import Step
+from ecoml.errors import BudgetExhausted, StorageError
+from ecoml.ledger.accounts.attribution import Step
+from ecoml.ledger.accounts.opening import open_account
+from ecoml.ledger.accounts.worker_account import WorkerAccount
+from ecoml.ledger.budget import Budget
 from ecoml.ledger.gram_counter import GramCounter
 from ecoml.ledger.hosts import HostAccounts
-from ecoml.ledger.meter_thread import Watch
-from ecoml.ledger.metered import MeteredAccount
 from ecoml.ledger.metering import Metering
-from ecoml.ledger.reported import ReportedAccount
-from ecoml.ledger.reservations import Reservations
-from ecoml.ledger.worker_account import WorkerAccount
 from ecoml.meter.base import Window
 from ecoml.meter.required import what_is_unmeasured
 from ecoml.metric import Metric
 from ecoml.run.account import DRIVER
 from ecoml.run.folder import RunFolder
-from ecoml.run.snapshot import Snapshot
-from ecoml.run.store import Store
-from ecoml.trial import Measurement, Trial, next_point
-
-CLOSING_SHARE = 0.25
-"""At most this share of the budget is kept back for testing the front and closing down."""
+from ecoml.run.storage.snapshot import Snapshot
+from ecoml.run.storage.store import Store
+from ecoml.trial import Measurement, Trial, Usage, next_point
 
 NOTED_EVERY_S = 1.0
 """So often, at most, what is reserved is put on disk while the search goes on."""
@@ -59,10 +53,8 @@ class Ledger:
 
     Attributes:
         budget_j: The ceiling on everything.
+        budget: What may be spent of it.
         hosts: What other hosts have spent.
-        reservations: What is set aside for steps under way.
-        closing_j: Kept back for testing the front and closing down.
-        overpromised_j: The most by which what was spent, or might be, exceeded the budget at any commit.
         unmeasured: What keeps the energy from being measured, one sentence with its remedy each.
     """
 
@@ -82,8 +74,6 @@ class Ledger:
         if store.recover():
             store.add_gap("the process was killed in a step: its joules since the last heartbeat went unseen")
         self.budget_j = budget_j
-        self.unmeasured: tuple[str, ...] = ()
-        self.overpromised_j = 0.0
         self._closed = False
         self._noted_s = -math.inf
         self._folder = folder
@@ -92,13 +82,14 @@ class Ledger:
         self._metering = metering
         before = store.snapshot(metric)
         self._thinking_before_s = before.settings.get("thinking_cpu_s", 0.0)
-        self._budget_g = math.inf if budget_g is None else budget_g
         co2e = GramCounter(grid, before.co2e.co2e_g)
         self.hosts = HostAccounts(store, lease_s, co2e)
-        self.reservations = Reservations(
-            budget_j, lambda: self.left_j, self.hosts.of_step_j, ample=lease_s > 0, tried=bool(before.progress)
-        )
-        self._account = self._open_account(metering, before.spent_j - self.hosts.spent_j, trace, co2e)
+        others_j = self.hosts.spent_j
+        self._account = open_account(store, metering, before.spent_j - others_j, trace=trace, co2e=co2e)
+        self.unmeasured: tuple[str, ...] = ()
+        if metering is not None:
+            self.unmeasured = what_is_unmeasured(metering.meter)
+            self._store.set("unmeasured", self.unmeasured)
         self._store.set("grid", None if grid is None else grid.name)
         self._store.set("budget_g", budget_g, None if grid is None else grid.provenance)
         self._account.settle()  # getting ready is overhead, and no step between two checks
@@ -109,27 +100,9 @@ class Ledger:
         self._store.set("budget_j", budget_j)
         self._store.set("ended", None)
         self._store.set("beliefs", [])
-        self.keep_back(0.0)
-
-    def _open_account(
-        self, metering: Metering | None, spent_j: float, trace: bool, co2e: GramCounter
-    ) -> MeteredAccount | ReportedAccount:
-        if metering is None:
-            return ReportedAccount(self._store, spent_j=spent_j, co2e=co2e)
-        self.unmeasured = what_is_unmeasured(metering.meter)
-        watch = Watch(metering.meter, self._store, metering.opened_s, trace=trace)
-        account = MeteredAccount(
-            *(self._store, metering.window),
-            spent_j=spent_j,
-            opened_s=metering.opened_s,
-            watch=watch,
-            co2e=co2e,
+        self.budget = Budget(
+            *(self._account, self.hosts, budget_j, budget_g), ample=lease_s > 0, tried=bool(before.progress)
         )
-        with self._store.transaction():
-            self._store.set_idle(metering.idle.by_domain)
-            self._store.set("idle_note", metering.idle.note)
-            self._store.set("unmeasured", self.unmeasured)
-        return account
 
     @property
     def path(self) -> Path:
@@ -139,7 +112,7 @@ class Ledger:
     @property
     def metered(self) -> bool:
         """Whether joules come from a meter (or are reported by the training)."""
-        return isinstance(self._account, MeteredAccount)
+        return self._account.metered
 
     @property
     def spent_j(self) -> float:
@@ -166,12 +139,7 @@ class Ledger:
     @property
     def left_j(self) -> float:
         """Joules that steps may still take."""
-        return min(self._account.limit_j - self.spent_j, self._account.co2e.left_j) - self.hosts.unseen_j
-
-    @property
-    def left_by_co2e(self) -> bool:
-        """Whether it is the ceiling on CO2e that leaves no more."""
-        return self._account.co2e.left_j < self._account.limit_j - self.spent_j
+        return self.budget.left_j
 
     @property
     def spent_g(self) -> float:
@@ -183,22 +151,13 @@ class Ledger:
         """The most that was spent between two checks of the budget, on each host."""
         return self._account.unwatched_j + self.hosts.unwatched_j
 
-    def keep_back(self, closing_j: float) -> None:
-        """Keep joules back for the end: those of testing, and a second at the highest power seen."""
-        closing_j += self.power_w
-        self.closing_j = min(closing_j, CLOSING_SHARE * self.budget_j)
-        self._account.limit_j = self.budget_j - self.closing_j
-        co2e = self._account.co2e
-        co2e.limit_g = self._budget_g - min(co2e.of_joules(closing_j), CLOSING_SHARE * self._budget_g)
-
     def commit_late(self) -> None:
         """Let steps of a replay that end in quick succession be put on disk together."""
-        if isinstance(self._account, ReportedAccount):
-            self._account.commit_late()
+        self._account.commit_late()
 
     def commit_together(self) -> None:
         """Let all that is entered wait for `commit`: steps of many hosts are put on disk together."""
-        self._store.delay_s = LONGEST_UNCOMMITTED_S
+        self._store.delay(LONGEST_UNCOMMITTED_S)
 
     def commit(self) -> None:
         """Put on disk what waits, and check that it is within the budget with all that may still be spent.
@@ -209,8 +168,7 @@ class Ledger:
         with suppress(BudgetExhausted):  # what is left is looked at before anything is started
             self._account.check_budget()
         self._store.flush()
-        promised_j = self.spent_j + self.reserved_j + self.hosts.unseen_j + self.closing_j
-        self.overpromised_j = max(self.overpromised_j, promised_j - self.budget_j)
+        self.budget.check_promises()
 
     def share_among(self, domains: Sequence[str]) -> None:
         """From here on several trials run at once, each on the device of one of these domains."""
@@ -224,26 +182,13 @@ class Ledger:
         """From here on joules count as `purpose`, for `trial`."""
         self._account.enter(purpose, trial)
 
-    @property
-    def reserved_j(self) -> float:
-        """What is set aside for the steps that are under way and not charged yet."""
-        return self.reservations.total_j
-
-    def can_afford(self, forecast_j: float) -> bool:
-        """Whether a further step of `forecast_j` fits. A search's very first is always tried."""
-        return self.reservations.fits(forecast_j)
-
     def reserve(self, trial: int, forecast_j: float) -> bool:
         """Set joules aside for a trial's next step; False, and nothing is set aside, if they are not there."""
-        if not self.reservations.reserve(trial, forecast_j):
+        if not self.budget.reservations.reserve(trial, forecast_j):
             return False
         if time.monotonic() - self._noted_s >= NOTED_EVERY_S:
             self._note_bounds()
         return True
-
-    def release(self, trial: int) -> None:
-        """Nothing of a trial is under way."""
-        self.reservations.release(trial)
 
     def started(self, trial: Trial) -> None:
         """Enter a new trial."""
@@ -259,7 +204,7 @@ class Ledger:
         Raises:
             TrainingError: It reports energy although that is metered, or the other way round.
         """
-        self._check_source(trial, measurement.energy_j)
+        self._account.refuse_other_source(trial.number, measurement.energy_j)
         told = self.hosts.told(trial.number)
         with self._end_of_step(trial.number, measurement.energy_j, measurement.uncertainty_j) as step:
             taken = step.energy.total
@@ -316,7 +261,7 @@ class Ledger:
     @property
     def power_w(self) -> float:
         """The highest power seen over a piece of 50 ms or more; 0 where nothing is metered."""
-        return self._account.power_w if isinstance(self._account, MeteredAccount) else 0.0
+        return self._account.power_w
 
     @property
     def update_s(self) -> float:
@@ -354,7 +299,7 @@ class Ledger:
         self._account.unwatched_j = max(self._account.unwatched_j, self.spent_j - self.budget_j)
         with self._store.transaction():
             self._store.set("ended", end.to_dict())
-            self.reservations.clear()
+            self.budget.reservations.clear()
             self._note_bounds()
 
     @property
@@ -382,23 +327,9 @@ class Ledger:
         """Put on disk what is reserved and what an overshoot is bounded by: for people, so not at every step."""
         self._noted_s = time.monotonic()
         with self._store.transaction():
-            self._store.set("reserved_j", self.reserved_j, self.provenance)
+            self._store.set("reserved_j", self.budget.reservations.total_j, self.provenance)
             self._store.set("overshoot_bound_j", self.overshoot_bound_j, self.provenance)
-            self._store.set("closing_j", self.closing_j, self.provenance)
+            self._store.set("closing_j", self.budget.closing_j, self.provenance)
             self._store.set("doubt_j", self.hosts.doubt_j, self.provenance)
-            if isinstance(self._account, ReportedAccount):
+            if not self.metered:
                 self._store.set("thinking_cpu_s", self._thinking_before_s + self._account.thinking_cpu_s)
-
-    def _check_source(self, trial: Trial, energy_j: float | None) -> None:
-        if energy_j is not None and self.metered:
-            raise TrainingError(
-                f"trial {trial.number} reports energy_j, and the energy of this search is metered;"
-                ' give energy="reported" to the search, or leave energy_j out',
-                spent_j=self.spent_j,
-            )
-        if energy_j is None and not self.metered:
-            raise TrainingError(
-                f"trial {trial.number} reports no energy_j, and the energy of this search is to be reported;"
-                ' yield ecoml.Measurement(score, energy_j=…), or leave energy="reported" out',
-                spent_j=self.spent_j,
-            )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ecoml.energy import Energy, EnergyByDomain
-from ecoml.ledger.sharing import Activity
+from ecoml.ledger.accounts.sharing import Activity
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from ecoml.fetch import Fetch
 from ecoml.meter.base import DeviceState, Hardware, Meter, Process, Source, Window, describe_sources
 from ecoml.meter.choice import Choice
 from ecoml.meter.counters.constants import BUILT_IN, load_constants
+from ecoml.meter.counters.cpu.rapl import find_rapl
 from ecoml.meter.counters.cpu_time import cpu_seconds, usable_cpus
 from ecoml.meter.counters.estimate import DOMAIN as ESTIMATED
 from ecoml.meter.counters.estimate import Estimate
@@ -25,7 +26,6 @@ from ecoml.meter.counters.neighbours import Neighbours, SharedGauge
 from ecoml.meter.counters.node.find import find_node, find_sockets
 from ecoml.meter.counters.node.ipmi import Ipmitool
 from ecoml.meter.counters.nvml import find_gpus
-from ecoml.meter.counters.rapl import find_rapl
 from ecoml.meter.counters.remote.prometheus import open_prometheus
 from ecoml.meter.counters.zeus.find import find_zeus
 from ecoml.meter.found import Found

@@ -46,6 +46,7 @@ class Source:
         period_measured: Whether that was measured here; else it is assumed.
         resolution_j: Smallest step of the reading in joules; None where that is not what it reads.
         hardware: What is behind it; None where that is not told.
+        lag_s: How old, at most, what is read of a power or from afar may be; 0 of a counter of this host.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Source:
     period_measured: bool = False
     resolution_j: float | None = None
     hardware: Hardware | None = None
+    lag_s: float = 0.0
 
 
 def describe_sources(sources: Iterable[Source]) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecoml.errors import UsageError
+from ecoml.meter.base import Meter
 from ecoml.meter.counters.remote.query import PREFIX, PrometheusQuery
 
 _POWERCAP = "powercap:"
@@ -48,3 +49,10 @@ class Choice:
             named = ", ".join(map(str, folders))
             raise UsageError(f"--powercap-root {named}: give one folder that holds zones such as intel-rapl:0")
         return cls("node" in others, folders[0] if folders else None, queries)
+
+
+def meter_or_sources(given: Meter | str | Sequence[str] | None) -> tuple[Meter | None, tuple[str, ...]]:
+    """A meter of the caller's own, and what is said of this host's sources."""
+    if given is None or isinstance(given, str):
+        return None, (given,) if given else ()
+    return (None, tuple(given)) if isinstance(given, Sequence) else (given, ())

@@ -13,8 +13,6 @@ from ecoml.models.model import Model, Prediction, refuse_unknown
 from ecoml.training.images.data.listing import EXTENSIONS, listed, splits_of
 from ecoml.training.images.data.npz import images_of
 
-_AT_ONCE = 500
-
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -65,8 +63,8 @@ def inputs_of(named: Sequence[Path], model: Model, *, labelled: bool) -> list[In
 
 def predicted(inputs: Sequence[Input], model: Model) -> Iterator[tuple[Input, Prediction | DataError]]:
     """What the model takes each image for, or why it cannot be read."""
-    for start in range(0, len(inputs), _AT_ONCE):
-        batch, levels, wrong = inputs[start : start + _AT_ONCE], [], {}
+    for start in range(0, len(inputs), model.at_once):
+        batch, levels, wrong = inputs[start : start + model.at_once], [], {}
         for index, given in enumerate(batch):
             try:
                 levels.append(model.preprocess.levels(given.image))

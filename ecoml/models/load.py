@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ecoml.errors import RunFolderError, UsageError
 from ecoml.models.model import Model
 from ecoml.models.preprocess import Preprocess
+from ecoml.run.choice.lifetime import lifetime_of
 from ecoml.run.folder import read_settings
-from ecoml.run.lifetime import lifetime_of
 from ecoml.run.models import find_model
 from ecoml.run.result import Result
 from ecoml.training.images.data.dataset import Form

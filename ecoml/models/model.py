@@ -24,9 +24,7 @@ from ecoml.errors import UsageError
 from ecoml.models.preprocess import Preprocess, several
 from ecoml.training.images.data.dataset import Images
 from ecoml.training.images.network.network import Network
-
-_AT_ONCE = 500
-"""Images predicted at once: as many as a CPU's caches hold, as in the search's own tests."""
+from ecoml.training.images.steps.batches import predicted_at_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +80,11 @@ class Model:
         sizes: list[int] = [weights.numel() for weights in self.network.parameters()]
         return sum(sizes)
 
+    @property
+    def at_once(self) -> int:
+        """Images predicted at once, as in the search's own tests."""
+        return predicted_at_once("cpu", self.network.sides)
+
     def predict(self, images: Any) -> Any:
         """What the model takes an image for: a `Prediction`, or a list of them for several images.
 
@@ -119,7 +122,7 @@ class Model:
 
     def _rows(self, images: Iterable[Any]) -> Iterator[npt.NDArray[np.float32]]:
         waiting = iter(images)
-        while batch := list(islice(waiting, _AT_ONCE)):
+        while batch := list(islice(waiting, self.at_once)):
             yield from self._softmax(self.preprocess(batch))
 
     def _softmax(self, inputs: Tensor) -> npt.NDArray[np.float32]:

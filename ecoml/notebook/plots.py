@@ -11,7 +11,7 @@ from ecoml.format import plural_of
 from ecoml.report.charts.drawing import PRINT
 from ecoml.report.charts.importance import Importance, Untold, importances
 from ecoml.report.charts.records import curve_records
-from ecoml.report.page.front import front_drawing
+from ecoml.report.page.sections.front import front_drawing
 from ecoml.run.result import Result
 
 if TYPE_CHECKING:

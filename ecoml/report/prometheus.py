@@ -18,9 +18,9 @@ from ecoml.errors import EcomlError, UsageError
 from ecoml.metric import Metric
 from ecoml.run.folder import LEDGER, read_settings
 from ecoml.run.footprint import Footprint
-from ecoml.run.in_flight import is_written, read_in_flight
 from ecoml.run.result import metric_of, result_of
-from ecoml.run.snapshot import read_snapshot
+from ecoml.run.storage.in_flight import is_written, read_in_flight
+from ecoml.run.storage.snapshot import read_snapshot
 from ecoml.trial import Trial, TrialState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

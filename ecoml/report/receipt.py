@@ -128,7 +128,7 @@ def paragraph(result: Result) -> str:
     if result.ended is not None:
         parts.append(f"Why the search ended: {describe_search_end(result.ended, result.metric)}.")
     if energy.gaps:
-        parts.append(f"{plural(len(energy.gaps), 'gap')} in the metering are listed in the run's report.")
+        parts.append(f"Its metering has {plural(len(energy.gaps), 'gap')}, listed in the run's report.")
     return " ".join(parts)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ecoml.energy import J_PER_KWH, Energy, EnergyByDomain, Provenance, Purpose, SharedUse, energy_of
 from ecoml.format import describe_spent
 from ecoml.run.footprint import Footprint
-from ecoml.run.snapshot import Snapshot
+from ecoml.run.storage.snapshot import Snapshot
 from ecoml.views import html_of
 
 DRIVER = "driver"

@@ -18,7 +18,7 @@ from typing import Any
 import tomli_w
 
 from ecoml.errors import RunFolderError, RunLockedError
-from ecoml.run.store import Store
+from ecoml.run.storage.store import Store
 
 LEDGER = "ledger.sqlite"
 

@@ -36,6 +36,7 @@ class Footprint:
         provenance: Where the intensities are from, the weakest; None: none is known.
         grid: Of which grid, in words.
         budget_g: The ceiling; None: there was none.
+        counted_g: What the search itself counted, where this is another grid's than it knew; None: the same.
         paused_s: For how long the search waited for a cleaner grid.
         paused_j: What idling took meanwhile; it is in the account, as overhead.
     """
@@ -48,6 +49,7 @@ class Footprint:
     provenance: GridProvenance | None = None
     grid: str = ""
     budget_g: float | None = None
+    counted_g: float | None = None
     paused_s: float = 0.0
     paused_j: float = 0.0
 
@@ -66,6 +68,7 @@ class Footprint:
             "by_purpose": {purpose.value: grams for purpose, grams in self.by_purpose.items()},
             "unknown_j": self.unknown_j,
             "budget_g": self.budget_g,
+            "counted_g": self.counted_g,
             "paused_s": self.paused_s,
             "paused_j": self.paused_j,
         }

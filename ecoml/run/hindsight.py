@@ -13,7 +13,7 @@ from ecoml.errors import UsageError
 from ecoml.run.folder import LEDGER
 from ecoml.run.footprint import Footprint
 from ecoml.run.result import Result
-from ecoml.run.schema import open_file
+from ecoml.run.storage.schema import open_file
 
 
 def seen_on(result: Result, grid_intensity: float | str | Path | None) -> Result:
@@ -22,35 +22,54 @@ def seen_on(result: Result, grid_intensity: float | str | Path | None) -> Result
     Raises:
         UsageError: It is no grid, or one whose provider tells nothing of the past.
     """
-    grid = grid_of(grid_intensity)
+    grid = past_grid(grid_intensity)
     if grid is None:
         return result
-    if grid.provenance is GridProvenance.PROVIDER:
+    kept = result.energy.co2e
+    footprint = replace(
+        footprint_on(grid, result.directory),
+        budget_g=kept.budget_g,
+        counted_g=None if kept.provenance is None else kept.co2e_g,
+        paused_s=kept.paused_s,
+        paused_j=kept.paused_j,
+    )
+    return replace(result, energy=replace(result.energy, co2e=footprint))
+
+
+def past_grid(grid_intensity: float | str | Path | None) -> Grid | None:
+    """The grid that is meant, if it can tell of the past; None where none is.
+
+    Raises:
+        UsageError: It is no grid, or one whose provider tells nothing of the past.
+    """
+    grid = grid_of(grid_intensity)
+    if grid is not None and grid.provenance is GridProvenance.PROVIDER:
         raise UsageError(
             f"--grid-intensity {grid.spec}: a provider tells the present; give it to the search, or give a number of"
             " g/kWh or a CSV here"
         )
-    kept = result.energy.co2e
-    footprint = replace(_footprint(result.directory / LEDGER, grid), paused_s=kept.paused_s, paused_j=kept.paused_j)
-    return replace(result, energy=replace(result.energy, co2e=footprint))
+    return grid
 
 
-def _footprint(ledger: Path, grid: Grid) -> Footprint:
+def footprint_on(grid: Grid, directory: Path) -> Footprint:
+    """What the energy in a run folder stands for on a grid."""
     by_purpose = dict.fromkeys(Purpose, 0.0)
     known_j: list[float] = []
     unknown_j: list[float] = []
-    with open_file(ledger) as connection:
+    with open_file(directory / LEDGER) as connection:
         for at_s, purpose, energy_j in connection.execute("SELECT at, purpose, energy_j FROM entry"):
             if grid.knows(at_s):
                 known_j.append(energy_j)
                 by_purpose[Purpose(purpose)] += co2e_g(energy_j, grid.at(at_s))
             else:
                 unknown_j.append(energy_j)
+        steps = connection.execute("SELECT trial, step, energy_j, at FROM measurement").fetchall()
     return Footprint(
         co2e_g=math.fsum(by_purpose.values()),
         energy_j=math.fsum(known_j),
         unknown_j=math.fsum(unknown_j),
         by_purpose=by_purpose,
+        by_step={(trial, step): co2e_g(j, grid.at(at_s)) for trial, step, j, at_s in steps if grid.knows(at_s)},
         provenance=grid.provenance,
         grid=grid.name,
     )

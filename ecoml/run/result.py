@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from ecoml.endings import SearchEnd
 from ecoml.format import describe_spent, describe_trial, plural
-from ecoml.frames import data_frame
 from ecoml.limits import Limits
 from ecoml.metric import ACCURACY, Metric
 from ecoml.pareto import front_indices
 from ecoml.run.account import EnergyAccount, account_of
+from ecoml.run.choice.recommendation import Beliefs, beliefs_of, frugal, near_ties, recommend, tolerance
 from ecoml.run.folder import LEDGER, read_settings
-from ecoml.run.recommendation import Beliefs, beliefs_of, frugal, near_ties, recommend, tolerance
-from ecoml.run.rows import point_rows, trial_rows
-from ecoml.run.snapshot import Progress, Snapshot, read_snapshot
+from ecoml.run.rows import data_frame, point_rows, trial_rows
+from ecoml.run.storage.snapshot import Progress, Snapshot, read_snapshot
 from ecoml.trial import Point, Trial
 from ecoml.views import chart_of, html_of
 

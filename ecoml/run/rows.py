@@ -1,13 +1,16 @@
-"""A result as a table: a row for each trial, or for each measurement."""
+"""A result as a table: a row for each trial, or for each measurement; as a pandas DataFrame where that is installed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ecoml.errors import UsageError
 from ecoml.trial import Point, Trial
 
 if TYPE_CHECKING:
+    import pandas
+
     from ecoml.run.result import Result
 
 
@@ -51,3 +54,16 @@ def _point(number: int, point: Point) -> dict[str, Any]:
 
 def _config(trial: Trial) -> dict[str, Any]:
     return {f"config.{name}": value for name, value in trial.config.items()}
+
+
+def data_frame(rows: Iterable[Mapping[str, Any]]) -> pandas.DataFrame:
+    """A frame with a column for every key.
+
+    Raises:
+        UsageError: pandas is not installed.
+    """
+    try:
+        from pandas import DataFrame
+    except ModuleNotFoundError:
+        raise UsageError("a data frame needs pandas: pip install pandas (result.to_dict() works without)") from None
+    return DataFrame.from_records([dict(row) for row in rows])

@@ -89,7 +89,7 @@ class Loop:
             if not self._busy:
                 self._next = None
                 self._search.change(trial, TrialState.STOPPED, TrialEnd(EndReason.BUDGET))
-            return self._search.spent_on(trial)
+            return self._search.steps.spent_on(trial)
         self._next, self._search.current = None, trial
         run = self._search.runs.get(trial.number)
         if run is None:
@@ -125,7 +125,7 @@ class Loop:
             self._advance(seat, trial)
         else:
             self._search.change(trial, TrialState.STOPPED, TrialEnd(EndReason.BUDGET))
-            return None if self._busy or self._search.can_go_on else self._search.spent_on(trial)
+            return None if self._busy or self._search.can_go_on else self._search.steps.spent_on(trial)
         return None
 
     def _recall(self, why: EndReason) -> None:

@@ -53,7 +53,7 @@ def too_dear(limits: Limits, point: Point, next_j: float) -> TrialEnd | None:
 def budget_spent(ledger: Ledger, next_j: float) -> SearchEnd:
     """That the budget has no room for a further step of so many joules."""
     left_j = ledger.left_j
-    if ledger.left_by_co2e:
+    if ledger.budget.left_by_co2e:
         return SearchEnd(StopReason.BUDGET_SPENT, {"co2e_g": ledger.spent_g})
     if left_j <= 0 or next_j <= 0:
         return SearchEnd(StopReason.BUDGET_SPENT)

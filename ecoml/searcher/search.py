@@ -12,36 +12,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
 from ecoml.energy import Purpose
 from ecoml.errors import BudgetExhausted, HostLost, SearchFailed, StorageError, TrainingError, in_one_line
 from ecoml.format import describe_trial_end
 from ecoml.ledger import Ledger
-from ecoml.pareto import Front
-from ecoml.run.recommendation import ROUNDING, beliefs_of, frugal, near_ties, recommend, tolerance_of
-from ecoml.run.result import front_of
-from ecoml.searcher.beliefs import believe
-from ecoml.searcher.budget import Forecast
+from ecoml.searcher.energy.steps import Steps
+from ecoml.searcher.failures import Failures
+from ecoml.searcher.front.found import Found
 from ecoml.searcher.interrupts import Interrupts
-from ecoml.searcher.models import FrontModels
+from ecoml.searcher.optimiser import Optimiser
 from ecoml.searcher.reasons import budget_spent, failure_of, too_dear, what_is_wrong
-from ecoml.searcher.settings import SearchSettings
-from ecoml.searcher.size_limit import SizeLimit
+from ecoml.searcher.setup.settings import SearchSettings
+from ecoml.searcher.setup.size_limit import SizeLimit
 from ecoml.strategies import Continue, End, Start, Strategy
-from ecoml.strategies.base import Goal, Learns, Pursues, ask_feasible
-from ecoml.training.base import Executor, Floored, Hinted, Lasting, Remarks, Run
+from ecoml.strategies.base import Goal
+from ecoml.training.base import Executor, Hinted, Remarks, Run
 from ecoml.trial import Config, Measurement, Trial, TrialState
-
-FAILED_IN_A_ROW = 20
-"""After so many failed trials in a row the search ends: something other than the configurations is wrong."""
-
-_NUMPY: Any = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
-"""How numpy treats what is no number while a strategy computes: as it does by itself, whatever the caller has set."""
-
-FAILED_ALIKE = 3
-"""So many that fail alike are enough, as long as nothing at all has been measured."""
 
 Listener = Callable[[Trial], None]
 
@@ -72,10 +59,8 @@ class Search:
         ended: Why the search is over; None while it runs.
         listeners: Called whenever something has become of a trial.
         runs: Of the trials that are under way or suspended, by their numbers.
-        reached: Whether a measurement has reached the target.
         cut: Why a training ends that is refused a further batch.
-        lasting: The executor, if it knows how long its trials are; else None.
-        floored: The executor, if it knows the arithmetic of its trials; else None.
+        steps: What the steps to come are forecast to take.
         wait: Called between steps; waits while the search is to pause.
     """
 
@@ -97,65 +82,53 @@ class Search:
         self.ended: SearchEnd | None = None
         self.listeners: list[Listener] = []
         self.runs: dict[int, Run] = {}
-        self.reached = False
         self.cut = EndReason.BUDGET
         self.wait: Callable[[], None] = _go_on
         self._limits, self._metric = settings.limits, settings.metric
-        self._strategy = strategy
+        self.steps = Steps(executor, ledger)
+        self._optimiser = Optimiser(strategy, ledger, self.interruptible)
         self._open: set[int] = set()
-        self._front = Front()
-        self._models = FrontModels(executor, ledger, interrupts, settings.metric)
-        self._forecast = Forecast()
-        self.lasting = executor if isinstance(executor, Lasting) else None
-        self.floored = executor if isinstance(executor, Floored) else None
+        self._found = Found(settings, self.trials, executor, ledger, interrupts)
+        self._failures = Failures()
         self._executor = executor
-        self._failed: list[TrialEnd] = []  # of the trials since the last measurement
-        self._inform()
-
-    def _inform(self) -> None:
-        """Tell the strategy what the search is for, and what an earlier run found."""
-        self.ledger.enter(Purpose.OPTIMISER)
-        if isinstance(self._strategy, Pursues):
-            steps = None if self.lasting is None else self.lasting.steps
-            floor_j = None if self.floored is None else self.floored.floor_j
-            hint = self._executor.cost_hint if isinstance(self._executor, Hinted) else None
-            self._strategy.pursue(Goal(self._limits, self._metric, self.size, self._left_j, steps, floor_j, hint))
-        if self.settings.warm_start is not None and isinstance(self._strategy, Learns):
-            self._strategy.learn(self.settings.warm_start.trials)
-        self.ledger.enter(Purpose.OVERHEAD)
+        self._reservations = ledger.budget.reservations
+        lasting, floored = self.steps.lasting, self.steps.floored
+        goal = Goal(
+            *(self._limits, self._metric, self.size, self.steps.left_j),
+            steps=None if lasting is None else lasting.steps,
+            floor_j=None if floored is None else floored.floor_j,
+            cost_hint=executor.cost_hint if isinstance(executor, Hinted) else None,
+        )
+        self._optimiser.inform(goal, settings.warm_start)
 
     def restore(self, trials: list[Trial]) -> None:
         """Take up the trials of an earlier session, and tell the strategy of them."""
-        self.trials = trials
+        self.trials.extend(trials)
         for trial in trials:
-            for point in trial.curve:
-                if self._limits.allows_j(point.energy_j):
-                    self._front.add(point.utility, point.energy_j)
-                    self.reached |= self._metric.reaches(point.score, self._limits.target)
             if trial.curve:
-                self._forecast.learn(trial.at(1))
-            self._strategy.tell(trial)
-        self._models.keep_back(self.front)
+                self.steps.learn(trial.at(1))
+        self._optimiser.restore(trials)
+        self._found.restore(trials)
+
+    @property
+    def reached(self) -> bool:
+        """Whether a measurement has reached the target."""
+        return self._found.reached
 
     @property
     def front(self) -> tuple[Trial, ...]:
         """The front by now."""
-        return front_of(self.trials, self._limits)
+        return self._found.front
 
     def decide(self) -> Start | Continue | SearchEnd:
         """What to do next, or why the search is over."""
         if end := self._over():
             return end
-        before_j = self.ledger.host_j
-        self.ledger.enter(Purpose.OPTIMISER)
-        with self.interruptible, np.errstate(**_NUMPY):
-            decision = ask_feasible(self._strategy, self._may_start)
-        self.ledger.enter(Purpose.OVERHEAD)
-        self._forecast.thinking_j = self.ledger.host_j - before_j
+        decision = self._optimiser.ask(self._may_start)
         match decision:
             case End(StopReason() as reason, details):
                 source: dict[str, Any] = {"provenance": self.ledger.provenance.value} if details else {}
-                if reason is StopReason.BUDGET_SPENT and self.ledger.left_by_co2e:
+                if reason is StopReason.BUDGET_SPENT and self.ledger.budget.left_by_co2e:
                     source["co2e_g"] = self.ledger.spent_g
                 return SearchEnd(reason, {**details, **source, **self.size.details})
             case End(message):
@@ -180,23 +153,18 @@ class Search:
             trial = Trial(len(self.trials), decision.config)
         else:
             trial = self.trials[decision.number]
-        if self.ledger.reserved_j or self.ledger.can_afford(next_j := self._step_j(trial)):
+        if self._reservations.total_j or self._reservations.fits(next_j := self.steps.next_j(trial)):
             return decision
         best = max(self._suspended_that_fit(), key=lambda trial: trial.curve[-1].utility, default=None)
         return budget_spent(self.ledger, next_j) if best is None else Continue(best.number)
 
     def _suspended_that_fit(self) -> list[Trial]:
-        opened = [self.trials[number] for number in sorted(self._open)]
-        suspended = [trial for trial in opened if trial.state is TrialState.SUSPENDED]
-        return [trial for trial in suspended if self.ledger.can_afford(self._step_j(trial))]
+        return self.steps.fitting(self.trials[number] for number in sorted(self._open))
 
     @property
     def can_go_on(self) -> bool:
         """Whether the budget has room for a step of a suspended trial."""
         return bool(self._suspended_that_fit())
-
-    def _left_j(self) -> float:
-        return self.ledger.left_j - self.ledger.reserved_j
 
     def begin(self, decision: Start) -> Trial:
         """A new trial, not yet advanced."""
@@ -216,17 +184,7 @@ class Search:
             unknown_j: The forecast as long as nothing is known of any step.
         """
         self.wait()
-        return self.ledger.reserve(trial.number, self._step_j(trial, unknown_j))
-
-    def _step_j(self, trial: Trial, unknown_j: float = 0.0) -> float:
-        """What a trial's next step is likely to take; the one that finds its training at its end takes nothing."""
-        if trial.curve and self.lasting is not None and trial.step >= self.lasting.steps(trial.config):
-            return 0.0
-        return self._forecast.step_j(trial, unknown_j, None if trial.curve else self._floor_j(trial))
-
-    def has_room(self, unknown_j: float) -> bool:
-        """Whether the first step of a new trial fits beside all that is under way; `unknown_j` as in `reserve`."""
-        return self.ledger.can_afford(self._forecast.step_j(None, unknown_j))
+        return self.steps.reserve(trial, unknown_j)
 
     def take(self, trial: Trial, outcome: Outcome) -> bool:
         """Record what a step came to, a measurement or an error; whether the run can go on."""
@@ -276,45 +234,27 @@ class Search:
                 why = describe_trial_end(wrong, self._metric)
                 raise TrainingError(f"trial {trial.number}: {why}", spent_j=self.ledger.spent_j)
             return False
-        self.ledger.charge(trial, measurement, self._floor_j(trial))
-        self._failed.clear()
+        self.ledger.charge(trial, measurement, self.steps.floor_j(trial))
+        self._failures.clear()
         point = trial.curve[-1]
         if self.settings.warm_start is not None:
             self.settings.warm_start.refuse_mixture(point.energy.provenance)
-        self._forecast.learn(trial)
-        if self._limits.allows_j(point.energy_j):
-            self.reached |= self._metric.reaches(point.score, self._limits.target)
-            on_front = self._front.add(point.utility, point.energy_j)
-            if self._models.kept and (on_front or self._ties_with_best(trial)) and not self._keep_model(trial):
-                return False
+        self.steps.learn(trial)
+        if not self._keep_model(trial, on_front=self._found.add(point)):
+            return False
         self._tell(trial)
-        if (end := too_dear(self._limits, point, self._forecast.step_j(trial))) is not None:
+        if (end := too_dear(self._limits, point, self.steps.again_j(trial))) is not None:
             self.change(trial, TrialState.STOPPED, end)
             return False
         return True
 
-    def _ties(self) -> list[Trial]:
-        return near_ties(self.trials, self.front, self._limits, self._metric)
-
-    @property
-    def _tolerance(self) -> float:
-        return tolerance_of(*self._front.ends, self._metric) if self._front else 0.0
-
-    def _ties_with_best(self, trial: Trial) -> bool:
-        if not self._front or trial.curve[-1].utility < self._front.ends[1] - self._tolerance - ROUNDING:
-            return False
-        return any((tie.number, tie.step) == (trial.number, trial.step) for tie in self._ties())
-
-    def _keep_model(self, trial: Trial) -> bool:
-        """Keep the model of a trial that has joined the front, or ties with its best; whether it is still there."""
+    def _keep_model(self, trial: Trial, *, on_front: bool) -> bool:
+        """Keep the model of a trial if it is one of the best; whether it is still there."""
         try:
-            front = self.front
-            ties = near_ties(self.trials, front, self._limits, self._metric)
-            self._models.keep(self.runs.get(trial.number), trial, [*front, *ties])
+            self._found.keep(self.runs.get(trial.number), trial, on_front=on_front)
         except (ChildProcessError, TimeoutError) as error:  # what held the weights is gone, and they with it
             self.fail(trial, FailureKind.WORKER_LOST, message=in_one_line(error))
             return False
-        self._models.keep_back(front)
         return True
 
     def fail(self, trial: Trial, kind: FailureKind, trace: str | None = None, **details: Any) -> None:
@@ -324,7 +264,7 @@ class Search:
     def _fail(self, trial: Trial, end: TrialEnd, trace: str | None = None, *, energy_j: float | None = None) -> None:
         usable = energy_j is not None and math.isfinite(energy_j) and energy_j > 0
         self.ledger.charge_without_point(trial, energy_j if usable else None)
-        self._failed.append(end)
+        self._failures.add(end)
         self.change(trial, TrialState.FAILED, end, trace)
 
     def change(self, trial: Trial, state: TrialState, end: TrialEnd | None = None, trace: str | None = None) -> None:
@@ -332,7 +272,7 @@ class Search:
         self.ledger.enter(Purpose.OVERHEAD)
         trial.state, trial.end = state, end
         if state is not TrialState.RUNNING:
-            self.ledger.release(trial.number)
+            self._reservations.release(trial.number)
         if state.ended:
             self._open.discard(trial.number)
             self._close(trial.number)
@@ -345,15 +285,7 @@ class Search:
         for number in sorted(self._open):
             self.change(self.trials[number], TrialState.STOPPED, TrialEnd(EndReason.SEARCH_ENDED))
         if test:
-            self.ledger.enter(Purpose.OPTIMISER)
-            ties = self._ties()
-            beliefs = believe(self.settings.space, self.trials, ties, self._metric)
-            self.ledger.enter(Purpose.OVERHEAD)
-            self.ledger.keep_beliefs(beliefs)
-            first = recommend(ties, beliefs_of(beliefs)), frugal(ties, self._tolerance, beliefs_of(beliefs))
-            chosen = [trial for trial in first if trial is not None]
-            self._models.test(chosen, self.front)
-            self._models.use(chosen, self.front)
+            self._found.settle()
         if isinstance(self._executor, Remarks):
             for remark in self._executor.remarks():
                 self.ledger.note(remark)
@@ -379,16 +311,12 @@ class Search:
     def _over(self) -> SearchEnd | None:
         if self.reached:
             return SearchEnd(StopReason.TARGET_REACHED, {"target": self._limits.target})
-        if failed := self._failures_in_a_row:
-            return SearchEnd(StopReason.FAILURES, {"trials": len(failed), "last": failed[-1].to_dict()})
+        if (end := self._failures.end(nothing_measured=self._nothing_measured)) is not None:
+            return end
         if self._has_all_trials and not self._open:
             return SearchEnd(StopReason.MAX_TRIALS, {"trials": len(self.trials)})
-        next_j = 0.0 if self._open else self._forecast.thinking_j + self._forecast.step_j(None)
-        return None if self.ledger.can_afford(next_j) else budget_spent(self.ledger, next_j)
-
-    def spent_on(self, trial: Trial) -> SearchEnd:
-        """That the budget has no room for a trial's next step."""
-        return budget_spent(self.ledger, self._step_j(trial))
+        next_j = 0.0 if self._open else self._optimiser.thinking_j + self.steps.new_j()
+        return None if self._reservations.fits(next_j) else budget_spent(self.ledger, next_j)
 
     def _may_start(self, config: Config) -> bool:
         self.settings.space.validate(config)
@@ -400,24 +328,11 @@ class Search:
         return most is not None and len(self.trials) >= most
 
     @property
-    def _failures_in_a_row(self) -> list[TrialEnd]:
-        """The last failures, if they are too many to go on."""
-        last = self._failed[-FAILED_ALIKE:]
-        alike = len(last) == FAILED_ALIKE and all(end == last[0] for end in last) and self._nothing_measured
-        return last if alike else self._failed if len(self._failed) >= FAILED_IN_A_ROW else []
-
-    @property
     def _nothing_measured(self) -> bool:
         """Whether there is no measurement yet: what goes wrong now goes wrong for every trial."""
         return not any(trial.curve for trial in self.trials)
 
-    def _floor_j(self, trial: Trial) -> float | None:
-        return None if self.floored is None else self.floored.floor_j(trial.config, trial.step + 1)
-
     def _tell(self, trial: Trial) -> None:
-        self.ledger.enter(Purpose.OPTIMISER)
-        with np.errstate(**_NUMPY):
-            self._strategy.tell(trial)
-        self.ledger.enter(Purpose.OVERHEAD)
+        self._optimiser.tell(trial)
         for listener in tuple(self.listeners):
             listener(trial)

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 from ecoml.errors import SpaceError, did_you_mean
-from ecoml.shipped import or_shipped, shipped
+from ecoml.space.shipped import or_shipped, shipped
 from ecoml.space.space import Space
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecoml.errors import UsageError, did_you_mean
-from ecoml.shipped import or_shipped, shipped
 from ecoml.space import Space
+from ecoml.space.shipped import or_shipped, shipped
 from ecoml.strategies.base import Continue, Decision, End, Start, Strategy
 
 if TYPE_CHECKING:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from ecoml.energy import Purpose
-from ecoml.inference import Usage
 from ecoml.meter.base import Window
 from ecoml.metric import Metric
 from ecoml.space import Space
-from ecoml.trial import Config, Measurement, Trial
+from ecoml.trial import Config, Measurement, Trial, Usage
 
 
 class Account(Protocol):

@@ -1,4 +1,4 @@
-"""An executor from what a run folder says of it."""
+"""An executor from what the caller gave, or from what a run folder says of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,35 @@ from pathlib import Path
 from typing import Any
 
 from ecoml.errors import UsageError
-from ecoml.training.base import Executor
+from ecoml.metric import ACCURACY, Metric
+from ecoml.training.base import Declares, Executor
+from ecoml.training.function import FunctionExecutor, TrainFunction
+
+
+def executor_of(train: TrainFunction | Executor | None) -> Executor | None:
+    """What trains as the caller's function or executor says.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if train is None or isinstance(train, Executor):
+        return train
+    if callable(train):
+        return FunctionExecutor(train)
+    raise UsageError(f"the training is a {type(train).__name__}; give a function of the configuration or an executor")
+
+
+def declared(given: Metric | None, executor: Executor | None) -> Metric:
+    """What the scores are: as the executor says, or else the caller.
+
+    Raises:
+        UsageError: They say different things.
+    """
+    if not isinstance(executor, Declares):
+        return ACCURACY if given is None else given
+    if given is not None and given != executor.metric:
+        raise UsageError(f"the training measures {executor.metric.name}; leave metric={given.name!r} out")
+    return executor.metric
 
 
 def create_executor(

@@ -50,12 +50,48 @@ def test_each_row_of_a_table_holds_until_the_next():
     table = Table("time,g/kWh\n2026-11-27T10:00,300\n2026-11-27T11:00,200.5\n2026-11-27T13:00Z,100\n", "grid.csv")
     at = [
         unix(f"2026-11-27T{clock}:00+00:00")
-        for clock in ("09:00", "10:00", "10:59", "11:00", "12:59", "14:59", "15:00")
+        for clock in ("09:00", "10:00", "10:59", "11:00", "12:59", "13:59", "14:00")
     ]
     assert [table.at(at_s) for at_s in at] == [300, 300, 300, 200.5, 200.5, 100, 100]
     assert [table.knows(at_s) for at_s in at] == [False, True, True, True, True, True, False]
     assert [value for _, _, value in table.course(at[2], at[4])] == [300, 200.5]
     assert table.course(at[2], at[4])[0][:2] == (at[2], at[3])
+
+
+@pytest.mark.parametrize(
+    ("rows", "lasts_h"),
+    [
+        (["10:00"], 1.0),
+        (["10:00", "10:30"], 0.5),
+        (["10:00", "11:00", "12:00", "18:00"], 1.0),  # not as long as the hole before it
+        (["10:00", "11:00", "12:00", "12:05"], 1.0),
+        (["06:00", "06:15", "06:30", "06:45"], 0.25),
+    ],
+)
+def test_the_last_row_holds_as_long_as_most_do(rows, lasts_h):
+    table = Table("".join(f"2026-11-27T{at},200\n" for at in rows), "grid.csv")
+    assert table.series.end_s - unix(f"2026-11-27T{rows[-1]}Z") == lasts_h * HOUR_S
+
+
+def test_a_table_of_days_or_months_holds_a_day_or_a_month():
+    days = Table("2026-11-26,200\n2026-11-27,300\n", "grid.csv")
+    months = Table("".join(f"2026-{month:02}-01,{month}\n" for month in range(1, 13)), "grid.csv")
+    assert days.knows(unix("2026-11-27T23:59Z"))
+    assert not days.knows(unix("2026-11-28T00:00Z"))
+    assert months.knows(unix("2026-12-31T23:59Z"))
+
+
+def test_a_table_that_has_ended_says_so_once(monkeypatch):
+    table = Table("2026-11-27T10:00,300\n2026-11-27T11:00,200\n", "data/grid.csv")
+    now = [unix("2026-11-27T11:59Z")]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    table.start()
+    assert table.news() == []
+    now[0] += 60.0
+    told = "grid.csv ends at 2026-11-27 12:00 UTC: its last intensity, 200 g/kWh, is taken for what comes after"
+    assert table.news() == [told]
+    assert table.news() == []
+    assert (table.knows(now[0]), table.at(now[0])) == (False, 200.0)
 
 
 def test_a_table_as_electricity_maps_offers_it():
@@ -162,7 +198,9 @@ def test_electricity_maps_is_asked_with_ones_own_key_once_an_hour(server, keys, 
         grid.look()
     assert len(server.asked) == 1
     address, headers = server.asked[0]
-    assert address == "https://api.electricitymaps.com/v3/carbon-intensity/history?zone=DE"
+    assert address == (
+        "https://api.electricitymaps.com/v3/carbon-intensity/history?zone=DE&shouldUseFallbackCallerLookup=false"
+    )
     assert headers == {"auth-token": "secret"}
     assert grid.at(server.now_s) == 112.0
     assert grid.provenance is GridProvenance.PROVIDER
@@ -232,19 +270,24 @@ def test_a_provider_that_tells_nonsense_fails_like_any_other_and_counts_as_a_try
         asked.append(address)
         return nonsense
 
-    for why in ("no intensity of a grid", "within the hour"):
-        with pytest.raises(UsageError, match=why):
+    for _ in range(2):
+        with pytest.raises(UsageError, match="no intensity of a grid"):
             Provider("electricitymaps:DE", fetch=fetch, clock=server.clock, cache=tmp_path).start()
     assert len(asked) == 1
 
 
 def test_a_provider_that_never_answered_is_refused_and_the_failure_counts_as_a_try(server, keys, tmp_path):
     server.failure = OSError("HTTP 403 (Access denied)")
-    with pytest.raises(UsageError, match="403"):
-        provider_of(server, tmp_path).start()
-    with pytest.raises(UsageError, match="within the hour"):
-        provider_of(server, tmp_path).start()
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"403.* at once if you remove .*electricitymaps-DE\.json"):
+            provider_of(server, tmp_path).start()
     assert len(server.asked) == 1
+    server.failure = None
+    (tmp_path / "electricitymaps-DE.json").unlink()
+    grid = provider_of(server, tmp_path)
+    grid.start()
+    grid.close()
+    assert (grid.at(server.now_s), grid.news()) == (112.0, [])
 
 
 @pytest.mark.parametrize(

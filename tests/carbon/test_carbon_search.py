@@ -3,11 +3,13 @@
 import contextlib
 import json
 import math
+import statistics
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import clean_waiting
 import pytest
@@ -19,15 +21,15 @@ from rigs.scripts import curve, why
 import ecoml
 from ecoml.carbon.grid import GridProvenance, Series
 from ecoml.carbon.plan import wait_for_clean
-from ecoml.carbon.table import Table
 from ecoml.endings import EndReason, StopReason
 from ecoml.energy import J_PER_KWH, Provenance, Purpose, co2e_g
 from ecoml.errors import BudgetError, UsageError
 from ecoml.format import describe_co2e, describe_plan, describe_search_end
 from ecoml.ledger.gram_counter import GramCounter
 from ecoml.limits import Limits
+from ecoml.report.page.page import write_report
 from ecoml.run.hindsight import seen_on
-from ecoml.searcher.waiting import CleanWait
+from ecoml.searcher.energy.waiting import CleanWait
 
 HOUR_S = 3600.0
 
@@ -113,6 +115,43 @@ def test_a_run_is_seen_on_a_grid_that_is_named_afterwards(space, quick, tmp_path
     assert seen.provenance is GridProvenance.TABLE
     long_ago = seen_on(result, table_file(tmp_path, 200.0, begins_s=0.0)).energy.co2e
     assert (long_ago.co2e_g, long_ago.unknown_j) == (0.0, 20.0)
+
+
+def test_another_grid_named_afterwards_keeps_the_budget_and_what_was_counted_against_it(space, reported, tmp_path):
+    result = ecoml.Searcher(
+        space, curve([0.5]), budget_gco2e=co2e_g(50.0, 100.0), grid_intensity=100.0, **reported
+    ).run()
+    seen = seen_on(result, 300.0).energy.co2e
+    assert seen.co2e_g == pytest.approx(3 * result.energy.co2e.co2e_g)
+    assert (seen.budget_g, seen.counted_g) == (result.energy.co2e.budget_g, result.energy.co2e.co2e_g)
+    told = "4.17 mg at 300 g/kWh, as given; the search counted 1.39 mg, 100.0 % of the budget of 1.39 mg"
+    assert describe_co2e(seen) == told
+    steps = {step: 3 * grams for step, grams in result.energy.co2e.by_step.items()}
+    assert steps
+    assert seen.by_step == pytest.approx(steps)
+    assert told in write_report(result.directory, grid_intensity=300.0).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("energy", ["reported", "metered"])
+def test_a_search_that_outlives_its_table_says_so_once(space, quick, tmp_path, energy, monkeypatch, caplog):
+    path = table_file(tmp_path, 300.0, 200.0, begins_s=0.0)
+    now = [1.5 * HOUR_S]
+    monkeypatch.setattr("ecoml.carbon.table.time", SimpleNamespace(time=lambda: now[0]))
+    meter = FakeMeter()
+
+    def train(config):
+        for _ in range(3):
+            now[0] += 0.4 * HOUR_S
+            meter.spend(10.0)
+            yield ecoml.Measurement(0.5, energy_j=10.0 if energy == "reported" else None)
+
+    metered = {} if energy == "reported" else {"meter": meter}
+    result = ecoml.Searcher(
+        space, train, budget_j=1e4, max_trials=1, grid_intensity=path, energy=energy, **metered, **quick
+    ).run()
+    told = "grid.csv ends at 1970-01-01 02:00 UTC: its last intensity, 200 g/kWh, is taken for what comes after"
+    assert result.energy.gaps.count(told) == caplog.messages.count(told) == 1
+    assert result.energy.co2e.co2e_g == pytest.approx(co2e_g(30.0, 200.0))
 
 
 def test_a_run_folder_holds_the_table_it_was_searched_with(space, quick, tmp_path, run_folder):
@@ -276,7 +315,7 @@ def waiting(space, quick):
     meter = FakeMeter()
     clocks = Clocks(meter)
     searcher = ecoml.Searcher(space, curve([0.5]), budget_j=1e9, meter=meter, grid_intensity=1.0, **quick)
-    ledger = searcher._open().ledger
+    ledger = searcher._session.open().ledger
 
     def wait(hours, limit=200.0, until_h=24.0):
         until = datetime.fromtimestamp(until_h * HOUR_S, UTC).isoformat()
@@ -383,7 +422,7 @@ def test_an_interruption_leaves_the_pause_counted(waiting):
 
 def test_a_search_pauses_between_its_steps(space, quick, tmp_path, monkeypatch):
     """The real thing: half a second of a dirty grid, in real time."""
-    monkeypatch.setattr("ecoml.searcher.waiting.SLICE_S", 0.02)
+    monkeypatch.setattr("ecoml.searcher.energy.waiting.SLICE_S", 0.02)
     now_s = time.time()
     path = tmp_path / "grid.csv"
     rows = [(now_s - 10, 400.0), (now_s + 1.5, 90.0), (now_s + 600, 90.0)]
@@ -470,7 +509,19 @@ def test_the_documented_table_is_what_the_benchmark_prints(capsys):
     clean_waiting.main()
     documented = (Path(__file__).parents[2] / "docs/guides/carbon.md").read_text(encoding="utf-8")
     printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == 2 + 9
+    assert len(printed) == 2 + 2 * 3 * 3
     assert all(line in documented for line in printed)
-    weeks = list(clean_waiting.weeks(Table.read(clean_waiting.TABLE)))
-    assert [sum(end_s - begin_s for begin_s, end_s, _ in week) for week in weeks] == [168 * HOUR_S] * 4
+
+
+@pytest.mark.parametrize("grid", clean_waiting.GRIDS)
+def test_the_recorded_years_are_whole_and_of_2019(grid):
+    """The tables' source names no year: its weeks do, as Saturdays and Sundays are cleaner."""
+    year = clean_waiting.year_of(grid)
+    assert len(year) == 365 * 24
+    assert all(end_s - begin_s == HOUR_S for begin_s, end_s, _ in year)
+    assert (year[0][0], year[-1][1]) == tuple(datetime(at, 1, 1, tzinfo=UTC).timestamp() for at in (2019, 2020))
+    by_weekday = {day: [] for day in range(7)}
+    for begin_s, _, intensity in year:
+        by_weekday[datetime.fromtimestamp(begin_s - 6 * HOUR_S, UTC).weekday()].append(intensity)
+    means = {day: statistics.fmean(found) for day, found in by_weekday.items()}
+    assert max(means[5], means[6]) < min(means[day] for day in range(5)) - 5

@@ -11,11 +11,11 @@ from rigs.meter import FakeMeter
 
 from ecoml.energy import Purpose
 from ecoml.errors import BudgetExhausted
-from ecoml.ledger import metered as account_module
-from ecoml.ledger.metered import MeteredAccount
+from ecoml.ledger.accounts import metered as account_module
+from ecoml.ledger.accounts.metered import MeteredAccount
 from ecoml.metric import ACCURACY
-from ecoml.run.in_flight import read_in_flight_j
-from ecoml.run.store import Store
+from ecoml.run.storage.in_flight import read_in_flight_j
+from ecoml.run.storage.store import Store
 from ecoml.trial import Trial
 
 

@@ -6,13 +6,13 @@ import pytest
 
 from ecoml.carbon.spec import grid_of
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
-from ecoml.ledger.attribution import Step
+from ecoml.ledger.accounts.attribution import Step
+from ecoml.ledger.accounts.sharing import Activity
 from ecoml.ledger.gram_counter import GramCounter
 from ecoml.ledger.hosts import HostAccounts, Told
 from ecoml.ledger.readings import Reading
-from ecoml.ledger.sharing import Activity
 from ecoml.metric import ACCURACY
-from ecoml.run.store import Store
+from ecoml.run.storage.store import Store
 from ecoml.trial import Trial
 
 TRAINING: Activity = (Purpose.TRAINING, 0)

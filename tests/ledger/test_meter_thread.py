@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
-from ecoml.ledger.meter_thread import HOST, OBSERVE_S, Watch
-from ecoml.ledger.sharing import Sharing
+from ecoml.ledger.accounts.meter_thread import HOST, OBSERVE_S, Watch
+from ecoml.ledger.accounts.sharing import Sharing
 from ecoml.meter.base import DeviceState, Process
 from ecoml.metric import ACCURACY
-from ecoml.run.snapshot import read_trace
-from ecoml.run.store import Store
+from ecoml.run.storage.snapshot import read_trace
+from ecoml.run.storage.store import Store
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
-from ecoml.ledger.sharing import Sharing
+from ecoml.ledger.accounts.sharing import Sharing
 
 TRAINING, EVALUATION = Purpose.TRAINING, Purpose.EVALUATION
 

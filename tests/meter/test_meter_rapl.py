@@ -13,8 +13,8 @@ import pytest
 
 from ecoml.energy import Provenance
 from ecoml.meter import open_meter
-from ecoml.meter.counters.powercap import find_zones
-from ecoml.meter.counters.pyrapl import PyRapl
+from ecoml.meter.counters.cpu.powercap import find_zones
+from ecoml.meter.counters.cpu.pyrapl import PyRapl
 from ecoml.testing.meters import SimulatedHost
 
 

@@ -37,7 +37,7 @@ def no_setting(monkeypatch):
 @loads
 @pytest.mark.parametrize(
     ("epochs", "epoch_s", "most"),
-    [(10, 0.03, 0.1), (3, 0.1, 0.1), (12, 0.1, 0.1), (20, 0.1, 0.03), (4, 0.5, 0.03), (60, 0.05, 0.03)],
+    [(10, 0.03, 0.1), (3, 0.1, 0.1), (1, 0.3, 0.1), (12, 0.1, 0.1), (20, 0.1, 0.03), (4, 0.5, 0.03), (60, 0.05, 0.03)],
 )
 def test_a_trial_is_known_to_a_tenth_from_three_updates_on_and_to_three_hundredths_from_twenty(
     load, epochs, epoch_s, most
@@ -65,7 +65,8 @@ def test_the_truth_lies_within_the_half_width_of_at_least_95_trials_in_100(load,
 @pytest.mark.parametrize(("epochs", "epoch_s"), [(10, 0.03), (1, 0.3), (12, 0.1), (20, 0.1), (4, 0.5)])
 def test_the_half_width_is_no_ten_times_the_error_once_a_trial_is_longer_than_an_update(load, epochs, epoch_s, power):
     figures = measure(load, epochs, epoch_s, power=power, seconds=30.0, seeds=2).figures()
-    assert figures["± of edges"] <= 10 * figures["rms error"]
+    taken_for_wrong = 2 * 0.05 * slow_counter.PERIOD_S / (epochs * epoch_s)  # 5 % of the power for an update, at both
+    assert figures["± of edges"] <= max(10 * figures["rms error"], taken_for_wrong)
 
 
 def test_below_an_update_a_trial_says_that_it_is_a_share_and_a_long_one_that_it_is_measured():
@@ -100,6 +101,33 @@ class Learnt:
     @property
     def true_j(self):
         return self.gpu.true_j - self.before_j
+
+
+def test_a_slow_counter_is_read_between_its_updates_once_its_period_is_known():
+    for period_s, every_s in ((0.1, 0.025), (0.05, 0.0125), (0.02, None)):
+        bench = Slow(period_s)
+        assert bench.counter.wait_s(bench.now_s) == bench.ticks.wait_s(bench.now_s)  # it learns
+        bench.learn()
+        assert bench.ticks.wait_s(bench.now_s) is None
+        assert bench.counter.wait_s(bench.now_s) == (every_s and pytest.approx(every_s, rel=0.2))
+
+
+class Slow:
+    """A counter of 150 W that updates so often."""
+
+    def __init__(self, period_s):
+        self.now_s, self.period_s = 0.0, period_s
+        self.ticks = Ticks(0.1, 0.5)
+        self.counter = Counter("gpu:0", self.ticks, 3000.0, shown=Interpolation(self.ticks))
+        self.read()
+
+    def read(self):
+        self.counter.advance(150.0 * self.period_s * (self.now_s // self.period_s), self.now_s, 150.0)
+
+    def learn(self):
+        for _ in range(200):
+            self.now_s += 0.1137 * self.period_s
+            self.read()
 
 
 PERIODS_S = st.sampled_from([0.02, 0.1, 0.25])
@@ -230,7 +258,7 @@ def test_an_error_that_is_worse_than_all_before_widens_what_is_told_from_then_on
 def test_trials_of_a_search_hold_their_joules_and_the_account_holds_all(space, quick, tmp_path, monkeypatch):
     host = SimulatedHost(tmp_path / "host")
     package, gpu = host.add_package(power_w=50.0), host.add_gpu(power_w=80.0, limit_w=MOST_W)
-    monkeypatch.setattr("ecoml.searcher.metering.measure_idle", lambda meter, left_j: Idle())
+    monkeypatch.setattr("ecoml.searcher.energy.metering.measure_idle", lambda meter, left_j: Idle())
 
     def opened(gpus=None, sources=()):
         meter = open_meter(root=host.root, nvml=host.nvml, clock=host.clock)

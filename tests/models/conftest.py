@@ -67,7 +67,8 @@ def run(photos: Path) -> Result:
     """A finished search on them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(photos.parent / "cache"))
-        patch.setattr("ecoml.searcher.models._USE_SHARE", 1.0)  # a search as short as this would try none of its models
+        # a search as short as this would try none of its models
+        patch.setattr("ecoml.searcher.front.models._USE_SHARE", 1.0)
         space, training = ecoml.Space(SPACE), ecoml.CnnTraining(photos, threads=1)
         given: dict[str, Any] = {"strategy": "grid", "directory": photos.parent / "run", "progress": False}
         return ecoml.search(space, training, budget_j=1e4, **given)

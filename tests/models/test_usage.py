@@ -12,15 +12,14 @@ from rigs.meter import FakeMeter
 import ecoml
 from ecoml.energy import Energy, Provenance
 from ecoml.errors import UsageError
-from ecoml.inference import Inference, Usage
 from ecoml.metric import ACCURACY
 from ecoml.models.card import card
-from ecoml.report.page.usage import usage_context
-from ecoml.run.lifetime import flips, lifetime_energy, lifetime_of, used
+from ecoml.report.page.sections.usage import usage_context
+from ecoml.run.choice.lifetime import flips, lifetime_energy, lifetime_of, used
 from ecoml.run.result import Result
 from ecoml.training.images.network.plan import plan
 from ecoml.training.images.settings import Settings
-from ecoml.trial import Trial, next_point
+from ecoml.trial import Inference, Trial, Usage, next_point
 
 
 def test_the_models_of_the_front_are_tried_in_use(run):

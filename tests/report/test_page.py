@@ -17,7 +17,7 @@ from ecoml.errors import RunFolderError, UsageError
 from ecoml.format import format_energy
 from ecoml.metric import ACCURACY, Metric
 from ecoml.report.page.page import write_report
-from ecoml.report.page.progress import targets
+from ecoml.report.page.sections.progress import targets
 from ecoml.run.models import model_path
 from ecoml.run.result import Result
 from ecoml.trial import TrialState

@@ -17,11 +17,10 @@ from ecoml.errors import UsageError
 from ecoml.format import describe_footprint, format_co2e
 from ecoml.report.charts.importance import Importance, Untold, importances
 from ecoml.report.charts.returns import Stretch, diminishing_from, overall, stretches
-from ecoml.report.page.curves import left_by_choice, saved_on, taken_up_again
-from ecoml.report.page.footprint import check_grid_intensity
 from ecoml.report.page.page import page
+from ecoml.report.page.sections.curves import left_by_choice, saved_on, taken_up_again
 from ecoml.run.footprint import Footprint
-from ecoml.run.hindsight import seen_on
+from ecoml.run.hindsight import past_grid, seen_on
 from ecoml.run.result import Result
 from ecoml.trial import Point, Trial, TrialState
 
@@ -195,10 +194,12 @@ def test_co2e_only_for_an_intensity_that_was_given(make_run):
     assert "no grid intensity was given" in silent
     assert "250 g at 250 g/kWh, as given; between 125 g and 500 g" in told
     assert co2e_g(1.8e6, 400) == 200.0
+    spent = Energy(3.6e6, 0.0, Provenance.MEASURED)
     assert (
-        describe_footprint(Energy(3.6e6, 0.0, Provenance.MEASURED), 100.0)
-        == "1 kWh (measured), or 100 g CO2e at 100 g/kWh, as given."
+        describe_footprint(spent, Footprint(100.0, 3.6e6, provenance=GridProvenance.STATED))
+        == "1 kWh (measured). CO2e: 100 g at 100 g/kWh, as given."
     )
+    assert "nothing is said of CO2e" in describe_footprint(spent, None)
     assert [format_co2e(grams) for grams in (1234.0, 12.345, 0.01234, 0.0)] == [
         "1.23 kg",
         "12.3 g",
@@ -210,5 +211,5 @@ def test_co2e_only_for_an_intensity_that_was_given(make_run):
 @pytest.mark.parametrize("g_per_kwh", [0.0, -1.0, math.nan, math.inf, 1e6])
 def test_an_intensity_that_no_grid_has_is_refused(g_per_kwh):
     with pytest.raises(UsageError, match="give grams of CO2e per kWh"):
-        check_grid_intensity(g_per_kwh)
-    check_grid_intensity(None)
+        past_grid(g_per_kwh)
+    assert past_grid(None) is None

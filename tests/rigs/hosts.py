@@ -36,15 +36,25 @@ class Unsteady(LocalAgents):
     Args:
         count: How many.
         lost: Share of the messages that get lost, are repeated, or come late, each.
-        blow: Called with each event's host and this; may use `signal`.
+        blows: Signals, one after the other: each strikes an agent that has just spoken, once the one that was struck
+            before has been started anew and `between` more reports of agents that are ready have come.
+        between: See there.
+
+    Attributes:
+        blows: Those that are still to come.
+        down: The host that was struck, until its agent is started anew.
+        restarted: Hosts whose agents were started anew.
+        faults: How many messages something has happened to.
     """
 
-    def __init__(self, count, lost=0.0, seed=0, blow=lambda host, agents: None):
+    def __init__(self, count, lost=0.0, seed=0, blows=(), between=10):
         super().__init__(count)
         self._chance = random.Random(seed)
         self._lost = lost
-        self._blow = blow
+        self._between = self._quiet = between
         self._held_back = []
+        self.blows = list(blows)
+        self.down = None
         self.restarted = []
         self.faults = 0
 
@@ -64,9 +74,17 @@ class Unsteady(LocalAgents):
                 self._held_back.append((host, report))
         if self._held_back and self._chance.random() < 0.3:
             events.append(self._held_back.pop(self._chance.randrange(len(self._held_back))))
-        for host, _ in events:
-            self._blow(host, self)
+        for host, report in events:
+            if report is not None and report.about is not None:
+                self._strike(host)
         return events
+
+    def _strike(self, host):
+        if self.down is None and self.blows:
+            self._quiet -= 1
+            if self._quiet == 0:
+                self._quiet, self.down = self._between, host
+                self.signal(host, self.blows.pop(0))
 
     def _times(self):
         chance = self._chance.random()
@@ -78,6 +96,7 @@ class Unsteady(LocalAgents):
 
     def restart(self, host):
         self.restarted.append(host)
+        self.down = None if host == self.down else self.down
         return super().restart(host)
 
     def close(self):

@@ -11,7 +11,7 @@ from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEn
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
 from ecoml.metric import ACCURACY, Metric
 from ecoml.run.folder import RunFolder
-from ecoml.run.store import Store
+from ecoml.run.storage.store import Store
 from ecoml.trial import Trial, TrialState, next_point
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, wait
 
 import ecoml
 from ecoml.energy import Purpose
-from ecoml.ledger.metered import MeteredAccount
+from ecoml.ledger.accounts.metered import MeteredAccount
 from ecoml.meter import open_meter
 from ecoml.meter.counters.ordinals import nvml_indices
 from ecoml.meter.idle import Idle
@@ -40,15 +40,15 @@ class Rig:
             def __init__(self, store, window, *, spent_j, opened_s, watch, co2e):
                 super().__init__(store, window, spent_j=spent_j, watch=watch, co2e=co2e, clock=clock)
 
-        monkeypatch.setattr("ecoml.ledger.ledger.MeteredAccount", Clocked)
-        monkeypatch.setattr("ecoml.searcher.metering.measure_idle", lambda meter, left_j: Idle())
+        monkeypatch.setattr("ecoml.ledger.accounts.opening.MeteredAccount", Clocked)
+        monkeypatch.setattr("ecoml.searcher.energy.metering.measure_idle", lambda meter, left_j: Idle())
         monkeypatch.setattr(
             "ecoml.meter.open_meter",
             lambda **given: open_meter(root=self.host.root, nvml=self.host.nvml, clock=self.host.clock, **given),
         )
         monkeypatch.setattr("ecoml.meter.counters.ordinals.nvml_indices", lambda few: nvml_indices(few, self.host.nvml))
         monkeypatch.setattr("ecoml.searcher.workers.wait", self.conduct)
-        monkeypatch.setattr("ecoml.ledger.metered.HEARTBEAT_S", 1e3)
+        monkeypatch.setattr("ecoml.ledger.accounts.metered.HEARTBEAT_S", 1e3)
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def spend(self, lane, seconds):

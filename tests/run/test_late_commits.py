@@ -14,7 +14,7 @@ import pytest
 import ecoml
 from ecoml.errors import StorageError
 from ecoml.run.result import Result
-from ecoml.run.store import Store
+from ecoml.run.storage.store import Store
 from ecoml.trial import Trial
 
 
@@ -29,17 +29,17 @@ def on_disk(path):
 @pytest.fixture
 def store(tmp_path):
     opened = Store(tmp_path / "ledger.sqlite", create=True)
-    opened.delay_s = 5.0
+    opened.delay(5.0)
     yield opened
     opened.close()
 
 
 def test_the_first_change_is_there_at_once_and_the_others_after_the_delay(store):
     time.sleep(0.01)
-    store.delay_s = 0.01
+    store.delay(0.01)
     store.add_trial(Trial(0, {}))
     assert on_disk(store.path) == [0]
-    store.delay_s = 0.5
+    store.delay(0.5)
     store.add_trial(Trial(1, {}))
     assert on_disk(store.path) == [0]
     deadline = time.monotonic() + 20

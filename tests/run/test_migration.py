@@ -11,9 +11,9 @@ import ecoml
 from ecoml.energy import Provenance, Purpose
 from ecoml.metric import ACCURACY
 from ecoml.run.result import Result
-from ecoml.run.schema import SCHEMA_VERSION
-from ecoml.run.snapshot import read_snapshot, read_trace
-from ecoml.run.store import Store
+from ecoml.run.storage.schema import SCHEMA_VERSION
+from ecoml.run.storage.snapshot import read_snapshot, read_trace
+from ecoml.run.storage.store import Store
 
 VERSION_1 = """
 CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

@@ -4,7 +4,7 @@ import numpy as np
 
 from ecoml.limits import Limits
 from ecoml.metric import ACCURACY, Metric
-from ecoml.run.recommendation import frugal, near_ties, recommend, tolerance
+from ecoml.run.choice.recommendation import frugal, near_ties, recommend, tolerance
 from ecoml.run.result import front_of
 from ecoml.searcher.searcher import Searcher
 from ecoml.space import Float, Space

@@ -11,11 +11,11 @@ from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
 from ecoml.errors import RunFolderError
 from ecoml.metric import ACCURACY
 from ecoml.run.folder import RunFolder
-from ecoml.run.in_flight import read_in_flight_j
 from ecoml.run.result import Result
-from ecoml.run.schema import SCHEMA_VERSION
-from ecoml.run.snapshot import read_snapshot
-from ecoml.run.store import Store
+from ecoml.run.storage.in_flight import read_in_flight_j
+from ecoml.run.storage.schema import SCHEMA_VERSION
+from ecoml.run.storage.snapshot import read_snapshot
+from ecoml.run.storage.store import Store
 from ecoml.trial import Trial, TrialState, next_point
 
 

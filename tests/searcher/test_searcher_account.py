@@ -20,11 +20,12 @@ from rigs.scripts import CONFIG, Script
 
 import ecoml
 from ecoml.energy import Provenance
-from ecoml.ledger import metered as account_module
+from ecoml.errors import SearchFailed
+from ecoml.ledger.accounts import metered as account_module
 from ecoml.meter import open_meter
 from ecoml.metric import ACCURACY
 from ecoml.run.result import Result
-from ecoml.run.store import Store
+from ecoml.run.storage.store import Store
 from ecoml.testing.hosts import SimulatedHost
 from ecoml.trial import next_point
 
@@ -88,7 +89,7 @@ def test_purposes_are_the_hosts_total_with_trials_left_and_taken_up_in_any_order
     searcher = ecoml.Searcher(space, train, budget_j=1e6, meter=meter, strategy=strategy, directory=folder)
     try:
         searcher.run()
-    except ecoml.SearchFailed:
+    except SearchFailed:
         assert not decisions or plan
     assert in_balance(folder) == pytest.approx(meter.spent_j)
     result = Result.load(folder)

@@ -298,3 +298,14 @@ def test_an_error_whose_message_cannot_be_shown_fails_its_trial_only(tmp_path):
     failed = [trial.end for trial in result.trials if trial.end is not None and trial.end.failed]
     assert failed
     assert all("its message cannot be shown (ValueError)" in end.details["message"] for end in failed)
+
+
+def test_trainings_that_all_fail_after_a_measurement_leave_what_they_measured(space):
+    def train(config):
+        yield ecoml.Measurement(0.5, energy_j=1.0)
+        raise RuntimeError("no such layer")
+
+    result = ecoml.Searcher(space, train, budget_j=3.5, energy="reported", strategy="random", directory=None).run()
+    assert [trial.state for trial in result.trials[:2]] == ["failed", "failed"]
+    assert result.recommended is not None
+    assert result.recommended.score == 0.5

@@ -12,7 +12,7 @@ from ecoml.errors import BudgetError
 from ecoml.meter import open_meter
 from ecoml.meter.idle import Idle
 from ecoml.run.result import Result
-from ecoml.searcher.getting_ready import FIRST_TIME_J
+from ecoml.searcher.energy.getting_ready import FIRST_TIME_J
 from ecoml.testing.hosts import SimulatedHost
 from ecoml.training.function import FunctionExecutor
 
@@ -39,7 +39,7 @@ class OnAGpu(FunctionExecutor):
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("ecoml.searcher.metering.measure_idle", lambda meter, left_j: Idle())
+    monkeypatch.setattr("ecoml.searcher.energy.metering.measure_idle", lambda meter, left_j: Idle())
     return tmp_path / "cache" / "ecoml" / "getting-ready.json"
 
 

@@ -12,13 +12,13 @@ from rigs.meter import FakeMeter
 import ecoml
 from ecoml.energy import Provenance
 from ecoml.errors import MeterError
-from ecoml.ledger import metered as account_module
+from ecoml.ledger.accounts import metered as account_module
 from ecoml.meter import open_meter
 from ecoml.meter.idle import Idle
 from ecoml.report.page.page import write_report
 from ecoml.report.terminal.progress import show
 from ecoml.report.terminal.summary import print_result
-from ecoml.run.snapshot import read_trace
+from ecoml.run.storage.snapshot import read_trace
 from ecoml.testing.hosts import SimulatedHost
 
 SOURCES = set(Provenance)
@@ -31,7 +31,7 @@ LIMITS = ("budget_j", "limit_j")
 def finished(request, space, quick, tmp_path, monkeypatch):
     """A finished run of each kind, with a failed trial, an unfinished one and a trace."""
     monkeypatch.setattr(account_module, "HEARTBEAT_S", 0.02)
-    monkeypatch.setattr("ecoml.searcher.metering.measure_idle", _idle)
+    monkeypatch.setattr("ecoml.searcher.energy.metering.measure_idle", _idle)
     host = SimulatedHost(tmp_path / "host")
     host.add_package(power_w=50.0)
     host.add_gpu(power_w=200.0)
@@ -162,7 +162,7 @@ def denied(host, monkeypatch):
     def refuse(self, *args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("ecoml.meter.counters.powercap.EnergyFile.__init__", refuse)
+    monkeypatch.setattr("ecoml.meter.counters.cpu.powercap.EnergyFile.__init__", refuse)
     return open_meter(root=host.root, nvml=host.nvml, clock=host.clock)
 
 

@@ -14,7 +14,7 @@ import ecoml
 from ecoml.endings import SearchEnd, StopReason
 from ecoml.errors import SearchFailed, StorageError, TrainingError
 from ecoml.run.result import Result
-from ecoml.run.store import Store
+from ecoml.run.storage.store import Store
 
 
 @pytest.mark.parametrize("value", [0.25, 0, 1, np.float32(0.5), torch.tensor(0.5)])

@@ -16,7 +16,7 @@ from ecoml.metric import ACCURACY
 from ecoml.report.terminal.progress import show
 from ecoml.report.terminal.summary import print_result
 from ecoml.run.result import Result
-from ecoml.searcher.warm_start import WarmStart
+from ecoml.searcher.setup.warm_start import WarmStart
 from ecoml.strategies import Start
 from ecoml.testing.strategies import check_earlier_run_is_learnt_from, check_goal_is_pursued
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, nullcontext
 
 import pytest
 from rigs.scripts import purposes, why
@@ -38,18 +38,14 @@ def sums(folder):
         )
 
 
-def watch(searcher, monkeypatch, check_budget):
-    """Call `look(search)` after every change of a trial."""
-    opened = type(searcher)._open
+def watching(look):
+    """To show a search by: call `look(search)` after every change of a trial."""
 
-    def open_and_listen(self):
-        new = self._search is None
-        found = opened(self)
-        if new:
-            found.listeners.append(lambda trial: check_budget(found))
-        return found
+    def show(opened):
+        opened.listeners.append(lambda trial: look(opened))
+        return nullcontext()
 
-    monkeypatch.setattr(type(searcher), "_open", open_and_listen)
+    return show
 
 
 def test_each_trial_has_its_own_gpus_joules_and_a_share_of_the_rest(rig, run_folder):
@@ -76,11 +72,10 @@ def test_each_trial_has_its_own_gpus_joules_and_a_share_of_the_rest(rig, run_fol
     assert result.energy.by_domain["gpu:1"].energy_j == pytest.approx(rig.gpus[1].true_j, rel=0.01)
 
 
-def test_what_was_spent_sums_to_the_hosts_at_every_commit(rig, run_folder, monkeypatch):
-    searcher = search(rig, run_folder, strategy="mo-asha", max_trials=6)
+def test_what_was_spent_sums_to_the_hosts_at_every_commit(rig, run_folder):
     seen = []
-    watch(searcher, monkeypatch, lambda _: seen.append(sums(run_folder)))
-    result = searcher.run()
+    show = watching(lambda _: seen.append(sums(run_folder)))
+    result = search(rig, run_folder, strategy="mo-asha", max_trials=6, show=show).run()
     assert len(seen) > 20
     for spent_j, host_j in [*seen, sums(run_folder)]:
         assert spent_j == pytest.approx(host_j, rel=1e-9, abs=1e-6)
@@ -92,17 +87,15 @@ def test_what_was_spent_sums_to_the_hosts_at_every_commit(rig, run_folder, monke
 
 
 @pytest.mark.parametrize("strategy", ["random", "mo-asha", "bayes"])
-def test_two_trials_run_at_once_and_none_is_proposed_twice(rig, run_folder, monkeypatch, strategy):
-    searcher = search(rig, run_folder, strategy=strategy, max_trials=12)
+def test_two_trials_run_at_once_and_none_is_proposed_twice(rig, run_folder, strategy):
     most, reserved = [0], []
 
     def check_budget(found):
         running = [trial for trial in found.trials if trial.state is TrialState.RUNNING and trial.number in found.runs]
         most[0] = max(most[0], len(running))
-        reserved.append(found.ledger.reserved_j)
+        reserved.append(found.ledger.budget.reservations.total_j)
 
-    watch(searcher, monkeypatch, check_budget)
-    result = searcher.run()
+    result = search(rig, run_folder, strategy=strategy, max_trials=12, show=watching(check_budget)).run()
     configs = [tuple(sorted(trial.config.items())) for trial in result.trials]
     assert len(set(configs)) == len(configs) > 2
     assert most[0] == 2, "never more than one on a device, and both in use"

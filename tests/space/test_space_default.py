@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from ecoml.errors import SpaceError
-from ecoml.shipped import shipped
 from ecoml.space import Choice, Float, Int, Space, load_space
 from ecoml.space.schema import space_of
+from ecoml.space.shipped import shipped
 from ecoml.training.images.settings import Settings
 
 SPACE = Space(

@@ -11,9 +11,9 @@ import tomli_w
 
 import ecoml.space
 from ecoml.errors import SpaceError, UsageError
-from ecoml.shipped import shipped
 from ecoml.space import Choice, Float, Int, Space, available_spaces, load_space
 from ecoml.space.schema import space_of
+from ecoml.space.shipped import shipped
 from ecoml.training.images.settings import Settings
 
 FULL = """

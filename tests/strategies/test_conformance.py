@@ -2,7 +2,7 @@
 
 import pytest
 
-from ecoml.shipped import shipped
+from ecoml.space.shipped import shipped
 from ecoml.strategies import create_strategy
 from ecoml.strategies.peers import missing
 from ecoml.strategies.registry import read_strategy

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ecoml.shipped import shipped
 from ecoml.space import Choice, Float, Int, Space
+from ecoml.space.shipped import shipped
 from ecoml.strategies import create_strategy
 from ecoml.strategies.base import Start
 from ecoml.strategies.peers import missing

@@ -5,7 +5,7 @@ import pytest
 
 from ecoml.endings import StopReason
 from ecoml.run.result import Result
-from ecoml.searcher.budget import Forecast
+from ecoml.searcher.energy.budget import Forecast
 from ecoml.searcher.searcher import Searcher
 from ecoml.space import Choice, Float, Int, Space
 from ecoml.strategies.asha import Halving

@@ -19,7 +19,7 @@ from ecoml.training.images.data.loader import load
 from ecoml.training.images.schedule import rate_factor, sides_at
 from ecoml.training.images.settings import Settings
 from ecoml.training.images.steps.batches import bounds_of
-from ecoml.training.images.worker.loop import named_out_of_memory
+from ecoml.training.images.worker.out_of_memory import named_out_of_memory
 
 SMALL: dict[str, Any] = {"width": 6, "batch_size": 96, "learning_rate": 0.2, "epochs": 3, "dropout": 0.2}
 PLAIN: dict[str, Any] = {"schedule": "triangle", "skip_easy": 0.0}

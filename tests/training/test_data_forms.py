@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits
 from ecoml import CnnTraining
 from ecoml.errors import DataError
 from ecoml.training.images.data.forms.arrays import kept
+from ecoml.training.images.data.listing import stamp
 from ecoml.training.images.data.loader import class_counts, load
 
 
@@ -125,21 +126,25 @@ def test_what_is_no_data(data, says):
         CnnTraining(data)
 
 
-def parquet_of(digits, folder, numbers, split, *, labels="label"):
-    """As `datasets` writes images: a struct of bytes and path, and the names of the classes in the metadata."""
+def table_of(digits, numbers, *, image="image", labels="label"):
+    """As `datasets` keeps images: a struct of bytes and path, and the names of the classes in the metadata."""
     pyarrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
     rows = []
     for number in numbers:
         Image.fromarray(digits[0][number]).save(stream := io.BytesIO(), "png")
-        image = {"bytes": stream.getvalue(), "path": f"{number}.png"}
-        rows.append({"image": image, labels: int(digits[1][number] % 2)})
-    features = {labels: {"names": ["even", "odd"], "_type": "ClassLabel"}, "image": {"_type": "Image"}}
-    table = pyarrow.Table.from_pylist(rows)
+        picture = {"bytes": stream.getvalue(), "path": f"{number}.png"}
+        rows.append({image: picture, labels: int(digits[1][number] % 2)})
+    features = {labels: {"names": ["even", "odd"], "_type": "ClassLabel"}, image: {"_type": "Image"}}
     about = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    return pyarrow.Table.from_pylist(rows).replace_schema_metadata(about)
+
+
+def parquet_of(digits, folder, numbers, split):
+    table = table_of(digits, numbers)
+    from pyarrow import parquet
+
     (folder / "data").mkdir(exist_ok=True, parents=True)
-    parquet.write_table(table.replace_schema_metadata(about), folder / "data" / f"{split}-00000-of-00001.parquet")
+    parquet.write_table(table, folder / "data" / f"{split}-00000-of-00001.parquet")
 
 
 def test_parquet_files_of_hugging_face(digits, tmp_path):
@@ -152,6 +157,57 @@ def test_parquet_files_of_hugging_face(digits, tmp_path):
     odd = digits[0][60:80][digits[1][60:80] % 2 == 1]
     assert np.array_equal(found.test.images[found.test.labels == 1][:, 0], odd)
     assert sum(class_counts(str(folder))) == 60
+
+
+def test_a_data_set_that_hugging_face_saved(digits, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["even", "odd"])})
+
+    def part(numbers):
+        pictures = [Image.fromarray(digits[0][number]) for number in numbers]
+        labels = [int(digits[1][number] % 2) for number in numbers]
+        return datasets.Dataset.from_dict({"image": pictures, "label": labels}, features=features)
+
+    parts = {"train": part(range(60)), "test": part(range(60, 80)), "validation": part(range(80, 95))}
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / "parity", num_shards={"train": 2, "test": 1, "validation": 1})
+    found = load(str(tmp_path / "parity"))
+    assert (found.name, found.classes, found.drawn) == ("parity", ("even", "odd"), ())
+    assert found.validation is not None
+    assert (len(found.train), len(found.validation), len(found.test)) == (60, 15, 20)
+    odd = digits[0][60:80][digits[1][60:80] % 2 == 1]
+    assert np.array_equal(found.test.images[found.test.labels == 1][:, 0], odd)
+    part(range(60)).save_to_disk(tmp_path / "one")
+    assert load(str(tmp_path / "one")).drawn == ("validation", "test")
+    assert sum(class_counts(str(tmp_path / "one"))) == 60
+
+
+@pytest.fixture
+def saved(digits, tmp_path):
+    """As `save_to_disk` of `datasets` 4 lays it out: Arrow streams, named by `state.json`."""
+    pyarrow = pytest.importorskip("pyarrow")
+    files = []
+    for shard, numbers in enumerate((range(30), range(30, 60))):
+        table = table_of(digits, numbers, image="img")
+        files.append({"filename": f"data-{shard:05d}-of-00002.arrow"})
+        (tmp_path / "one").mkdir(exist_ok=True)
+        with pyarrow.ipc.new_stream(str(tmp_path / "one" / files[-1]["filename"]), table.schema) as stream:
+            stream.write_table(table)
+    (tmp_path / "one" / "state.json").write_text(json.dumps({"_data_files": files, "_split": None}))
+    return tmp_path / "one"
+
+
+def test_arrow_files(digits, saved):
+    found = load(str(saved))
+    assert (found.classes, found.drawn) == (("even", "odd"), ("validation", "test"))
+    assert len(found.train) + len(found.test) == 60
+    before = stamp(str(saved))
+    (saved / "data-00001-of-00002.arrow").write_bytes(b"broken")
+    assert stamp(str(saved)) != before
+    with pytest.raises(DataError, match=r"data-00001-of-00002\.arrow: cannot be read as a table of images"):
+        load(str(saved))
+    (saved / "state.json").write_text("{}")
+    with pytest.raises(DataError, match="is not what `save_to_disk` writes"):
+        load(str(saved))
 
 
 def test_parquet_without_images(tmp_path):

@@ -16,9 +16,9 @@ from ecoml.experiments.compare.plan import PLAN_FILE
 from ecoml.experiments.compare.searches import SearchRecord, read_csv, search_of, tidy_rows
 from ecoml.experiments.compare.significance import Ranks, rank_over_problems
 from ecoml.experiments.compare.standings import ProblemComparison, check_target, compare_on_problem
-from ecoml.frames import data_frame
 from ecoml.report.statistics import Ratio, geometric_mean, mean_ratio
 from ecoml.run.result import Result
+from ecoml.run.rows import data_frame
 
 if TYPE_CHECKING:
     import pandas

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from ecoml.energy import add_up
+from ecoml.carbon.grid import Grid
+from ecoml.energy import add_up, co2e_g
 from ecoml.experiments.compare.comparison import Comparison
 from ecoml.experiments.compare.notes import headline, notes
 from ecoml.experiments.compare.searches import can_write_parquet, write_csv, write_parquet
@@ -19,6 +21,8 @@ from ecoml.experiments.compare.tables import energy_table, means_table, quality_
 from ecoml.format import describe_footprint, format_energy, format_score, plural
 from ecoml.report.page.writing import writing
 from ecoml.report.statistics import ENOUGH_SEEDS
+from ecoml.run.footprint import Footprint
+from ecoml.run.hindsight import footprint_on, past_grid
 
 if TYPE_CHECKING:
     from ecoml.report.charts.drawing import Drawing, Style
@@ -26,24 +30,26 @@ if TYPE_CHECKING:
 TEMPLATE = Path(__file__).with_name("templates") / "comparison.html.j2"
 
 
-def write_comparison(comparison: Comparison, out: str | Path, *, grid_intensity: float | None = None) -> Path:
+def write_comparison(
+    comparison: Comparison, out: str | Path, *, grid_intensity: float | str | Path | None = None
+) -> Path:
     """Write `compare.json`, `compare.csv`, `compare.parquet` (where pyarrow is installed), `figures/`, `compare.html`.
 
     Args:
         comparison: What to write.
         out: A folder; it is made where it is missing.
-        grid_intensity: Grams of CO2e a kWh, for the page; None: the page says nothing of CO2e.
+        grid_intensity: Grams of CO2e a kWh, or a CSV of time and g/kWh; None: the page says nothing of CO2e.
 
     Returns:
         The page's path.
 
     Raises:
-        UsageError: The folder cannot be written.
+        UsageError: The folder cannot be written, or it is no intensity of any grid.
     """
     from ecoml.report.charts.drawing import PRINT
     from ecoml.report.charts.figures import save_figure
 
-    folder = Path(out)
+    folder, html = Path(out), comparison_page(comparison, grid_intensity=grid_intensity)
     with writing(folder, "choose another --out, or make room"):
         folder.mkdir(parents=True, exist_ok=True)
         numbers = json.dumps(comparison_dict(comparison), indent=2, allow_nan=False, ensure_ascii=False)
@@ -54,7 +60,7 @@ def write_comparison(comparison: Comparison, out: str | Path, *, grid_intensity:
         for name, drawing in _figures(comparison, PRINT):
             save_figure(drawing, folder / "figures" / name)
         page = folder / "compare.html"
-        page.write_text(comparison_page(comparison, grid_intensity=grid_intensity), encoding="utf-8")
+        page.write_text(html, encoding="utf-8")
     return page
 
 
@@ -77,8 +83,8 @@ def comparison_dict(comparison: Comparison) -> dict[str, Any]:
     return found
 
 
-def comparison_page(comparison: Comparison, *, grid_intensity: float | None = None) -> str:
-    """The page of a comparison; with CO2e if the grid's intensity is given, in g/kWh."""
+def comparison_page(comparison: Comparison, *, grid_intensity: float | str | Path | None = None) -> str:
+    """The page of a comparison; with CO2e if the grid's intensity is given, as in `write_comparison`."""
     from ecoml.experiments.compare.charts import legend_of, ratio_drawing
     from ecoml.report.charts.drawing import PAGE
     from ecoml.report.page.document import Chart, render
@@ -87,6 +93,7 @@ def comparison_page(comparison: Comparison, *, grid_intensity: float | None = No
     several = len(problems) > 1
     what = f"{len(problems)} problems" if several else problems[0].name
     spent = add_up([search.spent for search in comparison.searches])
+    footprint = _footprint(comparison, past_grid(grid_intensity))
     ratios = Chart(
         "ratios",
         ratio_drawing(comparison, PAGE),
@@ -106,7 +113,23 @@ def comparison_page(comparison: Comparison, *, grid_intensity: float | None = No
         ranks=ranks_table(comparison) if several else None,
         problems=[_section(comparison, problem, f"problem-{n}") for n, problem in enumerate(problems, start=1)],
         sources=[search.provenance for search in comparison.searches],
-        outside=f"{plural(len(comparison.searches), 'search')}: {describe_footprint(spent, grid_intensity)}",
+        outside=f"{plural(len(comparison.searches), 'search')}: {describe_footprint(spent, footprint)}",
+    )
+
+
+def _footprint(comparison: Comparison, grid: Grid | None) -> Footprint | None:
+    """What all searches stand for on a grid; of a search without a run folder it is not known when it spent what."""
+    if grid is None:
+        return None
+    found = [footprint_on(grid, one.directory) for one in comparison.searches if one.directory is not None]
+    timeless_j = math.fsum(one.spent.energy_j for one in comparison.searches if one.directory is None)
+    stated_j, unknown_j = (0.0, timeless_j) if grid.varies else (timeless_j, 0.0)
+    return Footprint(
+        co2e_g=math.fsum([co2e_g(stated_j, grid.at(0.0)), *(one.co2e_g for one in found)]),
+        energy_j=math.fsum([stated_j, *(one.energy_j for one in found)]),
+        unknown_j=math.fsum([unknown_j, *(one.unknown_j for one in found)]),
+        provenance=grid.provenance,
+        grid=grid.name,
     )
 
 

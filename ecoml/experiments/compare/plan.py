@@ -18,9 +18,10 @@ from ecoml.errors import RunFolderError, UsageError
 from ecoml.format import describe_limits, duration, format_energy, format_kwh, plural
 from ecoml.limits import Limits
 from ecoml.metric import ACCURACY, Metric
-from ecoml.searcher.settings import EnergySource, SearchSettings
-from ecoml.shipped import or_shipped
+from ecoml.searcher.hosts.choosing import RemoteWorkers
+from ecoml.searcher.setup.settings import EnergySource, SearchSettings
 from ecoml.space import Space
+from ecoml.space.shipped import or_shipped
 from ecoml.training.base import Declares, Executor
 
 PLAN_FILE = "compare.toml"
@@ -40,9 +41,10 @@ class Task:
         limits: What ends a search, or a training, before that.
         metric: What the scores are, where the executor does not say so; None: an accuracy.
         energy: Where joules come from.
+        workers: Where trials train side by side, as of a `Searcher`; None: in this process, one after the other.
 
     Raises:
-        UsageError: No budget, or a limit that makes no sense.
+        UsageError: No budget, a limit that makes no sense, or workers that cannot be understood.
     """
 
     space: Space
@@ -51,12 +53,15 @@ class Task:
     limits: Limits = field(default_factory=Limits)
     metric: Metric | None = None
     energy: EnergySource = "metered"
+    workers: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.budget_j < math.inf:
             raise UsageError(f"the energy budget is {self.budget_j} J; give a positive, finite number")
         # It refuses what no search could be given.
-        SearchSettings(self.space, "random", 0, self.measures, self.energy, self.limits)
+        settings = SearchSettings(self.space, "random", 0, self.measures, self.energy, self.limits)
+        if self.workers is not None:
+            RemoteWorkers(self.workers).refuse(settings)
 
     @property
     def measures(self) -> Metric:
@@ -126,12 +131,13 @@ class ComparisonPlan:
         problem = dict(self.task.executor.describe())
         name = problem.get("data") or problem.get("name") or problem["kind"]
         before = "" if left_j >= self.total_j else f", of which {format_energy(left_j)} are still to be spent"
-        lasting = "" if power_w is None else f", about {duration(left_j / power_w)}"
+        lasting = "" if power_w is None or self.task.workers else f", about {duration(left_j / power_w)}"
+        places = f", each on the workers {self.task.workers}" if self.task.workers else ""
         return (
             f"{plural(len(self.strategies), 'strategy')} ({', '.join(self.strategies)}) × {plural(self.seeds, 'seed')}"
             f" on {name}: {plural(self.seeds * len(self.strategies), 'search')} of"
             f" {format_energy(self.task.budget_j)} each, at most {format_energy(self.total_j)}"
-            f" ({format_kwh(self.total_j)}) in all{before}{lasting}"
+            f" ({format_kwh(self.total_j)}) in all{before}{lasting}{places}"
             + "".join(f". {line}" for line in describe_limits(self.task.limits, self.task.measures))
         )
 
@@ -150,6 +156,7 @@ class ComparisonPlan:
             "executor": {k: v for k, v in task.executor.describe().items() if k != "seed" and v is not None},
             "metric": task.measures.to_dict(),
             **({"limits": limits} if limits else {}),
+            **({"workers": task.workers} if task.workers else {}),
         }
 
     def keep(self) -> None:

@@ -28,7 +28,7 @@ from ecoml.metric import Metric
 from ecoml.pareto import Front, hypervolume
 from ecoml.report.charts.curves import held
 from ecoml.report.statistics import bootstrap_median
-from ecoml.run.snapshot import Progress
+from ecoml.run.storage.snapshot import Progress
 from ecoml.trial import Point
 
 SHARES_OF_BUDGET = (0.25, 0.5, 1.0)

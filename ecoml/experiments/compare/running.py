@@ -189,6 +189,7 @@ def searches_with(task: Task) -> Callable[[Cell], None]:
             directory=cell.directory,
             metric=task.metric,
             energy=task.energy,
+            workers=task.workers,
             **task.limits.to_dict(),
         ).run()
 

@@ -28,7 +28,7 @@ from ecoml.format import format_range
 from ecoml.metric import ACCURACY, Metric
 from ecoml.report.statistics import energy_to_target
 from ecoml.run.result import Result
-from ecoml.run.snapshot import Progress
+from ecoml.run.storage.snapshot import Progress
 from ecoml.trial import Point
 
 
@@ -47,6 +47,7 @@ class SearchRecord:
         optimiser: What its optimiser spent; None where that was not charged.
         complete: Whether it came to its end.
         space: What was searched, as JSON; None where that is not known.
+        directory: Its run folder; None where it has none.
     """
 
     problem: str
@@ -59,6 +60,7 @@ class SearchRecord:
     optimiser: Energy | None = None
     complete: bool = True
     space: str | None = field(default=None, repr=False)
+    directory: Path | None = field(default=None, repr=False)
 
     @property
     def provenance(self) -> Provenance:
@@ -101,6 +103,7 @@ def search_of(result: Result, strategy: str | None = None) -> SearchRecord:
         optimiser=None if account.provenance is Provenance.REPORTED else account.by_purpose[Purpose.OPTIMISER],
         complete=result.complete,
         space=json.dumps(space, sort_keys=True) if space else None,
+        directory=result.directory,
     )
 
 

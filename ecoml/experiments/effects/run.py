@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 from ecoml.errors import RunFolderError
 from ecoml.experiments.effects.effects import Effects, effects_of
 from ecoml.run.result import Result
-from ecoml.searcher.settings import STRATEGY_FILE
-from ecoml.shipped import shipped
+from ecoml.searcher.setup.settings import STRATEGY_FILE
 from ecoml.space import Space
+from ecoml.space.shipped import shipped
 from ecoml.training.base import Executor
 
 if TYPE_CHECKING:
     from ecoml.metric import Metric
     from ecoml.searcher.searcher import Show
-    from ecoml.searcher.settings import EnergySource
+    from ecoml.searcher.setup.settings import EnergySource
 
 DESIGNS = ("factorial", "grid", "random")
 """Strategies that lay configurations out, or draw them, without regard to what came of earlier ones."""

@@ -12,7 +12,7 @@ from statistics import fmean, median_low
 from ecoml.energy import Energy, weakest
 from ecoml.experiments.compare.searches import SearchRecord, search_of
 from ecoml.run.result import Result
-from ecoml.run.snapshot import Progress
+from ecoml.run.storage.snapshot import Progress
 from ecoml.strategies.repeated import Round, rounds_of
 from ecoml.trial import Point
 

@@ -7,6 +7,7 @@
 and then it compares, each time with what the meter states as uncertainty:
 
     a counter       E₂ with E₁ · t₂ / t₁         within u₂ + u₁ · t₂ / t₁
+                    E₂ / t₂ with P₀              above it, where it holds a processor
     a GPU's too     E₂ with ∫ p dτ               within u₂ + 5 % · ∫ p dτ + |p(t₂) − p(0)| · 1 s
     an estimate     joules above rest per CPU second of the load, in t and in 2 t      within a tenth
 
@@ -25,25 +26,33 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from ecoml.energy import EnergyByDomain, Provenance
 from ecoml.meter.base import Meter, Source
-from ecoml.meter.counters.finding import Check, CrossCheck, Finding, Opinion
 from ecoml.meter.counters.nvml import AVERAGED_S
 from ecoml.meter.counters.nvml import GAIN as BOARD_GAIN
 from ecoml.meter.host import HostMeter
+from ecoml.meter.probe.finding import Check, CrossCheck, Finding, Opinion
 from ecoml.meter.probe.load import busy_cpus, busy_gpus
+from ecoml.meter.probe.look import Look
 from ecoml.meter.probe.second_opinion import opinions_of
 
 LOOK_S = 2.0
 LOOK_STEP_S = 2e-4
 REST_WINDOWS = 6
-REST_S = 0.5
+REST_S = 0.5  # or longer, so that together they hold an update of each source
 SETTLE_S = 2.0  # a GPU's power reading is a mean over a second
+MOST_SETTLE_S = 60.0  # a slow source, such as a plug that is scraped, is waited for so long
 LOAD_S = 3.0
 SAMPLE_S = 0.05
 SAME_SHARE = 0.1
+STILL_SHARE = 0.03
+"""Of the power at rest: by so much a source may wander that does not show the load."""
+BUSY_CPU_W = 1.0
+"""As much a busy CPU adds at least, nearly everywhere."""
+RAISED = ("cpu", "psys", "module", "node")
+"""Domains that hold a processor; hashing hardly touches memory, and a GPU may be one that PyTorch does not see."""
 
 Load = Callable[[], AbstractContextManager[Callable[[], float]]]
 """Makes every device busy; gives what tells the CPU seconds spent on it."""
@@ -57,6 +66,15 @@ class _Busy:
     elapsed_s: float
     cpu_s: float
     boards: Mapping[str, tuple[float, float]]
+
+
+class _Rise(NamedTuple):
+    """Power at rest and under load; whether the load shows in it, and if not, whether it would have to."""
+
+    rest_w: float
+    load_w: float
+    shows: bool
+    can_be_told: bool
 
 
 class Probe:
@@ -89,23 +107,28 @@ class Probe:
         self._clock = clock or time.monotonic
         self._sleep = sleep or time.sleep
         self._say = say or _silent
+        sources = (*meter.sources, *(() if meter.beside is None else meter.beside.sources))
+        lags_s = [source.lag_s for source in sources if source.readable]
+        self._settle_s = min(MOST_SETTLE_S, max([SETTLE_S, *lags_s]))
 
     def run(self) -> Check:
-        """Probe; takes about 20 s."""
+        """Probe; takes about 20 s, and three times as much longer as a source is late."""
         started_s = self._clock()
         whole = self._meter.window()
         self._say(f"looking closely for {LOOK_S:g} s")
         ticks = self._look()
-        self._say(f"at rest for {REST_WINDOWS * REST_S:g} s")
+        self._sleep(self._settle_s - SETTLE_S)
+        rest_s = max(REST_S, self._settle_s / REST_WINDOWS)
+        self._say(f"at rest for {REST_WINDOWS * rest_s:g} s")
         beside = self._meter.beside
         quiet = self._meter.window()
         others = None if beside is None else beside.window()
-        rest = [self._window(REST_S) for _ in range(REST_WINDOWS)]
+        rest = [self._window(rest_s) for _ in range(REST_WINDOWS)]
         other_rest, all_rest = EnergyByDomain() if others is None else others.lap(), quiet.lap()
         rest_s = sum(elapsed_s for _, elapsed_s in rest)
-        self._say(f"under load for {SETTLE_S + 3 * LOAD_S:g} s")
+        self._say(f"under load for {self._settle_s + 3 * LOAD_S:g} s")
         with self._load() as cpu_s:
-            self._sleep(SETTLE_S)
+            self._sleep(self._settle_s)
             once = self._busy(LOAD_S, cpu_s)
             if others is not None:
                 others.lap()
@@ -117,16 +140,16 @@ class Probe:
         if beside is not None:
             ours, load_s = ((all_rest, rest_s), (twice.energy, twice.elapsed_s)), twice.elapsed_s
             theirs = (other_rest, rest_s), (other_load, load_s)
-            opinions = tuple(opinions_of(counted, *ours, beside.sources, *theirs))
+            opinions = tuple(opinions_of(counted, *ours, beside.sources, *theirs, self._settle_s + LOAD_S))
         return Check(findings, whole.lap(), self._clock() - started_s, opinions)
 
-    def _look(self) -> dict[str, _Ticks]:
+    def _look(self) -> dict[str, Look]:
         """When each domain's reading changes, and by how much."""
-        ticks: dict[str, _Ticks] = {}
+        ticks: dict[str, Look] = {}
         end_s = self._clock() + LOOK_S
         while (now_s := self._clock()) < end_s:
             for domain, energy_j in self._meter.counted().items():
-                ticks.setdefault(domain, _Ticks()).see(energy_j, now_s)
+                ticks.setdefault(domain, Look()).see(energy_j, now_s)
             self._sleep(LOOK_STEP_S)
         return ticks
 
@@ -152,7 +175,7 @@ class Probe:
         return _Busy(energy, end_s - start_s, cpu_s() - before_s, integrals)
 
     def _finding(
-        self, source: Source, ticks: _Ticks | None, rest: list[tuple[EnergyByDomain, float]], once: _Busy, twice: _Busy
+        self, source: Source, ticks: Look | None, rest: list[tuple[EnergyByDomain, float]], once: _Busy, twice: _Busy
     ) -> Finding:
         domain = source.domain
         rests_w = [energy.domains[domain].energy_j / elapsed_s for energy, elapsed_s in rest]
@@ -178,6 +201,13 @@ class Probe:
             what = f"{twice.elapsed_s:.3g} s of load with {once.elapsed_s:.3g} s, drawn out"
             comparisons.append(CrossCheck(what, second.energy_j, scale * first.energy_j, within_j))
             unchecked = "whether its joules are true cannot be checked: there is no second source beside it"
+            rise = self._rises(source, rest, twice)
+            if not (rise.shows or faults):
+                told = f"{rise.rest_w:.3g} W at rest and {rise.load_w:.3g} W while every CPU was kept busy"
+                if rise.can_be_told:
+                    faults.append(f"{told}: it does not show the load")
+                else:
+                    unchecked = f"{told}: whether it shows the load cannot be told, nor whether its joules are true"
         if source.provenance is Provenance.MEASURED and domain in twice.boards:
             board_j, drift_j = twice.boards[domain]
             within_j = second.uncertainty_j + BOARD_GAIN * board_j + drift_j
@@ -185,7 +215,7 @@ class Probe:
                 CrossCheck("its energy counter with its power, integrated", second.energy_j, board_j, within_j)
             )
             unchecked = "an error that counter and power share cannot be found here"
-        known = ticks if ticks is not None and source.period_s is not None else _Ticks()
+        known = ticks if ticks is not None and source.period_s is not None else Look()
         return Finding(
             domain,
             source.name,
@@ -201,37 +231,17 @@ class Probe:
             unchecked,
         )
 
-
-class _Ticks:
-    """Changes of one reading."""
-
-    def __init__(self) -> None:
-        self._last_j: float | None = None
-        self._first_s = self._latest_s = 0.0
-        self._changes = self._reads = 0
-        self.step_j: float | None = None
-
-    def see(self, energy_j: float, now_s: float) -> None:
-        """Take in a reading."""
-        if self._last_j is not None and energy_j > self._last_j:
-            rise_j = energy_j - self._last_j
-            self.step_j = rise_j if self.step_j is None else min(self.step_j, rise_j)
-            if not self._changes:
-                self._first_s, self._reads = now_s, 0
-            self._latest_s = now_s
-            self._changes += 1
-        self._last_j = energy_j
-        self._reads += 1
-
-    @property
-    def period_s(self) -> float | None:
-        """Mean time between two changes; None where fewer than two were seen."""
-        return (self._latest_s - self._first_s) / (self._changes - 1) if self._changes > 1 else None
-
-    @property
-    def is_bound(self) -> bool:
-        """Whether most readings showed another value: then updates may come faster than they were read."""
-        return self._changes > 0.6 * self._reads
+    def _rises(self, source: Source, rest: list[tuple[EnergyByDomain, float]], busy: _Busy) -> _Rise:
+        """What the load does to a source that holds a processor; of several processors, to their sum."""
+        kind = source.domain.partition(":")[0]
+        alike = [domain for domain in busy.energy.domains if domain.partition(":")[0] == kind]
+        rest_j = sum(energy.domains[domain].energy_j for energy, _ in rest for domain in alike)
+        rest_w = rest_j / sum(elapsed_s for _, elapsed_s in rest)
+        load_w = sum(busy.energy.domains[domain].energy_j for domain in alike) / busy.elapsed_s
+        still_w, least_w = STILL_SHARE * rest_w, BUSY_CPU_W * busy.cpu_s / busy.elapsed_s
+        shows = kind not in RAISED or load_w - rest_w > still_w
+        can_be_told = still_w < least_w and source.lag_s <= self._settle_s + LOAD_S
+        return _Rise(rest_w, load_w, shows, can_be_told)
 
 
 def _per_cpu_second(domain: str, rest_w: float, busy: _Busy) -> float:

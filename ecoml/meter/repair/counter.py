@@ -107,6 +107,11 @@ class Counter:
             shown.spread_w,
         )
 
+    def wait_s(self, now_s: float) -> float | None:
+        """How long to wait for a reading that tells when it updates, or its power in between; None: for none."""
+        learns_s = self.ticks.wait_s(now_s)
+        return self._shown.wait_s() if learns_s is None else learns_s
+
     def stuck(self, now_s: float) -> str | None:
         """That it has stopped, one sentence; None if it has not."""
         still_s = self.ticks.still_s(now_s)
@@ -262,6 +267,10 @@ class PowerIntegral:
         most_w = self._max_power_w
         figures = self.energy_j, self.doubt_j, now_s, lag_s, 0.0, lag_s, power_w, most_w, 0.0, 0.0, seen, failing
         return Reading(*figures, updates=seen)
+
+    def wait_s(self, now_s: float) -> float | None:  # noqa: ARG002 - as Counter's
+        """It is polled as often as it has to be."""
+        return None
 
     def stuck(self, now_s: float) -> str | None:  # noqa: ARG002 - as Counter's
         """Power may well stay the same."""

@@ -24,6 +24,7 @@ from ecoml.meter.repair.ticks import Ticks
 _JUDGED = 20  # N
 _READ, _UNREAD = 0.05, 0.2  # of the power, if it is read or not: what comes and goes between updates is in no error
 _SLOW = 0.1  # of the power: what the figure grows with while it is ahead
+_READ_PARTS, _SHORTEST_S = 4.0, 0.01  # readings in a period, unless they were closer together than that
 _KEPT = 0.8  # of what a factor, or the error it led to, was learnt from, at each update
 
 
@@ -75,6 +76,10 @@ class AsCounted:
         """It is not carried on."""
         return math.inf
 
+    def wait_s(self) -> float | None:
+        """Nothing is to be seen between its updates."""
+        return None
+
     def forget(self) -> None:
         """Nothing is remembered."""
 
@@ -118,6 +123,11 @@ class Interpolation:
         """How long ago the last update came, at most; ∞ where that is not known."""
         age_s = now_s - self._tick_s + self._ticks.phase.within_s
         return age_s if age_s <= self._ticks.foreseen_s else math.inf
+
+    def wait_s(self) -> float | None:
+        """How long to wait for the next reading, for the power or the time of an update; None: for none."""
+        wait_s = self._ticks.period_s / _READ_PARTS
+        return wait_s if self._ticks.measured and wait_s >= _SHORTEST_S else None
 
     def forget(self) -> None:
         """What was counted cannot be told from what was lost: begin anew."""

@@ -87,8 +87,7 @@ class Sensor:
 
     def wait_s(self, now_s: float) -> float | None:
         """How long to wait for a reading that it would learn from."""
-        ticks = self._mend.ticks
-        return None if ticks is None or self._failing else ticks.wait_s(now_s)
+        return None if self._failing else self._mend.wait_s(now_s)
 
     def align(self, clock: Callable[[], float]) -> None:
         """Wait for the next update, if that is near: what is read then is new."""

@@ -20,6 +20,7 @@ from ecoml.models.model import Model
 from ecoml.models.written import written
 from ecoml.run.folder import read_settings
 from ecoml.training.images.data.loader import load
+from ecoml.training.images.settings import LARGEST_SIDE
 
 FORMATS = ("onnx", "torch", "safetensors")
 
@@ -151,7 +152,8 @@ def _test_images(model: Model) -> Tensor | None:
         return None
     try:
         data_dir = described.get("data_dir")
-        found = load(described["data"], None if data_dir is None else Path(data_dir), download=False)
+        side = max(LARGEST_SIDE, *model.network.shape[1:])
+        found = load(described["data"], None if data_dir is None else Path(data_dir), download=False, largest_side=side)
     except DataError:
         return None
     images = torch.from_numpy(found.test.images[:_IMAGES].copy())

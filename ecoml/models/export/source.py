@@ -16,6 +16,7 @@ from ecoml.models.export.program import Predict
 from ecoml.models.model import Model
 from ecoml.models.written import written
 from ecoml.training.images.network.network import Residual
+from ecoml.training.images.network.pretrained import Pretrained
 
 _PLAIN = (
     nn.AdaptiveAvgPool2d,
@@ -64,6 +65,9 @@ def _made(module: nn.Module, model: Model, depth: int) -> str:
     if isinstance(module, Residual):
         parts = [f"{name}={_made(child, model, depth + 1)}" for name, child in module.named_children()]
         return "Residual(\n" + "".join(f"{inner}{part},\n" for part in parts) + f"{outer})"
+    if isinstance(module, Pretrained):
+        head = _made(module.head, model, depth + 1)
+        return f'Pretrained(\n{inner}"{module.name}",\n{inner}"{module.last}",\n{inner}{head},\n{outer})'
     if type(module) is nn.Sequential:
         names = [name for name, _ in module.named_children()]
         if names == [str(number) for number in range(len(names))]:

@@ -14,7 +14,7 @@ import numpy as np
 from ecoml.format import describe_course, format_config, format_energy, format_figure, format_score
 from ecoml.metric import Metric
 from ecoml.run.result import Result
-from ecoml.run.snapshot import Progress
+from ecoml.run.storage.snapshot import Progress
 from ecoml.trial import Point, Trial
 
 MOST_POINTS = 2000

@@ -20,17 +20,17 @@ from ecoml.format import (
 )
 from ecoml.limits import Limits
 from ecoml.report.charts.figures import require_charts
-from ecoml.report.page.curves import curves_context
-from ecoml.report.page.data import data_context
 from ecoml.report.page.document import TEMPLATES, render
-from ecoml.report.page.energy import energy_context
-from ecoml.report.page.footprint import footprint_facts
-from ecoml.report.page.front import front_context, front_drawing
-from ecoml.report.page.importance import importance_context
-from ecoml.report.page.power import power_context
-from ecoml.report.page.progress import progress_context, progress_drawing
-from ecoml.report.page.trials import trials_context
-from ecoml.report.page.usage import usage_context
+from ecoml.report.page.sections.curves import curves_context
+from ecoml.report.page.sections.data import data_context
+from ecoml.report.page.sections.energy import energy_context
+from ecoml.report.page.sections.footprint import footprint_facts
+from ecoml.report.page.sections.front import front_context, front_drawing
+from ecoml.report.page.sections.importance import importance_context
+from ecoml.report.page.sections.power import power_context
+from ecoml.report.page.sections.progress import progress_context, progress_drawing
+from ecoml.report.page.sections.trials import trials_context
+from ecoml.report.page.sections.usage import usage_context
 from ecoml.report.page.writing import writing
 from ecoml.run.hindsight import seen_on
 from ecoml.run.models import model_path

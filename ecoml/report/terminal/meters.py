@@ -17,10 +17,11 @@ from rich.table import Table
 from ecoml.energy import Provenance
 from ecoml.format import MEANING, duration, fold_gaps, format_energy, format_interval, format_power, percent
 from ecoml.meter import Source
+from ecoml.meter.probe.finding import Verdict
 
 if TYPE_CHECKING:
-    from ecoml.meter.counters.finding import Check, CrossCheck, Finding, Opinion
     from ecoml.meter.probe.calibrate import Calibration
+    from ecoml.meter.probe.finding import Check, CrossCheck, Finding, Opinion
 
 PLAIN_WIDTH = 80
 
@@ -76,11 +77,14 @@ def print_check(check: Check) -> None:
     energy = f"{format_energy(spent.energy_j)} {format_interval(spent)} ({spent.provenance})"
     _paragraph(out, f"The probe took {duration(check.elapsed_s)} and {energy}.")
     wrong = [finding.domain for finding in check.findings if not finding.agrees]
-    wrong += [opinion.domain for opinion in check.opinions if not opinion.agrees]
+    wrong += [opinion.domain for opinion in check.opinions if opinion.verdict.contradicts]
+    untold = [opinion.domain for opinion in check.opinions if not (opinion.agrees or opinion.verdict.contradicts)]
     if wrong:
-        _paragraph(out, f"Not all agrees: see {', '.join(wrong)} above. What else ran on this host may be the reason.")
+        where = ", ".join(dict.fromkeys(wrong))
+        _paragraph(out, f"Not all agrees: see {where} above. What else ran on this host may be the reason.")
     else:
-        _paragraph(out, "All that could be checked agrees.")
+        rest = f"; what {', '.join(untold)} is worth could not be told" if untold else ""
+        _paragraph(out, f"All that could be checked agrees{rest}.")
 
 
 def _finding_lines(finding: Finding) -> Iterator[str]:
@@ -99,23 +103,41 @@ def _finding_lines(finding: Finding) -> Iterator[str]:
 
 
 def _opinion_line(opinion: Opinion) -> str:
-    verdict = "agrees" if opinion.agrees else "does NOT agree"
+    verdict, parts = _verdict(opinion), ", ".join(opinion.parts)
+    if opinion.unread:
+        return verdict
     at = (("at rest", opinion.rest_w, opinion.parts_rest_w), ("under load", opinion.load_w, opinion.parts_load_w))
     if opinion.is_same:
         told = ", ".join(f"{when} {format_power(whole_w)} and {format_power(w)}" for when, whole_w, w in at)
-        return f"{verdict} with what is counted: {told}, at most {format_power(opinion.load_within_w)} apart"
-    rise = "of the rise", opinion.load_w - opinion.rest_w, opinion.parts_load_w - opinion.parts_rest_w
+        return f"{verdict}: this and what is counted give {told}, at most {format_power(opinion.load_within_w)} apart"
+    rise = "of the rise", opinion.rise_w, opinion.parts_rise_w
     told = ", ".join(
         f"{when} {format_power(w)} of {format_power(whole_w)}"
         + (f" ({percent(w / whole_w, 0)})" if whole_w > 0 else "")
         for when, whole_w, w in (*at, rise)
     )
     slack = f"no more than the whole, to {format_power(opinion.load_within_w)}"
-    return f"{verdict}: {', '.join(opinion.parts)} explain {told}; {slack}"
+    return f"{verdict}: {parts} explain {told}; {slack}"
+
+
+def _verdict(opinion: Opinion) -> str:
+    """What the comparison comes to, and why it does where that does not show in the figures."""
+    deaf, unexplained = "it does not show the load", "most of what the load adds to it is unexplained"
+    why = {
+        Verdict.AGREES: "agrees",
+        Verdict.APART: "does NOT agree",
+        Verdict.DEAF: f"does NOT agree, {deaf}",
+        Verdict.UNEXPLAINED: f"does NOT agree, {f'what is counted {deaf[3:]}' if opinion.is_same else unexplained}",
+        Verdict.UNLOADED: "cannot be told, the load adds too little to either",
+        Verdict.LATE: "cannot be told, it may show the load later than it was looked at",
+        Verdict.LOOSE: "cannot be told, the figures differ but by less than what they state as uncertain",
+        Verdict.UNREAD: f"cannot be told: {', '.join(opinion.unread)} could not be read all the time",
+    }
+    return why[opinion.verdict]
 
 
 def _comparison_line(comparison: CrossCheck) -> str:
-    verdict = "agrees" if comparison.agrees else "does NOT agree"
+    verdict = "does NOT agree" if not comparison.agrees else "cannot be told" if comparison.is_loose else "agrees"
     found, against, within = (
         f"{value:.4g} {comparison.unit}" for value in (comparison.found, comparison.against, comparison.within)
     )

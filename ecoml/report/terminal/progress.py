@@ -29,8 +29,8 @@ from ecoml.report.terminal.notebook import in_notebook, in_place
 from ecoml.report.terminal.status import LiveStatus, Status, StatusSource
 from ecoml.run.folder import read_settings
 from ecoml.run.result import Result
+from ecoml.searcher.energy.waiting import CleanWait
 from ecoml.searcher.search import Search
-from ecoml.searcher.waiting import CleanWait
 from ecoml.trial import Trial, TrialState
 
 REFRESHES_PER_S = 1.0
@@ -82,12 +82,12 @@ def _plan(search: Search) -> Iterator[str]:
 
 def _say_reach(search: Search) -> None:
     """Say what the budget buys: at most, by arithmetic alone, and about, as soon as a first step shows it."""
-    lasting, metric = search.lasting, search.settings.metric
+    lasting, metric = search.steps.lasting, search.settings.metric
     if lasting is None or any(trial.curve for trial in search.trials):
         return
-    if search.floored is not None and (default := search.settings.space.default) is not None:
+    if search.steps.floored is not None and (default := search.settings.space.default) is not None:
         steps = lasting.steps(default)
-        if (floor_j := search.floored.floor_j(default, steps)) is not None and floor_j > 0:
+        if (floor_j := search.steps.floored.floor_j(default, steps)) is not None and floor_j > 0:
             for sentence in describe_ceiling(floor_j, search.ledger.left_j):
                 log.info("%s", sentence)
 

@@ -16,9 +16,9 @@ from ecoml.energy import Provenance
 from ecoml.format import describe_ending
 from ecoml.metric import Metric
 from ecoml.run.folder import LEDGER, read_settings
-from ecoml.run.in_flight import read_in_flight_j
 from ecoml.run.result import metric_of, recommend, result_of
-from ecoml.run.snapshot import read_snapshot
+from ecoml.run.storage.in_flight import read_in_flight_j
+from ecoml.run.storage.snapshot import read_snapshot
 from ecoml.searcher.search import Search
 from ecoml.trial import Trial, TrialState
 
@@ -116,7 +116,7 @@ class LiveStatus:
         return Status(
             budget_j=ledger.budget_j,
             spent_j=ledger.spent_j,
-            reserved_j=0.0 if search.ended else ledger.reserved_j + ledger.closing_j,
+            reserved_j=0.0 if search.ended else ledger.budget.reservations.total_j + ledger.budget.closing_j,
             provenance=ledger.provenance,
             power_w=self._power.after(ledger.spent_j) if metered else None,
             trials=search.trials,

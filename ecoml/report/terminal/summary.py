@@ -37,7 +37,7 @@ from ecoml.format import (
 )
 from ecoml.report.charts.records import tested
 from ecoml.run.account import EnergyAccount
-from ecoml.run.lifetime import lifetime_energy, lifetime_of
+from ecoml.run.choice.lifetime import lifetime_energy, lifetime_of
 from ecoml.run.result import Result, tolerance
 from ecoml.trial import TrialState
 

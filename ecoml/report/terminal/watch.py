@@ -11,7 +11,7 @@ from ecoml.energy import Provenance
 from ecoml.errors import SearchFailed
 from ecoml.report.terminal.progress import PlainLines
 from ecoml.report.terminal.status import SHORTEST_POWER_S, FolderStatus
-from ecoml.run.in_flight import is_written
+from ecoml.run.storage.in_flight import is_written
 
 LOOK_S = 1.0
 """How often the folder is read, at most."""

@@ -22,11 +22,12 @@ import cloudpickle
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
 from ecoml.errors import BudgetExhausted, EcomlError, UsageError, in_one_line
-from ecoml.ledger.attribution import Step
-from ecoml.ledger.metered import MeteredAccount
+from ecoml.ledger.accounts.attribution import Step
+from ecoml.ledger.accounts.metered import MeteredAccount
+from ecoml.ledger.accounts.reported import ReportedAccount
 from ecoml.ledger.readings import Reading
-from ecoml.ledger.reported import ReportedAccount
 from ecoml.meter.required import refuse_unmeasured, what_is_unmeasured
+from ecoml.searcher.energy.metering import meter_for, open_metering
 from ecoml.searcher.hosts.messages import (
     BEAT_S,
     About,
@@ -40,7 +41,6 @@ from ecoml.searcher.hosts.messages import (
 )
 from ecoml.searcher.hosts.spool import Spool
 from ecoml.searcher.hosts.trainings import Trainings
-from ecoml.searcher.metering import meter_for, open_metering
 from ecoml.training.base import Executor, Pooled
 from ecoml.trial import Measurement
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ecoml.errors import UsageError
 from ecoml.ledger import Ledger
 from ecoml.run.folder import RunFolder
-from ecoml.searcher.settings import SearchSettings
+from ecoml.searcher.setup.settings import SearchSettings
 from ecoml.training.base import Executor
 
 if TYPE_CHECKING:

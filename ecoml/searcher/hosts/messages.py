@@ -16,7 +16,7 @@ from typing import Any
 
 from ecoml.energy import Energy, Provenance
 from ecoml.errors import UsageError
-from ecoml.ledger.attribution import Step
+from ecoml.ledger.accounts.attribution import Step
 from ecoml.ledger.readings import Reading
 from ecoml.trial import Config, Measurement
 

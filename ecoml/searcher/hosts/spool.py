@@ -11,9 +11,9 @@ from pathlib import Path
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, add_up
 from ecoml.errors import RunLockedError
-from ecoml.ledger.sharing import Activity
+from ecoml.ledger.accounts.sharing import Activity
 from ecoml.run.footprint import Grams
-from ecoml.run.store import Store
+from ecoml.run.storage.store import Store
 from ecoml.trial import Config, Trial
 
 LOCKED_S = 5.0
@@ -98,7 +98,7 @@ class Spool(Store):
 
     def counters(self, since: int) -> tuple[int, dict[Activity, EnergyByDomain]]:
         """The version of what was counted, as it is on disk, and all that changed after version `since` of it."""
-        with self._lock:
+        with self._transaction.lock:
             changed = [activity for activity, version in self._versions.items() if version > since or not since]
             nothing = EnergyByDomain()
             counted = {a: self._entered.get(a, nothing) + self._flying.get(a, nothing) for a in changed}

@@ -96,7 +96,7 @@ class HostStepper:
         if run.host is not None and run.host is not host:
             run.host.drop(trial.number)
         run.host = host
-        number, allowance_j = next(self._leases), self._ledger.reservations.allowance_j(trial.number)
+        number, allowance_j = next(self._leases), self._ledger.budget.reservations.allowance_j(trial.number)
         place = number, seat.worker.number, trial.number
         lease = Lease(*place, trial.config, trial.step, allowance_j, checkpoint=checkpoint)
         host.keeps.discard(trial.number)
@@ -146,7 +146,7 @@ class HostStepper:
         due = [host for host in due if not host.lost]
         for host in due:
             if host.spool:
-                open_j = sum(self._ledger.reservations.open_j(lease.trial) for lease, _ in host.leases.values())
+                open_j = sum(self._ledger.budget.reservations.open_j(lease.trial) for lease, _ in host.leases.values())
                 self._ledger.hosts.opened(host.spool, open_j)
         self._ledger.commit()
         for host in due:
@@ -201,7 +201,7 @@ class HostStepper:
         if number not in host.leases:
             return
         lease, seat = host.leases[number]
-        allowance_j = self._ledger.reservations.allow_more(lease.trial)
+        allowance_j = self._ledger.budget.reservations.allow_more(lease.trial)
         if allowance_j > lease.allowance_j:
             host.leases[number] = replace(lease, allowance_j=allowance_j), seat
         else:

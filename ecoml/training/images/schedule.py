@@ -13,6 +13,7 @@ _PEAK = 0.25
 _WARM_UP = 0.05
 _FULL_SIZE_FROM = 0.5
 _SIDE_STEP = 4
+_OF_SIDE = 64
 _SMALLEST_SIDE = 16
 """Images that are smaller are left as they are: they cost little, and have nothing to spare."""
 
@@ -32,7 +33,8 @@ def rate_factor(schedule: str, t: float) -> float:
 def sides_at(settings: Settings, sides: tuple[int, int], t: float, *, twice: bool = False) -> tuple[int, int]:
     """Height and width of what the network sees at t.
 
-    The share of the full sides rises linearly from `start_resolution` to 1 at t = ½, in steps of 4 pixels.
+    The share of the full sides, those of `resolution`, rises linearly from `start_resolution` to 1 at t = ½, in steps
+    of 4 pixels, or of 8, 12, … of images of more than 64, 128, … pixels: each is another copy of the data.
 
     Args:
         settings: The training's.
@@ -41,11 +43,14 @@ def sides_at(settings: Settings, sides: tuple[int, int], t: float, *, twice: boo
         twice: No more than two resolutions, of the same mean: `start_resolution` up to t = ¼, and then all of it. On a
             GPU each resolution is recorded anew.
     """
+    sides = settings.sides_of(sides)
     if twice:
         share = settings.start_resolution if t < _FULL_SIZE_FROM / 2 else 1.0
     else:
         share = min(1.0, settings.start_resolution + (1 - settings.start_resolution) * t / _FULL_SIZE_FROM)
-    if share >= 1 or settings.head != "pool" or min(sides) < _SMALLEST_SIDE:
+    fixed = settings.head != "pool" or settings.keeps_features
+    if share >= 1 or fixed or min(sides) < _SMALLEST_SIDE:
         return sides
-    height, width = (min(side, _SIDE_STEP * max(1, round(side * share / _SIDE_STEP))) for side in sides)
+    step = _SIDE_STEP * math.ceil(min(sides) / _OF_SIDE)
+    height, width = (min(side, step * max(1, round(side * share / step))) for side in sides)
     return height, width

@@ -13,6 +13,17 @@ from ecoml.errors import UsageError
 from ecoml.space import Choice, Float, Int, Parameter, Space, Value
 from ecoml.trial import Config
 
+NO_BACKBONE = "none"
+
+BACKBONES = (
+    *("resnet18", "resnet34", "resnet50", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large"),
+    *("efficientnet_b0", "efficientnet_b1", "shufflenet_v2_x1_0", "convnext_tiny"),
+)
+"""Networks of torchvision that take images of any size, and that may be trained on from weights on disk."""
+
+LARGEST_SIDE = 64
+"""Pixels of a side that images are kept with, where no space asks for more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -29,6 +40,10 @@ class Settings:
         activation: `relu`, `gelu`, `silu` or `none`.
         head: `pool` (global average) or `flatten`.
         linear_layers: Linear layers after the head, the classifier included.
+        backbone: One of `BACKBONES`: torchvision's network with weights that the caller has, instead of one of ours.
+            Of the keys before, only activation and linear_layers count then, and shape its head.
+        weights: The file of its weights, or a folder with a file for each backbone. Nothing is downloaded.
+        frozen: `yes` trains the head alone, `no` all of it.
         dropout: Share of features dropped before each linear layer.
         optimizer: `sgd` (with Nesterov momentum), `adam` or `adamw`.
         learning_rate: Its highest value; adam and adamw like a hundredth of what suits sgd.
@@ -42,6 +57,7 @@ class Settings:
         batch_size: Images a step, at most; an epoch is divided evenly.
         label_smoothing: Probability given to all classes alike.
         epochs: Passes over the training images; each ends in a measurement.
+        resolution: Shorter side in pixels of what the network sees; 0 for the images' own, at most `LARGEST_SIDE`.
         start_resolution: Share of the images' sides that the first epoch sees; it rises to 1 by the middle of the
             training. Only where the head is `pool`, which takes images of any size, and the images have 16 pixels or
             more; a model of the caller's own sees the full resolution unless this is given.
@@ -63,6 +79,9 @@ class Settings:
     activation: str = "relu"
     head: str = "pool"
     linear_layers: int = 1
+    backbone: str = NO_BACKBONE
+    weights: str = ""
+    frozen: str = "yes"
     dropout: float = 0.0
     optimizer: str = "sgd"
     learning_rate: float = 0.2
@@ -75,6 +94,7 @@ class Settings:
     batch_size: int = 128
     label_smoothing: float = 0.05
     epochs: int = 10
+    resolution: int = 0
     start_resolution: float = 0.7
     skip_easy: float = 0.5
     class_weights: float = 0.0
@@ -102,6 +122,17 @@ class Settings:
             raise UsageError(_about_unknown(str(unknown[0])))
         values: dict[str, Any] = {key: _CHECKS[key].checked(key, value) for key, value in config.items()}
         return cls(**values)
+
+    @property
+    def keeps_features(self) -> bool:
+        """Whether its backbone is frozen, and makes the same of an image each time: it then needs to see it once."""
+        augmented = self.shift > 0 or self.flip == "yes" or self.cutout > 0
+        return self.backbone != NO_BACKBONE and self.frozen == "yes" and not augmented
+
+    def sides_of(self, sides: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of what the network sees of images of these sides."""
+        share = self.resolution / min(sides) if self.resolution else 1.0
+        return round(sides[0] * share), round(sides[1] * share)
 
 
 class _Whole(NamedTuple):
@@ -148,7 +179,14 @@ class _Strength(NamedTuple):
         return _Real(0.0, 1.0).checked(key, float(value) if isinstance(value, bool) else value)
 
 
-_CHECKS: Mapping[str, _Whole | _Real | _OneOf | _Strength] = {
+class _Text(NamedTuple):
+    def checked(self, key: str, value: Any) -> str:
+        if not isinstance(value, str):
+            raise _bad(key, value, "a text")
+        return value
+
+
+_CHECKS: Mapping[str, _Whole | _Real | _OneOf | _Strength | _Text] = {
     "width": _Whole(1, 65_536),
     "depth": _Whole(1, 1_000),
     "growth": _Real(0.1, 10.0),
@@ -158,6 +196,9 @@ _CHECKS: Mapping[str, _Whole | _Real | _OneOf | _Strength] = {
     "activation": _OneOf(("relu", "gelu", "silu", "none")),
     "head": _OneOf(("pool", "flatten")),
     "linear_layers": _Whole(1, 100),
+    "backbone": _OneOf((NO_BACKBONE, *BACKBONES)),
+    "weights": _Text(),
+    "frozen": _OneOf(("yes", "no")),
     "dropout": _Real(0.0, 0.9),
     "optimizer": _OneOf(("sgd", "adam", "adamw")),
     "learning_rate": _Real(0.0, math.inf, open_low=True),
@@ -170,6 +211,7 @@ _CHECKS: Mapping[str, _Whole | _Real | _OneOf | _Strength] = {
     "batch_size": _Whole(2, 10_000_000),
     "label_smoothing": _Real(0.0, 1.0, open_high=True),
     "epochs": _Whole(1, 1_000_000),
+    "resolution": _Whole(0, 1_024),
     "start_resolution": _Real(0.25, 1.0),
     "skip_easy": _Real(0.0, 0.9),
     "class_weights": _Strength(),
@@ -189,6 +231,9 @@ _OF_THE_NETWORK = frozenset(
         "activation",
         "head",
         "linear_layers",
+        "backbone",
+        "weights",
+        "frozen",
         "dropout",
     )
 )
@@ -213,6 +258,16 @@ def validate_space(space: Space, *, own_model: bool = False) -> None:
                 Settings.of({key: value}, own_model=own_model)
             except UsageError as error:
                 raise UsageError(f"search space {space.name}: {error}" if space.name else str(error)) from None
+
+
+def largest_side(space: Space) -> int:
+    """Pixels of a side that images are kept with: `LARGEST_SIDE`, or more if a space asks for more."""
+    return max(LARGEST_SIDE, *(int(value) for value in options_of(space, "resolution", 0)))
+
+
+def options_of(space: Space, key: str, default: Value) -> Iterable[Value]:
+    """The values of a parameter that may be searched or fixed, or its default where a space leaves it out."""
+    return _extremes(space.parameters.get(key, default))
 
 
 def _extremes(parameter: Parameter | Value) -> Iterable[Value]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from ecoml.energy import Energy
 from ecoml.errors import UsageError
-from ecoml.inference import Inference, Usage
 from ecoml.meter.base import Window
 from ecoml.metric import Metric
 from ecoml.space import Space
@@ -24,13 +23,14 @@ from ecoml.training.images.data.forms.arrays import ItemsWithLabels, kept
 from ecoml.training.images.data.listing import stamp
 from ecoml.training.images.data.loader import class_counts
 from ecoml.training.images.network.cost import epoch_seconds
-from ecoml.training.images.network.plan import plan
+from ecoml.training.images.network.form import form_of
+from ecoml.training.images.network.weights import refuse_absent
 from ecoml.training.images.scores import ACCURACY, BALANCED, METRICS, imbalanced
-from ecoml.training.images.settings import Settings, validate_space
+from ecoml.training.images.settings import LARGEST_SIDE, Settings, largest_side, validate_space
 from ecoml.training.images.worker.shared import WorkerRun, shared_worker
 from ecoml.training.images.worker.worker import ImageWorker, devices_of, gpus_of, taken_remarks
 from ecoml.training.images.worker.workload import Prepared, Workload, pickled, usable_cores
-from ecoml.trial import Config, Measurement, Trial
+from ecoml.trial import Config, Inference, Measurement, Trial, Usage
 
 if TYPE_CHECKING:
     from ecoml.training.images.network.own import Build
@@ -125,6 +125,7 @@ class CnnTraining:
         self.model = model
         self.patience_s = patience_s
         self._score = metric
+        self._largest_side = LARGEST_SIDE
         self._devices = devices_of(device)
         self._workers: tuple[ImageWorker, ...] = ()
         self._prepared: Prepared | None = None
@@ -189,6 +190,8 @@ class CnnTraining:
         if space is not None:
             validate_space(space, own_model=self.model is not None)
             catalogue.refuse_mirroring(self.data, space)
+            refuse_absent(space)
+            self._largest_side = largest_side(space)
         self._ready(stamp(self.data))
 
     def start(self, trial: Trial, account: Account) -> Run:
@@ -249,7 +252,7 @@ class CnnTraining:
             sizes: list[int] = [weights.numel() for weights in built(self.model, config).parameters()]
             return sum(sizes)
         found = self.about
-        return plan(Settings.of(config), found.shape, len(found.train)).parameters
+        return form_of(Settings.of(config), found.shape, len(found.train)).parameters
 
     def steps(self, config: Config) -> int:
         """Epochs of a whole training of `config`."""
@@ -324,10 +327,11 @@ class CnnTraining:
         return Usage(parameters, path.stat().st_size, flop, inferences)
 
     def _ready(self, stamped: str | None = None) -> Prepared:
-        """What the worker found, asked again if the seed, or what the data are stamped with, is another."""
+        """What the worker found, asked again if the seed, the size, or what the data are stamped with, is another."""
         if self._prepared is not None:
             before = self._workers[0].workload
-            if before.seed == self.seed and stamped in (None, before.stamp):
+            kept = before.seed, before.largest_side
+            if kept == (self.seed, self._largest_side) and stamped in (None, before.stamp):
                 return self._prepared
         cores = 1 if self.deterministic else max(1, usable_cores() // max(1, len(self._devices)))
         workload = Workload(
@@ -341,6 +345,7 @@ class CnnTraining:
             self.validation_share,
             self.deterministic,
             stamp(self.data) if stamped is None else stamped,
+            self._largest_side,
             None if self.model is None else pickled(self.model),
             None if self.model is None else name_of(self.model),
         )

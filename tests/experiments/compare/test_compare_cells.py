@@ -231,3 +231,24 @@ def test_a_plan_without_the_limits_of_before_is_another_plan(folder, tmp_path):
     start(folder, tmp_path, fake([]), limits={"max_parameters": 500})
     with pytest.raises(RunFolderError, match="its limits are different"):
         start(folder, tmp_path, fake([]))
+
+
+def test_every_search_gets_the_same_workers_and_the_same_budget(folder, tmp_path):
+    def train(config):
+        yield ecoml.Measurement(config["width"] / 64, energy_j=float(config["width"]))
+
+    def task(workers):
+        return Task(SPACE, FunctionExecutor(train), 500.0, energy="reported", workers=workers)
+
+    same: dict[str, Any] = {"seeds": 1, "out": tmp_path / "out"}
+    said: list[str] = []
+    run_comparison(folder / "random.toml", task("local:2"), say=said.append, **same)
+    assert said[0].endswith("in all, each on the workers local:2")
+    for strategy in ("random", "bayes"):
+        result = ecoml.Result.load(tmp_path / "out" / strategy / "seed-0")
+        assert result.settings["workers"]["given"] == "local:2"
+        assert result.energy.total_j <= 500.0 + result.energy.overshoot_bound_j
+    with pytest.raises(RunFolderError, match="workers"):
+        run_comparison(folder / "random.toml", task(None), **same)
+    with pytest.raises(UsageError, match="slurm"):
+        task("slurm://here")

@@ -3,10 +3,11 @@
 import csv
 import json
 import re
+from datetime import UTC, datetime, timedelta
 
 import pyarrow.parquet
 import pytest
-from rigs.run_folders import HEAD, rows_of
+from rigs.run_folders import HEAD, Course, rows_of, write_run
 
 from ecoml.errors import UsageError
 from ecoml.experiments.compare import gather, write_comparison
@@ -124,3 +125,24 @@ def test_a_folder_that_cannot_be_written_is_one_line(table, tmp_path, inside):
     with pytest.raises(UsageError, match=r"cannot be written .*choose another --out") as caught:
         write_comparison(comparison, tmp_path / inside)
     assert "\n" not in str(caught.value)
+
+
+def test_co2e_of_run_folders_is_by_the_hour_and_of_a_table_by_a_number(table, tmp_path):
+    folder = write_run(tmp_path / "run", [Course([(0.6, 3.6e6)])], budget_j=1e7)
+    hours = [datetime.now(UTC) + timedelta(hours=n) for n in (-1, 1)]
+    grid = tmp_path / "grid.csv"
+    grid.write_text(f"{hours[0].isoformat()},200\n{hours[1].isoformat()},400\n", encoding="utf-8")
+    runs, both = gather([folder]), gather([folder, table(HEAD + "p,random,0,0,3.6e6,0.5\n")])
+    assert "200 g at 200 g/kWh on average (table: grid.csv)." in comparison_page(runs, grid_intensity=grid)
+    assert "200 g at 200 g/kWh on average (table: grid.csv); of 3.60 MJ no intensity is known." in comparison_page(
+        both, grid_intensity=grid
+    )
+    assert "600 g at 300 g/kWh, as given." in comparison_page(both, grid_intensity=300)
+
+
+@pytest.mark.parametrize("given", ["nowhere.csv", "0", "electricitymaps:DE"])
+def test_what_is_no_grid_of_the_past_is_refused_before_anything_is_written(given, table, tmp_path, monkeypatch):
+    monkeypatch.setenv("ELECTRICITYMAPS_API_KEY", "secret")
+    with pytest.raises(UsageError, match="grid"):
+        write_comparison(gather([table(HEAD + "p,random,0,0,1,0.5\n")]), tmp_path / "out", grid_intensity=given)
+    assert not (tmp_path / "out").exists()

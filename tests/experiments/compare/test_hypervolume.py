@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ecoml.energy import Energy, Provenance
 from ecoml.experiments.compare.quality import Frame
 from ecoml.metric import ACCURACY, Metric
-from ecoml.run.snapshot import Progress
+from ecoml.run.storage.snapshot import Progress
 from ecoml.trial import Point
 
 

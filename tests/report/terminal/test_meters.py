@@ -9,8 +9,8 @@ from rigs.meter import FakeMeter
 from ecoml.energy import Energy, EnergyByDomain, Provenance
 from ecoml.meter import DeviceState, Process, Source, open_meter
 from ecoml.meter.counters.constants import Constants
-from ecoml.meter.counters.finding import Check, CrossCheck, Finding
 from ecoml.meter.probe.calibrate import Calibration, LoadPoint
+from ecoml.meter.probe.finding import Check, CrossCheck, Finding
 from ecoml.report.terminal.meters import print_calibration, print_check, print_sources, sources_as_rows
 from ecoml.report.terminal.power import show
 from ecoml.testing.meters import SimulatedHost

@@ -118,7 +118,7 @@ class Turns:
 
 def test_from_inside_and_from_the_folder_it_looks_the_same(space, run_folder, monkeypatch):
     monkeypatch.setattr("ecoml.ledger.ledger.NOTED_EVERY_S", 0.0)  # else the folder may be a second behind
-    monkeypatch.setattr("ecoml.ledger.reported.COMMIT_S", 0.0)  # or, as steps end in quick succession, 50 ms
+    monkeypatch.setattr("ecoml.ledger.accounts.reported.COMMIT_S", 0.0)  # or, as steps end in quick succession, 50 ms
     seen: list[str] = []
 
     def train(config):

@@ -21,7 +21,7 @@ from ecoml.endings import SearchEnd, StopReason
 from ecoml.errors import RunFolderError, SearchFailed
 from ecoml.report.terminal.watch import follow
 from ecoml.run.folder import RunFolder
-from ecoml.run.store import Store
+from ecoml.run.storage.store import Store
 
 COURSES = [Course([(0.6, 10.0), (0.8, 10.0)]), Course([(0.7, 5.0)])]
 

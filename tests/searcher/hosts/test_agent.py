@@ -49,7 +49,7 @@ class Run:
 
 @pytest.fixture
 def start(tmp_path, monkeypatch):
-    monkeypatch.setattr("ecoml.ledger.metered.LONGEST_BLIND_S", 0.0)  # joules here take no time
+    monkeypatch.setattr("ecoml.ledger.accounts.metered.LONGEST_BLIND_S", 0.0)  # joules here take no time
     METERS["here"] = FakeMeter()
     agents = []
 

@@ -12,12 +12,31 @@ import ecoml
 from ecoml.endings import EndReason, StopReason
 from ecoml.errors import UsageError
 from ecoml.searcher.hosts.choosing import RemoteWorkers
+from ecoml.strategies import End, create_strategy
 from ecoml.trial import TrialState
 
 
 @pytest.fixture
 def short_leases(monkeypatch):
+    """Leases that a busy machine may let run out by itself: an agent is then started anew, however often."""
     monkeypatch.setattr(RemoteWorkers.__init__, "__defaults__", (1.5,))
+    monkeypatch.setattr("ecoml.searcher.hosts.stepper.MOST_RESTARTS", 1000)
+
+
+class Until:
+    """Random search until something has happened, and for ten more trials."""
+
+    def __init__(self, happened):
+        self._search = create_strategy("random", SPACE, 0)
+        self._happened = happened
+        self._left = 10
+
+    def ask(self):
+        self._left -= self._happened()
+        return self._search.ask() if self._left > 0 else End(StopReason.EXHAUSTED)
+
+    def tell(self, trial):
+        self._search.tell(trial)
 
 
 def points(result):
@@ -55,20 +74,12 @@ def test_lost_repeated_and_late_messages_change_no_joule(run_folder):
 
 
 def test_killed_and_stopped_agents_cost_a_trial_and_no_joule(run_folder, short_leases):
-    blows = {25: signal.SIGKILL, 45: signal.SIGSTOP, 65: signal.SIGKILL}
-    events = iter(range(10**6))
-
-    def blow(host, agents):
-        if (number := blows.get(next(events))) is not None:
-            agents.signal(host, number)
-
-    agents = Unsteady(2, blow=blow)
-    result = ecoml.Searcher(
-        SPACE, work, budget_j=1e6, strategy="random", directory=run_folder, workers=agents, max_trials=40
-    ).run()
+    agents = Unsteady(2, blows=[signal.SIGKILL, signal.SIGSTOP, signal.SIGKILL])
+    strategy = Until(lambda: not agents.blows and agents.down is None)
+    result = ecoml.Searcher(SPACE, work, budget_j=1e6, strategy=strategy, directory=run_folder, workers=agents).run()
     assert len(agents.restarted) >= 3
     assert result.ended is not None
-    assert result.ended.reason is StopReason.MAX_TRIALS
+    assert result.ended.reason is StopReason.EXHAUSTED
     lost = [trial for trial in result.trials if trial.end is not None and trial.end.reason is EndReason.HOST_LOST]
     assert 1 <= len(lost) <= len(agents.restarted)
     assert all(len(trial.curve) == 4 for trial in result.trials if trial not in lost)
@@ -85,8 +96,8 @@ def test_the_budget_holds_on_all_hosts_together(run_folder, short_leases):
     assert result.ended is not None
     assert result.ended.reason is StopReason.BUDGET_SPENT
     assert result.energy.total_j <= 45.0 + result.energy.overshoot_bound_j
-    assert searcher._search is not None
-    assert searcher._search.ledger.overpromised_j <= result.energy.overshoot_bound_j
+    assert searcher._session.search is not None
+    assert searcher._session.search.ledger.budget.overpromised_j <= result.energy.overshoot_bound_j
 
 
 def test_another_version_is_refused_by_name(run_folder, monkeypatch):

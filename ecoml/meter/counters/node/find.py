@@ -104,4 +104,5 @@ def _add(found: FoundGauges, meter: _Meter, clock: Clock) -> None:
     found.gauges.append(
         Sensor(meter.domain, Provenance.SAMPLED, GAIN, min(meter.every_s, 1.0), power, polled, polled.close)
     )
-    found.sources.append(Source(meter.name, meter.domain, Provenance.SAMPLED, True, True, covers))
+    lag_s = meter.averaged_s + meter.every_s
+    found.sources.append(Source(meter.name, meter.domain, Provenance.SAMPLED, True, True, covers, lag_s=lag_s))

@@ -145,5 +145,5 @@ def open_prometheus(query: PrometheusQuery, clock: Callable[[], float] | None, f
         gauge = Sensor(query.domain, provenance, gain, poll_s, counter, polled, polled.close)
     kind = "power" if query.is_power else "energy"
     covers = f"{query.query} at {query.url}: {kind}, in {query.unit}, scraped every {step_s:g} s"
-    source = Source("Prometheus", query.domain, provenance, True, True, covers)
+    source = Source("Prometheus", query.domain, provenance, True, True, covers, lag_s=step_s + every_s)
     return FoundGauges([gauge], [source], {})

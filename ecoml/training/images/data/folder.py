@@ -1,8 +1,8 @@
 """A data set from a folder of images; which files it has is in `listing`, what becomes of one of them in `pixels`.
 
-Sizes: images that all have one size of at most 64×64 are taken as they are. Otherwise all become squares, whose side is
-the median of the training images' shorter sides but no more than 64. Colour: if any image is coloured, all have three
-channels, else one.
+Sizes: images that all have one size of at most L×L are taken as they are, where L is 64 unless a space asks for more
+(`resolution`). Otherwise all become squares, whose side is the median of the training images' shorter sides but no more
+than L. Colour: if any image is coloured, all have three channels, else one.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from ecoml.training.images.data.dataset import (
     range_of,
 )
 from ecoml.training.images.data.listing import Listing, beside, listed, splits_of
+from ecoml.training.images.settings import LARGEST_SIDE
 
-LARGEST_SIDE = 64
 _DARK = 32
 """Level that one training image of eight bits must reach, or all of them are brightened."""
 
 T = TypeVar("T")
 
 
-def read(folder: Path) -> FoundData:
-    """The data set in a folder.
+def read(folder: Path, largest_side: int = LARGEST_SIDE) -> FoundData:
+    """The data set in a folder, of images with no side of more than `largest_side` pixels.
 
     Raises:
         DataError: No images, a class without any, a class that only the test split has, or a file that is no image.
@@ -48,11 +48,15 @@ def read(folder: Path) -> FoundData:
     places = splits_of(folder)
     listings = {split: listed(place) for split, place in places.items()}
     where = {split: str(place) for split, place in places.items()}
-    return of_listings(folder.resolve().name, listings, where, beside(folder, places))
+    return of_listings(folder.resolve().name, listings, where, beside(folder, places), largest_side)
 
 
 def of_listings(
-    name: str, listings: dict[str, Listing], where: Mapping[str, str], aside: Counter[str] | None = None
+    name: str,
+    listings: dict[str, Listing],
+    where: Mapping[str, str],
+    aside: Counter[str] | None = None,
+    largest_side: int = LARGEST_SIDE,
 ) -> FoundData:
     """The data set that lists of files make up.
 
@@ -61,6 +65,7 @@ def of_listings(
         listings: By split; there is one of `train`.
         where: What an error names, by split.
         aside: What was left out besides what the lists say.
+        largest_side: The most pixels that a side may have; larger images are made smaller.
 
     Raises:
         DataError: A class that only another split has, or a file that is no image.
@@ -69,7 +74,7 @@ def of_listings(
     labels = {split: numbered(listing.labels, classes, where[split]) for split, listing in listings.items()}
     labelled = {split: zip(listing.files, listing.labels, strict=True) for split, listing in listings.items()}
     digest = decoded.digest(labelled)
-    images, reading = _decoded(listings, digest)
+    images, reading = _decoded(listings, digest, largest_side)
     splits = {split: LabelledImages(images[split].transpose(0, 3, 1, 2), labels[split]) for split in listings}
     ignored = sum((listing.ignored for listing in listings.values()), aside or Counter())
     return FoundData(
@@ -83,19 +88,20 @@ def of_listings(
     )
 
 
-def _decoded(listings: dict[str, Listing], digest: str) -> tuple[Mapping[str, Images], Reading]:
-    """Images N×H×W×C by split; decoded at most once per machine."""
-    found = decoded.find(digest, listings)
+def _decoded(listings: dict[str, Listing], digest: str, largest_side: int) -> tuple[Mapping[str, Images], Reading]:
+    """Images N×H×W×C by split; decoded at most once per machine and size."""
+    content = digest if largest_side == LARGEST_SIDE else f"{digest} {largest_side}"
+    found = decoded.find(content, listings)
     if found is None:
         with _silent():
-            found = _decode({split: listing.files for split, listing in listings.items()})
-        decoded.keep(digest, *found)
+            found = _decode({split: listing.files for split, listing in listings.items()}, largest_side)
+        decoded.keep(content, *found)
     return found
 
 
-def _decode(files: Mapping[str, list[Path]]) -> tuple[dict[str, Images], Reading]:
-    survey = _survey(files)
-    form = _form(survey, files["train"])
+def _decode(files: Mapping[str, list[Path]], largest_side: int) -> tuple[dict[str, Images], Reading]:
+    survey = _survey(files, largest_side)
+    form = _form(survey, files["train"], largest_side)
     images = {split: _images(of, form) for split, of in files.items()}
     plain = np.array([survey.kinds[file] == "8 bits" for file in files["train"]])
     if plain.any() and images["train"][plain].max() < _DARK:
@@ -129,7 +135,7 @@ class _Survey:
     several: int = 0
 
 
-def _survey(files: Mapping[str, list[Path]]) -> _Survey:
+def _survey(files: Mapping[str, list[Path]], largest_side: int) -> _Survey:
     survey = _Survey()
     for file in (file for of in files.values() for file in of):
         with pixels.opened(file) as image:
@@ -140,16 +146,17 @@ def _survey(files: Mapping[str, list[Path]]) -> _Survey:
             if pixels.is_transparent(image):
                 survey.transparent.add(file)
     sides = {(min(size), max(size)) for size in survey.sizes.values()}
-    if len(sides) == 1 and len(set(*sides)) == 2 and _is_small(*sides):  # which is their height, and is it for all?
+    shorter, longer = next(iter(sides))
+    if len(sides) == 1 and shorter < longer <= largest_side:  # which of them is their height, and is it for all?
         survey.sizes = dict(zip(survey.sizes, _each(survey.sizes, pixels.upright_size), strict=True))
     return survey
 
 
-def _form(survey: _Survey, train: list[Path]) -> Form:
+def _form(survey: _Survey, train: list[Path], largest_side: int) -> Form:
     different = set(survey.sizes.values())
     width, height = next(iter(different))
-    if len(different) > 1 or not _is_small((width, height)):
-        width = height = min(LARGEST_SIDE, median_low(min(survey.sizes[file]) for file in train))
+    if len(different) > 1 or max(width, height) > largest_side:
+        width = height = min(largest_side, median_low(min(survey.sizes[file]) for file in train))
     ranges = _ranges(survey, train, [kind for kind in NATURAL if kind != "8 bits"])
     form = Form(height, width, 3 if survey.coloured else 1, pixels.BLACK, ranges)
     transparent = [file for file in train if file in survey.transparent]
@@ -157,10 +164,6 @@ def _form(survey: _Survey, train: list[Path]) -> Form:
     dark = [level < pixels.GREY for level in seen]
     background = pixels.BLACK if not any(dark) else pixels.WHITE if all(dark) else pixels.GREY
     return replace(form, background=background)
-
-
-def _is_small(size: tuple[int, int]) -> bool:
-    return max(size) <= LARGEST_SIDE
 
 
 def _ranges(survey: _Survey, train: list[Path], kinds: Iterable[str]) -> dict[str, tuple[float, float]]:

@@ -103,7 +103,8 @@ def stamp(data: str) -> str:
     if not path.is_dir():
         return _mark(path)
     try:
-        seen.update(repr([(file.name, _mark(file)) for file in sorted(path.glob("*.parquet"))]).encode())
+        tables = sorted(file for kind in ("*.parquet", "*.arrow", "*/*.arrow") for file in path.glob(kind))
+        seen.update(repr([(file.name, _mark(file)) for file in tables]).encode())
         for split, folder in splits_of(path).items():
             for place in _subfolders(folder):
                 with os.scandir(place) as entries:

@@ -14,20 +14,29 @@ from ecoml.errors import DataError
 from ecoml.training.images import catalogue
 from ecoml.training.images.data.dataset import Dataset, FoundData
 from ecoml.training.images.data.split import stratified
+from ecoml.training.images.settings import LARGEST_SIDE
 
 TEST_SHARE = 0.2
 _TEST_SEED = 1797  # the held-out test set must be the same in every search
 
 
-def load(data: str, data_dir: Path | None = None, *, download: bool = True) -> Dataset:
+def load(
+    data: str, data_dir: Path | None = None, *, download: bool = True, largest_side: int = LARGEST_SIDE
+) -> Dataset:
     """The data set of that name, in that folder, that a `.csv` lists, or in that `.npz` file.
 
     A data set without a test split gets one: a stratified fifth, always the same one.
 
+    Args:
+        data: Name or path.
+        data_dir: For named data: where they lie.
+        download: Whether named data may be downloaded.
+        largest_side: The most pixels of a side of images that are files; larger ones are made smaller.
+
     Raises:
         DataError: It is not there, cannot be read, or is too small to be divided.
     """
-    found = _find(data, data_dir, download)
+    found = _find(data, data_dir, download, largest_side)
     _check(found, data)
     train, test = found.train, found.test
     drawn = tuple(name for name, part in (("validation", found.validation), ("test", test)) if part is None)
@@ -72,7 +81,7 @@ def _readable(path: Path) -> Iterator[None]:
         raise DataError(f"{error.filename or path}: cannot be read ({error.strerror or error}); see to it") from None
 
 
-def _find(data: str, data_dir: Path | None, download: bool) -> FoundData:
+def _find(data: str, data_dir: Path | None, download: bool, largest_side: int) -> FoundData:
     if data in catalogue.NAMED:
         from ecoml.training.images.data import named
 
@@ -83,11 +92,11 @@ def _find(data: str, data_dir: Path | None, download: bool) -> FoundData:
         if path.is_dir():
             from ecoml.training.images.data import folder
 
-            return folder.read(path)
+            return folder.read(path, largest_side)
         if path.suffix.lower() == ".csv" and path.exists():
             from ecoml.training.images.data.forms import table
 
-            return table.read(path)
+            return table.read(path, largest_side)
         if path.exists():
             from ecoml.training.images.data import npz
 
@@ -96,10 +105,10 @@ def _find(data: str, data_dir: Path | None, download: bool) -> FoundData:
 
 
 def _as_folder(path: Path) -> Path:
-    """Parquet files as the folder of images that they hold; anything else as it is."""
-    from ecoml.training.images.data.forms import parquet
+    """Parquet and Arrow files as the folder of images that they hold; anything else as it is."""
+    from ecoml.training.images.data.forms import arrow
 
-    return parquet.unpacked(path) if parquet.files_of(path) else path
+    return arrow.unpacked(path) if arrow.files_of(path) else path
 
 
 def _digest(found: FoundData) -> str:

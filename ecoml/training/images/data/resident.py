@@ -17,7 +17,10 @@ from ecoml.training.images.data.dataset import Form, LabelledImages
 from ecoml.training.images.network.network import scaled
 from ecoml.training.images.network.plan import Shape
 
-_SCALED_AT_ONCE = 4096
+_SCALED_AT_ONCE = 2**24  # pixels
+
+MOST_COPIES = 4
+"""Of the images, at other resolutions, by the memory they take."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +53,7 @@ class Resident:
         """The same images at another resolution."""
         scaled_images = [
             scaled(images.permute(0, 3, 1, 2), sides).permute(0, 2, 3, 1).contiguous()
-            for images in torch.split(self.images, _SCALED_AT_ONCE)
+            for images in torch.split(self.images, max(1, _SCALED_AT_ONCE // max(map(math.prod, (sides, self.sides)))))
         ]
         return Resident(torch.cat(scaled_images), self.labels)
 
@@ -103,9 +106,14 @@ class TrainingTask:
     _at_sides: dict[tuple[int, int], tuple[Resident, Resident]] = field(default_factory=dict, init=False)
 
     def at(self, sides: tuple[int, int]) -> tuple[Resident, Resident]:
-        """Training and validation images at a resolution; each is made once."""
+        """Training and validation images at a resolution; copies are kept while they take no more than `MOST_COPIES`
+        times what the images themselves take, and the newest in any case."""
         if sides == self.train.sides:
             return self.train, self.validation
-        if sides not in self._at_sides:
-            self._at_sides[sides] = self.train.scaled(sides), self.validation.scaled(sides)
-        return self._at_sides[sides]
+        kept = self._at_sides
+        if sides not in kept:
+            room = MOST_COPIES * math.prod(self.train.sides) - math.prod(sides)
+            while kept and sum(map(math.prod, kept)) > room:
+                del kept[next(iter(kept))]
+            kept[sides] = self.train.scaled(sides), self.validation.scaled(sides)
+        return kept[sides]

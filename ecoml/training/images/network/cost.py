@@ -10,7 +10,8 @@ step, and the time of a kernel is others' figure: what matters is how one config
 from __future__ import annotations
 
 from ecoml.training.images.network.floor import Floor
-from ecoml.training.images.network.plan import Plan, plan
+from ecoml.training.images.network.form import form_of
+from ecoml.training.images.network.plan import Plan
 from ecoml.training.images.settings import Settings
 from ecoml.trial import Config
 
@@ -20,7 +21,6 @@ _OF_A_STEP = 20
 _OF_A_CONVOLUTION = 12
 _OF_A_LAYER = 4
 _OF_AUGMENTATION = 12
-_CONVOLUTIONS = {"plain": 1, "separable": 2, "residual": 2}
 
 
 def epoch_seconds(config: Config, data: Floor, peak_flop_per_s: float) -> float:
@@ -34,13 +34,11 @@ def epoch_seconds(config: Config, data: Floor, peak_flop_per_s: float) -> float:
     settings = Settings.of(config)
     steps = max(1.0, data.train_images / settings.batch_size)
     arithmetic_s = data.flops({**config, "epochs": 1}, 1) / (_SHARE_OF_PEAK * peak_flop_per_s)
-    return steps * kernels(settings, plan(settings, data.shape, data.classes)) * _KERNEL_S + arithmetic_s
+    return steps * kernels(settings, form_of(settings, data.shape, data.classes)) * _KERNEL_S + arithmetic_s
 
 
 def kernels(settings: Settings, form: Plan) -> int:
     """Kernels that a step launches, about."""
-    skips = sum(block.kind == "residual" and block.inputs != block.outputs for block in form.blocks)
-    convolutions = sum(_CONVOLUTIONS[block.kind] for block in form.blocks) + skips
     augmented = settings.shift > 0 or settings.flip == "yes" or settings.cutout > 0
     layers = len(form.widths) - 1
-    return _OF_A_STEP + _OF_A_CONVOLUTION * convolutions + _OF_A_LAYER * layers + _OF_AUGMENTATION * augmented
+    return _OF_A_STEP + _OF_A_CONVOLUTION * form.convolutions + _OF_A_LAYER * layers + _OF_AUGMENTATION * augmented

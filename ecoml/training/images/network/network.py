@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
+from ecoml.training.images.network.form import form_of
 from ecoml.training.images.network.own import default_dtype
-from ecoml.training.images.network.plan import Block, Plan, Shape, plan
-from ecoml.training.images.settings import Settings
+from ecoml.training.images.network.plan import Block, Plan, Shape
+from ecoml.training.images.settings import NO_BACKBONE, Settings
+
+if TYPE_CHECKING:
+    from ecoml.training.images.network.pretrained import Pretrained
 
 # Trainings are short, and each epoch's network may be the one taken home: with torch's 0.1 the running statistics lag
 # behind the weights (digits, nine steps an epoch, mean of 4: .48 after the first epoch, against .62 with 0.3).
@@ -45,13 +50,13 @@ class Network(nn.Module):
         super().__init__()
         self.settings = settings
         self.shape = shape
-        self.sides = shape[1:]
+        self.sides = settings.sides_of(shape[1:])
         self.classes = tuple(classes)
         self.mean: Tensor
         self.std: Tensor
         self.batch_flops = math.inf
         if body is None:
-            form = plan(settings, shape, len(self.classes))
+            form = form_of(settings, shape, len(self.classes))
             self.batch_flops, body = form.flops() * settings.batch_size, _body(form, settings)
         floats = (weights.dtype for weights in body.parameters() if weights.is_floating_point())
         dtype = torch.promote_types(torch.float32, next(floats, torch.float32))  # float64 where the caller's is
@@ -62,6 +67,11 @@ class Network(nn.Module):
                 buffer.data = buffer.contiguous()
         self.body = body
         self.to(memory_format=torch.channels_last)
+
+    @property
+    def pretrained(self) -> Pretrained | None:
+        """The body, if it is a backbone of torchvision with its head."""
+        return None if self.settings.backbone == NO_BACKBONE else cast("Pretrained", self.body)
 
     def normalise_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
         """Take mean and standard deviation of each channel, in units where pixels lie in [0, 1]."""
@@ -80,12 +90,27 @@ class Network(nn.Module):
 
     def logits(self, images: Tensor) -> Tensor:
         """As `forward`, of images that have the body's `sides`."""
+        values = self._normalised(images)
+        with default_dtype(values.dtype):
+            logits: Tensor = self.body(values)
+        return logits
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the backbone makes of images that have the body's `sides`, N×F."""
+        assert self.pretrained is not None, "networks of ours are trained as a whole"
+        return self.pretrained.features_of(self._normalised(images))
+
+    def logits_of_features(self, features: Tensor) -> Tensor:
+        """Logits of what `features` gave, as N×F×1×1."""
+        assert self.pretrained is not None, "networks of ours are trained as a whole"
+        logits: Tensor = self.pretrained.head(features.flatten(1))
+        return logits
+
+    def _normalised(self, images: Tensor) -> Tensor:
         largest = 1.0 if images.is_floating_point() else 255.0
         values = images.contiguous(memory_format=torch.channels_last).to(self.mean.dtype)
         values = values.sub_(self.mean * largest) if values is not images else values - self.mean * largest
-        with default_dtype(values.dtype):
-            logits: Tensor = self.body(values.div_(self.std * largest))
-        return logits
+        return values.div_(self.std * largest)
 
 
 def scaled(images: Tensor, sides: tuple[int, int]) -> Tensor:
@@ -113,7 +138,11 @@ class Residual(nn.Module):
         return activated
 
 
-def _body(form: Plan, settings: Settings) -> nn.Sequential:
+def _body(form: Plan, settings: Settings) -> nn.Module:
+    if settings.backbone != NO_BACKBONE:
+        from ecoml.training.images.network.pretrained import Pretrained  # torchvision takes a second to import
+
+        return Pretrained(settings.backbone, settings.frozen == "yes", _head(form, settings))
     body = nn.Sequential()
     body.add_module("features", nn.Sequential(*_stages(form, settings.activation)))
     body.add_module("head", _head(form, settings))

@@ -6,11 +6,14 @@ Notation: k kernel, c_in and c_out channels in and out, h×w pixels; all counts 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ecoml.training.images.settings import Settings
 
 Shape = tuple[int, int, int]
 """Channels, height and width of one image."""
+
+_CONVOLUTIONS = {"plain": 1, "separable": 2, "residual": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,23 @@ class Plan:
     @property
     def parameters(self) -> int:
         """Trainable numbers."""
-        linear = sum((inputs + 1) * outputs for inputs, outputs in zip(self.widths, self.widths[1:], strict=False))
-        return sum(block.parameters for block in self.blocks) + linear
+        return sum(block.parameters for block in self.blocks) + self.linear_parameters
+
+    @property
+    def linear_parameters(self) -> int:
+        """Those of the linear layers."""
+        return sum((inputs + 1) * outputs for inputs, outputs in pairwise(self.widths))
+
+    @property
+    def linear_flops(self) -> int:
+        """FLOP of one image in the linear layers, forward."""
+        return 2 * sum(inputs * outputs for inputs, outputs in pairwise(self.widths))
+
+    @property
+    def convolutions(self) -> int:
+        """How many there are."""
+        skips = sum(block.kind == "residual" and block.inputs != block.outputs for block in self.blocks)
+        return sum(_CONVOLUTIONS[block.kind] for block in self.blocks) + skips
 
     @property
     def activations(self) -> int:
@@ -104,12 +122,16 @@ class Plan:
             sides: Height and width of the image, if they are not those of `shape`; only where the head is pooled.
         """
         height, width = sides or self.shape[1:]
-        products = sum(inputs * outputs for inputs, outputs in zip(self.widths, self.widths[1:], strict=False))
+        products = 0
         for block in self.blocks:
             products += block.products * height * width
             if block.pooled:
                 height, width = height // 2, width // 2
-        return 2 * products
+        return 2 * products + self.linear_flops
+
+    def training_flops(self, sides: tuple[int, int], epochs: int, train: int, validation: int) -> int:
+        """FLOP of so many epochs at a resolution, on so many images; backward takes twice as much as forward."""
+        return epochs * self.flops(sides) * (3 * train + validation)
 
     def training_bytes(self, batch: int) -> int:
         """Rough memory of one step: weights, gradients and two optimiser states, and one batch's activations."""
@@ -121,15 +143,14 @@ class Plan:
 
 
 def plan(settings: Settings, shape: Shape, classes: int) -> Plan:
-    """The network that `settings` describe for images of `shape`.
+    """The network that `settings` describe for images of `shape`, brought to their resolution.
 
     The depth is spread evenly over as many stages as the shorter side can be halved without falling below 2 pixels,
     but no more than `depth`; what is left over goes to the last stages, where images are small. Stage s (from 0) has
     round(width · growth^s) channels, as a multiple of `channel_multiple`, and ends with 2×2 max pooling. Images that
     cannot be halved get one stage without.
-    Hidden linear layer i (from 0) is features / 2^(i+1) wide, but never narrower than the number of classes.
     """
-    channels, height, width = shape
+    channels, height, width = shape = shape[0], *settings.sides_of(shape[1:])
     halvings = max(min(height, width), 1).bit_length() - 2
     stages = max(1, min(settings.depth, halvings))
     blocks: list[Block] = []
@@ -146,5 +167,11 @@ def plan(settings: Settings, shape: Shape, classes: int) -> Plan:
             if pooled:
                 height, width = height // 2, width // 2
     features = channels if settings.head == "pool" else channels * height * width
+    return Plan(shape, tuple(blocks), settings.head == "pool", linear_widths(settings, features, classes))
+
+
+def linear_widths(settings: Settings, features: int, classes: int) -> tuple[int, ...]:
+    """Sizes between the linear layers. Hidden layer i (from 0) is features / 2^(i+1) wide, but never narrower than the
+    number of classes."""
     hidden = (max(classes, features // 2 ** (i + 1)) for i in range(settings.linear_layers - 1))
-    return Plan(shape, tuple(blocks), settings.head == "pool", (features, *hidden, classes))
+    return features, *hidden, classes

@@ -7,12 +7,22 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from ecoml.training.images.data.resident import TrainingTask
-from ecoml.training.images.network.plan import plan
+from ecoml.training.images.network.form import form_of
 from ecoml.training.images.settings import Settings
 
-EVALUATION_BATCH = {"cpu": 500, "cuda": 10_000}
-"""Images predicted at once: on a CPU as many as its caches hold, on a GPU all, or a quarter of them if they do not fit,
-and so on."""
+_PREDICTED = {"cpu": 500, "cuda": 10_000}
+_OF_PIXELS = 64 * 64
+
+
+def predicted_at_once(device: str, sides: tuple[int, int]) -> int:
+    """Images predicted at once: on a CPU as many as its caches hold, on a GPU all, or a quarter of them if they do not
+    fit, and so on; of images of more than 64×64 pixels fewer, so that the pixels stay as many.
+
+    Args:
+        device: Its type, `cpu` or `cuda`.
+        sides: Height and width of the images.
+    """
+    return max(1, min(_PREDICTED[device], _PREDICTED[device] * _OF_PIXELS // (sides[0] * sides[1])))
 
 
 def batch_size(task: TrainingTask, settings: Settings) -> int:
@@ -47,6 +57,10 @@ def bounds_of(images: int, size: int, *, equal: bool) -> Iterator[tuple[int, int
 
 def bytes_needed(task: TrainingTask, settings: Settings) -> int:
     """Roughly the memory that a training of a network of ours takes on its device."""
-    batch, form = batch_size(task, settings), plan(settings, task.shape, len(task.classes))
-    at_once = batch if task.device.type == "cuda" else min(EVALUATION_BATCH["cpu"], len(task.validation))
-    return max(form.training_bytes(batch), form.evaluation_bytes(at_once))
+    batch, form = batch_size(task, settings), form_of(settings, task.shape, len(task.classes))
+    predicted = min(predicted_at_once("cpu", form.shape[1:]), len(task.validation))
+    at_once = batch if task.device.type == "cuda" else predicted
+    needed = max(form.training_bytes(batch), form.evaluation_bytes(at_once))
+    if not settings.resolution:
+        return needed
+    return needed + math.prod(form.shape) * (len(task.train) + len(task.validation))  # the images at that resolution

@@ -40,13 +40,15 @@ class Batch:
         self._network = network
         self._optimiser = optimiser
         self._data = data
+        self._predict = network.logits_of_features if network.settings.keeps_features else network.logits
 
     def __call__(self, indices: Tensor) -> None:
         settings = self._network.settings
-        images, labels = batch_of(self._data, indices, settings, self._task.shape[1])
+        full_height = settings.sides_of(self._task.shape[1:])[0]
+        images, labels = batch_of(self._data, indices, settings, full_height)
         self._optimiser.clear()
         with in_precision(self._task, self._network):
-            logits = self._network.logits(images)
+            logits = self._predict(images)
         each = functional.cross_entropy(
             logits.float(), labels, reduction="none", label_smoothing=settings.label_smoothing
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from statistics import median
 
 import torch
@@ -12,7 +13,7 @@ from ecoml.training.base import Account
 from ecoml.training.images.data.resident import Resident, TrainingTask
 from ecoml.training.images.network.network import Network
 from ecoml.training.images.scores import Confusion
-from ecoml.training.images.steps.batches import EVALUATION_BATCH
+from ecoml.training.images.steps.batches import predicted_at_once
 from ecoml.training.images.steps.step import in_precision
 from ecoml.training.images.worker.device import finish
 
@@ -30,7 +31,7 @@ def logits_of(network: Network, data: Resident, task: TrainingTask, account: Acc
 
     Args:
         network: It is left in evaluation mode.
-        data: Images at the resolution of the network, or at full resolution.
+        data: Images at the resolution of the network, or at full resolution; or the features that it made of them.
         task: Whose device and precision are used.
         account: Its budget is checked between two batches; None: no limit.
 
@@ -38,7 +39,7 @@ def logits_of(network: Network, data: Resident, task: TrainingTask, account: Acc
         BudgetExhausted: From `account`.
     """
     network.eval()
-    at_once = EVALUATION_BATCH[task.device.type]
+    at_once = predicted_at_once(task.device.type, network.sides)
     while True:
         try:
             return _logits(network, data, task, account, at_once)
@@ -49,7 +50,9 @@ def logits_of(network: Network, data: Resident, task: TrainingTask, account: Acc
 
 
 def _logits(network: Network, data: Resident, task: TrainingTask, account: Account | None, at_once: int) -> Tensor:
-    predict = network.logits if data.sides == network.sides else network
+    predict: Callable[[Tensor], Tensor] = network.logits if data.sides == network.sides else network
+    if data.images.is_floating_point():
+        predict = network.logits_of_features
     logits = torch.empty(len(data), len(task.classes), device=task.device)
     with torch.inference_mode(), in_precision(task, network):
         for start, images in data.slices(at_once):

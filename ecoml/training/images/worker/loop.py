@@ -6,9 +6,7 @@ optimiser and nothing else, and a training restored from it goes on as if it had
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,13 +19,14 @@ from ecoml.training.base import Account
 from ecoml.training.images.calibration import temperature_of
 from ecoml.training.images.data.resident import Resident, TrainingTask
 from ecoml.training.images.model import save_model
+from ecoml.training.images.network.form import form_of
 from ecoml.training.images.network.network import Network
 from ecoml.training.images.network.own import Build, built
-from ecoml.training.images.network.plan import plan
 from ecoml.training.images.schedule import rate_factor, sides_at
 from ecoml.training.images.scores import Confusion
 from ecoml.training.images.settings import Settings
 from ecoml.training.images.steps.batches import batch_size, bounds_of, bytes_needed
+from ecoml.training.images.steps.features import features_of
 from ecoml.training.images.steps.recipe import Average, Optimiser, class_weights, share_of
 from ecoml.training.images.steps.recording import UNROLLED, UNROLLED_BELOW_FLOP, Player, recorder_of
 from ecoml.training.images.steps.step import Batch, Position, check_loss, in_precision
@@ -38,10 +37,9 @@ from ecoml.trial import Config
 SECOND_THREAD_FROM_FLOP = 1.5e9
 """FLOP of a batch's forward pass from which further threads save time; see docs/explanations/training.md."""
 
-_NO_MEMORY = ("out of memory", "can't allocate", "not enough memory", "ALLOC_FAILED")
 _SKIP_UNTIL = 0.875
 _MEASURED_IMAGES = 1024
-"""Images that measure the batch norms of averaged weights, and no more than an eighth of the epoch's."""
+"""Images for the batch norms of averaged weights, and no more than an eighth of the epoch's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +89,17 @@ class Training:
         torch.set_num_threads(self._threads)
         body = None if build is None else built(build, config)
         self.network = Network(settings, task.shape, task.classes, body)
-        self.network.normalise_by(task.mean, task.std)
+        if self.network.pretrained is None:
+            self.network.normalise_by(task.mean, task.std)
+        else:
+            self.network.pretrained.take(settings.weights)
         self.network.to(task.device)
         self._optimiser = Optimiser(settings, self.network)
         self._average = Average(self.network) if settings.schedule == "averaged" else None
         self._losses = torch.full((len(task.train),), math.inf, device=task.device) if settings.skip_easy else None
         self._class_weights = class_weights(task.train.labels, len(task.classes), settings.class_weights)
         self._steps: dict[tuple[int, int], Steps] = {}
+        self._features: tuple[Resident, Resident] | None = None
 
     def advance(self) -> Confusion | None:
         """Train for an epoch, and validate; None if there are no epochs left.
@@ -118,6 +120,7 @@ class Training:
         sides = sides_at(settings, task.train.sides, self.epoch / settings.epochs, twice=twice)
         self.network.sides = sides
         size = batch_size(self._task, self._settings)
+        train, validation = self._data_at(sides)
         steps = self._steps_at(sides, size)
         batch = steps.batch
         batch.loss.zero_()
@@ -132,13 +135,12 @@ class Training:
                 self._compute(batch, order, bounds)
             if self._average is not None:
                 self._average.exchange()
-                self._measure_norms(task.at(sides)[0], order, size)
+                self._measure_norms(train, order, size)
         finally:
             finish(task.device)  # also what was asked of it before the budget ended: these joules are this trial's
         check_loss(batch.loss, self.epoch)
         self.epoch += 1
         account.enter(Purpose.EVALUATION)
-        validation = task.at(sides)[1]
         self.logits = logits_of(self.network, validation, task, account)
         return confusion(self.logits, validation)
 
@@ -211,7 +213,10 @@ class Training:
 
     def _measure_norms(self, data: Resident, order: Tensor, size: int) -> None:
         """Let the batch norms see what averaged weights give them; those they were trained with gave something else."""
-        norms = [module for module in self.network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        kind = nn.modules.batchnorm._BatchNorm  # of a frozen backbone they are not in training, and stay as they were
+        norms = [part for part in self.network.modules() if isinstance(part, kind) and part.training]
+        if not norms:
+            return
         before = [norm.momentum for norm in norms]
         for norm in norms:
             norm.reset_running_stats()
@@ -238,7 +243,7 @@ class Training:
     def _plan_ahead(self) -> None:
         """Refuse what does not fit into memory, and choose the threads by the work of a batch."""
         task, batch = self._task, batch_size(self._task, self._settings)
-        form = plan(self._settings, task.shape, len(task.classes))
+        form = form_of(self._settings, task.shape, len(task.classes))
         needed, free = bytes_needed(task, self._settings), free_bytes(task.device)
         if free is not None and needed > free:
             raise MemoryError(
@@ -248,11 +253,19 @@ class Training:
         if task.may_use_fewer_threads and batch * form.flops() < SECOND_THREAD_FROM_FLOP:
             self._threads = 1
 
+    def _data_at(self, sides: tuple[int, int]) -> tuple[Resident, Resident]:
+        """What to train and to validate on at a resolution: images, or once and for all what is made of them."""
+        images = self._task.at(sides)
+        if self._settings.keeps_features and self._features is None:
+            train, validation = (features_of(self.network, part, self._task, self._account) for part in images)
+            self._features = train, validation
+        return self._features or images
+
     def _steps_at(self, sides: tuple[int, int], size: int) -> Steps:
         if sides not in self._steps:
             self.release()
             self._steps.clear()  # resolutions only rise
-            batch = Batch(self._task, self.network, self._optimiser, self._task.at(sides)[0])
+            batch = Batch(self._task, self.network, self._optimiser, self._data_at(sides)[0])
             batch.losses = self._losses
             self._steps[sides] = self._playable(batch, size)
         return self._steps[sides]
@@ -287,23 +300,3 @@ class Training:
         weights[easy] = 1 / (1 - share)
         order = kept.nonzero().view(-1)
         return order[torch.randperm(len(order), device=device)], weights
-
-
-@contextlib.contextmanager
-def named_out_of_memory() -> Iterator[None]:
-    """Turn every way in which memory can run out into a `MemoryError` of one line."""
-    try:
-        yield
-        return
-    except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
-            raise
-        complaint = " ".join(str(error).split()) or "no memory is left"
-    # Only here has the error let go of the frames, and of what their tensors hold.
-    raise MemoryError(f"{complaint:.200}")
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return any(words in str(error) for words in _NO_MEMORY)

@@ -80,7 +80,7 @@ class TrainingServer:
 
     def __init__(self, connection: Connection[Any, Any]) -> None:
         self._account = _HostAccount(connection)
-        self._datasets: dict[tuple[str, str | None, str], Dataset] = {}
+        self._datasets: dict[tuple[str, str | None, str, int], Dataset] = {}
         self._tasks: dict[Workload, TrainingTask] = {}
         self._training: Training | None = None
         self._used: Network | None = None
@@ -156,7 +156,7 @@ class TrainingServer:
     @contextlib.contextmanager
     def _dropped_on_error(self) -> Iterator[None]:
         """Whatever goes wrong, the training that is held is worth nothing any more; without memory none stays."""
-        from ecoml.training.images.worker.loop import named_out_of_memory
+        from ecoml.training.images.worker.out_of_memory import named_out_of_memory
 
         try:
             with named_out_of_memory():
@@ -224,14 +224,16 @@ class TrainingServer:
         return network
 
     def _dataset(self, workload: Workload) -> Dataset:
-        key = workload.data, workload.data_dir, workload.stamp
+        key = workload.data, workload.data_dir, workload.stamp, workload.largest_side
         if key not in self._datasets:
             from ecoml.training.images.data.listing import stamp
             from ecoml.training.images.data.loader import load
 
             data_dir = None if workload.data_dir is None else Path(workload.data_dir)
             _make_room(self._datasets)
-            self._datasets[key] = load(workload.data, data_dir, download=workload.download)
+            self._datasets[key] = load(
+                workload.data, data_dir, download=workload.download, largest_side=workload.largest_side
+            )
             if stamp(workload.data) != workload.stamp:
                 del self._datasets[key]
                 raise DataError(f"{workload.data}: it has changed since the search began; start again")

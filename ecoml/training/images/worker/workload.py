@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ecoml.errors import UsageError
 from ecoml.training.images.about import About
 from ecoml.training.images.network.floor import Floor
+from ecoml.training.images.settings import LARGEST_SIDE
 
 if TYPE_CHECKING:
     from ecoml.training.images.network.own import Build
@@ -21,6 +22,7 @@ class Workload:
 
     Attributes:
         stamp: What changes whenever a file of the data does.
+        largest_side: The most pixels of a side that images are kept with.
         model: The caller's own function that builds networks, pickled; None: ours.
         model_name: Its name, for people.
     """
@@ -35,6 +37,7 @@ class Workload:
     validation_share: float
     deterministic: bool
     stamp: str = ""
+    largest_side: int = LARGEST_SIDE
     model: bytes | None = None
     model_name: str | None = None
 

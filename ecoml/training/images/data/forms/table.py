@@ -15,12 +15,13 @@ from ecoml.errors import DataError
 from ecoml.training.images.data import folder
 from ecoml.training.images.data.dataset import FoundData
 from ecoml.training.images.data.listing import VALIDATION, Listing
+from ecoml.training.images.settings import LARGEST_SIDE
 
 _SPLITS = {"train": "train", "test": "test", **dict.fromkeys(VALIDATION, "validation")}
 
 
-def read(path: Path) -> FoundData:
-    """The data set that a CSV lists.
+def read(path: Path, largest_side: int = LARGEST_SIDE) -> FoundData:
+    """The data set that a CSV lists, of images with no side of more than `largest_side` pixels.
 
     Raises:
         DataError: A column is missing, a row names no image, split or class, or an image cannot be read.
@@ -33,7 +34,7 @@ def read(path: Path) -> FoundData:
         listing.classes.add(label)
     if "train" not in listings:
         raise DataError(f"{path}: lists no image to train on; give rows a split of train, or leave that column out")
-    return folder.of_listings(path.stem, listings, dict.fromkeys(listings, str(path)))
+    return folder.of_listings(path.stem, listings, dict.fromkeys(listings, str(path)), largest_side=largest_side)
 
 
 def class_counts(path: Path) -> list[int]:

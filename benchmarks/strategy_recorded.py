@@ -1,0 +1,126 @@
+"""Real trainings of `cnn-small`, as `record.py` recorded them: strategies are told validation accuracies, and judged by
+those on test images.
+
+A configuration is answered with the recorded one nearest to it in the unit cube (`recorded`), chance and all, or by a
+small network fitted to the test accuracies (`recorded-smooth`), as if validated on 1,000 images. Joules are CPU seconds
+at the estimate's power of a busy CPU.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from record import DEFAULTS, Row, read
+from strategy_problems import Array, Nearest, Noisy, TrainingTask, fitted
+
+import ecoml
+from ecoml.errors import UsageError
+from ecoml.meter.counters.constants import BUILT_IN
+from ecoml.space import Space
+
+RECORDED = ("recorded", "recorded-smooth")
+"""How a recording can be read."""
+
+FOLDER = Path(__file__).parent / "recorded"
+
+_VALIDATION = 1000  # images
+_CHANCE = 0.1  # accuracy of a network that diverged: all these data have ten classes
+
+
+@dataclass
+class Measured:
+    """A problem whose configurations are judged by another score than the one that is measured."""
+
+    told: TrainingTask
+    exact: TrainingTask
+
+    @property
+    def space(self) -> Space:
+        return self.told.space
+
+    def curve(self, config: Mapping[str, Any]) -> tuple[Array, Array]:
+        return self.told.curve(config)
+
+
+@dataclass
+class Recording:
+    """The trainings of one data set.
+
+    Attributes:
+        name: Of the data.
+        space: `cnn-small`.
+        u: Their points of the unit cube (n, d).
+        validation: Accuracies of every epoch (n, T).
+        test: Likewise.
+        step_j: Joules of every epoch (n, T).
+    """
+
+    name: str
+    space: Space
+    u: Array = field(repr=False)
+    validation: Array = field(repr=False)
+    test: Array = field(repr=False)
+    step_j: Array = field(repr=False)
+
+    @property
+    def default_j(self) -> float:
+        """Joules of a training of the default."""
+        return float(self.step_j[:DEFAULTS].sum(axis=1).mean())
+
+    def default_alone(self, trainings: float) -> float:
+        """Test accuracy of the default, trained so often (as often as recorded, at most): of the best validated."""
+        validation, test = self.validation[:DEFAULTS, -1], self.test[:DEFAULTS, -1]
+        draws = itertools.combinations(range(DEFAULTS), min(int(trainings), DEFAULTS))
+        return float(np.mean([test[max(draw, key=lambda i: validation[i])] for draw in draws]))
+
+    def nearest(self, seed: int) -> Measured:
+        """Answered from the table. Of the default's trainings a search sees one, by its seed."""
+        kept = np.r_[seed % DEFAULTS, DEFAULTS : len(self.u)]
+        u, step_j = self.u[kept], self.step_j[kept]
+        told, exact = (Nearest(self.space, u, score[kept], step_j) for score in (self.validation, self.test))
+        return Measured(told, exact)
+
+    def smooth(self, kept_in: Path) -> Noisy:
+        """Answered by a network, which a file in that folder keeps."""
+        file = kept_in / f"smooth-{self.name}-{len(self.u)}.npz"
+        return Noisy(fitted(self.space, self.u, self.test, self.step_j, file), _VALIDATION)
+
+
+def recording(name: str) -> Recording:
+    """A recording by the name of its data.
+
+    Raises:
+        UsageError: There is none; the line says how to make it.
+    """
+    rows, _ = read(FOLDER / f"{name}.parquet")
+    if len(rows) <= DEFAULTS:
+        known = ", ".join(path.stem for path in sorted(FOLDER.glob("*.parquet"))) or "none yet"
+        raise UsageError(
+            f"no trainings on {name!r} are recorded ({known} are); python benchmarks/record.py --data {name}"
+        )
+    space = ecoml.load_space("cnn-small")
+    u = np.array([space.encode(_config(space, row)) for row in rows])
+    steps = int(space.fixed["epochs"])
+    validation, test = (np.array([_whole(row[key], steps, _CHANCE) for row in rows]) for key in ("validation", "test"))
+    cpu_s = np.array([_whole(row["cpu_s"], steps, float(np.mean(row["cpu_s"]))) for row in rows])
+    return Recording(name, space, u, validation, test, BUILT_IN.busy_w_per_cpu * cpu_s)
+
+
+def _whole(values: Sequence[float], steps: int, rest: float) -> list[float]:
+    """Of a training that diverged, and was not gone on with, what the rest would have been."""
+    return [*values, *[rest] * (steps - len(values))]
+
+
+def _config(space: Space, row: Row) -> dict[str, Any]:
+    return space.fixed | {name: row[name] for name in space.free if row[name] is not None}
+
+
+def open_recorded(family: str, task: str, seed: int, kept_in: Path) -> TrainingTask:
+    """A recording as one of `RECORDED`, for a search with this seed; the folder keeps the networks."""
+    of = recording(task)
+    return of.smooth(kept_in) if family == "recorded-smooth" else of.nearest(seed)

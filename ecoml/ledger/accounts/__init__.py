@@ -1,0 +1,1 @@
+"""Accounts: whose every joule is, as metered or as reported."""

@@ -1,0 +1,34 @@
+"""Opening the account of a session: of what a meter reads, or of what the training reports."""
+
+from __future__ import annotations
+
+from ecoml.ledger.accounts.meter_thread import Watch
+from ecoml.ledger.accounts.metered import MeteredAccount
+from ecoml.ledger.accounts.reported import ReportedAccount
+from ecoml.ledger.gram_counter import GramCounter
+from ecoml.ledger.metering import Metering
+from ecoml.run.storage.store import Store
+
+Account = MeteredAccount | ReportedAccount
+
+
+def open_account(store: Store, metering: Metering | None, spent_j: float, *, trace: bool, co2e: GramCounter) -> Account:
+    """The account; without `metering` the training reports.
+
+    Args:
+        store: Where the joules are entered.
+        metering: What they are read from.
+        spent_j: Joules of earlier sessions.
+        trace: Whether to keep power over time.
+        co2e: What the joules stand for in CO2e.
+    """
+    if metering is None:
+        return ReportedAccount(store, spent_j=spent_j, co2e=co2e)
+    watch = Watch(metering.meter, store, metering.opened_s, trace=trace)
+    account = MeteredAccount(
+        store, metering.window, spent_j=spent_j, opened_s=metering.opened_s, watch=watch, co2e=co2e
+    )
+    with store.transaction():
+        store.set_idle(metering.idle.by_domain)
+        store.set("idle_note", metering.idle.note)
+    return account

@@ -1,0 +1,35 @@
+"""What the training on one worker sees of the ledger."""
+
+from __future__ import annotations
+
+from ecoml.energy import Purpose
+from ecoml.errors import BudgetExhausted
+from ecoml.ledger.accounts.metered import MeteredAccount
+from ecoml.ledger.accounts.reported import ReportedAccount
+
+
+class WorkerAccount:
+    """One worker's way to the account; fulfils `ecoml.training.base.Account`.
+
+    Args:
+        account: The search's.
+        worker: Its number; None: the only one.
+
+    Attributes:
+        recalled: Whether `check_budget` refuses to go on, whatever is left.
+    """
+
+    def __init__(self, account: MeteredAccount | ReportedAccount, worker: int | None) -> None:
+        self.recalled = False
+        self._account = account
+        self._worker = worker
+
+    def check_budget(self) -> None:
+        """Raise `BudgetExhausted` if nothing is left, or the worker is recalled."""
+        if self.recalled:
+            raise BudgetExhausted
+        self._account.check_budget(self._worker)
+
+    def enter(self, purpose: Purpose, trial: int | None = None) -> None:
+        """From here on the joules of this worker count as `purpose`; without a trial, for the one that runs."""
+        self._account.enter(purpose, trial, self._worker)

@@ -1,0 +1,72 @@
+"""A search that is driven by `ask` and `tell`: trials that the caller trains by their own means."""
+
+from __future__ import annotations
+
+from ecoml.endings import EndReason, SearchEnd, TrialEnd
+from ecoml.energy import Purpose
+from ecoml.errors import UsageError
+from ecoml.searcher.search import Search
+from ecoml.strategies import Start
+from ecoml.trial import Measurement, Trial, TrialState
+
+UNKNOWN_SHARE = 0.1
+"""Of the budget is set aside for each trial that `ask` gives while nothing is known of what a trial takes."""
+
+
+class ByHand:
+    """The trials that were asked for and are under way.
+
+    Args:
+        search: The search.
+    """
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+        self._asked: set[int] = set()
+
+    def ask(self) -> Trial | None:
+        """As `Searcher.ask`."""
+        search, ledger = self._search, self._search.ledger
+        if search.ended:
+            return None
+        if ledger.metered and self._asked:
+            raise UsageError(f"tell the result of trial {min(self._asked)} first: two trials cannot be metered apart")
+        unknown_j = UNKNOWN_SHARE * ledger.budget_j
+        for number in self._asked:  # with what is known by now
+            search.reserve(search.trials[number], unknown_j)
+        if self._asked and not ledger.budget.reservations.fits(search.steps.new_j(unknown_j)):
+            return None
+        decision = search.decide()
+        if isinstance(decision, SearchEnd):
+            if not self._asked:  # else there may be room again when what is under way has been told
+                search.end(decision)
+            return None
+        trial = search.begin(decision) if isinstance(decision, Start) else search.trials[decision.number]
+        if not search.reserve(trial, unknown_j):
+            search.change(trial, TrialState.STOPPED, TrialEnd(EndReason.BUDGET))
+            if not self._asked:
+                search.end(search.steps.spent_on(trial))
+            return None
+        if trial.state is not TrialState.RUNNING:
+            search.change(trial, TrialState.RUNNING)
+        self._asked.add(trial.number)
+        ledger.enter(Purpose.TRAINING, trial.number)
+        return trial
+
+    def tell(self, trial: Trial, measurement: Measurement, *, done: bool) -> None:
+        """As `Searcher.tell`."""
+        search = self._search
+        if trial.number not in self._asked:
+            raise UsageError(f"trial {trial.number} is not under way; tell what ask() gave, once")
+        try:
+            search.record(trial, measurement)
+        finally:
+            if trial.state.ended:
+                self._asked.discard(trial.number)
+        if done and not trial.state.ended:
+            search.change(trial, TrialState.FINISHED, TrialEnd(EndReason.FINISHED))
+        if trial.state.ended:
+            self._asked.discard(trial.number)
+        else:
+            search.reserve(trial)
+            search.ledger.enter(Purpose.TRAINING, trial.number)

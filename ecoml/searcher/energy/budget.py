@@ -1,0 +1,96 @@
+"""The budget of a search: when it is too small, and what the next step is forecast to take of it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from statistics import median
+
+from ecoml.carbon.grid import Grid
+from ecoml.energy import J_PER_KWH, EnergyByDomain, Provenance
+from ecoml.errors import BudgetError
+from ecoml.format import format_co2e, format_energy
+from ecoml.run.storage.snapshot import Snapshot
+from ecoml.strategies.base import BY_ARITHMETIC
+from ecoml.trial import Point, Trial
+
+_RECENT = 32
+
+FORESEEN_S = 30 * 86400.0
+CLEANEST_G_PER_KWH = 5.0
+"""Cleaner than a grid is over a day: bounds the joules of a CO2e budget where an hour emits less, or none is known."""
+
+
+def budget_of_co2e(budget_g: float, grid: Grid, until_s: float) -> float:
+    """The most joules that so many grams of CO2e can stand for, in the cleanest hour that is known up to a time."""
+    now_s = time.time()
+    known = [g_per_kwh for _, _, g_per_kwh in grid.course(now_s, min(until_s, now_s + FORESEEN_S))]
+    cleanest = max(CLEANEST_G_PER_KWH, min(known, default=CLEANEST_G_PER_KWH))
+    return budget_g / cleanest * J_PER_KWH
+
+
+def too_small(budget_j: float, spent_j: float, provenance: Provenance, what: str) -> BudgetError:
+    """The error for a budget that ended before the first measurement."""
+    return BudgetError(
+        f"the budget of {format_energy(budget_j)} ({budget_j / J_PER_KWH:.3g} kWh) is too small for one trial:"
+        f" {what} took {format_energy(spent_j)} ({provenance}) and nothing was measured yet;"
+        f" give several times that, at least budget_kwh={10 * max(spent_j, budget_j) / J_PER_KWH:.2g}",
+        spent_j=spent_j,
+    )
+
+
+def refuse_spent(run: Path, budget_j: float, before: Snapshot) -> None:
+    """Refuse to go on with a run whose budget is spent, or would be by getting ready alone.
+
+    Raises:
+        BudgetError: So it is.
+    """
+    getting_ready_j = before.settings.get("getting_ready_j", 0.0)
+    budget_g, spent_g = before.settings.get("budget_g"), before.co2e.co2e_g
+    if budget_g is not None and spent_g >= budget_g:
+        raise BudgetError(
+            f"{run}: {format_co2e(spent_g)} CO2e are spent of the budget of {format_co2e(budget_g)}; give a larger one:"
+            " --add-gco2e on the command line, budget_gco2e= (the new total) in Python",
+            spent_j=before.spent_j,
+        )
+    if before.spent_j + getting_ready_j < budget_j:
+        return
+    provenance = sum(before.by_purpose.values(), EnergyByDomain()).provenance
+    ready = f", and getting ready again takes about {format_energy(getting_ready_j)}" if getting_ready_j > 0 else ""
+    raise BudgetError(
+        f"{run}: {format_energy(before.spent_j)} ({provenance}) are spent of the budget of {format_energy(budget_j)}"
+        f"{ready}; give a larger one: --add-kwh on the command line, in Python the new total as `budget_kwh`",
+        spent_j=before.spent_j,
+    )
+
+
+class Forecast:
+    """What steps are likely to take, learnt from the steps of this search."""
+
+    def __init__(self) -> None:
+        self._first_steps: list[Point] = []
+        self.thinking_j = 0.0
+
+    def learn(self, trial: Trial) -> None:
+        """A trial has a new point."""
+        if trial.step == 1:
+            self._first_steps.append(trial.curve[0])
+
+    def step_j(self, trial: Trial | None, unknown_j: float = 0.0, floor_j: float | None = None) -> float:
+        """Joules of the next step of a trial.
+
+        Args:
+            trial: The trial; None: a new one.
+            unknown_j: What is said while nothing is known.
+            floor_j: The least joules of a new one's first step, by its arithmetic; None: not known.
+        """
+        if trial is not None and trial.curve:
+            before_j = trial.curve[-2].energy_j if trial.step > 1 else 0.0
+            return trial.curve[-1].energy_j - before_j
+        known = self._first_steps[-_RECENT:]
+        if not known:
+            return unknown_j
+        return median(
+            point.energy_j * (floor_j / point.floor_j) ** BY_ARITHMETIC if floor_j and point.floor_j else point.energy_j
+            for point in known
+        )

@@ -1,0 +1,53 @@
+"""Opening what a session's joules are read from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ecoml.energy import Provenance, Purpose, comparable
+from ecoml.errors import MeterError
+from ecoml.ledger import Metering
+from ecoml.meter.base import Meter
+from ecoml.meter.idle import Idle, measure_idle
+from ecoml.run.storage.snapshot import Snapshot
+from ecoml.training.base import Executor, OnGpus
+
+
+def meter_for(executor: Executor | None, sources: Sequence[str] = ()) -> Meter:
+    """This host's meter, of such sources; of its GPUs those on which the executor trains, where it says so."""
+    from ecoml.meter import open_meter
+    from ecoml.meter.counters.ordinals import nvml_indices
+
+    gpus = nvml_indices(executor.gpus()) if isinstance(executor, OnGpus) else None
+    return open_meter(gpus=gpus, sources=sources)
+
+
+def open_metering(meter: Meter, budget_j: float, before: Snapshot | None) -> Metering:
+    """A window over the session that begins now, and what the host draws when nothing is done.
+
+    Args:
+        meter: The meter.
+        budget_j: The ceiling on the whole search.
+        before: What earlier sessions left, if there were any; idling is measured once.
+    """
+    opened_s, window = time.monotonic(), meter.window().__enter__()
+    if before is not None and before.idle:
+        return Metering(meter, window, opened_s, Idle(before.idle))
+    left_j = budget_j - (before.spent_j if before is not None else 0.0)
+    return Metering(meter, window, opened_s, measure_idle(meter, left_j))
+
+
+def refuse_mixture(run: Path, before: Snapshot, now: Provenance) -> None:
+    """Joules of a counter and joules of a model in one search would be compared as if they were the same.
+
+    Raises:
+        MeterError: Earlier sessions of this run had joules of another kind.
+    """
+    source = before.by_purpose[Purpose.TRAINING].provenance
+    if not comparable(source, now):
+        raise MeterError(
+            f"{run}: its energy was {source} so far and would be {now} here; go on where it is {source}"
+            " (see `ecoml meters`), or start a new run"
+        )

@@ -1,0 +1,103 @@
+"""What a search has found by now: its front, what ties with the best of it, and the models of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ecoml.energy import Purpose
+from ecoml.ledger import Ledger
+from ecoml.pareto import Front
+from ecoml.run.choice.recommendation import ROUNDING, beliefs_of, frugal, near_ties, recommend, tolerance_of
+from ecoml.run.result import front_of
+from ecoml.searcher.front.beliefs import believe
+from ecoml.searcher.front.models import FrontModels
+from ecoml.searcher.interrupts import Interrupts
+from ecoml.searcher.setup.settings import SearchSettings
+from ecoml.training.base import Executor, Run
+from ecoml.trial import Point, Trial
+
+
+class Found:
+    """The front of a search, and its models.
+
+    Args:
+        settings: Says what the scores are, and what may be on the front.
+        trials: Every trial of the search; it grows.
+        executor: What saves and tests models, if it can.
+        ledger: Whose folder they are kept in, and whose energy their test takes.
+        interrupts: A test may be interrupted.
+
+    Attributes:
+        reached: Whether a measurement has reached the target.
+    """
+
+    def __init__(
+        self,
+        settings: SearchSettings,
+        trials: Sequence[Trial],
+        executor: Executor | None,
+        ledger: Ledger,
+        interrupts: Interrupts,
+    ) -> None:
+        self.reached = False
+        self._space, self._limits, self._metric = settings.space, settings.limits, settings.metric
+        self._trials = trials
+        self._ledger = ledger
+        self._front = Front()
+        self._models = FrontModels(executor, ledger, interrupts, settings.metric)
+
+    @property
+    def front(self) -> tuple[Trial, ...]:
+        """The front by now."""
+        return front_of(self._trials, self._limits)
+
+    def add(self, point: Point) -> bool:
+        """A further point; whether it is on the front now."""
+        if not self._limits.allows_j(point.energy_j):
+            return False
+        self.reached |= self._metric.reaches(point.score, self._limits.target)
+        return self._front.add(point.utility, point.energy_j)
+
+    def restore(self, trials: Sequence[Trial]) -> None:
+        """The points of trials of an earlier session."""
+        for trial in trials:
+            for point in trial.curve:
+                self.add(point)
+        self._models.keep_back(self.front)
+
+    def keep(self, run: Run | None, trial: Trial, *, on_front: bool) -> None:
+        """Keep the model that a trial has now, if it is on the front or ties with the best of it.
+
+        Raises:
+            ChildProcessError, TimeoutError: What held the weights is gone, and they with it.
+            StorageError: The folder cannot be written to.
+        """
+        if self._models.kept and (on_front or self._ties_with_best(trial)):
+            front = self.front
+            self._models.keep(run, trial, [*front, *near_ties(self._trials, front, self._limits, self._metric)])
+            self._models.keep_back(front)
+
+    def settle(self) -> None:
+        """At the end: what is believed of those that tie, a test of the models, and what they cost to use."""
+        self._ledger.enter(Purpose.OPTIMISER)
+        ties = self._ties()
+        kept = believe(self._space, self._trials, ties, self._metric)
+        self._ledger.enter(Purpose.OVERHEAD)
+        self._ledger.keep_beliefs(kept)
+        beliefs = beliefs_of(kept)
+        first = recommend(ties, beliefs), frugal(ties, self._tolerance, beliefs)
+        chosen = [trial for trial in first if trial is not None]
+        self._models.test(chosen, self.front)
+        self._models.use(chosen, self.front)
+
+    def _ties(self) -> list[Trial]:
+        return near_ties(self._trials, self.front, self._limits, self._metric)
+
+    @property
+    def _tolerance(self) -> float:
+        return tolerance_of(*self._front.ends, self._metric) if self._front else 0.0
+
+    def _ties_with_best(self, trial: Trial) -> bool:
+        if not self._front or trial.curve[-1].utility < self._front.ends[1] - self._tolerance - ROUNDING:
+            return False
+        return any((tie.number, tie.step) == (trial.number, trial.step) for tie in self._ties())

@@ -1,0 +1,69 @@
+"""The strategy as a search has it: what its thinking takes is the optimiser's, and is known of its last decision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+
+from ecoml.energy import Purpose
+from ecoml.ledger import Ledger
+from ecoml.searcher.setup.warm_start import WarmStart
+from ecoml.strategies import Strategy
+from ecoml.strategies.base import Decision, Goal, Learns, Pursues, ask_feasible
+from ecoml.trial import Config, Trial
+
+_NUMPY: Any = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+"""How numpy treats what is no number while a strategy computes: as it does by itself, whatever the caller has set."""
+
+
+class Optimiser:
+    """A strategy whose thinking is charged.
+
+    Args:
+        strategy: What proposes.
+        ledger: The energy account.
+        interruptible: Marks where an interruption may come.
+
+    Attributes:
+        thinking_j: What its last decision took.
+    """
+
+    def __init__(self, strategy: Strategy, ledger: Ledger, interruptible: AbstractContextManager[None]) -> None:
+        self.thinking_j = 0.0
+        self._strategy = strategy
+        self._ledger = ledger
+        self._interruptible = interruptible
+
+    def inform(self, goal: Goal, warm_start: WarmStart | None) -> None:
+        """Tell the strategy what the search is for, and what an earlier run found."""
+        self._ledger.enter(Purpose.OPTIMISER)
+        if isinstance(self._strategy, Pursues):
+            self._strategy.pursue(goal)
+        if warm_start is not None and isinstance(self._strategy, Learns):
+            self._strategy.learn(warm_start.trials)
+        self._ledger.enter(Purpose.OVERHEAD)
+
+    def restore(self, trials: list[Trial]) -> None:
+        """Tell the strategy of the trials of an earlier session."""
+        for trial in trials:
+            self._strategy.tell(trial)
+
+    def ask(self, may_start: Callable[[Config], bool]) -> Decision:
+        """Its next decision, which starts nothing that may not be started."""
+        before_j = self._ledger.host_j
+        self._ledger.enter(Purpose.OPTIMISER)
+        with self._interruptible, np.errstate(**_NUMPY):
+            decision = ask_feasible(self._strategy, may_start)
+        self._ledger.enter(Purpose.OVERHEAD)
+        self.thinking_j = self._ledger.host_j - before_j
+        return decision
+
+    def tell(self, trial: Trial) -> None:
+        """What has become of a trial."""
+        self._ledger.enter(Purpose.OPTIMISER)
+        with np.errstate(**_NUMPY):
+            self._strategy.tell(trial)
+        self._ledger.enter(Purpose.OVERHEAD)

@@ -1,0 +1,234 @@
+"""What one session of a search has open: meter, training, run folder and ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ecoml.errors import SearchFailed, StorageError, UsageError
+from ecoml.format import describe_search_end
+from ecoml.ledger import Ledger, Metering
+from ecoml.meter.base import Meter, describe_sources
+from ecoml.meter.required import refuse_unmeasured
+from ecoml.run.folder import RunFolder
+from ecoml.run.listeners import Listeners
+from ecoml.run.result import Result, result_of
+from ecoml.run.storage.snapshot import Snapshot
+from ecoml.searcher.energy.budget import too_small
+from ecoml.searcher.energy.getting_ready import getting_ready
+from ecoml.searcher.energy.metering import meter_for, open_metering, refuse_mixture
+from ecoml.searcher.energy.waiting import CleanWait
+from ecoml.searcher.hosts.choosing import RemoteWorkers
+from ecoml.searcher.interrupts import Interrupts
+from ecoml.searcher.search import Search
+from ecoml.searcher.setup.settings import SearchSettings
+from ecoml.searcher.setup.size_limit import SizeLimit
+from ecoml.searcher.workers import Stepper, seats_of, stepper_of
+from ecoml.strategies.base import Learns
+from ecoml.training.base import Declares, Executor, OnData, Pooled
+from ecoml.trial import TrialState
+
+
+class Session:
+    """Nothing is open before `open`.
+
+    Args:
+        settings: All that decides how the search goes.
+        executor: What trains; None for a search that is driven by `ask` and `tell`.
+        directory: The run folder.
+        budget_j: The ceiling in joules.
+        size: Which networks are small enough.
+        interrupts: Where it may be interrupted.
+        meter: A meter of the caller's; None: that of this host, which is closed again.
+        workers: Those of other hosts; None: this process's.
+        listeners: Are told what happens.
+        folder: The run folder, where an earlier session has made it.
+        before: What earlier sessions left.
+        numbered: Whether a new run folder may get another number.
+        from_co2e: Whether the energy budget is what that on CO2e can stand for.
+
+    Attributes:
+        directory: The run folder, an absolute path.
+        search: The search, once it is open.
+    """
+
+    def __init__(
+        self,
+        settings: SearchSettings,
+        executor: Executor | None,
+        directory: Path,
+        budget_j: float,
+        size: SizeLimit,
+        interrupts: Interrupts,
+        *,
+        meter: Meter | None,
+        workers: RemoteWorkers | None,
+        listeners: Listeners,
+        folder: RunFolder | None = None,
+        before: Snapshot | None = None,
+        numbered: bool = False,
+        from_co2e: bool = False,
+    ) -> None:
+        self.directory = directory
+        self.search: Search | None = None
+        self._settings = settings
+        self._strategy = settings.create_strategy()
+        self._executor = executor
+        self._budget_j = budget_j
+        self._size = size
+        self._interrupts = interrupts
+        self._meter, self._meter_is_ours = meter, meter is None
+        self._workers = workers
+        self._listeners = listeners
+        self._folder = folder
+        self._before = before
+        self._numbered = numbered
+        self._from_co2e = from_co2e
+        self._domains: Sequence[str] = ()  # of the meter, one for each of several workers
+
+    def open(self) -> Search:
+        """Everything a search needs, opened once: first what may be refused, then the run folder."""
+        if self.search is not None:
+            return self.search
+        settings, executor = self._settings, self._executor
+        if settings.grid is not None:
+            settings.grid.start()
+        metering = self._open_metering() if settings.energy == "metered" else None
+        if executor is not None:
+            self._get_ready(executor, metering)
+        if metering is not None and settings.warm_start is not None:
+            settings.warm_start.refuse_mixture(metering.meter.provenance)
+        if metering is not None and executor is not None and self._before is None:
+            ready_j = metering.window.energy_j
+            if ready_j >= self._budget_j:
+                raise too_small(self._budget_j, ready_j, metering.window.provenance, "getting ready")
+        if self._folder is None:
+            self._folder = RunFolder.create(
+                self.directory, self._to_dict(metering), settings.files(), numbered=self._numbered
+            )
+            self.directory = self._folder.path
+        ledger = Ledger(
+            *(self._folder, self._budget_j, settings.metric, metering),
+            trace=settings.trace,
+            lease_s=0.0 if self._workers is None else self._workers.lease_s,
+            grid=settings.grid,
+            budget_g=settings.limits.budget_gco2e,
+        )
+        self.search = search = Search(settings, self._strategy, executor, ledger, self._interrupts, self._size)
+        if settings.grid is not None and settings.limits.when_clean_g_per_kwh is not None:
+            search.wait = CleanWait(settings.grid, settings.limits, ledger, self._interrupts.allowed)
+        if self._before is not None:
+            search.restore(ledger.snapshot().trials)
+        if self._listeners:
+            self._listeners.start(self.result)
+            search.listeners.append(self._listeners.heard)
+        return search
+
+    def _open_metering(self) -> Metering:
+        """The one meter of this search, watched from here on."""
+        if self._meter is None:
+            self._meter = meter_for(self._executor, self._settings.sources)
+        if self._settings.limits.require_measured:
+            refuse_unmeasured(self._meter)
+        if self._before is not None:
+            refuse_mixture(self.directory, self._before, self._meter.provenance)
+        return open_metering(self._meter, self._budget_j, self._before)
+
+    def _get_ready(self, executor: Executor, metering: Metering | None) -> None:
+        """Load what the training needs, and refuse what is not what it was."""
+        if isinstance(executor, Pooled) and metering is not None and len(gpus := executor.gpus()) > 1:
+            from ecoml.meter.counters.ordinals import domains_of
+
+            self._domains = domains_of(gpus, metering.meter.sources)
+        spent_j = self._before.spent_j if self._before is not None else 0.0
+        with getting_ready(executor, metering, self._budget_j - spent_j):
+            executor.prepare(self._settings.space)
+        if not isinstance(executor, OnData):
+            return
+        if self._folder is not None and "data" in self._folder.settings:
+            executor.refuse_changed(self._folder.settings["data"], self.directory)
+        metric = self._settings.metric
+        if isinstance(executor, Declares) and executor.metric != metric:
+            told = f"its scores are {metric.name}, and this training measures {executor.metric.name}"
+            raise UsageError(f"{self.directory}: {told}; give the training that metric")
+
+    def _to_dict(self, metering: Metering | None) -> dict[str, Any]:
+        """For `run.toml`."""
+        settings = self._settings.to_dict()
+        described = dict(self._executor.describe()) if self._executor is not None else {"kind": "ask-and-tell"}
+        settings["run"]["problem"] = str(described.get("data") or described.get("name") or described["kind"])
+        settings["run"]["budget_j"] = self._budget_j
+        if self._workers is not None:
+            settings["workers"] = self._workers.to_dict()
+        if self._from_co2e:
+            settings["run"]["budget_from_co2e"] = True
+        if self._settings.warm_start is not None:
+            settings["warm_start"]["learnt"] = isinstance(self._strategy, Learns)
+        if metering is not None and (sources := describe_sources(metering.meter.sources)):
+            settings["meter"] = sources
+        if isinstance(self._executor, OnData):
+            settings["data"] = dict(self._executor.data_table())
+        settings["executor"] = {key: value for key, value in described.items() if value is not None}
+        return settings
+
+    def stepper(self, executor: Executor) -> Stepper:
+        """What advances runs: on this process's workers, or on those of other hosts."""
+        search = self.open()
+        ledger, interruptible = search.ledger, search.interruptible
+        if self._workers is None:
+            return stepper_of(seats_of(executor, ledger, self._domains), interruptible)
+        assert self._folder is not None, "an open search has a folder"
+        return self._workers.stepper(executor, self._settings, ledger, self._folder, interruptible)
+
+    @property
+    def result(self) -> Result:
+        """What is known by now."""
+        search = self.open()
+        if search.ledger.closed:
+            return Result.load(self.directory)
+        search.ledger.settle()
+        assert self._folder is not None, "an open search has a folder"
+        return result_of(search.ledger.snapshot(), self._folder.settings, self.directory)
+
+    def refuse_emptiness(self) -> None:
+        """Refuse to call it a search where nothing was measured.
+
+        Raises:
+            SearchFailed: No trial succeeded.
+            UsageError: Every network proposed is too large; nothing is left on disk.
+            BudgetError: The budget ended before the first measurement; nothing is left on disk.
+        """
+        search = self.open()
+        ledger = search.ledger
+        if any(trial.curve for trial in search.trials):
+            return
+        if any(trial.state is TrialState.FAILED for trial in search.trials):
+            assert search.ended is not None, "it has just ended"
+            raise SearchFailed(
+                f"no trial succeeded: {describe_search_end(search.ended, self._settings.metric)};"
+                f" the account is in {self.directory}",
+                spent_j=ledger.spent_j,
+            )
+        if not search.trials and self._size.excluded:
+            ledger.delete()
+            raise self._size.refusal()
+        if search.trials and self._before is None:
+            ledger.delete()
+            raise too_small(self._budget_j, ledger.spent_j, ledger.provenance, "getting ready and the first trial")
+
+    def close(self) -> None:
+        """Let go of meter, ledger and run folder. May be called twice."""
+        if self.search is not None:
+            self.search.close()
+            if self._listeners and not self.search.ledger.closed:
+                with suppress(StorageError):
+                    self._listeners.end(self.result)
+            self.search.ledger.close()
+        if self._folder is not None:
+            self._folder.close()
+        if self._settings.grid is not None:
+            self._settings.grid.close()
+        if self._meter_is_ours and self._meter is not None:
+            self._meter.close()

@@ -1,0 +1,168 @@
+"""All that decides how a search goes, as `run.toml` keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from numbers import Integral
+from pathlib import Path
+from typing import Any, Literal
+
+from ecoml.carbon.grid import Grid
+from ecoml.carbon.spec import grid_of
+from ecoml.carbon.table import Table
+from ecoml.errors import UsageError
+from ecoml.limits import Limits
+from ecoml.meter.choice import Choice
+from ecoml.metric import ACCURACY, Metric
+from ecoml.run.result import limits_of, metric_of
+from ecoml.searcher.setup import warm_start
+from ecoml.searcher.setup.warm_start import WarmStart
+from ecoml.space import Space
+from ecoml.strategies import Strategy, create_strategy
+
+EnergySource = Literal["metered", "reported"]
+"""Where joules come from: this host's meter, or the training itself."""
+
+STRATEGY_FILE, GRID_FILE = "strategy.toml", "grid.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """All that decides how a search goes, apart from the executor and the meter.
+
+    Attributes:
+        space: What may be tried.
+        strategy: A name, the path of a strategy file, or an object with `ask` and `tell`.
+        seed: Of proposals, data split and initial weights.
+        metric: What the scores are.
+        energy: Where joules come from.
+        limits: What was asked for beyond the best for the budget.
+        trace: Keep power over time in the run folder.
+        warm_start: Trials of another run that inform the strategy; None: none.
+        grid: The carbon intensity of the electricity; None: nothing is said of CO2e.
+        sources: What is said of energy sources (`ecoml.meter.choice`).
+    """
+
+    space: Space
+    strategy: str | Path | Strategy
+    seed: int = 0
+    metric: Metric = ACCURACY
+    energy: EnergySource = "metered"
+    limits: Limits = field(default_factory=Limits)
+    trace: bool = False
+    warm_start: WarmStart | None = None
+    grid: Grid | None = None
+    sources: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.space, Space):
+            raise UsageError(f"the space is a {type(self.space).__name__}; give an ecoml.Space or ecoml.load_space(…)")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, Integral) or self.seed < 0:
+            raise UsageError(f"the seed is {self.seed!r}; give a whole number from 0 on")
+        object.__setattr__(self, "seed", int(self.seed))
+        if self.energy not in ("metered", "reported"):
+            raise UsageError(f'energy is {self.energy!r}; give "metered", or "reported" where the training brings it')
+        if not isinstance(self.metric, Metric):
+            raise UsageError(f'the metric is {self.metric!r}; give ecoml.Metric("validation loss", minimize=True)')
+        self.limits.check_target(self.metric)
+        self._check_grid()
+        Choice.of(self.sources)
+        if self.sources and self.energy == "reported":
+            raise UsageError("a training that reports its energy is not metered: leave the meter's sources out")
+
+    def _check_grid(self) -> None:
+        """Refuse what is asked of CO2e where the grid's intensity does not tell it."""
+        limits = self.limits
+        if self.grid is None and (limits.budget_gco2e is not None or limits.when_clean_g_per_kwh is not None):
+            raise UsageError(
+                "CO2e is energy × the grid's intensity: give --grid-intensity (a number of g/kWh, a CSV,"
+                " electricitymaps:ZONE or watttime:REGION)"
+            )
+        if limits.when_clean_g_per_kwh is not None and self.grid is not None and not self.grid.varies:
+            raise UsageError(
+                f"a grid stated as {self.grid.name} is never cleaner: waiting needs a CSV or a provider's intensity"
+            )
+
+    def create_strategy(self) -> Strategy:
+        """A strategy that has seen nothing yet.
+
+        Raises:
+            UsageError: Unknown name, broken file, or an object without `ask` and `tell`.
+        """
+        if isinstance(self.strategy, str | Path):
+            return create_strategy(self.strategy, self.space, self.seed)
+        if not isinstance(self.strategy, Strategy):
+            raise UsageError(
+                f"the strategy is a {type(self.strategy).__name__}; give a name (see `ecoml strategies`), the path of a"
+                " .toml file, or an object with ask() and tell(trial)"
+            )
+        return self.strategy
+
+    @property
+    def strategy_name(self) -> str:
+        """The strategy in short, for people and for folders."""
+        if isinstance(self.strategy, str | Path):
+            return Path(self.strategy).stem
+        return type(self.strategy).__name__.lower()
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `run.toml`."""
+        settings: dict[str, Any] = {
+            "run": {"strategy": self.strategy_name, "seed": self.seed, "energy": self.energy, "trace": self.trace},
+            "metric": self.metric.to_dict(),
+            "limits": self.limits.to_dict(),
+            "space": self.space.to_dict(),
+        }
+        if self.grid is not None:
+            settings["run"]["grid_intensity"] = self.grid.spec
+        if self.sources:
+            settings["run"]["meter"] = list(self.sources)
+        if self.warm_start is not None:
+            settings["warm_start"] = self.warm_start.to_settings()
+        return settings
+
+    def files(self) -> dict[str, str]:
+        """What goes into the run folder beside `run.toml`, so that the run needs no other file."""
+        files = {}
+        if isinstance(self.strategy, str | Path) and Path(self.strategy).suffix == ".toml":
+            files[STRATEGY_FILE] = Path(self.strategy).read_text(encoding="utf-8")
+        if self.warm_start is not None:
+            files[warm_start.FILE] = self.warm_start.to_json()
+        if isinstance(self.grid, Table):
+            files[GRID_FILE] = self.grid.text
+        return files
+
+    @classmethod
+    def of_run(
+        cls, settings: Mapping[str, Any], folder: Path, *, reported: bool, strategy: Strategy | None = None
+    ) -> SearchSettings:
+        """The settings of a run folder.
+
+        Args:
+            settings: Its `run.toml`.
+            folder: Where it lies.
+            reported: Whether its joules are reported, for a folder that does not say so.
+            strategy: The strategy, if it was an object of the caller's.
+
+        Raises:
+            UsageError: The strategy was an object of the caller's, and none is given now.
+        """
+
+        from ecoml.space.schema import space_of  # pydantic costs a fifth of a second
+
+        run = settings["run"]
+        kept, earlier, table = folder / STRATEGY_FILE, folder / warm_start.FILE, folder / GRID_FILE
+        metric = metric_of(settings)
+        return cls(
+            space=space_of(settings["space"], where=str(folder / "run.toml")),
+            strategy=strategy or (kept if kept.is_file() else run["strategy"]),
+            seed=run["seed"],
+            metric=metric,
+            energy=run.get("energy", "reported" if reported else "metered"),
+            limits=limits_of(settings),
+            trace=run.get("trace", False),
+            warm_start=WarmStart.from_json(earlier.read_text(encoding="utf-8"), metric) if earlier.is_file() else None,
+            grid=grid_of(table if table.is_file() else run.get("grid_intensity")),
+            sources=tuple(run.get("meter", ())),
+        )

@@ -1,0 +1,183 @@
+"""Backbones of torchvision whose weights the caller has on disk, with a head of our own. Nothing is downloaded.
+
+    backbone = "resnet18"                  a network of `BACKBONES`, without its last linear layer
+    weights = "resnet18-f37072fd.pth"      its weights as torchvision gives them: a file, or a folder with one for each
+    frozen = "yes"                         the head alone is trained; "no" trains all of it
+
+What the pretraining took is known to nobody here, and is on no account.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from ecoml.errors import UsageError, in_one_line
+from ecoml.training.images.network.plan import Plan, Shape, linear_widths
+from ecoml.training.images.network.weights import file_of
+from ecoml.training.images.settings import Settings
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's colours, pixels in [0, 1], by which torchvision's weights want images normalised."""
+
+
+class Pretrained(nn.Module):
+    """From pixels in [0, 1], N×1×H×W or N×3×H×W, to logits N×classes.
+
+    Args:
+        name: Of the backbone, as torchvision calls it.
+        frozen: Whether the head alone is trained.
+        head: From its features N×features to logits.
+
+    Attributes:
+        name: As given.
+        last: Name of the linear layer that the backbone had, and that is left out.
+    """
+
+    def __init__(self, name: str, frozen: bool, head: nn.Module) -> None:
+        super().__init__()
+        self.name = name
+        self.frozen = frozen
+        with torch.device("meta"):  # what torchvision draws would be replaced at once
+            self.features: nn.Module = torchvision.models.get_model(name, weights=None)
+        self.last = [at for at, part in self.features.named_modules() if isinstance(part, nn.Linear)][-1]
+        self.features.set_submodule(self.last, nn.Identity())
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1))
+        self.head = head
+        self.features.requires_grad_(not frozen)
+
+    def forward(self, values: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.features_of(values))
+        return logits
+
+    def features_of(self, values: Tensor) -> Tensor:
+        """What the backbone makes of pixels in [0, 1], N×F."""
+        features: Tensor = self.features((values.expand(-1, 3, -1, -1) - self.mean) / self.std)
+        return features
+
+    def train(self, mode: bool = True) -> Pretrained:
+        """As of any module; a frozen backbone goes on with the statistics it brought."""
+        super().train(mode)
+        self.features.train(mode and not self.frozen)
+        return self
+
+    def take(self, weights: str) -> None:
+        """Fill the backbone with weights from a file, or from a folder that has one for it.
+
+        Raises:
+            UsageError: They are not there, cannot be read, or are another network's.
+        """
+        path = file_of(self.name, weights)
+        try:
+            state = {name: value for name, value in _read(path).items() if not name.startswith(f"{self.last}.")}
+            self.features.load_state_dict(state, assign=True)
+        except Exception as error:
+            raise UsageError(
+                f"{path}: cannot be read as torchvision's weights of {self.name} ({in_one_line(error):.160}); give the"
+                " file that torchvision.models has for it"
+            ) from None
+        self.features.float().to(memory_format=torch.channels_last).requires_grad_(not self.frozen)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".safetensors":
+        import safetensors.torch
+
+        return safetensors.torch.load_file(path)
+    kept: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainedPlan(Plan):
+    """A backbone before it exists, as counted on a network without memory.
+
+    Attributes:
+        backbone: Its name.
+        frozen: Whether the head alone is trained.
+        once: Whether it sees each image once a training.
+    """
+
+    backbone: str = ""
+    frozen: bool = True
+    once: bool = True
+
+    @property
+    def parameters(self) -> int:
+        return _counted(self.backbone, self.shape[1:])[0] + self.linear_parameters
+
+    @property
+    def activations(self) -> int:
+        """Of a frozen backbone no backward pass asks for any."""
+        _, _, largest, all_of_them = _counted(self.backbone, self.shape[1:])
+        return (2 * largest if self.frozen else all_of_them) + 2 * sum(self.widths)
+
+    def flops(self, sides: tuple[int, int] | None = None) -> int:
+        return _counted(self.backbone, sides or self.shape[1:])[1] + self.linear_flops
+
+    def training_flops(self, sides: tuple[int, int], epochs: int, train: int, validation: int) -> int:
+        """Of a frozen backbone the images go through it forward, once or, where they are augmented, each epoch."""
+        if not self.frozen:
+            return super(PretrainedPlan, self).training_flops(sides, epochs, train, validation)
+        passes = (1 if self.once else epochs) * _counted(self.backbone, sides)[1]
+        return passes * (train + validation) + epochs * self.linear_flops * (3 * train + validation)
+
+    @property
+    def convolutions(self) -> int:
+        return _convolutions(self.backbone)
+
+    def evaluation_bytes(self, batch: int) -> int:
+        return 4 * (self.parameters + 2 * batch * _counted(self.backbone, self.shape[1:])[2])
+
+
+def pretrained_plan(settings: Settings, shape: Shape, classes: int) -> PretrainedPlan:
+    """What `settings` with a backbone describe."""
+    widths = linear_widths(settings, _features(settings.backbone), classes)
+    shape = (shape[0], *settings.sides_of(shape[1:]))
+    frozen, once = settings.frozen == "yes", settings.keeps_features
+    return PretrainedPlan(shape, (), False, widths, settings.backbone, frozen, once)
+
+
+@lru_cache
+def _bare(backbone: str) -> Pretrained:
+    with torch.device("meta"):
+        return Pretrained(backbone, True, nn.Identity()).eval()
+
+
+def _features(backbone: str) -> int:
+    return int(_bare(backbone)(torch.empty(1, 3, 64, 64, device="meta")).shape[1])
+
+
+def _convolutions(backbone: str) -> int:
+    return sum(isinstance(part, nn.Conv2d) for part in _bare(backbone).modules())
+
+
+@lru_cache
+def _counted(backbone: str, sides: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Parameters; FLOP of an image; and the numbers that its largest part, and all parts together, leave behind."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network, sizes = _bare(backbone), [3 * math.prod(sides)]
+
+    def count(_part: nn.Module, _given: Any, made: Any) -> None:
+        sizes.append(made.numel())
+
+    leaves = [part for part in network.features.modules() if not list(part.children())]
+    hooks = [part.register_forward_hook(count) for part in leaves]
+    with FlopCounterMode(display=False) as counted:
+        network(torch.empty(1, 3, *sides, device="meta"))
+    for hook in hooks:
+        hook.remove()
+    parameters: Iterable[int] = (weights.numel() for weights in network.parameters())
+    return sum(parameters), counted.get_total_flops(), max(sizes), sum(sizes)

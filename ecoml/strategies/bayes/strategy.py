@@ -1,11 +1,11 @@
 """Multi-objective Bayesian optimisation of score and energy, by freeze and thaw.
 
 A decision is to start a configuration, to go on with a suspended one, or to end. New configurations are trained for a
-few steps first (a screening). From then on a surrogate of all learning curves (`observations.py`, `surrogate.py`)
-predicts where a training would end, a model of energy what that would take (`energy_model.py`), and the candidate that
-promises the most hypervolume for each joule (`acquisition.py`) is trained a little further: a suspended trial by a
-third of its steps, a new configuration from a pool (`candidates.py`) by a screening. What looked good and is not is
-thereby left after few joules, and what looked bad and is not is come back to.
+few steps first (a screening). From then on a surrogate of all learning curves (`observations.py`, `models/curves.py`)
+predicts where a training would end, a model of energy what that would take (`models/energy.py`), both BoTorch's, and
+the candidate that promises the most hypervolume for each joule (`acquisition.py`) is trained a little further: a
+suspended trial by a third of its steps, a new configuration from a pool (`candidates.py`) by a screening. What looked
+good and is not is thereby left after few joules, and what looked bad and is not is come back to.
 
 Nothing depends on the metric's scale; its bounds, where it has them, are known to be the most that there can be.
 

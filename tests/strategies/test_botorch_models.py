@@ -11,6 +11,7 @@ from botorch.acquisition import LogExpectedImprovement, qKnowledgeGradient
 from botorch.acquisition.multi_objective.parego import qLogNParEGO
 from botorch.optim import optimize_acqf, optimize_acqf_discrete, optimize_acqf_mixed
 from gpytorch.distributions import MultivariateNormal
+from gpytorch.kernels import Kernel, MaternKernel, ScaleKernel
 from gpytorch.likelihoods import FixedNoiseGaussianLikelihood
 from gpytorch.means import ZeroMean
 from gpytorch.mlls import ExactMarginalLogLikelihood
@@ -45,14 +46,36 @@ def anywhere(*shape, seed=1):
     return torch.from_numpy(np.concatenate([rng.random((*shape, 1)), choice, 3.0 * rng.random((*shape, 1))], -1))
 
 
+class Same(Kernel):
+    """1 where rows are equal, else 0."""
+
+    def forward(self, x1, x2, diag=False, **_):
+        return (x1 == x2 if diag else x1[..., :, None, :] == x2[..., None, :, :]).all(-1).double()
+
+
 def by_gpytorch(process):
     """The same process, all by GPyTorch's own layers."""
+    *lengthscales, time = process.kernel.lengthscales.tolist()
+    features = range(len(lengthscales))
+    kx = MaternKernel(nu=2.5, ard_num_dims=len(lengthscales), active_dims=features).double()
+    kx.lengthscale = torch.tensor(lengthscales).double()
+    kt = MaternKernel(nu=2.5, active_dims=[len(lengthscales)]).double()
+    kt.lengthscale = time
+    same = Same(active_dims=features)
+
+    def scaled(kernel, variance):
+        product = ScaleKernel(kernel).double()
+        product.outputscale = variance
+        return product
+
+    alpha, beta, gamma, epsilon, eta = process.kernel.variances
+    kernel = scaled(kx, alpha) + scaled(kx * kt, beta) + scaled(same, gamma) + scaled(same * kt, epsilon)
 
     class Exact(ExactGP):
         def __init__(self):
             noise = FixedNoiseGaussianLikelihood(process.noise)
             super().__init__(process.X, process.Y[:, 0], noise)
-            self.mean_module, self.covar_module = ZeroMean(), process.kernel
+            self.mean_module, self.covar_module = ZeroMean(), kernel + scaled(kt, eta)
 
         def forward(self, X):
             return MultivariateNormal(self.mean_module(X), self.covar_module(X))

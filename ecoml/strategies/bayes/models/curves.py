@@ -2,43 +2,51 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from gpytorch.kernels import Kernel, MaternKernel
+from gpytorch.kernels import Kernel
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ecoml.strategies.bayes.models.gaussian_process import GaussianProcess, same_configuration
+from ecoml.strategies.bayes.models.gaussian_process import GaussianProcess, distance, same_configuration
 from ecoml.strategies.bayes.models.surrogate import JITTER, CurveData, unpacked
 
 
 class CurveKernel(Kernel):  # type: ignore[misc]  # GPyTorch ships no types
     """k of `surrogate.py`, for rows (…, n, D+1) of features and log steps.
 
+    Much of its time goes into memory for temporary matrices, so that it works in place where it can: GPyTorch's
+    Matérn-5/2 alone takes three times as long.
+
     Args:
-        lengthscales: Of the features (D,).
-        time: Of the logarithm of a step.
-        variances: α, β, γ, ε, η (5,).
+        lengthscales: Of the features, and of the logarithm of a step (D+1,).
+        variances: α, β, γ, ε, η.
     """
 
-    def __init__(self, lengthscales: Tensor, time: float, variances: Tensor) -> None:
+    def __init__(self, lengthscales: Tensor, variances: Sequence[float]) -> None:
         super().__init__()
-        self.of_features = MaternKernel(nu=2.5, ard_num_dims=len(lengthscales)).to(lengthscales)
-        self.of_features.lengthscale = lengthscales
-        self.of_time = MaternKernel(nu=2.5).to(lengthscales)
-        self.of_time.lengthscale = time
-        self.register_parameter("log_variances", torch.nn.Parameter(variances.log()))
+        self.register_buffer("lengthscales", lengthscales)
+        self.variances = tuple(variances)
 
     def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **_: Any) -> Tensor:
         """Covariances (…, n, m) of rows x1 with rows x2; (…, n) of each with its own if `diag`."""
-        alpha, beta, gamma, epsilon, eta = self.log_variances.exp()
-        kx = self.of_features.forward(x1[..., :-1], x2[..., :-1], diag=diag)
-        kt = self.of_time.forward(x1[..., -1:], x2[..., -1:], diag=diag)
+        alpha, beta, gamma, epsilon, eta = self.variances
+        one, other = x1 / self.lengthscales, x2 / self.lengthscales
+        kx = _matern(distance(one[..., :-1], other[..., :-1], diag=diag))
+        kt = _matern(distance(one[..., -1:], other[..., -1:], diag=diag))
         same = same_configuration(x1, x2, diag=diag)
-        covariance: Tensor = kx * (alpha + beta * kt) + same * (gamma + epsilon * kt) + eta * kt
-        return covariance
+        with_time = (beta * kx).add_(same, alpha=epsilon).add_(eta)
+        return with_time.mul_(kt).add_(kx, alpha=alpha).add_(same, alpha=gamma)
+
+
+def _matern(distance: Tensor) -> Tensor:
+    """Matérn-5/2: (1 + r + r²/3) exp(−r), r = √5 times the distance."""
+    root = math.sqrt(5.0) * distance
+    return (1.0 + root).addcmul_(root, root, value=1.0 / 3.0).mul_(root.neg().exp_())
 
 
 def curve_model(hyperparameters: NDArray[np.float64], data: CurveData) -> GaussianProcess:
@@ -49,7 +57,7 @@ def curve_model(hyperparameters: NDArray[np.float64], data: CurveData) -> Gaussi
         data: What is observed.
     """
     lengthscales, time, variances, noise = unpacked(hyperparameters)
-    kernel = CurveKernel(torch.from_numpy(lengthscales[data.groups]), float(time[0]), torch.from_numpy(variances))
+    kernel = CurveKernel(torch.from_numpy(np.r_[lengthscales[data.groups], time]), variances.tolist())
     X = torch.from_numpy(np.column_stack([data.x[data.owner], data.tau]))
     Y = torch.from_numpy(data.y)[:, None]
     return GaussianProcess(X, Y, torch.full((len(X),), noise + JITTER, dtype=X.dtype), kernel, later_noise=noise)

@@ -25,12 +25,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from gpytorch.kernels import Kernel, RBFKernel
+from gpytorch.kernels import Kernel
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ecoml.strategies.base import BY_ARITHMETIC
-from ecoml.strategies.bayes.models.gaussian_process import GaussianProcess, expected, same_configuration
+from ecoml.strategies.bayes.models.gaussian_process import GaussianProcess, distance, expected, same_configuration
 
 Array = NDArray[np.float64]
 LogSize = Callable[[Array], Array]
@@ -95,15 +95,10 @@ class EnergyModel(GaussianProcess):
 class EnergyKernel(Kernel):  # type: ignore[misc]  # GPyTorch ships no types
     """The covariance of r, for rows (…, n, D+1) of features and log steps."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.of_features = RBFKernel().double()
-        self.of_features.lengthscale = _LENGTHSCALE
-
     def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **_: Any) -> Tensor:
         """Covariances (…, n, m) of rows x1 with rows x2; (…, n) of each with its own if `diag`."""
-        alike: Tensor = self.of_features.forward(x1[..., :-1], x2[..., :-1], diag=diag)
-        return _SPREAD**2 * (alike + _OWN * same_configuration(x1, x2, diag=diag))
+        near = distance(x1[..., :-1], x2[..., :-1], diag=diag).square().mul_(-0.5 / _LENGTHSCALE**2).exp_()
+        return near.add(same_configuration(x1, x2, diag=diag), alpha=_OWN).mul_(_SPREAD**2)
 
 
 def _columns(x: Array, size: Array | None, centre: float) -> Array:

@@ -57,7 +57,7 @@ class GaussianProcess(Model, FantasizeMixin):
     ) -> None:
         super().__init__()
         self.X, self.Y, self.noise, self.later_noise = X, Y, noise, later_noise
-        self.kernel = kernel.requires_grad_(requires_grad=False)
+        self.kernel = kernel
         self.mean = mean
         self._factor = torch.linalg.cholesky(kernel.forward(X, X) + torch.diag_embed(noise))
         self._weights = torch.cholesky_solve(Y - mean(X), self._factor)
@@ -119,6 +119,11 @@ def expected(model: Model, X: Tensor) -> Tensor:
     posterior: Any = model.posterior(X)
     mean: Tensor = posterior.mean.squeeze(-1)
     return mean
+
+
+def distance(x1: Tensor, x2: Tensor, *, diag: bool = False) -> Tensor:
+    """Of rows x1 (…, n, d) from rows x2 (…, m, d): (…, n, m); (…, n) of each from its own if `diag`."""
+    return torch.linalg.vector_norm(x1 - x2, dim=-1) if diag else torch.cdist(x1, x2)
 
 
 def same_configuration(x1: Tensor, x2: Tensor, *, diag: bool = False) -> Tensor:

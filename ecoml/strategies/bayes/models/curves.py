@@ -36,9 +36,10 @@ class CurveKernel(Kernel):  # type: ignore[misc]  # GPyTorch ships no types
         """Covariances (…, n, m) of rows x1 with rows x2; (…, n) of each with its own if `diag`."""
         alpha, beta, gamma, epsilon, eta = self.variances
         one, other = x1 / self.lengthscales, x2 / self.lengthscales
-        kx = _matern(distance(one[..., :-1], other[..., :-1], diag=diag))
+        apart = distance(one[..., :-1], other[..., :-1], diag=diag)
+        kx = _matern(apart)
         kt = _matern(distance(one[..., -1:], other[..., -1:], diag=diag))
-        same = same_configuration(x1, x2, diag=diag)
+        same = same_configuration(x1, x2, apart, diag=diag)
         with_time = (beta * kx).add_(same, alpha=epsilon).add_(eta)
         return with_time.mul_(kt).add_(kx, alpha=alpha).add_(same, alpha=gamma)
 

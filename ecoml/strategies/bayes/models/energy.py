@@ -97,8 +97,9 @@ class EnergyKernel(Kernel):  # type: ignore[misc]  # GPyTorch ships no types
 
     def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **_: Any) -> Tensor:
         """Covariances (…, n, m) of rows x1 with rows x2; (…, n) of each with its own if `diag`."""
-        near = distance(x1[..., :-1], x2[..., :-1], diag=diag).square().mul_(-0.5 / _LENGTHSCALE**2).exp_()
-        return near.add(same_configuration(x1, x2, diag=diag), alpha=_OWN).mul_(_SPREAD**2)
+        apart = distance(x1[..., :-1], x2[..., :-1], diag=diag)
+        near = apart.square().mul_(-0.5 / _LENGTHSCALE**2).exp_()
+        return near.add(same_configuration(x1, x2, apart, diag=diag), alpha=_OWN).mul_(_SPREAD**2)
 
 
 def _columns(x: Array, size: Array | None, centre: float) -> Array:

@@ -26,6 +26,8 @@ from gpytorch.distributions import MultivariateNormal
 from gpytorch.kernels import Kernel
 from torch import Tensor
 
+_NEAR = 1e-3  # distances are computed to 1e-5
+
 
 def zero(X: Tensor) -> Tensor:
     """The mean (…, n, 1) of what is centred."""
@@ -80,9 +82,7 @@ class GaussianProcess(Model, FantasizeMixin):
         posterior_transform: PosteriorTransform | None = None,
     ) -> Posterior:
         """The joint posterior of q points, for each batch: X (…, q, D+1), mean and variance (…, q, 1)."""
-        # Where this is one model, all batches are one right-hand side: L would be copied for each of them otherwise.
-        at = X if self.batch_shape else X.reshape(-1, X.shape[-1])
-        cross = self.kernel.forward(at, self.X)
+        cross = self._cross(X)
         half = torch.linalg.solve_triangular(self._factor, cross.mT, upper=False).mT
         if not self.batch_shape:
             cross, half = (part.reshape(*X.shape[:-1], len(self.X)) for part in (cross, half))
@@ -95,6 +95,15 @@ class GaussianProcess(Model, FantasizeMixin):
             covariance = covariance + torch.diag_embed(torch.zeros_like(mean[..., 0]) + later)
         posterior = GPyTorchPosterior(MultivariateNormal(mean.squeeze(-1), covariance))
         return posterior if posterior_transform is None else posterior_transform(posterior, X=X)
+
+    def expected(self, X: Tensor) -> Tensor:
+        """The posterior mean alone (…, q, 1), at X (…, q, D+1), in half the time."""
+        mean = self._cross(X) @ self._weights
+        return self.mean(X) + (mean if self.batch_shape else mean.reshape(*X.shape[:-1], 1))
+
+    def _cross(self, X: Tensor) -> Tensor:
+        """k(X, observed); where this is one model, (…, n) of all batches: L would be copied for each of them."""
+        return self.kernel.forward(X if self.batch_shape else X.reshape(-1, X.shape[-1]), self.X)
 
     def condition_on_observations(self, X: Tensor, Y: Tensor, noise: Tensor | None = None, **_: Any) -> GaussianProcess:
         """The process that has observed Y (…, p, 1) at X (…, p, D+1) as well, a batch of them where these are several.
@@ -116,6 +125,8 @@ class GaussianProcess(Model, FantasizeMixin):
 
 def expected(model: Model, X: Tensor) -> Tensor:
     """What a model of one output expects (…, q) at X (…, q, D+1)."""
+    if isinstance(model, GaussianProcess):
+        return model.expected(X).squeeze(-1)
     posterior: Any = model.posterior(X)
     mean: Tensor = posterior.mean.squeeze(-1)
     return mean
@@ -126,10 +137,16 @@ def distance(x1: Tensor, x2: Tensor, *, diag: bool = False) -> Tensor:
     return torch.linalg.vector_norm(x1 - x2, dim=-1) if diag else torch.cdist(x1, x2)
 
 
-def same_configuration(x1: Tensor, x2: Tensor, *, diag: bool = False) -> Tensor:
-    """1 where rows of x1 (…, n, D+1) and x2 (…, m, D+1) are of one configuration, else 0: (…, n, m), or (…, n)."""
-    x1, x2 = (x1, x2) if diag else (x1.unsqueeze(-2), x2.unsqueeze(-3))
-    alike = torch.ones_like(x1[..., 0] == x2[..., 0])
-    for column in range(x1.shape[-1] - 1):  # five times as fast as comparing all of them at once
-        alike &= x1[..., column] == x2[..., column]
-    return alike.to(x1)
+def same_configuration(x1: Tensor, x2: Tensor, apart: Tensor, *, diag: bool = False) -> Tensor:
+    """1 where rows of x1 (…, n, D+1) and x2 (…, m, D+1) are of one configuration, else 0: (…, n, m), or (…, n).
+
+    `apart` (of that shape): how far about their features lie apart. Only rows that are near are compared, which takes a
+    tenth of the time.
+    """
+    if diag:
+        return (x1[..., :-1] == x2[..., :-1]).all(-1).to(apart)
+    same = torch.zeros_like(apart)
+    *batch, rows, columns = near = torch.nonzero(apart < _NEAR, as_tuple=True)
+    one, other = (x.expand(*apart.shape[:-2], *x.shape[-2:])[(*batch, at)] for x, at in ((x1, rows), (x2, columns)))
+    same[near] = (one[:, :-1] == other[:, :-1]).all(-1).to(same)
+    return same

@@ -1,9 +1,11 @@
 """A search on agents that are killed and stopped at random moments, and so is its driver; what its accounts say then.
 
     nice python benchmarks/chaos.py --runs 100 --log chaos.log
+    nice python benchmarks/chaos.py --runs 20 --nodes 4 --log chaos-ray.log      # on Ray: see `chaos_ray.py`
 
-A log keeps a line a run; started again, only the runs that it lacks are made. Each run is a search of its own on two agents of this host, with leases of a second. Every 0.2 to 1.2 s an agent or the
-driver is killed (SIGKILL), or stopped for 0.5 to 3 s (SIGSTOP); a driver that was killed is resumed. In the end:
+The log gets one line per run; a new start makes only the runs that the log does not have. Each run is a search of its
+own on two agents of this machine, with leases of one second. Every 0.2 to 1.2 s the program kills the driver or an
+agent (SIGKILL), or stops it for 0.5 to 3 s (SIGSTOP); it resumes a killed driver. These must hold at the end:
 
     all that was spent ≤ budget + stated bound
     Σ spools = Σ of the hosts' joules in the ledger (± what it says is in doubt)
@@ -21,10 +23,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ecoml.run.result import Result
 
@@ -33,7 +35,8 @@ import sys, time
 import ecoml
 from ecoml.searcher.hosts.choosing import RemoteWorkers
 
-RemoteWorkers.__init__.__defaults__ = (LEASE_S,)
+folder, budget_j, workers, digits = sys.argv[1], float(sys.argv[2]), sys.argv[4], sys.argv[6] == "True"
+RemoteWorkers.__init__.__defaults__ = (float(sys.argv[5]),)
 space = ecoml.Space({"rate": ecoml.Float(1e-4, 1e-1, log=True), "width": ecoml.Int(8, 64)})
 
 def train(config):
@@ -43,23 +46,67 @@ def train(config):
             pass
         yield 0.2 * step * (1 - config["rate"])
 
-folder, budget_j = sys.argv[1], float(sys.argv[2])
+if digits:
+    space, train = ecoml.load_space("cnn-small"), ecoml.CnnTraining("digits")
 if sys.argv[3] == "new":
-    searcher = ecoml.Searcher(space, train, budget_j=budget_j, strategy="random", directory=folder, workers="local:2")
+    searcher = ecoml.Searcher(space, train, budget_j=budget_j, strategy="random", directory=folder, workers=workers)
 else:
-    searcher = ecoml.Searcher.resume(folder, train)
+    searcher = ecoml.Searcher.resume(folder, train, workers=workers)
 searcher.run()
 """
-LEASE_S = 1.0
 
 AS_IT_SHOULD_BE = "as it should be"
 """Of a run without faults."""
 
-LONGEST_S = 15.0
-"""After so long nothing more happens to a run."""
-
 QUIET_S = 120.0
 """So long it may then take to its end."""
+
+
+class Place(Protocol):
+    """Where a search runs, and what can be killed and stopped there.
+
+    Attributes:
+        workers: As `ecoml search --workers` takes them.
+        lease_s: Seconds without word from the driver after which an agent stops by itself.
+        budget_j: The least and the most that a search is given.
+        longest_s: After so long nothing more happens to a run.
+        digits: Whether the built-in training trains, on digits, instead of a function that keeps a processor busy.
+    """
+
+    workers: str
+    lease_s: float
+    budget_j: tuple[float, float]
+    longest_s: float
+    digits: bool
+
+    def targets(self, driver: int) -> list[tuple[str, list[int]]]:
+        """What may be struck, by name, each with its processes."""
+
+    def killed(self, name: str, processes: list[int]) -> None:
+        """Something was killed."""
+
+    def spools(self, run: Path) -> list[Path]:
+        """The accounts of a run's hosts."""
+
+
+class ThisHost:
+    """Two agents over plain connections."""
+
+    workers = "local:2"
+    lease_s = 1.0
+    budget_j = 40.0, 80.0
+    longest_s = 15.0
+    digits = False
+
+    def targets(self, driver: int) -> list[tuple[str, list[int]]]:
+        agents = [("agent", [process]) for process in children(driver)]
+        return [("driver", [driver]), *agents, *agents]
+
+    def killed(self, name: str, processes: list[int]) -> None:
+        """The driver starts another agent."""
+
+    def spools(self, run: Path) -> list[Path]:
+        return list((run / "spools").glob("*.sqlite"))
 
 
 @dataclass
@@ -96,18 +143,20 @@ class Account:
         return found
 
 
-def chaos(folder: Path, seed: int, longest_s: float = LONGEST_S) -> Account:
-    """One run; after so many seconds nothing more happens to it.
+def chaos(folder: Path, seed: int, place: Place | None = None, longest_s: float | None = None) -> Account:
+    """One run; its place may be given another time after which nothing more happens to it.
 
     Raises:
         AssertionError: A measurement or an entry was lost.
     """
+    place = place or ThisHost()
+    longest_s = longest_s or place.longest_s
     chance = random.Random(seed)  # noqa: S311 - no secret
     script, run = folder / "search.py", folder / "run"
-    script.write_text(SEARCH.replace("LEASE_S", str(LEASE_S)), encoding="utf-8")
-    budget_j, blows = chance.uniform(40, 80), list[str]()
+    script.write_text(SEARCH, encoding="utf-8")
+    budget_j, blows = chance.uniform(*place.budget_j), list[str]()
     started_s = time.monotonic()
-    driver = _start(script, run, budget_j)
+    driver = _start(script, run, budget_j, place)
     kept: list[list[tuple[Any, ...]]] = [[], []]
     while True:
         quiet = time.monotonic() - started_s > longest_s
@@ -124,48 +173,56 @@ def chaos(folder: Path, seed: int, longest_s: float = LONGEST_S) -> Account:
                 said = driver.stderr.read().decode()
             if driver.returncode != -signal.SIGKILL and "go on with `ecoml resume`" not in said:
                 break
-            driver = _start(script, run, budget_j)
+            driver = _start(script, run, budget_j, place)
             continue
-        if quiet:
-            continue
-        agents = _children(driver.pid)
-        who = chance.choice([driver.pid, *agents, *agents])
-        name = "driver" if who == driver.pid else "agent"
-        with suppress(ProcessLookupError):
-            if chance.random() < 0.5:
-                blows.append(f"kill {name}")
-                os.kill(who, signal.SIGKILL)
-            else:
-                blows.append(f"stop {name}")
-                os.kill(who, signal.SIGSTOP)
-                time.sleep(chance.uniform(0.5, 3.0))
-                os.kill(who, signal.SIGCONT)
+        if not quiet:
+            blows.append(_strike(place, driver.pid, chance))
     assert driver.returncode == 0 or "BudgetError" in said, said
-    return _account(run, blows)
+    return _account(run, blows, place)
 
 
-def _account(run: Path, blows: list[str]) -> Account:
+def _strike(place: Place, driver: int, chance: random.Random) -> str:
+    """Kill something, or stop it for a while; what was done."""
+    name, processes = chance.choice(place.targets(driver))
+    if chance.random() < 0.5:
+        _signal(processes, signal.SIGKILL)
+        place.killed(name, processes)
+        return f"kill {name}"
+    _signal(processes, signal.SIGSTOP)
+    time.sleep(chance.uniform(0.5, 3.0))
+    _signal(processes, signal.SIGCONT)
+    return f"stop {name}"
+
+
+def _signal(processes: list[int], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, number)
+
+
+def _account(run: Path, blows: list[str], place: Place) -> Account:
     energy = Result.load(run).energy
     ledger = run / "ledger.sqlite"
-    spools = [_rows(path, "SELECT TOTAL(energy_j) FROM (SELECT energy_j FROM entry UNION ALL SELECT energy_j FROM"
-                          " in_flight)")[0][0] for path in (run / "spools").glob("*.sqlite")]  # fmt: skip
+    counted = "SELECT TOTAL(energy_j) FROM (SELECT energy_j FROM entry UNION ALL SELECT energy_j FROM in_flight)"
+    spooled_j = sum(_rows(path, counted)[0][0] for path in place.spools(run))
     charged_j = _rows(ledger, "SELECT TOTAL(energy_j) FROM entry WHERE domain LIKE '%/%'")[0][0]
-    doubt_j = _rows(ledger, f"SELECT TOTAL(open_j + power_w * {LEASE_S}) FROM spool WHERE enrolled")[0][0]  # noqa: S608 - a number
+    open_j = f"SELECT TOTAL(open_j + power_w * {place.lease_s}) FROM spool WHERE enrolled"  # noqa: S608 - a number
     return Account(
-        *(energy.total_j, energy.budget_j, energy.overshoot_bound_j, sum(spools), charged_j, doubt_j),
-        blows,
+        *(energy.total_j, energy.budget_j, energy.overshoot_bound_j, spooled_j, charged_j),
+        *(_rows(ledger, open_j)[0][0], blows),
     )
 
 
-def _start(script: Path, run: Path, budget_j: float) -> subprocess.Popen[bytes]:
+def _start(script: Path, run: Path, budget_j: float, place: Place) -> subprocess.Popen[bytes]:
     how = "resume" if (run / "ledger.sqlite").is_file() else "new"
-    return subprocess.Popen([sys.executable, script, str(run), str(budget_j), how], stderr=subprocess.PIPE)
+    arguments = [run, budget_j, how, place.workers, place.lease_s, place.digits]
+    return subprocess.Popen([sys.executable, script, *map(str, arguments)], stderr=subprocess.PIPE)
 
 
-def _children(pid: int) -> list[int]:
-    """The agents of a driver."""
+def children(process: int) -> list[int]:
+    """The processes that one has started."""
     with suppress(OSError):
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
     return []
 
 
@@ -179,28 +236,34 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--nodes", type=int, default=0, help="On a Ray cluster of so many local nodes instead.")
+    parser.add_argument("--digits", action="store_true", help="There, train networks on digits.")
     parser.add_argument(
-        "--log", type=Path, default=Path(os.devnull), help="Keeps the lines; what it has is not run again."
+        "--log", type=Path, default=Path(os.devnull), help="Keeps a line a run; those are not run again."
     )
     given = parser.parse_args()
+    if given.nodes:
+        from chaos_ray import cluster
     kept = given.log.read_text(encoding="utf-8") if given.log.is_file() else ""
-    lines = {line.partition(":")[0]: line for line in kept.splitlines()}
-    seeds = [str(seed) for seed in range(given.seed, given.seed + given.runs)]
-    for seed in (seed for seed in seeds if seed not in lines):
-        lines[seed] = f"{seed}: {_run(int(seed))}"
-        with given.log.open("a", encoding="utf-8") as log:
-            print(lines[seed], file=log)
-        print(lines[seed], flush=True)
+    with ExitStack() as stack:
+        place = stack.enter_context(cluster(given.nodes, digits=given.digits)) if given.nodes else ThisHost()
+        lines = {line.partition(":")[0]: line for line in kept.splitlines()}
+        seeds = [str(seed) for seed in range(given.seed, given.seed + given.runs)]
+        for seed in (seed for seed in seeds if seed not in lines):
+            lines[seed] = f"{seed}: {_run(int(seed), place)}"
+            with given.log.open("a", encoding="utf-8") as log:
+                print(lines[seed], file=log)
+            print(lines[seed], flush=True)
     good = sum(lines[seed].endswith(AS_IT_SHOULD_BE) for seed in seeds)
     blows = sum(int(lines[seed].split()[1]) for seed in seeds)
     print(f"{good} of {given.runs} runs as they should be, {blows} blows")
 
 
-def _run(seed: int) -> str:
+def _run(seed: int, place: Place) -> str:
     """What one run amounts to."""
     with tempfile.TemporaryDirectory(prefix="ecoml-chaos-") as folder:
         try:
-            account = chaos(Path(folder), seed)
+            account = chaos(Path(folder), seed, place)
         except AssertionError as error:
             return f"0 blows, {' '.join(str(error).split())}"
     return (

@@ -1,6 +1,6 @@
 """What pausing while the grid is dirty saves, on a recorded year of two grids.
 
-    python benchmarks/clean_waiting.py                                      the table of docs/guides/carbon.md
+    python benchmarks/clean_waiting.py                                      the table of docs/results/waiting.md
     python benchmarks/clean_waiting.py docs/figures/clean-waiting.png       and the figure, in a quarter of a minute
 
 The tables are `docs/data/grid-*-2019.csv`, hourly g/kWh of the California ISO and of Duke Energy Carolinas;
@@ -127,9 +127,9 @@ def draw(path: Path) -> None:
 
 
 def main(figures: Sequence[str] = ()) -> None:
-    """Print the table of docs/guides/carbon.md, and draw its figure where a path is given."""
+    """Print the table of docs/results/waiting.md, and draw its figure where a path is given."""
     shares = " | ".join(f"saved, idling at {share:.0%}" if share else "saved, no idling" for share in IDLE_SHARES)
-    print(f"| grid | work | limit, g/kWh | straight on | waiting | waited | {shares} |")
+    print(f"| grid | work | limit, g/kWh | at once | waiting | waited | {shares} |")
     print("|---|---|---|---|---|---|" + "---|" * len(IDLE_SHARES))
     for grid, median in GRIDS.items():
         year = year_of(grid)

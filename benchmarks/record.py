@@ -31,11 +31,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from strategy_real import data_file
 
 import ecoml
+from ecoml.errors import EcomlError, UsageError
 from ecoml.experiments.compare.running import NoAccount
 from ecoml.space import Space
 from ecoml.strategies.random import RandomSearch
@@ -68,6 +67,9 @@ class Recording:
 
     def add(self, row: Row) -> None:
         """Append a row; a kill leaves the file as it was before or as it is after."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         self.rows.append(row)
         table = pa.Table.from_pylist(self.rows)
         new = self.path.with_suffix(".new")
@@ -79,6 +81,8 @@ def read(path: Path) -> tuple[list[Row], dict[str, str]]:
     """The rows of a recording, and what its metadata say; neither where there is none."""
     if not path.is_file():
         return [], {}
+    import pyarrow.parquet as pq
+
     table = pq.read_table(path)
     rows: list[Row] = table.to_pylist()
     return rows, json.loads(table.schema.metadata[b"recorded"])
@@ -142,8 +146,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.kept_in.mkdir(parents=True, exist_ok=True)
     space = ecoml.load_space("cnn-small")
     wanted = list(itertools.islice(configs(space), options.trainings))
-    trainers = {Path(data).name: Trainer(data, options.kept_in) for data in options.data}
-    recordings = [_opened(name, trainer, options) for name, trainer in trainers.items()]
+    try:
+        trainers = {Path(data).name: Trainer(data, options.kept_in) for data in options.data}
+        recordings = [_opened(name, trainer, options) for name, trainer in trainers.items()]
+    except EcomlError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     end_s = time.monotonic() + 60 * options.minutes
     while (left := [of for of in recordings if len(of.rows) < len(wanted)]) and time.monotonic() < end_s:
         recording = min(left, key=lambda of: of.cpu_s)
@@ -171,7 +179,7 @@ def _opened(name: str, trainer: Trainer, options: argparse.Namespace) -> Recordi
         "torch": _torch_version(),
     }
     if before and any(before[key] != about[key] for key in ("space", "data")):
-        raise SystemExit(f"error: {path} was recorded on other data; name another folder by --out")
+        raise UsageError(f"{path} was recorded on other data; name another folder by --out")
     return Recording(path, rows, about)
 
 

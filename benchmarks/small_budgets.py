@@ -39,9 +39,10 @@ import numpy as np
 from defaults import trained
 from strategy_problems import MAPPINGS, TrainingTask, lcbench_defaults, lcbench_tasks, open_problem
 from strategy_real import data_file
-from strategy_recorded import RECORDED, open_recorded, recording
+from strategy_recorded import RECORDED, mappings, open_recorded, recording
 
 import ecoml
+from ecoml.errors import UsageError
 from ecoml.space import Parameter, Space
 from ecoml.strategies import create_strategy
 from ecoml.trial import Config, Measurement
@@ -185,19 +186,28 @@ DEFAULT_J: Mapping[str, float] = {"digits": 5.0, "fashion-mnist-2000": 24.0, "ci
 
 
 def _tested(training: ecoml.CnnTraining, directory: Path, trial: Any) -> float:
-    from ecoml.searcher.front.models import model_path
+    from ecoml.run.models import model_path
 
     return float(training.test(model_path(directory, trial)).score)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    try:
+        print(table(searched(_parser().parse_args(arguments))))
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def searched(options: argparse.Namespace) -> list[Row]:
+    """The rows that are asked for; what is not there yet is searched, and appended to the file."""
     options.out.mkdir(parents=True, exist_ok=True)
     lines = options.out / "small.jsonl"
     rows = [json.loads(line) for line in lines.read_text("utf-8").splitlines()] if lines.is_file() else []
     done = {tuple(row[key] for key in KEY) for row in rows}
     of = [("real", task) for task in options.real]
-    of += [(family, task) for family in options.mapping or RECORDED for task in options.recorded]
+    of += [(family, task) for task in options.recorded for family in options.mapping or mappings(task)]
     if options.lcbench:
         of += [(family, task) for family in options.mapping or ["noisy"] for task in lcbench_tasks(options.lcbench)]
     cells = [
@@ -215,8 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file.write(json.dumps(rows[-1]) + "\n")
             file.flush()
     keys = {cell.key for cell in cells}
-    print(table([row for row in rows if tuple(row[key] for key in KEY) in keys]))
-    return 0
+    return [row for row in rows if tuple(row[key] for key in KEY) in keys]
 
 
 def table(rows: Sequence[Row]) -> str:

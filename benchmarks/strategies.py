@@ -43,7 +43,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from strategy_problems import MAPPINGS, METRICS, Retold, TrainingTask, lcbench_tasks, open_problem
-from strategy_recorded import RECORDED, open_recorded
+from strategy_recorded import RECORDED, mappings, open_recorded
 from strategy_replay import Goal, goal_of_random, measure, typical_of_random
 from strategy_synthetic import SYNTHETIC, open_synthetic
 from strategy_tabular import TABLES, open_table, require_tables
@@ -148,7 +148,7 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
         raise UsageError(f"no model is called {wrong[0]!r}; use some of {', '.join(TRAINED)}")
     problems += [("trained", task) for task in options.trained]
     problems += [("synthetic", f"{trait}-{number}") for number in options.synthetic for trait in SYNTHETIC]
-    problems += [(family, task) for family in RECORDED for task in options.recorded]
+    problems += [(family, task) for task in options.recorded for family in mappings(task)]
     problems += [("real", task) for task in options.real]
     if options.tasks:
         problems = [(family, task) for family, task in problems if task in options.tasks]

@@ -29,6 +29,7 @@ RECORDED = ("recorded", "recorded-smooth")
 FOLDER = Path(__file__).parent / "recorded"
 
 _VALIDATION = 1000  # images
+_SMOOTH_FROM = 200  # trainings: a network fitted to fewer tells nothing of other configurations
 _CHANCE = 0.1  # accuracy of a network that diverged: all these data have ten classes
 
 
@@ -86,7 +87,16 @@ class Recording:
         return Measured(told, exact)
 
     def smooth(self, kept_in: Path) -> Noisy:
-        """Answered by a network, which a file in that folder keeps."""
+        """Answered by a network, which a file in that folder keeps.
+
+        Raises:
+            UsageError: Too few trainings are recorded.
+        """
+        if (count := len(self.u)) < _SMOOTH_FROM:
+            raise UsageError(
+                f"{count} trainings on {self.name!r} are recorded, and a smooth model needs {_SMOOTH_FROM};"
+                " record more, or ask for --mapping recorded"
+            )
         file = kept_in / f"smooth-{self.name}-{len(self.u)}.npz"
         return Noisy(fitted(self.space, self.u, self.test, self.step_j, file), _VALIDATION)
 
@@ -118,6 +128,15 @@ def _whole(values: Sequence[float], steps: int, rest: float) -> list[float]:
 
 def _config(space: Space, row: Row) -> dict[str, Any]:
     return space.fixed | {name: row[name] for name in space.free if row[name] is not None}
+
+
+def mappings(name: str) -> tuple[str, ...]:
+    """How a recording can be read now: too few trainings make no smooth model.
+
+    Raises:
+        UsageError: There is none.
+    """
+    return RECORDED if len(recording(name).u) >= _SMOOTH_FROM else RECORDED[:1]
 
 
 def open_recorded(family: str, task: str, seed: int, kept_in: Path) -> TrainingTask:

@@ -5,7 +5,7 @@
     result = ecoml.search(ecoml.load_space("cnn-small"), ecoml.CnnTraining("digits"), budget_kwh=0.001)
     result.recommended, result.front, result.energy
 
-Everything public stands here; what is imported only when it is used is listed in `_LAZY`.
+This module holds every public name. The names in `_LAZY` are imported on first use, because their imports are slow.
 """
 
 from __future__ import annotations

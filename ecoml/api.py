@@ -1,4 +1,4 @@
-"""The short way: a search in one call, shown while it runs."""
+"""`ecoml.search`: a search in one call, with its progress shown."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ecoml.training.function import TrainFunction
 
 
 def search(space: Space, train: TrainFunction | Executor, *, progress: bool = True, **options: Any) -> Result:
-    """Search `space` for the best that `train` makes of an energy budget.
+    """Search `space` for the configurations that train best within an energy budget.
 
     Args:
-        space: What may be tried.
-        train: A function of the configuration that yields (or returns) scores, or an executor such as `CnnTraining`.
-        progress: Whether to show on standard error, or below a notebook's cell, what happens and what came of it.
-        **options: Those of `Searcher`: `budget_kwh` or `budget_j` and all that may be given beside it.
+        space: The configurations that may be tried.
+        train: A function of a configuration that yields (or returns) scores, or an executor such as `CnnTraining`.
+        progress: Whether to show the progress and the result, on standard error or below the notebook's cell.
+        **options: The options of `Searcher`; `budget_kwh` or `budget_j` is required.
 
     Raises:
-        UsageError: Something here cannot be used; nothing has been written.
+        UsageError: An argument cannot be used; no file has been written.
         SearchFailed: No trial succeeded.
-        KeyboardInterrupt: After all that was measured is safe; `Searcher.resume` goes on.
+        KeyboardInterrupt: Ctrl-C was pressed. All measurements are saved, and `Searcher.resume` continues the search.
     """
     if not progress:
         return Searcher(space, train, **options).run()

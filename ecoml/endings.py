@@ -1,6 +1,6 @@
-"""Why a trial or a search is over: a member of an enumeration, with the few numbers that belong to it.
+"""Why a trial or a search ended: a member of an enumeration, with the few numbers that belong to it.
 
-They are stored, compared and sent to JSON as such; `ecoml.format` makes sentences of them.
+These values are stored, compared and written to JSON; `ecoml.format` turns them into sentences.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from typing import Any
 
 
 class EndReason(StrEnum):
-    """Why a trial ended that did not fail. Details in brackets."""
+    """Why a trial ended that did not fail. The comments name the details of each reason."""
 
     FINISHED = "finished"  # its run came to its own end
     BUDGET = "budget"  # the search's budget ended, or has no room for a further step
     TARGET = "target"  # the target was reached, by it or by another
     TOOK_TOO_MUCH = "took-too-much"  # more joules than a training may take (limit_j, energy_j)
     NEXT_STEP_TOO_MUCH = "next-step-too-much"  # a further step would make it so (limit_j, energy_j)
+    TOO_DEAR_TO_USE = "too-dear-to-use"  # an image takes more than it may (latency_s, energy_j, provenance, the limits)
     SEARCH_ENDED = "search-ended"  # it was suspended, and never taken up again
     INTERRUPTED = "interrupted"  # the search was left before its end
     HOST_LOST = "host-lost"  # the host that held it is gone (host)
 
 
 class FailureKind(StrEnum):
-    """What went wrong with a trial. Details in brackets."""
+    """Why a trial failed. The comments name the details of each kind."""
 
     DIVERGED = "diverged"  # its score is not a number
     OUT_OF_RANGE = "out-of-range"  # a score that the metric does not have (score)
@@ -37,7 +38,7 @@ class FailureKind(StrEnum):
 
 
 class StopReason(StrEnum):
-    """Why a search is over. Details in brackets."""
+    """Why a search ended. The comments name the details of each reason."""
 
     # (left_j, and next_j or training_j of a further step or training foreseen; co2e_g, where that of CO2e is spent)
     BUDGET_SPENT = "budget-spent"
@@ -53,7 +54,7 @@ class StopReason(StrEnum):
 
     @property
     def complete(self) -> bool:
-        """Whether the search came to its end, rather than being left before it."""
+        """Whether the search ended on its own, and was not interrupted."""
         return self not in (StopReason.INTERRUPTED, StopReason.ERROR)
 
 
@@ -62,11 +63,11 @@ _KINDS = {member.value: member for kind in (EndReason, FailureKind) for member i
 
 @dataclass(frozen=True, slots=True)
 class TrialEnd:
-    """Why a trial is over.
+    """Why a trial ended.
 
     Attributes:
-        reason: The reason, or what went wrong.
-        details: What belongs to it, JSON values by name (see the enumerations).
+        reason: The reason, or the kind of failure.
+        details: The numbers and texts that belong to the reason, JSON values by name (see the enumerations).
     """
 
     reason: EndReason | FailureKind
@@ -78,33 +79,33 @@ class TrialEnd:
         return isinstance(self.reason, FailureKind)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The value as a JSON object."""
         return {"reason": self.reason.value, **self.details}
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> TrialEnd:
-        """From what `to_dict` gave."""
+        """The value of an object that `to_dict` made."""
         return cls(_KINDS[table["reason"]], {key: value for key, value in table.items() if key != "reason"})
 
 
 @dataclass(frozen=True, slots=True)
 class SearchEnd:
-    """Why a search is over.
+    """Why a search ended.
 
     Attributes:
         reason: The reason.
-        details: What belongs to it, JSON values by name (see `StopReason`); `excluded_above` with any of them: networks
-            of more parameters than that were left out.
+        details: The numbers that belong to the reason, JSON values by name (see `StopReason`). With any reason,
+            `excluded_above` says that networks with more parameters than this were left out.
     """
 
     reason: StopReason
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The value as a JSON object."""
         return {"reason": self.reason.value, **self.details}
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> SearchEnd:
-        """From what `to_dict` gave."""
+        """The value of an object that `to_dict` made."""
         return cls(StopReason(table["reason"]), {key: value for key, value in table.items() if key != "reason"})

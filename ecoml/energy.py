@@ -14,11 +14,11 @@ from typing import Any
 J_PER_KWH = 3.6e6
 
 HARDLY = 0.05
-"""Edges of a smaller share of a figure hardly matter to it."""
+"""Below this share of a figure, the uncertainty at the edges of its window is negligible."""
 
 
 class Provenance(StrEnum):
-    """Where a figure comes from, strongest first."""
+    """The source of an energy figure, strongest first."""
 
     MEASURED = "measured"  # a hardware counter
     SAMPLED = "sampled"  # integrated power readings
@@ -37,7 +37,7 @@ _RANK = {provenance: rank for rank, provenance in enumerate(Provenance)}
 
 
 class Purpose(StrEnum):
-    """What a joule was spent on. The four sum to the host's total."""
+    """The purpose for which energy was spent. The four purposes add up to the host's total."""
 
     TRAINING = "training"
     EVALUATION = "evaluation"
@@ -46,7 +46,7 @@ class Purpose(StrEnum):
 
 
 def weakest(provenances: Iterable[Provenance]) -> Provenance:
-    """The provenance of a sum: that of its weakest part; `missing` for a sum of nothing."""
+    """The provenance of a sum: that of its weakest part; `missing` for an empty sum."""
     return max(provenances, key=lambda p: p.rank, default=Provenance.MISSING)
 
 
@@ -56,27 +56,27 @@ def weaker(one: Provenance, other: Provenance) -> Provenance:
 
 
 def comparable(first: Provenance, second: Provenance) -> bool:
-    """Whether joules of the two mean the same: those of counters do, and those of a model only among themselves.
+    """Whether joules of the two provenances may be compared: both come from counters, or both from the estimate.
 
-    What is missing says nothing about the rest of a sum, and is taken for a counter's or a model's.
+    `missing` may be compared with everything, because it says nothing about the rest of a sum.
     """
     if Provenance.REPORTED in (first, second):
         return first is second
     return first is second or Provenance.ESTIMATED not in (first, second) or Provenance.MISSING in (first, second)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # a frozen one takes five times as long to make, in every step of a replay
 class Energy:
-    """Energy of one domain over one window, or over several.
+    """The energy of one domain over one window, or over several windows.
 
     Attributes:
         energy_j: Joules, ≥ 0.
-        uncertainty_j: Half-width in joules; for an estimate, the distance to the upper end of its interval.
-        provenance: Source of the figure.
-        edge_j: The part of `uncertainty_j` that stems from how late the readings at the edges may have been. What one
-            window gains by it, the window beside it loses.
-        opening_j: What the opening alone may have to do with it, however short the window is; it may exceed `edge_j`.
-        closing_j: The same of the close.
+        uncertainty_j: Half-width of the interval in joules; of an estimate, the distance to the interval's upper end.
+        provenance: The source of the figure.
+        edge_j: The part of `uncertainty_j` that comes from late readings at the two edges of the window. An error at an
+            edge moves joules between two neighbouring windows; their sum does not change.
+        opening_j: The part that the opening alone may contribute, however short the window is; it may exceed `edge_j`.
+        closing_j: The same for the close.
     """
 
     energy_j: float
@@ -88,12 +88,15 @@ class Energy:
 
     @property
     def common_j(self) -> float:
-        """The rest of the uncertainty: the source's own error, which is the same in all windows, and what was lost."""
+        """The rest of the uncertainty: the source's own error, which is the same in all windows, and lost readings."""
         return max(0.0, self.uncertainty_j - self.edge_j)
 
     def __add__(self, other: Energy) -> Energy:
-        """As `add_up` of the two."""
+        """The sum, as `add_up` computes it."""
         edge_j = self.edge_j + other.edge_j
+        if not edge_j and self.provenance is other.provenance is Provenance.REPORTED:  # thousands a second in a replay
+            uncertainty_j = self.uncertainty_j + other.uncertainty_j
+            return Energy(self.energy_j + other.energy_j, uncertainty_j, Provenance.REPORTED)
         if edge_j:
             edge_j = min(edge_j, max(math.hypot(self.edge_j, other.edge_j), self.opening_j + other.closing_j))
         provenance = weaker(self.provenance, other.provenance)
@@ -109,7 +112,9 @@ class Energy:
         )
 
     def then(self, other: Energy) -> Energy:
-        """This window and the one that opens with the very reading that closed it: the edge between them cancels."""
+        """The sum of this window and the next one, which opened with the reading that closed this one: their common
+        edge cancels.
+        """
         edge_j = min(self.opening_j + other.closing_j, self.edge_j + other.edge_j)
         provenance = weaker(self.provenance, other.provenance)
         if provenance is Provenance.ATTRIBUTED:
@@ -124,11 +129,11 @@ class Energy:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The value as a JSON object."""
         return {"energy_j": self.energy_j, "uncertainty_j": self.uncertainty_j, "provenance": self.provenance.value}
 
     def times(self, factor: float) -> Energy:
-        """So many times this energy, with its error so many times: power over a second becomes energy."""
+        """This energy multiplied by `factor`, and its uncertainty with it."""
         return Energy(
             factor * self.energy_j,
             factor * self.uncertainty_j,
@@ -140,16 +145,16 @@ class Energy:
 
 
 def energy_of(energy_j: float, uncertainty_j: float, provenance: Provenance, edge_j: float) -> Energy:
-    """A figure of which no more is kept than this: each edge is taken for a half of `edge_j`."""
+    """An energy of which only these figures are stored: each of its two edges gets half of `edge_j`."""
     return Energy(energy_j, uncertainty_j, provenance, edge_j, edge_j / 2, edge_j / 2)
 
 
 def add_up(parts: Sequence[Energy]) -> Energy:
-    """The energy of several windows one after the other, summed without rounding errors piling up.
+    """The energy of several windows one after the other, summed without accumulating rounding errors.
 
-    A source that reads too high does so in every window, so that part adds up. How late a reading was at an edge is
-    independent from edge to edge: that part adds in quadrature, but never to less than the one window over all of them
-    has. Windows known to share their edges are joined by `then`, which is tighter.
+    A source that reads too high does so in every window, so this part of the error adds up. The delay of a reading
+    differs from edge to edge: this part adds in quadrature, but is never smaller than that of one window over all of
+    them. Windows that share their edges are joined by `then`, which is tighter.
     """
     if not parts:
         return Energy(0.0, 0.0, Provenance.MISSING)
@@ -170,10 +175,9 @@ def add_up(parts: Sequence[Energy]) -> Energy:
 
 
 def _of_shares(parts: Sequence[Energy], edge_j: float, *, joined: bool = False) -> Provenance:
-    """What a sum is worth that holds shares of a counter's total.
+    """The provenance of a sum that contains shares of a counter's total.
 
-    They make up what was measured again as soon as their edges hardly matter, or if they are joined to a window in
-    which the counter updated.
+    The sum counts as measured if its edges are negligible, or if it is joined to a window in which the counter updated.
     """
     counted = [part.provenance for part in parts if part.provenance is not Provenance.ATTRIBUTED]
     if (joined and counted) or edge_j <= HARDLY * math.fsum(part.energy_j for part in parts):
@@ -181,9 +185,9 @@ def _of_shares(parts: Sequence[Energy], edge_j: float, *, joined: bool = False) 
     return Provenance.ATTRIBUTED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # as `Energy`
 class EnergyByDomain:
-    """Energy over one window: every domain that does not cover another, and what went unseen.
+    """Energy over one window by domain, without domains that another one covers, and with the gaps.
 
     Attributes:
         domains: Energy by domain, e.g. `{"gpu:0": …, "cpu:0": …}`.
@@ -195,7 +199,7 @@ class EnergyByDomain:
 
     @property
     def energy_j(self) -> float:
-        """Joules of all domains together."""
+        """Joules of all domains."""
         return math.fsum(part.energy_j for part in self.domains.values())
 
     @property
@@ -205,12 +209,14 @@ class EnergyByDomain:
 
     @property
     def uncertainty_j(self) -> float:
-        """Half-width in joules; the domains' own are added, since one host's sources may err together."""
+        """Half-width in joules: the sum of the domains' half-widths, since the sources of one host may err in the same
+        direction.
+        """
         return math.fsum(part.uncertainty_j for part in self.domains.values())
 
     @property
     def total(self) -> Energy:
-        """All domains as one figure."""
+        """All domains as one energy."""
         if len(self.domains) == 1:
             return next(iter(self.domains.values()))
         parts = self.domains.values()
@@ -225,14 +231,14 @@ class EnergyByDomain:
 
     @property
     def provenance(self) -> Provenance:
-        """That of the weakest domain."""
+        """The provenance of the weakest domain."""
         return weakest(part.provenance for part in self.domains.values())
 
     def __add__(self, other: EnergyByDomain) -> EnergyByDomain:
         return self._with(other, Energy.__add__)
 
     def then(self, other: EnergyByDomain) -> EnergyByDomain:
-        """This window and the one that opens with the very reading that closed it, as one window."""
+        """The sum of this window and the next one, which opened with the reading that closed this one."""
         return self._with(other, Energy.then)
 
     def _with(self, other: EnergyByDomain, add: Callable[[Energy, Energy], Energy]) -> EnergyByDomain:
@@ -243,18 +249,18 @@ class EnergyByDomain:
 
 
 THIS_PROCESS = "this process"
-"""Name of a use by another meter of the very process that meters."""
+"""The name of a `SharedUse` by a second meter in this process."""
 
 
 @dataclass(frozen=True, slots=True)
 class SharedUse:
-    """Another process that used what is metered here.
+    """Another process that used a metered domain during the search.
 
     Attributes:
         domain: The domain it used; `host` for another ecoml process that meters this host.
-        pid: Its number.
-        name: Its name; empty if it is not known.
-        seconds: For how long it was seen.
+        pid: Its process number.
+        name: Its name; empty if unknown.
+        seconds: The time over which it was seen.
     """
 
     domain: str
@@ -264,10 +270,10 @@ class SharedUse:
 
 
 def reported(energy_j: float, uncertainty_j: float = 0.0) -> EnergyByDomain:
-    """Energy that the caller's training function brought along."""
+    """Energy that the caller's training function reported."""
     return EnergyByDomain({"reported": Energy(energy_j, uncertainty_j, Provenance.REPORTED)})
 
 
 def co2e_g(energy_j: float, g_per_kwh: float) -> float:
-    """Grams of CO2e that so much energy stands for on a grid of that intensity."""
+    """Grams of CO2e of this energy on a grid of this carbon intensity."""
     return energy_j / J_PER_KWH * g_per_kwh

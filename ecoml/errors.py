@@ -1,21 +1,20 @@
-"""Everything ecoml raises on purpose.
+"""All errors that ecoml raises on purpose.
 
-    EcomlError
-    ├── UsageError            the caller's mistake: one line that says what, where and the way out (exit code 2)
-    │   ├── SpaceError        a search space that cannot be used
-    │   ├── DataError         a data set that cannot be used
-    │   ├── RunFolderError    a run folder that is missing, foreign, newer, or already there
-    │   ├── RunLockedError    a run folder that another process is writing
-    │   ├── BudgetError       a budget that is not a positive number, or too small for one trial
-    │   ├── LibraryError      a library that this needs is not installed
-    │   └── MeterError        no energy source of the kind that was required
-    └── SearchFailed          the search could not go on, although it was asked for properly (exit code 1)
-        ├── TrainingError     the training function did something no search can learn from
-        └── StorageError      the run folder cannot be written any more
+EcomlError
+├── UsageError            a mistake of the caller: one line that says what, where and the way out (exit code 2)
+│   ├── SpaceError        a search space that cannot be used
+│   ├── DataError         a data set that cannot be used
+│   ├── RunFolderError    a run folder that is missing, not ecoml's, of a newer version, or already there
+│   ├── RunLockedError    a run folder to which another process is writing
+│   ├── BudgetError       a budget that is not a positive number, or too small for one trial
+│   ├── LibraryError      a required library that is not installed
+│   └── MeterError        no energy source of the required kind
+└── SearchFailed          a correctly started search that could not continue (exit code 1)
+    ├── TrainingError     the training function gave something from which no search can learn
+    └── StorageError      the run folder can no longer be written
 
-`BudgetExhausted` is not an error but a signal: an executor's `check_budget()` and `ecoml.energy_budget` raise it when
-the joules are spent.
-`HostLost` is another: the host on which a trial was trained is gone, and the trial with it.
+`BudgetExhausted` is a signal and no error: an executor's `check_budget()` and `ecoml.energy_budget` raise it when the
+budget is spent. `HostLost` is another signal: the host that trained a trial is lost, and the trial with it.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from difflib import get_close_matches
 
 
 class EcomlError(Exception):
-    """Base of all errors raised on purpose.
+    """Base of all errors that ecoml raises on purpose.
 
     Attributes:
-        spent_j: Joules that were spent before the error, 0.0 where nothing had run.
+        spent_j: Joules spent before the error; 0.0 if nothing had run.
     """
 
     def __init__(self, message: str, *, spent_j: float = 0.0) -> None:
@@ -37,7 +36,7 @@ class EcomlError(Exception):
 
 
 class UsageError(EcomlError):
-    """The caller's mistake."""
+    """A mistake of the caller."""
 
 
 class SpaceError(UsageError):
@@ -49,11 +48,11 @@ class DataError(UsageError):
 
 
 class RunFolderError(UsageError):
-    """A run folder that is missing, foreign, newer, or already there."""
+    """A run folder that is missing, not ecoml's, of a newer version, or already there."""
 
 
 class RunLockedError(UsageError):
-    """A run folder that another process is writing."""
+    """A run folder to which another process is writing."""
 
 
 class BudgetError(UsageError):
@@ -61,31 +60,33 @@ class BudgetError(UsageError):
 
 
 class LibraryError(UsageError):
-    """A library that this needs is not installed."""
+    """A required library that is not installed."""
 
 
 class MeterError(UsageError):
-    """No energy source of the kind that was required."""
+    """No energy source of the required kind."""
 
 
 class SearchFailed(EcomlError):  # noqa: N818 - it names what happened, not a mistake
-    """The search could not go on."""
+    """A correctly started search that could not continue."""
 
 
 class TrainingError(SearchFailed):
-    """The training function did something no search can learn from."""
+    """The training function gave something from which no search can learn."""
 
 
 class StorageError(SearchFailed):
-    """What a search must keep cannot be written any more (a full disk)."""
+    """The search can no longer write its files, for example because the disk is full."""
 
 
 class BudgetExhausted(Exception):  # noqa: N818 - a signal between ledger and executor, not an error
-    """The energy budget is spent; raised by `Account.check_budget` between two batches, and in `energy_budget`."""
+    """The energy budget is spent. `Account.check_budget` raises it between two batches, and `energy_budget` within its
+    block.
+    """
 
 
 class HostLost(ConnectionError):  # noqa: N818 - a signal between the hosts and the loop, not an error
-    """The host that trained a trial is gone.
+    """The host that trained a trial is lost.
 
     Attributes:
         host: Its name.
@@ -97,14 +98,14 @@ class HostLost(ConnectionError):  # noqa: N818 - a signal between the hosts and 
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`did you mean 'random'?`, or which names there are."""
+    """`did you mean 'random'?` if a known name is close, else a list of the known names."""
     known = list(known)
     close = get_close_matches(name, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
 
 
 def in_one_line(error: BaseException) -> str:
-    """Its class and what it says, at most 300 characters."""
+    """The class and the message of an error, at most 300 characters."""
     try:
         text = " ".join(str(error).split())
     except Exception as broken:

@@ -1,4 +1,4 @@
-"""JSON over HTTP, by the standard library: asked for by hand, with a time-out, and one line where it fails."""
+"""JSON over HTTP with the standard library: with a time limit, and with one line per error."""
 
 from __future__ import annotations
 
@@ -13,29 +13,31 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 10.0
 MOST_BYTES = 64 * 2**20
-"""No answer that is asked for here is longer."""
+"""The longest answer that is read, in bytes."""
 
 Fetch = Callable[[str, Mapping[str, str]], Any]
-"""Gives the JSON at an address, asked for with headers; raises OSError or ValueError where there is none."""
+"""A function that fetches JSON: address, headers → JSON. It raises OSError or ValueError if there is none."""
 
 
 def fetch_json(address: str, headers: Mapping[str, str] | None = None, *, timeout_s: float = TIMEOUT_S) -> Any:
-    """What an HTTP address answers.
+    """The JSON at an HTTP address.
 
-    The headers go to that server alone: where it sends to another, they stay behind.
+    The headers are sent to this server only; a redirect to another server drops them.
 
     Raises:
-        OSError: Nobody answers in time, or the answer is an error; its message is one line, and holds no header.
-        ValueError: The answer is no JSON, or the address is none of HTTP.
+        OSError: No answer in time, or an error as the answer. The message is one line and contains no header.
+        ValueError: The answer is no JSON, or the address is not HTTP.
     """
     import http.client  # with its TLS it takes as long to import as all the rest of a meter
     import urllib.error
     import urllib.request
 
     if not address.startswith(("http://", "https://")):
-        raise ValueError(f"{address!r} is no address of HTTP")
+        raise ValueError(f"{address!r} is not an HTTP address")
     if not all(value.isascii() and value.isprintable() for value in (headers or {}).values()):
-        raise ValueError("what the header is to say has a line break or a letter that HTTP does not carry")
+        raise ValueError(
+            "the value of the header contains a line break or a character that HTTP headers cannot contain"
+        )
     request = urllib.request.Request(address, headers={"Accept": "application/json"})  # noqa: S310 - checked above
     for name, value in (headers or {}).items():
         request.add_unredirected_header(name, value)
@@ -52,7 +54,7 @@ def fetch_json(address: str, headers: Mapping[str, str] | None = None, *, timeou
     except TimeoutError:
         raise OSError(f"no answer within {timeout_s:g} s") from None
     except (OSError, http.client.HTTPException) as error:  # it was cut off
-        raise OSError(f"no whole answer ({' '.join(str(error).split())})") from None
+        raise OSError(f"the answer broke off ({' '.join(str(error).split())})") from None
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -60,7 +62,7 @@ def fetch_json(address: str, headers: Mapping[str, str] | None = None, *, timeou
 
 
 def _whole(answer: HTTPResponse, until_s: float) -> bytes:
-    """All that is answered, however slowly it drips."""
+    """The complete answer; its total time is limited, however slowly it arrives."""
     from http.client import IncompleteRead
 
     parts: list[bytes] = []
@@ -69,7 +71,7 @@ def _whole(answer: HTTPResponse, until_s: float) -> bytes:
         parts.append(part)
         length += len(part)
         if length > MOST_BYTES:
-            raise OSError(f"it is longer than {MOST_BYTES / 2**20:.0f} MiB")
+            raise OSError(f"the answer is longer than {MOST_BYTES / 2**20:.0f} MiB")
         if time.monotonic() > until_s:
             raise TimeoutError
     if told is not None and length < told:
@@ -78,7 +80,7 @@ def _whole(answer: HTTPResponse, until_s: float) -> bytes:
 
 
 def _words(error: HTTPError) -> str:
-    """What the server says went wrong, in at most 200 characters."""
+    """The server's explanation of an error, at most 200 characters."""
     from http.client import HTTPException
 
     try:

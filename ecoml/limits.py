@@ -1,6 +1,6 @@
-"""What a search may spend, and what it may be asked for beyond the best for that: one value, whole in `run.toml`.
+"""The limits of a search: everything it may spend and every condition the user sets. Stored complete in `run.toml`.
 
-A new limit is a field here, its meaning where the loop decides, and its option on the command line.
+A new limit needs three changes: a field here, its effect in the loop, and an option of the command line.
 """
 
 from __future__ import annotations
@@ -10,28 +10,42 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, time, timedelta
 from numbers import Real
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ecoml.energy import J_PER_KWH
 from ecoml.errors import BudgetError, UsageError, did_you_mean
 from ecoml.metric import Metric
 
+if TYPE_CHECKING:
+    from ecoml.trial import Inference, Usage
+
+
+_OF_USE = ("max_inference_energy_j", "max_latency_s")
+_CLEAN = "when_clean_g_per_kwh"
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What ends a search, or a training, before the budget does.
+    """Limits that end a search or a training before the budget is spent, and other wishes of the user.
 
     Attributes:
-        max_trials: End after so many trials; None: no such end.
-        target: End when a measurement reaches this score; None: no such end.
-        max_parameters: The most trainable numbers that a network may have; None: any number.
-        max_energy_per_training_j: The most joules that one training may take; what took more is on no front. None: any.
-        require_measured: Refuse to run on an estimate.
-        inferences: So many images are to be predicted with the model: their energy counts with that of its training.
-        spend_all: Go on to the end of the budget, even where the strategy expects no more of the rest.
-        budget_gco2e: Ceiling on the CO2e of everything, in grams, as hard as that on energy; None: none.
-        when_clean_g_per_kwh: Pause between steps while the grid is dirtier than this; None: never.
-        until: Pause no longer than to this time, ISO 8601.
+        max_trials: End the search after this many trials; None: no such limit.
+        target: End the search when a measurement reaches this score; None: no such limit.
+        max_parameters: The largest number of trainable parameters of a network; None: no such limit.
+        max_energy_per_training_j: The largest energy of one training, in joules. A training that took more is not on
+            the front; None: no such limit.
+        require_measured: Refuse to run if the energy can only be estimated.
+        max_inference_energy_j: The largest energy of one prediction in joules, for one image at a time. A network that
+            takes more is not on the front; None: no such limit.
+        max_latency_s: The longest time of such a prediction in seconds; None: no such limit.
+        inferences: Number of images that the model will predict. The choice of a model then counts their energy as
+            well.
+        spend_all: Continue until the budget is spent, even if the strategy expects no further improvement.
+        budget_gco2e: CO2e budget in grams, as hard as the energy budget; None: no such limit.
+        when_clean_g_per_kwh: Pause between steps while the carbon intensity of the grid is above this; None: never
+            pause.
+        until: The time at which pausing ends, ISO 8601.
 
     Raises:
         UsageError: A value makes no sense.
@@ -41,6 +55,8 @@ class Limits:
     target: float | None = None
     max_parameters: int | None = None
     max_energy_per_training_j: float | None = None
+    max_inference_energy_j: float | None = None
+    max_latency_s: float | None = None
     inferences: float | None = None
     require_measured: bool = False
     spend_all: bool = False
@@ -51,8 +67,11 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("max_trials", "max_parameters"):
             object.__setattr__(self, name, _whole(name, getattr(self, name)))
-        for name in ("target", "max_energy_per_training_j", "inferences", "budget_gco2e", "when_clean_g_per_kwh"):
+        for name in (*_OF_USE, "target", "max_energy_per_training_j", "inferences", "budget_gco2e", _CLEAN):
             object.__setattr__(self, name, _number(name, getattr(self, name)))
+        for name in _OF_USE:
+            if (most := getattr(self, name)) is not None and most <= 0:
+                raise UsageError(f"{name} is {most:g} {name[-1].replace('j', 'J')}; give a positive number")
         if self.max_energy_per_training_j is not None and self.max_energy_per_training_j <= 0:
             raise UsageError(
                 f"the most energy of a training is {self.max_energy_per_training_j:g} J; give a positive, finite number"
@@ -60,25 +79,27 @@ class Limits:
         if self.budget_gco2e is not None and self.budget_gco2e <= 0:
             raise UsageError(f"the CO2e budget is {self.budget_gco2e:g} g; give a positive, finite number of grams")
         if self.when_clean_g_per_kwh is not None and self.when_clean_g_per_kwh <= 0:
-            raise UsageError(f"clean is below {self.when_clean_g_per_kwh:g} g/kWh; give a positive number")
-        if self.when_clean_g_per_kwh is not None and self.until is None:
             raise UsageError(
-                "waiting for a cleaner grid needs a time after which it waits no more: --until 18:00, or --until +24h"
+                f"the grid's carbon intensity limit is {self.when_clean_g_per_kwh:g} g/kWh; give a positive number"
             )
+        if self.when_clean_g_per_kwh is not None and self.until is None:
+            raise UsageError("--when-clean needs a time at which waiting ends: --until 18:00, or --until +24h")
         if self.until is not None:
             if self.when_clean_g_per_kwh is None:
-                raise UsageError("--until ends the waiting of --when-clean: give both, e.g. --when-clean 200")
+                raise UsageError("--until says when the waiting of --when-clean ends: give both, e.g. --when-clean 200")
             object.__setattr__(self, "until", _moment(self.until))
 
         if self.inferences is not None and self.inferences < 0:
-            raise UsageError(f"the number of inferences is {self.inferences:g}; give one from 0 on, such as 1e7")
+            raise UsageError(
+                f"the number of inferences is {self.inferences:g}; give a number of 0 or more, such as 1e7"
+            )
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
-        """From names and values.
+        """The limits of a mapping from names to values.
 
         Raises:
-            UsageError: There is no such limit, or a value makes no sense.
+            UsageError: A name is unknown, or a value makes no sense.
         """
         known = [field.name for field in fields(cls)]
         for name in given:
@@ -88,23 +109,23 @@ class Limits:
 
     @property
     def until_s(self) -> float:
-        """When waiting for a cleaner grid ends, Unix time; ∞ where there is none."""
+        """The Unix time at which pausing for a cleaner grid ends; ∞ if there is no such time."""
         return math.inf if self.until is None else datetime.fromisoformat(self.until).timestamp()
 
     def refuse_past(self) -> None:
-        """Refuse to wait until a time that has passed: of a search that begins.
+        """Refuse a new search whose `until` has passed.
 
         Raises:
-            UsageError: So it is.
+            UsageError: `until` has passed.
         """
         if self.until is not None and datetime.fromisoformat(self.until) <= datetime.now().astimezone():
-            raise UsageError(f"until is {self.until}, which has passed; give a time to come: 18:00, or +24h")
+            raise UsageError(f"until is {self.until}, which has passed; give a time in the future: 18:00, or +24h")
 
     def check_target(self, metric: Metric) -> None:
-        """Refuse a target that the metric cannot reach, or that every score has reached.
+        """Refuse a target that the metric cannot reach, or that every score reaches.
 
         Raises:
-            UsageError: So it is.
+            UsageError: The target cannot be used.
         """
         if self.target is None:
             return
@@ -116,27 +137,41 @@ class Limits:
             raise UsageError(f"the target is {self.target:g}; give a {metric.name} between {low} and {high}{such}")
 
     def to_dict(self) -> dict[str, Any]:
-        """For TOML and JSON: what was asked for, and nothing else."""
+        """The limits that were set, for TOML and JSON."""
         return {name: value for name, value in asdict(self).items() if value not in (None, False)}
 
+    @property
+    def of_use(self) -> bool:
+        """Whether there is a limit on the cost of predictions."""
+        return self.max_inference_energy_j is not None or self.max_latency_s is not None
+
+    def allows_use(self, usage: Usage | None) -> bool:
+        """Whether a network satisfies the limits on one prediction; if there is a limit, an unmeasured one does not."""
+        return not self.of_use or (usage is not None and self.use_share(usage.single) <= 1 + _ROUNDING)
+
+    def use_share(self, one: Inference) -> float:
+        """The cost of one prediction as a share of its limit: the larger of the shares of energy and time."""
+        shares = (one.energy.energy_j, self.max_inference_energy_j), (one.latency_s, self.max_latency_s)
+        return max((taken / most for taken, most in shares if most is not None), default=0.0)
+
     def allows_j(self, energy_j: float) -> bool:
-        """Whether a training may take so many joules, to rounding."""
+        """Whether one training may take this energy, up to rounding."""
         most_j = self.max_energy_per_training_j
-        return most_j is None or energy_j <= most_j * (1 + 1e-9)
+        return most_j is None or energy_j <= most_j * (1 + _ROUNDING)
 
 
 def budget_in_joules(
     budget_kwh: float | None, budget_j: float | None, *, names: tuple[str, str] = ("budget_kwh", "budget_j")
 ) -> float:
-    """The one budget of two spellings, in joules.
+    """The budget in joules, given in kWh or in joules.
 
     Args:
-        budget_kwh: In kWh.
-        budget_j: In joules.
-        names: What the caller calls the two.
+        budget_kwh: The budget in kWh.
+        budget_j: The budget in joules.
+        names: The caller's names of the two, for the error message.
 
     Raises:
-        BudgetError: None or both given, not a number, not finite, or not positive.
+        BudgetError: None or both are given, or the value is not a positive, finite number.
     """
     if (budget_kwh is None) == (budget_j is None):
         raise BudgetError(f"give the energy budget once: {names[0]}=2 (or {names[1]}=7.2e6, the same in joules)")
@@ -149,7 +184,7 @@ def budget_in_joules(
 
 
 def _moment(text: Any) -> str:
-    """A time with its zone, ISO 8601, from one of its spellings: such a time, `18:00` (the next), `+24h` (from now)."""
+    """A time as ISO 8601 with its zone. `text` is such a time, `18:00` (the next one) or `+24h` (from now)."""
     now = datetime.now().astimezone()
     given = str(text).strip()
     try:
@@ -175,7 +210,7 @@ def _whole(name: str, value: Any) -> int | None:
     except (TypeError, ValueError, OverflowError):
         whole = None
     if whole is None or whole < 1:
-        raise UsageError(f"{name} is {value!r}; give a whole number from 1 on")
+        raise UsageError(f"{name} is {value!r}; give a whole number of 1 or more")
     return whole
 
 

@@ -1,4 +1,4 @@
-"""What a training measures: the score's name, its direction, its range, and what a step is called."""
+"""The metric of a training: the score's name, direction and range, and the name of a step."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What the scores of a training are.
+    """The metric by which models are scored.
 
     Attributes:
-        name: For people, e.g. `validation loss`.
+        name: Its name in messages, e.g. `validation loss`.
         minimize: Whether a lower score is better.
-        low: The lowest score there can be; None: there is no bound.
-        high: The highest; None: there is no bound.
-        step: What a step of a learning curve is called, e.g. `epoch`.
+        low: The lowest possible score; None: there is no bound.
+        high: The highest possible score; None: there is no bound.
+        step: The name of one step of the learning curve, e.g. `epoch`.
 
     Raises:
-        ValueError: No name, or bounds that leave nothing between them.
+        ValueError: The name is empty, or `low` is not below `high`.
     """
 
     name: str = "validation accuracy"
@@ -31,74 +31,78 @@ class Metric:
 
     def __post_init__(self) -> None:
         if not self.name or not self.step:
-            raise ValueError('a metric needs a name, and its steps do: ecoml.Metric("validation loss", minimize=True)')
+            raise ValueError(
+                'a metric and its steps need names: ecoml.Metric("validation loss", minimize=True, step="epoch")'
+            )
         if any(bound is not None and not math.isfinite(bound) for bound in (self.low, self.high)):
-            raise ValueError(f"metric {self.name!r}: a bound is a finite number, or None where there is none")
+            raise ValueError(f"metric {self.name!r}: a bound is a finite number, or None if there is no bound")
         if self.low is not None and self.high is not None and self.low >= self.high:
             raise ValueError(f"metric {self.name!r}: its low {self.low:g} is not below its high {self.high:g}")
 
     def utility(self, score: float) -> float:
-        """The score, or its negative where lower is better: the more the better. Its own inverse."""
+        """The score, or its negative if lower is better, so that more is always better. Applied twice, it gives the
+        score again.
+        """
         return -score if self.minimize else score
 
     def better(self, score: float, other: float) -> bool:
-        """Whether a score beats another."""
+        """Whether the score is better than the other."""
         return self.utility(score) > self.utility(other)
 
     def reaches(self, score: float, target: float | None) -> bool:
-        """Whether a score is at least as good as a target; nothing reaches None."""
+        """Whether the score is at least as good as the target; False without a target."""
         return target is not None and self.utility(score) >= self.utility(target)
 
     def allows(self, score: float) -> bool:
-        """Whether there can be such a score."""
+        """Whether the score lies within the bounds."""
         above = self.low is None or score >= self.low
         return math.isfinite(score) and above and (self.high is None or score <= self.high)
 
     def rounded(self, score: float) -> float:
-        """The bound, for a score that passes it by no more than single precision does; else the score."""
-        for bound in (self.low, self.high):
-            if bound is not None and not self.allows(score) and math.isclose(score, bound, rel_tol=1e-6, abs_tol=1e-6):
-                return bound
-        return score
+        """The bound, if the score exceeds it by no more than the rounding error of single precision; else the score."""
+        if self.allows(score):
+            return score
+        near = (bound for bound in (self.low, self.high) if bound is not None)
+        return next((bound for bound in near if math.isclose(score, bound, rel_tol=1e-6, abs_tol=1e-6)), score)
 
     @property
     def ceiling(self) -> float:
-        """The highest utility there can be; inf without a bound on that side."""
+        """The highest possible utility; inf without a bound on that side."""
         bound = self.low if self.minimize else self.high
         return math.inf if bound is None else self.utility(bound)
 
     @property
     def span(self) -> float | None:
-        """How far the bounds lie apart; None without both."""
+        """The distance between the bounds; None unless there are both."""
         return None if self.low is None or self.high is None else self.high - self.low
 
     @property
     def is_share(self) -> bool:
-        """Whether it is a share of something, which people read in percent."""
+        """Whether the score is a share in [0, 1], which messages print in percent."""
         return (self.low, self.high) == (0.0, 1.0)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON and TOML: without what is None."""
+        """The fields that are not None, for JSON and TOML."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> Metric:
-        """From what `to_dict` gave."""
+        """The metric of a table that `to_dict` made."""
         return cls(**table)
 
 
 ACCURACY = Metric(low=0.0, high=1.0)
-"""What a training is taken to measure unless it says otherwise."""
+"""The metric of a training that declares none."""
 
 
 def wilson(share: float, count: float, z: float = 1.959964) -> tuple[float, float]:
-    """How sure a share of `count` things is: its 95 % interval, in [0, 1].
+    """The 95 % interval of a share of `count` things, in [0, 1].
 
-    (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n), with p the share (Wilson, 1927).
+    (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n), where p is the share (Wilson, 1927).
 
     Args:
         share: In [0, 1]: 0.975 if 39 of 40 images are right.
-        count: n, above 0; no whole number where shares of groups were averaged.
+        count: n > 0; not a whole number if shares of groups were averaged.
         z: Standard deviations to each side.
     """
     spread = z * z / count

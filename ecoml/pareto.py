@@ -1,7 +1,7 @@
-"""Pareto fronts of two objectives: accuracy, the more the better, and energy, the less the better.
+"""Pareto fronts of two objectives: the score (more is better) and the energy (less is better).
 
-Notation: n points (accuracy, energy_j). A point dominates another if it is at least as good in both objectives and
-better in one. The front holds every point that none dominates, and of exact duplicates the first.
+Notation: n points (score, energy_j). A point dominates another if it is at least as good in both objectives and better
+in one. The front holds all points that no other point dominates, and the first of exact duplicates.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def front_indices(score: ArrayLike, energy_j: ArrayLike) -> NDArray[np.intp]:
-    """Indices of the points on the front, from the cheapest to the most accurate; O(n log n).
+    """Indices of the points on the front, from the cheapest to the best; O(n log n).
 
     Args:
-        score: (n,) accuracies. Points with anything that is not finite are never on the front.
+        score: (n,) scores. A point with a value that is not finite is never on the front.
         energy_j: (n,) joules.
 
     Returns:
@@ -29,7 +29,9 @@ def front_indices(score: ArrayLike, energy_j: ArrayLike) -> NDArray[np.intp]:
     """
     score, energy_j = np.asarray(score, dtype=float), np.asarray(energy_j, dtype=float)
     if score.shape != energy_j.shape or score.ndim != 1:
-        raise ValueError(f"one accuracy and one energy a point, not {score.shape} and {energy_j.shape}")
+        raise ValueError(
+            f"each point needs one score and one energy, but the shapes are {score.shape} and {energy_j.shape}"
+        )
     finite = np.flatnonzero(np.isfinite(score) & np.isfinite(energy_j))
     # Of equal energies the most accurate comes first, of duplicates the earliest: lexsort is stable.
     order = finite[np.lexsort((-score[finite], energy_j[finite]))]
@@ -39,7 +41,7 @@ def front_indices(score: ArrayLike, energy_j: ArrayLike) -> NDArray[np.intp]:
 
 
 class Front:
-    """A front that grows point by point; adding one costs a bisection."""
+    """A front to which points are added one by one; each addition costs a bisection."""
 
     def __init__(self) -> None:
         self._energies_j: list[float] = []  # ascending, and so are the accuracies
@@ -49,21 +51,21 @@ class Front:
         return len(self._energies_j)
 
     def __iter__(self) -> Iterator[tuple[float, float]]:
-        """Points (accuracy, energy_j), from the cheapest to the most accurate."""
+        """The points (score, energy_j), from the cheapest to the best."""
         return zip(self._scores, self._energies_j, strict=True)
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Accuracy of the cheapest and of the most accurate point; of a front that is not empty."""
+        """The scores of the cheapest and of the best point; the front must not be empty."""
         return self._scores[0], self._scores[-1]
 
     def dominates(self, score: float, energy_j: float) -> bool:
-        """Whether some point of the front is at least as good in both objectives (a duplicate is)."""
+        """Whether a point of the front is at least as good in both objectives (a duplicate is)."""
         position = bisect_right(self._energies_j, energy_j)
         return position > 0 and self._scores[position - 1] >= score
 
     def add(self, score: float, energy_j: float) -> bool:
-        """Add a point; whether it is on the front now. Points it dominates leave."""
+        """Add a point, and remove the points that it dominates. Returns whether it is on the front."""
         if not (math.isfinite(score) and math.isfinite(energy_j)) or self.dominates(score, energy_j):
             return False
         start = bisect_left(self._energies_j, energy_j)
@@ -74,14 +76,14 @@ class Front:
 
 
 def hypervolume(points: ArrayLike, reference: tuple[float, float]) -> float:
-    """Area that the points dominate, up to a reference point; exact.
+    """The area that the points dominate, up to a reference point; exact.
 
     Args:
-        points: (n, 2) of (accuracy, energy), n may be 0. Energy may be on any scale, e.g. its logarithm.
-        reference: (accuracy, energy), the worst worth counting: points that are not better in both add nothing.
+        points: (n, 2) of (score, energy); n may be 0. The energy may be on any scale, e.g. its logarithm.
+        reference: (score, energy). A point that is not better than this in both adds nothing.
 
     Returns:
-        Area in units of accuracy × energy, ≥ 0.
+        Area in units of score × energy, ≥ 0.
     """
     score, energy = np.asarray(points, dtype=float).reshape(-1, 2).T
     front = front_indices(score, energy)

@@ -20,7 +20,7 @@ Config = Mapping[str, Any]
 
 
 class TrialState(StrEnum):
-    """Where a trial stands."""
+    """The state of a trial."""
 
     RUNNING = "running"  # being advanced
     SUSPENDED = "suspended"  # left after a measurement; it can be advanced again
@@ -30,19 +30,19 @@ class TrialState(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether the trial has ended for good."""
         return self in (TrialState.FINISHED, TrialState.STOPPED, TrialState.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What a run yields: the score now, and the energy since the measurement before.
+    """What a run yields: the current score, and the energy since the measurement before.
 
     Attributes:
-        score: What the metric says of the model now. Not a number means that the training diverged.
-        energy_j: Joules since the measurement before, > 0, where the training reports them; None: ecoml meters them.
+        score: The current score of the model. NaN means that the training diverged.
+        energy_j: Joules since the measurement before, > 0, if the training reports its energy; None if ecoml meters it.
         uncertainty_j: Half-width of `energy_j` in joules.
-        details: Further figures of the model now, kept with the point; JSON values by name.
+        details: Further figures of the current model, stored with the point; JSON values by name.
     """
 
     score: float
@@ -66,10 +66,10 @@ class Measurement:
 
 
 def real_number(name: str, value: Any) -> float:
-    """A number of any library as a float: Python's, numpy's, a tensor of one element.
+    """A number of any library as a float: a number of Python or numpy, or a tensor of one element.
 
     Raises:
-        TrainingError: It is none: nothing, a text, a truth value, an array.
+        TrainingError: The value is no number: None, a text, a bool, an array.
     """
     if type(value) is float:
         return value
@@ -83,13 +83,13 @@ def real_number(name: str, value: Any) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """What predicting took, so many images at a time.
+    """Time and energy of predictions at one batch size.
 
     Attributes:
         batch_size: Images predicted at once.
-        images: Images it was measured over.
+        images: Number of images in the measurement.
         latency_s: Seconds of one batch, the median.
-        energy: Of one image; all that the metered domains drew meanwhile, idling included.
+        energy: Energy per image: everything that the metered domains drew during the measurement, including idle power.
     """
 
     batch_size: int
@@ -98,20 +98,20 @@ class Inference:
     energy: Energy
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; joules are those of one image."""
+        """As JSON; joules are per image."""
         sizes = {"batch_size": self.batch_size, "images": self.images, "latency_s": self.latency_s}
         return {**sizes, **self.energy.to_dict()}
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a model costs to use.
+    """The cost of a model's use.
 
     Attributes:
-        parameters: Trainable numbers.
+        parameters: Number of trainable parameters.
         file_bytes: Size of its file.
-        flop: Floating-point operations of one image, two for each multiplication of convolutions and linear layers.
-        inferences: By batch size, one image at a time among them.
+        flop: Floating-point operations of one image, two per multiplication in convolutions and linear layers.
+        inferences: Measurements by batch size; one of them has batch size 1.
     """
 
     parameters: int
@@ -121,7 +121,7 @@ class Usage:
 
     @property
     def single(self) -> Inference:
-        """One image at a time."""
+        """The measurement with one image at a time."""
         return self.inferences[1]
 
     def to_dict(self) -> dict[str, Any]:
@@ -134,20 +134,20 @@ class Usage:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # as `Energy`
 class Point:
-    """One point of a learning curve.
+    """One point of a learning curve; once made it never changes.
 
     Attributes:
-        step: 1 for the first measurement (an epoch, with the built-in training).
-        score: As the metric has it.
-        energy: What the trial took up to here: training and evaluation, from its first batch.
-        utility: The score, or its negative where lower is better: what strategies and fronts maximise.
-        evaluation_j: Joules of this step's evaluation alone, part of `energy`; 0.0 where it was not told apart.
-        spent_j: Joules of the whole search by then.
-        floor_j: The least energy of the arithmetic up to here; None where it is not known.
+        step: 1 for the first measurement. A step of the built-in training is an epoch.
+        score: The score, in the metric's own direction.
+        energy: Energy of the trial from its first batch to this point, training and evaluation.
+        utility: The score, or its negative if lower is better: strategies and fronts maximise it.
+        evaluation_j: Joules of this step's evaluation, a part of `energy`; 0.0 if it was not metered separately.
+        spent_j: Joules of the entire search up to this point.
+        floor_j: The least joules that the arithmetic up to this point can take; None if unknown.
         details: Further figures of the model, by name.
-        host: The class of the host that made this step; empty for this one.
+        host: The class of the host that made this step; empty for this host.
     """
 
     step: int
@@ -162,7 +162,7 @@ class Point:
 
     @property
     def energy_j(self) -> float:
-        """Joules of the trial up to here."""
+        """Joules of the trial up to this point."""
         return self.energy.energy_j
 
 
@@ -178,9 +178,10 @@ def next_point(
     details: Mapping[str, Any] | None = None,
     host: str = "",
 ) -> Point:
-    """The point that a step adds to `curve` which took so much energy."""
-    sum_ = curve[-1].energy + taken if curve else taken
-    energy = energy_of(sum_.energy_j, sum_.uncertainty_j, sum_.provenance, sum_.edge_j)
+    """The point that follows `curve` after a step that took this energy."""
+    energy = curve[-1].energy + taken if curve else taken
+    if energy.edge_j or energy.opening_j or energy.closing_j:
+        energy = energy_of(energy.energy_j, energy.uncertainty_j, energy.provenance, energy.edge_j)
     utility = metric.utility(score)
     return Point(len(curve) + 1, score, energy, utility, evaluation_j, spent_j, floor_j, details or {}, host)
 
@@ -190,18 +191,19 @@ _NOTHING = Energy(0.0, 0.0, Provenance.MISSING)
 
 @dataclass(slots=True)
 class Trial:
-    """One configuration and all that is known of it. Strategies read it and never write to it.
+    """One configuration and all that is known of it. Strategies read a trial and never write to it.
 
     Attributes:
-        number: 0 for the first of a search.
+        number: 0 for the first trial of a search.
         config: The configuration.
-        state: Where it stands.
+        state: Its state.
         curve: Its measurements, oldest first.
-        tail: What was charged to it since its last point (an epoch that was cut, a crash); None: nothing.
-        end: Why it is over; None before, and where a strategy left it.
-        test_score: Score on the test set; only for the front, only after the search.
+        tail: Energy charged to it after its last point (an interrupted epoch, a crash); None if there is none.
+        end: Why it ended; None while it has not, and if a strategy left it suspended.
+        test_score: Score on the test set; known only for trials of the front, after the search.
         test_details: Further figures of that test, by name.
-        usage: What its model costs to use; only for models of the front, only after the search.
+        usage: The cost of its model's use, if it was measured: at the end of the search for models of the front, or
+            with the first measurement if the search has a limit on it.
     """
 
     number: int
@@ -216,17 +218,17 @@ class Trial:
 
     @property
     def score(self) -> float | None:
-        """Score at its last point, None before the first."""
+        """Score at its last point; None before the first."""
         return self.curve[-1].score if self.curve else None
 
     @property
     def utility(self) -> float | None:
-        """Utility at its last point, None before the first."""
+        """Utility at its last point; None before the first."""
         return self.curve[-1].utility if self.curve else None
 
     @property
     def energy(self) -> Energy:
-        """All that was charged to it so far."""
+        """The energy charged to it so far."""
         parts = [self.curve[-1].energy] if self.curve else []
         if self.tail is not None:
             parts.append(self.tail)
@@ -239,7 +241,7 @@ class Trial:
 
     @property
     def step(self) -> int:
-        """Number of measurements so far."""
+        """Number of its measurements so far."""
         return len(self.curve)
 
     def __repr__(self) -> str:

@@ -1,4 +1,6 @@
-"""Values that show themselves: the way from a value to what draws it, in a room above it, imported when asked for."""
+"""How values show themselves in a notebook. The drawing code lies in packages above this one, so it is imported
+on use.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ _HTML, _CHART = "ecoml.notebook.html", "ecoml.notebook.plots"
 
 
 def html_of(value: Any) -> str:
-    """What a notebook shows of a `Result`, `Trial`, `Space` or `EnergyAccount`: an HTML fragment."""
+    """The HTML fragment that a notebook shows for a `Result`, `Trial`, `Space` or `EnergyAccount`."""
     shown: str = import_module(_HTML).html(value)
     return shown
 

@@ -13,7 +13,7 @@ import pytest
 import record
 import small_budgets
 import strategy_recorded
-from strategy_recorded import Measured, open_recorded, recording
+from strategy_recorded import Measured, mappings, open_recorded, recording
 from strategy_synthetic import SYNTHETIC, open_synthetic
 
 import ecoml
@@ -52,6 +52,12 @@ def test_a_killed_recording_goes_on_where_it_was(tmp_path):
     after, _ = record.read(file)
     assert after[:-1] == before
     assert after[-1]["number"] == len(before)
+
+
+def test_data_that_are_not_there_are_said(tmp_path, capsys):
+    arguments = ["--out", str(tmp_path), "--kept-in", str(tmp_path)]
+    assert record.main(["--data", "no-such-data", *arguments]) == 2
+    assert "no-such-data" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -108,7 +114,13 @@ def test_small_budgets_are_compared_on_a_recording(made_up, tmp_path, capsys):
     assert "recorded | made-up | random | " in small_budgets.table([row])
 
 
-def test_a_recording_that_is_not_there_is_said(made_up):
+def test_a_recording_that_is_not_there_or_too_small_is_said(made_up, tmp_path, capsys):
+    arguments = ["--trainings", "2", "--seeds", "0", "--strategies", "random", "--out", str(tmp_path)]
+    assert small_budgets.main(["--recorded", "elsewhere", *arguments]) == 2
+    assert "benchmarks/record.py --data elsewhere" in capsys.readouterr().err
+    assert mappings("made-up") == ("recorded",)
+    with pytest.raises(UsageError, match=r"30 trainings on 'made-up' are recorded, and a smooth model needs 200"):
+        open_recorded("recorded-smooth", "made-up", 0, tmp_path)
     with pytest.raises(UsageError, match=r"made-up.*benchmarks/record.py --data elsewhere"):
         recording("elsewhere")
 

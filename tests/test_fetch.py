@@ -99,7 +99,7 @@ def test_the_header_goes_to_the_server_that_was_named_and_to_no_other(servers):
     ("what", "error", "told"),
     [
         ("deep", ValueError, "no JSON"),
-        ("cut", OSError, "no whole answer"),
+        ("cut", OSError, "the answer broke off"),
         ("broken_off", OSError, "HTTP 500"),
         ("drip", OSError, "no answer within 0.3 s"),
     ],

@@ -150,9 +150,9 @@ def test_how_a_trial_went(state, end, times, told):
 def test_limits_in_sentences_of_the_metric():
     assert list(describe_limits(Limits(), ACCURACY)) == []
     assert list(describe_limits(Limits(target=0.3, max_trials=7, spend_all=True), LOSS)) == [
-        "Target: validation loss 0.3, where the search ends",
+        "Target: validation loss 0.3; the search ends when it is reached",
         "Limits: at most 7 trials",
-        "Told to spend all of the budget, however little is to be gained",
+        "Told to spend the entire budget, even for small gains",
     ]
     limits = Limits(max_trials=1, max_parameters=20_000, max_energy_per_training_j=3.6)
     assert list(describe_limits(limits, ACCURACY)) == [
@@ -169,10 +169,10 @@ def test_sharing_is_one_sentence_for_each_domain():
         ]
     )
     assert told == [
-        "gpu:0 was also used by python 77 and 1 other process, the longest for 4 min: their joules cannot be told apart"
-        " from this search's, and count as its own",
-        "3 other ecoml processes metered this host too, the longest for 62 s: each claims an equal part of what they"
-        " share, and its interval covers the rest",
+        "gpu:0 was also used by python 77 and 1 other process, the longest for 4 min: their energy cannot be separated"
+        " from this search's, and is counted with it",
+        "3 other ecoml processes metered this host too, the longest for 62 s: each counts an equal part of the energy"
+        " they share, and its interval covers the rest",
     ]
 
 
@@ -181,7 +181,7 @@ def test_gaps_that_differ_in_numbers_alone_are_told_once():
     gaps = ["gpu:0 could not be read", *sharing, "gpu:1 could not be read", "gpu:0 could not be read"]
     assert fold_gaps(gaps) == [
         "gpu:0 could not be read (2 times)",
-        "cpu is shared with the ecoml process 0: 1/4 is claimed here (140 times, in other numbers)",
+        "cpu is shared with the ecoml process 0: 1/4 is claimed here (140 times, with other numbers)",
         "gpu:1 could not be read",
     ]
 
@@ -200,7 +200,7 @@ def test_the_first_measurement_says_what_the_budget_buys(left_j, told, warned):
     assert sentences[0].startswith("the first epoch took 10.0 J (measured), so that 12 epochs take about 120 J: ")
     assert told in sentences[0]
     assert (len(sentences) == 2) is warned
-    assert not warned or "40 such trainings would take 0.00133 kWh" in sentences[1]
+    assert not warned or "40 take 0.00133 kWh" in sentences[1]
 
 
 @pytest.mark.parametrize(("left_j", "told"), [(100.0, "at most 50 of it"), (10.0, "at most 5"), (1.0, "less than one")])

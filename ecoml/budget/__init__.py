@@ -1,4 +1,4 @@
-"""A hard energy budget for what is no search: a loop of one's own (`loop`), a command and all it starts (`command`)."""
+"""A hard energy budget for any program that is not a search: a loop in Python (`loop`), or a command (`command`)."""
 
 from ecoml.budget.loop import EnergyBudget, energy_budget
 

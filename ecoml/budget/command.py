@@ -1,9 +1,10 @@
 """A command under a hard energy budget.
 
-    the meter is open → the command starts → its tree is metered → SIGTERM at the budget → a grace period → SIGKILL
+    open the meter → start the command → meter its process tree → SIGTERM at the budget → wait → SIGKILL
 
-Signals are blocked and taken one at a time (`sigtimedwait`), so that none is lost and none comes at a bad moment.
-The budget covers all processes of the tree: what the command leaves behind when it ends goes on under the budget.
+Signals are blocked and taken one at a time (`sigtimedwait`), so that none is lost and none arrives at a bad moment. The
+budget covers all processes of the tree. Processes that are still running after the command has ended stay under the
+budget.
 """
 
 from __future__ import annotations
@@ -26,18 +27,20 @@ from ecoml.meter.base import Meter
 from ecoml.meter.required import refuse_unmeasured, what_is_unmeasured
 
 STOPPED = 124
-"""Exit code when the budget ended the command, as of timeout(1)."""
+"""Exit code when the budget ended the command, the same as timeout(1) uses."""
 
 GRACE_S = 10.0
-"""From SIGTERM to SIGKILL."""
+"""Seconds between SIGTERM and SIGKILL."""
 
 GIVE_UP_S = 10.0
-"""What SIGKILL has not ended after so long (a process of another user, a disk that hangs) is named and left."""
+"""Processes that SIGKILL has not ended after this time (another user's, or waiting for a disk) are named and left
+alone.
+"""
 
 _RETRY_S = 0.05
 
 _SOON_S = 1.0
-"""What ends so soon after the command is not worth a line."""
+"""Processes that end this soon after the command are not mentioned."""
 
 _PASSED_ON = {
     *(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT),
@@ -48,19 +51,19 @@ _TAKEN = {*_PASSED_ON, signal.SIGCHLD, signal.SIGTSTP}
 
 @dataclass(frozen=True, slots=True)
 class CommandAccount:
-    """What a command took.
+    """The account of a command.
 
     Attributes:
-        command: Its words.
-        status: Its own exit code, negative for the signal that ended it; None if it could not be ended.
-        stopped: Whether the budget ended it, or what it had left behind.
-        energy: All that was spent, by domain.
+        command: The command as a list of words.
+        status: The command's exit code, negative for the signal that ended it; None if it could not be ended.
+        stopped: Whether the budget ended the command, or processes that the command left running.
+        energy: The energy that was spent, by domain.
         budget_j: The budget.
-        grace_j: Joules spent after the budget was found to be spent.
-        seconds: How long all of it took.
-        killed: How many processes had to be killed.
+        grace_j: Joules spent after ecoml noticed that the budget was spent.
+        seconds: Duration until the last process had ended.
+        killed: Number of processes that SIGKILL ended.
         left: Processes that could not be ended.
-        unmeasured: What keeps the energy from being measured, one sentence with its remedy each.
+        unmeasured: Why the energy is not measured: one sentence per reason, each with its remedy.
     """
 
     command: tuple[str, ...]
@@ -76,13 +79,15 @@ class CommandAccount:
 
     @property
     def exit_code(self) -> int:
-        """`STOPPED` at the budget; else the command's own, 128 + n if signal n ended it."""
+        """The exit code for the shell: `STOPPED` at the budget; else the command's own, or 128 + n if signal n ended
+        it.
+        """
         if self.stopped or self.status is None:
             return STOPPED
         return self.status if self.status >= 0 else 128 - self.status
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The account as a JSON object."""
         total = self.energy.total
         return {
             "command": list(self.command),
@@ -113,20 +118,20 @@ def run_command(
     meter: Meter | None = None,
     say: Callable[[str], None] = lambda _line: None,
 ) -> CommandAccount:
-    """Run a command until it and all it started have ended, or the budget is spent.
+    """Run a command until it and all processes it started have ended, or until the budget is spent.
 
     Args:
-        command: Its words.
+        command: The command as a list of words.
         budget_j: The budget in joules.
-        grace_s: From SIGTERM to SIGKILL.
-        to_stderr: Whether its standard output goes to standard error.
-        require_measured: Refuse to run on an estimate.
-        meter: A meter of one's own; by default that of this host.
-        say: Told what happens, a line at a time.
+        grace_s: Seconds between SIGTERM and SIGKILL.
+        to_stderr: Whether the command's standard output goes to standard error.
+        require_measured: Refuse to run if the energy can only be estimated.
+        meter: Your own meter; default: this host's.
+        say: A function that receives each message, one line at a time.
 
     Raises:
-        UsageError: The command cannot be started; `exit_code` is 127 where there is none of that name, else 126.
-        MeterError: The energy would not be measured, and `require_measured`.
+        UsageError: The command cannot be started; `exit_code` is 127 if the command does not exist, else 126.
+        MeterError: The energy could only be estimated, and `require_measured` is set.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _TAKEN)  # before the meter's threads, which inherit it
     mine = None
@@ -161,7 +166,7 @@ def run_command(
 
 
 class CommandError(UsageError):
-    """A command that cannot be started, with the exit code that shells give for it."""
+    """A command that cannot be started, with the exit code that shells use for this."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -178,13 +183,13 @@ def _start(command: Sequence[str], mask: Collection[int], to_stderr: bool) -> Pr
 
 
 class _Run:
-    """A tree while it runs, and what has become of it.
+    """A running process tree, and what the budget did to it.
 
     Attributes:
-        tree: The tree.
-        spent_j: What was spent when the budget was found to be spent; None before.
-        killed: Processes that had to be killed.
-        left: Those that could not be.
+        tree: The process tree.
+        spent_j: Joules spent when ecoml noticed that the budget was spent; None before.
+        killed: Number of processes that SIGKILL ended.
+        left: Processes that could not be ended.
     """
 
     def __init__(
@@ -214,27 +219,26 @@ class _Run:
             self._take_signal(now_s)
 
     def _tell_of_rest(self, living: set[int], now_s: float) -> None:
-        """Say once that the command has ended, and what it started has not."""
+        """Say once that the command has ended while processes it started are still running."""
         if self.tree.status is None or self._told_of_rest:
             return
         self._ended_s = self._ended_s or now_s
         if now_s >= self._ended_s + _SOON_S:
             self._told_of_rest = True
-            self._say(f"{self._name} has ended; what it started ({_processes(living)}) goes on under the budget")
+            self._say(f"{self._name} has ended; processes it started ({_processes(living)}) continue under the budget")
 
     def _ask_to_end(self, living: set[int], now_s: float) -> None:
         self.spent_j = self._spending.read().energy_j
         self._kill_s = now_s + self._grace_s
         self._give_up_s = self._kill_s + GIVE_UP_S
         self._say(
-            f"the energy budget is spent; {_processes(living)} asked to end (SIGTERM),"
-            f" to be killed in {self._grace_s:g} s"
+            f"the energy budget is spent; sent SIGTERM to {_processes(living)}; SIGKILL follows in {self._grace_s:g} s"
         )
         self.tree.send_all(signal.SIGTERM)
         self.tree.send_all(signal.SIGCONT)  # what was stopped cannot end
 
     def _take_signal(self, now_s: float) -> None:
-        """Wait for a signal as long as nothing else is to be done, and pass it on."""
+        """Wait for a signal until the next action is due, and pass the signal on."""
         if self.spent_j is None:
             wait_s = min(self._spending.due_s(), LONGEST_BLIND_S)
         else:

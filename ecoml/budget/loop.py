@@ -1,11 +1,12 @@
-"""An energy budget for any loop, kept whether the loop looks at it or not.
+"""An energy budget for any loop; the loop need not check it.
 
-A thread reads the meter, and reads it the more often the less is left. When the budget is spent it sends the main
-thread a signal that nobody uses (a real-time one where the system has those), whose handler raises `BudgetExhausted`
-where the loop stands. So Python code, sleeping and waiting are interrupted at once; a call into C (one step of a
-network) is left as soon as it returns. What catches the error and goes on is interrupted again after `AGAIN_S`.
+A thread reads the meter, more often the less budget is left. When the budget is spent, the thread sends the main thread
+a signal that nothing else uses (a real-time signal if the system has them). The signal's handler raises
+`BudgetExhausted` at the current point of the loop. Python code, sleeping and waiting are interrupted at once; a call
+into C (one step of a network) is interrupted as soon as it returns. Code that catches the error and continues is
+interrupted again after `AGAIN_S`.
 
-Signals reach the main thread alone: in another thread nothing is interrupted, and `check()` is what stops a loop.
+Signals reach only the main thread. In another thread nothing is interrupted, and the loop must call `check()` itself.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ecoml.meter import open_meter
 from ecoml.meter.base import Meter
 
 AGAIN_S = 30.0
-"""After so long within the block, what has caught `BudgetExhausted` meets it again: time to save a model."""
+"""Code that catches `BudgetExhausted` within the block gets it again after this many seconds: time to save a model."""
 
 _RETRY_S = 0.05
 
@@ -34,27 +35,27 @@ _RETRY_S = 0.05
 def energy_budget(
     kwh: float | None = None, *, j: float | None = None, hard: bool = True, meter: Meter | None = None
 ) -> EnergyBudget:
-    """A budget for what stands in its block.
+    """An energy budget for the code in its block.
 
         with ecoml.energy_budget(kwh=0.1) as budget:
             for batch in batches:
                 train(batch)
-                budget.check()          # raises BudgetExhausted; without it the block is interrupted all the same
+                budget.check()          # raises BudgetExhausted; without this call the block is interrupted as well
 
     Args:
         kwh: The budget in kWh.
-        j: The same in joules; give one of the two.
-        hard: Whether the block is interrupted at the budget; otherwise `check` alone stops it.
-        meter: A meter of one's own; by default that of this host, which counts child processes too.
+        j: The budget in joules; give one of the two.
+        hard: Whether the block is interrupted at the budget; otherwise only `check` stops it.
+        meter: Your own meter; default: this host's, which also counts child processes.
 
     Raises:
-        BudgetError: None or both are given, or no positive number.
+        BudgetError: None or both are given, or the value is not a positive number.
     """
     return EnergyBudget(budget_in_joules(kwh, j, names=("kwh", "j")), hard=hard, meter=meter)
 
 
 class EnergyBudget:
-    """A budget that is kept while its block is open; `energy_budget` makes one. Used once.
+    """A budget for one `with` block, made by `energy_budget`. It can be used once.
 
     Attributes:
         budget_j: The budget in joules.
@@ -96,41 +97,43 @@ class EnergyBudget:
             self._thread.join()
             os.getppid()  # any system call: a signal on its way arrives before its handler is taken away
             signal.signal(self._signal, signal.SIG_DFL)
-        assert self._spending is not None, "a block is entered before it is left"
+        assert self._spending is not None, "the block of an energy budget was left without being entered"
         self._spending.close()
         if self._meter_is_ours and self._meter is not None:
             self._meter.close()
 
     @property
     def energy(self) -> Energy:
-        """What was spent up to now (to the end of the block, once it is left), with half-width and provenance."""
+        """The energy spent so far, or until the end of the block, with its uncertainty and provenance."""
         return self.by_domain.total
 
     @property
     def by_domain(self) -> EnergyByDomain:
-        """The same by domain, and what could not be read."""
+        """The energy by domain, and what could not be read."""
         return self._spending.read() if self._spending is not None else EnergyByDomain()
 
     @property
     def spent_j(self) -> float:
-        """Joules spent up to now."""
+        """Joules spent so far."""
         return self.by_domain.energy_j
 
     @property
     def remaining_j(self) -> float:
-        """Joules left, 0.0 if the budget was overshot."""
+        """Joules left; 0.0 if more than the budget was spent."""
         return max(0.0, self.budget_j - self.spent_j)
 
     @property
     def exhausted(self) -> bool:
-        """Whether the budget is spent. Cheap: the meter is read only if what was left could be gone."""
+        """Whether the budget is spent. The call is cheap: it reads the meter only if the rest of the budget could be
+        spent by now.
+        """
         return self._spending is not None and self._spending.exhausted()
 
     def check(self) -> None:
-        """Go on only if something is left; cheap, for every batch.
+        """Raise `BudgetExhausted` if the budget is spent; cheap enough for every batch.
 
         Raises:
-            BudgetExhausted: Nothing is.
+            BudgetExhausted: The budget is spent.
         """
         if self.exhausted:
             raise self._error()
@@ -148,7 +151,7 @@ class EnergyBudget:
                 self._left.wait(max(_RETRY_S, self._quiet_until_s - time.monotonic()))
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        """The signal handler. Entering and leaving the block are not interrupted."""
+        """The signal handler. It does not interrupt the entry to the block or the exit from it."""
         del number
         ours = frame is not None and frame.f_code in (EnergyBudget.__enter__.__code__, EnergyBudget.__exit__.__code__)
         now_s = time.monotonic()
@@ -158,7 +161,7 @@ class EnergyBudget:
 
 
 def _unused_signal() -> int:
-    """A signal that nothing in this process listens to."""
+    """A signal that nothing in this process uses."""
     real_time = range(signal.SIGRTMAX, signal.SIGRTMIN, -1) if hasattr(signal, "SIGRTMAX") else range(0)
     for number in (*real_time, signal.SIGUSR2, signal.SIGUSR1):
         if signal.getsignal(number) is signal.SIG_DFL:

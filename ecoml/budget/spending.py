@@ -1,4 +1,4 @@
-"""What is spent of a budget since it was opened, and when it has to be looked at again."""
+"""The energy spent since a budget was opened, and the time of the next reading."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from ecoml.energy import EnergyByDomain
 from ecoml.meter.base import Meter
 
 LONGEST_BLIND_S = 1.0
-"""However far the budget's end may be, the meter is read at least this often."""
+"""The longest time between two readings of the meter, however much budget is left."""
 
 SHORTEST_BLIND_S = 0.01
-"""Looking costs energy too."""
+"""The shortest time between two readings, since each reading costs energy."""
 
 FASTEST = 4.0
-"""The meter is read again before the rest could be gone at so many times the highest power seen."""
+"""The next reading comes before the rest could be spent at this many times the highest power so far."""
 
 SHORTEST_POWER_S = 0.05
-"""Power over a shorter piece says more about the counter's ticks than about the host."""
+"""The power over a shorter time depends on the counter's resolution more than on the host."""
 
 
 class Spending:
-    """Joules of a meter's window, against a budget. Any thread may use it.
+    """The energy of a meter's window, compared with a budget. Thread-safe.
 
     Args:
-        meter: What reads them.
+        meter: The meter.
         budget_j: The budget.
-        clock: Gives seconds.
+        clock: Returns seconds.
     """
 
     def __init__(self, meter: Meter, budget_j: float, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -43,31 +43,31 @@ class Spending:
         self._closed = False
 
     def read(self) -> EnergyByDomain:
-        """All that was spent up to now, or to the close."""
+        """The energy spent so far, or until the close."""
         with self._lock:
             if not self._closed:
                 self._lap()
             return self._energy
 
     def exhausted(self) -> bool:
-        """Whether the budget is spent. The meter is read only if what was left could be gone by now."""
+        """Whether the budget is spent. Reads the meter only if the rest of the budget could be spent by now."""
         with self._lock:
             if not self._closed and self._clock() >= self._read_s + self._blind_s():
                 self._lap()
             return self._energy.energy_j >= self.budget_j
 
     def due_s(self) -> float:
-        """Seconds until the meter has to be read again."""
+        """Seconds until the next reading is due."""
         with self._lock:
             return max(SHORTEST_BLIND_S, self._read_s + self._blind_s() - self._clock())
 
     @property
     def seconds(self) -> float:
-        """From the opening to the last reading."""
+        """Seconds from the opening to the last reading."""
         return self._read_s - self._opened_s
 
     def close(self) -> None:
-        """Read a last time; from here on it stands still. May be called twice."""
+        """Read the meter a last time; the values no longer change. May be called twice."""
         self.read()
         self._closed = True
 

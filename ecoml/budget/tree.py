@@ -1,7 +1,7 @@
-"""A command and every process that it starts, however far they fork away: found, signalled, waited for. Linux.
+"""A command and every process that it starts, however often they fork. Linux.
 
-The command gets a session of its own, and this process adopts what loses its parent (`PR_SET_CHILD_SUBREAPER`): a
-daemon stays a descendant, its CPU seconds are counted when it has ended, and it can be ended like the rest.
+The command gets its own session, and this process adopts orphaned processes (`PR_SET_CHILD_SUBREAPER`). A daemon
+therefore remains a descendant: its CPU seconds are counted when it has ended, and it can be ended like the others.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 class ProcessTree:
-    """A command that runs.
+    """A running command.
 
     Args:
-        command: Its words; the first is looked up in the path.
-        mask: Signals that are blocked in it.
-        to_stderr: Whether its standard output goes to standard error.
+        command: The command as a list of words; the first is looked up in PATH.
+        mask: Signals that are blocked in the command.
+        to_stderr: Whether the command's standard output goes to standard error.
 
     Raises:
-        OSError: It cannot be started.
+        OSError: The command cannot be started.
 
     Attributes:
-        pid: Of the command; its process group has the same number.
+        pid: The command's process number, and its process group's.
         status: The command's exit code, negative for the signal that ended it; None while it runs.
     """
 
@@ -52,7 +52,7 @@ class ProcessTree:
             raise
 
     def living(self) -> set[int]:
-        """Those that have not ended, after collecting those that have."""
+        """The processes that have not ended; those that have are reaped first."""
         found = descendants(os.getpid()) - self._others
         for pid in [*found]:
             with contextlib.suppress(ChildProcessError):  # another's child, to be collected by that one
@@ -69,7 +69,7 @@ class ProcessTree:
             os.killpg(self.pid, number)
 
     def send_all(self, number: int) -> set[int]:
-        """Send a signal to every process; gives those that were there."""
+        """Send a signal to every process; returns the processes that were running."""
         found = self.living()
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -77,7 +77,7 @@ class ProcessTree:
         return found
 
     def close(self) -> None:
-        """Adopt nobody any more."""
+        """Stop adopting orphaned processes."""
         _adopt_orphans(False)
 
 

@@ -1,4 +1,4 @@
-"""What a grid's carbon intensity is known from: a number, a table, or a provider.
+"""The source of a grid's carbon intensity: a number, a table, or a provider.
 
     250                      stated: the same at every time
     grid.csv                 table: each row holds from its time to the next row's
@@ -20,16 +20,16 @@ from typing import Protocol
 from ecoml.errors import UsageError
 
 HIGHEST_G_PER_KWH = 3000.0
-"""No grid is worse: the dirtiest coal plants emit about half of it."""
+"""Upper bound of a valid intensity: the dirtiest coal plants emit about half of it."""
 
 HOUR_S = 3600.0
 
 Stretch = tuple[float, float, float]
-"""From when, until when, and the intensity meanwhile."""
+"""Start, end, and the intensity between them."""
 
 
 class GridProvenance(StrEnum):
-    """Where an intensity comes from, strongest first."""
+    """The source of an intensity, strongest first."""
 
     PROVIDER = "provider"  # of the hour, by who watches the grid
     TABLE = "table"  # of the hour, from a file
@@ -42,48 +42,48 @@ class GridProvenance(StrEnum):
 
 
 class Grid(Protocol):
-    """The intensity of a grid over time. `at` answers at once."""
+    """The intensity of a grid over time. `at` never waits."""
 
     spec: str
-    """As it was given, for `run.toml`."""
+    """The user's argument, for `run.toml`."""
     provenance: GridProvenance
 
     @property
     def name(self) -> str:
-        """What it is, for people."""
+        """Its name for people."""
 
     @property
     def varies(self) -> bool:
-        """Whether there is anything to wait for."""
+        """Whether the intensity varies, so that waiting can help."""
 
     def at(self, at_s: float) -> float:
-        """The intensity at a time; outside what is known, that of the nearest time that is."""
+        """The intensity at a time; outside the known times, that of the nearest known time."""
 
     def knows(self, at_s: float) -> bool:
-        """Whether a time lies within what is known."""
+        """Whether a time is within the known times."""
 
     def course(self, from_s: float, until_s: float) -> list[Stretch]:
-        """What is known, or foreseen, of a span of time; empty where that is nothing."""
+        """The known or predicted intensities of a time span; empty if there are none."""
 
     def start(self) -> None:
-        """Begin to follow the grid; asks, if there is somebody to ask.
+        """Start to follow the grid; a provider is asked for the first time.
 
         Raises:
-            UsageError: Nothing is known of the present.
+            UsageError: The current intensity is not known.
         """
 
     def news(self) -> list[str]:
-        """What went wrong since the last call, one sentence each."""
+        """The errors since the last call, one sentence each."""
 
     def close(self) -> None:
-        """Follow it no more. May be called twice."""
+        """Stop following the grid. May be called twice."""
 
 
 class Stated:
     """One intensity for all hours.
 
     Raises:
-        UsageError: It is no intensity of a grid.
+        UsageError: The number cannot be an intensity.
     """
 
     provenance = GridProvenance.STATED
@@ -95,37 +95,38 @@ class Stated:
         self.name = f"{self.g_per_kwh:g} g/kWh"
 
     def at(self, at_s: float) -> float:  # noqa: ARG002 - as every grid's
-        """The same at every time."""
+        """The intensity, the same at every time."""
         return self.g_per_kwh
 
     def knows(self, at_s: float) -> bool:  # noqa: ARG002 - as every grid's
-        """Of every time."""
+        """True for every time."""
         return True
 
     def course(self, from_s: float, until_s: float) -> list[Stretch]:
-        """One stretch."""
+        """A single stretch."""
         return [(from_s, until_s, self.g_per_kwh)]
 
     def start(self) -> None:
-        """There is nothing to follow."""
+        """Do nothing."""
 
     def news(self) -> list[str]:
-        """Nothing goes wrong."""
+        """Nothing."""
         return []
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Do nothing."""
 
 
 class Series:
-    """Intensities at rising times, each of which holds until the next.
+    """Intensities at ascending times; each holds until the next.
 
     Args:
-        times_s: When each begins to hold.
+        times_s: The start of each.
         values: The intensities.
 
-    The last one holds as long as most do: the median of the steps, so that a hole or an odd row before it changes
-    nothing; an hour where it is alone.
+    The last one holds for the median of the steps, so that one gap or one odd row does not change its length; a single
+    row
+    holds for an hour.
     """
 
     def __init__(self, times_s: Sequence[float], values: Sequence[float]) -> None:
@@ -135,11 +136,11 @@ class Series:
         self.end_s = self.times_s[-1] + (median_low(steps_s) if steps_s else HOUR_S)
 
     def at(self, at_s: float) -> float:
-        """The value that holds at a time, or that of the nearest time."""
+        """The value at a time, or that of the nearest time."""
         return self.values[max(0, bisect_right(self.times_s, at_s) - 1)]
 
     def course(self, from_s: float, until_s: float) -> list[Stretch]:
-        """Its stretches within a span of time."""
+        """Its stretches within a time span."""
         ends_s = (*self.times_s[1:], self.end_s)
         cut = (
             (max(from_s, begin_s), min(until_s, end_s), value)
@@ -149,10 +150,10 @@ class Series:
 
 
 def check_intensity(g_per_kwh: float, *, least: float = 1e-9) -> float:
-    """Refuse what is no intensity of a grid.
+    """Check an intensity.
 
     Raises:
-        UsageError: Not a positive number, or more than any grid emits.
+        UsageError: It is not a positive number, or more than any grid emits.
     """
     if not (math.isfinite(g_per_kwh) and least <= g_per_kwh <= HIGHEST_G_PER_KWH):
         raise UsageError(

@@ -1,9 +1,9 @@
-"""What waiting for a cleaner grid is expected to save.
+"""The savings expected from waiting for a cleaner grid.
 
-A search of so many hours of work draws P while it works and ι · P while it waits, ι from 0 (the machine is on anyway,
-or sleeps) to 1. It waits while the grid is above a limit, until a deadline; after that it goes on whatever the grid.
+A search of a number of hours draws P while it works and ι · P while it waits, with ι from 0 (the machine runs anyway,
+or sleeps) to 1. It waits while the grid is above a limit, until a deadline; after that it continues on any grid.
 
-    straight on    Σ g · dt over the first hours                    g: intensity, g/kWh
+    at once        Σ g · dt over the first hours                g: intensity, g/kWh
     waiting        Σ g · dt over the hours of work + ι Σ g · dt over the hours of waiting
 """
 
@@ -18,16 +18,16 @@ from ecoml.carbon.grid import HOUR_S, Stretch
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A search straight on, and one that waits.
+    """A search that never waits, compared with one that waits.
 
     Attributes:
-        hours: Of work.
-        straight_g_per_kwh: Mean intensity of its work, begun at once.
-        clean_g_per_kwh: Mean intensity of its work where it waits.
-        waiting_g_per_kwh: What waiting would add, per kWh of work, if it drew as much as work does.
+        hours: Hours of work.
+        straight_g_per_kwh: Mean intensity of the work if it starts at once.
+        clean_g_per_kwh: Mean intensity of the work if the search waits.
+        waiting_g_per_kwh: Addition by waiting, per kWh of work, if waiting drew as much power as work.
         idle_share: ι.
-        ends_s: When it ends where it waits; Unix time.
-        waited_s: For how long it waits.
+        ends_s: End of the search that waits; Unix time.
+        waited_s: Seconds of waiting.
     """
 
     hours: float
@@ -40,18 +40,18 @@ class Waiting:
 
     @property
     def idle_g_per_kwh(self) -> float:
-        """What waiting adds, per kWh of work."""
+        """Addition by waiting, per kWh of work."""
         return self.idle_share * self.waiting_g_per_kwh
 
     @property
     def break_even(self) -> float:
-        """ι from which on waiting saves nothing; ∞ where it does not wait."""
+        """The ι from which waiting saves nothing; ∞ if the search does not wait."""
         gain_g = self.straight_g_per_kwh - self.clean_g_per_kwh
         return max(0.0, gain_g / self.waiting_g_per_kwh) if self.waiting_g_per_kwh > 0 else math.inf
 
     @property
     def saved(self) -> float:
-        """The share of the CO2e that waiting saves; below 0 where idling costs more than that."""
+        """The share of the CO2e that waiting saves; below 0 if idling costs more than that."""
         return 1.0 - (self.clean_g_per_kwh + self.idle_g_per_kwh) / self.straight_g_per_kwh
 
 
@@ -62,13 +62,13 @@ def wait_for_clean(
     until_s: float,
     idle_share: float = 0.0,
 ) -> Waiting | None:
-    """What becomes of a search that waits; None where the course ends before the search does.
+    """The comparison for a search; None if the forecast ends before the search does.
 
     Args:
-        course: The intensity from its start on, without a hole.
-        hours: Of work.
-        limit_g_per_kwh: It waits while the grid is above this.
-        until_s: It waits no longer than this; Unix time.
+        course: The intensity from the start on, without gaps.
+        hours: Hours of work.
+        limit_g_per_kwh: The search waits while the grid is above this.
+        until_s: The end of waiting; Unix time.
         idle_share: ι.
     """
     need_s = hours * HOUR_S
@@ -95,7 +95,7 @@ def wait_for_clean(
 
 
 def _weigh(course: Sequence[Stretch], need_s: float) -> float | None:
-    """Mean intensity of the first so many seconds; None where they are not known."""
+    """Mean intensity of the first seconds; None if they are not known."""
     left_s, total = need_s, 0.0
     for begin_s, end_s, intensity in course:
         taken_s = min(left_s, end_s - begin_s)

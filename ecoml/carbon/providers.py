@@ -1,14 +1,14 @@
-"""Electricity Maps and WattTime, asked with the user's own key: once an hour at most, all processes together.
+"""Electricity Maps and WattTime, with the user's own key: at most one request per hour for all processes together.
 
-    electricitymaps:ZONE   ELECTRICITYMAPS_API_KEY           /v3/carbon-intensity/history   the last 24 hours: what the
-                                                                                            mix emits, life cycle
+    electricitymaps:ZONE   ELECTRICITYMAPS_API_KEY           /v3/carbon-intensity/history   the last 24 hours: emissions
+                                                                                            of the mix, life cycle
     watttime:REGION        WATTTIME_USER, WATTTIME_PASSWORD  /v3/forecast, after /login     the next 24 hours: marginal
                                                                                             emissions (`co2_moer`)
 
-Nothing is asked unless a provider was named on the command line. The answer is kept in `$XDG_CACHE_HOME/ecoml/grid`
-with the time of the last try, failed ones too, so that a second search within the hour asks nobody; one that begins at
-the same moment waits for the first one's answer. What is foreseen of a provider that tells no future is that tomorrow
-is as the last day was. An answer for another zone than was asked for, or in another unit, is none.
+Nothing is asked unless the command line names a provider. The answer is stored in `$XDG_CACHE_HOME/ecoml/grid` with the
+time of the last request, failed ones too, so that a second search within the hour sends no request; a search that
+starts at the same moment waits for the answer to the first one. For a provider without a forecast, tomorrow is assumed
+to be like the last day. An answer for another zone or in another unit than requested counts as a failed request.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from ecoml.errors import UsageError
 from ecoml.fetch import Fetch, fetch_json
 
 EVERY_S = 3600.0
-"""At most one look-up in so long."""
+"""Shortest time between two requests."""
 
 STALE_S = 2.5 * EVERY_S
-"""An intensity that is older than this says nothing of the present."""
+"""An older intensity says nothing about the present."""
 
 DAY_S = 86400.0
 JOIN_S = 1.0
-"""Longer than this nobody waits at the end for an answer that is still to come."""
+"""Longest wait at the end for an answer that has not arrived."""
 
 _POUNDS = "lbs_co2_per_mwh"
 _G_PER_KWH = 453.59237 / 1000  # in one lb/MWh
@@ -52,13 +52,13 @@ PROVIDERS = tuple(_KEYS)
 
 
 class Provider:
-    """A grid as a provider knows it.
+    """A grid as a provider reports it.
 
     Args:
         spec: `electricitymaps:ZONE` or `watttime:REGION`.
-        fetch: Asks over HTTP.
-        clock: Gives Unix seconds.
-        cache: Folder of what was asked before; None: the user's.
+        fetch: Sends a request over HTTP.
+        clock: Returns Unix seconds.
+        cache: Folder of earlier answers; None: the user's.
 
     Raises:
         UsageError: There is no such provider, no zone, or no key.
@@ -82,7 +82,7 @@ class Provider:
         missing = [key for key in _KEYS[self._provider] if not os.environ.get(key)]
         if missing:
             raise UsageError(
-                f"--grid-intensity {spec}: {_NAMES[self._provider]} wants a key of your own; put it into the"
+                f"--grid-intensity {spec}: {_NAMES[self._provider]} needs your own key; set it in the"
                 f" environment as {' and '.join(missing)}"
             )
         self.spec = spec
@@ -100,12 +100,12 @@ class Provider:
         self._thread = threading.Thread(target=self._follow, name="ecoml-grid", daemon=True)
 
     def at(self, at_s: float) -> float:
-        """What was last told of a time, or of the nearest."""
+        """The last reported value for a time, or for the nearest time."""
         assert self._series is not None, "it was started"
         return self._series.at(at_s)
 
     def knows(self, at_s: float) -> bool:
-        """Whether what was told is no older than 2.5 h at that time."""
+        """Whether the last report is at most 2.5 h old at this time."""
         series = self._series
         if series is None:
             return False
@@ -113,7 +113,7 @@ class Provider:
         return at_s - begins_s <= STALE_S
 
     def course(self, from_s: float, until_s: float) -> list[Stretch]:
-        """What is foreseen; where nothing is, that each day is as the last one that is known."""
+        """The forecast; without one, each day is assumed to be like the last known day."""
         series = self._series
         if series is None:
             return []
@@ -129,24 +129,24 @@ class Provider:
         return known + foreseen
 
     def start(self) -> None:
-        """Ask, unless that was done within the hour; from then on a thread asks once an hour.
+        """Send a request, unless one was sent within the hour; from then on a thread sends one every hour.
 
         Raises:
-            UsageError: Nothing is known of the present.
+            UsageError: The current intensity is not known.
         """
         self.look()
         if not self.knows(self._clock()):
-            why = self._failure or f"{_NAMES[self._provider]} tells nothing of this hour"
+            why = self._failure or f"{_NAMES[self._provider]} has no value for this hour"
             raise UsageError(
-                f"--grid-intensity {self.spec}: nothing is known of the present: {why}; it is asked again an hour after"
-                f" the last time, or at once if you remove {self._file}"
+                f"--grid-intensity {self.spec}: the current intensity is not known: {why}; the next request follows"
+                f" an hour after the last one, or at once if you remove {self._file}"
             )
         if not self._follows:
             self._follows = True
             self._thread.start()
 
     def look(self) -> None:
-        """Ask, if that is due."""
+        """Send a request if one is due."""
         with self._lock, self._alone():
             now_s = self._clock()
             asked_s, series = self._remembered()  # another process may have asked
@@ -159,22 +159,22 @@ class Provider:
             try:
                 self._series = self._ask()
             except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-                why = error if isinstance(error, OSError | ValueError) else "its answer has another form"
+                why = error if isinstance(error, OSError | ValueError) else "its answer has an unknown form"
                 self._failure = f"{_NAMES[self._provider]} gives no intensity: {why}"
                 self._news.append(self._failure)
             self._remember()
 
     def news(self) -> list[str]:
-        """What went wrong since the last call."""
+        """The errors since the last call."""
         now_s = self._clock()
         if not self.knows(now_s) and not self._told_stale:
             self._told_stale = True
-            self._news.append(f"{self.name}: its last intensity is more than 2.5 h old, and is taken for the present")
+            self._news.append(f"{self.name}: its last intensity is more than 2.5 h old, and is used as the current one")
         news, self._news = self._news, []
         return news
 
     def close(self) -> None:
-        """Ask no more."""
+        """Send no more requests."""
         self._over.set()
         if self._follows:
             self._thread.join(JOIN_S)
@@ -205,7 +205,7 @@ class Provider:
         return _series({_unix(one["point_time"]): _G_PER_KWH * float(one["value"]) for one in answer["data"]})
 
     def _remembered(self) -> tuple[float, Series | None]:
-        """When somebody last asked, and what was told."""
+        """The time of the last request, and its answer."""
         try:
             kept: Mapping[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
             points = {float(at_s): float(value) for at_s, value in kept["points"]}
@@ -225,7 +225,9 @@ class Provider:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """No other process asks meanwhile; where the folder holds no lock, each asks for itself."""
+        """Hold the lock that only one process can hold; if the folder supports no locks, each process sends its own
+        request.
+        """
         with ExitStack() as stack:
             with suppress(OSError):
                 self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -236,17 +238,17 @@ class Provider:
 
 def _expect(told: object, asked: str) -> None:
     if told != asked:
-        raise ValueError(f"it answers with {told!r}, and not with {asked!r}")
+        raise ValueError(f"it answers with {told!r} instead of {asked!r}")
 
 
 def _series(points: Mapping[float, float]) -> Series:
     if not points:
-        raise ValueError("the answer holds no intensity")
+        raise ValueError("the answer contains no intensity")
     times_s = sorted(points)
     try:
         return Series(times_s, [check_intensity(points[at_s], least=0.0) for at_s in times_s])
     except UsageError:
-        raise ValueError("the answer holds what is no intensity of a grid") from None
+        raise ValueError("the answer contains an impossible intensity") from None
 
 
 def _unix(text: str) -> float:

@@ -1,4 +1,4 @@
-"""What `--grid-intensity` says."""
+"""The argument of `--grid-intensity`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ecoml.errors import UsageError
 
 
 def grid_of(given: float | str | Path | None) -> Grid | None:
-    """The grid that is meant; None where none is. Nobody is asked before it is started.
+    """The grid of an argument; None for None. No request is sent before the grid is started.
 
     Args:
         given: A number of g/kWh, the path of a CSV, `electricitymaps:ZONE` or `watttime:REGION`.

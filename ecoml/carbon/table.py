@@ -1,4 +1,4 @@
-"""A grid's intensity from a CSV of time and g/kWh, as an operator or Electricity Maps offers it for download."""
+"""A grid's intensity from a CSV of time and g/kWh, as operators and Electricity Maps offer it for download."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ecoml.carbon.grid import GridProvenance, Series, Stretch, check_intensity
 from ecoml.errors import UsageError
 
 _OTHER_UNIT = re.compile(r"\b(kg|t|lbs?)\W?(co\W?[2₂]e?q?)?\W?(/|per)\W?kwh|\blbs?\b", re.IGNORECASE)
-"""Of a heading: kg/kWh and lb/MWh are off by a factor; kg/MWh and t/GWh are g/kWh."""
+"""Units in a heading: kg/kWh and lb/MWh are off by a factor; kg/MWh and t/GWh equal g/kWh."""
 
 _SHAPE = (
     "give a CSV of two columns, with a comma between: time (2026-11-27T14:00, in UTC unless it says otherwise) and"
@@ -21,24 +21,25 @@ _SHAPE = (
 )
 
 _LAST_S = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
-"""From then on a time has no date."""
+"""A later time has no valid date."""
 
 
 class Table:
-    """Intensities from a file. Each row holds from its time to that of the next, and the last as long as most do.
+    """Intensities from a file. Each row holds from its time to that of the next; the last one holds for the median
+    step.
 
-    What comes after that counts at the last row's intensity, and that is said once.
+    Later energy counts at the last row's intensity; one message says so.
 
     Args:
         text: The file's content.
-        spec: Its name, as it was given.
+        spec: Its name, as given by the user.
 
     Raises:
-        UsageError: It cannot be read as such a table.
+        UsageError: It is not such a table.
 
     Attributes:
         text: The file's content, for the run folder.
-        series: What it holds.
+        series: The intensities.
     """
 
     provenance = GridProvenance.TABLE
@@ -56,7 +57,7 @@ class Table:
         """The table in a file.
 
         Raises:
-            UsageError: It cannot be read, or not as such a table.
+            UsageError: The file cannot be read, or is not such a table.
         """
         try:
             return cls(path.read_text(encoding="utf-8-sig"), str(path))
@@ -68,7 +69,7 @@ class Table:
             ) from None
 
     def at(self, at_s: float) -> float:
-        """The row that holds at a time; before the first and after the last, the nearest."""
+        """The row that holds at a time; before the first and after the last row, the nearest."""
         return self.series.at(at_s)
 
     def knows(self, at_s: float) -> bool:
@@ -76,14 +77,14 @@ class Table:
         return self.series.times_s[0] <= at_s < self.series.end_s
 
     def course(self, from_s: float, until_s: float) -> list[Stretch]:
-        """The rows within a span of time."""
+        """The rows within a time span."""
         return self.series.course(from_s, until_s)
 
     def start(self) -> None:
-        """Refuse to begin outside the table.
+        """Refuse to start outside the table's times.
 
         Raises:
-            UsageError: The present is not in it.
+            UsageError: The table does not contain the current time.
         """
         now_s = time.time()
         if not self.knows(now_s):
@@ -94,15 +95,15 @@ class Table:
             )
 
     def news(self) -> list[str]:
-        """That it has ended, once."""
+        """The message that the table has ended, once."""
         if self._told or time.time() < self.series.end_s:
             return []
         self._told = True
         last = f"its last intensity, {self.series.values[-1]:g} g/kWh,"
-        return [f"{self.name} ends at {_iso(self.series.end_s)}: {last} is taken for what comes after"]
+        return [f"{self.name} ends at {_iso(self.series.end_s)}: {last} is used from then on"]
 
     def close(self) -> None:
-        """The file is closed already."""
+        """Do nothing: the file is already closed."""
 
 
 def _iso(at_s: float) -> str:
@@ -166,7 +167,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _columns(header: Sequence[str]) -> tuple[int, int]:
-    """Which columns hold the time and the intensity; of several intensities, that of the whole life cycle."""
+    """The columns of the time and the intensity; of several intensities, that of the life cycle."""
     names = [cell.strip().lower() for cell in header]
     times = [index for index, name in enumerate(names) if "time" in name or "date" in name]
     values = [i for i, name in enumerate(names) if "intensity" in name or "g/kwh" in name or "g_per_kwh" in name]

@@ -1,4 +1,4 @@
-"""The command line. Imports what a command needs in that command, so that `--help` answers at once.
+"""The command line. Each command imports what it needs when it runs, so that `--help` answers at once.
 
 Exit codes: 0 done, 1 a search that failed, 2 a user's mistake (one line on standard error), 130 interrupted.
 """
@@ -57,7 +57,7 @@ app.add_typer(studies.paper, name="paper")
 
 
 def main() -> NoReturn:
-    """Run the command line; every mistake is one line, without a traceback."""
+    """Run the command line; a user's mistake is one line without a traceback."""
     try:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -75,5 +75,5 @@ def main() -> NoReturn:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
-        say(f"{' '.join(message().split())} (ecoml --help says what there is)")
+        say(f"{' '.join(message().split())} (see ecoml --help)")
         sys.exit(2)

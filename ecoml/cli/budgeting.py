@@ -1,4 +1,4 @@
-"""The command that runs any command under a hard energy budget."""
+"""The command `budget`, which runs any command under a hard energy budget."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from ecoml.errors import UsageError
 
 
 def budget(
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND…", help="What to run, with its own options.")],
+    command: Annotated[
+        list[str], typer.Argument(metavar="-- COMMAND…", help="The command to run, with its own options.")
+    ],
     kwh: Annotated[float | None, typer.Option(metavar="KWH", help="The budget in kWh.")] = None,
     joules: Annotated[float | None, typer.Option("--joules", "-j", metavar="J", help="The same in joules.")] = None,
     grace: Annotated[
-        float, typer.Option(min=0, metavar="S", help="Seconds from SIGTERM to SIGKILL when the budget is spent.")
+        float, typer.Option(min=0, metavar="S", help="Seconds between SIGTERM and SIGKILL when the budget is spent.")
     ] = 10.0,
     require_measured: Annotated[
-        bool, typer.Option("--require-measured", help="Refuse to run where energy can only be estimated.")
+        bool, typer.Option("--require-measured", help="Refuse to run if energy can only be estimated.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Run any command under a hard energy budget: it and all it starts.
+    """Run any command under a hard energy budget, which covers all processes that it starts.
 
-    At the budget the command is asked to end (SIGTERM) and killed after a grace period. Exit codes: the command's own,
-    128 + n if signal n ended it; 124 at the budget; 126 or 127 if it cannot be started; 2 for a mistake in the options.
+    When the budget is spent, the command is asked to end (SIGTERM), and killed after a grace period. Exit codes: the
+    command's own, 128 + n if signal n ended it; 124 at the budget; 126 or 127 if it cannot be started; 2 for a mistake
+    in the options.
     """
     from ecoml.budget.command import CommandError, run_command
     from ecoml.limits import budget_in_joules

@@ -1,4 +1,4 @@
-"""The command that compares strategies."""
+"""The command `compare`, which compares strategies."""
 
 from __future__ import annotations
 
@@ -41,28 +41,25 @@ def compare(
         list[Path],
         typer.Argument(
             metavar="STRATEGIES…|DIR…|FILE.csv…",
-            help="Strategy files or folders of them, to be run; or finished runs and tidy CSV files.",
+            help="Strategy files, or folders of them, to run; or finished runs and tidy CSV files.",
         ),
     ],
     budget_kwh: Annotated[
         float | None,
-        typer.Option(
-            metavar="KWH", help="Ceiling on the energy of each search, in kWh. [default: 40 trainings' worth]"
-        ),
+        typer.Option(metavar="KWH", help="Energy budget of each search, in kWh. [default: the energy of 40 trainings]"),
     ] = None,
     data: Data = "digits",
     data_dir: DataDir = None,
     download: Download = True,
     space: SpaceName = "cnn-small",
-    seeds: Annotated[int, typer.Option(help="How many seeds each strategy gets, the same for all.")] = 3,
+    seeds: Annotated[int, typer.Option(help="Number of seeds, the same for each strategy.")] = 3,
     target: Annotated[
         list[float] | None,
-        typer.Option(
-            help="Score to reach; give it again for further ones. [default: the reference's best, median seed]"
-        ),
+        typer.Option(help="Score to reach; may be repeated. [default: the reference's best, median seed]"),
     ] = None,
     reference: Annotated[
-        str | None, typer.Option(help="The strategy to measure against. [default: random, else the first baseline]")
+        str | None,
+        typer.Option(help="The strategy to compare the others with. [default: random, else the first baseline]"),
     ] = None,
     max_parameters: MaxParameters = None,
     max_energy_per_training: MaxEnergyPerTraining = None,
@@ -72,12 +69,12 @@ def compare(
     deterministic: Deterministic = False,
     workers: Workers = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where the comparison is kept; the same folder goes on with it.")
+        Path | None, typer.Option(metavar="DIR", help="Folder of the comparison; give the same folder to continue it.")
     ] = None,
     grid_intensity: GridPast = None,
     as_json: Json = False,
 ) -> None:
-    """Which strategy needs the least energy?"""
+    """Compare strategies: which needs the least energy?"""
     from ecoml.experiments.compare import gather, write_comparison
     from ecoml.run.hindsight import past_grid
     from ecoml.space.shipped import or_shipped
@@ -108,10 +105,10 @@ def compare(
             inputs, load_space(space), training, limits, workers, budget_kwh, seeds, folder, targets, reference
         )
     elif named:
-        raise UsageError(f"{named[0]}: strategies are run, and runs are compared: name either, not both")
+        raise UsageError(f"{named[0]}: name either strategies to run or finished runs, not both")
     elif limited or workers is not None:
         raise UsageError(
-            "limits and workers are for searches that are still to be run: name strategy files, or leave them out"
+            "limits and workers apply only to searches that compare runs itself: name strategy files, or leave them out"
         )
     else:
         comparison = gather(inputs, targets=targets, reference=reference)
@@ -139,7 +136,9 @@ def _run(
     targets: Sequence[float],
     reference: str | None,
 ) -> Comparison:
-    """Run what is not yet run. Without a budget it is that of the folder, else so many default trainings' worth."""
+    """Run the missing searches. Without a budget each gets that of the folder, else that of several default
+    trainings.
+    """
     from ecoml.experiments.compare import Task, plan_comparison, run_comparison
     from ecoml.experiments.compare.plan import kept_plan
     from ecoml.experiments.compare.running import TRAININGS, TrainingSample, check_question, sample_training
@@ -175,7 +174,7 @@ def _run(
             power_w=lambda: sample().power_w,
         )
     except KeyboardInterrupt:
-        say(f"interrupted; everything so far is kept in {folder}, and the same command goes on with it")
+        say(f"interrupted; all results so far are saved in {folder}, and the same command continues")
         raise typer.Exit(130) from None
 
 
@@ -184,7 +183,7 @@ def _tell(line: str) -> None:
 
 
 def _names_strategies(path: Path) -> bool:
-    """Whether a path is a strategy file or a folder of them, and not something that has been run."""
+    """Whether a path is a strategy file or a folder of strategy files, and not a run."""
     if path.is_dir():
         ours = ("run.toml", "compare.toml")
         return not any((path / name).is_file() for name in ours) and not any(path.glob("*/run.toml"))

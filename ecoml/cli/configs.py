@@ -1,4 +1,4 @@
-"""A kept configuration, searched again: what `run.toml` says, and the command line where it says more."""
+"""Searches from a saved configuration: a `run.toml`, with the options of the command line in front of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from typer import Context
 
+from ecoml.cli.options import seconds
 from ecoml.energy import J_PER_KWH
 from ecoml.limits import budget_in_joules
 from ecoml.run.folder import read_settings
@@ -17,26 +18,26 @@ from ecoml.training.base import Executor
 from ecoml.training.create import create_executor
 
 _OF_SEARCH = ("strategy", "seed", "trace", "warm_start")
-_OF_LIMITS = ("target", "max_trials", "max_parameters", "require_measured", "spend_all")
+_OF_LIMITS = ("target", "max_trials", "max_parameters", "inferences", "require_measured", "spend_all")
 _OF_TRAINING = ("data", "data_dir", "download", "device", "threads", "deterministic", "metric")
 
 
 def given_options(context: Context) -> dict[str, Any]:
-    """Options that stand on the command line."""
+    """The options given on the command line."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     said = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
     return {name: value for name, value in context.params.items() if name in said}
 
 
 def kept_arguments(config: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of `Searcher` that search again.
+    """The arguments of `Searcher` that repeat a search.
 
     Args:
         config: A `run.toml`, or a run folder. A strategy file and a warm start are looked for beside it.
-        given: Options of `ecoml search` that are to replace what it says.
+        given: Options of `ecoml search` that replace those of the file.
 
     Raises:
-        UsageError: It is neither, or the training was a function, which no file can bring back.
+        UsageError: `config` is neither, or its training was a Python function, which no file contains.
     """
     table = read_settings(config)
     folder = config if config.is_dir() else config.parent
@@ -45,6 +46,10 @@ def kept_arguments(config: Path, given: dict[str, Any]) -> dict[str, Any]:
     limits = {**asdict(kept.limits), **{name: given[name] for name in _OF_LIMITS if name in given}}
     if "max_energy_per_training" in given:
         limits["max_energy_per_training_j"] = given["max_energy_per_training"] * J_PER_KWH
+    if "max_inference_energy" in given:
+        limits["max_inference_energy_j"] = given["max_inference_energy"]
+    if "max_latency" in given:
+        limits["max_latency_s"] = seconds(given["max_latency"])
     budget_j = table["run"]["budget_j"]
     if "budget_kwh" in given:
         budget_j = budget_in_joules(given["budget_kwh"], None)

@@ -1,4 +1,4 @@
-"""Commands that look at runs, and list what can be named."""
+"""The commands `report` and `watch`, and those that list names: `spaces`, `strategies`, `data`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ecoml.cli.options import GridPast, Inferences, Json, RunFolder, say
+from ecoml.cli.options import GridPast, Inferences, Json, MaxInferenceEnergy, MaxLatency, RunFolder, say, seconds
 from ecoml.errors import UsageError
 
 
@@ -16,15 +16,32 @@ def report(
     figures: Annotated[bool, typer.Option(help="Also write figures as PNG, SVG and PDF.")] = True,
     grid_intensity: GridPast = None,
     inferences: Inferences = None,
+    max_inference_energy: MaxInferenceEnergy = None,
+    max_latency: MaxLatency = None,
     receipt: Annotated[
         bool,
-        typer.Option("--receipt", help="Also write its energy as a BoAmps report, and as a paragraph for a paper."),
+        typer.Option(
+            "--receipt", help="Also write the run's energy as a BoAmps report, and as a paragraph for a paper."
+        ),
     ] = False,
 ) -> None:
-    """Write a run's page and figures."""
+    """Write the page, the figures and the model card of a run."""
+    from ecoml.models.card import write_card
     from ecoml.report.page.page import write_report
+    from ecoml.report.terminal.summary import print_choice
+    from ecoml.run.result import Result
 
-    print(write_report(directory, figures=figures, grid_intensity=grid_intensity, inferences=inferences))
+    limits = {
+        "inferences": inferences,
+        "max_inference_energy_j": max_inference_energy,
+        "max_latency_s": seconds(max_latency),
+    }
+    print(write_report(directory, figures=figures, grid_intensity=grid_intensity, **limits))
+    result = Result.load(directory, **limits)
+    if (card := write_card(result)) is not None:
+        print(card)
+    if any(limit is not None for limit in limits.values()):
+        print_choice(result)
     if receipt:
         from ecoml.report.receipt import write_receipt
 
@@ -34,15 +51,15 @@ def report(
 
 def watch(
     directory: RunFolder,
-    once: Annotated[bool, typer.Option("--once", help="Print how it stands, and do not wait.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print the current state and exit.")] = False,
     prometheus: Annotated[
         str | None,
         typer.Option(
-            metavar="PORT", help="Serve it to Prometheus at http://127.0.0.1:PORT/metrics, or at ADDRESS:PORT."
+            metavar="PORT", help="Serve the state to Prometheus at http://127.0.0.1:PORT/metrics, or at ADDRESS:PORT."
         ),
     ] = None,
 ) -> None:
-    """See from another terminal how a search is getting on."""
+    """Show from another terminal how a search progresses."""
     if prometheus is not None:
         from ecoml.report.prometheus import serve
 
@@ -56,21 +73,21 @@ def watch(
 
 
 def spaces(as_json: Json = False) -> None:
-    """The search spaces that --space can name."""
+    """List the search spaces for --space."""
     from ecoml.space import available_spaces, load_space
 
     _table(("space", "description"), [(name, load_space(name).description) for name in available_spaces()], as_json)
 
 
 def strategies(as_json: Json = False) -> None:
-    """The strategies that --strategy can name."""
+    """List the strategies for --strategy."""
     from ecoml.strategies import available_strategies
 
     _table(("strategy", "description"), available_strategies(), as_json)
 
 
 def data(as_json: Json = False) -> None:
-    """The data that --data can name."""
+    """List the data sets for --data."""
     from ecoml.training.images import available_data
 
     _table(("data", "description"), available_data(), as_json)

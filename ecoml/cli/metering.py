@@ -1,4 +1,4 @@
-"""The command that shows what energy sources there are."""
+"""The command `meters`, which shows the energy sources of this host."""
 
 from __future__ import annotations
 
@@ -20,21 +20,24 @@ if TYPE_CHECKING:
 def meters(
     watch: Annotated[bool, typer.Option("--watch", help="Show the power of each domain, once a second.")] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Probe the sources for about 20 s: do rest, load and power agree?")
+        bool,
+        typer.Option(
+            "--check", help="Test the sources for about 20 s: do their readings at rest and under load agree?"
+        ),
     ] = False,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Find the estimate's constants against this host's counters.")
+        bool, typer.Option("--calibrate", help="Fit the constants of the estimate to this host's counters.")
     ] = False,
-    seconds: Annotated[float | None, typer.Option(help="End --watch after so many seconds.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="End --watch after this many seconds.")] = None,
     meter: Sources = None,
     powercap_root: PowercapRoot = None,
     as_json: Json = False,
 ) -> None:
-    """Which energy sources this host has, what they show, and what they are worth."""
+    """Show the energy sources of this host, their readings, and how far they can be trusted."""
     from ecoml.meter import open_meter
 
     if watch + check + calibrate > 1:
-        raise UsageError("--watch, --check and --calibrate are three things to do: give one of them")
+        raise UsageError("--watch, --check and --calibrate exclude each other: give one of them")
     if seconds is not None and not (watch and seconds >= 1):
         raise UsageError("--seconds ends --watch, after at least 1 s: give both, e.g. --watch --seconds 10")
     with open_meter(claims=False, compare=check, sources=meter_sources(meter, powercap_root)) as opened:

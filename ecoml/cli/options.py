@@ -1,4 +1,4 @@
-"""Options that several commands share, and how commands speak."""
+"""Options that several commands share, and the commands' messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 Budget = Annotated[
-    float | None, typer.Option("--budget-kwh", metavar="KWH", help="Ceiling on the energy of everything, in kWh.")
+    float | None, typer.Option("--budget-kwh", metavar="KWH", help="Energy budget of the entire search, in kWh.")
 ]
 Data = Annotated[
     str,
@@ -20,30 +20,41 @@ Data = Annotated[
         " and y."
     ),
 ]
-DataDir = Annotated[Path | None, typer.Option(help="Where named data sets lie, or are downloaded to.")]
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the named data sets, to which they are also downloaded.")]
 Download = Annotated[bool, typer.Option(help="Whether a named data set may be downloaded.")]
 SpaceName = Annotated[str, typer.Option(help="A search space by name (see `ecoml spaces`), or a TOML file.")]
 MaxParameters = Annotated[
-    int | None, typer.Option(metavar="N", help="Train no network with more parameters than that.")
+    int | None, typer.Option(metavar="N", help="Train no network with more parameters than this.")
 ]
 MaxEnergyPerTraining = Annotated[
-    float | None, typer.Option(metavar="KWH", help="Stop a training before it takes more, in kWh.")
+    float | None,
+    typer.Option(metavar="KWH", help="Energy budget of each training, in kWh: stop it before it takes more."),
 ]
 ScoreMetric = Annotated[
     str | None,
     typer.Option(
         "--metric",
         metavar="NAME",
-        help="What is measured: accuracy, balanced-accuracy or macro-f1. [default: accuracy; balanced-accuracy if one"
+        help="The score: accuracy, balanced-accuracy or macro-f1. [default: accuracy; balanced-accuracy if one"
         " class has more than twice the images of the others]",
     ),
 ]
 SpendAll = Annotated[
-    bool, typer.Option("--spend-all", help="Go on to the end of the budget, even where little is to be gained.")
+    bool, typer.Option("--spend-all", help="Continue until the budget is spent, even for small gains.")
+]
+MaxInferenceEnergy = Annotated[
+    float | None,
+    typer.Option(metavar="J", help="Largest energy of one prediction, one image at a time."),
+]
+MaxLatency = Annotated[
+    float | None, typer.Option(metavar="MS", help="Longest time of one prediction, one image at a time.")
 ]
 Inferences = Annotated[
     float | None,
-    typer.Option(metavar="N", help="So many images are to be predicted: choose by the energy of that and training."),
+    typer.Option(
+        metavar="N",
+        help="Number of images that the model will predict: choose by the energy of training and predictions.",
+    ),
 ]
 Device = Annotated[
     str | None,
@@ -55,7 +66,10 @@ Threads = Annotated[
     int | None, typer.Option(min=1, help="CPU threads. [default: one for small networks, all cores for others]")
 ]
 Deterministic = Annotated[
-    bool, typer.Option("--deterministic", help="The same curves on another day and another host of the same kind.")
+    bool,
+    typer.Option(
+        "--deterministic", help="Reproduce the same curves on another day and on another host of the same kind."
+    ),
 ]
 Workers = Annotated[
     str | None,
@@ -66,14 +80,14 @@ Workers = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to standard error.")]
 Track = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME", help="Also write the search down with mlflow, tensorboard or wandb; may be repeated."),
+    typer.Option(metavar="NAME", help="Also record the search with mlflow, tensorboard or wandb; may be repeated."),
 ]
 GridIntensity = Annotated[
     str | None,
     typer.Option(
         metavar="G",
         help="Your grid's g of CO2e per kWh, a CSV of time and g/kWh, electricitymaps:ZONE or watttime:REGION (with a"
-        " key of yours). Without it nothing is said of CO2e.",
+        " key of yours). Without it no CO2e is computed.",
     ),
 ]
 GridPast = Annotated[
@@ -82,48 +96,56 @@ GridPast = Annotated[
 ]
 BudgetCo2e = Annotated[
     float | None,
-    typer.Option("--budget-gco2e", metavar="G", help="Ceiling on the CO2e of everything, in grams: as hard."),
+    typer.Option(
+        "--budget-gco2e", metavar="G", help="CO2e budget of the entire search, in grams, as hard as the energy budget."
+    ),
 ]
 WhenClean = Annotated[
     float | None,
-    typer.Option(metavar="G", help="Pause between steps while the grid is dirtier than so many g/kWh."),
+    typer.Option(metavar="G", help="Pause between steps while the grid emits more than this, in g/kWh."),
 ]
-Until = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Pause no longer than to 18:00, 2026-11-28T06:00 or +24h.")
-]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="When pausing ends: 18:00, 2026-11-28T06:00 or +24h.")]
 Sources = Annotated[
     list[str] | None,
     typer.Option(
         "--meter",
         metavar="SOURCE",
-        help="Where energy is read from: node (the whole machine), or prometheus:URL?query=…; may be given again."
+        help="The energy source: node (the whole machine), or prometheus:URL?query=…; may be repeated."
         " [default: this host's counters]",
     ),
 ]
 PowercapRoot = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Where powercap's zones lie, if another machine exports them. [default: /sys]"),
+    typer.Option(metavar="DIR", help="Folder of the powercap zones, if another machine exports them. [default: /sys]"),
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")]
 Out = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="The folder of the run; the same folder goes on with it.")
+    Path | None, typer.Option(metavar="DIR", help="The folder of the run; give the same folder to continue it.")
 ]
 
+
+_OPTIONS = {
+    "directory": "out",
+    "max_energy_per_training_j": "max_energy_per_training",
+    "max_inference_energy_j": "max_inference_energy",
+    "max_latency_s": "max_latency",
+}
+"""Python's arguments for options with another name."""
 
 _PYTHON_NAME = re.compile(r"(?<![`\w.])(\w+)(=True\b|=)?(?=(\S)?)")
 
 
 def in_flags(message: str, names: Collection[str]) -> str:
-    """What an error says with Python's arguments, with the options of the command line: `seed=3` as `--seed 3`.
+    """An error message with Python's arguments written as options of the command line: `seed=3` becomes `--seed 3`.
 
     Args:
-        message: What it says.
-        names: Arguments that are options too; a name that is a plain word is taken for one only before `=`.
+        message: The error message.
+        names: Arguments that are also options. A name that is an ordinary word is replaced only before `=`.
     """
 
     def flag(match: re.Match[str]) -> str:
         name, assigned, value = match.groups()
-        option = {"directory": "out", "max_energy_per_training_j": "max_energy_per_training"}.get(name, name)
+        option = _OPTIONS.get(name, name)
         if option not in names or not (assigned or "_" in option):
             return match[0]
         return f"--{option.replace('_', '-')}{' ' if assigned == '=' and value else ''}"
@@ -132,10 +154,15 @@ def in_flags(message: str, names: Collection[str]) -> str:
 
 
 def meter_sources(meter: list[str] | None, powercap_root: Path | None) -> tuple[str, ...]:
-    """What `--meter` and `--powercap-root` say, as a meter takes it."""
+    """The values of `--meter` and `--powercap-root`, as a meter takes them."""
     return (*(meter or ()), *([] if powercap_root is None else [f"powercap:{powercap_root.absolute()}"]))
 
 
+def seconds(milliseconds: float | None) -> float | None:
+    """Milliseconds of the command line as seconds; None for None."""
+    return None if milliseconds is None else milliseconds / 1e3
+
+
 def say(message: str) -> None:
-    """A line on standard error."""
+    """Print a line on standard error."""
     print(f"ecoml: {message}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Commands that search: a new search, and going on with one."""
+"""The commands `search` and `resume`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from ecoml.cli.options import (
     Inferences,
     Json,
     MaxEnergyPerTraining,
+    MaxInferenceEnergy,
+    MaxLatency,
     MaxParameters,
     PowercapRoot,
     RunFolder,
@@ -35,6 +37,7 @@ from ecoml.cli.options import (
     Workers,
     meter_sources,
     say,
+    seconds,
 )
 from ecoml.errors import LibraryError, UsageError
 
@@ -50,7 +53,9 @@ def search(
     budget_kwh: Budget = None,
     config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Search again as a run.toml says; other options given replace what it says."),
+        typer.Option(
+            metavar="FILE", help="Repeat the search of a run.toml; options given here replace those of the file."
+        ),
     ] = None,
     budget_gco2e: BudgetCo2e = None,
     data: Data = "digits",
@@ -64,22 +69,24 @@ def search(
     max_trials: Annotated[int | None, typer.Option(help="End after so many trials.")] = None,
     max_parameters: MaxParameters = None,
     max_energy_per_training: MaxEnergyPerTraining = None,
+    max_inference_energy: MaxInferenceEnergy = None,
+    max_latency: MaxLatency = None,
     inferences: Inferences = None,
     spend_all: SpendAll = False,
     metric: ScoreMetric = None,
     warm_start: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="An earlier run, to learn from; its energy is not charged again.")
+        Path | None, typer.Option(metavar="DIR", help="An earlier run to learn from; its energy is not charged again.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of proposals, data split and initial weights.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of proposals, data split and initial weights.")] = 0,
     device: Device = None,
     threads: Threads = None,
     deterministic: Deterministic = False,
     workers: Workers = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The run folder, a new one. [default: one below runs/]")
+        Path | None, typer.Option(metavar="DIR", help="The run folder; it must be new. [default: a folder below runs/]")
     ] = None,
     require_measured: Annotated[
-        bool, typer.Option("--require-measured", help="Refuse to run where energy can only be estimated.")
+        bool, typer.Option("--require-measured", help="Refuse to run if energy can only be estimated.")
     ] = False,
     meter: Sources = None,
     powercap_root: PowercapRoot = None,
@@ -87,10 +94,10 @@ def search(
     when_clean: WhenClean = None,
     until: Until = None,
     track: Track = None,
-    trace: Annotated[bool, typer.Option("--trace", help="Keep power over time; the report draws it.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Store power over time; the report plots it.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Search for the best networks a budget buys."""
+    """Search for the best networks within an energy budget."""
     from ecoml.energy import J_PER_KWH
     from ecoml.integrations import create_tracker
     from ecoml.limits import Limits
@@ -138,6 +145,8 @@ def search(
         trace=trace,
         max_parameters=max_parameters,
         max_energy_per_training_j=None if max_energy_per_training is None else max_energy_per_training * J_PER_KWH,
+        max_inference_energy_j=max_inference_energy,
+        max_latency_s=seconds(max_latency),
         inferences=inferences,
         spend_all=spend_all,
         warm_start=warm_start,
@@ -150,13 +159,15 @@ def search(
 
 def resume(
     directory: RunFolder,
-    add_kwh: Annotated[float | None, typer.Option(metavar="KWH", help="Raise the budget by so much.")] = None,
-    add_gco2e: Annotated[float | None, typer.Option(metavar="G", help="Raise that on CO2e by so many grams.")] = None,
+    add_kwh: Annotated[float | None, typer.Option(metavar="KWH", help="Add this many kWh to the budget.")] = None,
+    add_gco2e: Annotated[
+        float | None, typer.Option(metavar="G", help="Add this many grams to the CO2e budget.")
+    ] = None,
     grid_intensity: GridIntensity = None,
     track: Track = None,
     as_json: Json = False,
 ) -> None:
-    """Go on with a search after a stop, a crash or a spent budget."""
+    """Continue a search after a stop, a crash or a spent budget."""
     from ecoml.integrations import create_tracker
     from ecoml.limits import budget_in_joules
     from ecoml.report.terminal.progress import show
@@ -185,7 +196,7 @@ def resume(
 
 
 def _suitable_budget(space: Space, training: Executor) -> str:
-    """How much energy a search of these data needs, which one training shows."""
+    """The message that names a suitable budget for these data, from the energy of one training."""
     from ecoml.energy import J_PER_KWH
     from ecoml.experiments.compare.running import TRAININGS, sample_training
     from ecoml.format import format_figure
@@ -205,13 +216,13 @@ def _run(searcher: Searcher, as_json: bool) -> None:
         result = searcher.run()
     except KeyboardInterrupt:
         if not (searcher.directory / "run.toml").is_file():
-            say("interrupted before anything had begun")
+            say("interrupted before the search started")
             raise typer.Exit(130) from None
         result = Result.load(searcher.directory)
         if result.trials:
             _show(result, as_json)
         print(
-            f"ecoml: interrupted; everything so far is kept. Go on with: ecoml resume {result.directory}",
+            f"ecoml: interrupted; all results so far are saved. Continue with: ecoml resume {result.directory}",
             file=sys.stderr,
         )
         raise typer.Exit(130) from None
@@ -219,25 +230,26 @@ def _run(searcher: Searcher, as_json: bool) -> None:
 
 
 def _page(result: Result) -> Path | None:
-    """The page of a result; None, and a sentence, where nothing can be drawn."""
+    """The page of a result; None, with a message, if it cannot be drawn."""
     from ecoml.report.page.page import write_report
 
     try:
         return write_report(result.directory)
     except LibraryError as error:
-        say(f"the page is left out: {error}; then ecoml report {result.directory}")
+        say(f"the page was not written: {error}; then run ecoml report {result.directory}")
         return None
 
 
 def _show(result: Result, as_json: bool) -> None:
+    from ecoml.models.card import write_card
     from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
     from ecoml.run.choice.lifetime import lifetime_of
     from ecoml.run.models import kept_models
 
-    page = _page(result)
+    page, card = _page(result), write_card(result)
     tradeoff = tradeoff_of(result)
     if as_json:
-        content = {**result.to_dict(), "report": str(page) if page else None}
+        content = {**result.to_dict(), "report": str(page) if page else None, "card": str(card) if card else None}
         life = None if result.limits.inferences is None else lifetime_of(result, result.limits.inferences)
         content["lifetime"] = None if life is None else life.to_dict()
         content["models"] = [{**kept._asdict(), "path": str(kept.path)} for kept in kept_models(result.directory)]
@@ -247,4 +259,4 @@ def _show(result: Result, as_json: bool) -> None:
         return
     from ecoml.report.terminal.summary import print_result
 
-    print_result(result, page, () if tradeoff is None else tuple(advice(tradeoff)))
+    print_result(result, page, () if tradeoff is None else tuple(advice(tradeoff)), card)

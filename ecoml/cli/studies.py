@@ -1,4 +1,4 @@
-"""Commands that look closer: effects of factors, the inside of a network, and a published study run again."""
+"""The commands `effects`, `profile` and `paper`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
     from ecoml.experiments.effects.effects import Effects
     from ecoml.experiments.paper.study import Study
 
-Factors = Annotated[list[str] | None, typer.Option("--factor", help="A parameter to look at; give it again for more.")]
+Factors = Annotated[list[str] | None, typer.Option("--factor", help="A parameter to vary; may be repeated.")]
 ScaleName = Annotated[
-    str, typer.Option(help="full: that of the study; reduced: minutes on two cores; tiny: to see that all is there.")
+    str,
+    typer.Option(help="full: as in the study; reduced: minutes on two cores; tiny: a quick check."),
 ]
 AsPublished = Annotated[
     bool,
-    typer.Option("--as-published", help="Keep the study's faults (docs/results/study.md), to compare with it."),
+    typer.Option("--as-published", help="Repeat the study's faults (docs/results/study.md)."),
 ]
 
-paper = typer.Typer(help="Run the experiments of arXiv 2303.13972 again.", rich_markup_mode=None)
+paper = typer.Typer(help="Repeat the experiments of arXiv 2303.13972.", rich_markup_mode=None)
 
 
 @paper.callback(invoke_without_command=True)
@@ -34,21 +35,23 @@ def _paper(context: typer.Context) -> None:
 
 
 def effects(
-    target: Annotated[str, typer.Argument(metavar="DIR|SPACE", help="A run folder, or a space to run a factorial on.")],
+    target: Annotated[str, typer.Argument(metavar="DIR|SPACE", help="A run folder, or a space to experiment on.")],
     factor: Factors = None,
-    draws: Annotated[int, typer.Option(min=1, help="Draws of the other parameters, which all cells share.")] = 12,
+    draws: Annotated[
+        int, typer.Option(min=1, help="Random settings of the other parameters, shared by all cells.")
+    ] = 12,
     times: Annotated[int, typer.Option(min=1, help="Repetitions of each configuration.")] = 1,
     budget_kwh: Budget = None,
     data: Data = "digits",
     data_dir: DataDir = None,
     download: Download = True,
-    seed: Annotated[int, typer.Option(help="Of the draws, data split and initial weights.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the settings, data split and initial weights.")] = 0,
     device: Device = None,
     threads: Threads = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """What each factor of a run does to energy and score; runs a full factorial if given a space."""
+    """Show the effect of each factor on energy and score, from a run or from a new factorial experiment on a space."""
     from ecoml.experiments.effects.run import effects_of_run, run_factorial
 
     folder = Path(target)
@@ -61,9 +64,11 @@ def effects(
             print("\n".join(advice(tradeoff)))
         return
     if not factor:
-        raise UsageError(f"{target}: not a run folder; for a factorial on a space, name its factors: --factor depth")
+        raise UsageError(
+            f"{target}: not a run folder; for a factorial experiment on a space, name its factors: --factor depth"
+        )
     if budget_kwh is None:
-        raise UsageError("how much energy may the factorial take? Give --budget-kwh, e.g. --budget-kwh 0.001")
+        raise UsageError("how much energy may the experiment take? Give --budget-kwh, e.g. --budget-kwh 0.001")
     from ecoml.limits import budget_in_joules
     from ecoml.report.terminal.progress import show
     from ecoml.space import load_space
@@ -90,29 +95,31 @@ def profile(
         str,
         typer.Argument(
             metavar="DIR|SPACE|MODULE:FUNCTION",
-            help="A run folder; a space, whose middle is taken; or a function that builds a module (file.py:build).",
+            help="A run folder; a space (its middle is profiled); or a function that builds a module (file.py:build).",
         ),
     ],
-    trial: Annotated[int | None, typer.Option(help="Which trial of the run. [default: the recommended one]")] = None,
+    trial: Annotated[int | None, typer.Option(help="The trial of the run. [default: the recommended one]")] = None,
     change: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the configuration.")
     ] = None,
     shape: Annotated[
         str | None, typer.Option("--input", metavar="CxHxW", help="An image. [default: the run's, else 1x28x28]")
     ] = None,
-    classes: Annotated[int | None, typer.Option(min=1, help="How many classes. [default: the run's, else 10]")] = None,
+    classes: Annotated[int | None, typer.Option(min=1, help="Number of classes. [default: the run's, else 10]")] = None,
     batch: Annotated[
-        int | None, typer.Option(min=1, help="Images a step. [default: the configuration's batch_size]")
+        int | None, typer.Option(min=1, help="Images per step. [default: the configuration's batch_size]")
     ] = None,
-    blocks: Annotated[int, typer.Option(min=2, help="How often each part is measured; more is slower and surer.")] = 5,
+    blocks: Annotated[
+        int, typer.Option(min=2, help="Measurements of each layer: more are slower and more precise.")
+    ] = 5,
     device: Device = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write profile.json and a chart there. [default: runs/profile]")
+        Path | None, typer.Option(metavar="DIR", help="Folder for profile.json and a chart. [default: runs/profile]")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Where the energy of a training step goes, layer by layer."""
+    """Show the energy of a training step, layer by layer."""
     import torch
 
     from ecoml.experiments.profile.measure import gauge_of
@@ -148,7 +155,7 @@ def rq1(
     data: Data = "fashion-mnist",
     data_dir: DataDir = None,
     download: Download = True,
-    seeds: Annotated[int, typer.Option(min=1, help="Searches of each strategy; the study had one.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of searches per strategy; the study had one.")] = 1,
     network: Annotated[
         list[str] | None, typer.Option(help="DenseLinear, DensePoly or SimpleCNN. [default: all three]")
     ] = None,
@@ -160,7 +167,7 @@ def rq1(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Grid, random and Bayesian search over Adam's parameters, beside the published table."""
+    """Compare grid, random and Bayesian search over Adam's parameters with the published table."""
     from ecoml.experiments.compare.notes import notes
     from ecoml.experiments.paper.networks import FAMILIES
     from ecoml.experiments.paper.rq1 import PARAMETERS, run_rq1
@@ -185,7 +192,7 @@ def rq1(
             say=say,
         )
     except KeyboardInterrupt:
-        say(f"interrupted; everything so far is kept in {folder}, and the same command goes on with it")
+        say(f"interrupted; all results so far are saved in {folder}, and the same command continues")
         raise typer.Exit(130) from None
     if as_json:
         print(json.dumps(rq1_dict(found), indent=2))
@@ -213,7 +220,7 @@ def rq2(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """What in a network costs energy: a full factorial, beside the published figures."""
+    """Compare what costs energy in a network, by a full factorial experiment, with the published figures."""
     from ecoml.experiments.paper.rq2 import beside_published, run_rq2
     from ecoml.experiments.tables import print_tables
     from ecoml.report.terminal.progress import show
@@ -257,7 +264,7 @@ def _folder(experiment: str, scale: str, as_published: bool) -> Path:
 
 
 def _budget_j(budget_kwh: float | None, scale: str) -> float:
-    """The ceiling of each search; without one the smaller scales have one that they do not reach."""
+    """The energy budget of each search; the smaller scales have one by default that they do not reach."""
     from ecoml.limits import budget_in_joules
 
     if budget_kwh is None and scale == "full":

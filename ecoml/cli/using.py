@@ -1,4 +1,4 @@
-"""Commands that use what a search found: predictions, and models for other programs."""
+"""The commands `predict` and `export`, which use the models of a search."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 RunOrModel = Annotated[Path, typer.Argument(metavar="RUN|MODEL", help="A run folder, or a model file of one.")]
 TrialNumber = Annotated[int | None, typer.Option("--trial", metavar="N", help="[default: the recommended trial]")]
 StepNumber = Annotated[
-    int | None, typer.Option("--step", metavar="N", help="Which point of its curve. [default: the last one kept]")
+    int | None,
+    typer.Option("--step", metavar="N", help="The step of its learning curve. [default: the last one saved]"),
 ]
 
 _UNREADABLE = 2  # the exit code where some images could not be read
@@ -30,20 +31,26 @@ _UNREADABLE = 2  # the exit code where some images could not be read
 def predict(
     run: RunOrModel,
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE…|FOLDER|FILE.npz", help="Images, folders of them, arrays x.")
+        list[Path],
+        typer.Argument(
+            metavar="IMAGE…|FOLDER|FILE.npz", help="Images, folders of images, or .npz files with an array x."
+        ),
     ],
     top: Annotated[int, typer.Option(min=1, metavar="K", help="Show the K most probable classes.")] = 1,
     evaluate: Annotated[
-        bool, typer.Option("--evaluate", help="The images are in folders by class (or have y): how good is it?")
+        bool,
+        typer.Option(
+            "--evaluate", help="Measure the accuracy: the images are in folders by class, or the .npz file has y."
+        ),
     ] = False,
     trial: TrialNumber = None,
     step: StepNumber = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the predictions as CSV.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what images show, with a model of a search."""
+    """Predict the classes of images with a model of a search."""
     if as_csv and as_json:
-        raise UsageError("--csv and --json are two ways to print: give one of them")
+        raise UsageError("--csv and --json exclude each other: give one of them")
     from ecoml.models import load_model
     from ecoml.models.inputs import inputs_of, predicted
 
@@ -57,7 +64,7 @@ def predict(
             good.append((given, found))
     _print(good, model.classes, top, evaluate=evaluate, as_csv=as_csv, as_json=as_json)
     if len(good) < len(inputs):
-        say(f"{len(inputs) - len(good):,} of {len(inputs):,} images could not be read, and are left out")
+        say(f"{len(inputs) - len(good):,} of {len(inputs):,} images could not be read and are left out")
         raise typer.Exit(_UNREADABLE)
 
 
@@ -113,7 +120,8 @@ def export(
     run: RunOrModel,
     to: Annotated[str, typer.Option(metavar="FORMAT", help="onnx, torch (a .pt2 program) or safetensors.")],
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where to. [default: export/ in the run folder, by trial]")
+        Path | None,
+        typer.Option(metavar="DIR", help="The folder to write to. [default: export/ in the run folder, by trial]"),
     ] = None,
     trial: TrialNumber = None,
     step: StepNumber = None,
@@ -122,7 +130,7 @@ def export(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a model for programs without ecoml, checked against the original, with its card."""
+    """Write a model for programs without ecoml, checked against the original, with its model card."""
     from ecoml.models import load_model
     from ecoml.models.export import export_model
     from ecoml.models.inputs import inputs_of

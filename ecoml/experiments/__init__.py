@@ -1,1 +1,1 @@
-"""Studies made of many searches: comparisons, effects of parameters, profiles of a network, the paper's experiments."""
+"""Studies of many searches: comparisons, effects of parameters, profiles of a network, the paper's experiments."""

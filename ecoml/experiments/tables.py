@@ -14,13 +14,13 @@ _GLUE = "\u00a0"
 
 
 def table_of(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, names: int = 1) -> Table:
-    """A table whose first columns name the rows and whose others hold figures, but for that of their source."""
+    """A table whose first columns name the rows and whose others hold figures, except a column of sources."""
     figures = [index for index, title in enumerate(header) if index >= names and title != "Source"]
     return Table(caption, tuple(header), tuple(map(tuple, rows)), figures, names)
 
 
 def print_tables(*tables: Table) -> None:
-    """Show tables in the terminal; one that is wider than it is shown as a list, so that no value is cut."""
+    """Print tables in the terminal; a table wider than the terminal becomes a list, so that no value is cut."""
     from ecoml.report.terminal.summary import console, print_table
 
     width = console().width
@@ -35,7 +35,7 @@ def print_tables(*tables: Table) -> None:
 
 
 def _listed(table: Table, width: int) -> Iterator[str]:
-    """A block a row: its names, then what is known of it, each figure beside its title."""
+    """One block per row: its names, then each figure beside its title."""
     for row in table.rows:
         cells = [f"{title} {cell}".replace(" ", _GLUE) for title, cell in zip(table.header, row, strict=True) if cell]
         names, figures = cells[: table.names], cells[table.names :]

@@ -1,16 +1,16 @@
-"""The one speaker: every number, unit and sentence that people read, in terminal, page and error alike.
+"""The only package that writes for people: every number, unit and sentence in the terminal, on the page and in errors.
 
-    figures   numbers with their units: joules, watts, scores, shares, durations, plurals
-    ends      why trials and searches are over, how a trial went, what a search was asked for
-    choice    which trial to take, and what the cheaper one gives up
-    data      what the data of an image training are, and what was done to them
-    account   what an energy account means: sources, sharing, gaps
-    carbon    CO2e, grids, and waiting for a cleaner one
+figures   numbers with their units: joules, watts, scores, shares, durations, plurals
+ends      why trials and searches ended, and what a search was asked for
+choice    the recommended trial, and what the cheaper one gives up
+data      the data of an image training, and how they were treated
+account   the energy account: sources, sharing, gaps
+carbon    CO2e, grids, and waiting for a cleaner grid
 
-Nothing here is read back: code compares the values of `ecoml.endings`, `ecoml.energy` and `ecoml.metric`.
+No code reads these sentences back: it compares the values of `ecoml.endings`, `ecoml.energy` and `ecoml.metric`.
 """
 
-from ecoml.format.account import MEANING, describe_sharing, describe_spent, fold_gaps
+from ecoml.format.account import MEANING, describe_pretraining, describe_sharing, describe_spent, fold_gaps
 from ecoml.format.carbon import (
     GRID_MEANING,
     describe_co2e,
@@ -58,7 +58,14 @@ from ecoml.format.figures import (
     quantity,
     score_title,
 )
-from ecoml.format.usage import describe_flips, describe_lifetime, describe_usage, format_bytes, format_flop
+from ecoml.format.usage import (
+    describe_flips,
+    describe_lifetime,
+    describe_nearest,
+    describe_usage,
+    format_bytes,
+    format_flop,
+)
 
 __all__ = [
     "GRID_MEANING",
@@ -74,8 +81,10 @@ __all__ = [
     "describe_frugal",
     "describe_lifetime",
     "describe_limits",
+    "describe_nearest",
     "describe_pause",
     "describe_plan",
+    "describe_pretraining",
     "describe_reach",
     "describe_resumption",
     "describe_search_end",

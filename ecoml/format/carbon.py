@@ -1,4 +1,4 @@
-"""CO2e, grids, and waiting for a cleaner one, for people."""
+"""Sentences on CO2e, grids, and waiting for a cleaner grid."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 GRID_MEANING = {
     "stated": "one intensity for all hours, as given",
     "table": "each hour's, from a table",
-    "provider": "each hour's, from who watches the grid",
+    "provider": "each hour's, from a service that watches the grid",
 }
-"""What the provenance of an intensity says."""
+"""What the provenance of a carbon intensity says."""
 
 
 def format_co2e(grams: float) -> str:
@@ -29,19 +29,19 @@ def format_co2e(grams: float) -> str:
 
 
 def describe_footprint(energy: Energy, footprint: Footprint | None) -> str:
-    """kWh with their source, and CO2e if a grid was named."""
+    """The energy in kWh with its provenance, and its CO2e if a grid was named."""
     told = f"{format_kwh(energy.energy_j)} ({energy.provenance})"
     if footprint is None:
-        return f"{told}. No grid intensity was given, so nothing is said of CO2e."
+        return f"{told}. No grid intensity was given, so the CO2e is not known."
     return f"{told}. CO2e: {describe_co2e(footprint)}."
 
 
 def describe_co2e(footprint: Footprint) -> str:
-    """What a search's energy stands for, in a sentence without its full stop; empty where no intensity is known."""
+    """The CO2e of a search, a sentence without its full stop; empty if no intensity is known."""
     if footprint.provenance is None:
         return ""
     if footprint.energy_j <= 0 and footprint.unknown_j > 0:
-        return f"not known, as {footprint.grid} holds no hour of it"
+        return f"not known, as {footprint.grid} has no value for its hours"
     mean_g = footprint.g_per_kwh or 0.0
     told = format_co2e(footprint.co2e_g)
     if footprint.provenance == "stated":
@@ -54,45 +54,49 @@ def describe_co2e(footprint: Footprint) -> str:
         counted_g = footprint.co2e_g if footprint.counted_g is None else footprint.counted_g
         told += f", {percent(counted_g / footprint.budget_g, 1)} of the budget of {format_co2e(footprint.budget_g)}"
     if footprint.unknown_j > 0:
-        told += f"; of {format_energy(footprint.unknown_j)} no intensity is known"
+        told += f"; for {format_energy(footprint.unknown_j)} the intensity is not known"
     if footprint.paused_s > 0:
         idling = format_energy(footprint.paused_j)
-        told += f"; paused for {duration(footprint.paused_s)} while the grid was dirtier, with {idling} of idling"
+        told += f"; paused for {duration(footprint.paused_s)} while the grid was dirtier; idling took {idling}"
     return told
 
 
 def describe_pause(g_per_kwh: float, limit_g_per_kwh: float, until_s: float) -> str:
-    """That a search begins to wait."""
+    """The message that a search starts to wait."""
     return (
-        f"paused: the grid is at {g_per_kwh:.0f} g/kWh, above {limit_g_per_kwh:g}; it waits until"
-        f" {format_moment(until_s)} at the latest, and what idling takes is counted"
+        f"paused: the grid is at {g_per_kwh:.0f} g/kWh, above {limit_g_per_kwh:g}; the search waits until"
+        f" {format_moment(until_s)} at the latest, and the energy of idling counts"
     )
 
 
 def describe_resumption(g_per_kwh: float, waited_s: float, took_j: float, provenance: Provenance) -> str:
-    """That it goes on."""
+    """The message that a search continues after a wait."""
     idling = f"{format_energy(took_j)} ({provenance}) of idling"
-    return f"goes on at {g_per_kwh:.0f} g/kWh, after {duration(waited_s)} and {idling}"
+    return f"continues at {g_per_kwh:.0f} g/kWh, after {duration(waited_s)} and {idling}"
 
 
 def describe_plan(plans: Sequence[Waiting], limit_g_per_kwh: float, until_s: float) -> Iterator[str]:
-    """What waiting is expected to save, a sentence for each length of search, without its full stop."""
+    """The savings that waiting is expected to give: a sentence for each length of search, without its full stop."""
     yield f"waits while the grid is above {limit_g_per_kwh:g} g/kWh, until {format_moment(until_s)}; foreseen:"
     for plan in plans:
-        straight, clean = f"{plan.straight_g_per_kwh:.0f} g/kWh straight on", f"{plan.clean_g_per_kwh:.0f}"
+        straight, clean = f"{plan.straight_g_per_kwh:.0f} g/kWh at once", f"{plan.clean_g_per_kwh:.0f}"
         over = f"over at {format_moment(plan.ends_s)}"
         if not plan.waited_s:
             yield f"{plan.hours:g} h of work: {straight}, and no waiting; {over}"
             continue
         saved = f"{percent(plan.saved, 0)} less" if plan.saved >= 0 else f"{percent(-plan.saved, 0)} more"
         waited = f"{clean} with {duration(plan.waited_s)} of waiting ({saved}, idling left out"
-        eaten = f"; idling at {percent(plan.break_even, 0)} of the power of work eats it up)" if plan.saved > 0 else ")"
+        eaten = (
+            f"; idling at {percent(plan.break_even, 0)} of the power of work cancels the saving)"
+            if plan.saved > 0
+            else ")"
+        )
         yield f"{plan.hours:g} h of work: {straight}, {waited}{eaten}; {over}"
     if not plans:
-        yield "how the grid goes on is not known, so what it saves cannot be foreseen"
+        yield "no forecast of the grid is known, so the savings cannot be predicted"
 
 
 def format_moment(at_s: float) -> str:
-    """A time of day here, with its date where that is another: `18:00`, `2026-11-28 06:00`."""
+    """The local time, with its date if that is not today: `18:00`, `2026-11-28 06:00`."""
     at, now = datetime.fromtimestamp(at_s), datetime.now()
     return f"{at:%H:%M}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M}"

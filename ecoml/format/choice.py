@@ -1,4 +1,4 @@
-"""Which trial to take, and what the cheaper one gives up."""
+"""Sentences on the recommended trial, and on what the cheaper one gives up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def describe_frugal(best: Trial, frugal: Trial, enough: float, metric: Metric) -> str:
-    """What the cheapest trial that is nearly as good as the recommended one saves and gives up, as a sentence's end."""
+    """What the cheapest trial close to the recommended one saves and gives up, as the end of a sentence."""
     if (frugal.number, frugal.step) == (best.number, best.step):
         within = f" within {format_gain(metric, enough)} of it" if enough else ""
         return f"the same: no cheaper one is{within or ' as good'}"

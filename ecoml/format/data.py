@@ -1,4 +1,4 @@
-"""What the data of an image training are, and what was done to them; from table [data] of `run.toml`."""
+"""Sentences on the data of an image training and their treatment, from table [data] of `run.toml`."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from ecoml.format.figures import format_gain, format_score, format_score_interva
 from ecoml.metric import Metric
 
 _NAMED_CLASSES = 12
-"""So many classes are named with their counts; of more, the smallest and the largest."""
+"""Up to this many classes are listed with their counts; of more, only the smallest and the largest."""
 
 _EXAMPLE = 0.95
-"""A score that shows how sure scores are."""
+"""A score, as an example of how wide its interval is."""
 
 _BACKGROUNDS = {0: "black", 128: "grey", 255: "white"}
 
 
 def describe_data(data: Mapping[str, Any], metric: Metric) -> list[str]:
-    """What a search says of its data before it starts, a sentence each.
+    """The sentences about the data that a search prints before it starts.
 
     Args:
         data: Table [data] of `run.toml`, or `CnnTraining.about.to_dict()`.
-        metric: What the scores are.
+        metric: The metric of the search.
     """
     colours = "grey" if data["channels"] == 1 else "in colour"
     size = _size((data["height"], data["width"]))
@@ -32,11 +32,11 @@ def describe_data(data: Mapping[str, Any], metric: Metric) -> list[str]:
     chosen = []
     if data.get("imbalanced") and "score" in data:
         largest = f"{data['largest_class']} has more than twice as many images as the others on average"
-        chosen = [f"{largest}; what is measured is {metric.name} (--metric {data['score']})"]
+        chosen = [f"{largest}; the score is therefore {metric.name} (--metric {data['score']})"]
     sure = format_score_interval(metric, _EXAMPLE, data["validation_counts_as"])
     return [
         f"{data['name']}: {plural(data['images'], 'image')} of {size} pixels, {colours}; {_classes(data)}",
-        f"{split}, {data['test_images']:,} held back for the test{drawn}",
+        f"{split}, {data['test_images']:,} to test on{drawn}",
         *describe_treatment(data),
         *chosen,
         f"{guess}, and one validation image is worth up to {format_gain(metric, data['image_worth'])}",
@@ -54,7 +54,7 @@ def _classes(data: Mapping[str, Any]) -> str:
 
 
 def describe_treatment(data: Mapping[str, Any]) -> list[str]:
-    """What was left out, and what was done to the images, a sentence each; none where they were taken as they are."""
+    """What was left out, and how the images were changed: a sentence each; none if the images were used as they are."""
     told = []
     if ignored := data.get("ignored"):
         told.append(f"left out: {', '.join(f'{count:,} × {kind}' for kind, count in sorted(ignored.items()))}")
@@ -63,22 +63,22 @@ def describe_treatment(data: Mapping[str, Any]) -> list[str]:
         if data["largest"] != data["smallest"]:
             found = f"{_size(data['smallest'])} to {_size(data['largest'])} pixels"
         target = _size((data["height"], data["width"]))
-        told.append(f"images of {found} were scaled to {target} until the shorter side fitted, and their middle kept")
+        told.append(f"images of {found} were scaled until the shorter side fitted {target}, and cropped to the centre")
     for kind, (low, high) in data.get("ranges", {}).items():
-        told.append(f"numbers of {kind} from {low:g} to {high:g} were scaled to black … white")
+        told.append(f"numbers of {kind} from {low:g} to {high:g} were scaled to the range from black to white")
     if background := data.get("background"):
-        told.append(f"what is transparent became {_BACKGROUNDS.get(background, f'level {background} of 255')}")
+        told.append(f"transparent pixels became {_BACKGROUNDS.get(background, f'level {background} of 255')}")
     if several := data.get("several"):
-        told.append(f"of {plural(several, 'file')} with several pictures the first was taken")
+        told.append(f"{plural(several, 'file')} with several pictures: the first picture was taken")
     if blank := data.get("blank"):
-        told.append(f"{plural(blank, 'image')} show{'s' if blank == 1 else ''} one colour only after that")
+        told.append(f"{plural(blank, 'image')} show{'s' if blank == 1 else ''} a single colour after that")
     if copies := data.get("copies"):
-        stand = "image to validate or to test on stands" if copies == 1 else "images to validate or to test on stand"
-        told.append(f"{copies:,} {stand} among those to train on too: scores may be too good to be true")
+        stand = "validation or test image is" if copies == 1 else "validation or test images are"
+        told.append(f"{copies:,} {stand} among the training images too: scores may be too good")
     return told
 
 
 def _size(sides: tuple[int, int]) -> str:
-    """`500×333`, width first, as people say it."""
+    """`500×333`, width first, as usual for pictures."""
     height, width = sides
     return f"{width}×{height}"

@@ -1,4 +1,4 @@
-"""Why trials and searches are over, how a trial went, and what a search was asked for."""
+"""Sentences on why trials and searches ended, and on what a search was asked for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
 from ecoml.format.carbon import format_co2e
 from ecoml.format.figures import (
+    duration,
     format_energy,
     format_gain,
     format_kwh,
@@ -16,6 +17,7 @@ from ecoml.format.figures import (
     named_score,
     plural,
 )
+from ecoml.format.usage import of_use
 from ecoml.metric import Metric
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def describe_trial_end(end: TrialEnd, metric: Metric) -> str:
-    """Why a trial is over, as the end of a sentence: `stopped: …`."""
+    """Why a trial ended, as the end of a sentence: `stopped: …`."""
     told = end.details
     if "message" in told:  # the words of an error, or of an earlier version
         return f"{told['message']} ({told['where']})" if "where" in told else str(told["message"])
@@ -41,6 +43,11 @@ def describe_trial_end(end: TrialEnd, metric: Metric) -> str:
             return "interrupted"
         case EndReason.HOST_LOST:
             return f"its host {told['host']} was lost"
+        case EndReason.TOO_DEAR_TO_USE:
+            takes = f"{duration(told['latency_s'])} and {format_energy(told['energy_j'])} ({told['provenance']})"
+            most = [duration(told["limit_s"])] if "limit_s" in told else []
+            most += [format_energy(told["limit_j"])] if "limit_j" in told else []
+            return f"a prediction takes {takes}, more than the allowed {' and '.join(most)}"
         case EndReason.TOOK_TOO_MUCH:
             return (
                 f"it took {format_energy(told['energy_j'])} ({told['provenance']}), more than the"
@@ -68,7 +75,7 @@ def describe_trial_end(end: TrialEnd, metric: Metric) -> str:
 
 
 def describe_search_end(end: SearchEnd, metric: Metric) -> str:
-    """Why a search is over, in a sentence without its full stop."""
+    """Why a search ended, a sentence without its full stop."""
     sentence = _search_end(end, metric)
     above = end.details.get("excluded_above")
     return sentence if above is None else f"{sentence}; networks of more than {above:,} parameters were left out"
@@ -101,10 +108,10 @@ def _search_end(end: SearchEnd, metric: Metric) -> str:
             return "every configuration has been tried"
         case StopReason.NOT_WORTH_IT:
             return (
-                f"the energy of twenty trainings is spent, and as much as so far again"
-                f" ({format_energy(told['spent_j'])}, {told['provenance']}) is expected to raise the {metric.name} by"
-                f" {format_gain(metric, told['promise'])} on average over the front, less than the"
-                f" {format_gain(metric, told['worth'])} for which a search goes on"
+                f"more energy is not worth it: as much again as was spent so far ({format_energy(told['spent_j'])},"
+                f" {told['provenance']}) is expected to improve the {metric.name} by"
+                f" {format_gain(metric, told['promise'])} on average over the front; a search continues for"
+                f" {format_gain(metric, told['worth'])} or more"
             )
         case StopReason.NOTHING_FEASIBLE:
             return "no further feasible configuration was proposed"
@@ -131,6 +138,8 @@ def describe_ending(trial: Trial, metric: Metric) -> str:
             return f"failed: {describe_trial_end(end, metric)}"
         case EndReason.SEARCH_ENDED:
             return "suspended, and not taken up again"
+        case EndReason.TOO_DEAR_TO_USE:
+            return "stopped: a prediction takes more than allowed"
         case EndReason.TOOK_TOO_MUCH:
             return "stopped: it took more than a training may take"
         case EndReason.NEXT_STEP_TOO_MUCH:
@@ -140,7 +149,7 @@ def describe_ending(trial: Trial, metric: Metric) -> str:
 
 
 def describe_course(trial: Trial, times: int, metric: Metric) -> str:
-    """How a trial went that was trained so many times with others in between: `resumed twice, finished`."""
+    """The course of a trial whose training was suspended and resumed: `resumed twice, finished`."""
     if times < 2:
         return describe_ending(trial, metric)
     often = {2: "once", 3: "twice"}.get(times, f"{times - 1} times")
@@ -149,32 +158,32 @@ def describe_course(trial: Trial, times: int, metric: Metric) -> str:
 
 
 FEW_TRAININGS = 10
-"""With less energy than for so many trainings, a search has little to choose from."""
+"""A budget that buys fewer trainings than this gives a search too little to compare."""
 
 
 def describe_ceiling(floor_j: float, left_j: float) -> list[str]:
-    """What a budget buys at most, before anything is trained; a sentence, and a warning where it is little.
+    """The most that a budget can buy, before anything is trained: a sentence, and a warning if it is little.
 
     Args:
-        floor_j: The least joules of the default training: its arithmetic at the device's peak.
+        floor_j: The least joules of the default training: its arithmetic at the device's peak performance.
         left_j: Joules left for trainings.
     """
     trainings = left_j / floor_j
     many = "less than one of it" if trainings < 1 else f"at most {int(trainings):,} of it, and less as a rule"
     told = [f"the default training takes {format_energy(floor_j)} or more, by its arithmetic: the budget buys {many}"]
     if trainings < FEW_TRAININGS:
-        told.append("that is little to choose from")
+        told.append("a search over so few trainings has little to choose from")
     return told
 
 
 def describe_reach(first: Point, steps: int, left_j: float, metric: Metric) -> list[str]:
-    """What a budget buys, by the first measurement of a search; a sentence, and a warning where it is little.
+    """What a budget buys, from the first measurement of a search: a sentence, and a warning if it is little.
 
     Args:
         first: The first point of the first trial.
-        steps: Measurements of a whole training.
+        steps: Number of measurements of a full training.
         left_j: Joules left for further trainings and for the rest of this one.
-        metric: What a step is called.
+        metric: The metric, which names a step.
     """
     whole_j = steps * first.energy_j
     if whole_j <= 0:
@@ -187,18 +196,19 @@ def describe_reach(first: Point, steps: int, left_j: float, metric: Metric) -> l
     ]
     if trainings < FEW_TRAININGS:
         enough_kwh = format_kwh(4 * FEW_TRAININGS * whole_j)
-        told.append(f"that is little to choose from; {4 * FEW_TRAININGS} such trainings would take {enough_kwh}")
+        told.append(f"a search over so few trainings has little to choose from; {4 * FEW_TRAININGS} take {enough_kwh}")
     return told
 
 
 def describe_limits(limits: Limits, metric: Metric) -> Iterator[str]:
-    """What a search was asked for beyond the best for its budget: a sentence for each kind, without its full stop."""
+    """The limits of a search: a sentence for each kind, without its full stop."""
     if limits.target is not None:
-        yield f"Target: {named_score(metric, limits.target)}, where the search ends"
+        yield f"Target: {named_score(metric, limits.target)}; the search ends when it is reached"
     most = [] if limits.max_trials is None else [plural(limits.max_trials, "trial")]
     most += [] if limits.max_parameters is None else [f"{limits.max_parameters:,} parameters a network"]
     most_j = limits.max_energy_per_training_j
     most += [] if most_j is None else [f"{format_energy(most_j)} a training"]
+    most += [f"{what} per prediction" for what in of_use(limits)]
     if most:
         yield f"Limits: at most {', '.join(most[:-1])}{' and ' if most[:-1] else ''}{most[-1]}"
     if limits.inferences is not None:
@@ -211,11 +221,13 @@ def describe_limits(limits: Limits, metric: Metric) -> Iterator[str]:
     if limits.require_measured:
         yield "Told to refuse energy that is only estimated"
     if limits.spend_all:
-        yield "Told to spend all of the budget, however little is to be gained"
+        yield "Told to spend the entire budget, even for small gains"
 
 
 def describe_warm_start(settings: Mapping[str, Any], strategy: str) -> str:
-    """What a search starts from, in a sentence without its full stop; `settings` as in `run.toml`."""
+    """What the strategy of a search learned from an earlier run, a sentence without its full stop; `settings` as in
+    `run.toml`.
+    """
     left_out = f" ({settings['left_out']} more lie outside this space)" if settings["left_out"] else ""
     use = "" if settings["learnt"] else f"; the strategy {strategy} learns nothing from them"
     return (
@@ -231,11 +243,11 @@ def _range_of(metric: Metric) -> str:
             if "accuracy" in metric.name
             else "give a share in [0, 1]"
         )
-    return f"it must be finite, in {format_range(metric)}; say otherwise with ecoml.Metric(…, low=, high=)"
+    return f"it must be finite, in {format_range(metric)}; set another range with ecoml.Metric(…, low=, high=)"
 
 
 def describe_trial(trial: Trial, metric: Metric) -> str:
-    """What a trial of a front is: `trial 0 after 7 epochs: 99.30 % validation accuracy for 1.94 J (estimated)`."""
+    """A trial of a front: `trial 0 after 7 epochs: 99.30 % validation accuracy for 1.94 J (estimated)`."""
     on_test = f" ({format_score(metric, trial.test_score)} on the test set)" if trial.test_score is not None else ""
     energy = f"{format_energy(trial.energy_j)} ({trial.energy.provenance})"
     after = plural(trial.step, metric.step)

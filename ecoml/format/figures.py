@@ -21,14 +21,16 @@ def format_energy(energy_j: float) -> str:
 
 
 def format_figure(energy: Energy) -> str:
-    """Joules with their half-width; an estimate's interval is the same factor everywhere, and is told once."""
+    """Joules with their half-width. An estimate has none here: its interval is the same factor everywhere, and is
+    printed once.
+    """
     if energy.uncertainty_j <= 0 or energy.provenance is Provenance.ESTIMATED:
         return format_energy(energy.energy_j)
     return f"{format_energy(energy.energy_j)} ± {format_energy(energy.uncertainty_j)}"
 
 
 def format_interval(energy: Energy) -> str:
-    """What is known of the true figure: `± 3.1 J`, or for an estimate `between … and …`."""
+    """The interval of a figure: `± 3.1 J`, or for an estimate `between … and …`."""
     if energy.provenance is Provenance.REPORTED and not energy.uncertainty_j:
         return "as reported"
     if energy.provenance is Provenance.ESTIMATED:
@@ -38,7 +40,7 @@ def format_interval(energy: Energy) -> str:
 
 
 def estimate_interval(energy: Energy) -> tuple[float, float]:
-    """Joules that an estimate may be in truth: as much below as above on a scale of ratios."""
+    """The interval of an estimate in joules: the same factor below and above."""
     high_j = energy.energy_j + energy.uncertainty_j
     return (energy.energy_j**2 / high_j if high_j else 0.0), high_j
 
@@ -52,7 +54,7 @@ def format_kwh(energy_j: float) -> str:
 
 
 def energy_unit(energy_j: float) -> tuple[str, float]:
-    """The unit in which so much energy reads as no huge and no tiny number, and its joules: kWh, Wh or J."""
+    """The unit that suits an energy (kWh, Wh or J), and its joules."""
     for unit, unit_j in (("kWh", J_PER_KWH), ("Wh", J_PER_KWH / 1000)):
         if energy_j >= unit_j / 10:
             return unit, unit_j
@@ -60,29 +62,29 @@ def energy_unit(energy_j: float) -> tuple[str, float]:
 
 
 def format_power(power_w: float | None) -> str:
-    """Watts, three significant digits; `–` if there are none."""
+    """Watts, three significant digits; `–` for None."""
     return "–" if power_w is None else f"{power_w:.3g} W" if power_w < 1000 else f"{power_w:.0f} W"
 
 
 def quantity(value: float | None, unit: str) -> str:
-    """A whole number with its unit: `71 °C`; `–` if there is none."""
+    """A whole number with its unit: `71 °C`; `–` for None."""
     return "–" if value is None else f"{value:.0f} {unit}"
 
 
 def percent(share: float | None, decimals: int = 2) -> str:
-    """A share: `97.81 %`, `–` if there is none."""
+    """A share: `97.81 %`; `–` for None."""
     return "–" if share is None else f"{100 * share:.{decimals}f} %"
 
 
 def format_score(metric: Metric, score: float | None) -> str:
-    """A score: `97.81 %` for a share, else four significant digits; `–` if there is none."""
+    """A score: `97.81 %` for a share, else four significant digits; `–` for None."""
     if score is None or metric.is_share:
         return percent(score)
     return f"{score:.4g}"
 
 
 def format_score_interval(metric: Metric, score: float, images: float) -> str:
-    """How sure a share of so many images is: `between 95.4 and 99.0 %`; empty for scores that are no share."""
+    """The interval of a share of this many images: `between 95.4 and 99.0 %`; empty if the score is no share."""
     if not metric.is_share:
         return ""
     low, high = wilson(score, images)
@@ -90,13 +92,13 @@ def format_score_interval(metric: Metric, score: float, images: float) -> str:
 
 
 def format_sure(metric: Metric, score: float | None, data: Mapping[str, Any] | None, part: str = "validation") -> str:
-    """A score with how sure it is: `97.81 % (95.4–99.0)`; only the score where that is not known.
+    """A score with its interval: `97.81 % (95.4–99.0)`; only the score if the interval is unknown.
 
     Args:
-        metric: What it is.
+        metric: The metric.
         score: The score; `–` for None.
-        data: Table [data] of `run.toml`, which has how many images it counts as; None: not known.
-        part: Where it was measured: `validation` or `test`.
+        data: Table [data] of `run.toml`, which has the number of images that count; None if unknown.
+        part: Where the score was measured: `validation` or `test`.
     """
     images = (data or {}).get(f"{part}_counts_as")
     if score is None or not images or not metric.is_share:
@@ -112,7 +114,7 @@ def named_score(metric: Metric, score: float | None) -> str:
 
 
 def format_range(metric: Metric) -> str:
-    """Where its scores lie: `[0, 1]`, `[0, ∞]`."""
+    """The range of the scores: `[0, 1]`, `[0, ∞]`."""
     low = "−∞" if metric.low is None else f"{metric.low:g}"
     high = "∞" if metric.high is None else f"{metric.high:g}"
     return f"[{low}, {high}]"
@@ -129,7 +131,7 @@ def score_title(metric: Metric) -> str:
 
 
 def format_gain(metric: Metric, gain: float, *, bare: bool = False) -> str:
-    """A difference between two scores: `0.4 percentage points`, `0.012`; or only the number."""
+    """A difference between two scores: `0.4 percentage points`, `0.012`; with `bare`, only the number."""
     if not metric.is_share:
         return f"{gain:.3g}"
     points = f"{100 * gain:.2g}" if abs(gain) < 0.995 else f"{100 * gain:,.0f}"
@@ -149,7 +151,7 @@ def plural_of(noun: str) -> str:
 
 
 def capitalised(words: str) -> str:
-    """The first letter large, and the others as they are: `Macro F1`."""
+    """The words with their first letter in upper case; the others keep theirs: `Macro F1`."""
     return f"{words[:1].upper()}{words[1:]}"
 
 
@@ -165,7 +167,7 @@ def duration(seconds: float) -> str:
 
 
 def format_config(config: Mapping[str, Any], only: Collection[str] | None = None) -> str:
-    """A configuration in one line, or what of it has one of the names in `only`."""
+    """A configuration in one line; with `only`, no other parameters than these."""
     return ", ".join(
         f"{name}={f'{value:.4g}' if isinstance(value, float) else value}"
         for name, value in config.items()

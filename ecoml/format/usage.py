@@ -1,4 +1,4 @@
-"""What a model costs to use, in words."""
+"""Sentences on what predictions with a model cost."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ecoml.format.figures import duration, format_energy, format_figure, plural
 
 if TYPE_CHECKING:
     from ecoml.energy import Energy
+    from ecoml.limits import Limits
     from ecoml.trial import Inference, Trial, Usage
 
 
@@ -24,7 +25,7 @@ def format_flop(count: int) -> str:
 
 
 def format_count(count: float) -> str:
-    """A number of inferences: `850`, `3,400`, `1.2 million`."""
+    """A number of predictions: `850`, `3,400`, `1.2 million`."""
     if count >= 999_500:
         unit, scale = ("billion", 1e9) if count >= 999.5e6 else ("million", 1e6)
         return f"{count / scale:,.3g} {unit}"
@@ -33,7 +34,7 @@ def format_count(count: float) -> str:
 
 
 def describe_usage(usage: Usage) -> list[str]:
-    """Size, and time and energy of an image by how many are predicted at once, a sentence each."""
+    """Size of the model, and time and energy per image by batch size: a sentence each."""
     size = f"{plural(usage.parameters, 'parameter')}, a file of {format_bytes(usage.file_bytes)}"
     told = [f"{size}, {format_flop(usage.flop)} an image"]
     return told + [_inference(one) for one in usage.inferences.values()]
@@ -46,15 +47,33 @@ def _inference(one: Inference) -> str:
     return f"{at_once}: {duration(each_s)} and {energy} an image"
 
 
+def of_use(limits: Limits) -> list[str]:
+    """The limits on one prediction as text: `5 ms`, `2 mJ`."""
+    most_s, most_j = limits.max_latency_s, limits.max_inference_energy_j
+    return ([] if most_s is None else [duration(most_s)]) + ([] if most_j is None else [format_energy(most_j)])
+
+
+def describe_nearest(nearest: Trial | None, limits: Limits) -> str:
+    """The message that no network satisfies the limits on predictions, with the nearest one, without its full stop."""
+    asked = " and ".join(of_use(limits))
+    if nearest is None or nearest.usage is None:
+        return f"No prediction was measured, so no network is known to take at most {asked} per prediction"
+    one = nearest.usage.single
+    takes = f"{duration(one.latency_s)} and {format_figure(one.energy)} ({one.energy.provenance})"
+    return f"No network takes at most {asked} per prediction: the nearest, trial {nearest.number}, takes {takes}"
+
+
 def describe_flips(found: Sequence[tuple[float, Trial]]) -> str:
-    """From how many images on which trial takes the least energy, training included."""
+    """The trial that takes the least energy, training included, by the number of predicted images."""
     if not found:
         return ""
 
     def which(trial: Trial) -> str:
         return f"trial {trial.number}, step {trial.step}"
 
-    first = f"Training and predictions together, {which(found[0][1])} takes the least of those as good as the best"
+    first = (
+        f"Training and predictions together, {which(found[0][1])} takes the least energy of those as good as the best"
+    )
     if len(found) == 1:
         return f"{first}, however many images are predicted."
     rest = "; ".join(f"from {format_count(count)} images on {which(trial)}" for count, trial in found[1:])
@@ -62,7 +81,7 @@ def describe_flips(found: Sequence[tuple[float, Trial]]) -> str:
 
 
 def describe_lifetime(trial: Trial, inferences: float, energy: Energy) -> str:
-    """What a trial takes over its life, without its full stop."""
+    """The energy of a trial with all its predictions, without its full stop."""
     return (
         f"For {format_count(inferences)} images, one at a time: trial {trial.number}, step {trial.step},"
         f" takes the least energy, {format_energy(energy.energy_j)} with its training ({energy.provenance})"

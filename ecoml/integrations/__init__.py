@@ -1,9 +1,9 @@
-"""ecoml in the tools that people have: energy budgets for trainers, and trackers of searches.
+"""ecoml inside other tools: energy budgets for trainers, and trackers of searches.
 
-    LightningBudget, TransformersBudget, KerasBudget     callbacks that stop a training at its energy budget
-    MLflowTracker, WandbTracker, TensorBoardTracker      listeners that write a search down
+LightningBudget, TransformersBudget, KerasBudget     callbacks that stop a training at its energy budget
+MLflowTracker, WandbTracker, TensorBoardTracker      listeners that record a search
 
-Each needs its library, which is imported when the name is used.
+Each needs its library, which is imported when the name is first used.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LAZY = {
     "TransformersBudget": "transformers",
     "WandbTracker": "wandb",
 }
-"""Name → the module here, which is called as the library it needs."""
+"""Name → the module here, which has the name of the library it needs."""
 
 TRACKERS = {"mlflow": "MLflowTracker", "tensorboard": "TensorBoardTracker", "wandb": "WandbTracker"}
 
@@ -46,10 +46,10 @@ __all__ = [
 
 
 def create_tracker(name: str) -> Listener:
-    """The tracker that `--track` names, as its own environment variables set it up.
+    """The tracker that `--track` names, configured by its own environment variables.
 
     Raises:
-        UsageError: There is none of that name, or its library is not installed.
+        UsageError: There is no tracker of this name, or its library is not installed.
     """
     if name not in TRACKERS:
         raise UsageError(f"there is no tracker {name!r}; {did_you_mean(name, TRACKERS)}")

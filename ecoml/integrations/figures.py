@@ -1,4 +1,4 @@
-"""Joules as loggers take them: numbers by name, and the name says what they are worth."""
+"""Joules for loggers: numbers by name, with the provenance in the name."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from ecoml.energy import Energy
 
 
 def energy_figures(energy: Energy) -> dict[str, float]:
-    """`{"energy_j/measured": 12.3, "energy_uncertainty_j/measured": 0.1}`: the provenance stands in the name.
+    """`{"energy_j/measured": 12.3, "energy_uncertainty_j/measured": 0.1}`: the provenance is part of the name.
 
-    Figures of unlike worth then never make up one curve.
+    Figures of different provenance therefore never form one curve.
     """
     return {
         f"energy_j/{energy.provenance}": energy.energy_j,

@@ -1,4 +1,4 @@
-"""What the callbacks for trainers share: an energy budget, opened and closed with each fit, that stops it once."""
+"""The common part of the callbacks for trainers: an energy budget for each fit, which stops it once."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class FitBudget:
     """Stops a fit at its energy budget, and logs joules.
 
     Args:
-        kwh: The budget in kWh, of each fit; evaluation during it is included.
-        j: The same in joules; give one of the two.
-        meter: A meter of one's own; by default that of this host.
+        kwh: The budget of each fit in kWh; it includes evaluation during the fit.
+        j: The budget in joules; give one of the two.
+        meter: Your own meter; default: this host's.
 
     Raises:
-        BudgetError: None or both are given, or no positive number.
+        BudgetError: None or both are given, or the value is not a positive number.
 
     Attributes:
         budget: The budget, with `spent_j`, `remaining_j` and `energy`.
@@ -36,14 +36,14 @@ class FitBudget:
         self.budget, self._opened = self._new_budget().__enter__(), True
 
     def _stops(self, stopped: bool) -> bool:
-        """Whether the fit is to be stopped now; says so, unless it is stopped already."""
+        """Whether to stop the fit now; logs this, unless the fit is already stopped."""
         if stopped or not self.budget.exhausted:
             return False
         log.info("the energy budget is spent: %s", describe_spent(self.budget.energy, self.budget.budget_j))
         return True
 
     def _end(self) -> None:
-        """May be called twice."""
+        """Close the budget. May be called twice."""
         if self._opened:
             self._opened = False
             self.budget.__exit__(None, None, None)

@@ -2,8 +2,8 @@
 
     trainer = Trainer(max_epochs=100, callbacks=[ecoml.integrations.LightningBudget(kwh=0.1)])
 
-The training ends after the batch in which the budget is spent, as `trainer.should_stop` has it (Lightning first
-completes `min_epochs` and `min_steps` where they are given). The joules go to the trainer's loggers as `energy_j/…`.
+The training ends after the batch in which the budget is spent, by `trainer.should_stop` (Lightning first completes
+`min_epochs` and `min_steps` if they are set). The trainer's loggers receive the joules as `energy_j/…`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class LightningBudget(FitBudget, Callback):  # type: ignore[misc, unused-ignore]
     """Stops a fit at its energy budget, and logs joules; arguments, errors and `budget` as in `FitBudget`."""
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        """A fit begins."""
+        """A fit starts."""
         del trainer, pl_module
         if stage == "fit":
             self._begin()
 
     def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
-        """Stop if nothing is left; log at the trainer's own pace."""
+        """Stop if the budget is spent; log as often as the trainer does."""
         stop = self._stops(trainer.should_stop)
         if stop or (trainer.global_step + 1) % trainer.log_every_n_steps == 0:
             self._log(trainer)
@@ -37,11 +37,11 @@ class LightningBudget(FitBudget, Callback):  # type: ignore[misc, unused-ignore]
             trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: Any, *_: Any) -> None:
-        """Log."""
+        """Log the joules."""
         self._log(trainer)
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        """The fit is over, or has failed."""
+        """The fit has ended, or has failed."""
         del trainer, pl_module, stage
         self._end()
 

@@ -1,6 +1,6 @@
 """A search in MLflow: a run for the search, and within it one for each trial.
 
-ecoml search --budget-kwh 0.1 --track mlflow        # where MLFLOW_TRACKING_URI says, else MLflow's default
+ecoml search --budget-kwh 0.1 --track mlflow        # at MLFLOW_TRACKING_URI, else MLflow's default
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _STATUS = {TrialState.FAILED: RunStatus.FAILED, TrialState.STOPPED: RunStatus.KI
 
 
 class MLflowTracker:
-    """Writes parameters, curves, joules, and the front's models as artifacts.
+    """Records parameters, curves, joules, and the front's models as artifacts.
 
     Args:
-        tracking_uri: Where; by default what MLflow is set to.
-        experiment: Name of the experiment; by default what is trained.
+        tracking_uri: The tracking server; default: MLflow's setting.
+        experiment: Name of the experiment; default: the name of the training.
         artifacts: Whether models, page and settings are uploaded.
     """
 

@@ -1,4 +1,4 @@
-"""What trackers write of a search, whichever they are: plain values by name."""
+"""The values that all trackers record of a search, by name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from ecoml.trial import Trial
 
 
 def settings_of(result: Result) -> dict[str, Any]:
-    """What was searched and how, flat: `strategy`, `seed`, `budget_j`, `metric`, `limits.target`, `executor.data`, …"""
+    """The settings of the search, flat: `strategy`, `seed`, `budget_j`, `metric`, `limits.target`,
+    `executor.data`, …
+    """
     tables = {key: result.settings.get(key, {}) for key in ("limits", "executor", "data")}
     flat = {f"{key}.{name}": value for key, table in tables.items() for name, value in table.items()}
     own = {"problem": result.problem, "strategy": result.strategy, "seed": result.seed, "metric": result.metric.name}
@@ -20,13 +22,13 @@ def settings_of(result: Result) -> dict[str, Any]:
 
 
 def point_figures(trial: Trial, metric: str) -> dict[str, float]:
-    """The last point of a trial: its score under the metric's name, and the joules of the trial up to there."""
+    """The last point of a trial: its score under the metric's name, and the joules of the trial up to this point."""
     point = trial.curve[-1]
     return {metric: point.score, **energy_figures(point.energy)}
 
 
 def account_figures(result: Result) -> dict[str, float]:
-    """What the whole search spent, on what; names say what the figures are worth."""
+    """The energy of the entire search by purpose; names contain the provenance."""
     total = {f"search_{name}": value for name, value in energy_figures(result.energy.total).items()}
     parts = {
         f"search_energy_j/{part.provenance}/{purpose}": part.energy_j
@@ -36,7 +38,7 @@ def account_figures(result: Result) -> dict[str, float]:
 
 
 def best_of(result: Result) -> dict[str, float]:
-    """The recommended trial: its number, how long it trained, its scores, its energy."""
+    """The recommended trial: its number, the length of its training, its scores, its energy."""
     if (best := result.recommended) is None:
         return {}
     figures: dict[str, float] = {"trial": best.number, result.metric.step: best.step}
@@ -48,6 +50,6 @@ def best_of(result: Result) -> dict[str, float]:
 
 
 def files_of(result: Result) -> Iterator[Path]:
-    """What is worth keeping elsewhere: settings, page, and the models of the front."""
-    for pattern in ("run.toml", "report.html", "export/*/README.md", "models/*.safetensors"):
+    """The files to upload: settings, page, and the models of the front."""
+    for pattern in ("run.toml", "report.html", "card.md", "export/*/README.md", "models/*.safetensors"):
         yield from sorted(result.directory.glob(pattern))

@@ -1,4 +1,4 @@
-"""A search in TensorBoard: a run for each trial, with its curves and its parameters, and one for the whole search.
+"""A search in TensorBoard: a run for each trial, with its curves and its parameters, and one for the entire search.
 
 tensorboard --logdir runs/mine/tensorboard
 """
@@ -20,7 +20,7 @@ class TensorBoardTracker:
     """Writes event files.
 
     Args:
-        directory: Where; by default `tensorboard/` in the run folder.
+        directory: The folder; default: `tensorboard/` in the run folder.
     """
 
     def __init__(self, directory: str | Path | None = None) -> None:

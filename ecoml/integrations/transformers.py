@@ -2,7 +2,7 @@
 
     trainer = Trainer(model, args, train_dataset=data, callbacks=[ecoml.integrations.TransformersBudget(kwh=0.1)])
 
-The training ends after the step in which the budget is spent. The joules stand in the logs as `energy_j/…`.
+The training ends after the step in which the budget is spent. The logs contain the joules as `energy_j/…`.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ class TransformersBudget(FitBudget, TrainerCallback):  # type: ignore[misc, unus
     """Stops a fit at its energy budget, and logs joules; arguments, errors and `budget` as in `FitBudget`."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """A training begins."""
+        """A training starts."""
         del args, state, control
         self._begin()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Stop, and log, if nothing is left."""
+        """Stop and log if the budget is spent."""
         del args, state
         if self._stops(control.should_training_stop):
             control.should_training_stop = control.should_log = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """Add the joules to what is logged, and to its history."""
+        """Add the joules to the logs, and to the trainer's history."""
         del args, control
         figures = energy_figures(self.budget.energy)
         if logs is not None:
@@ -39,6 +39,6 @@ class TransformersBudget(FitBudget, TrainerCallback):  # type: ignore[misc, unus
             state.log_history[-1].update(figures)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """The training is over."""
+        """The training has ended."""
         del args, state, control
         self._end()

@@ -15,11 +15,11 @@ from ecoml.trial import Trial
 
 
 class WandbTracker:
-    """Writes settings, curves, joules, a table of the trials, and the front's models as an artifact.
+    """Records settings, curves, joules, a table of the trials, and the front's models as an artifact.
 
     Args:
         artifacts: Whether models, page and settings are uploaded.
-        **options: For `wandb.init`: `project`, `entity`, `mode`, …
+        **options: Options of `wandb.init`: `project`, `entity`, `mode`, …
     """
 
     def __init__(self, *, artifacts: bool = True, **options: Any) -> None:
@@ -37,7 +37,7 @@ class WandbTracker:
         self._run.define_metric("*", step_metric="spent_j")
 
     def on_trial(self, trial: Trial) -> None:
-        """Trials stand in the table at the end."""
+        """Do nothing: the table at the end lists the trials."""
 
     def on_measurement(self, trial: Trial) -> None:
         point = trial.curve[-1]

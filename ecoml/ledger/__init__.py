@@ -1,4 +1,4 @@
-"""The ledger: what a search has spent, on what, what is reserved, what is left."""
+"""The ledger of a search: the energy spent by purpose, reserved, and left."""
 
 from ecoml.ledger.ledger import Ledger
 from ecoml.ledger.metering import Metering

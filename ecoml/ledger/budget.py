@@ -1,4 +1,6 @@
-"""The budget: a ceiling in joules, and perhaps one in grams of CO2e; what is kept back of it, set aside, and left."""
+"""The budget: a limit in joules, optionally one in grams of CO2e; reservations, the reserve for the end, and the
+rest.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +12,25 @@ from ecoml.ledger.hosts import HostAccounts
 from ecoml.ledger.reservations import Reservations
 
 CLOSING_SHARE = 0.25
-"""At most this share of the budget is kept back for testing the front and closing down."""
+"""Largest share of the budget that is reserved for testing the front and closing."""
 
 
 class Budget:
-    """What may be spent.
+    """The energy that may be spent.
 
     Args:
-        account: What this host has spent.
-        hosts: What other hosts have spent.
-        total_j: The ceiling on everything.
-        total_g: The ceiling on CO2e, in grams; None: there is none.
-        ample: Whether a step is given more than its forecast, as one that is made far away.
+        account: The energy spent on this host.
+        hosts: The energy spent on other hosts.
+        total_j: The energy budget.
+        total_g: The CO2e budget, in grams; None: there is none.
+        ample: Whether a step gets more than its forecast, as on another host.
         tried: Whether any step was ever made.
 
     Attributes:
-        total_j: The ceiling on everything.
-        reservations: What is set aside for steps under way.
-        closing_j: Kept back for testing the front and closing down.
-        overpromised_j: The most by which what was spent, or might be, exceeded the budget at any commit.
+        total_j: The energy budget.
+        reservations: Joules reserved for running steps.
+        closing_j: Joules reserved for testing the front and closing.
+        overpromised_j: The largest excess over the budget, at any commit, of the energy that was or might be spent.
     """
 
     def __init__(
@@ -62,11 +64,11 @@ class Budget:
 
     @property
     def left_by_co2e(self) -> bool:
-        """Whether it is the ceiling on CO2e that leaves no more."""
+        """Whether the CO2e budget is the one that is spent."""
         return self._account.co2e.left_j < self._account.limit_j - self.spent_j
 
     def keep_back(self, closing_j: float) -> None:
-        """Keep joules back for the end: those of testing, and a second at the highest power seen."""
+        """Reserve joules for the end: those of testing, and a second at the highest power so far."""
         closing_j += self._account.power_w
         self.closing_j = min(closing_j, CLOSING_SHARE * self.total_j)
         self._account.limit_j = self.total_j - self.closing_j
@@ -74,6 +76,6 @@ class Budget:
         co2e.limit_g = self._total_g - min(co2e.of_joules(closing_j), CLOSING_SHARE * self._total_g)
 
     def check_promises(self) -> None:
-        """Note by how much what is spent and all that may still be spent exceed the ceiling."""
+        """Record by how much the energy spent and all that may still be spent exceed the budget."""
         promised_j = self.spent_j + self.reservations.total_j + self._hosts.unseen_j + self.closing_j
         self.overpromised_j = max(self.overpromised_j, promised_j - self.total_j)

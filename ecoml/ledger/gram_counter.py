@@ -1,4 +1,4 @@
-"""What an account's joules stand for in grams of CO2e, each by the grid's intensity of its time."""
+"""The grams of CO2e of an account's joules, each with the grid's intensity at its time."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ecoml.run.footprint import Grams
 log = logging.getLogger("ecoml")
 
 _CLEANEST_G_PER_KWH = 0.1
-"""For how many joules grams last, where the grid emits nothing at all for an hour."""
+"""Joules that the budget allows while the grid emits nothing at all for an hour."""
 
 
 class GramCounter:
-    """Grams of CO2e so far. Safe to use from several threads: the heartbeat adds, and so do reports of other hosts.
+    """Grams of CO2e so far. Thread-safe: the heartbeat adds grams, and so do reports of other hosts.
 
     Args:
-        grid: The grid's intensity; None: it is not known, and there are no grams.
+        grid: The grid's intensity; None: unknown, so there are no grams.
         spent_g: Grams of earlier sessions.
-        clock: Gives Unix seconds.
+        clock: Returns Unix seconds.
 
     Attributes:
-        spent_g: Grams since the search began.
-        limit_g: No more may be spent.
+        spent_g: Grams since the search started.
+        limit_g: The largest grams that may be spent.
     """
 
     def __init__(self, grid: Grid | None = None, spent_g: float = 0.0, clock: Callable[[], float] = time.time) -> None:
@@ -41,14 +41,14 @@ class GramCounter:
 
     @property
     def left_j(self) -> float:
-        """Joules up to the limit, at the present intensity."""
+        """Joules up to the limit, at the current intensity."""
         if self._grid is None or self.limit_g == math.inf:
             return math.inf
         left_g = self.limit_g - self.spent_g
         return left_g / max(_CLEANEST_G_PER_KWH, self._grid.at(self._clock())) * J_PER_KWH
 
     def add(self, energy_j: float) -> float:
-        """So many joules were spent just now; gives the intensity they are counted with, in g/kWh."""
+        """Add joules that were spent just now; returns their intensity in g/kWh."""
         if self._grid is None:
             return 0.0
         g_per_kwh = self._grid.at(self._clock())
@@ -57,21 +57,21 @@ class GramCounter:
         return g_per_kwh
 
     def of_joules(self, energy_j: float) -> float:
-        """What so many joules stand for at present."""
+        """Grams of these joules at the current intensity."""
         return 0.0 if self._grid is None else co2e_g(energy_j, self._grid.at(self._clock()))
 
     def figure(self, grams: float) -> Grams | None:
-        """Grams with where their intensity is from; None where there are none."""
+        """Grams with the provenance of their intensity; None if there are none."""
         return None if self._grid is None else Grams(grams, self._grid.provenance)
 
     def of(self, grams: Mapping[Activity, float]) -> dict[Activity, Grams]:
-        """Such figures, by purpose and trial."""
+        """These figures, by purpose and trial."""
         if self._grid is None:
             return {}
         return {activity: Grams(value, self._grid.provenance) for activity, value in grams.items()}
 
     def news(self) -> list[str]:
-        """What went wrong with the grid since the last call; it is told at once, too."""
+        """Errors of the grid's source since the last call; each is also logged at once."""
         news = [] if self._grid is None else self._grid.news()
         for sentence in news:
             log.warning(sentence)

@@ -1,12 +1,12 @@
-"""The hosts' part of a ledger: what each has counted, what it may still spend unseen, and what is in doubt.
+"""The ledger's part for other hosts: the energy that each has counted, may still spend unnoticed, and has in doubt.
 
-    charged + open allowances + doubt + Σ over hosts (highest power × lease time-out) + kept back for the end ≤ budget
+    charged + open allowances + doubt + Σ over hosts (highest power × lease time) + reserve for the end ≤ budget
 
-A host's counters are cumulative, and what is charged is the difference to the last committed reading: a reading that is
-repeated adds nothing, one that was lost is made up for by the next, and one that comes late is ignored.
+A host's counters are cumulative, and the charge is the difference to the last committed reading: a repeated reading
+adds nothing, the next reading makes up for a lost one, and a late one is ignored.
 
-What is charged stands for CO2e on the driver's grid, at the intensity of the time it is charged: within a beat of the
-time it was spent; later, where a host was out of reach. Hosts on other grids are counted with this one all the same.
+Charged energy is converted to CO2e with the driver's grid, at the intensity of the time of the charge: within a beat of
+the time it was spent, or later if a host was out of reach. Hosts on other grids are counted with this one as well.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _NO_TRIAL = -1
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a host says of a step that it has made.
+    """A host's report on a completed step.
 
     Attributes:
-        step: What it took, by the host's own account: finer than the sum of what was charged for it.
+        step: Energy of the step, by the host's own account: more precise than the sum of the charges.
         kind: The host's class.
-        floor_j: The least energy of the trial's arithmetic up to there, on that host; None if it is not known.
+        floor_j: The least energy of the trial's arithmetic up to this step, on that host; None if unknown.
     """
 
     step: Step
@@ -44,16 +44,16 @@ class Told:
 
 @dataclass(slots=True)
 class _Spool:
-    """What is known of one host's account.
+    """The state of one host's account.
 
     Attributes:
         host: The host's name.
-        order: Of the last reading that was charged.
-        power_w: The highest power seen.
-        unwatched_j: The most that it spent between two checks.
-        open_j: Allowances that are open, or that were when it was lost.
+        order: Order of the last reading that was charged.
+        power_w: The highest power so far.
+        unwatched_j: The largest energy between two checks.
+        open_j: Open allowances, or those that were open when it was lost.
         enrolled: Whether it may spend more than was charged.
-        lost: Whether nobody knows what became of its open allowances.
+        lost: Whether the use of its open allowances is unknown.
         counted: The last charged value of every counter.
     """
 
@@ -67,22 +67,22 @@ class _Spool:
     counted: dict[tuple[Activity, str], Energy] = field(default_factory=dict)
 
     def unseen_j(self, lease_s: float) -> float:
-        """What it may spend unseen beside allowances that are open: until it stops by itself, and what is in doubt."""
+        """Joules that it may spend unnoticed in addition to open allowances: until it stops, and what is in doubt."""
         if not self.enrolled:
             return 0.0
         return self.power_w * lease_s + (self.open_j if self.lost else 0.0)
 
 
 class HostAccounts:
-    """Charges what the agents of other hosts count; where there are none, all of it is nothing.
+    """Charges the joules that the agents of other hosts count; without other hosts everything is zero.
 
     Args:
-        store: Where the joules are entered.
-        lease_s: Seconds without word from the driver after which an agent stops by itself.
-        co2e: Counts what their joules stand for, beside the driver's; None: nothing is said of it.
+        store: Where joules are entered.
+        lease_s: Seconds without a message from the driver after which an agent stops.
+        co2e: Converts joules to CO2e, together with the driver's; None: no CO2e is computed.
 
     Attributes:
-        spent_j: Joules of all hosts since the search began.
+        spent_j: Joules of all hosts since the search started.
         of_step_j: Joules charged to each trial since its last step ended.
     """
 
@@ -103,7 +103,7 @@ class HostAccounts:
         self._take_up()
 
     def _take_up(self) -> None:
-        """What an earlier session left: hosts that may still hold joules nobody has seen are in doubt."""
+        """Restore the state of an earlier session: hosts that may have spent unreported joules are in doubt."""
         rows = self._store.rows(
             "SELECT id, host, incarnation, sequence, power_w, unwatched_j, open_j, enrolled FROM spool"
         )
@@ -126,28 +126,30 @@ class HostAccounts:
 
     @property
     def unseen_j(self) -> float:
-        """What hosts may spend unseen beside allowances that are open: until they stop by themselves, and in doubt."""
+        """Joules that hosts may spend unnoticed in addition to open allowances: until they stop, and what is in
+        doubt.
+        """
         return math.fsum(self._unseen_j.values())
 
     @property
     def doubt_j(self) -> float:
-        """Joules of which nobody knows whether hosts that were lost have spent them."""
+        """Joules that lost hosts may or may not have spent."""
         lost = [spool for spool in self._spools.values() if spool.lost]
         return math.fsum(spool.unseen_j(self._lease_s) for spool in lost)
 
     @property
     def unwatched_j(self) -> float:
-        """The most that all hosts together may spend past their allowances, and while the driver was busy."""
+        """The most that all hosts together may spend beyond their allowances, and while the driver was busy."""
         late_s = max(0.0, self._longest_s - self._lease_s)
         return math.fsum(spool.unwatched_j + late_s * spool.power_w for spool in self._spools.values())
 
     def turned(self, seconds: float) -> None:
-        """So long the driver heard nothing, whatever the hosts spent meanwhile."""
+        """The driver received nothing for this many seconds, whatever the hosts spent."""
         self._longest_s = max(self._longest_s, seconds)
 
     @property
     def provenance(self) -> Provenance:
-        """That of the weakest host; `missing` if there is none."""
+        """The provenance of the weakest host; `missing` if there is none."""
         return weakest(self._sources)
 
     @property
@@ -160,7 +162,7 @@ class HostAccounts:
         return found
 
     def take(self, reading: Reading) -> bool:
-        """Charge what a host has counted since its last reading; False for a reading that comes late, or again."""
+        """Charge what a host has counted since its last reading; False for a late or repeated reading."""
         spool = self._spools.setdefault(reading.spool, _Spool(reading.host))
         if reading.order <= spool.order:
             return False
@@ -209,23 +211,23 @@ class HostAccounts:
                 self._since_g[trial] = self._since_g.get(trial, 0.0) + grams[purpose, trial]
 
     def opened(self, spool: str, open_j: float) -> None:
-        """So much in allowances is open at a host. Called before its leases are sent."""
+        """This many joules in allowances are open at a host. Called before its leases are sent."""
         if self._spools[spool].open_j != open_j:
             self._spools[spool].open_j = open_j
             self._keep(spool)
 
     def enrol(self, spool: str) -> None:
-        """All that the host has spent so far is charged, and it takes part."""
+        """All energy of the host so far is charged, and it takes part."""
         if self._spools[spool].lost:
             self._spools[spool].open_j = 0.0
         self._change(spool, enrolled=True, lost=False)
 
     def lose(self, spool: str) -> None:
-        """Nobody hears of the host: the rest of its open allowances is in doubt."""
+        """The host is lost: the rest of its open allowances is in doubt."""
         self._change(spool, enrolled=True, lost=True)
 
     def release(self, spool: str) -> None:
-        """The host has closed its account, and all of it is charged."""
+        """The host has closed its account, and all its energy is charged."""
         self._spools[spool].open_j = 0.0
         self._change(spool, enrolled=False, lost=False)
 
@@ -236,16 +238,16 @@ class HostAccounts:
             self._keep(spool)
 
     def step_ended(self, trial: int, told: Told) -> None:
-        """What a trial's host says of the step that has ended."""
+        """Store a host's report on the step of a trial that has ended."""
         self._ended[trial] = told
 
     def told(self, trial: int) -> Told | None:
-        """What a trial's host says of the step that has ended; None if it was made here, or its host is gone."""
+        """The host's report on the step that has ended; None if it was made here, or if its host is lost."""
         return self._ended.get(trial)
 
     @contextmanager
     def end_of_step(self, trial: int) -> Iterator[Step]:
-        """Settle a trial's step, whose joules are charged already, with what is put on disk inside."""
+        """Settle a trial's step, whose joules are already charged, together with what is written inside."""
         since = self._since.get(trial, EnergyByDomain())
         with self._store.transaction():
             step = self._ended[trial].step if trial in self._ended else Step(since)

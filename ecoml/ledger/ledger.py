@@ -1,4 +1,4 @@
-"""Ledger: one search's energy. Run folder, store, account and budget as one noun."""
+"""Ledger: the energy of one search, with its run folder, store, account and budget."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ from ecoml.run.storage.store import Store
 from ecoml.trial import Measurement, Trial, Usage, next_point
 
 NOTED_EVERY_S = 1.0
-"""So often, at most, what is reserved is put on disk while the search goes on."""
+"""Shortest time between two writes of the reservations to disk during a search."""
 
 LONGEST_UNCOMMITTED_S = 1.0
-"""At most so long what many hosts did waits to be put on disk; no host is told of anything before it is."""
+"""Longest time that the energy of many hosts waits to be written to disk; no host is told anything before."""
 
 
 class Ledger:
-    """What was spent, on what, what is reserved, what is left. One writer.
+    """The energy spent by purpose, reserved, and left. There is one writer.
 
     Opening it settles what an earlier session left: joules in flight become entries, open trials are stopped.
 
     Args:
         folder: The run folder.
-        budget_j: The ceiling on everything.
-        metric: What the scores are.
-        metering: Where the joules come from; None: the training reports them.
-        trace: Whether to keep power over time.
-        lease_s: Seconds without word after which agents on other hosts stop by themselves; 0.0: there are none.
-        grid: The grid's intensity, by which joules stand for CO2e; None: nothing is said of it.
-        budget_g: The ceiling on CO2e, in grams; None: there is none.
+        budget_j: The energy budget.
+        metric: The metric of the scores.
+        metering: The session's metering; None: the training reports its energy.
+        trace: Whether to store power over time.
+        lease_s: Seconds without a message after which agents on other hosts stop; 0.0: there are none.
+        grid: The grid's intensity, for CO2e; None: no CO2e is computed.
+        budget_g: The CO2e budget, in grams; None: there is none.
 
     Attributes:
-        budget_j: The ceiling on everything.
-        budget: What may be spent of it.
-        hosts: What other hosts have spent.
-        unmeasured: What keeps the energy from being measured, one sentence with its remedy each.
+        budget_j: The energy budget.
+        budget: The energy that may be spent.
+        hosts: The energy of other hosts.
+        unmeasured: Why the energy is not measured, one sentence with its remedy each.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Ledger:
     ) -> None:
         store = Store(folder.ledger, create=False)
         if store.recover():
-            store.add_gap("the process was killed in a step: its joules since the last heartbeat went unseen")
+            store.add_gap("the process was killed during a step: its energy since the last heartbeat is not counted")
         self.budget_j = budget_j
         self._closed = False
         self._noted_s = -math.inf
@@ -111,7 +111,7 @@ class Ledger:
 
     @property
     def metered(self) -> bool:
-        """Whether joules come from a meter (or are reported by the training)."""
+        """Whether energy is metered (or reported by the training)."""
         return self._account.metered
 
     @property
@@ -121,18 +121,18 @@ class Ledger:
 
     @property
     def by_host_j(self) -> dict[str, float]:
-        """Joules by host, where there are several; `driver` is this one."""
+        """Joules by host, if there are several; `driver` is this one."""
         others = self.hosts.by_host_j
         return {DRIVER: self._account.spent_j, **others} if others else {}
 
     @property
     def host_j(self) -> float:
-        """Joules spent so far that no worker has to itself."""
+        """Joules so far that belong to no worker alone."""
         return self._account.spent_j - self._account.workers_j
 
     @property
     def provenance(self) -> Provenance:
-        """What the present figures are worth."""
+        """The provenance of the current figures."""
         own = self._account.provenance
         return weaker(own, self.hosts.provenance) if self.hosts.spent_j else own
 
@@ -143,27 +143,27 @@ class Ledger:
 
     @property
     def spent_g(self) -> float:
-        """Grams of CO2e that what was spent so far stands for."""
+        """Grams of CO2e of the energy so far."""
         return self._account.co2e.spent_g
 
     @property
     def overshoot_bound_j(self) -> float:
-        """The most that was spent between two checks of the budget, on each host."""
+        """The largest energy between two checks of the budget, on each host."""
         return self._account.unwatched_j + self.hosts.unwatched_j
 
     def commit_late(self) -> None:
-        """Let steps of a replay that end in quick succession be put on disk together."""
+        """Let steps of a replay that end in quick succession be written to disk together."""
         self._account.commit_late()
 
     def commit_together(self) -> None:
-        """Let all that is entered wait for `commit`: steps of many hosts are put on disk together."""
+        """Let all entries wait for `commit`: steps of many hosts are written to disk together."""
         self._store.delay(LONGEST_UNCOMMITTED_S)
 
     def commit(self) -> None:
-        """Put on disk what waits, and check that it is within the budget with all that may still be spent.
+        """Write waiting entries to disk, and check that they, with all that may still be spent, are within the budget.
 
         Raises:
-            StorageError: The run folder cannot be written to.
+            StorageError: The run folder cannot be written.
         """
         with suppress(BudgetExhausted):  # what is left is looked at before anything is started
             self._account.check_budget()
@@ -171,19 +171,19 @@ class Ledger:
         self.budget.check_promises()
 
     def share_among(self, domains: Sequence[str]) -> None:
-        """From here on several trials run at once, each on the device of one of these domains."""
+        """From now on several trials run at once, each on the device of one of these domains."""
         self._account.share_among(domains)
 
     def account_of(self, worker: int | None) -> WorkerAccount:
-        """What the training on a worker sees of this ledger; None: of the only one."""
+        """A worker's account; None: that of the only one."""
         return WorkerAccount(self._account, worker)
 
     def enter(self, purpose: Purpose, trial: int | None = None) -> None:
-        """From here on joules count as `purpose`, for `trial`."""
+        """Count joules as `purpose`, for `trial`, from now on."""
         self._account.enter(purpose, trial)
 
     def reserve(self, trial: int, forecast_j: float) -> bool:
-        """Set joules aside for a trial's next step; False, and nothing is set aside, if they are not there."""
+        """Reserve joules for a trial's next step; False, without a reservation, if they do not fit."""
         if not self.budget.reservations.reserve(trial, forecast_j):
             return False
         if time.monotonic() - self._noted_s >= NOTED_EVERY_S:
@@ -202,7 +202,7 @@ class Ledger:
         """Charge a step and add its point to the trial's curve.
 
         Raises:
-            TrainingError: It reports energy although that is metered, or the other way round.
+            TrainingError: It reports energy although energy is metered, or the other way round.
         """
         self._account.refuse_other_source(trial.number, measurement.energy_j)
         told = self.hosts.told(trial.number)
@@ -220,7 +220,7 @@ class Ledger:
         trial.curve.append(point)
 
     def charge_without_point(self, trial: Trial, energy_j: float | None = None) -> None:
-        """Charge what a step took that gave no score (it failed, was cut, or came to its end)."""
+        """Charge a step without a score (it failed, was interrupted, or was the end)."""
         with self._end_of_step(trial.number, None if self.metered else energy_j) as step:
             taken = step.energy.total
         if taken.energy_j > 0:
@@ -229,7 +229,7 @@ class Ledger:
             trial.tail = Energy(before_j + taken.energy_j, whole_j, taken.provenance)
 
     def paused(self, seconds: float, energy_j: float) -> None:
-        """The search has waited for a cleaner grid for so long, in all, and idling took so much."""
+        """The search has waited for a cleaner grid, in total for this long, and idling took this energy."""
         with self._store.transaction():
             self._store.set("paused_s", seconds)
             self._store.set("paused_j", energy_j, self.provenance)
@@ -242,15 +242,15 @@ class Ledger:
         return self._account.end_of_step(trial, energy_j, uncertainty_j)
 
     def add_test(self, trial: Trial, score: float, details: Mapping[str, Any]) -> None:
-        """Enter the test of a front trial."""
+        """Enter the test result of a front trial."""
         self._store.add_test(trial.number, trial.step, score, details)
 
     def add_usage(self, trial: Trial, usage: Usage) -> None:
-        """Enter what the model of a front trial costs to use."""
+        """Enter what predictions with the model of a front trial cost."""
         self._store.add_usage(trial.number, trial.step, usage)
 
     def window(self) -> Window:
-        """A window of its own on what is metered, which charges nothing.
+        """A separate window on the metered energy, which charges nothing.
 
         Raises:
             AssertionError: Nothing is metered.
@@ -260,28 +260,28 @@ class Ledger:
 
     @property
     def power_w(self) -> float:
-        """The highest power seen over a piece of 50 ms or more; 0 where nothing is metered."""
+        """The highest power over a piece of at least 50 ms; 0 if nothing is metered."""
         return self._account.power_w
 
     @property
     def update_s(self) -> float:
-        """Seconds between two updates of the slowest counter; 0 where they are fast, or not counters at all."""
+        """Seconds between two updates of the slowest counter; 0 if they are fast, or not counters."""
         sources = () if self._metering is None else self._metering.meter.sources
         return max((source.period_s or 0.0 for source in sources if source.used), default=0.0)
 
     def know_host(self, host: str, idle: Mapping[str, Energy], unmeasured: Sequence[str]) -> None:
-        """What another host draws when nothing is done, and what keeps its energy from being measured."""
+        """The idle power of another host, and why its energy is not measured."""
         self.unmeasured = tuple(dict.fromkeys((*self.unmeasured, *unmeasured)))
         with self._store.transaction():
             self._store.set_idle({f"{host}/{domain}": part for domain, part in idle.items()})
             self._store.set("unmeasured", self.unmeasured)
 
     def keep_beliefs(self, beliefs: Sequence[tuple[int, int, float]]) -> None:
-        """Enter what is believed of points of the front: number, step, true utility."""
+        """Enter the expected true utilities of points of the front: number, step, utility."""
         self._store.set("beliefs", beliefs)
 
     def note(self, text: str) -> None:
-        """Keep a sentence that the result shows with its gaps."""
+        """Store a sentence that the result shows together with its gaps."""
         self._store.add_gap(text)
 
     def settle(self) -> None:
@@ -289,11 +289,11 @@ class Ledger:
         self._account.settle()
 
     def snapshot(self) -> Snapshot:
-        """All that the ledger holds."""
+        """The complete content of the ledger."""
         return self._store.snapshot(self._metric)
 
     def end(self, end: SearchEnd) -> None:
-        """The search is over, and so is its account."""
+        """End the search and its account."""
         self._account.close()
         # From the last check that was passed to the end nothing was checked: an overshoot is a part of that.
         self._account.unwatched_j = max(self._account.unwatched_j, self.spent_j - self.budget_j)
@@ -319,12 +319,12 @@ class Ledger:
                 self._folder.close()
 
     def delete(self) -> None:
-        """Close, and take the run folder away again."""
+        """Close, and delete the run folder."""
         self.close()
         self._folder.delete()
 
     def _note_bounds(self) -> None:
-        """Put on disk what is reserved and what an overshoot is bounded by: for people, so not at every step."""
+        """Write the reservations and the overshoot bound to disk: they are for people, so not at every step."""
         self._noted_s = time.monotonic()
         with self._store.transaction():
             self._store.set("reserved_j", self.budget.reservations.total_j, self.provenance)

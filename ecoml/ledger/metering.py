@@ -1,4 +1,4 @@
-"""What a session's joules are read from."""
+"""The metering of a session."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ecoml.meter.idle import Idle
 
 @dataclass(frozen=True, slots=True)
 class Metering:
-    """What a session's joules are read from.
+    """The metering of a session.
 
     Attributes:
-        meter: The host's one meter.
+        meter: The host's meter.
         window: Its window over the session.
-        opened_s: When that was opened, on `time.monotonic`.
-        idle: What the host draws when nothing is done.
+        opened_s: When the window was opened, on `time.monotonic`.
+        idle: The host's idle power.
     """
 
     meter: Meter

@@ -1,4 +1,4 @@
-"""Readings: how much a host has counted so far by its own account, and what two of them differ by."""
+"""Readings of a host's own account, and the difference of two of them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from ecoml.ledger.accounts.sharing import Activity
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A host's joules so far. The counters only grow, also over the agent's incarnations, since its spool keeps them.
+    """A host's joules so far. The counters only increase, also over the agent's incarnations, because its spool stores
+    them.
 
     Attributes:
         host: The host's name.
-        spool: The id of its spool: the counters count since that was made.
+        spool: The id of its spool: the counters count since it was created.
         incarnation: Number of the agent's process that writes the spool, from 1.
-        sequence: Greater than that of all readings of this incarnation before.
-        counters: Joules by purpose and trial, of all that changed since what was acknowledged.
-        seen: What its meter saw, by session and domain: seconds, and joules as one window.
-        power_w: The highest power seen.
-        unwatched_j: The most that was spent between two checks of an allowance.
+        sequence: Greater than that of all earlier readings of this incarnation.
+        counters: Joules by purpose and trial, for everything that changed since the last acknowledgement.
+        seen: The metered energy, by session and domain: seconds, and joules as one window.
+        power_w: The highest power so far.
+        unwatched_j: The largest energy between two checks of an allowance.
         gaps: What could not be metered in this incarnation, one sentence each.
     """
 
@@ -38,12 +39,12 @@ class Reading:
 
     @property
     def order(self) -> tuple[int, int]:
-        """Greater for the later of two."""
+        """Greater for the later of two readings."""
         return self.incarnation, self.sequence
 
 
 def difference(new: Energy, old: Energy | None) -> Energy:
-    """What a counter has gained since an older reading; never less than nothing."""
+    """The increase of a counter since an older reading; never negative."""
     if old is None:
         return new
     edge_j = math.sqrt(max(0.0, new.edge_j**2 - old.edge_j**2))  # edges were added in quadrature

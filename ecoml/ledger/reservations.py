@@ -1,4 +1,4 @@
-"""What is set aside for the steps that are under way, so that all of them together fit into the budget."""
+"""Reservations for running steps, so that all of them together fit into the budget."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import math
 from collections.abc import Callable, Mapping
 
 AMPLE = 3.0
-"""A step on another host may take so many times its forecast before the host has to ask for more."""
+"""A step on another host may take this many times its forecast before the host must ask for more."""
 
 UNKNOWN_SHARE = 0.1
-"""Of what is left, for a step on another host of which nothing is known."""
+"""Share of the rest of the budget for a step on another host if nothing is known."""
 
 ROUNDING = 1e-9
-"""Ten steps of a tenth of the budget fit into it, although their sum in floating point may not."""
+"""Tolerance: ten steps of a tenth of the budget fit into it, although their sum in floating point may not."""
 
 
 class Reservations:
-    """Joules set aside, by trial.
+    """Reserved joules, by trial.
 
     Args:
-        budget_j: The ceiling on everything.
-        left_j: Gives what is left of it for steps.
-        charged_j: What each trial's step under way has been charged already; it changes.
-        ample: Whether a step is given more than its forecast, as one that is made far away.
-        tried: Whether any step was ever made: the very first of a search always is.
+        budget_j: The energy budget.
+        left_j: Returns the joules left for steps.
+        charged_j: Joules already charged to each trial's running step; it changes.
+        ample: Whether a step gets more than its forecast, as on another host.
+        tried: Whether any step was ever made: the first step of a search is always made.
     """
 
     def __init__(
@@ -44,24 +44,24 @@ class Reservations:
 
     @property
     def total_j(self) -> float:
-        """What is set aside and not charged yet."""
+        """Joules that are reserved and not charged yet."""
         return self._open_j(None)
 
     def open_j(self, trial: int) -> float:
-        """What is set aside for a trial's step and not charged yet."""
+        """Joules that are reserved for a trial's step and not charged yet."""
         return max(0.0, self._held_j.get(trial, 0.0) - self._charged_j.get(trial, 0.0))
 
     def allowance_j(self, trial: int) -> float:
-        """What a trial's step may take."""
+        """Joules that a trial's step may take."""
         return self._held_j[trial]
 
     def fits(self, forecast_j: float, trial: int | None = None) -> bool:
-        """Whether a step fits beside those of other trials."""
+        """Whether a step fits in addition to those of other trials."""
         free_j = self._free_j(trial)
         return not self._tried or (free_j > ROUNDING * self._budget_j and forecast_j <= free_j * (1 + ROUNDING))
 
     def reserve(self, trial: int, forecast_j: float) -> bool:
-        """Set joules aside for a trial's next step; False, and nothing is set aside, if they are not there."""
+        """Reserve joules for a trial's next step; False, without a reservation, if they do not fit."""
         if not self.fits(forecast_j, trial):
             return False
         self._tried = True
@@ -72,26 +72,28 @@ class Reservations:
         return True
 
     def allow_more(self, trial: int) -> float:
-        """Set as much again aside for a step that has used up what it had, if it is there; all that it may take."""
+        """Reserve as much again for a step that has used its reservation, if possible; returns all joules that it may
+        take.
+        """
         more_j = min(self._held_j[trial] or UNKNOWN_SHARE * self._left_j(), self._free_j(trial))
         if more_j > ROUNDING * self._budget_j:
             self._held_j[trial] += more_j
         return self._held_j[trial]
 
     def release(self, trial: int) -> None:
-        """Nothing of a trial is under way."""
+        """The trial has no running step."""
         self._held_j.pop(trial, None)
 
     def clear(self) -> None:
-        """Nothing is under way."""
+        """There are no running steps."""
         self._held_j.clear()
 
     def _free_j(self, trial: int | None) -> float:
-        """What is left beside the steps of other trials."""
+        """Joules left in addition to the steps of other trials."""
         return self._left_j() - self._open_j(trial)
 
     def _open_j(self, trial: int | None) -> float:
-        """What is open of all other trials."""
+        """Open reservations of all other trials."""
         charged_j = self._charged_j.get
         held = self._held_j.items()
         return math.fsum(max(0.0, held_j - charged_j(other, 0.0)) for other, held_j in held if other != trial)

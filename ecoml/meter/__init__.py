@@ -1,8 +1,8 @@
-"""Energy meters: cumulative joules by domain, from counters where there are any, estimated where there are none.
+"""Energy meters: cumulative joules by domain, from hardware counters, or estimated if there are none.
 
-Every readable counter is counted that no other covers (`found.py`). Where no counter of the processor can be read, the
-whole machine's meter is; without one, the domain `cpu` is estimated. Hardware that is there but cannot be read is
-`missing`, and named: never a silent zero.
+A meter counts every readable counter that no other counter covers (`found.py`). If no counter of the processor can be
+read, it counts the meter of the entire machine; without one, it estimates the domain `cpu`. Hardware that exists but
+cannot be read is named and counts as `missing`, never as zero.
 """
 
 from __future__ import annotations
@@ -54,26 +54,28 @@ def open_meter(
     """This host's meter.
 
     Args:
-        root: Root of the file system the counters are looked for in.
-        nvml: What has the functions of the module `pynvml`; None: that module if `root` is `/`, else nothing.
-        clock: Gives seconds, and moves only when told to, so that nothing is learnt by waiting; None: the host's own.
-        gpus: NVML's indices of the GPUs that are metered; None: all that CUDA_VISIBLE_DEVICES leaves.
-        claims: Whether the energy is this process' to account for. Other processes that meter the host (`/`) then
-            claim the less of it; a meter that is only looked at lets them be.
-        sources: What is said of sources: `node`, `powercap:DIR`, `prometheus:URL?query=…` (`ecoml.meter.choice`).
-        compare: Whether what can be read and is not counted is metered too, beside: `HostMeter.beside`.
-        zeus: What has the functions of `zeus.device`; None: that module, where there is hardware for it.
-        ipmitool: Gives what `ipmitool dcmi power reading` prints; None: the tool, where there is a controller.
-        fetch: Asks a server; None: over HTTP.
+        root: Root of the file system in which the counters are looked for.
+        nvml: Replacement for the module `pynvml`; None: that module if `root` is `/`, else no GPU.
+        clock: A simulated clock that returns seconds; None: the host's own. With a simulated clock the meter waits for
+            nothing, and so learns no update periods.
+        gpus: NVML's indices of the metered GPUs; None: all that CUDA_VISIBLE_DEVICES allows.
+        claims: Whether this process counts the energy as its own. Other processes that meter the host (`/`) then count
+            a smaller share of it. With False they are not affected.
+        sources: The sources to use: `node`, `powercap:DIR`, `prometheus:URL?query=…` (`ecoml.meter.choice`).
+        compare: Whether readable sources that are not counted are metered separately, as `HostMeter.beside`.
+        zeus: Replacement for `zeus.device`; None: that module, if there is hardware for it.
+        ipmitool: Returns what `ipmitool dcmi power reading` prints; None: the tool itself, if there is a management
+            controller.
+        fetch: Sends a request to a server; None: over HTTP.
 
     Returns:
-        A meter that is already counting. Close it, or use it as a context manager. It belongs to this process: a
-        forked child opens its own.
+        A meter that is already counting. Close it, or use it as a context manager. It belongs to this process: a forked
+        child opens its own.
 
     Raises:
         MeterError: The user's constants of the estimate (`ecoml.meter.counters.constants`) cannot be used, or a source
-            that was asked for gives nothing.
-        UsageError: What is said of sources cannot be understood.
+            named in `sources` cannot be read.
+        UsageError: `sources` cannot be understood.
     """
     root = Path(root)
     host = root == Path("/")
@@ -131,7 +133,7 @@ def open_meter(
 
 
 def _learn(gauge: Gauge, clock: MeterClock) -> None:
-    """Read a counter that is quick to read and to update until its period is known."""
+    """Read a counter that is fast to read and fast to update until its update period is known."""
     end_s = time.monotonic() + _LEARN_S
     while gauge.wait_s(now_s := clock()[0]) is not None and time.monotonic() < end_s:
         gauge.read(now_s)

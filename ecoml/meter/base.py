@@ -1,7 +1,7 @@
-"""The contract of an energy meter.
+"""The interface of an energy meter.
 
 A meter gives one cumulative reading in joules per domain (`gpu:0`, `cpu:0`, `dram:0`, …); a window is the difference of
-two readings. Domains that cover each other are never both reported.
+two readings. Of domains that cover each other, only one is reported.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from ecoml.energy import EnergyByDomain, Provenance
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What is behind a source, where it tells.
+    """The hardware behind a source, as far as it is known.
 
     Attributes:
-        name: What its maker calls it.
-        driver: Version of its driver; empty if it is not told.
-        limit_w: What it may draw at present; None if it is not told, as below.
-        default_limit_w: What it may draw unless somebody changed that.
+        name: The maker's name for it.
+        driver: Version of its driver; empty if unknown.
+        limit_w: Its current power limit; None if unknown.
+        default_limit_w: Its factory power limit; None if unknown.
     """
 
     name: str
@@ -32,21 +32,22 @@ class Hardware:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One place energy can be read from, for people (`ecoml meters`).
+    """One source of energy readings, described for people (`ecoml meters`).
 
     Attributes:
         name: E.g. `NVML energy counter`, `RAPL package`, `estimate`.
         domain: E.g. `cpu:0`.
-        provenance: What a figure of it is worth.
+        provenance: The provenance of its figures.
         readable: Whether it can be read here and now.
-        used: Whether the meter counts it (a readable source may be covered by another).
+        used: Whether the meter counts it (another source may cover it).
         covers: What it covers, in words.
-        remedy: The exact way to make it readable, or why it is not counted; empty if all is well.
-        period_s: Time between two updates of what is read; None where there are none.
-        period_measured: Whether that was measured here; else it is assumed.
-        resolution_j: Smallest step of the reading in joules; None where that is not what it reads.
-        hardware: What is behind it; None where that is not told.
-        lag_s: How old, at most, what is read of a power or from afar may be; 0 of a counter of this host.
+        remedy: How to make it readable, or why it is not counted; empty if it is counted.
+        period_s: Time between two updates; None if it has no updates.
+        period_measured: Whether this period was measured here; else it is assumed.
+        resolution_j: Smallest step of the reading in joules; None if it does not read joules.
+        hardware: The hardware behind it; None if unknown.
+        lag_s: Greatest delay of a reading: of a power, or of another machine's counter; 0 for a counter of this
+            machine.
     """
 
     name: str
@@ -64,7 +65,7 @@ class Source:
 
 
 def describe_sources(sources: Iterable[Source]) -> dict[str, dict[str, Any]]:
-    """What energy is read from, by domain, for a file that says how a run was measured; nothing in it is None."""
+    """The energy sources by domain, for the file that documents a run; no value is None."""
     described: dict[str, dict[str, Any]] = {}
     for source in sources:
         if source.used:
@@ -77,12 +78,12 @@ def describe_sources(sources: Iterable[Source]) -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process on a device that is none of this one's.
+    """A process of someone else on a metered device.
 
     Attributes:
-        pid: As the driver numbers it.
-        name: None if it cannot be told.
-        memory_b: Device memory it holds in bytes, None if it cannot be told.
+        pid: The driver's number of it.
+        name: Its name; None if unknown.
+        memory_b: Device memory it uses in bytes; None if unknown.
     """
 
     pid: int
@@ -92,14 +93,14 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class DeviceState:
-    """What a device does at present; None for what it does not tell.
+    """The current state of a device; unknown values are None.
 
     Attributes:
         utilisation: Share of the time in which something ran on it, 0 to 1.
         temperature_c: Its temperature.
         clock_mhz: Its processors' clock.
         memory_used_b: Bytes of its memory in use.
-        processes: Processes on it that are neither this one nor its children.
+        processes: Processes on it, without this one and its children.
     """
 
     utilisation: float | None = None
@@ -117,11 +118,11 @@ class Window(Protocol):
     def __exit__(self, *exc_info: object) -> None: ...
 
     def lap(self) -> EnergyByDomain:
-        """Energy since the window opened or since the last lap; the next lap starts at this very reading."""
+        """Energy since the window opened or since the last lap; the next lap starts at the same reading."""
 
     @property
     def energy_j(self) -> float:
-        """Joules from opening to closing (to now, while it is open)."""
+        """Joules from the opening to the close, or to now while the window is open."""
 
     @property
     def by_domain(self) -> dict[str, float]:
@@ -133,7 +134,7 @@ class Window(Protocol):
 
     @property
     def provenance(self) -> Provenance:
-        """That of the weakest domain."""
+        """The provenance of the weakest domain."""
 
     @property
     def gaps(self) -> tuple[str, ...]:
@@ -145,27 +146,27 @@ class Meter(Protocol):
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """All that was looked for, found or not."""
+        """All sources that were looked for, found or not."""
 
     @property
     def provenance(self) -> Provenance:
-        """What a window opened now would be worth."""
+        """The provenance that a window opened now would have."""
 
     def read(self) -> dict[str, float]:
         """Joules by domain since the meter was opened. A domain that cannot be read keeps its last value."""
 
     def power_w(self) -> dict[str, float]:
-        """Mean power by domain over about the last second; a domain of which it cannot be told is left out."""
+        """Mean power by domain over about the last second, of the domains for which it is known."""
 
     def observe(self) -> dict[str, DeviceState]:
-        """What each metered device does at present, by domain. Raises nothing."""
+        """The current state of each metered device, by domain. Raises nothing."""
 
     @property
     def neighbours(self) -> tuple[int, ...]:
-        """Processes that meter this host with ecoml at present, this one left out."""
+        """Other processes that currently meter this host with ecoml."""
 
     def window(self) -> Window:
-        """A window; any number may be open at once, and an open one costs nothing."""
+        """A window that opens now. Any number may be open at once, and an open one costs nothing."""
 
     def close(self) -> None:
         """Stop the polling thread and free the sources. May be called twice."""

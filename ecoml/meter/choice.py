@@ -1,26 +1,28 @@
-"""Which sources a meter was told to use: what `--meter` and `--powercap-root` say."""
+"""The sources that the user selects with `--meter` and `--powercap-root`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 
 from ecoml.errors import UsageError
 from ecoml.meter.base import Meter
 from ecoml.meter.counters.remote.query import PREFIX, PrometheusQuery
+from ecoml.meter.found import contains
 
 _POWERCAP = "powercap:"
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was said of sources.
+    """The selected sources.
 
     Attributes:
-        node: Whether the whole machine's meter is to be counted.
-        powercap: The folder that stands for `sys/class/powercap`; None: that one.
-        queries: Queries of Prometheus servers, each the source of its domain.
+        node: Whether to count the meter of the entire machine.
+        powercap: The folder to use as `sys/class/powercap`; None: that one.
+        queries: Queries of Prometheus servers, each the source of one domain.
     """
 
     node: bool = False
@@ -29,10 +31,10 @@ class Choice:
 
     @classmethod
     def of(cls, given: Sequence[str]) -> Choice:
-        """From `node`, `powercap:DIR` and `prometheus:URL?query=…`, any of them.
+        """The selection of a list of `node`, `powercap:DIR` and `prometheus:URL?query=…`.
 
         Raises:
-            UsageError: One cannot be understood, or two say the same.
+            UsageError: An entry cannot be understood, or two entries conflict.
         """
         queries = tuple(PrometheusQuery.of(one) for one in given if one.startswith(PREFIX))
         folders = [Path(one.removeprefix(_POWERCAP)) for one in given if one.startswith(_POWERCAP)]
@@ -41,10 +43,11 @@ class Choice:
         for one in others:
             if one != "node":
                 raise UsageError(f"--meter {one}: unknown; give node, powercap:DIR or prometheus:URL?query=…")
-        if "node" in domains and len(domains) > 1:
-            raise UsageError("--meter: node contains all other domains, so nothing can be metered beside it")
+        for whole, part in permutations(domains, 2):
+            if contains(whole, part):
+                raise UsageError(f"--meter: {whole} contains {part}, so only one of them can be counted")
         if len(set(domains)) < len(domains):
-            raise UsageError("--meter: two sources of one domain; give one, or say &domain= of either")
+            raise UsageError("--meter: two sources for one domain; give one, or add &domain= to either")
         if len(folders) > 1 or any(not folder.is_dir() for folder in folders):
             named = ", ".join(map(str, folders))
             raise UsageError(f"--powercap-root {named}: give one folder that holds zones such as intel-rapl:0")
@@ -52,7 +55,7 @@ class Choice:
 
 
 def meter_or_sources(given: Meter | str | Sequence[str] | None) -> tuple[Meter | None, tuple[str, ...]]:
-    """A meter of the caller's own, and what is said of this host's sources."""
+    """The user's own meter if one is given, and the description of this host's sources."""
     if given is None or isinstance(given, str):
         return None, (given,) if given else ()
     return (None, tuple(given)) if isinstance(given, Sequence) else (given, ())

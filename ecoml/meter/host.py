@@ -1,7 +1,8 @@
-"""The host's meter: its gauges read together, and one thread where hardware counters need it.
+"""The host's meter: it reads all gauges together, and runs one thread if hardware counters need one.
 
-A meter belongs to the process that opened it. In a forked child there is no polling thread, and a lock may have been
-held at the fork: there the meter stands still at its last reading, says so in `gaps`, and the child opens its own.
+A meter belongs to the process that opened it. A forked child has no polling thread, and another thread may have held a
+lock at the fork. In the child the meter therefore keeps its last reading and says so in `gaps`; the child opens its own
+meter.
 """
 
 from __future__ import annotations
@@ -29,18 +30,20 @@ _WATCH_S = 0.5  # so often a counter is read although nobody asks, to see whethe
 
 
 class HostMeter:
-    """Cumulative joules of this host; fulfils `ecoml.meter.base.Meter`. Any thread may use it.
+    """Cumulative joules of this host; implements `ecoml.meter.base.Meter`. Thread-safe.
 
     Args:
-        gauges: What is counted; no two cover each other.
-        sources: All that was looked for.
-        unseen: Domain → why it cannot be read, one sentence; such a domain is `missing` in every window.
-        clock: The meter's time.
-        devices: Domain → what tells the present state of its device.
-        neighbours: Who else meters this host; None: nobody can.
-        watch: Whether a thread reads counters also when no wrap is near: to learn their periods, and to see them stop.
-        beside: A meter of what can be read and is not counted here; None: nothing such was asked for. It is closed too.
-        on_close: Called once, after the gauges were closed.
+        gauges: The gauges that are counted; no two cover each other.
+        sources: All sources that were looked for.
+        unseen: Domain → why it cannot be read, one sentence; this domain is `missing` in every window.
+        clock: The meter's clock.
+        devices: Domain → function that returns the current state of its device.
+        neighbours: Other processes that meter this host; None: not looked for.
+        watch: Whether a thread also reads counters that are far from wrapping, to learn their update periods and to
+            notice when they stop.
+        beside: A second meter for readable sources that are not counted here; None: there is none. It is closed
+            together with this one.
+        on_close: Called once, after the gauges are closed.
     """
 
     def __init__(
@@ -86,20 +89,20 @@ class HostMeter:
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """All that was looked for, found or not, with what is known of each by now."""
+        """All sources that were looked for, with what is known of each so far."""
         gauges = {gauge.domain: gauge for gauge in self._gauges}
         with self._lock:
             return tuple(gauges[source.domain].describe(source) if source.used else source for source in self._sources)
 
     @property
     def provenance(self) -> Provenance:
-        """What a window opened now would be worth: that of the weakest domain."""
+        """The provenance that a window opened now would have: that of the weakest domain."""
         kinds = [Provenance.MISSING if gauge.failure else gauge.provenance for gauge in self._gauges]
         return weakest(kinds + [Provenance.MISSING] * len(self._unseen))
 
     @property
     def neighbours(self) -> tuple[int, ...]:
-        """Processes that meter this host with ecoml at present; this one only if it has further meters."""
+        """Processes that currently meter this host with ecoml; this one only if it has further meters."""
         if self._neighbours is None:
             return ()
         self.snapshot()
@@ -108,19 +111,19 @@ class HostMeter:
     def read(self) -> dict[str, float]:
         """Joules by domain since the meter was opened.
 
-        A domain that cannot be read for now keeps its last value; one that never could be read is not in it.
+        A domain that currently cannot be read keeps its last value; a domain that never could be read is absent.
         """
         readings = self.snapshot().readings
         return {gauge.domain: reading.energy_j for gauge, reading in zip(self._gauges, readings, strict=True)}
 
     def counted(self) -> dict[str, float]:
-        """As `read`, but of no joule that the source itself does not show yet: it changes with its updates."""
+        """As `read`, but without interpolation: the values change only when the sources update."""
         readings = self.snapshot().readings
         pairs = zip(self._gauges, readings, strict=True)
         return {gauge.domain: reading.energy_j - reading.ahead_j for gauge, reading in pairs}
 
     def power_w(self) -> dict[str, float]:
-        """Mean power by domain over about the last second; a domain of which it cannot be told is left out."""
+        """Mean power by domain over about the last second, of the domains for which it is known."""
         last = self.snapshot()
         with self._lock:
             first = self._history[0]
@@ -133,20 +136,22 @@ class HostMeter:
         }
 
     def observe(self) -> dict[str, DeviceState]:
-        """What each metered device does at present, by domain. Raises nothing."""
+        """The current state of each metered device, by domain. Raises nothing."""
         return {domain: state() for domain, state in self._devices.items()} if not self._closed else {}
 
     @property
     def idle(self) -> dict[str, Energy]:
-        """Joules of an idle second of the host by domain, where a model knows it; counters have to be watched."""
+        """Joules of one idle second of the host by domain, for domains that are estimated; counters must be observed
+        instead.
+        """
         return {gauge.domain: gauge.idle for gauge in self._gauges if isinstance(gauge, Estimate)}
 
     def window(self) -> HostWindow:
-        """A window that opens now; any number may be open at once, and an open one costs nothing."""
+        """A window that opens now. Any number may be open at once, and an open one costs nothing."""
         return HostWindow(self)
 
     def close(self) -> None:
-        """Stop the polling thread and free the sources. Afterwards the meter stands still. May be called twice."""
+        """Stop the polling thread and free the sources. The meter then keeps its last reading. May be called twice."""
         if os.getpid() != self._pid:
             return
         if self.beside is not None:
@@ -166,9 +171,11 @@ class HostMeter:
         self.close()
 
     def snapshot(self, *, aligned: bool = False) -> Instant:
-        """All gauges now; for windows. `aligned`: each of them as soon as it is new, if that is within 2 ms."""
+        """The readings of all gauges now, for windows. With `aligned`, each gauge waits up to 2 ms for its next
+        update.
+        """
         if os.getpid() != self._pid:
-            return replace(self._last, failures=("the meter stands still in a forked process: open one there",))
+            return replace(self._last, failures=("a meter does not count in a forked process: open a new one there",))
         with self._lock:
             if not self._closed:
                 now_s = self._now_s()
@@ -184,7 +191,7 @@ class HostMeter:
             return self._last
 
     def between(self, first: Instant, last: Instant) -> EnergyByDomain:
-        """The energy between two snapshots; for windows."""
+        """The energy between two snapshots, for windows."""
         domains = {
             gauge.domain: between(gauge, *pair)
             for gauge, *pair in zip(self._gauges, first.readings, last.readings, strict=True)
@@ -199,13 +206,13 @@ class HostMeter:
         return EnergyByDomain(domains, tuple(dict.fromkeys([*self._unseen.values(), *gaps, *last.failures])))
 
     def claimed_s(self, first: Instant, last: Instant) -> dict[str, float]:
-        """Seconds between two snapshots by domain, each for the share of it that this process claims; for windows."""
+        """Seconds between two snapshots by domain, weighted by the share that this process counts; for windows."""
         triples = zip(self._gauges, first.readings, last.readings, strict=True)
         lasted_s = last.at_s - first.at_s
         return {gauge.domain: lasted_s - (now.shared_s - then.shared_s) for gauge, then, now in triples}
 
     def tend(self) -> float:
-        """Read what is due, for the polling thread; gives the seconds to the next time."""
+        """Read the gauges that are due, for the polling thread; returns the seconds until the next call."""
         assert self._poll_s is not None
         with self._lock:
             due_s = self._last.at_s + self._poll_s - self._now_s()
@@ -238,7 +245,7 @@ class HostMeter:
         return now_s
 
     def _take_news(self) -> list[str]:
-        """Enter what is over among the gaps; gives what is still going on."""
+        """Record the faults that have ended as gaps; returns the faults that continue."""
         present: list[str] = []
         for gauge in self._gauges:
             news = gauge.news()

@@ -1,8 +1,8 @@
-"""Idle power: what the metered domains draw before the search begins, and what a search cost beyond it.
+"""Idle power: what the metered domains draw before the search starts, and what a search cost beyond it.
 
-Counters are watched through a quiet window, whose joules are the search's as all others are (overhead). A model knows
-its idle part without waiting. Gross figures stay the account's; net of idle is what not searching would have saved on a
-machine that runs anyway.
+Counters are observed during a quiet window, whose energy the search pays as overhead. An estimate knows its idle part
+without waiting. The account states gross figures. The figure net of idle is what a machine that runs anyway would have
+saved without the search.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from ecoml.meter.base import Meter, Window
 
 SHORTEST_S = 1.0
 PERIODS = 20
-"""The quiet window lasts so many seconds at least, and so many updates of the slowest counter: ± 10 % by its edges."""
+"""The quiet window lasts at least this many seconds, and this many updates of the slowest counter; its edges then cause
+an error of ± 10 %.
+"""
 
 LONGEST_S = 5.0
 
 LEAD_S = 0.5
-"""Before it, the counters are read for so long that it is known how late their readings are."""
+"""The counters are read for this many seconds before the window, until their delay is known."""
 
 MOST_OF_BUDGET = 0.01
-"""Share of the budget that the quiet window may take."""
+"""Largest share of the budget that the quiet window may take."""
 
 _SLICE_S = 0.05
 _FORESEEN_S = 0.5  # joules over less say more about the counter's ticks
@@ -34,11 +36,11 @@ _COUNTED = (Provenance.MEASURED, Provenance.SAMPLED)
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """What is known of idling.
+    """The idle power of the host.
 
     Attributes:
-        by_domain: Joules of an idle second by domain, of the whole host: also what others claim of it.
-        note: Why it is not known of a domain, one sentence; empty if it is of all.
+        by_domain: Joules of one idle second by domain, for the entire host, including the shares of other processes.
+        note: Why the idle power of a domain is unknown, one sentence; empty if all are known.
     """
 
     by_domain: Mapping[str, Energy] = field(default_factory=dict)
@@ -52,7 +54,7 @@ def measure_idle(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Idle:
-    """Watch the counters of a meter through a quiet window, unless that takes more than a hundredth of the budget."""
+    """Observe the counters of a meter in a quiet window, unless this takes more than a hundredth of the budget."""
     known: Mapping[str, Energy] = getattr(meter, "idle", {})
     counted = [source for source in meter.sources if source.used and source.provenance in _COUNTED]
     if not counted:
@@ -62,8 +64,8 @@ def measure_idle(
     if seen is None:
         return Idle(
             known,
-            f"idle power was not measured: {LEAD_S + lasts_s:.3g} s of it take more than {MOST_OF_BUDGET:.0%} of the"
-            " budget",
+            f"idle power was not measured: {LEAD_S + lasts_s:.3g} s of idling take more than"
+            f" {MOST_OF_BUDGET:.0%} of the budget",
         )
     by_domain = {
         domain: part.times(1 / claimed_s[domain])
@@ -71,16 +73,16 @@ def measure_idle(
         if part.provenance in _COUNTED and part.energy_j > 0 and claimed_s[domain] > 0
     }
     still = [source.domain for source in counted if source.domain not in by_domain]
-    note = f"the idle power of {', '.join(still)} was not measured: nothing was counted in {seconds:.3g} s"
+    note = f"the idle power of {', '.join(still)} was not measured: its counter did not move in {seconds:.3g} s"
     return Idle({**known, **by_domain}, note if still else "")
 
 
 def _quiet(
     meter: Meter, lasts_s: float, most_j: float, clock: Callable[[], float], sleep: Callable[[float], None]
 ) -> tuple[EnergyByDomain | None, float, Mapping[str, float]]:
-    """Energy of a window in which nothing is done, its seconds, and those of each domain that are claimed here.
+    """Energy of a quiet window, its seconds, and the seconds of each domain that this process counts.
 
-    None instead of the energy as soon as it is foreseen to take too much.
+    None in place of the energy if the window would take too much.
     """
     whole = quiet = meter.window()
     began_s = opened_s = clock()
@@ -101,6 +103,8 @@ def _quiet(
 
 
 def claimed_seconds(window: Window, domains: Iterable[str], lasted_s: float) -> dict[str, float]:
-    """Seconds of a window, up to its last lap, by domain; a window of one's own that does not tell claims them all."""
+    """Seconds of a window, up to its last lap, by domain. A user's own window that does not state them counts all of
+    them.
+    """
     tell = getattr(window, "claimed_s", dict)
     return dict.fromkeys(domains, lasted_s) | tell()

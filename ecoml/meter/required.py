@@ -1,4 +1,4 @@
-"""What keeps a host's energy from being measured, and the refusal where that was asked for."""
+"""Why a host's energy is not fully measured, and the refusal if the user requires measurement."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from ecoml.errors import MeterError
 from ecoml.meter.base import Meter
 
 _PARTS = ("dram", "psys", "core", "uncore")
-"""What adds to a processor's counter or contains it: alone it is not what is wanting."""
+"""Domains that only add to a processor's counter or contain it: alone they are not reported as missing."""
 
 
 def what_is_unmeasured(meter: Meter) -> tuple[str, ...]:
-    """One sentence, with the remedy, for each source that would have to be readable; none if all is measured."""
+    """One sentence, with the remedy, for each source that must be readable but is not; none if all energy is
+    measured.
+    """
     if meter.provenance.rank <= Provenance.SAMPLED.rank:
         return ()
     wanting = [source for source in meter.sources if not source.readable and source.domain != "gpu"]
@@ -21,14 +23,14 @@ def what_is_unmeasured(meter: Meter) -> tuple[str, ...]:
 
 
 def refuse_unmeasured(meter: Meter) -> None:
-    """Refuse a meter any part of which is a model's, or missing.
+    """Refuse a meter with an estimated or missing part.
 
     Raises:
-        MeterError: So it is.
+        MeterError: A part is estimated or missing.
     """
     if meter.provenance.rank > Provenance.SAMPLED.rank:
         why = "; ".join(what_is_unmeasured(meter)) or "no counter was found"
         raise MeterError(
-            f"a measured energy is required, and here it would be {meter.provenance}: {why} (`ecoml meters` shows every"
-            " source; without require_measured=True it goes on with what there is)"
+            f"measured energy is required, and here it would be {meter.provenance}: {why} (`ecoml meters` shows every"
+            " source; without require_measured=True the search runs all the same)"
         )

@@ -1,4 +1,4 @@
-"""Windows on a meter's snapshots: they cost nothing while they are open, and laps sum to the whole."""
+"""Windows on a meter's snapshots: an open window costs nothing, and its laps sum to its energy."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _NOTEWORTHY = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """All gauges at one instant.
+    """The readings of all gauges at one instant.
 
     Attributes:
-        at_s: When.
+        at_s: The time.
         readings: One per gauge, in their order.
         gaps: Number of gaps recorded so far.
-        failures: What fails at this instant.
+        failures: The faults at this instant.
     """
 
     at_s: float
@@ -30,26 +30,26 @@ class Instant:
 
 
 class Readings(Protocol):
-    """What windows are cut from."""
+    """What a window needs of a meter."""
 
     def snapshot(self, *, aligned: bool = False) -> Instant:
-        """All gauges now; `aligned`: each of them as soon as it is new, if that is within 2 ms."""
+        """The readings of all gauges now; with `aligned`, each gauge waits up to 2 ms for its next update."""
 
     def between(self, first: Instant, last: Instant) -> EnergyByDomain:
         """The energy between two snapshots."""
 
     def claimed_s(self, first: Instant, last: Instant) -> dict[str, float]:
-        """Seconds between them by domain, each for the share of it that this process claims."""
+        """Seconds between two snapshots by domain, weighted by the share that this process counts."""
 
 
 class HostWindow:
-    """Energy between two snapshots of a meter; fulfils `ecoml.meter.base.Window`. Any thread may use it.
+    """Energy between two snapshots of a meter; implements `ecoml.meter.base.Window`. Thread-safe.
 
-    It is open from the start; as a context manager it opens anew on entry and closes on exit. Laps go on from one
-    another's very readings, and the lap after closing reaches up to the close: laps always sum to the window.
+    A window is open from the start; as a context manager it opens again on entry and closes on exit. Each lap starts at
+    the reading that ended the lap before, and the lap after the close ends at the close: laps always sum to the window.
 
-    As a context manager it waits for the counters' next update at either end, up to 2 ms: at the opening always, at
-    the end where its edges would be more than a hundredth of it.
+    As a context manager the window waits up to 2 ms for the counters' next update: always at the opening, and at the
+    close if its edges would be more than a hundredth of its energy.
     """
 
     def __init__(self, meter: Readings) -> None:
@@ -79,27 +79,27 @@ class HostWindow:
                 self._last = self._meter.snapshot(aligned=True) if short else last
 
     def lap(self) -> EnergyByDomain:
-        """Energy since the window opened or since the last lap; the next lap starts at this very reading."""
+        """Energy since the window opened or since the last lap; the next lap starts at the same reading."""
         with self._lock:
             first, self._lapped = self._lapped, self._last or self._meter.snapshot()
             return self._meter.between(first, self._lapped)
 
     def claimed_s(self) -> dict[str, float]:
-        """Seconds from the opening to the last lap by domain, each for the share of it that this process claims.
+        """Seconds from the opening to the last lap by domain, weighted by the share that this process counts.
 
-        Idling is claimed by all processes of ecoml that meter the domain, as its joules are.
+        All ecoml processes that meter a domain share its idle time, as they share its energy.
         """
         with self._lock:
             return self._meter.claimed_s(self._first, self._lapped)
 
     def energy(self) -> EnergyByDomain:
-        """Energy from opening to closing (to now, while it is open), all of one reading."""
+        """Energy from the opening to the close, or to now while the window is open, from a single reading."""
         with self._lock:
             return self._meter.between(self._first, self._last or self._meter.snapshot())
 
     @property
     def energy_j(self) -> float:
-        """Joules from opening to closing (to now, while it is open)."""
+        """Joules from the opening to the close, or to now while the window is open."""
         return self.energy().energy_j
 
     @property
@@ -114,7 +114,7 @@ class HostWindow:
 
     @property
     def provenance(self) -> Provenance:
-        """That of the weakest domain."""
+        """The provenance of the weakest domain."""
         return self.energy().provenance
 
     @property

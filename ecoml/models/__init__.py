@@ -1,11 +1,11 @@
-"""Models taken home: trained networks that predict, without the run that made them, and without ecoml.
+"""Models to take home: trained networks that predict without the run that made them, and without ecoml.
 
-    load        a run or a file → `Model`
-    model       what it predicts; `preprocess` what becomes of an image before
-    inputs      what a command line names: images, folders, `.npz` files
-    evaluation  how good predictions on labelled images are
-    export      ONNX, torch programs, safetensors with plain PyTorch source
-    card        what a reader has to know of a model, as Markdown; `written` text from templates
+load        a run or a file → `Model`
+model       its predictions; `preprocess` converts images for it
+inputs      the images that a command line names: files, folders, `.npz` files
+evaluation  the quality of predictions on labelled images
+export      ONNX, torch programs, safetensors with plain PyTorch source
+card        the model card, as Markdown; `written` text from templates
 
 Importing this package imports torch.
 """

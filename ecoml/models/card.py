@@ -1,10 +1,12 @@
-"""A model card: what a reader has to know of a model before using it (Mitchell et al. 2019, arXiv 1810.03993)."""
+"""A model card: what a user must know about a model (Mitchell et al. 2019, arXiv 1810.03993)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from ecoml.errors import RunFolderError, UsageError
 from ecoml.format import (
     MEANING,
     describe_data,
@@ -19,7 +21,7 @@ from ecoml.format import (
     percent,
     plural,
 )
-from ecoml.models.load import run_of
+from ecoml.models.load import load_model, run_of
 from ecoml.models.model import Model
 from ecoml.models.written import written
 from ecoml.run.models import kept_models
@@ -32,12 +34,12 @@ _WHOLE_MATRIX = 12
 
 
 def card(model: Model, *, exported_as: str = "", checked: Mapping[str, Any] | None = None) -> str:
-    """The card of a model as Markdown; of a model without its run it tells what the file knows.
+    """The card of a model as Markdown; for a model without its run, only with the file's information.
 
     Args:
         model: The model.
-        exported_as: Name of the exported file, if it is one.
-        checked: What `Exported.to_dict` says of it.
+        exported_as: Name of the exported file, if it was exported.
+        checked: The result of `Exported.to_dict`.
     """
     run = run_of(model.path)
     result = None if run is None else Result.load(run)
@@ -48,7 +50,8 @@ def card(model: Model, *, exported_as: str = "", checked: Mapping[str, Any] | No
         model,
         file=exported_as or model.path.name,
         checked=checked,
-        input=f"{'colour' if channels == 3 else 'grey'} images of {width}×{height} pixels",
+        input=f"{'colour' if channels == 3 else 'grey'} images of {width}×{height} pixels{_scaled(model)}",
+        seen="×".join(str(side) for side in reversed(model.network.sides)),
         parameters=f"{model.parameters:,}",
         bytes=f"{model.path.stat().st_size:,}",
         config=format_config(_config(model, result)),
@@ -58,8 +61,29 @@ def card(model: Model, *, exported_as: str = "", checked: Mapping[str, Any] | No
     )
 
 
+def write_card(result: Result) -> Path | None:
+    """Write the card of a result's recommended model as `card.md` into its run folder.
+
+    Returns:
+        The path; None if there is no model.
+
+    Raises:
+        UsageError: The folder cannot be written.
+    """
+    try:
+        model = load_model(result)
+    except (RunFolderError, UsageError):  # nothing is kept, or a function of the caller's own built it
+        return None
+    path = result.directory / "card.md"
+    try:
+        path.write_text(card(model), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror or error}); make the folder writable") from None
+    return path
+
+
 def _trial(result: Result, model: Model) -> Trial | None:
-    """The trial that made a model, as of the point of its curve at which it was kept."""
+    """The trial that made a model, up to the point of its curve at which the model was saved."""
     step = next((kept.step for kept in kept_models(result.directory) if kept.path.samefile(model.path)), None)
     for trial in (*result.front, *(trial.at(step or 0) for trial in result.trials)):
         if trial.number == model.trial and trial.step == step:
@@ -67,8 +91,14 @@ def _trial(result: Result, model: Model) -> Trial | None:
     return None
 
 
+def _scaled(model: Model) -> str:
+    """The clause that the network scales its input, if it does."""
+    height, width = model.network.sides
+    return "" if model.network.sides == model.network.shape[1:] else f", which the network scales to {width}×{height}"
+
+
 def _config(model: Model, result: Result | None) -> dict[str, Any]:
-    """What was searched of the configuration; all of it where that is not known."""
+    """The searched part of the configuration; the complete one if that part is unknown."""
     fixed = frozenset() if result is None else result.fixed
     return {name: value for name, value in model.config.items() if name not in fixed}
 
@@ -113,7 +143,7 @@ def _quality(result: Result, trial: Trial, model: Model) -> dict[str, Any]:
 
 
 def _score_row(result: Result, part: str, score: float | None, images: float | None) -> tuple[str, str, str]:
-    """A part of the data, the score there, and how sure it is."""
+    """A part of the data, the score on it, and the score's interval."""
     name = result.metric.name.removeprefix("validation ")
     sure = "" if score is None or not images else format_score_interval(result.metric, score, images)
     return part, f"{name} {format_score(result.metric, score)}", sure
@@ -146,7 +176,7 @@ def _energy(result: Result, trial: Trial) -> dict[str, Any]:
             for purpose, part in account.by_purpose.items()
         ],
         "meaning": MEANING[account.provenance],
-        "gaps": [*account.unmeasured, *account.gaps],
+        "gaps": [*account.uncounted, *account.unmeasured, *account.gaps],
         "sources": [
             (domain, f"{source['source']}: {source['covers']}")
             for domain, source in result.settings.get("meter", {}).items()

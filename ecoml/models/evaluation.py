@@ -1,4 +1,4 @@
-"""How good a model is on labelled images."""
+"""The quality of a model on labelled images."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ecoml.training.images.scores import Confusion
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a model made of labelled images.
+    """A model's results on labelled images.
 
     Attributes:
         classes: Their names, in the order of the confusion matrix.
-        confusion: Images of each class by what they were taken for.
-        sureness: Mean probability of the answers, in [0, 1]; the nearer to the accuracy, the better calibrated.
+        confusion: Number of images by true and predicted class.
+        sureness: Mean probability of the answers, in [0, 1]; the closer to the accuracy, the better calibrated.
     """
 
     classes: tuple[str, ...]
@@ -31,7 +31,7 @@ class Evaluation:
 
     @classmethod
     def of(cls, given: Sequence[Input], predictions: Sequence[Prediction], classes: tuple[str, ...]) -> Evaluation:
-        """From images with their classes, at least one, and what each was taken for."""
+        """The evaluation of at least one image, from the true classes and the predictions."""
         place = {name: index for index, name in enumerate(classes)}
         truth = np.array([place[image.label or ""] for image in given], dtype=np.int64)
         answers = np.array([place[prediction.label] for prediction in predictions], dtype=np.int64)
@@ -40,12 +40,12 @@ class Evaluation:
 
     @property
     def images(self) -> int:
-        """How many there were."""
+        """Number of images."""
         return int(self.confusion.counts.sum())
 
     @property
     def right(self) -> int:
-        """How many were recognised."""
+        """Number of correctly predicted images."""
         return int(np.trace(self.confusion.counts))
 
     @property
@@ -59,7 +59,7 @@ class Evaluation:
         return sorted(wrong, key=lambda cell: -cell[2])[:most]
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The evaluation as a JSON object."""
         counts, confusion = self.confusion.counts, self.confusion
         return {
             "images": self.images,

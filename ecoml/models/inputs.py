@@ -16,12 +16,12 @@ from ecoml.training.images.data.npz import images_of
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """An image to predict.
+    """An image for a prediction.
 
     Attributes:
-        name: For people: its file, or its place in an `.npz` file.
-        image: What `Model.predict` takes.
-        label: Its class; None if it is not known.
+        name: Its name for people: its file, or its position in an `.npz` file.
+        image: The image, as `Model.predict` takes it.
+        label: Its class; None if unknown.
     """
 
     name: str
@@ -30,16 +30,16 @@ class Input:
 
 
 def inputs_of(named: Sequence[Path], model: Model, *, labelled: bool) -> list[Input]:
-    """The images that paths name, in order.
+    """The images of paths, in order.
 
     Args:
-        named: Image files, folders of them (with all below), and `.npz` files of x.
-        model: What is to predict them.
-        labelled: Whether their classes must be known: folders are then `CLASS/*.png` below them (of `DIR/train` and
-            `DIR/test` the latter), and `.npz` files have y.
+        named: Image files, folders (with all subfolders), and `.npz` files with an array x.
+        model: The model that will predict them.
+        labelled: Whether their classes must be known: folders then contain `CLASS/*.png` (of `DIR/train` and `DIR/test`
+            the latter is used), and `.npz` files an array y.
 
     Raises:
-        UsageError: There are none, or a class is none of the model's.
+        UsageError: There are no images, or the model has no such class.
         DataError: A file cannot be read.
     """
     found: list[Input] = []
@@ -56,13 +56,13 @@ def inputs_of(named: Sequence[Path], model: Model, *, labelled: bool) -> list[In
         else:
             found.append(Input(str(path), path))
         if len(found) == before:
-            raise UsageError(f"{path}: no images in it; it takes files of {', '.join(sorted(EXTENSIONS))}")
+            raise UsageError(f"{path}: no images in it; supported are files of {', '.join(sorted(EXTENSIONS))}")
     refuse_unknown((given.label for given in found if given.label is not None), model, str(named[0]))
     return found
 
 
 def predicted(inputs: Sequence[Input], model: Model) -> Iterator[tuple[Input, Prediction | DataError]]:
-    """What the model takes each image for, or why it cannot be read."""
+    """The model's prediction for each image, or the error if the image cannot be read."""
     for start in range(0, len(inputs), model.at_once):
         batch, levels, wrong = inputs[start : start + model.at_once], [], {}
         for index, given in enumerate(batch):
@@ -88,7 +88,7 @@ def _labelled(folder: Path) -> list[Input]:
 def _arrays(path: Path, *, labelled: bool) -> list[Input]:
     images, labels = images_of(path)
     if labels is None and labelled:
-        raise UsageError(f"{path}: the array y is missing; without it there is nothing to evaluate by")
+        raise UsageError(f"{path}: the array y is missing; it is needed for the evaluation")
     return [
         Input(f"{path}[{index}]", image, None if labels is None else labels[index])
         for index, image in enumerate(images)

@@ -1,4 +1,4 @@
-"""A run, or a model file, as a `Model`."""
+"""Loads a model from a run or from a file."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def load_model(
 
     Args:
         run: A run folder, the result of a search, or a model file.
-        trial: A trial's number, or a trial of `result.front`; by default the recommended one.
-        step: Which point of its curve; by default that of the given trial, or the last one kept.
-        model: The function that `CnnTraining(…, model=…)` was given, if it was.
+        trial: A trial's number, or a trial of `result.front`; default: the recommended one.
+        step: The step of its learning curve; default: that of the given trial, or the last one saved.
+        model: The function that was given as `CnnTraining(…, model=…)`, if any.
 
     Raises:
-        RunFolderError: No weights are kept for that trial; the line names those that are.
+        RunFolderError: No weights are saved for this trial; the message lists the saved ones.
         UsageError: The file is damaged, or needs `model`.
     """
     path = model_file(run, trial, step)
@@ -73,20 +73,22 @@ def model_file(run: str | Path | Result, trial: int | Trial | None = None, step:
 
 
 def _recommended(result: Result) -> Trial | None:
-    """The recommended trial; by the energy of its life where the search was told how many images there will be."""
+    """The recommended trial; if the search was given a number of predictions, the one with the least energy including
+    them.
+    """
     many = result.limits.inferences
     life = None if many is None else lifetime_of(result, many)
     return result.recommended if life is None else life.recommended
 
 
 def run_of(path: Path) -> Path | None:
-    """The run folder that a model file lies in; None if it lies elsewhere."""
+    """The run folder that contains a model file; None if there is none."""
     folder = path.absolute().parent.parent
     return folder if path.absolute().parent.name == "models" and (folder / "run.toml").is_file() else None
 
 
 def _form(path: Path, header: Mapping[str, Any]) -> Form:
-    """What images are brought to: as the file says, or for an older one the run that it lies in."""
+    """The form of the model's images: from the file, or for an older file from its run."""
     if "form" in header:
         return Form.of(header["form"])
     channels, height, width = header["shape"]
@@ -94,8 +96,8 @@ def _form(path: Path, header: Mapping[str, Any]) -> Form:
     data = read_settings(run).get("data", {}) if run is not None else {}
     if not data:
         log.warning(
-            "%s: written by an older ecoml, and it does not say how the training images were brought to 0 … 255; images"
-            " of eight bits are taken as they are, and what is transparent as black",
+            "%s: written by an older ecoml, and it does not say how the training images were scaled to 0 … 255;"
+            " eight-bit images are used as they are, with transparent pixels in black",
             path,
         )
     ranges = {kind: (low, high) for kind, (low, high) in data.get("ranges", {}).items()}
@@ -103,7 +105,7 @@ def _form(path: Path, header: Mapping[str, Any]) -> Form:
 
 
 def _shipped(header: Mapping[str, Any]) -> Build | None:
-    """The function that built the network, where it is one of ecoml's own."""
+    """The function that built the network, if it is one of ecoml's own."""
     module, _, name = str(header.get("model") or "").partition(":")
     if not module.startswith("ecoml."):
         return None

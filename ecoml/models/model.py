@@ -1,4 +1,4 @@
-"""Model: a trained network with all that it takes to use it.
+"""Model: a trained network with everything needed to use it.
 
 model = ecoml.load_model("runs/mine")
 model.predict("photo.jpg")                 # Prediction('cat', 0.93)
@@ -29,7 +29,7 @@ from ecoml.training.images.steps.batches import predicted_at_once
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model takes an image for.
+    """A prediction for one image.
 
     Attributes:
         label: The most probable class.
@@ -50,17 +50,16 @@ class Prediction:
 
 
 class Model:
-    """A trained network, and what it takes to use it: `predict`.
+    """A trained network with everything needed to use it: `predict`.
 
-    It is called like its network: images N×C×H×W, uint8 or float in [0, 1], to logits N×classes.
+    Calling it calls its network: images N×C×H×W, uint8 or float in [0, 1], to logits N×classes.
 
     Attributes:
         network: The torch module, in evaluation mode; `model.network.to("cuda")` moves it, and predictions with it.
         classes: Name of each class, in the order of the logits.
-        preprocess: What becomes of an image before the network sees it: a path, an image of Pillow, an array or a
-            tensor to uint8 N×C×H×W, as in the training.
-        temperature: What logits are divided by before their softmax, so that probabilities fit the validation images.
-        trial: The trial that made it.
+        preprocess: Converts images as in the training: a path, a Pillow image, an array or a tensor to uint8 N×C×H×W.
+        temperature: The divisor of logits before their softmax, which fits probabilities to the validation images.
+        trial: Number of the trial that made it.
         config: That trial's configuration.
         path: Its file.
     """
@@ -76,7 +75,7 @@ class Model:
 
     @property
     def parameters(self) -> int:
-        """Trainable numbers."""
+        """Number of trainable parameters."""
         sizes: list[int] = [weights.numel() for weights in self.network.parameters()]
         return sum(sizes)
 
@@ -86,21 +85,21 @@ class Model:
         return predicted_at_once("cpu", self.network.sides)
 
     def predict(self, images: Any) -> Any:
-        """What the model takes an image for: a `Prediction`, or a list of them for several images.
+        """The model's prediction: a `Prediction`, or a list of them for several images.
 
         Args:
-            images: A path, an image of Pillow, an array or tensor H×W, H×W×C or C×H×W (whole numbers from 0 to 255, or
-                floats from 0 to 1); or several, as an iterable of such, or as N×H×W×C or N×C×H×W.
+            images: A path, a Pillow image, an array or tensor H×W, H×W×C or C×H×W (whole numbers from 0 to 255, or
+                floats from 0 to 1); or several images, as an iterable of these, or as N×H×W×C or N×C×H×W.
 
         Raises:
-            DataError: One of them cannot be read, or is no image.
+            DataError: One of them cannot be read, or is not an image.
         """
         given, many = several(images)
         found = [self._prediction(row) for row in self._rows(given)]
         return found if many else found[0]
 
     def predict_levels(self, levels: Sequence[Images]) -> list[Prediction]:
-        """As `predict`, of what `preprocess.levels` gave, as many at once."""
+        """As `predict`, for one batch of results of `preprocess.levels`."""
         return [self._prediction(row) for row in self._softmax(torch.from_numpy(np.stack(levels)))] if levels else []
 
     def probabilities(self, images: Any) -> npt.NDArray[np.float32]:
@@ -110,7 +109,7 @@ class Model:
             images: As in `predict`.
 
         Raises:
-            DataError: One of them cannot be read, or is no image.
+            DataError: One of them cannot be read, or is not an image.
         """
         rows = list(self._rows(several(images)[0]))
         return np.stack(rows) if rows else np.zeros((0, len(self.classes)), np.float32)
@@ -146,13 +145,15 @@ class Model:
 
 
 def refuse_unknown(labels: Iterable[str], model: Model, where: str) -> None:
-    """Refuse labels that are none of a model's classes.
+    """Refuse labels that are not classes of the model.
 
     Raises:
-        UsageError: One is not; the line names it, and the classes.
+        UsageError: A label is not; the message names it, and the classes.
     """
     if unknown := sorted(set(labels) - set(model.classes)):
-        raise UsageError(f"{where}: {unknown[0]!r} is no class of this model; its classes are {_listed(model.classes)}")
+        raise UsageError(
+            f"{where}: {unknown[0]!r} is not a class of this model; its classes are {_listed(model.classes)}"
+        )
 
 
 def _listed(names: tuple[str, ...]) -> str:

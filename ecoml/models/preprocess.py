@@ -1,7 +1,7 @@
-"""What becomes of an image before a network sees it: what became of the training images, by the same functions.
+"""Converts an image for a network, by the same functions as the training images.
 
-An image is a path, an image of Pillow, or an array or tensor H×W, H×W×C or C×H×W with C 1, 3 or (with opacity) 4; its
-numbers are bool, whole ones from 0 to 255 (or to 65,535), or floats from 0 to 1.
+An image is a path, a Pillow image, or an array or tensor H×W, H×W×C or C×H×W with C 1, 3 or (with opacity) 4; its
+numbers are bool, whole numbers from 0 to 255 (or to 65,535), or floats from 0 to 1.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _CHANNELS = (1, 3, 4)
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """Brings any image to what a network takes; called with several images, it gives a batch.
+    """Converts any image to a network's input; called with several images, it returns a batch.
 
     Attributes:
-        form: Height, width, channels, what is behind transparency, and which numbers are black and white.
+        form: Height, width, channels, the background of transparent pixels, and which numbers are black and white.
     """
 
     form: Form
@@ -44,7 +44,7 @@ class Preprocess:
             images: An image, an array or tensor of several (N×H×W×C or N×C×H×W), or an iterable of images.
 
         Raises:
-            DataError: One of them cannot be read, or is no image.
+            DataError: One of them cannot be read, or is not an image.
         """
         return torch.from_numpy(np.stack([self.levels(image) for image in several(images)[0]]))
 
@@ -52,7 +52,7 @@ class Preprocess:
         """One image as uint8 C×H×W.
 
         Raises:
-            DataError: It cannot be read, or is no image.
+            DataError: It cannot be read, or is not an image.
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, about metadata: what cannot be read is an error here anyway
@@ -66,7 +66,7 @@ class Preprocess:
         return np.ascontiguousarray(levels.transpose(2, 0, 1))
 
     def _of_array(self, array: npt.NDArray[Any]) -> Images:
-        """H×W×C of the form, from H×W×C of any size and number of channels."""
+        """H×W×C in the form, from H×W×C of any size and number of channels."""
         levels, form = as_levels(array, self.form), self.form
         if levels.shape == (form.height, form.width, form.channels):
             return levels
@@ -79,27 +79,27 @@ class Preprocess:
 
 
 def several(images: Any) -> tuple[Iterable[Any], bool]:
-    """Images one by one, and whether it is more than a single one that was given."""
+    """The images one by one, and whether several images were given."""
     if isinstance(images, str | os.PathLike | Image.Image):
         return [images], False
     if isinstance(images, np.ndarray | Tensor):
         return (images, True) if images.ndim == 4 else ([images], False)
     if isinstance(images, Iterable):
         return images, True
-    raise DataError(f"a {type(images).__name__} is no image; give a path, an image of Pillow, an array or a tensor")
+    raise DataError(f"a {type(images).__name__} is not an image; give a path, a Pillow image, an array or a tensor")
 
 
 def _array_of(image: Any, form: Form) -> npt.NDArray[Any]:
-    """An array or a tensor of one image, as H×W×C; where both could be meant, that which has the form.
+    """An array or a tensor of one image, as H×W×C; if the dimensions are ambiguous, the reading that matches the form.
 
     Raises:
-        DataError: It is none.
+        DataError: It is not an image.
     """
     array = image.numpy(force=True) if isinstance(image, Tensor) else image
     if not isinstance(array, np.ndarray):
-        raise DataError(f"a {type(image).__name__} is no image; give a path, an image of Pillow, an array or a tensor")
+        raise DataError(f"a {type(image).__name__} is not an image; give a path, a Pillow image, an array or a tensor")
     if array.dtype.kind not in "buif" or not array.size:
-        raise DataError(f"an array of {array.dtype} and shape {array.shape} is no image; pixels are numbers")
+        raise DataError(f"an array of {array.dtype} and shape {array.shape} is not an image; pixels are numbers")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise DataError("an image has pixels that are NaN or infinite; replace them")
     if array.ndim == 2:
@@ -110,7 +110,7 @@ def _array_of(image: Any, form: Form) -> npt.NDArray[Any]:
     if array.ndim == 3 and array.shape[0] in _CHANNELS:
         return array.transpose(1, 2, 0)
     raise DataError(
-        f"an array of shape {array.shape} is no image; one is H×W, H×W×C or C×H×W, several are N×H×W×C or N×C×H×W"
+        f"an array of shape {array.shape} is not an image; one is H×W, H×W×C or C×H×W, several are N×H×W×C or N×C×H×W"
     )
 
 

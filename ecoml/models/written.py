@@ -1,4 +1,4 @@
-"""Text that goes along with a model, from templates: source files and the model card."""
+"""Texts that accompany a model, from templates: source files and the model card."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TEMPLATES = Path(__file__).with_name("templates")
 
 
 def written(template: str, model: Model, **context: Any) -> str:
-    """What a template of `ecoml/models/templates` makes of a model, and of what else it needs."""
+    """The text of a template of `ecoml/models/templates` for a model."""
     channels, height, width = model.network.shape
     form = model.preprocess.form
     low, high = form.range("8 bits")
@@ -39,7 +39,7 @@ def written(template: str, model: Model, **context: Any) -> str:
 
 
 def _table(low: float, high: float) -> list[int]:
-    """Level after brightening, for each level before."""
+    """The level after brightening, for each level before."""
     import numpy as np
 
     table: list[int] = levels_of(np.arange(256, dtype=np.float64), low, high).tolist()

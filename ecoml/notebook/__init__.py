@@ -1,1 +1,1 @@
-"""What a notebook shows: HTML of results, trials, spaces and accounts, and charts of a result."""
+"""What a notebook shows: results, trials, spaces and accounts as HTML, and charts of a result."""

@@ -1,4 +1,4 @@
-"""HTML of a result, a trial, a space and an energy account, by a template that escapes whatever it is given."""
+"""HTML of a result, a trial, a space and an energy account, from a template that escapes all values."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from ecoml.trial import Trial
 _TEMPLATE = Path(__file__).with_name("templates") / "view.html.j2"
 
 MOST_ROWS = 12
-"""Of the front; a notebook's cell is no page."""
+"""Largest number of trials of the front in a notebook's cell."""
 
 
 @singledispatch
 def html(value: Any) -> str:
-    """An HTML fragment.
+    """The HTML fragment of a value.
 
     Raises:
-        TypeError: There is none for such a value.
+        TypeError: There is none for a value of this type.
     """
     raise TypeError(f"nothing shows a {type(value).__name__}")
 
@@ -47,7 +47,7 @@ def html(value: Any) -> str:
 @html.register
 def _result(result: Result) -> str:
     best = result.recommended
-    ended = "not over yet" if result.ended is None else describe_search_end(result.ended, result.metric)
+    ended = "still running" if result.ended is None else describe_search_end(result.ended, result.metric)
     spent = describe_spent(result.energy.total, result.energy.budget_j)
     return _view(
         f"Recommended: {describe_trial(best, result.metric)}" if best is not None else "No trial has been measured",
@@ -89,7 +89,9 @@ def _space(space: Space) -> str:
 @html.register
 def _account(account: EnergyAccount) -> str:
     source = account.provenance
-    gaps = fold_gaps([*account.unmeasured, *(gap for gap in account.gaps if gap not in account.unmeasured)])
+    gaps = fold_gaps(
+        [*account.uncounted, *account.unmeasured, *(gap for gap in account.gaps if gap not in account.unmeasured)]
+    )
     parts = {**{purpose.value: part for purpose, part in account.by_purpose.items()}, "total": account.total}
     return _view(
         f"Energy: {describe_spent(account.total, account.budget_j)}",

@@ -1,4 +1,4 @@
-"""Charts of a result, as Altair charts for a notebook, a file (`chart.save("front.svg")`) or a page of one's own."""
+"""Charts of a result, as Altair charts for a notebook, a file (`chart.save("front.svg")`) or one's own page."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def plot(result: Result, what: str = "front") -> Drawing:
 
     Args:
         result: The result.
-        what: `front`: score against the energy of each trial. `curves`: learning curves against energy. `energy`: what
-            the search spent, by purpose. `importance`: which parameters decide score and energy.
+        what: `front`: score against the energy of each trial. `curves`: learning curves against energy. `energy`:
+            energy of the search by purpose. `importance`: the parameters that decide score and energy.
 
     Raises:
         UsageError: There is no such chart, or nothing to draw.
@@ -60,7 +60,7 @@ def _importance(result: Result) -> Drawing:
     told = {name: of for name, of in ((result.metric.name, score), ("energy", energy)) if isinstance(of, Importance)}
     if not told:
         why = score.why if isinstance(score, Untold) else ""
-        raise UsageError(f"which parameters matter cannot be told: {why}")
+        raise UsageError(f"which parameters matter is not known: {why}")
     return importance_chart(told, style=PRINT)
 
 

@@ -1,1 +1,1 @@
-"""What people are shown of a run: sentences and numbers, the terminal, the page, its charts."""
+"""What people see of a run: the terminal, the page, and its charts."""

@@ -1,6 +1,6 @@
 """A running search for Prometheus: its state in the text format, served over HTTP by the standard library.
 
-Reads the run folder as `ecoml watch` does, when it is scraped, and at most once a second.
+It reads the run folder when it is scraped, at most once a second, as `ecoml watch` does.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 LOOK_S = 1.0
 LINGER_S = 60.0
-"""So long it goes on after the search has ended, that its last state is scraped."""
+"""Seconds for which it continues after the search has ended, so that its last state is scraped."""
 
 
 class Exposition:
     """The metrics of a run folder, in Prometheus' text format.
 
     Args:
-        folder: The run folder, finished or being written.
-        clock: Gives seconds.
+        folder: The run folder; its search may be running.
+        clock: Returns seconds.
 
     Attributes:
-        over: Whether nobody writes the folder any more.
+        over: Whether no process writes to the folder any more.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -52,10 +52,10 @@ class Exposition:
         self._grams: dict[Purpose, float] = {}
 
     def text(self) -> str:
-        """The present state.
+        """The current state.
 
         Raises:
-            RunFolderError: Not a run folder, or a newer one.
+            RunFolderError: The folder is no run folder, or of a newer version.
         """
         with self._lock:
             if self._clock() - self._read_s >= LOOK_S:
@@ -83,13 +83,13 @@ class Exposition:
         yield from _metric(
             "ecoml_energy_joules_total",
             "counter",
-            "Energy of the search by what it was spent on.",
+            "Energy of the search by purpose.",
             {_labels(purpose=purpose.value, **source): joules for purpose, joules in self._joules.items()},
         )
         yield from _metric(
             "ecoml_energy_uncertainty_joules", "gauge", "Half-width of the total.", {"": energy.total.uncertainty_j}
         )
-        yield from _metric("ecoml_budget_joules", "gauge", "Ceiling on everything.", {"": energy.budget_j})
+        yield from _metric("ecoml_budget_joules", "gauge", "Energy budget of the search.", {"": energy.budget_j})
         yield from _metric(
             "ecoml_budget_left_joules", "gauge", "What is left of it.", {"": max(0.0, energy.budget_j - spent_j)}
         )
@@ -101,7 +101,7 @@ class Exposition:
             "ecoml_trials", "gauge", "Trials by state.", {_labels(state=s.value): count for s, count in states.items()}
         )
         yield from _best(result.front, metric)
-        yield from _metric("ecoml_search_running", "gauge", "Whether the search goes on.", {"": float(running)})
+        yield from _metric("ecoml_search_running", "gauge", "Whether the search is running.", {"": float(running)})
 
     def _carbon(self, co2e: Footprint) -> Iterator[str]:
         if co2e.provenance is None:
@@ -109,7 +109,7 @@ class Exposition:
         yield from _metric(
             "ecoml_co2e_grams_total",
             "counter",
-            "CO2e by what it was spent on, each joule by the grid's intensity of its time.",
+            "CO2e by purpose, from the grid's intensity at the time of each joule.",
             {
                 _labels(purpose=purpose.value, provenance=co2e.provenance.value): grams
                 for purpose, grams in self._grams.items()
@@ -117,21 +117,21 @@ class Exposition:
         )
         if co2e.budget_g is not None:
             left_g = max(0.0, co2e.budget_g - math.fsum(self._grams.values()))
-            yield from _metric("ecoml_co2e_budget_grams", "gauge", "Ceiling on CO2e.", {"": co2e.budget_g})
+            yield from _metric("ecoml_co2e_budget_grams", "gauge", "CO2e budget of the search.", {"": co2e.budget_g})
             yield from _metric("ecoml_co2e_budget_left_grams", "gauge", "What is left of it.", {"": left_g})
 
 
 def serve(folder: Path, where: str, say: Callable[[str], None]) -> None:
-    """Serve a run's metrics until a minute after it has ended, or Ctrl-C.
+    """Serve a run's metrics until a minute after it has ended, or until Ctrl-C.
 
     Args:
         folder: The run folder.
-        where: `PORT` of this host alone, or `ADDRESS:PORT`.
-        say: Told where it is served.
+        where: `PORT`, on this host only, or `ADDRESS:PORT`.
+        say: Receives the address.
 
     Raises:
-        RunFolderError: Not a run folder, or a newer one.
-        UsageError: It cannot be served there.
+        RunFolderError: The folder is no run folder, or of a newer version.
+        UsageError: The address cannot be used.
     """
     exposition = Exposition(folder)
     exposition.text()
@@ -168,7 +168,7 @@ def _until_over(exposition: Exposition, sleep: Callable[[float], None] = time.sl
 def _handler(exposition: Exposition) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            """`/metrics`; nothing else is there."""
+            """Answer `/metrics`; there is no other address."""
             if self.path.split("?")[0] not in ("/", "/metrics"):
                 self.send_error(404, "see /metrics")
                 return
@@ -183,13 +183,13 @@ def _handler(exposition: Exposition) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(content)
 
         def log_message(self, *args: Any) -> None:
-            """Scrapes are no news."""
+            """Do not log scrapes."""
 
     return Handler
 
 
 def _best(front: Sequence[Trial], metric: Metric) -> Iterator[str]:
-    """The best score so far; nothing before the first."""
+    """The best score so far; empty before the first."""
     points = [trial.curve[-1] for trial in front if trial.curve]
     if not points:
         return
@@ -197,7 +197,7 @@ def _best(front: Sequence[Trial], metric: Metric) -> Iterator[str]:
     labels = _labels(metric=metric.name, direction="minimize" if metric.minimize else "maximize")
     yield from _metric("ecoml_best_score", "gauge", "The best score of a trial so far.", {labels: best.score})
     yield from _metric(
-        "ecoml_best_energy_joules", "gauge", "What the trial of the best score took.", {"": best.energy_j}
+        "ecoml_best_energy_joules", "gauge", "Energy of the trial with the best score.", {"": best.energy_j}
     )
 
 

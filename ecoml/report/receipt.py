@@ -1,9 +1,9 @@
 """A search's receipt: its energy as a BoAmps report, and as a paragraph for a paper.
 
-BoAmps is Boavizta's form for sharing measures of AI's energy (https://github.com/Boavizta/BoAmps, schemas of its folder
-`model/`, version 0.1). It has no place for an interval and for a figure's source, which stand in `taskDescription`,
-`measurementMethod` and the two tracking modes; `powerConsumption` is in kWh there, whatever its name. What a run does
-not know (country, publisher) is left out, and so is `environment`, which needs a country.
+BoAmps is Boavizta's format for sharing measurements of AI's energy (https://github.com/Boavizta/BoAmps, schemas of its
+folder `model/`, version 0.1). It has no fields for an interval and for a figure's source; they are in
+`taskDescription`, `measurementMethod` and the two tracking modes. Despite its name, `powerConsumption` is in kWh.
+Fields that a run does not know (country, publisher) are left out, and so is `environment`, which needs a country.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 from ecoml.energy import J_PER_KWH, Energy, Provenance
 from ecoml.format import (
     MEANING,
+    capitalised,
     describe_co2e,
     describe_search_end,
     estimate_interval,
@@ -37,15 +38,15 @@ FORMAT_URI = "https://github.com/Boavizta/BoAmps/tree/main/model"
 JSON_FILE, TEXT_FILE = "receipt.json", "receipt.txt"
 
 _QUALITY = ((0.10, "high"), (0.25, "medium"))
-"""BoAmps' words for how far a figure may be off."""
+"""BoAmps' words for the quality of a figure."""
 
 
 def write_receipt(directory: str | Path, *, grid_intensity: float | str | Path | None = None) -> tuple[Path, Path]:
     """Write a run's receipt into its folder: the BoAmps report, and the paragraph.
 
     Raises:
-        RunFolderError: Not a run folder, or a newer one.
-        UsageError: No intensity of any grid, or the folder cannot be written.
+        RunFolderError: The folder is no run folder, or of a newer version.
+        UsageError: `grid_intensity` cannot be used, or the folder cannot be written.
     """
     result = seen_on(Result.load(directory), grid_intensity)
     paths = result.directory / JSON_FILE, result.directory / TEXT_FILE
@@ -101,7 +102,7 @@ def boamps(result: Result) -> dict[str, Any]:
 
 
 def paragraph(result: Result) -> str:
-    """What a paper says of a search's energy: the figure, its interval, its source, and the hardware."""
+    """A search's energy for a paper: the figure, its interval, its source, and the hardware."""
     energy, host = result.energy, result.settings.get("host", {})
     total, best = energy.total, result.recommended
     sources = ", ".join(
@@ -111,12 +112,12 @@ def paragraph(result: Result) -> str:
     how = f"{total.provenance}: {MEANING[total.provenance]}"
     parts = [
         f"The search ({result.strategy}, {plural(len(result.trials), 'trial')} on {result.problem}) took"
-        f" {format_kwh(total.energy_j)} ({format_energy(total.energy_j)}; {_interval(total)}), everything included:"
-        " training, evaluation, the optimiser and idling between them.",
+        f" {format_kwh(total.energy_j)} ({format_energy(total.energy_j)}; {_interval(total)}), including"
+        " training, evaluation, the optimiser and idling.",
         f"The figure is {how}{f' ({sources})' if sources else ''}.",
     ]
     if energy.idle is not None:
-        parts.append(f"Of it, {format_kwh(energy.idle.energy_j)} is what the same hardware draws when nothing is done.")
+        parts.append(f"Of it, {format_kwh(energy.idle.energy_j)} is the idle power of the same hardware.")
     if (co2e := describe_co2e(energy.co2e)) != "":
         parts.append(f"Its CO2e: {co2e}.")
     hardware = sorted({str(told["name"]) for told in result.settings.get("meter", {}).values() if "name" in told})
@@ -127,6 +128,7 @@ def paragraph(result: Result) -> str:
         parts.append(f"The recommended network reaches {named_score(result.metric, best.score)} for {one} of training.")
     if result.ended is not None:
         parts.append(f"Why the search ended: {describe_search_end(result.ended, result.metric)}.")
+    parts += [f"{capitalised(sentence)}." for sentence in energy.uncounted]
     if energy.gaps:
         parts.append(f"Its metering has {plural(len(energy.gaps), 'gap')}, listed in the run's report.")
     return " ".join(parts)
@@ -180,7 +182,7 @@ def _interval(total: Energy) -> str:
 
 
 def _quality(total: Energy) -> str | None:
-    """BoAmps' word for how sure the total is; None where a part of it is missing or only reported."""
+    """BoAmps' word for the certainty of the total; None if a part of it is missing or only reported."""
     if total.provenance in (Provenance.MISSING, Provenance.REPORTED) or total.energy_j <= 0:
         return None
     share = total.uncertainty_j / total.energy_j
@@ -188,7 +190,7 @@ def _quality(total: Energy) -> str | None:
 
 
 def _boamps_time(text: str) -> str:
-    """`YYYY-MM-DD HH:MM:SS`; empty for what is no time."""
+    """`YYYY-MM-DD HH:MM:SS`; empty if the text is no time."""
     try:
         return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S")
     except ValueError:

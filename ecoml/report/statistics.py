@@ -1,11 +1,11 @@
 """Energy to target: curves of searches, censored medians, ratios and their bootstrap intervals. Pure numpy.
 
 Notation
-S searches of one strategy (one a seed); a search has n measurements in order.
-spent_j: (n,) joules that the whole search had spent at each measurement, never decreasing.
-utility: (n,) scores, the more the better (`Metric.utility`); what is not finite counts as nothing.
-E: (S,) energy to target in joules; inf where the search ended without reaching it (it is *censored*).
-H: (S,) horizons in joules: what each search could have spent. A censored E is known to be above its horizon.
+    S searches of one strategy (one per seed); a search has n measurements in order.
+    spent_j: (n,) joules that the entire search had spent at each measurement, never decreasing.
+    utility: (n,) scores, more is better (`Metric.utility`); values that are not finite are ignored.
+    E: (S,) energy to target in joules; inf if the search ended without reaching it (it is *censored*).
+    H: (S,) horizons in joules: the energy that each search could have spent. A censored E is above its horizon.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95
-"""Coverage of the intervals."""
+"""Confidence level of the intervals."""
 
 ENOUGH_SEEDS = 5
-"""From fewer seeds no interval is given: the bootstrap of a median would be narrower than the truth."""
+"""With fewer seeds there is no interval: the bootstrap of a median would be too narrow."""
 
 _SLACK = 1e-12
-"""A utility this far below a target reaches it: the target may be a sum of rounded shares."""
+"""A utility this far below a target still reaches it: the target may be a sum of rounded shares."""
 
 
 def best_so_far(spent_j: ArrayLike, utility: ArrayLike) -> tuple[Floats, Floats]:
-    """The steps of the best utility so far.
+    """The best utility so far, as steps.
 
     Args:
         spent_j: (n,).
@@ -54,13 +54,14 @@ def energy_to_target(spent_j: ArrayLike, utility: ArrayLike, target: float) -> f
 
 
 def censored_median(energies_j: ArrayLike) -> float:
-    """The median of E, inf if it falls on a miss. Of an even number the mean of the middle two, so one miss there is
-    a miss: the figure is never better than what was seen."""
+    """The median of E; inf if it falls on a miss. For an even number it is the mean of the middle two, so one miss
+    makes it inf: the figure is never better than the observations.
+    """
     return float(np.median(np.asarray(energies_j, dtype=float)))
 
 
 def lower_bound(energies_j: ArrayLike, horizons_j: ArrayLike) -> float:
-    """What the median of E is at least, with each miss at its horizon."""
+    """A lower bound of the median of E, with each miss at its horizon."""
     return float(np.median(np.minimum(energies_j, horizons_j)))
 
 
@@ -80,12 +81,12 @@ def bootstrap_median(
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """How many times less energy a strategy needs than the reference does.
+    """How many times less energy a strategy needs than the reference.
 
     Attributes:
         value: Median energy of the reference / median energy of the strategy.
-        relation: `=`; `<` or `>` where one of the medians is a miss and only a bound is known.
-        interval: Percentile interval at `LEVEL` from resampling seeds; None where there is none.
+        relation: `=`; `<` or `>` if one of the medians is a miss, so that only a bound is known.
+        interval: Percentile interval at `LEVEL` from resampling seeds; None if there is none.
     """
 
     value: float
@@ -110,9 +111,9 @@ def energy_ratio(
         strategy_j: (S,) those of the strategy.
         reference_horizons_j: (R,).
         strategy_horizons_j: (S,).
-        paired: Entry i of both has the same seed (then R = S), so they are resampled together.
+        paired: Whether entry i of both has the same seed (then R = S), so that they are resampled together.
         resamples: Number of bootstrap resamples.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
     """
     reference, strategy = censored_median(reference_j), censored_median(strategy_j)
     if math.isinf(reference) and math.isinf(strategy):
@@ -140,12 +141,14 @@ def energy_ratio(
 
 
 def geometric_mean(values: Sequence[float]) -> float:
-    """exp of the mean logarithm; not a number for no values."""
+    """exp of the mean logarithm; NaN for no values."""
     return math.exp(math.fsum(math.log(value) for value in values) / len(values)) if values else math.nan
 
 
 def mean_ratio(ratios: Sequence[Ratio | None]) -> Ratio | None:
-    """Geometric mean of ratios of which some are bounds; None if they bound it from both sides, or one is unknown."""
+    """Geometric mean of ratios, some of which are bounds; None if they are bounds in both directions, or one is
+    unknown.
+    """
     known = [ratio for ratio in ratios if ratio is not None and ratio.value > 0]
     relations = {ratio.relation for ratio in known} - {"="}
     if len(known) < len(ratios) or not known or len(relations) > 1:
@@ -154,7 +157,7 @@ def mean_ratio(ratios: Sequence[Ratio | None]) -> Ratio | None:
 
 
 def median_seed(values: Sequence[float]) -> float:
-    """The value of the median seed: the lower one of an even number, so that more than half reach it."""
+    """The value of the median seed: of an even number the lower one, so that more than half reach it."""
     return sorted(values)[(len(values) - 1) // 2]
 
 

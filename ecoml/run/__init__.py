@@ -1,1 +1,1 @@
-"""A run on disk, and what it amounts to: the folder, the ledger's file, the account, the result."""
+"""A run on disk: the folder, the ledger's file, and the account and the result computed from them."""

@@ -1,4 +1,4 @@
-"""The account as people see it: what was spent, on what, where the figures come from, and what of it was idling."""
+"""The energy account for people: the energy spent, its purposes, its sources, and its idle part."""
 
 from __future__ import annotations
 
@@ -13,34 +13,35 @@ from ecoml.run.storage.snapshot import Snapshot
 from ecoml.views import html_of
 
 DRIVER = "driver"
-"""The host that decides, beside those on which trials train."""
+"""Name of the host that makes the decisions, in accounts of several hosts."""
 
 _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class EnergyAccount:
-    """What a search spent.
+    """The energy of a search.
 
     Attributes:
-        budget_j: The ceiling in joules.
-        total: All of it.
-        by_purpose: Training, evaluation, optimiser, overhead. Their joules sum to the total's; their half-widths to
-            more, since what an edge takes from one purpose it gives to another.
-        by_domain: By domain (`cpu`, `gpu:0`, … or `reported`); they sum to the total as well.
-        overshoot_bound_j: The most joules that were spent between two checks of the budget.
+        budget_j: The budget in joules.
+        total: All energy.
+        by_purpose: Training, evaluation, optimiser, overhead. Their joules sum to the total's; their half-widths sum to
+            more, because an error at an edge moves joules between two purposes.
+        by_domain: By domain (`cpu`, `gpu:0`, … or `reported`); they also sum to the total.
+        overshoot_bound_j: The largest joules that were spent between two checks of the budget.
         gaps: What could not be metered, one sentence each.
-        thinking_cpu_s: CPU seconds of the optimiser where the training reports the energy: shown apart, not charged.
-        idle: What the metered domains would have drawn meanwhile with nothing done; None if it is not known.
-        net: What was spent beyond that.
-        idle_note: Why `idle` is not known.
-        idle_second: Energy of an idle second by domain.
-        shared: Other processes that used what is metered.
-        unmeasured: What keeps the energy from being measured, one sentence with its remedy each.
+        thinking_cpu_s: CPU seconds of the optimiser if the training reports the energy: shown separately, not charged.
+        idle: Energy that the metered domains would have drawn when idle; None if unknown.
+        net: Energy in addition to `idle`.
+        idle_note: Why `idle` is unknown.
+        idle_second: Energy of one idle second by domain.
+        shared: Other processes that used metered domains.
+        unmeasured: Why the energy is not measured, one sentence with its remedy each.
+        uncounted: Energy of the models that is in no account, one sentence each: the pretraining of a backbone.
         getting_ready_j: Part of the overhead: importing, loading the data, a device's context and libraries.
-        doubt_j: Joules that hosts which were lost may have spent beyond that; nobody knows.
-        co2e: What it stands for in CO2e, as far as the grid's intensity was known.
-        seconds: For how long it was metered; 0 where that was not kept.
+        doubt_j: Joules that lost hosts may have spent in addition.
+        co2e: Its CO2e, as far as the grid's intensity was known.
+        seconds: Seconds of metering; 0 if unknown.
     """
 
     budget_j: float
@@ -56,6 +57,7 @@ class EnergyAccount:
     idle_second: Mapping[str, Energy] = field(default_factory=dict)
     shared: tuple[SharedUse, ...] = ()
     unmeasured: tuple[str, ...] = ()
+    uncounted: tuple[str, ...] = ()
     getting_ready_j: float = 0.0
     doubt_j: float = 0.0
     co2e: Footprint = field(default_factory=Footprint)
@@ -63,7 +65,7 @@ class EnergyAccount:
 
     @property
     def by_host(self) -> Mapping[str, Energy]:
-        """By host, of a search on several; they sum to the total. `driver` is the host that decides."""
+        """By host, for a search on several; they sum to the total. `driver` is the host that makes the decisions."""
         hosts: dict[str, dict[str, Energy]] = {}
         for name, part in self.by_domain.items():
             host, _, domain = name.rpartition("/")
@@ -72,22 +74,22 @@ class EnergyAccount:
 
     @property
     def total_j(self) -> float:
-        """All joules together."""
+        """All joules."""
         return self.total.energy_j
 
     @property
     def total_kwh(self) -> float:
-        """All joules together, in kWh."""
+        """All energy, in kWh."""
         return self.total.energy_j / J_PER_KWH
 
     @property
     def provenance(self) -> Provenance:
-        """Source of the total: that of its weakest part."""
+        """Provenance of the total: that of its weakest part."""
         return self.total.provenance
 
     @property
     def left_j(self) -> float:
-        """Joules left of the budget, 0.0 if it was overshot."""
+        """Joules left of the budget; 0.0 if it was exceeded."""
         return max(0.0, self.budget_j - self.total_j)
 
     def __repr__(self) -> str:
@@ -97,7 +99,7 @@ class EnergyAccount:
         return html_of(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The account as a JSON object."""
         return {
             "total_j": self.total.energy_j,
             "uncertainty_j": self.total.uncertainty_j,
@@ -118,6 +120,7 @@ class EnergyAccount:
             "shared_with": [asdict(other) for other in self.shared],
             "gaps": list(self.gaps),
             "unmeasured": list(self.unmeasured),
+            "uncounted": list(self.uncounted),
             "optimiser_cpu_s_apart": self.thinking_cpu_s,
             "seconds": self.seconds,
             "co2e": None if self.co2e.provenance is None else self.co2e.to_dict(),
@@ -125,7 +128,7 @@ class EnergyAccount:
 
 
 def account_of(snapshot: Snapshot) -> EnergyAccount:
-    """The account that a ledger's content amounts to."""
+    """The account of a ledger's content."""
     kept = snapshot.settings
     entered = sum(snapshot.by_purpose.values(), EnergyByDomain()).domains
     domains = {name: _as_one_window(part, snapshot.host.get(name)) for name, part in entered.items()}
@@ -162,7 +165,7 @@ def account_of(snapshot: Snapshot) -> EnergyAccount:
 
 
 def net_of_idle(gross: Energy, idle: Energy) -> Energy:
-    """What was spent beyond idling. Both are of one source, so that its own error is the same share of both."""
+    """Energy in addition to idling. Both come from one source, whose own error is therefore the same share of both."""
     common_j = max(0.0, gross.common_j - idle.common_j)
     edge_j = gross.edge_j + idle.edge_j
     net_j = max(0.0, gross.energy_j - idle.energy_j)
@@ -170,13 +173,13 @@ def net_of_idle(gross: Energy, idle: Energy) -> Energy:
 
 
 def idle_of(gross: Energy, second: Energy, seconds: float) -> Energy:
-    """The energy of so many idle seconds, never more than what was spent in them."""
+    """Energy of idle seconds, never more than what was spent in them."""
     idle = second.times(seconds)
     return replace(idle, energy_j=min(idle.energy_j, gross.energy_j))
 
 
 def _as_one_window(entered: Energy, host: Energy | None) -> Energy:
-    """The entries of a domain with the uncertainty of the windows they were cut from, where those are known."""
+    """The entries of a domain with the uncertainty of the windows they were cut from, if known."""
     if host is None or abs(host.energy_j - entered.energy_j) > _ROUNDING * (entered.energy_j + 1e-3):
         return entered
     # A share of what a counter saw is attributed; all the shares together are what it saw.
@@ -185,9 +188,9 @@ def _as_one_window(entered: Energy, host: Energy | None) -> Energy:
 
 
 def _idle_and_net(snapshot: Snapshot, domains: Mapping[str, Energy]) -> tuple[Energy | None, Energy | None, str]:
-    """The energy of idling, the energy beyond it, and why they are not known."""
+    """Idle energy, the energy in addition to it, and why they are unknown."""
     if snapshot.reported:
-        return None, None, "the training brought its own energy, and nothing was metered"
+        return None, None, "the training reported its own energy, and nothing was metered"
     counted = {name: part for name, part in domains.items() if part.provenance is not Provenance.MISSING}
     if not counted:
         return None, None, "nothing was metered"
@@ -195,7 +198,7 @@ def _idle_and_net(snapshot: Snapshot, domains: Mapping[str, Energy]) -> tuple[En
     if unknown:
         return None, None, snapshot.settings.get("idle_note") or f"idle power of {', '.join(unknown)} is not known"
     if any(name not in snapshot.seconds for name in counted):
-        return None, None, "how long this run took was not kept"
+        return None, None, "the duration of this run was not stored"
     idle = {name: idle_of(part, snapshot.idle[name], snapshot.seconds[name]) for name, part in counted.items()}
     net = {name: net_of_idle(part, idle[name]) for name, part in counted.items()}
     return EnergyByDomain(idle).total, EnergyByDomain(net).total, ""

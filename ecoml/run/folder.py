@@ -1,4 +1,4 @@
-"""The run folder: `run.toml`, `ledger.sqlite`, `models/`, `report.html`, and the lock that keeps it to one writer."""
+"""The run folder: `run.toml`, `ledger.sqlite`, `models/`, `report.html`, and the lock that limits it to one writer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ecoml.run.storage.store import Store
 LEDGER = "ledger.sqlite"
 
 FORMAT = 2
-"""Version of `run.toml`; a newer one is refused, an older one is read as if it were of this version."""
+"""Version of `run.toml`; a newer one is refused, an older one is converted to this version."""
 
 
 _LIMITS_OF_VERSION_1 = (
@@ -37,7 +37,7 @@ class RunFolder:
 
     Attributes:
         path: The folder.
-        settings: What `run.toml` says.
+        settings: The content of `run.toml`.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any], lock: int) -> None:
@@ -54,16 +54,17 @@ class RunFolder:
         *,
         numbered: bool = False,
     ) -> RunFolder:
-        """Make the folder with its lock, its `run.toml` and a ledger of its budget alone: all of it or nothing.
+        """Create the folder with its lock, its `run.toml` and a ledger that contains only its budget: completely or not
+        at all.
 
         Args:
-            path: The folder, which must not be there, or be empty.
-            settings: For `run.toml`; `run` with `budget_j` among them.
+            path: The folder; it must not exist, or be empty.
+            settings: The content of `run.toml`, with `run` and its `budget_j`.
             files: Further text files by name.
-            numbered: Whether a number may be put behind the name, if another process takes it meanwhile.
+            numbered: Whether a number may be appended to the name, if another process takes it at the same time.
 
         Raises:
-            RunFolderError: Something is there already, or the folder cannot be made.
+            RunFolderError: The folder is not empty, or cannot be created.
         """
         if numbered and path.exists():
             path = _next_free(path)
@@ -93,10 +94,10 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """Take over an existing run folder.
+        """Open an existing run folder for writing.
 
         Raises:
-            RunFolderError: Not a run folder, or a newer one.
+            RunFolderError: The folder is no run folder, or of a newer version.
             RunLockedError: Another process is writing it.
         """
         settings = read_settings(path)
@@ -104,17 +105,17 @@ class RunFolder:
 
     @property
     def ledger(self) -> Path:
-        """The ledger's file."""
+        """The path of the ledger's file."""
         return self.path / LEDGER
 
     def close(self) -> None:
-        """Give up the lock. May be called twice."""
+        """Release the lock. May be called twice."""
         if self._lock is not None:
             _give_up(self._lock)
             self._lock = None
 
     def delete(self) -> None:
-        """Take the folder away again."""
+        """Delete the folder."""
         self.close()
         shutil.rmtree(self.path, ignore_errors=True)
         for parent in self.path.parents[:1]:
@@ -123,17 +124,17 @@ class RunFolder:
 
 
 def check_free(path: Path) -> None:
-    """Refuse a folder in which something lies already."""
+    """Refuse a folder that is not empty."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        go_on = f"; to go on with that run: ecoml resume {path}" if (path / "run.toml").is_file() else ""
+        go_on = f"; to continue that run: ecoml resume {path}" if (path / "run.toml").is_file() else ""
         raise RunFolderError(f"{path}: already there; choose another directory={go_on}")
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """`run.toml` of a run folder, or a copy of it, whatever its name.
+    """`run.toml` of a run folder, or a copy of it under any name.
 
     Raises:
-        RunFolderError: Not a run folder, a newer one, or a broken `run.toml`.
+        RunFolderError: The folder is no run folder, or of a newer version, or its `run.toml` is damaged.
     """
     file = path if path.is_file() else path / "run.toml"
     if not file.is_file():
@@ -158,7 +159,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def _of_version_1(settings: dict[str, Any]) -> dict[str, Any]:
-    """What ecoml 0.1 wrote, as this version writes it."""
+    """The settings of ecoml 0.1, converted to this version."""
     run = dict(settings["run"])
     limits = {name: run.pop(name) for name in _LIMITS_OF_VERSION_1 if name in run}
     if "target_accuracy" in limits:
@@ -172,7 +173,7 @@ def _of_version_1(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def default_path(strategy: str) -> Path:
-    """`runs/20260131-142500-bayes`, numbered on if it is taken."""
+    """`runs/20260131-142500-bayes`, with a number if it exists."""
     base = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{strategy}"
     return _next_free(base) if base.exists() else base
 
@@ -185,7 +186,7 @@ def _next_free(base: Path) -> Path:
 
 
 def describe_host() -> dict[str, Any]:
-    """What a reader needs to know of the machine and the versions."""
+    """A description of the machine and the versions."""
     versions = {}
     for package in ("ecoml", "torch", "torchvision", "botorch", "gpytorch", "numpy"):
         try:
@@ -237,7 +238,7 @@ def _give_up(lock: int) -> None:
 
 
 def _forget_locks() -> None:
-    """A forked child has its parent's locks open, and would hold them when the parent has long gone."""
+    """Close a forked child's copies of its parent's locks, which it would otherwise hold after the parent has ended."""
     for lock in _locks:
         os.close(lock)
     _locks.clear()
@@ -248,7 +249,7 @@ os.register_at_fork(after_in_child=_forget_locks)
 
 
 def _put(staging: Path, path: Path, numbered: bool) -> Path:
-    """Rename a folder that is ready; where it is now."""
+    """Rename a complete folder; returns its path."""
     while True:
         try:
             staging.rename(path)
@@ -261,7 +262,7 @@ def _put(staging: Path, path: Path, numbered: bool) -> Path:
 
 
 def _umask() -> int:
-    """What new files are denied, which can only be read by setting it."""
+    """The permissions that new files do not get; they can only be read by setting them."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -1,4 +1,4 @@
-"""What a run's energy stands for in CO2e, as its ledger keeps it: with each entry, by the intensity of its time."""
+"""The CO2e of a run's energy, as its ledger stores it: with each entry, by the intensity of its time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Grams:
     """Grams of CO2e.
 
     Attributes:
-        co2e_g: How many.
-        provenance: Where the grid's intensity is from.
+        co2e_g: Their number.
+        provenance: Provenance of the grid's intensity.
     """
 
     co2e_g: float
@@ -28,17 +28,17 @@ class Footprint:
     """The CO2e of a search.
 
     Attributes:
-        co2e_g: Grams, of the energy whose intensity is known.
+        co2e_g: Grams of the energy with a known intensity.
         energy_j: That energy.
-        unknown_j: Energy whose intensity is not known.
-        by_purpose: Grams by what they were spent on; the four sum to `co2e_g`.
-        by_step: Grams of each step that gave a measurement, by trial and step.
-        provenance: Where the intensities are from, the weakest; None: none is known.
-        grid: Of which grid, in words.
-        budget_g: The ceiling; None: there was none.
-        counted_g: What the search itself counted, where this is another grid's than it knew; None: the same.
-        paused_s: For how long the search waited for a cleaner grid.
-        paused_j: What idling took meanwhile; it is in the account, as overhead.
+        unknown_j: Energy with an unknown intensity.
+        by_purpose: Grams by purpose; the four sum to `co2e_g`.
+        by_step: Grams of each step with a measurement, by trial and step.
+        provenance: Provenance of the intensities, the weakest; None: none is known.
+        grid: Name of the grid.
+        budget_g: The CO2e budget; None: there was none.
+        counted_g: Grams that the search itself counted, if it knew another grid than this; None: the same.
+        paused_s: Seconds for which the search waited for a cleaner grid.
+        paused_j: Idle energy of these pauses; the account contains it as overhead.
     """
 
     co2e_g: float = 0.0
@@ -55,11 +55,11 @@ class Footprint:
 
     @property
     def g_per_kwh(self) -> float | None:
-        """Mean intensity of the energy of which one is known."""
+        """Mean intensity of the energy with a known intensity."""
         return self.co2e_g / self.energy_j * J_PER_KWH if self.energy_j > 0 else None
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The footprint as a JSON object."""
         return {
             "co2e_g": self.co2e_g,
             "g_per_kwh": self.g_per_kwh,

@@ -1,4 +1,4 @@
-"""What a run's energy stands for on a grid that is only named afterwards: each entry by the intensity of its time."""
+"""The CO2e of a finished run's energy on a grid that is named afterwards: each entry by the intensity of its time."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ecoml.run.storage.schema import open_file
 
 
 def seen_on(result: Result, grid_intensity: float | str | Path | None) -> Result:
-    """A result with the CO2e that its energy stands for on a grid; as it is where none is named.
+    """A result with the CO2e of its energy on a grid; unchanged if none is named.
 
     Raises:
-        UsageError: It is no grid, or one whose provider tells nothing of the past.
+        UsageError: It is not a grid, or its provider has no past data.
     """
     grid = past_grid(grid_intensity)
     if grid is None:
@@ -37,10 +37,10 @@ def seen_on(result: Result, grid_intensity: float | str | Path | None) -> Result
 
 
 def past_grid(grid_intensity: float | str | Path | None) -> Grid | None:
-    """The grid that is meant, if it can tell of the past; None where none is.
+    """The named grid, if it has intensities of the past; None if none is named.
 
     Raises:
-        UsageError: It is no grid, or one whose provider tells nothing of the past.
+        UsageError: It is not a grid, or its provider has no intensities of the past.
     """
     grid = grid_of(grid_intensity)
     if grid is not None and grid.provenance is GridProvenance.PROVIDER:
@@ -52,7 +52,7 @@ def past_grid(grid_intensity: float | str | Path | None) -> Grid | None:
 
 
 def footprint_on(grid: Grid, directory: Path) -> Footprint:
-    """What the energy in a run folder stands for on a grid."""
+    """The CO2e of the energy in a run folder on a grid."""
     by_purpose = dict.fromkeys(Purpose, 0.0)
     known_j: list[float] = []
     unknown_j: list[float] = []

@@ -1,4 +1,4 @@
-"""Those that are told what happens in a search: trackers, callbacks of one's own. None of them can end it."""
+"""Listeners of a search: trackers, and the user's own callbacks. They cannot end the search."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ log = logging.getLogger("ecoml")
 
 @runtime_checkable
 class Listener(Protocol):
-    """What is told of a search. It is called between two steps, and what it takes is charged as overhead.
+    """An object that is told about a search. It is called between two steps, and its energy is charged as overhead.
 
     `on_start(result)` is optional: called once before the first trial, with the settings (and after `Searcher.resume`
     the trials so far).
     """
 
     def on_trial(self, trial: Trial) -> None:
-        """A trial has begun (`trial.step` is 0), was suspended or taken up again, or has ended (`trial.end`)."""
+        """A trial has started (`trial.step` is 0), was suspended or resumed, or has ended (`trial.end`)."""
 
     def on_measurement(self, trial: Trial) -> None:
         """A trial has a new point, `trial.curve[-1]`."""
 
     def on_end(self, result: Result) -> None:
-        """The search is over, or was left. Nothing of this is charged."""
+        """The search has ended, or was interrupted. The energy of this call is not charged."""
 
 
 @runtime_checkable
 class Starts(Protocol):
-    """A listener that wants to know of the start."""
+    """A listener with `on_start`."""
 
     def on_start(self, result: Result) -> None: ...
 
 
 class Listeners:
-    """Tells them all. One that raises is named once, and is told no more until the end.
+    """Calls all listeners. One that raises an error is named once, and not called again until the end.
 
     Args:
-        listeners: They.
+        listeners: The listeners.
     """
 
     def __init__(self, listeners: Iterable[Listener]) -> None:
@@ -54,12 +54,12 @@ class Listeners:
         return bool(self._listeners)
 
     def start(self, result: Result) -> None:
-        """The search begins, or goes on."""
+        """The search starts, or continues."""
         self._steps = {trial.number: trial.step for trial in result.trials}
         self._tell(lambda listener: listener.on_start(result) if isinstance(listener, Starts) else None)
 
     def heard(self, trial: Trial) -> None:
-        """Something has become of a trial."""
+        """A trial has changed."""
         if trial.step > self._steps.get(trial.number, 0):
             self._steps[trial.number] = trial.step
             self._tell(lambda listener: listener.on_measurement(trial))
@@ -67,7 +67,7 @@ class Listeners:
             self._tell(lambda listener: listener.on_trial(trial))
 
     def end(self, result: Result) -> None:
-        """The search is over; those that failed may save what they have."""
+        """The search has ended; listeners that failed may save what they have."""
         self._tell(lambda listener: listener.on_end(result), failed_too=True)
 
     def _tell(self, call: Callable[[Any], object], *, failed_too: bool = False) -> None:
@@ -78,7 +78,9 @@ class Listeners:
                 call(listener)
             except Exception as error:
                 if number not in self._failed:
-                    log.warning("%s failed, and the search goes on without it: %s", _name(listener), in_one_line(error))
+                    log.warning(
+                        "%s failed, and the search continues without it: %s", _name(listener), in_one_line(error)
+                    )
                 self._failed.add(number)
 
 

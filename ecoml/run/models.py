@@ -1,4 +1,4 @@
-"""Where a run folder keeps its models: `models/trial-0005-step-03.safetensors`."""
+"""The paths of a run folder's models: `models/trial-0005-step-03.safetensors`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAME = re.compile(r"trial-(\d+)-step-(\d+)\.safetensors")
 
 
 class Kept(NamedTuple):
-    """A model that is kept: its trial's number, the point of its curve, and its file."""
+    """A saved model: its trial's number, the step of its curve, and its file."""
 
     trial: int
     step: int
@@ -21,7 +21,7 @@ class Kept(NamedTuple):
 
 
 def model_path(directory: Path, trial: Trial) -> Path:
-    """Where the weights of `trial`, as of its last point, are kept."""
+    """The path of the weights of `trial` at its last point."""
     return directory / "models" / f"trial-{trial.number:04d}-step-{trial.step:02d}.safetensors"
 
 
@@ -32,15 +32,15 @@ def kept_models(directory: Path) -> list[Kept]:
 
 
 def find_model(directory: Path, trial: int, step: int | None = None) -> Kept:
-    """The model of a trial, at that step or the last one that is kept.
+    """The model of a trial, at this step or the last one saved.
 
     Raises:
-        RunFolderError: There is none; the line names those that are kept.
+        RunFolderError: There is none; the message lists the saved ones.
     """
     kept = kept_models(directory)
     fitting = [model for model in kept if model.trial == trial and step in (None, model.step)]
     if not fitting:
         known = ", ".join(f"{model.trial} (step {model.step})" for model in kept) or "none"
         wanted = f"trial {trial}" if step is None else f"trial {trial}, step {step}"
-        raise RunFolderError(f"{directory}: no weights of {wanted}; kept are those of the front: {known}")
+        raise RunFolderError(f"{directory}: no weights of {wanted}; saved are those of the front: {known}")
     return fitting[-1]

@@ -1,21 +1,22 @@
-"""Result: what a search found, and what it cost."""
+"""Result: the outcome of a search, and its energy."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecoml.endings import SearchEnd
-from ecoml.format import describe_spent, describe_trial, plural
+from ecoml.format import describe_pretraining, describe_spent, describe_trial, plural
 from ecoml.limits import Limits
 from ecoml.metric import ACCURACY, Metric
 from ecoml.pareto import front_indices
 from ecoml.run.account import EnergyAccount, account_of
 from ecoml.run.choice.recommendation import Beliefs, beliefs_of, frugal, near_ties, recommend, tolerance
 from ecoml.run.folder import LEDGER, read_settings
+from ecoml.run.models import kept_models
 from ecoml.run.rows import data_frame, point_rows, trial_rows
 from ecoml.run.storage.snapshot import Progress, Snapshot, read_snapshot
 from ecoml.trial import Point, Trial
@@ -29,22 +30,22 @@ __all__ = ["EnergyAccount", "Result", "front_of", "recommend", "result_of", "tol
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a search found.
+    """The outcome of a search.
 
     Attributes:
-        trials: Every trial, in order.
-        front: The trials, each as if ended at one point of its curve, that no other beats on both score and energy;
-            cheapest first. A trial may stand here more than once, with different `step`. None took more than
-            `limits.max_energy_per_training_j`.
-        recommended: The best by what the search believes of the true scores: those that nearly tie are shrunk, each
-            towards its curve and the trainings like it. Of the front, or the end of a training that measured as well.
-        frugal: The cheapest that is at most one hundredth of the score's range worse than that.
-        beliefs: What is believed of those that nearly tie; empty while the search runs.
-        energy: The account.
-        progress: Every measurement in the order of the search, with what the search had spent by then.
-        ended: Why the search is over; None while it runs.
-        metric: What the scores are.
-        settings: What `run.toml` holds.
+        trials: All trials, in order.
+        front: The trials, each up to one point of its curve, that no other beats on both score and energy; cheapest
+            first. A trial may appear more than once, with different `step`. None took more than
+            `limits.max_energy_per_training_j`, or exceeds the limits on predictions.
+        recommended: The trial with the best expected true score. For trials that nearly tie, the expectation uses their
+            curves and similar trainings. It is on the front, or the end of a training that measured as well.
+        frugal: The cheapest trial that is at most one hundredth of the score's range worse than the recommended one.
+        beliefs: The expected scores of the near ties; empty while the search runs.
+        energy: The energy account.
+        progress: All measurements in order, with the energy that the search had spent by then.
+        ended: Why the search ended; None while it runs.
+        metric: The metric of the scores.
+        settings: The content of `run.toml`.
         directory: The run folder.
     """
 
@@ -61,19 +62,30 @@ class Result:
     directory: Path
 
     @classmethod
-    def load(cls, directory: str | Path) -> Result:
-        """The result of a run folder, finished or still being written.
+    def load(cls, directory: str | Path, **limits: Any) -> Result:
+        """The result of a run folder; its search may be running.
+
+        Args:
+            directory: The run folder.
+            **limits: Limits for the choice of a model, which replace those of the search: `max_latency_s=0.002`.
 
         Raises:
-            RunFolderError: It is not a run folder, or a newer one.
+            RunFolderError: The folder is no run folder, or of a newer version.
+            UsageError: There is no such limit, or a value is not valid.
         """
         path = Path(directory)
         settings = read_settings(path)
-        return result_of(read_snapshot(path / LEDGER, metric_of(settings)), settings, path)
+        snapshot = read_snapshot(path / LEDGER, metric_of(settings))
+        given = {name: value for name, value in limits.items() if value is not None}
+        if not given:
+            return result_of(snapshot, settings, path)
+        settings = {**settings, "limits": Limits.of({**settings.get("limits", {}), **given}).to_dict()}
+        kept = {(model.trial, model.step) for model in kept_models(path)}
+        return result_of(snapshot, settings, path, kept if limits_of(settings).of_use else None)
 
     @property
     def choices(self) -> tuple[Trial, ...]:
-        """The front and, where it is not on it, the recommended trial; cheapest first."""
+        """The front and, if it is not on it, the recommended trial; cheapest first."""
         best = self.recommended
         if best is None or best in self.front:
             return self.front
@@ -81,7 +93,7 @@ class Result:
 
     @property
     def problem(self) -> str:
-        """What was trained, in short."""
+        """Short name of the training."""
         return str(self.settings["run"]["problem"])
 
     @property
@@ -96,7 +108,7 @@ class Result:
 
     @property
     def limits(self) -> Limits:
-        """What was asked for beyond the best for the budget."""
+        """The limits of the search."""
         return limits_of(self.settings)
 
     @property
@@ -111,10 +123,20 @@ class Result:
         fixed = {name for name, table in parameters.items() if table["type"] == "fixed"}
         return frozenset(fixed | set(self.settings["space"].get("fixed", {})))
 
-    def efficiency(self, *trials: Trial) -> float | None:
-        """The least energy of these trials' arithmetic (of all without one) as a share of what they took.
+    @property
+    def nearest_in_use(self) -> Trial | None:
+        """The network nearest to the limits on predictions if none satisfies them; None if one does, or none was
+        measured.
+        """
+        if self.front or not self.limits.of_use:
+            return None
+        shares = {t.number: self.limits.use_share(t.usage.single) for t in self.trials if t.usage is not None}
+        return self.trials[min(shares, key=lambda number: shares[number])] if shares else None
 
-        None where it is not known.
+    def efficiency(self, *trials: Trial) -> float | None:
+        """The least energy of these trials' arithmetic (of all without an argument) as a share of their energy.
+
+        None if unknown.
         """
         ends = [trial.curve[-1] for trial in trials or self.trials if trial.curve]
         floors_j = [end.floor_j for end in ends if end.floor_j is not None]
@@ -124,7 +146,7 @@ class Result:
         return math.fsum(floors_j) / taken_j
 
     def to_dataframe(self, *, points: bool = False) -> pandas.DataFrame:
-        """A table of all trials, a row each; with `points` of all measurements in the order of the search.
+        """A table of all trials, one row each; with `points`, of all measurements in order.
 
         The columns are those of `ecoml.run.rows`, among them `score`, `energy_j`, `uncertainty_j`, `provenance`,
         `on_front`, and `config.…` for each parameter.
@@ -147,7 +169,7 @@ class Result:
         return html_of(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The result as a JSON object."""
         return {
             "directory": str(self.directory),
             "problem": self.problem,
@@ -163,6 +185,7 @@ class Result:
             "recommended": self._trial_dict(self.recommended) if self.recommended else None,
             "frugal": self._trial_dict(self.frugal) if self.frugal else None,
             "front": [self._trial_dict(trial) for trial in self.front],
+            "nearest_in_use": None if self.nearest_in_use is None else self._trial_dict(self.nearest_in_use),
             "trials": [
                 {
                     **self._trial_dict(trial),
@@ -197,14 +220,23 @@ class Result:
         }
 
 
-def result_of(snapshot: Snapshot, settings: Mapping[str, Any], directory: Path) -> Result:
-    """The result that a ledger's content amounts to."""
-    metric = metric_of(settings)
-    front = front_of(snapshot.trials, limits_of(settings))
-    ties = near_ties(snapshot.trials, front, limits_of(settings), metric)
+def result_of(
+    snapshot: Snapshot, settings: Mapping[str, Any], directory: Path, among: Collection[tuple[int, int]] | None = None
+) -> Result:
+    """The result of a ledger's content.
+
+    Args:
+        snapshot: The content.
+        settings: The content of `run.toml`.
+        directory: The run folder.
+        among: Trials and steps to choose from; None: those whose models the search saved.
+    """
+    metric, limits = metric_of(settings), limits_of(settings)
+    front = front_of(snapshot.trials, limits, among)
+    ties = near_ties(snapshot.trials if among is None else (), front, limits, metric)
     for trial in (*front, *ties):
         trial.test_score, trial.test_details = snapshot.tests.get((trial.number, trial.step), (None, {}))
-        trial.usage = snapshot.usages.get((trial.number, trial.step))
+        trial.usage = snapshot.usages.get((trial.number, trial.step), trial.usage if limits.of_use else None)
     beliefs = beliefs_of(snapshot.settings.get("beliefs", ()))
     return Result(
         trials=tuple(snapshot.trials),
@@ -212,7 +244,7 @@ def result_of(snapshot: Snapshot, settings: Mapping[str, Any], directory: Path) 
         recommended=recommend(ties, beliefs),
         frugal=frugal(ties, tolerance(front, metric) if front else 0.0, beliefs),
         beliefs=beliefs,
-        energy=account_of(snapshot),
+        energy=replace(account_of(snapshot), uncounted=_uncounted(snapshot.trials, settings)),
         progress=tuple(snapshot.progress),
         ended=snapshot.ended,
         metric=metric,
@@ -221,23 +253,37 @@ def result_of(snapshot: Snapshot, settings: Mapping[str, Any], directory: Path) 
     )
 
 
+def _uncounted(trials: Sequence[Trial], settings: Mapping[str, Any]) -> tuple[str, ...]:
+    if settings.get("executor", {}).get("kind") != "cnn":
+        return ()
+    return describe_pretraining({str(trial.config.get("backbone", "none")) for trial in trials} - {"none"})
+
+
 def metric_of(settings: Mapping[str, Any]) -> Metric:
-    """What the scores of a run are, by its `run.toml`."""
+    """The metric of a run, from its `run.toml`."""
     return Metric.of(settings["metric"]) if "metric" in settings else ACCURACY
 
 
 def limits_of(settings: Mapping[str, Any]) -> Limits:
-    """The limits of a run, by its `run.toml`."""
+    """The limits of a run, from its `run.toml`."""
     return Limits.of(settings.get("limits", {}))
 
 
-def front_of(trials: Sequence[Trial], limits: Limits | None = None) -> tuple[Trial, ...]:
-    """The points of all curves that none beats on both score and energy, cheapest first, as trials cut there.
+def front_of(
+    trials: Sequence[Trial], limits: Limits | None = None, among: Collection[tuple[int, int]] | None = None
+) -> tuple[Trial, ...]:
+    """The points of all curves that no other beats on both score and energy, cheapest first, as trials up to there.
 
-    Points of more joules than a training may take do not count.
+    Points with more joules than a training may take, networks that exceed the limits on predictions, and points that
+    are not in `among` are ignored.
     """
     limits = limits or Limits()
-    points = [(trial, point) for trial in trials for point in trial.curve if limits.allows_j(point.energy_j)]
+    usable = [trial for trial in trials if limits.allows_use(trial.usage)]
+    points = [(trial, point) for trial in usable for point in trial.curve]
+    if limits.max_energy_per_training_j is not None:
+        points = [(trial, point) for trial, point in points if limits.allows_j(point.energy_j)]
+    if among is not None:
+        points = [(trial, point) for trial, point in points if (trial.number, point.step) in among]
     chosen = front_indices([point.utility for _, point in points], [point.energy_j for _, point in points])
     return tuple(points[index][0].at(points[index][1].step) for index in chosen)
 

@@ -1,4 +1,4 @@
-"""A result as a table: a row for each trial, or for each measurement; as a pandas DataFrame where that is installed."""
+"""A result as a table: one row per trial, or per measurement; as a pandas DataFrame if pandas is installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def trial_rows(result: Result) -> Iterator[dict[str, Any]]:
     """`trial`, `state`, `end`, `step`, `score`, `test_score`, `energy_j`, `uncertainty_j`, `provenance`, `on_front`,
     `recommended`, and a column `config.…` for each parameter.
 
-    Score and joules are those of the trial's last point, and the joules hold what was charged to it after that.
+    The score is that of the trial's last point; the joules also include what was charged after it.
     """
     on_front = {trial.number for trial in result.front}
     tests = {(trial.number, trial.step): trial.test_score for trial in result.front}
@@ -38,8 +38,8 @@ def trial_rows(result: Result) -> Iterator[dict[str, Any]]:
 
 
 def point_rows(result: Result) -> Iterator[dict[str, Any]]:
-    """In the order of the search: `trial`, `step`, `score`, `energy_j` of the trial up to there, `uncertainty_j`,
-    `provenance`, `spent_j` of the whole search by then, `on_front`, and the configuration.
+    """In the order of the search: `trial`, `step`, `score`, `energy_j` of the trial up to this step, `uncertainty_j`,
+    `provenance`, `spent_j` of the entire search so far, `on_front`, and the configuration.
     """
     on_front = {(trial.number, trial.step) for trial in result.front}
     for entry in result.progress:

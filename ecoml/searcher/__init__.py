@@ -1,1 +1,1 @@
-"""The search itself: what a user drives, the loop, and the workers that it advances."""
+"""The search: the searcher that a user drives, the loop, and the workers."""

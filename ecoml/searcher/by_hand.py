@@ -1,4 +1,4 @@
-"""A search that is driven by `ask` and `tell`: trials that the caller trains by their own means."""
+"""A search driven by `ask` and `tell`: the caller trains the trials."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ecoml.strategies import Start
 from ecoml.trial import Measurement, Trial, TrialState
 
 UNKNOWN_SHARE = 0.1
-"""Of the budget is set aside for each trial that `ask` gives while nothing is known of what a trial takes."""
+"""Share of the budget that is reserved for each trial from `ask` while the energy of a trial is unknown."""
 
 
 class ByHand:
-    """The trials that were asked for and are under way.
+    """The trials from `ask` that have not ended.
 
     Args:
         search: The search.
@@ -25,12 +25,14 @@ class ByHand:
         self._asked: set[int] = set()
 
     def ask(self) -> Trial | None:
-        """As `Searcher.ask`."""
+        """See `Searcher.ask`."""
         search, ledger = self._search, self._search.ledger
         if search.ended:
             return None
         if ledger.metered and self._asked:
-            raise UsageError(f"tell the result of trial {min(self._asked)} first: two trials cannot be metered apart")
+            raise UsageError(
+                f"tell the result of trial {min(self._asked)} first: two trials cannot be metered at the same time"
+            )
         unknown_j = UNKNOWN_SHARE * ledger.budget_j
         for number in self._asked:  # with what is known by now
             search.reserve(search.trials[number], unknown_j)
@@ -54,10 +56,10 @@ class ByHand:
         return trial
 
     def tell(self, trial: Trial, measurement: Measurement, *, done: bool) -> None:
-        """As `Searcher.tell`."""
+        """See `Searcher.tell`."""
         search = self._search
         if trial.number not in self._asked:
-            raise UsageError(f"trial {trial.number} is not under way; tell what ask() gave, once")
+            raise UsageError(f"trial {trial.number} is not running; tell the result of each trial from ask() once")
         try:
             search.record(trial, measurement)
         finally:

@@ -1,4 +1,4 @@
-"""Ctrl-C in order: an interruption is let through only where nothing can be torn."""
+"""Handles Ctrl-C: an interruption takes effect only where it cannot break anything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Interrupts:
             enter_joules()              # never interrupted; the interruption waits for the next `allowed`
 
     Outside the main thread, where Python delivers no signals, this does nothing. A child that the training forks has
-    its handlers as they were before.
+    the original handlers.
     """
 
     def __init__(self) -> None:
@@ -43,13 +43,15 @@ class Interrupts:
 
 
 _before: dict[signal.Signals, Any] = {}
-"""Signals that a search handles at present, and what handled them before."""
+"""Signals that a search currently handles, and their handlers before."""
 
 _forking = threading.local()
 
 
 def _hold_signals() -> None:
-    """Python forgets what comes to a child before it is set up: then a pool that ends at once waits for ever."""
+    """Block signals during a fork: Python loses signals that reach a child during its setup, and a process pool that
+    ends at once would then wait forever.
+    """
     _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _before)
 
 
@@ -58,7 +60,7 @@ def _let_signals_through() -> None:
 
 
 def _end_as_others_do() -> None:
-    """In a forked child: handle signals as if there were no search, those among them that have come meanwhile."""
+    """In a forked child: restore the original handling of signals, including those that have arrived."""
     for number, handler in _before.items():
         signal.signal(number, handler)
     _before.clear()
@@ -69,7 +71,7 @@ os.register_at_fork(before=_hold_signals, after_in_parent=_let_signals_through, 
 
 
 class _Allowed:
-    """Marks a place where an interruption may be let through. Not reentrant, and free of cost."""
+    """Marks a place where an interruption may take effect. Not reentrant; its cost is negligible."""
 
     def __init__(self) -> None:
         self._open = False

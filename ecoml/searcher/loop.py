@@ -1,10 +1,10 @@
-"""The one loop, over one worker or several.
+"""The loop, over one worker or several.
 
     fill the idle workers: decide → begin → reserve → advance
-    for each step that has ended: take → record → tell the strategy → go on, suspend or stop
+    for each step that has ended: take → record → tell the strategy → continue, suspend or stop
 
-A strategy is asked for as many decisions as there are idle workers. Where there is nothing to propose while trials run
-(`End`, or no budget for a further one beside them), it is asked again when one of them has left its worker.
+A strategy is asked for as many decisions as there are idle workers. If it has nothing to propose while trials run
+(`End`, or no budget for a further one), it is asked again when one of them has left its worker.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ecoml.strategies import Start
 from ecoml.trial import Trial, TrialState
 
 FINAL = (StopReason.TARGET_REACHED, StopReason.EXHAUSTED, StopReason.NOT_WORTH_IT)
-"""After these nothing new is started, whatever becomes of the trials that are under way."""
+"""After these reasons no new trial is started, whatever the outcome of the running trials."""
 
 
 class Loop:
-    """Advances the trials of a search until something ends it.
+    """Advances the trials of a search until it ends.
 
     Args:
         search: The search.
@@ -37,7 +37,7 @@ class Loop:
         self._next: tuple[Trial, int | None] | None = None  # decided, and waiting for room in the budget
 
     def run(self) -> SearchEnd:
-        """Search until something ends it; what did."""
+        """Search until it ends; returns why it ended."""
         with self._stepper.open():
             try:
                 while True:
@@ -65,7 +65,7 @@ class Loop:
         return [seat for seat in self._stepper.seats if seat.trial is None and not seat.gone]
 
     def _fill(self) -> SearchEnd | None:
-        """Give every idle worker a trial, as far as there is one; what stands in the way of a further one."""
+        """Give every idle worker a trial, if possible; returns why there is no further one."""
         while idle := self._idle:
             if self._next is None or self._search.reached:
                 decision = self._search.decide()
@@ -84,7 +84,7 @@ class Loop:
         return None
 
     def _assign(self, seat: Seat, trial: Trial, steps: int | None) -> SearchEnd | None:
-        """Let a trial go on at a worker; why it cannot, if it cannot."""
+        """Continue a trial on a worker; returns why this is not possible, or None."""
         if not self._search.reserve(trial):
             if not self._busy:
                 self._next = None
@@ -107,7 +107,9 @@ class Loop:
         self._stepper.advance(seat, self._search.runs[trial.number])
 
     def _settle(self, seat: Seat, outcome: Outcome) -> SearchEnd | None:
-        """Record a step that has ended, and let its trial go on or leave; what ends the search, if it does."""
+        """Record a step that has ended, and let its trial continue or leave; returns the end of the search, if
+        it ends.
+        """
         trial, left, seat.trial = seat.trial, seat.left, None
         assert trial is not None, "only steps of seated trials end"
         self._search.current = trial
@@ -135,7 +137,7 @@ class Loop:
             seat.account.recalled = True
 
     def _drain(self) -> None:
-        """After an error or an interruption: what is under way is charged, and stopped."""
+        """After an error or an interruption: charge and stop what is running."""
         while self._busy:
             for seat, outcome in self._stepper.ended():
                 with suppress(EcomlError):

@@ -1,4 +1,4 @@
-"""The strategy as a search has it: what its thinking takes is the optimiser's, and is known of its last decision."""
+"""The strategy inside a search: its energy is charged to the optimiser, and that of its last decision is stored."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ecoml.strategies.base import Decision, Goal, Learns, Pursues, ask_feasible
 from ecoml.trial import Config, Trial
 
 _NUMPY: Any = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
-"""How numpy treats what is no number while a strategy computes: as it does by itself, whatever the caller has set."""
+"""numpy's default handling of NaN and infinity while a strategy computes, whatever the caller has set."""
 
 
 class Optimiser:
-    """A strategy whose thinking is charged.
+    """A strategy whose energy is charged.
 
     Args:
-        strategy: What proposes.
+        strategy: The strategy.
         ledger: The energy account.
-        interruptible: Marks where an interruption may come.
+        interruptible: A context in which Ctrl-C may interrupt.
 
     Attributes:
-        thinking_j: What its last decision took.
+        thinking_j: Joules of its last decision.
     """
 
     def __init__(self, strategy: Strategy, ledger: Ledger, interruptible: AbstractContextManager[None]) -> None:
@@ -38,7 +38,7 @@ class Optimiser:
         self._interruptible = interruptible
 
     def inform(self, goal: Goal, warm_start: WarmStart | None) -> None:
-        """Tell the strategy what the search is for, and what an earlier run found."""
+        """Tell the strategy the goal of the search, and the trials of an earlier run."""
         self._ledger.enter(Purpose.OPTIMISER)
         if isinstance(self._strategy, Pursues):
             self._strategy.pursue(goal)
@@ -47,12 +47,12 @@ class Optimiser:
         self._ledger.enter(Purpose.OVERHEAD)
 
     def restore(self, trials: list[Trial]) -> None:
-        """Tell the strategy of the trials of an earlier session."""
+        """Tell the strategy the trials of an earlier session."""
         for trial in trials:
             self._strategy.tell(trial)
 
     def ask(self, may_start: Callable[[Config], bool]) -> Decision:
-        """Its next decision, which starts nothing that may not be started."""
+        """Its next decision, which starts only configurations that `may_start` allows."""
         before_j = self._ledger.host_j
         self._ledger.enter(Purpose.OPTIMISER)
         with self._interruptible, np.errstate(**_NUMPY):
@@ -62,7 +62,7 @@ class Optimiser:
         return decision
 
     def tell(self, trial: Trial) -> None:
-        """What has become of a trial."""
+        """Tell the strategy the state of a trial."""
         self._ledger.enter(Purpose.OPTIMISER)
         with np.errstate(**_NUMPY):
             self._strategy.tell(trial)

@@ -1,9 +1,10 @@
-"""Why a trial or a search must not go on: each a value of `ecoml.endings`, or None where nothing speaks against it."""
+"""Reasons why a trial or a search must end: values of `ecoml.endings`, or None."""
 
 from __future__ import annotations
 
 import math
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
@@ -11,13 +12,13 @@ from ecoml.errors import in_one_line
 from ecoml.ledger import Ledger
 from ecoml.limits import Limits
 from ecoml.metric import Metric
-from ecoml.trial import Measurement, Point
+from ecoml.trial import Measurement, Point, Usage
 
 _OURS = Path(__file__).parents[1]
 
 
 def what_is_wrong(metric: Metric, measurement: Measurement) -> TrialEnd | None:
-    """What makes a measurement unusable."""
+    """The reason why a measurement cannot be used."""
     score, energy_j = measurement.score, measurement.energy_j
     if math.isnan(score):
         return TrialEnd(FailureKind.DIVERGED)
@@ -29,7 +30,9 @@ def what_is_wrong(metric: Metric, measurement: Measurement) -> TrialEnd | None:
 
 
 def failure_of(error: BaseException) -> TrialEnd:
-    """What an error of a training makes of its trial, with the line of the caller's code that it came from."""
+    """The reason of a trial's failure, from an error of its training, with the line of the user's code that
+    raised it.
+    """
     kind = FailureKind.WORKER_LOST if isinstance(error, ChildProcessError) else FailureKind.ERROR
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         kind = FailureKind.OUT_OF_MEMORY
@@ -41,17 +44,27 @@ def failure_of(error: BaseException) -> TrialEnd:
     return TrialEnd(kind, details)
 
 
-def too_dear(limits: Limits, point: Point, next_j: float) -> TrialEnd | None:
-    """That a training takes more than one may, or would with a next step of so many joules."""
-    if limits.allows_j(point.energy_j + next_j):
+def too_dear(limits: Limits, curve: Sequence[Point]) -> TrialEnd | None:
+    """The reason if a training has exceeded its energy limit, or would with a next step like its last one."""
+    point = curve[-1]
+    last_j = point.energy_j - (curve[-2].energy_j if len(curve) > 1 else 0.0)
+    if limits.allows_j(point.energy_j + last_j):
         return None
     reason = EndReason.NEXT_STEP_TOO_MUCH if limits.allows_j(point.energy_j) else EndReason.TOOK_TOO_MUCH
     told = {"energy_j": point.energy_j, "provenance": point.energy.provenance.value}
     return TrialEnd(reason, {**told, "limit_j": limits.max_energy_per_training_j})
 
 
+def too_dear_to_use(limits: Limits, usage: Usage) -> TrialEnd:
+    """The end of a trial whose predictions exceed a limit."""
+    most = {"limit_s": limits.max_latency_s, "limit_j": limits.max_inference_energy_j}
+    one = usage.single
+    told = {"latency_s": one.latency_s, "energy_j": one.energy.energy_j, "provenance": one.energy.provenance.value}
+    return TrialEnd(EndReason.TOO_DEAR_TO_USE, {**told, **{name: x for name, x in most.items() if x is not None}})
+
+
 def budget_spent(ledger: Ledger, next_j: float) -> SearchEnd:
-    """That the budget has no room for a further step of so many joules."""
+    """The end of a search whose budget has no room for a further step of this energy."""
     left_j = ledger.left_j
     if ledger.budget.left_by_co2e:
         return SearchEnd(StopReason.BUDGET_SPENT, {"co2e_g": ledger.spent_g})

@@ -1,6 +1,6 @@
-"""What a search remembers, and what becomes of its trials: decide, begin, take, record, change, end.
+"""The state of a search, and the operations on its trials: decide, begin, take, record, change, end.
 
-`Loop` says when; here is what then happens. Strategies see the trials that run as such.
+`Loop` calls these operations. Strategies see running trials as running.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from ecoml.searcher.failures import Failures
 from ecoml.searcher.front.found import Found
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.optimiser import Optimiser
-from ecoml.searcher.reasons import budget_spent, failure_of, too_dear, what_is_wrong
+from ecoml.searcher.reasons import budget_spent, failure_of, too_dear, too_dear_to_use, what_is_wrong
 from ecoml.searcher.setup.settings import SearchSettings
 from ecoml.searcher.setup.size_limit import SizeLimit
+from ecoml.searcher.setup.use_limit import UseLimit
 from ecoml.strategies import Continue, End, Start, Strategy
 from ecoml.strategies.base import Goal
 from ecoml.training.base import Executor, Hinted, Remarks, Run
@@ -33,7 +34,7 @@ from ecoml.trial import Config, Measurement, Trial, TrialState
 Listener = Callable[[Trial], None]
 
 Outcome = Callable[[], Measurement]
-"""Gives what a step came to: its measurement, or raises what the run raised."""
+"""Returns the measurement of a step, or raises the error of its run."""
 
 log = logging.getLogger("ecoml")
 
@@ -43,25 +44,25 @@ def _go_on() -> None:
 
 
 class Search:
-    """One search while it goes on.
+    """One search while it runs.
 
     Args:
-        settings: All that decides how it goes.
-        strategy: What proposes.
-        executor: What trains; None for a search that is driven by `ask` and `tell`.
+        settings: The settings of the search.
+        strategy: The strategy.
+        executor: The executor; None for a search driven by `ask` and `tell`.
         ledger: The energy account.
-        interrupts: Where it may be interrupted.
-        size: Which networks are small enough.
+        interrupts: The places where it may be interrupted.
+        size: The size limit of networks.
 
     Attributes:
-        trials: Every trial so far, in order.
-        current: The trial that was touched last.
-        ended: Why the search is over; None while it runs.
-        listeners: Called whenever something has become of a trial.
-        runs: Of the trials that are under way or suspended, by their numbers.
-        cut: Why a training ends that is refused a further batch.
-        steps: What the steps to come are forecast to take.
-        wait: Called between steps; waits while the search is to pause.
+        trials: All trials so far, in order.
+        current: The trial that changed last.
+        ended: Why the search ended; None while it runs.
+        listeners: Called whenever a trial has changed.
+        runs: Runs of running and suspended trials, by their numbers.
+        cut: The reason for a training that is refused a further batch.
+        steps: The forecasts of the next steps.
+        wait: Called between steps; waits while the search must pause.
     """
 
     def __init__(
@@ -90,11 +91,12 @@ class Search:
         self._open: set[int] = set()
         self._found = Found(settings, self.trials, executor, ledger, interrupts)
         self._failures = Failures()
+        self._use = UseLimit(settings.limits, executor)
         self._executor = executor
         self._reservations = ledger.budget.reservations
         lasting, floored = self.steps.lasting, self.steps.floored
         goal = Goal(
-            *(self._limits, self._metric, self.size, self.steps.left_j),
+            *(self._limits, self._metric, self._is_within, self.steps.left_j),
             steps=None if lasting is None else lasting.steps,
             floor_j=None if floored is None else floored.floor_j,
             cost_hint=executor.cost_hint if isinstance(executor, Hinted) else None,
@@ -102,9 +104,10 @@ class Search:
         self._optimiser.inform(goal, settings.warm_start)
 
     def restore(self, trials: list[Trial]) -> None:
-        """Take up the trials of an earlier session, and tell the strategy of them."""
+        """Restore the trials of an earlier session, and tell the strategy about them."""
         self.trials.extend(trials)
         for trial in trials:
+            self._use.learn(trial)
             if trial.curve:
                 self.steps.learn(trial.at(1))
         self._optimiser.restore(trials)
@@ -117,11 +120,11 @@ class Search:
 
     @property
     def front(self) -> tuple[Trial, ...]:
-        """The front by now."""
+        """The current front."""
         return self._found.front
 
     def decide(self) -> Start | Continue | SearchEnd:
-        """What to do next, or why the search is over."""
+        """The next decision, or why the search ends."""
         if end := self._over():
             return end
         decision = self._optimiser.ask(self._may_start)
@@ -141,14 +144,16 @@ class Search:
                 if number not in self._open or self.trials[number].state is TrialState.RUNNING:
                     suspended = sorted(n for n in self._open if self.trials[n].state is TrialState.SUSPENDED)
                     raise SearchFailed(
-                        f"the strategy wants to go on with trial {number}; suspended are {suspended or 'none'}"
+                        f"the strategy wants to continue trial {number}; suspended are {suspended or 'none'}"
                     )
             case _:
-                raise SearchFailed(f"the strategy's ask() gave {decision!r:.80}; it must give Start, Continue or End")
+                raise SearchFailed(
+                    f"the strategy's ask() returned {decision!r:.80}; it must return Start, Continue or End"
+                )
         return self._that_fits(decision)
 
     def _that_fits(self, decision: Start | Continue) -> Start | Continue | SearchEnd:
-        """The decision; where the budget has no room for it, to go on with the best training for which it has."""
+        """The decision; if it does not fit into the budget, the decision to continue the best training that does."""
         if isinstance(decision, Start):
             trial = Trial(len(self.trials), decision.config)
         else:
@@ -167,7 +172,7 @@ class Search:
         return bool(self._suspended_that_fit())
 
     def begin(self, decision: Start) -> Trial:
-        """A new trial, not yet advanced."""
+        """A new trial that has not been advanced."""
         trial = Trial(len(self.trials), dict(decision.config))
         self.trials.append(trial)
         self._open.add(trial.number)
@@ -177,17 +182,17 @@ class Search:
         return trial
 
     def reserve(self, trial: Trial, unknown_j: float = 0.0) -> bool:
-        """Set the forecast of the trial's next step aside; whether it fits.
+        """Reserve the forecast of the trial's next step; returns whether it fits.
 
         Args:
             trial: The trial.
-            unknown_j: The forecast as long as nothing is known of any step.
+            unknown_j: The forecast while no step is known.
         """
         self.wait()
         return self.steps.reserve(trial, unknown_j)
 
     def take(self, trial: Trial, outcome: Outcome) -> bool:
-        """Record what a step came to, a measurement or an error; whether the run can go on."""
+        """Record the outcome of a step, a measurement or an error; returns whether the run can continue."""
         try:
             with self.interruptible:
                 measurement = outcome()
@@ -224,7 +229,9 @@ class Search:
         return self.record(trial, measurement)
 
     def record(self, trial: Trial, measurement: Measurement) -> bool:
-        """Charge a measurement, keep its model if it is on the front, tell the strategy. Whether it was usable."""
+        """Charge a measurement, save its model if it is on the front, tell the strategy. Returns whether it was
+        usable.
+        """
         if (score := self._metric.rounded(measurement.score)) != measurement.score:
             measurement = replace(measurement, score=score)
         if (wrong := what_is_wrong(self._metric, measurement)) is not None:
@@ -240,16 +247,31 @@ class Search:
         if self.settings.warm_start is not None:
             self.settings.warm_start.refuse_mixture(point.energy.provenance)
         self.steps.learn(trial)
-        if not self._keep_model(trial, on_front=self._found.add(point)):
+        if self._limits.of_use and trial.usage is None and not self._try_in_use(trial):
+            return False
+        if not self._keep_model(trial, on_front=self._found.add(trial, point)):
             return False
         self._tell(trial)
-        if (end := too_dear(self._limits, point, self.steps.again_j(trial))) is not None:
+        if trial.usage is not None and not self._limits.allows_use(trial.usage):
+            self.change(trial, TrialState.STOPPED, too_dear_to_use(self._limits, trial.usage))
+            return False
+        if (end := too_dear(self._limits, trial.curve)) is not None:
             self.change(trial, TrialState.STOPPED, end)
             return False
         return True
 
+    def _try_in_use(self, trial: Trial) -> bool:
+        """Measure the cost of predictions with a trial's network; returns whether the network is still in memory."""
+        try:
+            self._found.try_in_use(self.runs.get(trial.number), trial)
+        except (ChildProcessError, TimeoutError) as error:
+            self.fail(trial, FailureKind.WORKER_LOST, message=in_one_line(error))
+            return False
+        self._use.learn(trial)
+        return True
+
     def _keep_model(self, trial: Trial, *, on_front: bool) -> bool:
-        """Keep the model of a trial if it is one of the best; whether it is still there."""
+        """Save the model of a trial if it is one of the best; returns whether its weights still exist."""
         try:
             self._found.keep(self.runs.get(trial.number), trial, on_front=on_front)
         except (ChildProcessError, TimeoutError) as error:  # what held the weights is gone, and they with it
@@ -258,7 +280,7 @@ class Search:
         return True
 
     def fail(self, trial: Trial, kind: FailureKind, trace: str | None = None, **details: Any) -> None:
-        """A trial has failed: its joules are charged, its points stand, the search goes on."""
+        """A trial has failed: its joules are charged, its points remain, the search continues."""
         self._fail(trial, TrialEnd(kind, details), trace)
 
     def _fail(self, trial: Trial, end: TrialEnd, trace: str | None = None, *, energy_j: float | None = None) -> None:
@@ -281,7 +303,7 @@ class Search:
         self._tell(trial)
 
     def end(self, end: SearchEnd, *, test: bool = True) -> None:
-        """Close what is open, test the front, and enter why the search is over."""
+        """Close what is open, test the front, and store why the search ended."""
         for number in sorted(self._open):
             self.change(self.trials[number], TrialState.STOPPED, TrialEnd(EndReason.SEARCH_ENDED))
         if test:
@@ -320,7 +342,10 @@ class Search:
 
     def _may_start(self, config: Config) -> bool:
         self.settings.space.validate(config)
-        return self.size(config)
+        return self._is_within(config)
+
+    def _is_within(self, config: Config) -> bool:
+        return self.size(config) and self._use(config)
 
     @property
     def _has_all_trials(self) -> bool:
@@ -329,7 +354,7 @@ class Search:
 
     @property
     def _nothing_measured(self) -> bool:
-        """Whether there is no measurement yet: what goes wrong now goes wrong for every trial."""
+        """Whether there is no measurement yet, so that every trial is affected by the current fault."""
         return not any(trial.curve for trial in self.trials)
 
     def _tell(self, trial: Trial) -> None:

@@ -1,4 +1,4 @@
-"""Searcher: what a user drives. It opens meter, data and run folder, runs the loop, and resumes."""
+"""Searcher: the class that a user drives. It opens meter, data and run folder, runs the loop, and resumes."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from ecoml.searcher.search import Search
 from ecoml.searcher.session import Session
 from ecoml.searcher.setup.settings import EnergySource, SearchSettings
 from ecoml.searcher.setup.size_limit import Parameters, size_limit
+from ecoml.searcher.setup.use_limit import refuse_untried
 from ecoml.searcher.setup.warm_start import WarmStart
 from ecoml.space import Space
 from ecoml.strategies import Strategy
@@ -43,46 +44,47 @@ if TYPE_CHECKING:
     from ecoml.searcher.hosts.choosing import Workers
 
 Show = Callable[[Search], AbstractContextManager[None]]
-"""Shows a search while the context it gives is open; see `ecoml.report.terminal.progress.show`."""
+"""Shows a search while its context is open; see `ecoml.report.terminal.progress.show`."""
 
 
 class Searcher:
-    """A search for the best models that an energy budget buys.
+    """A search for the best models within an energy budget.
 
     Args:
-        space: What may be tried.
+        space: The configurations that may be tried.
         train: A training function (see `ecoml.training.function`), or an executor such as `CnnTraining`; None for a
-            search that is driven by `ask` and `tell`.
-        budget_kwh: Ceiling on the energy of the whole search, in kWh.
-        budget_j: The same in joules; give one of the two, or `budget_gco2e` among the limits.
+            search driven by `ask` and `tell`.
+        budget_kwh: Energy budget of the entire search, in kWh.
+        budget_j: The budget in joules; give one of the two, or the limit `budget_gco2e`.
         strategy: A name (see `ecoml strategies`), the path of a strategy file, or any object with `ask` and `tell`.
-        seed: Of proposals, data split and initial weights.
-        directory: The run folder; it must be new. By default one below `runs/`.
-        metric: What the scores of `train` are; an executor that says so itself is given none. By default a validation
+        seed: Random seed of proposals, data split and initial weights.
+        directory: The run folder; it must be new. Default: a folder below `runs/`.
+        metric: The metric of `train`; leave it out for an executor that declares its metric. Default: a validation
             accuracy in [0, 1].
-        energy: `metered`: the joules are those of this host's meter. `reported`: each measurement brings its own, no
+        energy: `metered`: this host's meter measures the joules. `reported`: each measurement has its own joules, no
             meter is opened, and nothing else is charged.
-        meter: A meter of one's own, or what is said of this host's sources (`node`, `prometheus:URL?query=…`, …, one or
-            several); by default this host's.
-        trace: Keep power over time in the run folder; the report draws it.
-        parameters: Counts the trainable numbers of a configuration; not needed for the built-in training.
-        workers: Where trials train side by side, each on an energy account of its own: `local:4` (four processes of
-            this host) or `ray://HEAD:PORT` (a worker on each node of a Ray cluster). By default this process.
-        warm_start: A run folder whose trials inform the strategy. Their energy is not charged again, and they are no
-            trials of this search.
+        meter: Your own meter, or a description of this host's sources (`node`, `prometheus:URL?query=…`, …, one or
+            several); default: this host's counters.
+        trace: Whether to store power over time in the run folder; the report plots it.
+        parameters: A function that counts the trainable parameters of a configuration; not needed for the built-in
+            training.
+        workers: Workers that train trials in parallel, each with its own energy account: `local:4` (four processes of
+            this host) or `ray://HEAD:PORT` (a worker on each node of a Ray cluster). Default: this process.
+        warm_start: A run folder whose trials inform the strategy. Their energy is not charged again, and they do not
+            belong to this search.
         grid_intensity: Carbon intensity of the electricity: g/kWh, a CSV of time and g/kWh, `electricitymaps:ZONE` or
-            `watttime:REGION`. Without it nothing is said of CO2e, and nobody is asked.
-        show: Shows what happens; by default nothing does.
-        listeners: Are told what happens: trackers (`ecoml.integrations`), or objects of one's own with `on_trial`,
+            `watttime:REGION`. Without it no CO2e is computed, and no request is sent.
+        show: Shows the progress; default: nothing is shown.
+        listeners: Objects that are told about trials: trackers (`ecoml.integrations`), or your own with `on_trial`,
             `on_measurement` and `on_end`.
-        **limits: What ends the search, or a training, before the budget does; see `ecoml.Limits`.
+        **limits: Limits that end the search or a training before the budget is spent; see `ecoml.Limits`.
 
     Raises:
-        UsageError: Something here cannot be used; nothing has been written.
+        UsageError: An argument cannot be used; no file has been written.
 
     Attributes:
-        settings: All that decides how the search goes.
-        budget_j: The ceiling in joules.
+        settings: The settings of the search.
+        budget_j: The budget in joules.
     """
 
     def __init__(
@@ -155,6 +157,7 @@ class Searcher:
         remote = None if workers is None else RemoteWorkers(workers)
         if remote is not None:
             remote.refuse(settings)
+        refuse_untried(settings.limits, executor)
         size = size_limit(settings.limits.max_parameters, executor, parameters)
         self._session = Session(settings, executor, path, budget_j, size, self._interrupts, workers=remote, **given)
 
@@ -175,24 +178,24 @@ class Searcher:
         show: Show | None = None,
         listeners: Iterable[Listener] = (),
     ) -> Self:
-        """A searcher that goes on where a run folder was left: after a crash, a Ctrl-C, or an exhausted budget.
+        """A searcher that continues a run folder: after a crash, a Ctrl-C, or a spent budget.
 
         Args:
             directory: The run folder.
             train: The same training as before; not needed for the built-in one.
-            budget_kwh: A new ceiling on the whole search, what is spent already included; by default the old one.
-            budget_j: The same in joules.
-            budget_gco2e: A new ceiling on CO2e in grams, what is spent already included; by default the old one.
-            strategy: The same object as before, if the strategy was one; it is told all stored trials.
+            budget_kwh: A new total budget of the search, including what was already spent; default: the old one.
+            budget_j: The new budget in joules.
+            budget_gco2e: A new total CO2e budget in grams, including what was already spent; default: the old one.
+            strategy: The same object as before, if the strategy was an object; it is told all stored trials.
             meter: As in the constructor.
             parameters: The same function as before, if there was one.
-            workers: As in the constructor; by default those of before.
-            grid_intensity: Another one from here on; by default as before.
+            workers: As in the constructor; default: the same as before.
+            grid_intensity: Another one from now on; default: the same as before.
             show: As in the constructor.
             listeners: As in the constructor.
 
         Raises:
-            RunFolderError: Not a run folder, or a newer one.
+            RunFolderError: The folder is no run folder, or of a newer version.
             RunLockedError: Another process is writing it.
             BudgetError: The budget is spent, and no larger one is given.
         """
@@ -232,19 +235,20 @@ class Searcher:
         return self
 
     def run(self) -> Result:
-        """Search until the budget, a limit or the strategy ends it.
+        """Search until the budget, a limit or the strategy ends the search.
 
         Raises:
-            BudgetError: The budget ended before the first measurement; nothing is left on disk.
+            BudgetError: The budget was spent before the first measurement; no file is left on disk.
             SearchFailed: No trial succeeded.
-            KeyboardInterrupt: After all that was measured is safe; `Searcher.resume` goes on.
+            KeyboardInterrupt: Ctrl-C was pressed. All measurements are saved, and `Searcher.resume` continues the
+                search.
         """
         if self._executor is None:
-            raise UsageError("this searcher was given no training; pass one, or drive it with ask() and tell()")
+            raise UsageError("this searcher has no training; pass one, or use ask() and tell()")
         opened = self._session.search
         if opened is not None and opened.ended is not None:
             raise UsageError(
-                f"this search is over; to go on with it: ecoml.Searcher.resume({str(self.directory)!r}, …).run()"
+                f"this search has ended; to continue it: ecoml.Searcher.resume({str(self.directory)!r}, …).run()"
             )
         with self:
             search = self._session.open()
@@ -265,13 +269,13 @@ class Searcher:
 
     @property
     def directory(self) -> Path:
-        """The run folder, an absolute path: a training may change the working directory."""
+        """The run folder as an absolute path, because a training may change the working directory."""
         return self._session.directory
 
     def ask(self) -> Trial | None:
-        """The next trial to train by one's own means.
+        """The next trial, which the caller trains.
 
-        None when the search is over, or where nothing more fits beside the trials that are under way.
+        None when the search has ended, or when no further trial fits in addition to the running ones.
         """
         return self._by_hand.ask()
 
@@ -284,18 +288,18 @@ class Searcher:
         uncertainty_j: float = 0.0,
         done: bool = True,
     ) -> None:
-        """The score of a trial that `ask` gave; with `energy="reported"` also its energy since the last `tell`.
+        """Record the score of a trial from `ask`; with `energy="reported"` also its energy since the last `tell`.
 
         Args:
             trial: The trial.
-            score: As the metric has it; not a number if the training failed.
+            score: The score, as the metric defines it; NaN if the training failed.
             energy_j: Joules since the measurement before.
             uncertainty_j: Half-width of `energy_j`.
-            done: Whether its training is over; otherwise further points may be told.
+            done: Whether its training has ended; otherwise further points may be told.
 
         Raises:
-            UsageError: The trial is not under way.
-            TrainingError: A value makes no sense, or contradicts where the search's energy comes from.
+            UsageError: The trial is not running.
+            TrainingError: A value makes no sense, or contradicts the search's source of energy.
         """
         self._by_hand.tell(trial, Measurement(score, energy_j, uncertainty_j), done=done)
 
@@ -305,11 +309,11 @@ class Searcher:
 
     @property
     def result(self) -> Result:
-        """What is known by now."""
+        """The result so far."""
         return self._session.result
 
     def close(self) -> None:
-        """Let go of meter, ledger and run folder. May be called twice."""
+        """Close meter, ledger and run folder. May be called twice."""
         self._session.close()
 
     def __enter__(self) -> Self:

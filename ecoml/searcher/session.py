@@ -1,12 +1,14 @@
-"""What one session of a search has open: meter, training, run folder and ledger."""
+"""One session of a search: its open meter, training, run folder and ledger."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ecoml.energy import co2e_g
 from ecoml.errors import SearchFailed, StorageError, UsageError
 from ecoml.format import describe_search_end
 from ecoml.ledger import Ledger, Metering
@@ -32,26 +34,26 @@ from ecoml.trial import TrialState
 
 
 class Session:
-    """Nothing is open before `open`.
+    """A session; nothing is open before `open`.
 
     Args:
-        settings: All that decides how the search goes.
-        executor: What trains; None for a search that is driven by `ask` and `tell`.
+        settings: The settings of the search.
+        executor: The executor; None for a search driven by `ask` and `tell`.
         directory: The run folder.
-        budget_j: The ceiling in joules.
-        size: Which networks are small enough.
-        interrupts: Where it may be interrupted.
-        meter: A meter of the caller's; None: that of this host, which is closed again.
-        workers: Those of other hosts; None: this process's.
-        listeners: Are told what happens.
-        folder: The run folder, where an earlier session has made it.
-        before: What earlier sessions left.
+        budget_j: The budget in joules.
+        size: The size limit of networks.
+        interrupts: The places where it may be interrupted.
+        meter: The user's meter; None: that of this host, which the session closes.
+        workers: Workers on other hosts; None: this process's.
+        listeners: Listeners of the search.
+        folder: The run folder of an earlier session; None: a new one is made.
+        before: The state that earlier sessions left.
         numbered: Whether a new run folder may get another number.
-        from_co2e: Whether the energy budget is what that on CO2e can stand for.
+        from_co2e: Whether the energy budget was computed from the CO2e budget.
 
     Attributes:
         directory: The run folder, an absolute path.
-        search: The search, once it is open.
+        search: The search, once the session is open.
     """
 
     def __init__(
@@ -89,7 +91,7 @@ class Session:
         self._domains: Sequence[str] = ()  # of the meter, one for each of several workers
 
     def open(self) -> Search:
-        """Everything a search needs, opened once: first what may be refused, then the run folder."""
+        """Open everything that a search needs: first what may be refused, then the run folder."""
         if self.search is not None:
             return self.search
         settings, executor = self._settings, self._executor
@@ -101,9 +103,11 @@ class Session:
         if metering is not None and settings.warm_start is not None:
             settings.warm_start.refuse_mixture(metering.meter.provenance)
         if metering is not None and executor is not None and self._before is None:
-            ready_j = metering.window.energy_j
-            if ready_j >= self._budget_j:
-                raise too_small(self._budget_j, ready_j, metering.window.provenance, "getting ready")
+            ready_j, budget_g = metering.window.energy_j, settings.limits.budget_gco2e
+            ready_g = 0.0 if settings.grid is None else co2e_g(ready_j, settings.grid.at(time.time()))
+            grams = None if budget_g is None or ready_g < budget_g else (budget_g, ready_g)
+            if ready_j >= self._budget_j or grams is not None:
+                raise too_small(self._budget_j, ready_j, metering.window.provenance, "getting ready", grams)
         if self._folder is None:
             self._folder = RunFolder.create(
                 self.directory, self._to_dict(metering), settings.files(), numbered=self._numbered
@@ -127,7 +131,7 @@ class Session:
         return search
 
     def _open_metering(self) -> Metering:
-        """The one meter of this search, watched from here on."""
+        """The meter of this search and its window, which starts now."""
         if self._meter is None:
             self._meter = meter_for(self._executor, self._settings.sources)
         if self._settings.limits.require_measured:
@@ -137,7 +141,7 @@ class Session:
         return open_metering(self._meter, self._budget_j, self._before)
 
     def _get_ready(self, executor: Executor, metering: Metering | None) -> None:
-        """Load what the training needs, and refuse what is not what it was."""
+        """Load what the training needs, and refuse data or a metric that have changed."""
         if isinstance(executor, Pooled) and metering is not None and len(gpus := executor.gpus()) > 1:
             from ecoml.meter.counters.ordinals import domains_of
 
@@ -151,11 +155,11 @@ class Session:
             executor.refuse_changed(self._folder.settings["data"], self.directory)
         metric = self._settings.metric
         if isinstance(executor, Declares) and executor.metric != metric:
-            told = f"its scores are {metric.name}, and this training measures {executor.metric.name}"
-            raise UsageError(f"{self.directory}: {told}; give the training that metric")
+            told = f"its scores are {metric.name}, but this training measures {executor.metric.name}"
+            raise UsageError(f"{self.directory}: {told}; give a training with that metric")
 
     def _to_dict(self, metering: Metering | None) -> dict[str, Any]:
-        """For `run.toml`."""
+        """The content of `run.toml`."""
         settings = self._settings.to_dict()
         described = dict(self._executor.describe()) if self._executor is not None else {"kind": "ask-and-tell"}
         settings["run"]["problem"] = str(described.get("data") or described.get("name") or described["kind"])
@@ -174,7 +178,7 @@ class Session:
         return settings
 
     def stepper(self, executor: Executor) -> Stepper:
-        """What advances runs: on this process's workers, or on those of other hosts."""
+        """The stepper of runs: on this process's workers, or on other hosts."""
         search = self.open()
         ledger, interruptible = search.ledger, search.interruptible
         if self._workers is None:
@@ -184,7 +188,7 @@ class Session:
 
     @property
     def result(self) -> Result:
-        """What is known by now."""
+        """The result so far."""
         search = self.open()
         if search.ledger.closed:
             return Result.load(self.directory)
@@ -193,12 +197,12 @@ class Session:
         return result_of(search.ledger.snapshot(), self._folder.settings, self.directory)
 
     def refuse_emptiness(self) -> None:
-        """Refuse to call it a search where nothing was measured.
+        """Raise an error if nothing was measured.
 
         Raises:
             SearchFailed: No trial succeeded.
-            UsageError: Every network proposed is too large; nothing is left on disk.
-            BudgetError: The budget ended before the first measurement; nothing is left on disk.
+            UsageError: Every proposed network is too large; no file is left on disk.
+            BudgetError: The budget was spent before the first measurement; no file is left on disk.
         """
         search = self.open()
         ledger = search.ledger
@@ -215,11 +219,14 @@ class Session:
             ledger.delete()
             raise self._size.refusal()
         if search.trials and self._before is None:
+            budget_g = self._settings.limits.budget_gco2e
+            grams = (budget_g, ledger.spent_g) if budget_g is not None and ledger.budget.left_by_co2e else None
             ledger.delete()
-            raise too_small(self._budget_j, ledger.spent_j, ledger.provenance, "getting ready and the first trial")
+            what = "the preparation and the first trial"
+            raise too_small(self._budget_j, ledger.spent_j, ledger.provenance, what, grams)
 
     def close(self) -> None:
-        """Let go of meter, ledger and run folder. May be called twice."""
+        """Close meter, ledger and run folder. May be called twice."""
         if self.search is not None:
             self.search.close()
             if self._listeners and not self.search.ledger.closed:

@@ -1,7 +1,7 @@
-"""The workers of a search, and how their runs are advanced: one inline, several by a thread each.
+"""The workers of a search, and how their runs are advanced: one worker inline, several with one thread each.
 
-What decides, records and tells is always the one thread that runs the loop. The order in which steps of several workers
-end is theirs, so that two searches with one seed may differ; with one worker they do not.
+A single thread, the loop's, makes all decisions and records all results. The order in which steps of several workers
+end varies, so two searches with the same seed may differ; with one worker they do not.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from ecoml.training.base import Account, Executor, Pooled, Run, Worker
 from ecoml.trial import Measurement, Trial
 
 SIDE_BY_SIDE = (
-    "trials ran side by side, each on a GPU of its own: what they shared (processor, memory) is divided equally among"
-    " them, and how it was really divided is part of their uncertainty"
+    "trials ran side by side, each on a GPU of its own: the energy that they shared (processor,"
+    " memory) is divided equally among them, and their uncertainty covers the true division"
 )
 
 
 class SeatAccount(Account, Protocol):
-    """What the loop tells a worker."""
+    """The loop's account for a worker."""
 
     recalled: bool
-    """Whether its training is to end at its next check of the budget."""
+    """Whether its training must end at its next check of the budget."""
 
     def enter(self, purpose: Purpose, trial: int | None = None) -> None:
-        """From here on the joules of this worker count as `purpose`; without a trial, for the one that runs."""
+        """Count the joules of this worker as `purpose` from now on; without a trial, for the running one."""
 
 
 @dataclass(slots=True)
 class Seat:
-    """A worker, and what the loop has to remember of it.
+    """A worker, and what the loop stores about it.
 
     Attributes:
         worker: The worker.
-        account: What its training sees of the ledger.
+        account: Its training's account.
         trial: The trial that is advanced on it; None while it is idle.
-        left: Steps after which that is suspended; None: at its end.
+        left: Number of steps after which this trial is suspended; None: at its end.
         gone: Whether nothing more can be started on it.
     """
 
@@ -54,30 +54,30 @@ class Seat:
 
 
 class Stepper(Protocol):
-    """Advances runs, at most one a seat at a time."""
+    """Advances runs, at most one per seat at a time."""
 
     @property
     def seats(self) -> Sequence[Seat]:
-        """The workers at present."""
+        """The current workers."""
 
     def seat_for(self, run: Run | None, idle: Sequence[Seat]) -> Seat | None:
-        """Which of some idle workers is to go on with a run (None: with a new one); None: none of them can."""
+        """The idle worker on which to continue a run (None: a new one); None if none is suitable."""
 
     def rest(self, idle: Sequence[Seat]) -> None:
-        """Nothing more will be started on these workers."""
+        """No further step will start on these workers."""
 
     def advance(self, seat: Seat, run: Run) -> None:
-        """Begin a run's next step."""
+        """Start a run's next step."""
 
     def ended(self) -> Iterator[tuple[Seat, Outcome]]:
-        """Wait for at least one step to end; what each that has ended came to."""
+        """Wait until at least one step ends; yields the outcomes of the steps that have ended."""
 
     def open(self) -> AbstractContextManager[object]:
         """Runs are advanced while this context is open."""
 
 
 class InlineStepper:
-    """Advances the run of a single seat in the loop's own thread, when its outcome is asked for."""
+    """Advances the run of a single seat in the loop's own thread, when its outcome is requested."""
 
     def __init__(self, seats: Sequence[Seat]) -> None:
         self.seats = seats
@@ -87,7 +87,7 @@ class InlineStepper:
         return idle[0]
 
     def rest(self, idle: Sequence[Seat]) -> None:
-        """It is this process."""
+        """Do nothing: the worker is this process."""
 
     def advance(self, seat: Seat, run: Run) -> None:
         self._steps.append((seat, run.__next__))
@@ -104,8 +104,8 @@ class ThreadedStepper:
     """Advances each run in a thread.
 
     Args:
-        seats: Whose runs, at most one a seat at a time.
-        interruptible: Marks where an interruption may come while it waits.
+        seats: The seats; each has at most one run at a time.
+        interruptible: A context in which Ctrl-C may interrupt a wait.
     """
 
     def __init__(self, seats: Sequence[Seat], interruptible: AbstractContextManager[None]) -> None:
@@ -118,7 +118,7 @@ class ThreadedStepper:
         return idle[0]
 
     def rest(self, idle: Sequence[Seat]) -> None:
-        """They are this process' own."""
+        """Do nothing: the workers belong to this process."""
 
     def advance(self, seat: Seat, run: Run) -> None:
         assert self._pool is not None, "runs are advanced while it is open"
@@ -137,7 +137,7 @@ class ThreadedStepper:
 
 
 class OnlyWorker:
-    """This process, for an executor that trains one trial at a time: its runs stay where they are."""
+    """This process as a worker, for an executor that trains one trial at a time."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -146,19 +146,19 @@ class OnlyWorker:
         return self._executor.start(trial, account)
 
     def suspend(self, run: Run) -> None:
-        """It waits where it is."""
+        """Do nothing: the run stays where it is."""
 
     def take_over(self, run: Run, account: Account) -> None:
-        """It is here already."""
+        """Do nothing: the run is already here."""
 
 
 def seats_of(executor: Executor, ledger: Ledger, domains: Sequence[str]) -> list[Seat]:
-    """The workers of an executor, of which `prepare` was called.
+    """The workers of an executor, after `prepare`.
 
     Args:
-        executor: Whose workers.
-        ledger: Gives each its account.
-        domains: The meter's domain of each worker; none where there is one worker.
+        executor: The executor.
+        ledger: Gives each worker its account.
+        domains: The meter's domain of each worker; empty if there is one worker.
     """
     workers = executor.workers() if isinstance(executor, Pooled) else ()
     if len(workers) < 2:
@@ -169,5 +169,5 @@ def seats_of(executor: Executor, ledger: Ledger, domains: Sequence[str]) -> list
 
 
 def stepper_of(seats: Sequence[Seat], interruptible: AbstractContextManager[None]) -> Stepper:
-    """What advances runs on workers of this process."""
+    """The stepper for workers of this process."""
     return InlineStepper(seats) if len(seats) < 2 else ThreadedStepper(seats, interruptible)

@@ -1,4 +1,4 @@
-"""The search space: what may be tried, and its map to and from the unit cube."""
+"""The search space: the configurations that may be tried, and their map to and from the unit cube."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spaces as TOML files: those that come with ecoml, found by name, and the user's own, found by path."""
+"""Spaces as TOML files: the shipped ones, found by name, and the user's own, found by path."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ecoml.space.space import Space
 
 
 def available_spaces() -> tuple[str, ...]:
-    """Names of the spaces that come with ecoml, sorted."""
+    """Names of the shipped spaces, sorted."""
     return tuple(sorted(path.stem for path in shipped("search_spaces").glob("*.toml")))
 
 
 def load_space(name_or_path: str | os.PathLike[str]) -> Space:
-    """The space of that name, or in that TOML file.
+    """The shipped space of a name, or the space in a TOML file.
 
     Args:
-        name_or_path: One of `available_spaces()`, or a path; a string that is such a name is never read as a path.
+        name_or_path: One of `available_spaces()`, or a path. A string that equals a name is never taken for a path.
 
     Raises:
         SpaceError: There is no such space or file, or the file does not describe a space.

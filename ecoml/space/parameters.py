@@ -1,12 +1,12 @@
 """The parameters of a search space: `Float`, `Int` and `Choice`.
 
-Each maps its values to u ∈ [0, 1] and back. `encode` is the right inverse of `decode`: whatever value v `decode` made,
-`decode(encode(v)) == v`, bit for bit, and `encode(decode(encode(v))) == encode(v)` for every value in range.
+Each maps its values to u ∈ [0, 1] and back. `encode` is the right inverse of `decode`: for every value v that `decode`
+returned, `decode(encode(v)) == v`, bit for bit, and `encode(decode(encode(v))) == encode(v)` for every value in range.
 
-- Float keeps ten digits, so that a value survives the way through u, and reads well: ten significant digits on a log
-  scale, decimals down to a billionth of the range on a linear one. The two bounds are kept as they are.
-- Int and Choice divide [0, 1] into one bin a value, encoded at the bin's centre. The bins are of equal width, save in a
-  log Int, where the bin of v has the width of log(v + ½) − log(v − ½).
+- Float keeps ten digits, so that a value does not change on the way through u and is easy to read: ten significant
+  digits on a log scale, decimals down to a billionth of the range on a linear one. The two bounds are kept exactly.
+- Int and Choice divide [0, 1] into one bin per value, and encode a value as the centre of its bin. All bins have the
+  same width, except in a log Int, where the bin of v has the width log(v + ½) − log(v − ½).
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ class Float:
     Attributes:
         low: Lower bound, included.
         high: Upper bound, included.
-        log: Whether equal steps of u are equal factors of the value rather than equal differences.
-        when: Parent's name → the values of it with which this parameter exists; all must hold. None: always.
-        default: What it is where nothing is known yet; None: it has no default.
+        log: Whether the scale is logarithmic: equal steps of u are then equal factors of the value.
+        when: Condition: name of another parameter → the values of it with which this parameter exists. If it names
+            several parameters, all must match. None: the parameter always exists.
+        default: The value of the default configuration; None: there is none.
 
     Raises:
         SpaceError: The bounds, the condition or the default cannot be used.
@@ -78,7 +79,7 @@ class Float:
         return self._snap(math.exp(x) if self.log else x)
 
     def encode(self, value: Any) -> float:
-        """The u of a value. Raises ValueError or TypeError for a value out of range."""
+        """The u of a value. Raises ValueError or TypeError if the value is out of range."""
         if not self.low < value < self.high:
             if value == self.low:
                 return 0.0
@@ -89,7 +90,7 @@ class Float:
         return ((math.log(value) if self.log else value) - self._origin) / self._span
 
     def problem(self, value: Any) -> str | None:
-        """What is wrong with a value and what would be right; None for a good one."""
+        """What is wrong with a value and how to correct it; None for a valid value."""
         if not fits(value, float):
             return f"is of type {type(value).__name__}; give a float in [{self.low!r}, {self.high!r}]"
         if not self.low <= value <= self.high:
@@ -97,7 +98,7 @@ class Float:
         return None
 
     def to_dict(self) -> dict[str, Any]:
-        """The table of this parameter in a TOML file."""
+        """This parameter's table in a TOML file."""
         return {"type": "float", **_range_table(self)}
 
     def _round(self, x: float) -> float:
@@ -119,9 +120,10 @@ class Int:
     Attributes:
         low: Lower bound, included.
         high: Upper bound, included.
-        log: Whether a bin is as wide as its value's share of the logarithm, so that small values get more room.
-        when: Parent's name → the values of it with which this parameter exists; all must hold. None: always.
-        default: What it is where nothing is known yet; None: it has no default.
+        log: Whether the scale is logarithmic: small values then get wider bins of [0, 1].
+        when: Condition: name of another parameter → the values of it with which this parameter exists. If it names
+            several parameters, all must match. None: the parameter always exists.
+        default: The value of the default configuration; None: there is none.
 
     Raises:
         SpaceError: The bounds, the condition or the default cannot be used.
@@ -163,7 +165,7 @@ class Int:
         return min(max(value, self.low), self.high)
 
     def encode(self, value: Any) -> float:
-        """The centre of a value's bin. Raises ValueError for anything that is no int in range."""
+        """The centre of a value's bin. Raises ValueError for anything but an int in range."""
         if type(value) is not int or not self.low <= value <= self.high:
             raise ValueError(value)
         if self.log:
@@ -171,7 +173,7 @@ class Int:
         return (value - self.low + 0.5) / self._span
 
     def problem(self, value: Any) -> str | None:
-        """What is wrong with a value and what would be right; None for a good one."""
+        """What is wrong with a value and how to correct it; None for a valid value."""
         if not fits(value, int):
             return f"is of type {type(value).__name__}; give an int in [{self.low}, {self.high}]"
         if not self.low <= value <= self.high:
@@ -179,18 +181,19 @@ class Int:
         return None
 
     def to_dict(self) -> dict[str, Any]:
-        """The table of this parameter in a TOML file."""
+        """This parameter's table in a TOML file."""
         return {"type": "int", **_range_table(self)}
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several options, without an order among them.
+    """One of several options without an order.
 
     Attributes:
-        options: The options, all str, all int, all float or all bool; kept as a tuple.
-        when: Parent's name → the values of it with which this parameter exists; all must hold. None: always.
-        default: What it is where nothing is known yet; None: it has no default.
+        options: The options, all str, all int, all float or all bool; stored as a tuple.
+        when: Condition: name of another parameter → the values of it with which this parameter exists. If it names
+            several parameters, all must match. None: the parameter always exists.
+        default: The value of the default configuration; None: there is none.
 
     Raises:
         SpaceError: The options, the condition or the default cannot be used.
@@ -231,17 +234,17 @@ class Choice:
         return self.options[min(number, len(self.options) - 1)]
 
     def encode(self, value: Any) -> float:
-        """The centre of an option's bin. Raises KeyError or TypeError for a value that is no option."""
+        """The centre of an option's bin. Raises KeyError or TypeError for a value that is not an option."""
         return (self._index[value] + 0.5) / len(self.options)
 
     def problem(self, value: Any) -> str | None:
-        """What is wrong with a value and what would be right; None for a good one."""
+        """What is wrong with a value and how to correct it; None for a valid value."""
         if not fits(value, type(self.options[0])) or value not in self._index:
             return f"is not an option; choose from {', '.join(map(repr, self.options))}"
         return None
 
     def to_dict(self) -> dict[str, Any]:
-        """The table of this parameter in a TOML file."""
+        """This parameter's table in a TOML file."""
         return {"type": "choice", "options": list(self.options), **_rest_of_table(self)}
 
 
@@ -260,7 +263,7 @@ def _rest_of_table(parameter: Parameter) -> dict[str, Any]:
 
 
 def _check_default(parameter: Parameter, kind: type) -> None:
-    """Refuse a default that is none of the parameter's values; keep it as `decode` would give it."""
+    """Check that the default is a valid value, and store it as `decode` would return it."""
     if parameter.default is None:
         return
     if (trouble := parameter.problem(parameter.default)) is not None:

@@ -2,13 +2,15 @@
 
     name = "…"                        # optional
     description = "…"                 # optional
+
     [parameters.NAME]
-    type = "float"                    # or "int": with low, high, and log if wanted
+    type = "float"                    # or "int": with low, high, and optionally log
     low = 1e-4                        # "choice": with options
-    high = 1e-1                       # "fixed": with value, for a fixed one that is to stand among the others
+    high = 1e-1                       # "fixed": with value, to place a fixed value among the others
     log = true
     default = 1e-2                    # optional, with any type but "fixed"
     when = { PARENT = ["value"] }     # optional, with any type but "fixed"
+
     [fixed]
     NAME = 10
 
@@ -89,10 +91,11 @@ def space_of(tables: Mapping[str, Any], *, where: str = "the space") -> Space:
 
     Args:
         tables: The tables of the file.
-        where: What heads the message of an error, a path for one.
+        where: The first part of an error message, such as a path.
 
     Raises:
-        SpaceError: They do not describe a space. One line: `where`, the key, the remedy, and how many errors follow.
+        SpaceError: The tables do not describe a space. The message is one line: `where`, the key, the way out, and the
+            number of further errors.
     """
     try:
         file = _File.model_validate(dict(tables))
@@ -136,7 +139,7 @@ _EXPECTED = {
 
 
 def _explain(problem: Any) -> str:
-    """A pydantic error in our words."""
+    """A pydantic error in plain words."""
     kind, given, place = problem["type"], problem["input"], [str(part) for part in problem["loc"]]
     # Inside a parameter the third part of the place is the type that pydantic went by, which is no key of the file.
     table = _TYPES[place.pop(2)] if place[0] == "parameters" and len(place) > 2 else _File

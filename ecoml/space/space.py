@@ -5,8 +5,8 @@ Notation
     u       point of the unit cube, float64 (d,), one coordinate per free parameter in the order of `space.names`
     config  dict of the active parameters and the fixed values, in the order given
 
-A parameter with a condition (`when`) is active where its parents are active and have one of the values asked for; an
-inactive parameter is absent from the config, and its coordinate is encoded as ½.
+A parameter with a condition (`when`) is active if its parents are active and have one of the required values. An
+inactive parameter is absent from the config; its coordinate is ½.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ _Conditions = tuple[tuple[str, tuple[Value, ...]], ...]
 
 
 class Space:
-    """The configurations a search may try.
+    """The configurations that a search may try.
 
     Attributes:
         parameters: Name → `Float`, `Int`, `Choice` or a fixed value, in the order given.
         free: The parameters that are not fixed, in the same order.
         fixed: The fixed values.
         names: Names of the free parameters: the coordinates of the unit cube.
-        name: What the space is called; may be empty.
-        description: What it is for, one sentence; may be empty.
+        name: The name of the space; may be empty.
+        description: The purpose of the space, one sentence; may be empty.
     """
 
     def __init__(self, parameters: Mapping[str, Parameter | Value], *, name: str = "", description: str = "") -> None:
-        """Raises SpaceError for parameters that do not make a space."""
+        """Raises SpaceError if the parameters do not form a space."""
         if not isinstance(parameters, Mapping) or not parameters:
             raise SpaceError("the space has no parameters; give at least one, as {name: parameter}")
         self.parameters = {key: _checked(key, parameter) for key, parameter in parameters.items()}
@@ -68,10 +68,10 @@ class Space:
         """The config at a point u (d,) of the unit cube; coordinates outside [0, 1] count as the nearer end.
 
         Raises:
-            ValueError: u has another shape, or holds something that is not a number.
+            ValueError: u has another shape, or contains NaN or something that is not a number.
         """
         if u.shape != (len(self.names),) or math.isnan(sum(coordinates := u.tolist())):
-            raise ValueError(f"a point of this space has shape ({self.dimension},) and no NaN, unlike {u!r}")
+            raise ValueError(f"a point of this space has shape ({self.dimension},) and no NaN; this is {u!r}")
         config: dict[str, Any] = self.fixed.copy()
         for key, column, parameter, conditions in self._steps:
             if not conditions or _hold(conditions, config):
@@ -79,7 +79,7 @@ class Space:
         return {key: config[key] for key in self.parameters if key in config}
 
     def encode(self, config: Mapping[str, Any]) -> NDArray[np.float64]:
-        """The point u (d,) of a config, such that `decode(encode(config))` is what decode once made.
+        """The point u (d,) of a config. If `decode` made the config, `decode` returns it for this point.
 
         Only the active free parameters are read; `validate` checks the rest.
 
@@ -97,11 +97,11 @@ class Space:
         return np.array(u)
 
     def validate(self, config: Mapping[str, Any]) -> None:
-        """Check a config that came from elsewhere.
+        """Check a config that did not come from this space.
 
         Raises:
-            SpaceError: A key is unknown or missing, a parameter is inactive, or a value is of the wrong type, out of
-                range or not the fixed one.
+            SpaceError: A key is unknown or missing, a parameter is inactive, or a value has the wrong type, is out of
+                range or differs from the fixed one.
         """
         for key in config:
             if key not in self.parameters:
@@ -130,9 +130,9 @@ class Space:
 
     @cached_property
     def default(self) -> dict[str, Any] | None:
-        """The default config: parameters without a default are at the middle of their range.
+        """The default config; parameters without a default are at the middle of their range.
 
-        None where no parameter has one.
+        None if no parameter has a default.
         """
         if all(parameter.default is None for parameter in self.free.values()):
             return None
@@ -141,10 +141,10 @@ class Space:
 
     @cached_property
     def size(self) -> int | None:
-        """Number of distinct configs; None where a Float that can be active makes them infinitely many.
+        """Number of distinct configs; None if an active Float makes it infinite.
 
-        The parameters are gone through parents first, keeping how many configs there are for each combination of the
-        parents' values that parameters still to come depend on.
+        The loop visits parents first. For each combination of the parents' values that later parameters depend on, it
+        stores how many configs there are.
         """
         last_child = {parent: n for n, (*_, conditions) in enumerate(self._steps) for parent, _ in conditions}
         ways: Counter[frozenset[tuple[str, Any]]] = Counter([frozenset(self.fixed.items())])
@@ -202,7 +202,7 @@ class Space:
 
 
 class _Absent:
-    """Stands for the value of an inactive parent; equal to nothing."""
+    """The value of an inactive parent; it equals nothing."""
 
 
 def _hold(conditions: _Conditions, config: Mapping[str, Any]) -> bool:
@@ -216,11 +216,11 @@ def _suggest(word: str, known: Mapping[str, Any]) -> str:
 
 def _checked(key: Any, parameter: Any) -> Parameter | Value:
     if not isinstance(key, str) or not key or not key.isprintable():
-        raise SpaceError(f"{key!r} is no name for a parameter; use a non-empty string of printable characters")
+        raise SpaceError(f"{key!r} is not a valid parameter name; use a non-empty string of printable characters")
     if isinstance(parameter, Parameter):
         return parameter
     if isinstance(parameter, list | tuple):
-        raise SpaceError(f"{key} = {parameter!r}: a list is no fixed value; make it the options of a choice")
+        raise SpaceError(f"{key} = {parameter!r}: a list cannot be a fixed value; write a choice with these options")
     return plain(parameter, f"{key} = {parameter!r}: it")
 
 

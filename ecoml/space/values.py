@@ -1,4 +1,4 @@
-"""What the parameters of a space may be given, checked: values, bounds and conditions."""
+"""Checks of everything that a space is made of: values, bounds and conditions."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import numpy as np
 from ecoml.errors import SpaceError
 
 Value = str | int | float | bool
-"""What a parameter may be set to; every one of them can be written in TOML."""
+"""The types of a parameter's value; TOML can store each of them."""
 
 
 def fits(value: Any, kind: type) -> bool:
-    """Whether a value is of a kind; an int fits a float, a bool only a bool."""
+    """Whether a value is of a type; an int counts as a float, and a bool only as a bool."""
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, (int, float) if kind is float else kind)
 
 
 def of_python(value: Any) -> Any:
-    """A number of numpy as Python's own, which TOML and JSON know; anything else as it is."""
+    """A number of numpy as Python's own, which TOML and JSON can store; anything else unchanged."""
     return value.item() if isinstance(value, np.generic) else value
 
 
 def plain(value: Any, what: str) -> Value:
-    """A fixed value or an option as str, int, float or bool itself, no subclass (of numpy, or an enum) of it.
+    """A fixed value or an option as str, int, float or bool itself, not as a subclass (of numpy, or an enum).
 
     Raises:
-        SpaceError: It is none of these; `what` heads the message.
+        SpaceError: The value is none of these; the message starts with `what`.
     """
     value = of_python(value)
     if isinstance(value, str):
@@ -50,12 +50,12 @@ def finite(bound: Any, end: str, kind: str) -> float:
     """A bound as a float.
 
     Args:
-        bound: What was given.
+        bound: The value given.
         end: `low` or `high`.
         kind: The class of the parameter.
 
     Raises:
-        SpaceError: It is no finite number.
+        SpaceError: The bound is not a finite number.
     """
     bound = of_python(bound)
     if not fits(bound, float):
@@ -70,10 +70,10 @@ def finite(bound: Any, end: str, kind: str) -> float:
 
 
 def check_order(kind: str, low: float, high: float, log: Any) -> None:
-    """Refuse bounds between which there is no range, or none on a log scale.
+    """Check that the bounds form a range, on a log scale if `log`.
 
     Raises:
-        SpaceError: low is not below high, or `log` is no bool, or is true of bounds that are not above 0.
+        SpaceError: low is not below high; or `log` is not a bool; or `log` is True and a bound is not above 0.
     """
     if not isinstance(log, bool):
         raise SpaceError(f"{kind}: log = {log!r} is neither true nor false; give one of them")
@@ -86,10 +86,10 @@ def check_order(kind: str, low: float, high: float, log: Any) -> None:
 
 
 def conditions_of(when: Any) -> dict[str, tuple[Value, ...]] | None:
-    """A condition as parent → tuple of values, where a user may give a single value too; None without any.
+    """A condition as parent → tuple of values; the user may also give a single value. None without a condition.
 
     Raises:
-        SpaceError: It is no table, or lists no value, or something that cannot be one.
+        SpaceError: The condition is not a table, or lists no value, or a value that no parameter can have.
     """
     if when is None:
         return None

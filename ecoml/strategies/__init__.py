@@ -1,4 +1,4 @@
-"""Search strategies: what proposes configurations, behind one protocol."""
+"""Search strategies: objects that propose configurations, behind one protocol."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _BAYES = ("bayes", "multi-objective Bayesian optimisation of score and energy (t
 
 
 def create_strategy(name_or_path: str | Path, space: Space, seed: int) -> Strategy:
-    """A strategy by name, or from a strategy file.
+    """The strategy of a name or of a strategy file.
 
     Args:
         name_or_path: `bayes`, the name of a shipped baseline, or the path of a TOML file.
-        space: What to search.
-        seed: ≥ 0; same seed, same decisions.
+        space: The space to search.
+        seed: ≥ 0; the same seed gives the same decisions.
 
     Raises:
-        UsageError: No strategy of this name, a file that cannot be used, or a negative seed.
+        UsageError: There is no strategy of this name, the file cannot be used, or the seed is negative.
     """
     if seed < 0:
         raise UsageError(f"the seed must not be negative, and {seed} is")
@@ -41,7 +41,7 @@ def create_strategy(name_or_path: str | Path, space: Space, seed: int) -> Strate
 
 
 def available_strategies() -> list[tuple[str, str]]:
-    """Name and description of every strategy that can be named, those included whose package is not installed."""
+    """Name and description of every named strategy, including those whose package is not installed."""
     from ecoml.strategies.registry import read_strategy
 
     return [_BAYES, *((path.stem, _described(read_strategy(path))) for path in _baselines())]

@@ -1,14 +1,14 @@
 """Asynchronous successive halving with two objectives (MO-ASHA).
 
-A new configuration is trained for `least` steps: the first rung. Of the trials that have reached a rung the best
+A new configuration is trained for `least` steps: the first rung. Of the trials that have reached a rung, the best
 1/`factor` are trained `factor` times as long: the next rung, until the training ends. The best are those on the front
-of (utility, joules) at that rung, then those on the front of the rest, and so on; of the last front those that are
+of (utility, joules) at that rung, then those on the front of the rest, and so on; within the last front, those that are
 far from the ones already taken come first.
 
-    Li et al., A system for massively parallel hyperparameter tuning (2020): rungs and promotion.
-    Schmucker et al., Multi-objective asynchronous successive halving (2021): ranking by fronts, and the ε-net in them.
+Li et al., A system for massively parallel hyperparameter tuning (2020): rungs and promotion. Schmucker et al.,
+Multi-objective asynchronous successive halving (2021): ranking by fronts, and the ε-net in them.
 
-One trial at a time, so what to do next is a function of the trials told.
+Since one trial is trained at a time, the next decision is a function of the trials told.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from ecoml.trial import Trial, TrialState
 
 
 class Halving:
-    """Promotes the best third of each rung; starts a random configuration where there is none to promote.
+    """Promotes the best third of each rung; starts a random configuration if no promotion is due.
 
     Args:
-        space: What to search.
-        seed: ≥ 0; the sequence of new configurations follows from it.
+        space: The space to search.
+        seed: ≥ 0; it determines the sequence of new configurations.
         least: Steps of the first rung.
-        factor: By which a rung is longer, and more selective, than the one before.
-        default_first: Whether the first configuration is the space's default, where it has one.
+        factor: How many times longer, and more selective, each rung is than the one before.
+        default_first: Whether the first configuration is the space's default, if there is one.
 
     Raises:
-        UsageError: A rung that is no longer than the one before, or has no step.
+        UsageError: A rung is not longer than the one before, or has no step.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Halving:
         self._best: dict[int, tuple[int, list[int]]] = {}  # rung → trials that have reached it, the best of them
 
     def tell(self, trial: Trial) -> None:
-        """Remember the trial as it is now."""
+        """Store the trial's current state."""
         self._design.tell(trial)
         self._trials[trial.number] = trial
 
@@ -93,7 +93,7 @@ class Halving:
 
 
 def ranking(score: NDArray[np.float64], energy_j: NDArray[np.float64], count: int) -> list[int]:
-    """Indices of the best `count` of (n,) utilities and joules: front by front, the last one spread out."""
+    """Indices of the best `count` of (n,) utilities and joules: front by front, spread out within the last front."""
     order: list[int] = []
     rest = np.arange(len(score))
     while len(order) < count and len(rest):

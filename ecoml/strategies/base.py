@@ -1,19 +1,19 @@
-"""The contract of a search strategy.
+"""The interface of a search strategy.
 
-A strategy decides; it knows nothing of training or meters, and of the budget what is left. The searcher's loop is:
+A strategy decides; it knows nothing of training or meters, and of the budget only what is left. The searcher's loop is:
 
     decision = strategy.ask()
     Start(config)     → a new trial is started and advanced by `steps` measurements (None: to its end)
     Continue(number)  → a suspended trial is advanced by `steps` measurements (None: to its end)
-    End(reason)       → the search is over
+    End(reason)       → the search ends
     strategy.tell(trial)   after every measurement, and whenever a trial's state changes
 
-After a crash a fresh strategy is told every stored trial once, in order of their numbers, before it is asked again.
-Same seed and same tells give the same decisions, in another process too: draw random numbers from (seed, number of
-trials told), never from a generator that remembers more than that.
+After a crash a new strategy is told every stored trial once, in order of their numbers, before it is asked again. The
+same seed and the same tells must give the same decisions, in another process too: draw random numbers from (seed,
+number of trials told), never from a generator with further state.
 
-Two methods are optional, and are called before all others, after a crash too: `pursue(goal)` says what the search is
-for, `learn(trials)` gives the trials of another run.
+Two methods are optional, and are called before all others, also after a crash: `pursue(goal)` describes the goal of the
+search, `learn(trials)` gives the trials of an earlier run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ecoml.trial import Config, Trial
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Start a new trial and advance it by `steps` measurements, None: to its end."""
+    """Start a new trial and advance it by `steps` measurements; None: to its end."""
 
     config: Config
     steps: int | None = None
@@ -39,7 +39,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Continue:
-    """Advance a suspended trial by `steps` measurements, None: to its end."""
+    """Advance a suspended trial by `steps` measurements; None: to its end."""
 
     number: int
     steps: int | None = None
@@ -47,10 +47,10 @@ class Continue:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Nothing is left that would be worth its energy.
+    """End the search, because no further training is worth its energy.
 
     Attributes:
-        reason: One of the reasons that are known, or the strategy's own, which completes "the search ended: …".
+        reason: A known reason, or the strategy's own text, which completes "the search ended: …".
         details: The numbers that belong to a known reason (see `StopReason`).
     """
 
@@ -63,43 +63,44 @@ Decision = Start | Continue | End
 
 @runtime_checkable
 class Strategy(Protocol):
-    """What proposes configurations."""
+    """Proposes configurations."""
 
     def ask(self) -> Decision:
-        """The next thing to do."""
+        """The next decision."""
 
     def tell(self, trial: Trial) -> None:
-        """What has become of a trial. Called again with the same `trial.number` whenever it has changed."""
+        """Process the state of a trial. Called again with the same `trial.number` whenever the trial has changed."""
 
 
 def any_config(config: Config) -> bool:  # noqa: ARG001 - the predicate that allows everything
-    """Whether a configuration may be started where nothing is forbidden: it may."""
+    """True: without limits every configuration may be started."""
     return True
 
 
 BY_ARITHMETIC = 0.5
-"""The power of its arithmetic with which the energy of a small network's training grows, until more is known: much of
-it (loading, launching, measuring) is the same for all."""
+"""Exponent with which the energy of a small network's training grows with its arithmetic, until it is learnt: much of
+the energy (loading, launching, measuring) is the same for all networks.
+"""
 
 
 def no_end() -> float:
-    """What is left where nothing limits it."""
+    """The energy left without a limit: infinite."""
     return math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a search is for, beyond the best for its budget.
+    """The goal of a search beyond the best result for its budget.
 
     Attributes:
-        limits: The target, the most that a training may take, whether all is to be spent.
-        metric: What the scores are. `Point.utility` is what is to be maximised, whatever the metric.
-        feasible: Whether a configuration may be started. Fast, and always the same for the same configuration.
-        left_j: Joules that steps may still take, beside those that are under way.
-        steps: Measurements of a whole training of a configuration; None: that is not known beforehand.
-        floor_j: The least joules of the first so many steps of a training, by its arithmetic: a measure of its size.
-            None, or None of a configuration: that is not known.
-        cost_hint: About proportional to the joules of a step, where the training knows that of a configuration.
+        limits: The target, the largest energy of a training, whether to spend the entire budget.
+        metric: The metric of the scores. Strategies maximise `Point.utility`, whatever the metric.
+        feasible: Whether a configuration may be started. Fast; always the same answer for a configuration.
+        left_j: Joules that further steps may take, without those reserved for current steps.
+        steps: Number of measurements of a complete training of a configuration; None: not known beforehand.
+        floor_j: The least joules of the first steps of a training, by its arithmetic: a measure of its size. None (for
+            all or for a configuration): unknown.
+        cost_hint: A number roughly proportional to the joules of a configuration's step, if the training knows it.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -112,13 +113,14 @@ class Goal:
 
     @property
     def target(self) -> float | None:
-        """The utility at which the search ends; None: there is no such end."""
+        """The utility at which the search ends; None: there is no target."""
         return None if self.limits.target is None else self.metric.utility(self.limits.target)
 
 
 def worst_utility(metric: Metric, trials: Iterable[Trial]) -> float | None:
-    """What a failure is worth: the lowest utility there can be, or the lowest that these trials have where there is no
-    such bound; None: they have none."""
+    """The utility of a failure: the lowest possible utility, or without such a bound the lowest of these trials; None
+    if they have none.
+    """
     bound = metric.high if metric.minimize else metric.low
     if bound is not None:
         return metric.utility(bound)
@@ -127,25 +129,26 @@ def worst_utility(metric: Metric, trials: Iterable[Trial]) -> float | None:
 
 @runtime_checkable
 class Pursues(Protocol):
-    """A strategy that wants to know what the search is for."""
+    """A strategy that uses the goal of the search."""
 
     def pursue(self, goal: Goal) -> None:
-        """Called once, before anything else. It proposes no configuration that is not feasible from here on.
+        """Called once, before anything else. From then on the strategy must propose only feasible configurations.
 
-        Without this method a strategy is asked again until it proposes a feasible one. That suits those that walk down
-        a list, and not those whose decisions depend on how often they were asked: a resumed search would differ.
+        A strategy without this method is asked again until it proposes a feasible configuration. This suits a strategy
+        that walks down a list, but not one whose decisions depend on the number of calls: a resumed search would then
+        differ.
         """
 
 
 @runtime_checkable
 class Learns(Protocol):
-    """A strategy that can use what another run found out."""
+    """A strategy that can use the results of another run."""
 
     def learn(self, trials: Sequence[Trial]) -> None:
-        """Called once, before anything is told: the trials of an earlier run on the same parameters.
+        """Called once, before anything is told, with the trials of an earlier run on the same parameters.
 
-        All have ended. They are numbered from -len(trials) to -1 and are no trials of this search: they cannot be
-        continued, they are on no front of this search, and their configurations may be proposed again.
+        All of them have ended. They are numbered from -len(trials) to -1 and do not belong to this search: they cannot
+        be continued, they are not on its front, and their configurations may be proposed again.
         """
 
 
@@ -154,7 +157,7 @@ _REPEATS = 10  # of the same proposal in a row: who decides from what was told a
 
 
 def ask_feasible(strategy: Strategy, feasible: Callable[[Config], bool]) -> Decision:
-    """The strategy's next decision that starts nothing infeasible, asked for as often as it takes; `End` in the end."""
+    """The strategy's next decision that starts nothing infeasible, asking as often as necessary; `End` in the end."""
     last, repeats = None, 0
     for _ in range(_PATIENCE):
         decision = strategy.ask()

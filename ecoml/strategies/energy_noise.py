@@ -1,7 +1,7 @@
-"""How well the joules of trials are known, as noise of their logarithms.
+"""The uncertainty of the trials' joules, as noise of their logarithms.
 
-Of a half-width only what it exceeds the narrowest by tells trials apart: a counter that reads too high, or the ×/÷ 2 of
-a model, moves all of them alike, and drowns nothing of what is learnt from their ratios.
+Only the part of a half-width that exceeds the narrowest one distinguishes trials. A counter that reads too high, or the
+×/÷ 2 of an estimate, moves all trials alike, and does not hide what is learnt from their ratios.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Enumeration: the configurations that a list of levels per parameter spans, by index, without ever listing them.
+"""Enumeration: configurations from a list of levels per parameter, accessed by index without listing them.
 
-Conditional parameters take part only where they are active. The parameters that others depend on (parents) are few: one
-block of configurations belongs to each combination of their levels, and within a block an index is a number in mixed
-radix, one digit for each of the other active parameters.
+Conditional parameters take part only if they are active. Few parameters have others that depend on them (parents):
+there is one block of configurations for each combination of the parents' levels, and within a block an index is a
+number in mixed radix, with one digit for each of the other active parameters.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Key = Hashable
 
 
 def key(config: Config) -> Key:
-    """What makes two configurations the same: their values, in any order."""
+    """The identity of a configuration: its values, in any order."""
     return frozenset(config.items())
 
 
@@ -83,7 +83,7 @@ class Enumeration:
 
 
 def _active(free: Mapping[str, Parameter], assigned: Mapping[str, Any]) -> set[str]:
-    """Names of the free parameters that exist under the parents' values."""
+    """Names of the free parameters that are active with these values of the parents."""
 
     def is_active(name: str) -> bool:
         if name not in free:
@@ -99,7 +99,7 @@ _ROUNDS = 6
 
 
 class Permutation:
-    """A seeded random order of 0 … size-1 that needs no list: a Feistel network, walked until it stays in range.
+    """A seeded random order of 0 … size-1 without a list: a Feistel network, iterated until the result is in range.
 
     Black and Rogaway, Ciphers with arbitrary finite domains (2002), the cycle-walking construction.
     """

@@ -2,7 +2,8 @@
 
     sequence = for each draw: every cell of the factorial, in an order of the draw's own, `times` times each
 
-Whatever changes with time (a machine that grows warm) so meets all cells alike, and cells can be compared draw by draw.
+Changes over time (a machine that grows warm) therefore affect all cells equally, and cells can be compared draw by
+draw.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ from ecoml.trial import Config, Trial, TrialState
 
 
 class Factorial:
-    """Walks through a full factorial; ends when it is done.
+    """Trains a full factorial, and ends when it is complete.
 
     Args:
-        space: What the factors and all other parameters belong to.
-        seed: ≥ 0; gives the draws and their orders.
-        factors: Names of free parameters: a Choice has all its options as levels, a number its two ends.
-        draws: How often the other parameters are drawn; all cells share them.
+        space: The space of the factors and all other parameters.
+        seed: ≥ 0; it determines the draws and their orders.
+        factors: Names of free parameters; the levels of a Choice are its options, those of a number its two bounds.
+        draws: Number of draws of the other parameters; all cells share them.
         times: Repetitions of every configuration.
 
     Raises:
-        UsageError: A factor is no free parameter of the space, or exists only under a condition.
+        UsageError: A factor is not a free parameter of the space, or is conditional.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Factorial:
         for name in factors:
             if name not in space.free or space.free[name].when:
                 known = ", ".join(name for name, parameter in space.free.items() if not parameter.when)
-                raise UsageError(f"the factor {name!r} is no parameter that is always there; use some of {known}")
+                raise UsageError(f"the factor {name!r} is not an unconditional parameter; use some of {known}")
         self._sequence = list(_sequence(space, seed, list(dict.fromkeys(factors)), draws, times))
         self._trials: dict[int, Trial] = {}
 
@@ -58,11 +59,11 @@ class Factorial:
         return len(self._sequence)
 
     def tell(self, trial: Trial) -> None:
-        """Remember that it was trained."""
+        """Record that the trial's configuration was trained."""
         self._trials[trial.number] = trial
 
     def ask(self) -> Decision:
-        """The first configuration that has not been trained as often as it should."""
+        """The first configuration that has not been trained as often as required."""
         made = Counter(key(trial.config) for trial in self._trials.values() if trial.state is not TrialState.STOPPED)
         cut = Counter(key(trial.config) for trial in self._trials.values() if trial.state is TrialState.STOPPED)
         made.update({which: count - 1 for which, count in cut.items()})  # what was cut off gets one more try

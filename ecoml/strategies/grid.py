@@ -1,4 +1,4 @@
-"""Grid search: a few levels per parameter, every combination of them or a random part."""
+"""Grid search: a few levels per parameter, all of their combinations or a random part."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ Order = Literal["random", "sequential"]
 
 
 class GridSearch:
-    """Walks through a grid; ends when it is done.
+    """Tries the configurations of a grid, and ends when all were tried.
 
     Args:
-        space: What to search.
-        seed: ≥ 0; gives the random order and the random part.
-        levels: Levels of each numeric parameter, evenly spaced on its own scale; whole numbers are rounded and may come
-            to fewer. A Choice has all its options, and a parameter exists only where its conditions hold.
-        endpoints: `both` ends are levels; `lower` leaves the upper one out; `none` takes the middles of equal parts.
+        space: The space to search.
+        seed: ≥ 0; it determines the random order and the random part.
+        levels: Number of levels of each numeric parameter, evenly spaced on its own scale; rounding may leave fewer
+            levels of a whole number. A Choice has all its options, and a conditional parameter exists only if its
+            conditions hold.
+        endpoints: With `both`, both bounds are levels; `lower` leaves the upper one out; `none` uses the middles of
+            equal parts.
         order: `random` or `sequential` (the last parameter varies fastest).
-        subset: Only so many configurations of the grid, drawn at random; None: all.
+        subset: Size of a random part of the grid; None: the complete grid.
 
     Raises:
-        UsageError: Fewer than two levels or an empty subset.
+        UsageError: There are fewer than two levels, or the subset is empty.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class GridSearch:
         return self._count
 
     def ask(self) -> Decision:
-        """The next configuration of the grid that has not been seen, to be trained to its end; `End` after the last."""
+        """The next new configuration of the grid, to be trained to its end; `End` after the last."""
         while self._next < self._count:
             config = self._enumeration[self._order[self._next]]
             self._next += 1
@@ -76,12 +78,12 @@ class GridSearch:
         return End(f"all {self._count} configurations of the grid have been tried")
 
     def tell(self, trial: Trial) -> None:
-        """Remember its configuration; how it went makes no difference."""
+        """Record the trial's configuration; its result does not matter."""
         self._seen.add(key(trial.config))
 
 
 def _positions(levels: int, endpoints: Endpoints) -> list[float]:
-    """Levels as shares of the way from the lower to the upper end."""
+    """Levels as shares of the way from the lower to the upper bound."""
     if endpoints == "both":
         return [i / (levels - 1) for i in range(levels)]
     if endpoints == "lower":
@@ -98,6 +100,6 @@ def _levels(parameter: Parameter, positions: Sequence[float]) -> tuple[Any, ...]
 
 
 def _between(parameter: Int, position: float) -> int:
-    """The whole number nearest to a share of the way from the lower to the upper end, on the parameter's scale."""
+    """The whole number nearest to a share of the way from the lower to the upper bound, on the parameter's scale."""
     low, high = parameter.low, parameter.high
     return round(low * math.exp(position * math.log(high / low)) if parameter.log else low + position * (high - low))

@@ -1,8 +1,7 @@
 """Random search: independent draws, or a scrambled Sobol' sequence that fills the space evenly.
 
-The seed gives one endless stream of points in the unit cube. Each proposal is the first one of it that has not been
-seen, so what comes next follows from the seed and from what was told, whichever process asks. A space's default
-configuration comes before all of them.
+The seed determines an endless stream of points in the unit cube. Each proposal is the first new point of the stream, so
+it depends only on the seed and on the trials told, in any process. A space's default configuration comes first.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ _PATIENCE = 10_000  # misses in a row that are no coincidence
 
 
 class RandomSearch:
-    """Proposes configurations at random and never the same one twice.
+    """Proposes random configurations, and none twice.
 
     Args:
-        space: What to search.
-        seed: ≥ 0; the whole sequence of proposals follows from it.
+        space: The space to search.
+        seed: ≥ 0; it determines the sequence of proposals.
         sampler: `uniform`: independent draws. `sobol`: a scrambled Sobol' sequence.
-        default_first: Whether the first proposal is the space's default configuration, where it has one.
+        default_first: Whether the first proposal is the space's default configuration, if there is one.
     """
 
     def __init__(self, space: Space, seed: int, sampler: Sampler = "uniform", *, default_first: bool = True) -> None:
@@ -45,10 +44,10 @@ class RandomSearch:
         self._rest = Remainder(space, seed)
         self._first = space.default if default_first else None
         self.seen: set[Key] = set()
-        """Keys of the configurations that are never proposed (again)."""
+        """Keys of the configurations that must not be proposed (again)."""
 
     def ask(self) -> Decision:
-        """A configuration that has not been seen, to be trained to its end; `End` when there is none."""
+        """A new configuration, to be trained to its end; `End` when there is none."""
         config = self.peek()
         if config is None:
             return EXHAUSTED
@@ -56,7 +55,7 @@ class RandomSearch:
         return Start(config)
 
     def peek(self) -> dict[str, Any] | None:
-        """The configuration that comes next; None when there is none."""
+        """The next configuration; None when there is none."""
         if self._first is not None and key(self._first) not in self.seen:
             return self._first
         if self._rest.mostly_seen(self.seen):
@@ -69,7 +68,7 @@ class RandomSearch:
         return None
 
     def upcoming(self, count: int) -> list[dict[str, Any]]:
-        """The configuration that comes next, and those after it: `count` at most, and none twice."""
+        """The next configurations: at most `count`, and none twice."""
         if (config := self.peek()) is None:
             return []
         found = {key(config): config}
@@ -81,11 +80,11 @@ class RandomSearch:
         return list(found.values())[:count]
 
     def tell(self, trial: Trial) -> None:
-        """Remember its configuration; how it went makes no difference."""
+        """Record the trial's configuration; its result does not matter."""
         self.leave_out(trial.config)
 
     def leave_out(self, config: Config) -> None:
-        """Never propose this configuration (again)."""
+        """Do not propose this configuration (again)."""
         self.seen.add(key(config))
 
 
@@ -113,7 +112,7 @@ class Stream:
 
 
 def sobol(dimension: int, count: int, *, seed: int, skip: int = 0) -> NDArray[np.float64]:
-    """Points skip … skip+count-1 of the scrambled Sobol' sequence that belongs to a seed, (count, dimension)."""
+    """Points skip … skip+count-1 of the scrambled Sobol' sequence of a seed, (count, dimension)."""
     from scipy.stats import qmc  # takes most of a second to import
 
     sequence = qmc.Sobol(dimension, scramble=True, seed=np.random.default_rng(seed))
@@ -124,7 +123,7 @@ def sobol(dimension: int, count: int, *, seed: int, skip: int = 0) -> NDArray[np
 
 
 class Remainder:
-    """What is left of a finite space, for the end of its search, when drawing at random finds little that is new."""
+    """The rest of a finite space, for the end of its search, when random draws rarely find new configurations."""
 
     def __init__(self, space: Space, seed: int) -> None:
         listable = space.size is not None and space.size <= _LISTABLE
@@ -133,11 +132,11 @@ class Remainder:
         self._position = 0
 
     def mostly_seen(self, seen: set[Key]) -> bool:
-        """Whether at least half of the space has been seen."""
+        """Whether at least half of the space was proposed."""
         return self._enumeration is not None and 2 * len(seen) >= self._enumeration.size
 
     def first_unseen(self, seen: set[Key]) -> dict[str, Any] | None:
-        """The first configuration of a random order that has not been seen, if there is one."""
+        """The first new configuration in a random order; None if there is none."""
         if self._enumeration is None or self._order is None:
             return None
         while self._position < self._enumeration.size:

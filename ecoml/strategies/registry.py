@@ -1,10 +1,12 @@
-"""Strategy files: a TOML that names a strategy and its settings.
+"""Strategy files: a TOML file that names a strategy and its settings.
 
 strategy = "grid"
 description = "5 levels a parameter"
+
 [settings]
 levels = 5
-[repeat]        # optional: train every configuration several times, and end after so many of them
+
+[repeat]        # optional: train every configuration several times, and end after this many configurations
 times = 8
 rounds = 64
 """
@@ -39,12 +41,12 @@ from ecoml.strategies.top_k import TopK
 
 @dataclass(frozen=True, slots=True)
 class StrategyFile:
-    """What a strategy file says.
+    """The content of a strategy file.
 
     Attributes:
         description: One line.
-        create: Makes the strategy, of a space and a seed.
-        package: What it needs beyond what ecoml installs, None for most.
+        create: Makes the strategy for a space and a seed.
+        package: A package that it needs and that ecoml does not install; None for most.
     """
 
     description: str
@@ -72,7 +74,7 @@ def read_strategy(path: Path) -> StrategyFile:
     """Read a strategy file.
 
     Raises:
-        UsageError: It cannot be read, is not TOML, or says something that no strategy knows.
+        UsageError: It cannot be read, is not TOML, or contains something unknown.
     """
     data = _read_toml(path)
     kind, known = data.get("strategy"), ", ".join(_KINDS)
@@ -108,7 +110,7 @@ def read_strategy(path: Path) -> StrategyFile:
 
 
 def _settings_of(kind: Callable[..., Strategy], given: int) -> type[BaseModel]:
-    """A model of what a constructor takes, but for the first few arguments, which are given."""
+    """A pydantic model of a constructor's arguments, without the first few."""
     hints = get_type_hints(kind.__init__, include_extras=True)
     parameters = list(signature(kind).parameters.values())[given:]
     fields: dict[str, Any] = {
@@ -125,7 +127,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise UsageError(f"{path}: not UTF-8 text; save it as UTF-8") from None
     except IsADirectoryError:
-        raise UsageError(f"{path}: is a folder; name a .toml file in it") from None
+        raise UsageError(f"{path}: this is a folder; name a .toml file in it") from None
     except FileNotFoundError:
         raise UsageError(f"{path}: there is no such file") from None
     except OSError as error:
@@ -133,7 +135,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _first(error: ValidationError, sections: Mapping[str, type[BaseModel]]) -> str:
-    """The first of the errors in one line, and how many more there are."""
+    """The first error in one line, and the number of further ones."""
     errors = error.errors(include_url=False)
     first = errors[0]
     *section, name = (str(part) for part in first["loc"])

@@ -1,7 +1,7 @@
 """Repetitions: every configuration is trained several times, each time as a trial of its own, and told as one round.
 
-The strategy inside sees one trial a round, with the mean utility and the mean energy of its repetitions. All of them
-are stored as ordinary trials; their numbers give them initial weights and an order of images of their own.
+The inner strategy sees one trial per round, with the mean utility and the mean energy of its repetitions. All
+repetitions are stored as ordinary trials; their numbers determine their initial weights and order of images.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Round:
 
     Attributes:
         config: The configuration.
-        trials: Its repetitions in order; those that were cut off are among them.
+        trials: Its repetitions in order, including interrupted ones.
     """
 
     config: Config
@@ -33,21 +33,27 @@ class Round:
 
     @property
     def counted(self) -> list[Trial]:
-        """Those that ended by themselves, well or not: what was cut off (an interruption, a limit) is not counted."""
+        """The repetitions that ended on their own, successfully or not; those stopped by an interruption or a limit do
+        not count.
+        """
         return [trial for trial in self.trials if trial.state in (TrialState.FINISHED, TrialState.FAILED)]
 
     def complete(self, times: int) -> bool:
-        """Whether it needs no further repetition. Cut off twice as often as wanted, it is left as it is."""
+        """Whether it needs no further repetition. After twice as many interruptions as repetitions it counts as
+        complete.
+        """
         return len(self.counted) >= times or (len(self.trials) >= 2 * times and all(t.state.ended for t in self.trials))
 
     def utilities(self, worst: float | None, *, count_failures: bool) -> list[float]:
-        """Final utility of each repetition that counts; a failed one has the worst, or is left out (None: all are)."""
+        """Final utility of each counted repetition; a failed one has the worst utility, or is left out (all, for
+        None).
+        """
         ended = [trial for trial in self.counted if count_failures or trial.state is not TrialState.FAILED]
         found = [worst if trial.state is TrialState.FAILED else trial.utility for trial in ended]
         return [utility for utility in found if utility is not None]
 
     def energies_j(self, *, count_failures: bool) -> list[float]:
-        """Joules of each repetition that counts."""
+        """Joules of each counted repetition."""
         return [t.energy_j for t in self.counted if count_failures or t.state is not TrialState.FAILED]
 
 
@@ -65,11 +71,11 @@ class Repeated:
     """Trains each configuration of another strategy several times.
 
     Args:
-        strategy: What proposes; whole trainings only.
+        strategy: The inner strategy; complete trainings only.
         times: Repetitions of each configuration.
-        rounds: End after so many configurations; None: when the strategy ends.
-        count_failures: Whether a failed repetition counts as the worst score there is (of a score without a bound: the
-            worst measured so far); otherwise it is left out of the mean.
+        rounds: End after this many configurations; None: when the strategy ends.
+        count_failures: Whether a failed repetition counts as the worst possible score (without a bound: the worst
+            measured so far); otherwise it is left out of the mean.
     """
 
     def __init__(
@@ -89,17 +95,17 @@ class Repeated:
         self._goal = Goal()
 
     def pursue(self, goal: Goal) -> None:
-        """What the search is for, the strategy inside is told as well."""
+        """Pass the goal of the search on to the inner strategy."""
         self._goal = goal
         if isinstance(self._strategy, Pursues):
             self._strategy.pursue(goal)
 
     def tell(self, trial: Trial) -> None:
-        """Remember the trial; the strategy inside is told of a round when that is complete."""
+        """Store the trial; the inner strategy is told a round when it is complete."""
         self._trials[trial.number] = trial
 
     def ask(self) -> Decision:
-        """The same configuration again, until it has been trained often enough; then the next one."""
+        """The same configuration until it has been trained often enough; then the next one."""
         rounds = rounds_of([self._trials[number] for number in sorted(self._trials)], self._times)
         for number in range(self._told, len(rounds)):
             if rounds[number].complete(self._times):
@@ -118,7 +124,7 @@ class Repeated:
         )
 
     def _as_trial(self, number: int, of: Round, made: Sequence[Trial]) -> Trial:
-        """A round as a trial of the strategy inside; `made`: all repetitions up to its end, whenever it is told."""
+        """A round as a trial of the inner strategy; `made`: all repetitions up to its end, whenever it is told."""
         worst = worst_utility(self._goal.metric, made)
         utilities = of.utilities(worst, count_failures=self._count_failures)
         if not utilities:

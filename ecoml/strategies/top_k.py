@@ -1,4 +1,6 @@
-"""One-epoch top-k: many configurations are trained for one step, the best few of them to the end. Round by round."""
+"""One-epoch top-k: round by round, many configurations are trained for one step, and the best few of them to the
+end.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +16,17 @@ from ecoml.trial import Trial, TrialState
 
 
 class TopK:
-    """The simplest use of learning curves: a single look.
+    """The simplest use of learning curves: one comparison after the first step.
 
     Args:
-        space: What to search.
-        seed: ≥ 0; the sequence of configurations follows from it.
+        space: The space to search.
+        seed: ≥ 0; it determines the sequence of configurations.
         many: Configurations of a round, one step each.
-        best: Of them trained to the end.
-        default_first: Whether the first configuration is the space's default, where it has one.
+        best: Number of them that are trained to the end.
+        default_first: Whether the first configuration is the space's default, if there is one.
 
     Raises:
-        UsageError: More are to be kept than there are, or none.
+        UsageError: `best` is less than 1 or more than `many`.
     """
 
     def __init__(
@@ -44,7 +46,7 @@ class TopK:
         self._trials: dict[int, Trial] = {}
 
     def tell(self, trial: Trial) -> None:
-        """Remember the trial as it is now."""
+        """Store the trial's current state."""
         self._design.tell(trial)
         self._trials[trial.number] = trial
 

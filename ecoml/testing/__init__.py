@@ -1,1 +1,1 @@
-"""What any strategy, executor or meter must pass, ours and those of others; and simulated hosts to meter."""
+"""Conformance suites for any strategy, executor or meter, built in or not; and simulated hosts to meter."""

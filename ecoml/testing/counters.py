@@ -1,6 +1,6 @@
-"""A simulated energy counter: what hardware shows, and the truth behind it.
+"""A simulated energy counter: what the hardware shows, and the true energy.
 
-It ticks as hardware does: what is read is the energy up to the last update, in the hardware's steps. It can wrap, be
+It updates as hardware does: a reading is the energy up to the last update, in the hardware's steps. It can wrap, be
 reset, stop, and fail in every way that hardware and permissions fail.
 """
 
@@ -13,28 +13,28 @@ Power = float | Callable[[float], float]
 """Watts, or watts as a function of the clock's seconds."""
 
 RAPL_STEP_J = 2.0**-14
-"""What most RAPL counters count in: 61 µJ."""
+"""The resolution of most RAPL counters: 61 µJ."""
 
 _STEP_S = 0.05  # a power that changes is taken as constant over this
 
 
 class SimulatedCounter:
-    """One energy counter and the truth behind it.
+    """One energy counter and its true energy.
 
     Args:
-        power_w: What the domain draws; may be set at any time.
+        power_w: The domain's power; may be set at any time.
         period_s: Time between two updates.
         start_j: Raw value at the start.
-        modulus_j: What it wraps at; None: never.
-        phase_s: When, after the clock's zero, the first update comes.
-        step_j: What it counts in.
+        modulus_j: Joules after which it wraps; None: never.
+        phase_s: Time of the first update after the clock's zero.
+        step_j: Resolution.
 
     Attributes:
         true_j: Joules drawn since the start.
-        now_w: Power drawn last.
+        now_w: The last power.
         failing: Whether it cannot be read.
-        garbage: What is read instead of a number, where it is failing; None: an error.
-        stuck: Whether it has stopped, and shows what it showed.
+        garbage: The text that is read in place of a number while it fails; None: an error.
+        stuck: Whether it has stopped, and repeats its last value.
     """
 
     def __init__(
@@ -62,18 +62,18 @@ class SimulatedCounter:
 
     @property
     def raw_j(self) -> float:
-        """What the hardware shows."""
+        """The value that the hardware shows."""
         raw_j = self._start_j + self._ticked_j
         if self.step_j:
             raw_j = math.floor(raw_j / self.step_j) * self.step_j
         return raw_j if self.modulus_j is None else raw_j % self.modulus_j
 
     def reset(self) -> None:
-        """Set the raw value to zero; the truth goes on."""
+        """Set the raw value to zero; the true energy continues."""
         self._start_j = -self._ticked_j
 
     def lose(self) -> None:
-        """Go on after having been stuck, without what was drawn meanwhile."""
+        """Continue after a stop, without the energy of that time."""
         self._start_j -= self.true_j - self._ticked_j
         self._ticked_j = self.true_j
         self.stuck = False

@@ -1,10 +1,10 @@
-"""What any executor must do, as checks to call from a test.
+"""Conformance suite for executors, as checks to call from a test.
 
     @pytest.mark.parametrize("check", EXECUTOR_CHECKS, ids=lambda check: check.__name__)
     def test_mine(check):
         check(MyExecutor, space, config)
 
-Each takes a function that makes an executor, a space it can train, and a configuration that gives at least three
+Each check takes a function that makes an executor, a space it can train, and a configuration that gives at least three
 measurements in a few seconds.
 """
 
@@ -21,11 +21,11 @@ from ecoml.trial import Config, Measurement, Trial
 
 
 class RecordingAccount:
-    """An account that remembers what an executor did with it, and whose budget ends after some checks.
+    """An account that records an executor's calls; its budget ends after a number of checks.
 
     Attributes:
-        checks: How often the budget was checked.
-        purposes: What was entered, in order.
+        checks: Number of budget checks.
+        purposes: The purposes entered, in order.
     """
 
     def __init__(self, checks_allowed: int | None = None) -> None:
@@ -40,7 +40,7 @@ class RecordingAccount:
             raise BudgetExhausted
 
     def enter(self, purpose: Purpose) -> None:
-        """Remember the purpose."""
+        """Record the purpose."""
         self.purposes.append(purpose)
 
 
@@ -57,7 +57,7 @@ def _scores(run: Run, count: int) -> list[float]:
 
 
 def check_scores_are_in_range(create: Callable[[], Executor], space: Space, config: Config) -> None:
-    """A run yields measurements with scores that the executor's metric has."""
+    """A run yields measurements whose scores are within the bounds of the executor's metric."""
     executor = _prepared(create, space)
     metric = executor.metric if isinstance(executor, Declares) else ACCURACY
     run = executor.start(Trial(0, config), RecordingAccount())
@@ -66,7 +66,7 @@ def check_scores_are_in_range(create: Callable[[], Executor], space: Space, conf
 
 
 def check_a_run_may_be_closed_at_any_time(create: Callable[[], Executor], space: Space, config: Config) -> None:
-    """Before its first step, in the middle, and twice."""
+    """A run may be closed before its first step, in the middle, and twice."""
     executor = _prepared(create, space)
     for steps in (0, 1):
         run = executor.start(Trial(steps, config), RecordingAccount())
@@ -76,7 +76,7 @@ def check_a_run_may_be_closed_at_any_time(create: Callable[[], Executor], space:
 
 
 def check_suspending_changes_nothing(create: Callable[[], Executor], space: Space, config: Config) -> None:
-    """Runs that take turns give the curves that they give one after the other."""
+    """Runs that take turns give the same curves as runs one after the other."""
     whole = _prepared(create, space)
     expected = []
     for number in (0, 1):
@@ -95,7 +95,7 @@ def check_suspending_changes_nothing(create: Callable[[], Executor], space: Spac
 
 
 def check_closing_a_run_leaves_others_alone(create: Callable[[], Executor], space: Space, config: Config) -> None:
-    """A run that was left goes on as if the one that was closed meanwhile had never been."""
+    """A suspended run is not affected when another run is closed."""
     executor = _prepared(create, space)
     alone = executor.start(Trial(0, config), RecordingAccount())
     expected = _scores(alone, 3)
@@ -112,7 +112,7 @@ def check_closing_a_run_leaves_others_alone(create: Callable[[], Executor], spac
 
 
 def check_the_budget_ends_a_run(create: Callable[[], Executor], space: Space, config: Config) -> None:
-    """An executor that checks the budget lets `BudgetExhausted` pass, at once."""
+    """An executor that checks the budget does not catch `BudgetExhausted`."""
     executor = _prepared(create, space)
     account = RecordingAccount()
     run = executor.start(Trial(0, config), account)
@@ -133,7 +133,7 @@ def check_the_budget_ends_a_run(create: Callable[[], Executor], space: Space, co
 
 
 def check_a_description_is_plain(create: Callable[[], Executor], space: Space, config: Config) -> None:
-    """`describe` names a kind, and can be kept as TOML."""
+    """`describe` names a kind, and can be stored as TOML."""
     import tomllib
 
     import tomli_w

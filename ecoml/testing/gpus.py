@@ -13,11 +13,11 @@ _FIELDS = {
     83: ("nvmlDeviceGetTotalEnergyConsumption", 3, "ullVal"),
     186: ("nvmlDeviceGetPowerUsage", 1, "uiVal"),
 }
-"""Field → what gives it, the type of its value, and where it stands."""
+"""Field → function that returns its value, the value's type, and the attribute that holds it."""
 
 
 def fake_nvml(gpus: list[SimpleNamespace]) -> SimpleNamespace:
-    """What has the functions of the module `pynvml` that ecoml uses, for GPUs as `SimulatedHost.add_gpu` makes them."""
+    """The functions of the module `pynvml` that ecoml uses, for GPUs made by `SimulatedHost.add_gpu`."""
 
     def value(gpu: SimpleNamespace, known: bool, figure: float) -> int:
         if gpu.counter.failing:

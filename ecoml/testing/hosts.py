@@ -1,4 +1,4 @@
-"""A simulated host: energy counters with a known truth, on a clock that only moves when told to.
+"""A simulated host: energy counters with known true energies, on a clock that only moves when told to.
 
     host = SimulatedHost(tmp_path)
     package = host.add_package(power_w=280.0, dram_w=20.0)
@@ -26,10 +26,10 @@ __all__ = ["Power", "SimulatedCounter", "SimulatedHost"]
 
 
 class SimulatedHost:
-    """A host below a folder, with a fake NVML and a clock.
+    """A host in a folder, with a fake NVML and a clock.
 
     Args:
-        root: An empty folder that stands for the root of the file system.
+        root: An empty folder, used as the root of the file system.
         links: Whether `sys/class/powercap` holds links, as on Linux, or the zones themselves.
     """
 
@@ -53,14 +53,14 @@ class SimulatedHost:
         return self.now_s
 
     def advance(self, seconds: float) -> None:
-        """Let time go by; all counters and files follow."""
+        """Advance the time; all counters and files follow."""
         for counter in self._counters:
             counter.advance(self.now_s, self.now_s + seconds)
         self.now_s += seconds
         self.write()
 
     def write(self) -> None:
-        """Bring the files up to date, as after a change of a counter without time going by."""
+        """Update the files, as after a change of a counter."""
         for path, counter in self._files:
             # In place and in one go, for a reader may hold the file open in another thread.
             descriptor = os.open(path, os.O_WRONLY)
@@ -90,22 +90,22 @@ class SimulatedHost:
     def draw(
         self, power_w: Power, period_s: float = 1e-3, *, start_j: float = 0.0, modulus_j: float | None = None
     ) -> SimulatedCounter:
-        """A counter on this host's clock that no file shows; what shows it is in `ecoml.testing.machines`."""
+        """A counter on this host's clock that no file shows; the doubles of `ecoml.testing.machines` show it."""
         return self._counter(power_w, period_s, start_j, modulus_j)
 
     def follow(self, write: Callable[[], None]) -> None:
-        """Call something now, and whenever time has gone by or a counter was changed."""
+        """Call a function now, and whenever time has advanced or a counter was changed."""
         self._followers.append(write)
         write()
 
     def add_process(self, busy_cpus: Power) -> None:
-        """Give the host the process that is metered, with so many CPUs busy."""
+        """Add the metered process, which keeps this many CPUs busy."""
         (self.root / "proc/self").mkdir(parents=True)
         self._busy = self._counter(busy_cpus, 0.01, 0.0, None)
         self.write()
 
     def add_group(self, path: str, busy_cpus: Power) -> None:
-        """Put the process that is metered into a control group (cgroup v2) of its own, with so many CPUs busy."""
+        """Put the metered process into its own control group (cgroup v2); it keeps this many CPUs busy."""
         (self.root / "proc/self").mkdir(parents=True, exist_ok=True)
         (self.root / "proc/self/cgroup").write_text(f"0::{path}\n")
         self._group_folder = self.root / "sys/fs/cgroup" / path.lstrip("/")
@@ -129,19 +129,19 @@ class SimulatedHost:
         period_s: float = 1e-3,
         limits_w: tuple[float, float] | None = None,
     ) -> SimulatedCounter:
-        """Add a package zone, with core, and with DRAM if it draws anything.
+        """Add a package zone, with core, and with DRAM if it draws power.
 
         Args:
-            power_w: What the package draws.
+            power_w: Power of the package.
             package: Its number.
-            die: Number of a die, where the package has a zone for each.
-            dram_w: What its memory draws; that counter is `host.dram[package]`.
+            die: Number of a die, if the package has a zone for each.
+            dram_w: Power of its memory; its counter is `host.dram[package]`.
             start_j: Raw value at the start.
-            modulus_j: What it wraps at.
-            mmio: Whether it stands among the zones of the second way in.
-            repeats: A counter that this zone shows too, instead of one of its own.
-            phase_s: When its updates come.
-            period_s: Time between them.
+            modulus_j: Joules after which it wraps.
+            mmio: Whether it is one of the zones of the second interface.
+            repeats: A counter that this zone shows as well, in place of its own.
+            phase_s: Time of its first update.
+            period_s: Time between two updates.
             limits_w: Its long-term and its short-term power limit; None: the kernel shows none.
         """
         counter = repeats or self._counter(power_w, period_s, start_j, modulus_j, phase_s, RAPL_STEP_J)
@@ -158,7 +158,7 @@ class SimulatedHost:
         return counter
 
     def add_psys(self, power_w: Power) -> SimulatedCounter:
-        """Add the zone of the whole platform."""
+        """Add the zone of the entire platform."""
         counter = self._counter(power_w, 1e-3, 100.0, 262_143.328_85, 0.0, RAPL_STEP_J)
         self._zone("psys", counter)
         self.write()
@@ -183,18 +183,18 @@ class SimulatedHost:
         """Add a GPU to the fake NVML.
 
         Args:
-            power_w: What it draws.
+            power_w: Its power.
             counts: Whether it has an energy counter.
             shows_power: Whether its power can be read.
             shows_fields: Whether energy and power can be read in one call; drivers before 530 do not allow it.
             name: Its name.
             uuid: Its UUID; None: `GPU-` and its number eight times.
-            phase_s: When its updates come.
-            period_s: Time between them.
-            limit_w: Its enforced power limit; None: it does not tell.
-            module_w: What the module with its processor draws, where it shows that; its energy counter is the module's.
-            state: What it tells of `utilisation` (0 to 1), `temperature_c`, `clock_mhz` and `memory_used_b`.
-            processes: Those that run on it → bytes of its memory they hold, None where it does not tell.
+            phase_s: Time of its first update.
+            period_s: Time between two updates.
+            limit_w: Its enforced power limit; None: not shown.
+            module_w: Power of the module with its processor, if shown; its energy counter is then the module's.
+            state: Its `utilisation` (0 to 1), `temperature_c`, `clock_mhz` and `memory_used_b`.
+            processes: Process on it → bytes of its memory, None if not shown.
         """
         counter = self._counter(power_w if module_w is None else module_w, period_s, 1e6, None, phase_s, 1e-3)
         number = len(self._gpus)

@@ -1,6 +1,6 @@
-"""Doubles of what meters a machine from outside its processor: ACPI, IPMI, Zeus, a Prometheus server.
+"""Doubles of the sources outside a processor: ACPI, IPMI, Zeus, a Prometheus server.
 
-Each shows the counters of a `SimulatedHost`, and fails as the real thing does.
+Each shows the counters of a `SimulatedHost`, and fails as the real one does.
 
     host = SimulatedHost(tmp_path)
     plug = add_power_meter(host, 300.0)
@@ -20,7 +20,7 @@ from ecoml.testing.counters import Power, SimulatedCounter
 from ecoml.testing.hosts import SimulatedHost
 
 UNAVAILABLE_MW = 0xFFFFFFFF
-"""What firmware gives for a power it has no reading of."""
+"""The value that firmware returns for a power without a reading."""
 
 _PRINTED = """
     Instantaneous power reading:              {watts:8d} Watts
@@ -46,14 +46,14 @@ def add_power_meter(
 
     Args:
         host: The host.
-        power_w: What it shows.
+        power_w: Its power.
         driver: Name of its driver.
-        label: What its firmware calls it.
-        interval_ms: Over how long it averages.
-        beneath: Whether its files lie in `device/`, as older kernels have it.
+        label: The firmware's name for it.
+        interval_ms: Time over which it averages.
+        beneath: Whether its files are in `device/`, as on older kernels.
 
     Returns:
-        The truth behind it. `failing`: it shows nothing; `garbage` then is what it shows instead.
+        The true energy. With `failing` it shows nothing, or `garbage` if that is set.
     """
     counter = host.draw(power_w)
     folder = host.root / "sys/class/hwmon"
@@ -68,24 +68,26 @@ def add_power_meter(
 
     def write() -> None:
         shown = f"{round(counter.now_w * 1e6)}\n"
-        file.write_text((counter.garbage or "") if counter.failing else shown)
+        new = place / "new"
+        new.write_text((counter.garbage or "") if counter.failing else shown)
+        new.replace(file)  # as sysfs, which shows no half of a figure to a thread that reads meanwhile
 
     host.follow(write)
     return counter
 
 
 class FakeIpmitool:
-    """What `ipmitool dcmi power reading` prints.
+    """The output of `ipmitool dcmi power reading`.
 
     Args:
-        counter: The truth; `failing`: the tool fails.
-        host: The host whose clock a slow answer takes time on.
+        counter: The true energy; with `failing` the tool fails.
+        host: The host; a slow answer takes time on its clock.
 
     Attributes:
-        state: What it says of its readings.
-        shown_w: What it shows instead of the truth; None: the truth.
-        takes_s: How long an answer takes.
-        calls: How often it was called.
+        state: Its state of power readings.
+        shown_w: Power shown in place of the true one; None: the true one.
+        takes_s: Duration of an answer.
+        calls: Number of calls.
     """
 
     def __init__(self, counter: SimulatedCounter, host: SimulatedHost | None = None) -> None:
@@ -111,13 +113,13 @@ class FakeAmd:
     """One AMD GPU as `amdsmi` shows it through Zeus.
 
     Args:
-        counter: The truth; `failing`: amdsmi raises.
+        counter: The true energy; with `failing` amdsmi raises.
         name: Its market name.
         counts: Whether Zeus trusts its energy counter.
-        tells: Which powers it tells: `average`, `instant`; the other is `N/A`.
-        limit_w: Its power cap.
-        silent: It reads 0 W and 0 J, as the second die of a card does.
-        hip_index: Its number on the host; None: its place in the list.
+        tells: The powers it shows: `average`, `instant`; the other one is `N/A`.
+        limit_w: Its power limit.
+        silent: Whether it shows 0 W and 0 J, as the second die of a card does.
+        hip_index: Its number on the host; None: its position in the list.
     """
 
     def __init__(
@@ -141,7 +143,7 @@ class FakeAmd:
 
 
 class _AmdGpus:
-    """As `zeus.device.gpu.AMDGPUs`."""
+    """Double of `zeus.device.gpu.AMDGPUs`."""
 
     def __init__(self, gpus: Sequence[FakeAmd]) -> None:
         self.gpus = list(gpus)
@@ -189,16 +191,16 @@ class _AmdGpus:
 
 
 class NVIDIAGPUs:
-    """What `get_gpus` gives on a host with NVIDIA's GPUs: those ecoml reads itself."""
+    """The result of `get_gpus` on a host with NVIDIA's GPUs, which ecoml reads itself."""
 
     gpus: tuple[Any, ...] = ()
 
 
 class FakeChip:
-    """A system on a chip: fields of a measurement → the truth behind each; None for one it does not tell.
+    """A system on a chip: field of a measurement → its true energy; None for a field that is not shown.
 
     Attributes:
-        dead: Whether the process that samples its rails is gone.
+        dead: Whether the process that samples its rails has ended.
     """
 
     def __init__(self, fields: Mapping[str, SimulatedCounter | None]) -> None:
@@ -213,11 +215,11 @@ class FakeChip:
 
 
 class FakeZeus:
-    """As the module `zeus.device`.
+    """Double of the module `zeus.device`.
 
     Args:
         gpus: AMD's GPUs; None: there are none.
-        nvidia: Whether there are NVIDIA's.
+        nvidia: Whether there are NVIDIA GPUs.
         chip: A system on a chip; None: there is none.
     """
 
@@ -242,19 +244,19 @@ class FakeZeus:
 
 
 class FakePrometheus:
-    """A Prometheus server that scrapes simulated counters; `fetch` of `open_meter`.
+    """A Prometheus server that scrapes simulated counters; use it as `fetch` of `open_meter`.
 
     Args:
         host: The host on whose clock it scrapes.
-        series: Name of each series → the truth behind it.
+        series: Name of each series → its true energy.
         step_s: Time between two scrapes.
         power: Whether it shows watts (else joules).
 
     Attributes:
-        failure: What is raised instead of an answer; None: it answers.
-        gone: Whether the query gives no series.
-        value: What each series shows instead of its figure; None: its figure.
-        prefix: Of the label that names a series; another one relabels them all.
+        failure: The error raised in place of an answer; None: it answers.
+        gone: Whether the query has no series.
+        value: Value of each series in place of its figure; None: its figure.
+        prefix: Prefix of the label that names a series; another prefix relabels all of them.
     """
 
     def __init__(
@@ -274,7 +276,7 @@ class FakePrometheus:
         host.follow(self._look)
 
     def restart(self) -> None:
-        """The exporter starts anew: its counters begin at zero."""
+        """Restart the exporter: its counters start at zero."""
         self._restarted = {name: one.true_j for name, one in self.series.items()}
 
     def __call__(self, address: str, _headers: Mapping[str, str]) -> Any:

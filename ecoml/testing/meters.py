@@ -1,12 +1,12 @@
-"""Conformance suite: what every energy meter must do, whoever wrote it.
+"""Conformance suite for energy meters.
 
     @pytest.mark.parametrize("check", METER_CHECKS)
     def test_conformance(check):
         check(open_my_meter, work)
 
-Each check takes a function that opens a new meter and one that spends some energy on what it meters, for about so many
-seconds of the meter's clock; it raises AssertionError with a sentence that says what was expected. Hosts to try a meter
-on are in `ecoml.testing.hosts`.
+Each check takes a function that opens a new meter, and a function that spends energy on what the meter covers for a
+number of seconds on the meter's clock. It raises AssertionError with a sentence that says what was expected.
+`ecoml.testing.hosts` has hosts for such tests.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ OpenMeter = Callable[[], Meter]
 Work = Callable[[float], None]
 
 WORK_S = 2.0
-"""Seconds asked of `work` at a time."""
+"""Seconds that `work` is asked to run each time."""
 
 
 def check_readings_grow(open_meter: OpenMeter, work: Work) -> None:
-    """Domains stay the same, none is negative, none falls, and work shows in the sum."""
+    """Domains do not change, no reading is negative, none decreases, and work increases the sum."""
     meter = open_meter()
     readings = [meter.read()]
     for _ in range(4):
@@ -46,7 +46,7 @@ def check_readings_grow(open_meter: OpenMeter, work: Work) -> None:
 
 
 def check_laps_sum_to_the_window(open_meter: OpenMeter, work: Work) -> None:
-    """Nothing is lost or counted twice between laps; the lap after the window has closed is the last of them."""
+    """Nothing is lost or counted twice between laps; the lap after the window's close is the last one."""
     meter = open_meter()
     laps: list[EnergyByDomain] = []
     with meter.window() as window:
@@ -65,7 +65,7 @@ def check_laps_sum_to_the_window(open_meter: OpenMeter, work: Work) -> None:
 
 
 def check_windows_agree(open_meter: OpenMeter, work: Work) -> None:
-    """A window within another has no more energy than it, and neither than the difference of readings around both."""
+    """A window inside another has no more energy than that one, and neither has more than the readings around both."""
     meter = open_meter()
     before = meter.read()
     with meter.window() as outer:
@@ -86,7 +86,7 @@ def check_windows_agree(open_meter: OpenMeter, work: Work) -> None:
 
 
 def check_a_closed_window_stands_still(open_meter: OpenMeter, work: Work) -> None:
-    """What a window says does not change after it has closed; it opens on entry, not before."""
+    """A window's values do not change after its close; it opens on entry, not before."""
     meter = open_meter()
     window = meter.window()
     work(WORK_S)
@@ -95,16 +95,18 @@ def check_a_closed_window_stands_still(open_meter: OpenMeter, work: Work) -> Non
         work(WORK_S / 4)
     first = window.by_domain, window.uncertainty_j, window.provenance, window.gaps
     work(WORK_S)
-    assert (window.by_domain, window.uncertainty_j, window.provenance, window.gaps) == first, "a closed window moved"
+    assert (window.by_domain, window.uncertainty_j, window.provenance, window.gaps) == first, (
+        "a closed window's energy changed"
+    )
     assert early >= 0
     with meter.window() as empty:
         pass
-    assert empty.energy_j <= max(window.energy_j, early), "an empty window has no energy of before"
+    assert empty.energy_j <= max(window.energy_j, early), "an empty window must not contain earlier energy"
     meter.close()
 
 
 def check_provenance_is_named(open_meter: OpenMeter, work: Work) -> None:
-    """Every figure has a source, an uncertainty and a provenance, and what is missing is named."""
+    """Every figure has a source, an uncertainty and a provenance, and missing domains are named."""
     meter = open_meter()
     with meter.window() as window:
         work(WORK_S)
@@ -123,20 +125,20 @@ def check_provenance_is_named(open_meter: OpenMeter, work: Work) -> None:
             assert any(domain in gap for gap in lap.gaps), f"{domain} is missing, and no gap names it"
         if part.provenance is Provenance.ESTIMATED:
             assert part.uncertainty_j > 0 or part.energy_j == 0, f"{domain}: an estimate is never exact"
-    assert lap.provenance is window.provenance, "a window is worth what its only lap is"
+    assert lap.provenance is window.provenance, "a window must have the provenance of its only lap"
     # A share of a measured total is what a counter has for a window shorter than its updates, and no broken promise.
     worth = [
         Provenance.MEASURED if part.provenance is Provenance.ATTRIBUTED else part.provenance
         for part in lap.domains.values()
     ]
     assert not any(provenance.rank > meter.provenance.rank for provenance in worth), (
-        "a meter must not promise more than its windows hold"
+        "a meter must not state a stronger provenance than its windows"
     )
     meter.close()
 
 
 def check_closing_is_final(open_meter: OpenMeter, work: Work) -> None:
-    """A closed meter answers as it last did; closing twice is fine."""
+    """A closed meter repeats its last answers; closing it twice is allowed."""
     meter = open_meter()
     window = meter.window()
     work(WORK_S)
@@ -145,15 +147,15 @@ def check_closing_is_final(open_meter: OpenMeter, work: Work) -> None:
     total_j = window.energy_j
     meter.close()
     work(WORK_S)
-    assert meter.read() == last, "a closed meter moved"
-    assert window.energy_j == total_j, "a window of a closed meter moved"
+    assert meter.read() == last, "a closed meter's reading changed"
+    assert window.energy_j == total_j, "the energy of a closed meter's window changed"
     window.lap()
     assert meter.window().energy_j == 0, "a window of a closed meter is empty"
     assert meter.sources, "a closed meter still says what its sources were"
 
 
 def check_threads_may_share_it(open_meter: OpenMeter, work: Work) -> None:
-    """Threads that read and lap at once see readings grow, and their laps together make up the window."""
+    """Threads that read and lap at the same time see readings grow, and their laps together make up the window."""
     meter = open_meter()
     window = meter.window()
     laps: list[EnergyByDomain] = []
@@ -222,4 +224,4 @@ METER_CHECKS: tuple[Callable[[OpenMeter, Work], None], ...] = (
     check_threads_may_share_it,
     check_what_is_shown_is_of_its_own_domains,
 )
-"""All of them."""
+"""All checks."""

@@ -1,4 +1,4 @@
-"""A search whose decisions are written down: by a real `Searcher`, on a training that reports its own joules."""
+"""Records the decisions of a strategy in a search by a real `Searcher`, on a training that reports its own joules."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ PLENTY_J = 1e12
 
 
 class Recorder:
-    """Does what another strategy decides, writes it down, and ends the search when there is enough of it.
+    """Makes the decisions of another strategy, records them, and ends the search when there are enough.
 
     Args:
-        strategy: Who decides.
-        decisions: How many of its decisions are carried out; None: any number.
-        enough: Called with a trial that has a new point; whether the search is to end.
+        strategy: The strategy.
+        decisions: Number of its decisions to carry out; None: any number.
+        enough: Called with a trial that has a new point; returns whether to end the search.
 
     Attributes:
-        decisions: What it decided, in order.
-        trials: By number, as they are now.
-        thinking_s: CPU seconds that it took to ask and to tell it.
+        decisions: Its decisions, in order.
+        trials: The trials by number, in their current state.
+        thinking_s: CPU seconds of its `ask` and `tell`.
     """
 
     def __init__(
@@ -53,12 +53,12 @@ class Recorder:
 
     @property
     def over(self) -> bool:
-        """Whether there is enough of it, or it has ended the search itself."""
+        """Whether there are enough decisions, or the strategy has ended the search itself."""
         ended = bool(self.decisions) and isinstance(self.decisions[-1], End)
         return self._over or ended or len(self.decisions) == self._most
 
     def ask(self) -> Decision:
-        """Its next decision; `End` once there is enough."""
+        """The strategy's next decision; `End` once there are enough."""
         if self.over:
             return End("that is enough")
         before_s = time.thread_time()
@@ -67,7 +67,7 @@ class Recorder:
         return self.decisions[-1]
 
     def tell(self, trial: Trial) -> None:
-        """Tell it, and look whether that is enough."""
+        """Pass the trial on, and check whether there are enough decisions."""
         before_s = time.thread_time()
         self._strategy.tell(trial)
         self.thinking_s += time.thread_time() - before_s
@@ -87,16 +87,16 @@ def record_search(
     directory: Path | None = None,
     **settings: Any,
 ) -> Recorder:
-    """What a strategy decides in a search by a real `Searcher`, and what comes of it.
+    """The decisions of a strategy in a search by a real `Searcher`, and the trials.
 
     Args:
-        strategy: Who decides.
-        space: What may be tried.
+        strategy: The strategy.
+        space: The space.
         train: A training function that reports its energy.
         decisions: As in `Recorder`.
         enough: As in `Recorder`.
-        directory: The run folder; if there is one already, the search goes on there. None: one that is not kept.
-        **settings: Further arguments of `Searcher`; by default the budget is more than is spent.
+        directory: The run folder; if it exists, the search continues there. None: a temporary one.
+        **settings: Further arguments of `Searcher`; the default budget is larger than what is spent.
     """
     recorder = Recorder(strategy, decisions, enough)
     with TemporaryDirectory() as folder:
@@ -122,5 +122,5 @@ def point(
     provenance: Provenance = Provenance.REPORTED,
     metric: Metric = ACCURACY,
 ) -> Point:
-    """A point of a learning curve, whose trial took so many joules up to there."""
+    """A point of a learning curve, at which the trial had taken `energy_j`."""
     return Point(step, score, Energy(energy_j, uncertainty_j, provenance), metric.utility(score))

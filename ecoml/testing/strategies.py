@@ -1,4 +1,4 @@
-"""Conformance suite: what every strategy must do, whoever wrote it.
+"""Conformance suite for strategies.
 
     @pytest.mark.parametrize("check", STRATEGY_CHECKS)
     def test_conformance(check):
@@ -30,7 +30,7 @@ STEPS = 3
 """Measurements of a full training in these checks."""
 
 TRIALS = 10
-"""Decisions of most searches here: past the initial design of a strategy that has one."""
+"""Number of decisions in most searches here, enough to leave the initial design of a strategy that has one."""
 
 
 def mixed_space() -> Space:
@@ -59,7 +59,7 @@ def finite_space() -> Space:
 
 
 def outcome(config: Config, step: int) -> Point:
-    """A made-up training: better and dearer with every step and with size, best at a middling learning rate."""
+    """A synthetic training: score and energy rise with steps and with size; a medium learning rate is best."""
     size = float(config.get("width", 8)) * float(config.get("depth", 1))
     rate = abs(1.0 - 1e2 * float(config.get("learning_rate", 1e-2))) / (1.0 + 1e2 * config.get("learning_rate", 1e-2))
     score = 0.95 * (1.0 - 0.5**step) * size / (size + 8.0) * (1.0 - 0.5 * rate)
@@ -67,7 +67,7 @@ def outcome(config: Config, step: int) -> Point:
 
 
 def train(config: Config) -> Iterator[Measurement]:
-    """The made-up training, as a training function."""
+    """The synthetic training as a training function."""
     before_j = 0.0
     for step in range(1, STEPS + 1):
         made_up = outcome(config, step)
@@ -80,11 +80,11 @@ METRICS: dict[Metric, Callable[[float], float]] = {
     Metric("validation loss", minimize=True): lambda share: -math.log(share),
     Metric("R²", high=1.0): lambda share: 2.0 - 1.0 / share,
 }
-"""What the made-up training may measure, from its accuracy."""
+"""Metrics of the synthetic training, each with its score as a function of the accuracy."""
 
 
 def train_for(tell: Callable[[float], float], diverged: float | None = None) -> TrainFunction:
-    """The made-up training, for another score. `diverged`: what those that fail have instead, or no number at all."""
+    """The synthetic training with another score. `diverged`: the score of trainings that fail, or NaN."""
 
     def train_and_tell(config: Config) -> Iterator[Measurement]:
         for measured in train(config):
@@ -97,19 +97,19 @@ def train_for(tell: Callable[[float], float], diverged: float | None = None) -> 
 
 
 def train_or_fail(config: Config) -> Iterator[Measurement]:
-    """The same; where `fails` says so it fails."""
+    """The synthetic training; it fails where `fails` says so."""
     if fails(config):
         raise MemoryError(str(config))
     yield from train(config)
 
 
 def fails(config: Config) -> bool:
-    """A region in which every training of these checks that lets trainings fail does so."""
+    """The region in which trainings fail, in all checks with failing trainings."""
     return int(config.get("depth", 1)) % 2 == 0
 
 
 def check_configurations_are_valid(create: CreateStrategy) -> None:
-    """Every configuration proposed belongs to the space."""
+    """Every proposed configuration belongs to the space."""
     for space in (mixed_space(), finite_space()):
         for config in _started(record_search(create(space, 0), space, train, decisions=TRIALS)):
             space.validate(config)
@@ -125,25 +125,25 @@ def check_finite_space_is_searched_without_repeats(create: CreateStrategy) -> No
         started = _started(search)
         repeats = [c for i, c in enumerate(started) if c in started[:i]]
         assert not repeats, f"proposed twice: {repeats}"
-        assert isinstance(search.decisions[-1], End), f"nothing was left of {size} configurations, yet it went on"
+        assert isinstance(search.decisions[-1], End), f"all {size} configurations were tried, yet the search continued"
 
 
 def check_same_seed_same_decisions(create: CreateStrategy) -> None:
-    """Two instances with the same seed that are told the same decide the same."""
+    """Two instances with the same seed and the same results make the same decisions."""
     space = mixed_space()
     first, second = (record_search(create(space, 7), space, train, decisions=TRIALS).decisions for _ in range(2))
     assert first == second, "the same seed gave two different searches"
 
 
 def check_interrupted_search_resumes(create: CreateStrategy) -> None:
-    """A fresh instance, told each trial of an interrupted search once, decides as the old one would have."""
+    """A new instance that is told each trial of an interrupted search once makes the decisions of the old one."""
     space = mixed_space()
     for training, cut in ((train, 1), (train, TRIALS), (train_or_fail, TRIALS)):
         _interrupt_and_resume(create, space, 3, training, cut)
 
 
 def check_failed_trials_are_tolerated(create: CreateStrategy) -> None:
-    """Failed trials, even if nothing else ever happens, neither stop a strategy nor are proposed again."""
+    """Failed trials, even if all trials fail, neither stop a strategy nor are proposed again."""
     for space in (mixed_space(), Space({"depth": Choice([2, 4, 6, 8]), "rate": Float(0.0, 1.0)})):
         search = record_search(create(space, 1), space, train_or_fail, decisions=TRIALS)
         configs = _started(search)
@@ -152,7 +152,7 @@ def check_failed_trials_are_tolerated(create: CreateStrategy) -> None:
 
 
 def check_any_metric_is_searched(create: CreateStrategy) -> None:
-    """Whatever is measured, and although trainings diverge: configurations are valid and new, and a search resumes."""
+    """With any metric, and with diverging trainings: configurations are valid and new, and a search resumes."""
     space = mixed_space()
     for metric, tell in METRICS.items():
         diverged = 0.0 if metric is ACCURACY else -metric.utility(1e3)
@@ -162,9 +162,9 @@ def check_any_metric_is_searched(create: CreateStrategy) -> None:
 
 
 def check_scale_makes_no_difference(create: CreateStrategy) -> None:
-    """A loss that falls as a score rises, on another scale and without bounds either, is searched as that score is.
+    """A loss that falls as a score rises, on another scale and without bounds, leads to the same search as the score.
 
-    Leave it out for a strategy to which the size of a score means something.
+    Leave this check out for a strategy that depends on the size of a score.
     """
     space = mixed_space()
     score, loss = (
@@ -175,11 +175,11 @@ def check_scale_makes_no_difference(create: CreateStrategy) -> None:
         )
     )
     same = len(score) == len(loss) and all(map(_nearly_equal, score, loss))
-    assert same, f"the score was searched in one way and the loss in another: {score} and {loss}"
+    assert same, f"the score and the loss led to different searches: {score} and {loss}"
 
 
 def check_running_trials_are_tolerated(create: CreateStrategy) -> None:
-    """Trials told of while they run or wait, with or without a measurement, are not proposed again."""
+    """Trials that are running or suspended, with or without a measurement, are not proposed again."""
     space = mixed_space()
     strategy = create(space, 2)
     trials = list(record_search(strategy, space, train, decisions=TRIALS).trials.values())
@@ -194,18 +194,17 @@ def check_running_trials_are_tolerated(create: CreateStrategy) -> None:
 
 
 def check_end_is_final(create: CreateStrategy) -> None:
-    """Who has said `End` says it again, and gives a reason."""
+    """A strategy that has returned `End` returns it again, and gives a reason."""
     space = Space({"block": Choice(["plain", "residual"])})
     strategy = create(space, 0)
     decision = record_search(strategy, space, train, decisions=2 * (STEPS + 1) + 1).decisions[-1]
-    assert isinstance(decision, End), "two configurations are not two without end"
+    assert isinstance(decision, End), "the search did not end after two configurations"
     assert decision.reason, "an end needs a reason"
-    assert isinstance(strategy.ask(), End), "the search went on after its end"
+    assert isinstance(strategy.ask(), End), "the search continued after its end"
 
 
 def check_goal_is_pursued(create: CreateStrategy) -> None:
-    """A strategy that pursues a goal proposes nothing infeasible, tries all that is feasible of a finite space, and
-    resumes. Passes for strategies that pursue none: a search asks them again."""
+    """Nothing infeasible is proposed, and all that is feasible is tried. Passes for strategies without `pursue`."""
     space = mixed_space()
     if not isinstance(create(space, 4), Pursues):
         return
@@ -217,15 +216,17 @@ def check_goal_is_pursued(create: CreateStrategy) -> None:
         assert not infeasible, f"proposed and infeasible: {infeasible}"
     space = finite_space()
     search = record_search(create(space, 4), space, train, decisions=9 * (STEPS + 2) + 1, spend_all=True, **size)
-    assert isinstance(search.decisions[-1], End), "nothing feasible was left, yet the search went on"
+    assert isinstance(search.decisions[-1], End), "nothing feasible was left, yet the search continued"
     tried = _started(search)
     assert all(map(small, tried)), f"proposed, some infeasible: {tried}"
     assert len(tried) == SMALL_OF_FINITE, f"of {SMALL_OF_FINITE} feasible ones {len(tried)} were tried"
 
 
 def check_earlier_run_is_learnt_from(create: CreateStrategy) -> None:
-    """A strategy that learns from an earlier run decides the same in every process, resumes, starts trials of its own
-    only, and may propose again what the earlier run had. Passes for strategies that cannot learn."""
+    """An earlier run gives the same decisions in every process; its configurations may be proposed again.
+
+    Passes for strategies that cannot learn.
+    """
     for space in (mixed_space(), finite_space()):
         if not isinstance(create(space, 5), Learns):
             return
@@ -255,7 +256,7 @@ def _started(search: Recorder) -> list[Config]:
 
 
 def _nearly_equal(one: Decision, other: Decision) -> bool:
-    """Whether two decisions are the same, to rounding."""
+    """Whether two decisions are equal, up to rounding."""
     if not isinstance(one, Start) or not isinstance(other, Start):
         return one == other
     values = [(one.config[name], other.config.get(name)) for name in one.config]
@@ -267,8 +268,9 @@ def _nearly_equal(one: Decision, other: Decision) -> bool:
 def _interrupt_and_resume(
     create: CreateStrategy, space: Space, seed: int, train: TrainFunction, cut: int, **settings: Any
 ) -> Recorder:
-    """A search that is ended after `cut` decisions. It is gone on with, twice, by a fresh strategy that has to decide
-    what the old one would have."""
+    """A search that ends after `cut` decisions. A new strategy continues it twice, and must make the decisions that the
+    old one would have made.
+    """
     with TemporaryDirectory() as folder:
         path, old = Path(folder) / "run", create(space, seed)
         search = record_search(old, space, train, decisions=cut, directory=path, **settings)

@@ -1,6 +1,6 @@
-"""Training executors: what turns a configuration into measurements, behind one protocol.
+"""Training executors: objects that train a configuration and return measurements, behind one protocol.
 
-The built-in training is imported when it is first named, and torch when it is first prepared.
+The built-in training is imported on first use, and torch when the training is first prepared.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An executor from what the caller gave, or from what a run folder says of it."""
+"""Builds an executor from the user's argument or from its description in a run folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ecoml.training.function import FunctionExecutor, TrainFunction
 
 
 def executor_of(train: TrainFunction | Executor | None) -> Executor | None:
-    """What trains as the caller's function or executor says.
+    """The executor for a function or an executor; None for None.
 
     Raises:
         UsageError: It is neither.
@@ -27,10 +27,10 @@ def executor_of(train: TrainFunction | Executor | None) -> Executor | None:
 
 
 def declared(given: Metric | None, executor: Executor | None) -> Metric:
-    """What the scores are: as the executor says, or else the caller.
+    """The metric: the executor's, or else the user's.
 
     Raises:
-        UsageError: They say different things.
+        UsageError: They differ.
     """
     if not isinstance(executor, Declares):
         return ACCURACY if given is None else given
@@ -45,12 +45,12 @@ def create_executor(
     """The executor that `Executor.describe` described; None for a run that was driven by `ask` and `tell`.
 
     Args:
-        description: `{"kind": …, …}`, as a run folder keeps it.
+        description: `{"kind": …, …}`, as stored in a run folder.
         run: The run folder, for errors.
-        data: Table [data] of its `run.toml`, empty if it has none; None for an executor that is to go on with no run.
+        data: Table [data] of its `run.toml`, empty if it has none; None for an executor that will not continue a run.
 
     Raises:
-        UsageError: It cannot be built from its description, as is the case with a training function.
+        UsageError: The description does not suffice to build it, for example because it is a Python function.
     """
     options = dict(description)
     kind = options.pop("kind", None)
@@ -70,11 +70,11 @@ def create_executor(
             raise UsageError(f"{run}: the built-in training does not take what run.toml says: {error}") from None
     if kind == "cnn":
         raise UsageError(
-            f"{run}: {options['model']} builds this run's networks, which no file can bring back; go on from Python:"
+            f"{run}: {options['model']} builds this run's networks, and no file contains it; continue from Python:"
             f' ecoml.Searcher.resume("{run}", ecoml.CnnTraining(…, model=…)).run()'
         )
     trained = f"your own function {options.get('name', '')}" if kind == "function" else f"an executor of kind {kind!r}"
     raise UsageError(
-        f"{run}: this run trains with {trained}, which no file can bring back;"
-        f' go on from Python: ecoml.Searcher.resume("{run}", train).run()'
+        f"{run}: this run trains with {trained}, and no file contains it;"
+        f' continue from Python: ecoml.Searcher.resume("{run}", train).run()'
     )

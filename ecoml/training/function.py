@@ -1,4 +1,4 @@
-"""The caller's own training: a generator function, or a plain one that returns once."""
+"""The user's own training function: a generator, or a function that returns one score."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ecoml.training.base import Account, Run
 from ecoml.trial import Measurement, Trial
 
 TrainFunction = Callable[[dict[str, Any]], Any]
-"""Takes a configuration; yields (or returns once) a score or a `Measurement`."""
+"""A function that takes a configuration and yields (or returns) a score or a `Measurement`."""
 
 
 class FunctionExecutor:
@@ -23,14 +23,14 @@ class FunctionExecutor:
         self.function = function
 
     def prepare(self, space: Space) -> None:
-        """Nothing to load, and any space will do."""
+        """Do nothing: a function loads its own data, and accepts any space."""
 
     def start(self, trial: Trial, account: Account) -> Run:  # noqa: ARG002 - a function looks at no budget
-        """A run of the function, which is first called when the run is first advanced."""
+        """A run of the function; the function is called when the run is first advanced."""
         return FunctionRun(self.function, trial)
 
     def describe(self) -> Mapping[str, Any]:
-        """The function's name, for people: a function cannot be found again by it in general."""
+        """The function's name, for people: in general the name does not suffice to find the function again."""
         return {"kind": "function", "name": name_of(self.function)}
 
 
@@ -49,7 +49,7 @@ class FunctionRun:
         return self._measurement(next(self._values))
 
     def close(self) -> None:
-        """Close the generator: its `finally` blocks run."""
+        """Close the generator, so that its `finally` blocks run."""
         if inspect.isgenerator(self._values):
             self._values.close()
 

@@ -47,7 +47,7 @@ def test_sigterm_at_the_budget_and_time_to_save(tmp_path):
     assert (tmp_path / "saved").exists()
     assert (done.exit_code, done.status, done.stopped, done.killed) == (124, 0, True, 0)
     assert 30 <= done.energy.energy_j <= 30 + done.grace_j + 2
-    assert "1 process asked to end (SIGTERM), to be killed in 0.3 s" in told[0]
+    assert "sent SIGTERM to 1 process; SIGKILL follows in 0.3 s" in told[0]
 
 
 FORKS = """

@@ -88,7 +88,7 @@ def test_a_table_that_has_ended_says_so_once(monkeypatch):
     table.start()
     assert table.news() == []
     now[0] += 60.0
-    told = "grid.csv ends at 2026-11-27 12:00 UTC: its last intensity, 200 g/kWh, is taken for what comes after"
+    told = "grid.csv ends at 2026-11-27 12:00 UTC: its last intensity, 200 g/kWh, is used from then on"
     assert table.news() == [told]
     assert table.news() == []
     assert (table.knows(now[0]), table.at(now[0])) == (False, 200.0)
@@ -271,7 +271,7 @@ def test_a_provider_that_tells_nonsense_fails_like_any_other_and_counts_as_a_try
         return nonsense
 
     for _ in range(2):
-        with pytest.raises(UsageError, match="no intensity of a grid"):
+        with pytest.raises(UsageError, match="contains an impossible intensity"):
             Provider("electricitymaps:DE", fetch=fetch, clock=server.clock, cache=tmp_path).start()
     assert len(asked) == 1
 
@@ -295,7 +295,7 @@ def test_a_provider_that_never_answered_is_refused_and_the_failure_counts_as_a_t
 )
 def test_an_answer_that_makes_no_sense_is_no_intensity(keys, tmp_path, answer):
     grid = Provider("electricitymaps:DE", fetch=lambda *_: answer, cache=tmp_path)
-    with pytest.raises(UsageError, match="nothing is known of the present"):
+    with pytest.raises(UsageError, match="the current intensity is not known"):
         grid.start()
 
 

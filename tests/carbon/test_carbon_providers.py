@@ -180,9 +180,9 @@ def test_documented_answers_are_understood_and_asked_for_once_an_hour(service, t
         ("unauthorized", "HTTP 401 (Invalid auth-token)"),
         ("limited", "HTTP 429 (rate limit exceeded)"),
         ("broken", "HTTP 502"),
-        ("truncated", "no whole answer"),
+        ("truncated", "the answer broke off"),
         ("page", "the answer is no JSON"),
-        ("another_form", "its answer has another form"),
+        ("another_form", "its answer has an unknown form"),
         ("silent", "no answer within 0.4 s"),
     ],
 )
@@ -218,7 +218,7 @@ def test_a_server_that_fails_later_is_news_and_its_last_answer_stays(service, tm
 
 def test_a_wrong_key_is_told_apart_from_a_wrong_zone(service, tmp_path, monkeypatch):
     service.zone = "FR"  # as for a zone that does not exist, by the caller's address
-    with pytest.raises(UsageError, match="answers with 'FR', and not with 'DEE'"):
+    with pytest.raises(UsageError, match="answers with 'FR' instead of 'DEE'"):
         service.grid(tmp_path, "electricitymaps:DEE").start()
     monkeypatch.setenv("ELECTRICITYMAPS_API_KEY", "other")
     with pytest.raises(UsageError, match="Invalid auth-token"):

@@ -149,7 +149,7 @@ def test_a_search_that_outlives_its_table_says_so_once(space, quick, tmp_path, e
     result = ecoml.Searcher(
         space, train, budget_j=1e4, max_trials=1, grid_intensity=path, energy=energy, **metered, **quick
     ).run()
-    told = "grid.csv ends at 1970-01-01 02:00 UTC: its last intensity, 200 g/kWh, is taken for what comes after"
+    told = "grid.csv ends at 1970-01-01 02:00 UTC: its last intensity, 200 g/kWh, is used from then on"
     assert result.energy.gaps.count(told) == caplog.messages.count(told) == 1
     assert result.energy.co2e.co2e_g == pytest.approx(co2e_g(30.0, 200.0))
 
@@ -232,6 +232,32 @@ def test_a_co2e_budget_stops_a_training_between_two_batches(space, quick):
     assert why(result.trials[0]).reason is EndReason.BUDGET
 
 
+@pytest.mark.parametrize(("ready_j", "told"), [(0.0, "and the first trial took"), (50.0, "getting ready took")])
+def test_a_co2e_budget_that_is_too_small_is_the_one_that_is_named(space, quick, run_folder, ready_j, told):
+    meter = FakeMeter()
+
+    class Training:
+        def prepare(self, space):
+            meter.spend(ready_j)
+
+        def describe(self):
+            return {"kind": "function", "name": "training"}
+
+        def start(self, trial, account):
+            meter.spend(80.0)
+            time.sleep(0.01)
+            account.check_budget()
+            yield ecoml.Measurement(0.5)
+
+    one_trial = f"the budget of 1.39 mg CO2e is too small for one trial: .*{told}"
+    with pytest.raises(BudgetError, match=one_trial) as refused:
+        ecoml.Searcher(
+            space, Training(), budget_j=1e6, budget_gco2e=co2e_g(50.0, 100.0), meter=meter, grid_intensity=100, **quick
+        ).run()
+    assert "budget_gco2e=" in str(refused.value)
+    assert not run_folder.exists()
+
+
 def test_both_budgets_hold_and_the_first_to_be_spent_ends_the_search(space, reported):
     run = dict(grid_intensity=100.0, max_trials=1000, **reported)
     grams = ecoml.Searcher(space, curve([0.5]), budget_j=1e6, budget_gco2e=co2e_g(105.0, 100.0), **run).run()
@@ -279,7 +305,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(space, report
 
 @pytest.mark.parametrize("until", ["+0h", "+-3h", "2020-01-01T00:00"])
 def test_a_deadline_that_has_passed_is_refused_for_a_search_that_begins(until):
-    with pytest.raises(UsageError, match="which has passed; give a time to come"):
+    with pytest.raises(UsageError, match="which has passed; give a time in the future"):
         Limits(when_clean_g_per_kwh=100.0, until=until).refuse_past()
 
 
@@ -464,7 +490,7 @@ def test_the_plan_weighs_waiting_against_going_straight_on():
     assert idle.break_even == pytest.approx(300 / 400)
     late = foreseen(course, 2.0, 200.0, 1.5 * HOUR_S)
     assert (late.clean_g_per_kwh, late.waited_s) == (0.25 * 400 + 0.75 * 100, 1.5 * HOUR_S)
-    assert wait_for_clean(course, 5.0, 200.0, 24 * HOUR_S) is None, "it is not known how the grid goes on"
+    assert wait_for_clean(course, 5.0, 200.0, 24 * HOUR_S) is None, "no forecast of the grid is known"
     assert wait_for_clean([], 1.0, 200.0, HOUR_S) is None
 
 
@@ -499,7 +525,7 @@ def test_the_plan_is_told_with_what_eats_it_up():
     plans = [foreseen(course, 2.0, 200.0, 24 * HOUR_S), foreseen(course[2:], 2.0, 200.0, 24 * HOUR_S)]
     first, waits, goes_on = describe_plan(plans, 200.0, 24 * HOUR_S)
     assert "above 200 g/kWh" in first
-    assert "2 h of work: 400 g/kWh straight on, 100 with 2.0 h of waiting (75 % less" in waits
+    assert "2 h of work: 400 g/kWh at once, 100 with 2.0 h of waiting (75 % less" in waits
     assert "idling at 75 %" in waits
     assert "no waiting" in goes_on
     assert "not known" in list(describe_plan([], 200.0, 24 * HOUR_S))[1]
@@ -507,7 +533,7 @@ def test_the_plan_is_told_with_what_eats_it_up():
 
 def test_the_documented_table_is_what_the_benchmark_prints(capsys):
     clean_waiting.main()
-    documented = (Path(__file__).parents[2] / "docs/guides/carbon.md").read_text(encoding="utf-8")
+    documented = (Path(__file__).parents[2] / "docs/results/waiting.md").read_text(encoding="utf-8")
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 2 + 2 * 3 * 3
     assert all(line in documented for line in printed)

@@ -43,7 +43,7 @@ def run(folder, *arguments):
 def test_a_search_without_what_draws_leaves_its_page_out_and_says_so(tmp_path):
     done = run(tmp_path, "search", "--budget-kwh", "0.0001", "--max-trials", "1", "--threads", "1", "--out", "run")
     assert done.returncode == 0, done.stderr
-    assert "ecoml: the page is left out: charts need altair, which is not installed" in done.stderr
+    assert "ecoml: the page was not written: charts need altair, which is not installed" in done.stderr
     assert "Recommended: trial 0" in done.stdout
     assert "Report:" not in done.stdout
     assert not (tmp_path / "run" / "report.html").exists()

@@ -48,7 +48,7 @@ def test_a_folder_of_strategies_as_typed(ecoml, folder, tiny_space, tmp_path):
     assert "each search may take about 40 times that" in said[1]
     assert "3 strategies (bayes, half, random) × 2 seeds on digits: 6 searches of" in said[2]
     assert " in all, about " in said[2]
-    assert "the same command goes on with it" in said[-1]
+    assert "the same command continues" in said[-1]
     out = here / "runs" / "compare-digits-tiny"
     budget_j = tomllib.loads((out / "compare.toml").read_text())["budget_j"]
     done = ecoml(*typed)
@@ -80,7 +80,7 @@ def test_several_strategy_files(ecoml, folder, tiny_space, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("strategies/random.toml", "table.csv"), "strategies are run, and runs are compared: name either, not both"),
+        (("strategies/random.toml", "table.csv"), "name either strategies to run or finished runs, not both"),
         (("strategies", "strategies/random.toml", "other/random.toml"), "another strategy is called random too"),
         (("strategies", "--target", "91"), "give a validation accuracy between 0 and 1, such as 0.95"),
         (("strategies", "--reference", "nope"), "'nope' is not among the strategies; use one of bayes, half, random"),

@@ -50,6 +50,7 @@ def check(done, folder, budget_j):
     assert len(told["trials"]) == trials
     assert sorted((t["trial"], t["step"]) for t in told["front"]) == sorted(front)
     assert told["recommended"]["score"] >= max(t["score"] for t in told["front"]) - 0.0101
+    assert Path(told["card"]).read_text().startswith(f"# {told['problem']}: an image classifier")
     page = (folder / "report.html").read_text()
     assert f"{100 * told['recommended']['score']:.2f} %" in page
     assert energy["provenance"] in page
@@ -195,7 +196,7 @@ def test_stopped_before_anything_has_begun(tmp_path):
         text=True,
     )
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, "", "ecoml: interrupted before anything had begun\n")
+    assert (process.returncode, out, err) == (130, "", "ecoml: interrupted before the search started\n")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -46,9 +46,9 @@ def test_what_is_saved_is_what_is_loaded_and_shown():
         ("idle_w_per_cpu = 4.0", "busy_w_per_cpu must be more than idle_w_per_cpu"),
         ("interval = 1.0", "interval must be more than 1"),
         ("calibrated = 3", "calibrated must be a text"),
-        ("idle_w = 3", "it knows no `idle_w`"),
-        ("idle_w_per_cpu = ", "remove it for the built-in constants"),
-        ("\0", "remove it for the built-in constants"),
+        ("idle_w = 3", "unknown key `idle_w`"),
+        ("idle_w_per_cpu = ", "remove it to use the built-in constants"),
+        ("\0", "remove it to use the built-in constants"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_in_one_line_that_names_it(text, says):

@@ -38,7 +38,7 @@ def test_a_counter_that_stands_still_is_missing_named_and_doubted(host):
         host.advance(3.0)
         blind = window.lap()
         assert blind.domains["cpu:0"].provenance is blind.provenance is meter.provenance is Provenance.MISSING
-        assert any("cpu:0 stands still" in gap for gap in blind.gaps)
+        assert any("cpu:0 has stopped" in gap for gap in blind.gaps)
         assert off_by(blind.domains["cpu:0"], 300.0) <= blind.uncertainty_j < 450.0
         assert "cpu:0" not in meter.power_w()
         host.advance(3.0)

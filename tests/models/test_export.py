@@ -186,10 +186,10 @@ def test_an_export_that_differs_is_not_written(tmp_path, monkeypatch):
 def test_a_model_away_from_its_run_is_checked_on_noise_and_says_so(tmp_path, told):
     model = made(tmp_path, width=4)
     shown = told("export", model.path, "--to", "safetensors", "--out", tmp_path / "out")
-    assert "64 images of noise, for want of the data" in shown.replace("\n", " ")
+    assert "64 images of noise, because the data are not available" in shown.replace("\n", " ")
     text = (tmp_path / "out" / "README.md").read_text()
-    assert "64 images of noise (the data were not at hand)" in text
-    assert "## What it took" not in text
+    assert "64 images of noise (the data were not available)" in text
+    assert "## Energy" not in text
     (tmp_path / "some").mkdir()
     Image.new("RGB", (20, 20), (9, 99, 200)).save(tmp_path / "some" / "one.png")
     shown = told(
@@ -232,11 +232,11 @@ def test_the_card_says_what_the_run_knows(run):
     assert f"accuracy {100 * best.test_score:.2f} %" in text
     assert f"trial {best.number} of 2 trials" in text
     assert f"({best.energy.provenance})" in text
-    for heading in ("## Data", "## How good it is", "## What it took", "## Where", "## What it is for, and what not"):
+    for heading in ("## Data", "## Accuracy and errors", "## Energy", "## Machine", "## Intended use and limits"):
         assert heading in text
     for name in ("no. 0", "no. 9", "torch", run.settings["host"]["cpu"]):
         assert name in text
-    assert re.search(r"\| the whole search that found it \| .*(estimated|measured|sampled)", text)
+    assert re.search(r"\| the entire search that found it \| .*(estimated|measured|sampled)", text)
     assert "between" in text
     assert max(len(line) for line in text.splitlines() if not line.startswith(("|", "- "))) < 250
 

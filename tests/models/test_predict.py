@@ -114,7 +114,7 @@ def test_the_recommended_model_without_a_number(run):
         ecoml.load_model(ecoml.load_model(run).path, 0)
     with pytest.raises(RunFolderError, match="no such model file"):
         ecoml.load_model(run.directory / "models" / "mine.safetensors")
-    with pytest.raises(RunFolderError, match="no weights of trial 77; kept are those of the front"):
+    with pytest.raises(RunFolderError, match="no weights of trial 77; saved are those of the front"):
         ecoml.load_model(run, 77)
     with pytest.raises(RunFolderError, match="no such folder"):
         ecoml.load_model("nowhere", 1)
@@ -140,18 +140,18 @@ def test_files_of_older_versions_take_the_form_from_their_run(run, photos, tmp_p
     assert not caplog.records
     old(model.path, tmp_path / "alone.safetensors")
     assert ecoml.load_model(tmp_path / "alone.safetensors").preprocess.form.background == 0
-    assert "it does not say how the training images were brought to 0 … 255" in caplog.text
+    assert "it does not say how the training images were scaled to 0 … 255" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("image", "why"),
     [
-        (3.5, "a float is no image"),
-        (np.zeros((2, 5, 8, 8)), "is no image; one is H×W"),
-        (np.zeros((7, 7, 7)), "is no image; one is H×W"),
+        (3.5, "a float is not an image"),
+        (np.zeros((2, 5, 8, 8)), "is not an image; one is H×W"),
+        (np.zeros((7, 7, 7)), "is not an image; one is H×W"),
         (np.full((8, 8), np.nan), "NaN or infinite"),
         (np.array(["a"]), "pixels are numbers"),
-        ([None], "a NoneType is no image"),
+        ([None], "a NoneType is not an image"),
         (Path("nothing.png"), "cannot be read as an image"),
     ],
 )

@@ -40,7 +40,7 @@ def test_the_models_of_the_front_are_tried_in_use(run):
             assert 0 < one.energy.energy_j < 1
             assert one.energy.uncertainty_j > 0
             assert one.energy.provenance is run.energy.provenance
-        assert usage.inferences[64].latency_s < 64 * usage.single.latency_s, "many at once take less each"
+        assert usage.inferences[64].energy.energy_j < usage.single.energy.energy_j, "many at once take less each"
     assert Result.load(run.directory) == run
     told = json.loads(json.dumps(run.to_dict()))
     kept = [trial["usage"]["inferences"][0]["batch_size"] for trial in told["front"] if trial["usage"]]
@@ -52,7 +52,9 @@ def test_page_and_card_and_terminal_tell_it(run, told, monkeypatch):
     assert context is not None
     assert len(context["table"].rows) == len(used(run))
     assert context["sentences"][0].startswith("For 1 million images, one at a time: trial")
-    told("report", run.directory, "--no-figures", "--inferences", "1e6")
+    said = told("report", run.directory, "--no-figures", "--inferences", "1e6")
+    assert f"{run.directory}/card.md" in said
+    assert "For 1 million images" in said
     page = (run.directory / "report.html").read_text()
     assert "What it costs to use" in page
     assert "For 1 million images" in page
@@ -144,7 +146,7 @@ def test_a_model_that_cannot_be_tried_is_named_and_loses_nothing(search):
     meter = FakeMeter()
     result = search(Using(meter, MemoryError("no room")), meter, budget_j=1000)
     assert result.recommended.usage is None
-    assert "could not be tried in use: MemoryError: no room" in result.energy.gaps[0]
+    assert "could not be measured in use: MemoryError: no room" in result.energy.gaps[0]
 
 
 def trial(number, score, training_j, each_j):
@@ -188,5 +190,5 @@ def test_how_many_images_there_are_is_kept_and_checked(space, reported, run_fold
 
     result = ecoml.Searcher(space, train, budget_j=20, inferences=1e7, **reported).run()
     assert result.limits.inferences == Result.load(run_folder).limits.inferences == 1e7
-    with pytest.raises(UsageError, match="number of inferences is -1; give one from 0 on"):
+    with pytest.raises(UsageError, match="number of inferences is -1; give a number of 0 or more"):
         ecoml.Limits(inferences=-1)

@@ -111,7 +111,7 @@ def test_charts_that_cannot_be_drawn(result, space, reported, tmp_path):
     with pytest.raises(ecoml.UsageError, match="did you mean 'front'"):
         result.plot("frnt")
     few = ecoml.Searcher(space, train, budget_j=1e4, max_trials=3, **{**reported, "directory": tmp_path / "few"}).run()
-    with pytest.raises(ecoml.UsageError, match="cannot be told: 3 measured trials are too few"):
+    with pytest.raises(ecoml.UsageError, match="is not known: 3 measured trials are too few"):
         few.plot("importance")
 
 

@@ -58,9 +58,9 @@ def test_summary_and_view_speak_of_a_loss(run, tradeoff, capsys):
     follow(run.directory)
     told = capsys.readouterr().out
     assert f"validation loss {run.recommended.score:.4g} for" in told
-    assert "nothing tried beats these on both validation loss and energy" in told
+    assert "no trial beats these on both validation loss and energy" in told
     assert "after 4 rounds" in told
-    assert "Target: validation loss 0.2, where the search ends" in told
+    assert "Target: validation loss 0.2; the search ends when it is reached" in told
     assert "30 trials were made" in told
     assert of_another_metric(told) == []
     assert json.loads(json.dumps(tradeoff_dict(tradeoff)))["metric"] == LOSS.to_dict()

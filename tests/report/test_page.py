@@ -173,7 +173,7 @@ def test_reported_energy_is_called_so(make_run):
 def test_gaps_are_told_and_counted(make_run):
     shown = words(write_report(make_run([GOOD], gaps=["gpu:0 could not be read"] * 2, provenance=Provenance.MEASURED)))
     assert "gpu:0 could not be read (2 times)" in shown
-    assert "What the meter missed" in shown
+    assert "Energy that the meter missed" in shown
 
 
 def test_a_search_that_is_still_going_on_is_called_so(make_run):
@@ -187,7 +187,7 @@ def test_an_overspent_budget_is_said(make_run):
 
 def test_how_to_load_the_recommended_model(make_run):
     folder = make_run([GOOD, BETTER])
-    assert "No weights of it are kept" in words(write_report(folder))
+    assert "This run contains no weights of it" in words(write_report(folder))
     best = Result.load(folder).recommended
     assert best is not None
     model_path(folder, best).write_bytes(b"")
@@ -269,9 +269,9 @@ def test_the_head_tells_what_was_asked_for(make_run):
     path.write_text(tomli_w.dumps(settings), encoding="utf-8")
     (head,) = re.findall("<header>(.*?)</header>", write_report(run).read_text(encoding="utf-8"), re.DOTALL)
     for told in (
-        "Target: 95.00 % validation accuracy, where the search ends.",
+        "Target: 95.00 % validation accuracy; the search ends when it is reached.",
         "Limits: at most 20,000 parameters a network and 3.60 J a training.",
-        "Told to spend all of the budget, however little is to be gained.",
+        "Told to spend the entire budget, even for small gains.",
         "Warm start from 7 trials of runs/old on digits (2 more lie outside this space); its energy (measured) is not"
         " charged again.",
     ):

@@ -182,10 +182,10 @@ def test_hours_that_a_table_does_not_hold_are_told_as_unknown_and_not_as_nothing
         return page(replace(result, energy=replace(result.energy, co2e=seen)))
 
     none, half = shown(0.0), shown(1.8e6)
-    assert "not known, as old.csv holds no hour of it" in none
+    assert "not known, as old.csv has no value for its hours" in none
     assert "no grid intensity was given" not in none
     assert "0 g/kWh" not in none
-    assert "no intensity is known; between 62.5 g and 250 g" in half, "of the half that is known"
+    assert "the intensity is not known; between 62.5 g and 250 g" in half, "of the half that is known"
 
 
 def test_co2e_only_for_an_intensity_that_was_given(make_run):
@@ -199,7 +199,7 @@ def test_co2e_only_for_an_intensity_that_was_given(make_run):
         describe_footprint(spent, Footprint(100.0, 3.6e6, provenance=GridProvenance.STATED))
         == "1 kWh (measured). CO2e: 100 g at 100 g/kWh, as given."
     )
-    assert "nothing is said of CO2e" in describe_footprint(spent, None)
+    assert "the CO2e is not known" in describe_footprint(spent, None)
     assert [format_co2e(grams) for grams in (1234.0, 12.345, 0.01234, 0.0)] == [
         "1.23 kg",
         "12.3 g",

@@ -48,6 +48,6 @@ def test_where_nothing_is_cheaper_it_says_so(tmp_path):
     found = tradeoff_of(result)
     assert found is not None
     told = " ".join(advice(found))
-    assert "Within 1 percentage point of it nothing is cheaper." in told
-    assert "No training got by with half of its energy." in told
+    assert "No training within 1 percentage point of it is cheaper." in told
+    assert "No training took at most half of its energy." in told
     assert tradeoff_of(Result.load(write_run(tmp_path / "empty", []))) is None

@@ -49,12 +49,13 @@ def test_a_search_on_two_nodes_of_which_one_loses_its_agent(tmp_path):
         capture_output=True,
         text=True,
         env=environment,
-        timeout=240,
+        timeout=480,
         check=False,
     )
     lines = [line for line in ran.stdout.splitlines() if line.startswith("TOLD")]
     assert lines, ran.stderr[-3000:]
     told = json.loads(lines[0].removeprefix("TOLD"))
+    assert told["failed"] == [], "the module that the training imports was sent"
     total_j, of_trials_j = told["reported"]
     assert total_j == pytest.approx(of_trials_j)
     assert total_j <= 600.0 + 100.0

@@ -75,7 +75,7 @@ def test_what_it_took_is_a_line_of_its_own_and_the_forecast_of_the_next_time(tmp
     assert energy.to_dict()["getting_ready_j"] == energy.getting_ready_j
     assert json.loads(cache.read_text()) == {"NVIDIA H100": pytest.approx(400.0, rel=0.05)}
     executor, error = searched(tmp_path, "second", 390.0)
-    assert "(as it did here before)" in str(error)
+    assert "(as the last time on this machine)" in str(error)
     assert executor.prepared == 0
     _, result = searched(tmp_path, "third", 800.0)
     assert isinstance(result, Result), "a guess would have refused it"

@@ -174,7 +174,7 @@ def test_a_limit_below_every_first_step_leaves_no_front(space, reported, run_fol
     assert result.front == ()
     assert result.recommended is None
     print_result(result)
-    assert "Every training took more than one may" in capsys.readouterr().out
+    assert "Every training exceeded its energy budget" in capsys.readouterr().out
     assert write_report(run_folder, figures=False).is_file()
 
 

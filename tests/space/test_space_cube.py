@@ -231,9 +231,9 @@ def test_encode_refuses_a_config_with_a_parameter_missing():
     ("parameters", "message"),
     [
         ({}, "the space has no parameters"),
-        ({"": 1}, "is no name for a parameter"),
-        ({"a\nb": 1}, "is no name for a parameter"),
-        ({"a": [1, 2]}, "a = [1, 2]: a list is no fixed value; make it the options of a choice"),
+        ({"": 1}, "is not a valid parameter name"),
+        ({"a\nb": 1}, "is not a valid parameter name"),
+        ({"a": [1, 2]}, "a = [1, 2]: a list cannot be a fixed value; write a choice with these options"),
         ({"a": None}, "a = None: it is of type NoneType; give a str, int, float or bool"),
         ({"a": float("nan")}, "a = nan: it is not finite"),
         ({"a": Int(1, 2, when={"b": 1})}, "a: it depends on b, which is not a parameter"),

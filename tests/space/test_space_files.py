@@ -127,7 +127,7 @@ ONE = '[parameters.a]\ntype = "int"\nlow = 1\nhigh = 4\n'
         ('colour = "red"\n' + ONE, "colour: there is no such key; known are name, description, parameters, fixed"),
         ("name = 3\n" + ONE, "name = 3: not a string in quotes; give one"),
         (ONE + "[fixed]\na = 1", "a: it stands under [parameters] and under [fixed]; keep one"),
-        ("[fixed]\na = [1, 2]", "a = [1, 2]: a list is no fixed value"),
+        ("[fixed]\na = [1, 2]", "a = [1, 2]: a list cannot be a fixed value"),
         ("[fixed]\na = 2024-01-01", "a = datetime.date(2024, 1, 1): it is of type date"),
     ],
 )

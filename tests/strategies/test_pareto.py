@@ -82,5 +82,5 @@ def test_nothing_has_an_empty_front_and_no_hypervolume():
 
 
 def test_shapes_must_agree():
-    with pytest.raises(ValueError, match="one accuracy and one energy"):
+    with pytest.raises(ValueError, match="one score and one energy"):
         front_indices([0.1, 0.2], [1.0])

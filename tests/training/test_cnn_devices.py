@@ -51,7 +51,11 @@ def test_several_gpus_are_named_by_their_numbers():
 
 @pytest.mark.parametrize(
     ("device", "says"),
-    [("cuda:0,cpu", "'cpu' is no GPU by its number"), ("cuda,cuda:1", "'cuda' is no GPU"), ("cuda:1,cuda:1", "twice")],
+    [
+        ("cuda:0,cpu", "'cpu' is not a GPU with a number"),
+        ("cuda,cuda:1", "'cuda' is not a GPU"),
+        ("cuda:1,cuda:1", "twice"),
+    ],
 )
 def test_what_cannot_be_used_together_is_refused(device, says):
     with pytest.raises(UsageError, match=says):

@@ -262,7 +262,7 @@ def test_a_model_that_no_file_can_hold_is_searched_all_the_same(tmp_path):
     assert [len(trial.curve) for trial in result.trials] == [3, 3, 3]
     assert result.recommended.test_score is None
     (gap,) = [gap for gap in result.energy.gaps if "not to be saved" in gap]
-    assert gap.startswith("networks could not be kept, from trial 0 on")
+    assert gap.startswith("networks could not be saved, from trial 0 on")
 
 
 def test_a_full_folder_of_temporary_files_ends_the_search_by_its_name_and_no_trial(tmp_path, monkeypatch):
@@ -274,7 +274,7 @@ def test_a_full_folder_of_temporary_files_ends_the_search_by_its_name_and_no_tri
     given = {"budget_j": 1e4, "directory": tmp_path / "r", "strategy": in_turns()}
     monkeypatch.setattr(shared_worker(), "_folders", {})
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-    with pytest.raises(StorageError, match=r"gone: a suspended training cannot be kept there .* set TMPDIR"):
+    with pytest.raises(StorageError, match=r"gone: a suspended training cannot be stored there .* set TMPDIR"):
         ecoml.Searcher(SPACE, ecoml.CnnTraining(threads=1), **given).run()
     monkeypatch.setattr(tempfile, "tempdir", None)
     kept = ecoml.Result.load(tmp_path / "r")

@@ -81,7 +81,7 @@ ENDS = {
     "device": (ChildProcessError, r"^the device failed, and the training's worker with it \(CUDA.* encountered\)\n"),
     "raise": (RuntimeError, "a model that does not work"),
     "NaN": (FloatingPointError, "the loss became NaN in epoch 1"),
-    "exit": (ChildProcessError, r"ended by itself \(exit code 7\)"),
+    "exit": (ChildProcessError, r"ended unexpectedly \(exit code 7\)"),
     "system exit": (SystemExit, "3"),
     "killed": (ChildProcessError, "ended by SIGKILL"),
     "hang": (TimeoutError, "no batch was finished within 3 s"),
@@ -262,16 +262,16 @@ def test_a_model_that_cannot_be_used():
     with pytest.raises(UsageError, match="model is a str"):
         CnnTraining(model=name)
     lock: Any = threading.Lock()
-    with pytest.raises(UsageError, match="model cannot be handed to the training's process"):
+    with pytest.raises(UsageError, match="model cannot be sent to the training's process"):
         CnnTraining(model=lambda config: lock).prepare()
     absent: Any = None
     nothing = CnnTraining(model=lambda config: absent)
-    with pytest.raises(UsageError, match=r"model gave a NoneType; it must give a torch\.nn\.Module"):
+    with pytest.raises(UsageError, match=r"model returned a NoneType; it must return a torch\.nn\.Module"):
         next(start(nothing, {}))
 
 
 def test_errors_of_the_data_are_those_of_this_process(tmp_path):
     np = pytest.importorskip("numpy")
     np.savez(tmp_path / "one.npz", x=np.zeros((4, 8, 8), np.uint8), y=np.zeros(4, int))
-    with pytest.raises(DataError, match="one class only"):
+    with pytest.raises(DataError, match="only one class"):
         CnnTraining(tmp_path / "one.npz").prepare()

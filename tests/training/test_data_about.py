@@ -45,9 +45,9 @@ def test_what_the_data_are_is_known_before_a_search_and_kept_by_it(tmp_path):
     told = describe_data(about.to_dict(), training.metric)
     assert told == [
         "pets: 50 images of 64×64 pixels, in colour; 2 classes: cat 20, dog 30",
-        "32 to train on, 8 to validate on, 10 held back for the test (validation and test drawn by chance)",
+        "32 to train on, 8 to validate on, 10 to test on (validation and test drawn by chance)",
         "left out: 1 × .txt",
-        "images of 90×70 to 60×200 pixels were scaled to 64×64 until the shorter side fitted, and their middle kept",
+        "images of 90×70 to 60×200 pixels were scaled until the shorter side fitted 64×64, and cropped to the centre",
         "always guessing dog reaches 62.50 % validation accuracy, and one validation image is worth up to"
         " 12 percentage points",
         "95.00 % on those images means between 61.2 and 99.6 %",
@@ -70,7 +70,7 @@ def test_parts_that_are_given_and_classes_that_are_many(tmp_path):
     assert about.reading.ignored == {"folder beside train": 1}
     first, split, *_ = describe_data(about.to_dict(), ACCURACY)
     assert first.endswith("20 classes of 7 (class 0) to 33 (class 7) images")
-    assert split == "106 to train on, 40 to validate on, 20 held back for the test"
+    assert split == "106 to train on, 40 to validate on, 20 to test on"
 
 
 def test_arrays_and_named_data_have_it_too(tmp_path):

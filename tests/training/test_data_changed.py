@@ -48,11 +48,11 @@ CHANGES = {
     "a class renamed": (lambda pets: (pets / "dog").rename(pets / "hound"), "gone: 'dog'; new: 'hound'"),
     "a class added": (lambda pets: [picture(pets / "eel" / f"{n}.png", 90) for n in range(4)], "new: 'eel'"),
     "a class gone": (lambda pets: shutil.rmtree(pets / "cat"), "gone: 'cat'"),
-    "images gone": (lambda pets: (pets / "dog" / "3.png").unlink(), "'dog': 11 images, and not 12"),
-    "images added": (lambda pets: picture(pets / "cat" / "more.png", 20), "'cat': 13 images, and not 12"),
-    "a file renamed": (lambda pets: (pets / "cat" / "3.png").rename(pets / "cat" / "x.png"), "other files, or"),
-    "an image repainted": (lambda pets: picture(pets / "cat" / "3.png", 77), "other contents, of the same classes"),
-    "labels swapped": (lambda pets: swap(pets / "cat" / "3.png", pets / "dog" / "3.png"), "other files, or other"),
+    "images gone": (lambda pets: (pets / "dog" / "3.png").unlink(), "'dog': 11 images instead of 12"),
+    "images added": (lambda pets: picture(pets / "cat" / "more.png", 20), "'cat': 13 images instead of 12"),
+    "a file renamed": (lambda pets: (pets / "cat" / "3.png").rename(pets / "cat" / "x.png"), "the files or"),
+    "an image repainted": (lambda pets: picture(pets / "cat" / "3.png", 77), "contents differ in the same classes"),
+    "labels swapped": (lambda pets: swap(pets / "cat" / "3.png", pets / "dog" / "3.png"), "the files or their"),
 }
 
 
@@ -95,7 +95,7 @@ def test_the_command_line_says_it_in_one_line(pets, tmp_path):
     again = run("resume", "pets/runs/first", "--add-kwh", 0.01)
     assert again.returncode == 2
     (line,) = again.stderr.strip().splitlines()
-    assert "the data are not those it began with (other files, or other contents, of the same classes)" in line
+    assert "the data are not those it began with (the files or their contents differ in the same classes)" in line
 
 
 def test_a_run_goes_on_with_the_same_data_in_another_place(pets, tmp_path):
@@ -111,7 +111,7 @@ def test_a_run_goes_on_with_the_same_data_in_another_place(pets, tmp_path):
 def test_another_split_is_other_data(pets, tmp_path):
     search(pets, tmp_path / "r")
     training = ecoml.CnnTraining(pets, threads=1, validation_share=0.4)
-    with pytest.raises(DataError, match=r"8 images to validate on, and not 4"):
+    with pytest.raises(DataError, match=r"8 validation images instead of 4"):
         ecoml.Searcher.resume(tmp_path / "r", training, budget_j=2e5).run()
 
 
@@ -128,7 +128,7 @@ def test_arrays_that_changed(tmp_path, what):
     else:
         arrays["y"][[0, 1]] = 1, 0
     np.savez(tmp_path / "mine.npz", **arrays)
-    with pytest.raises(DataError, match="other contents"):
+    with pytest.raises(DataError, match="contents differ"):
         ecoml.Searcher.resume(tmp_path / "r", budget_j=2e5).run()
 
 

@@ -141,7 +141,7 @@ def test_images_to_validate_on_are_taken_as_they_are_given(load):
         ({"x": BYTES, "y": np.eye(2)[Y]}, r"use its argmax\(1\)"),
         ({"x": BYTES.astype(object), "y": Y}, "x is an array of Python objects"),
         ({"x": BYTES, "y": np.array(["a", None] * 10)}, "y is an array of Python objects"),
-        ({"x": BYTES, "y": Y * 0}, "one class only, '0'"),
+        ({"x": BYTES, "y": Y * 0}, "only one class, '0'"),
         ({"x": BYTES, "y": [0] * 18 + [1] * 2}, "class '1' has 2 training images; 3 are needed"),
         ({"x": BYTES, "y": Y, "x_test": BYTES, "y_test": Y + 1}, "y_test: class '2' is not in the training data"),
         ({"x": BYTES, "y": Y, "x_test": BYTES[:, :5], "y_test": Y}, "make them alike"),

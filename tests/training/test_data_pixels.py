@@ -144,7 +144,9 @@ def test_what_was_done_is_said_and_kept(tmp_path):
     folder(tmp_path / "scans", [png(twelve_bits(image)) for image in GREYS], "png")
     for _ in range(2):  # the second time from the cache
         about = ecoml.CnnTraining(tmp_path / "scans").about
-        assert describe_treatment(about.to_dict()) == ["numbers of 16 bits from 0 to 4080 were scaled to black … white"]
+        assert describe_treatment(about.to_dict()) == [
+            "numbers of 16 bits from 0 to 4080 were scaled to the range from black to white"
+        ]
         (tmp_path / "scans" / "cat" / "0.png").touch()
 
 

@@ -83,14 +83,14 @@ def test_an_imbalanced_folder_is_measured_by_balanced_accuracy_and_says_so(kitch
     assert about.counts_as({"mug": 5, "box": 5, "jug": 5}) == pytest.approx(15)
     told = " ".join(describe_data(about.to_dict(), training.metric))
     assert "mug has more than twice as many images as the others" in told
-    assert "what is measured is validation balanced accuracy (--metric balanced-accuracy)" in told
+    assert "the score is therefore validation balanced accuracy (--metric balanced-accuracy)" in told
     assert "always guessing mug reaches 33.33 % validation balanced accuracy" in told
 
     with caplog.at_level(logging.INFO, "ecoml"):
         result: Any = ecoml.search(SPACE, training, directory=tmp_path / "r", **SEARCH)
     assert result.metric == training.metric
     lines = [record.message for record in caplog.records]
-    said = lines.index(next(line for line in lines if "what is measured is validation balanced accuracy" in line))
+    said = lines.index(next(line for line in lines if "the score is therefore validation balanced accuracy" in line))
     assert said < next(number for number, line in enumerate(lines) if line.startswith("trial ")), "before it starts"
     assert any(line.startswith("the first epoch took") and "the budget buys about" in line for line in lines)
 
@@ -134,7 +134,7 @@ def test_the_metric_can_be_chosen(kitchen, tmp_path):
     assert found["macro-f1"].metric.name == "validation macro F1"
     for train in (None, ecoml.CnnTraining(kitchen, threads=1, metric="macro-f1")):
         ecoml.Searcher.resume(tmp_path / "macro-f1", train, budget_j=2e5).run()
-    with pytest.raises(UsageError, match="its scores are validation macro F1, and this training measures validation b"):
+    with pytest.raises(UsageError, match="its scores are validation macro F1, but this training measures validation b"):
         ecoml.Searcher.resume(tmp_path / "macro-f1", ecoml.CnnTraining(kitchen), budget_j=3e5).run()
     with pytest.raises(UsageError, match="metric is 'f1'; give one of accuracy, balanced-accuracy, macro-f1"):
         ecoml.CnnTraining(metric="f1")
@@ -247,7 +247,7 @@ def test_images_that_stand_on_both_sides_of_a_split_are_counted(tmp_path):
     training = ecoml.CnnTraining(folder, threads=1)
     copies = training.about.copies
     assert 0 < copies <= 12 + 12, "each of a pair may be held out, and the other one trained on"
-    assert f"{copies} images to validate or to test on stand among those to train on" in " ".join(
+    assert f"{copies} validation or test images are among the training images" in " ".join(
         describe_data(training.about.to_dict(), training.metric)
     )
     assert ecoml.CnnTraining(painted(tmp_path / "once", ant=30, bee=30), threads=1).about.copies == 0

@@ -120,7 +120,7 @@ def test_weights_that_cannot_be_used(weights, tmp_path, task):
 
     with pytest.raises(UsageError, match="backbone = 'resnet50' needs weights; name the file"):
         prepared(backbone="resnet50")
-    with pytest.raises(UsageError, match=r"no resnet50-….pth lies there, and ecoml downloads none"):
+    with pytest.raises(UsageError, match=r"no resnet50-….pth is in this folder, and ecoml downloads none"):
         prepared(backbone=ecoml.Choice([SMALL, "resnet50"]), weights=str(weights))
     with pytest.raises(UsageError, match="there is no such file"):
         prepared(backbone=SMALL, weights=str(tmp_path / "none.pth"))

@@ -1,4 +1,4 @@
-"""Comparisons: many searches on the same work, energy to target, and what can be told apart."""
+"""Comparisons: many searches on the same task, their energy to target, and the significance of differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The charts of a comparison. Energy is on a logarithmic axis: most of what happens in a search happens early."""
+"""The charts of a comparison. Their energy axes are logarithmic, as most changes happen early in a search."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from ecoml.report.charts.scores import score_axis
 from ecoml.report.statistics import best_so_far
 
 MOST_STEPS = 300
-"""Steps of a median curve drawn at most."""
+"""Largest number of steps of a median curve in a chart."""
+MOST_BANDS = 6
+"""Largest number of strategies whose bands are drawn: more of them hide each other, and the lines."""
 
 _DASHES: tuple[list[int], ...] = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 
@@ -30,7 +32,7 @@ _KINDS = {"=": "known", "<": "at most", ">": "at least"}
 
 
 def ratio_drawing(comparison: Comparison, style: Style) -> Drawing:
-    """How many times less energy than the reference, problem by problem."""
+    """How many times less energy than the reference each strategy needs, by problem."""
     problems = [problem.name for problem in comparison.problems]
     strategies = _colours(comparison, [mean.strategy for mean in comparison.means])
     records: list[dict[str, Any]] = [
@@ -74,7 +76,7 @@ def ratio_drawing(comparison: Comparison, style: Style) -> Drawing:
 
 
 def reached_drawing(comparison: Comparison, problem: ProblemComparison, style: Style) -> Drawing:
-    """The energy-to-target curve: share of the seeds that have reached the target, one step line a strategy."""
+    """The energy-to-target curve: share of the seeds that have reached the target, one step line per strategy."""
     strategies = _colours(comparison, [standing.strategy for standing in problem.standings])
     steps = [record for standing in problem.standings for record in _steps(problem, standing)]
     x = _search_x(problem)
@@ -150,7 +152,7 @@ def _steps(problem: ProblemComparison, standing: Standing) -> list[dict[str, Any
 
 
 def _course(problem: ProblemComparison, curves: Mapping[str, list[Any]], *, before: float) -> list[dict[str, Any]]:
-    """What the median seed of each strategy has by then: `strategy`, `energy_j`, `low`, `value`, `high`."""
+    """The median of each strategy at each energy: `strategy`, `energy_j`, `low`, `value`, `high`."""
     records = []
     for strategy, of_seeds in curves.items():
         steps_j = np.unique(np.concatenate([np.asarray(spent_j, dtype=float) for spent_j, _ in of_seeds])).tolist()
@@ -168,7 +170,7 @@ def _course(problem: ProblemComparison, curves: Mapping[str, list[Any]], *, befo
 def _lines(
     comparison: Comparison, problem: ProblemComparison, course: Sequence[Record], y: alt.Y, style: Style
 ) -> list[alt.Chart]:
-    """A step line a strategy, with its band."""
+    """A step line per strategy, with its band."""
     x = _search_x(problem)
     strategies = _colours(comparison, [standing.strategy for standing in problem.standings])
     line = layer_of(course).mark_line(interpolate="step-after", strokeWidth=2)
@@ -176,7 +178,7 @@ def _lines(
 
 
 def _begins_j(problem: ProblemComparison) -> float:
-    """What the search had spent that measured something for the least."""
+    """The least energy at which a search had its first measurement."""
     spent_j = [entry.point.spent_j for search in problem.searches for entry in search.progress]
     return min((at for at in spent_j if at > 0), default=problem.horizon_j or 1.0)
 
@@ -188,14 +190,14 @@ def _search_x(problem: ProblemComparison) -> alt.X:
 
 
 def _colours(comparison: Comparison, strategies: Sequence[str]) -> dict[str, int]:
-    """The same colour and dashes for a strategy wherever it is drawn."""
+    """The same colour and dashes for a strategy in all charts."""
     return {strategy: comparison.strategies.index(strategy) for strategy in strategies}
 
 
 def _band(
     records: Sequence[Record], strategies: Mapping[str, int], x: alt.X, y: alt.Y, style: Style
 ) -> list[alt.Chart]:
-    if not records:
+    if not records or len(strategies) > MOST_BANDS:
         return []
     area = layer_of(records).mark_area(interpolate="step-after", opacity=0.11, clip=True)
     # Title, scale and legend are those of the line: vega-lite joins what differs, and drops what one of them lacks.
@@ -204,7 +206,7 @@ def _band(
 
 
 def legend_of(comparison: Comparison, style: Style) -> list[dict[str, str]]:
-    """The strategies with their colours and dashes, for a page, which writes the legend itself: it wraps there."""
+    """The strategies with their colours and dashes, for a page, which writes the legend itself so that it wraps."""
     return [
         {"strategy": strategy, "colour": _of(style.series, index), "dashes": " ".join(map(str, _of(_DASHES, index)))}
         for index, strategy in enumerate(comparison.strategies)
@@ -212,7 +214,7 @@ def legend_of(comparison: Comparison, style: Style) -> list[dict[str, str]]:
 
 
 def _legend(strategies: Collection[str], style: Style) -> alt.Legend | None:
-    """Above a static figure, in as many columns as there is room for."""
+    """The legend above a static figure, in as many columns as fit."""
     if not style.static:
         return None
     return alt.Legend(

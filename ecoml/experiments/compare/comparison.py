@@ -1,4 +1,4 @@
-"""Comparison: searches of several strategies, and who needed how much energy to the target, over all problems."""
+"""Comparison: searches of several strategies, and the energy each needs to reach the target, over all problems."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class MeanRatio:
 
     Attributes:
         strategy: The strategy.
-        value: Geometric mean over the problems on which both medians are known; not a number for none.
-        problems: On how many that was.
-        of: How many problems it was tried on.
-        low: The smallest ratio among them.
+        value: Geometric mean over the problems on which both medians are known; NaN for none.
+        problems: Number of these problems.
+        of: Number of problems on which the strategy ran.
+        low: The smallest of these ratios.
         high: The largest.
-        overall: Geometric mean over all problems; `<` or `>` where misses make it a bound; None where there is none.
+        overall: Geometric mean over all problems; `<` or `>` if misses make it a bound; None if there is none.
     """
 
     strategy: str
@@ -55,8 +55,8 @@ class Comparison:
     """Searches of several strategies, compared by their energy to the target.
 
     Attributes:
-        problems: One a problem.
-        targets: All scores asked for, the one of `problems` first; empty where the reference gave it.
+        problems: One per problem.
+        targets: All targets given, that of `problems` first; empty if the reference determined it.
     """
 
     problems: tuple[ProblemComparison, ...]
@@ -64,7 +64,7 @@ class Comparison:
 
     @property
     def means(self) -> tuple[MeanRatio, ...]:
-        """One a strategy that was measured against a reference, over all problems."""
+        """One per strategy that was compared with a reference, over all problems."""
         compared = [s for problem in self.problems for s in problem.standings if s.strategy != problem.reference]
         return tuple(self._mean(name) for name in dict.fromkeys(standing.strategy for standing in compared))
 
@@ -72,8 +72,8 @@ class Comparison:
     def ranks(self) -> Ranks | None:
         """The strategies that ran on every problem, ranked, with Friedman's test.
 
-        None for fewer than three of them or two problems, from one seed, and where a reference gave its own target: it
-        reaches that by construction.
+        None for fewer than three strategies or two problems, for one seed, and if the reference determined the target,
+        which it then reaches by construction.
         """
         if any(problem.fewest_seeds < 2 or not problem.given for problem in self.problems):
             return None
@@ -90,7 +90,7 @@ class Comparison:
 
     @property
     def searches(self) -> tuple[SearchRecord, ...]:
-        """Everything it rests on."""
+        """All searches of the comparison."""
         return tuple(search for problem in self.problems for search in problem.searches)
 
     def to_dataframe(self) -> pandas.DataFrame:
@@ -116,7 +116,7 @@ class Comparison:
 
 
 def gather(inputs: Sequence[str | Path], *, targets: Sequence[float] = (), reference: str | None = None) -> Comparison:
-    """Compare what has been run already.
+    """Compare finished searches.
 
     Args:
         inputs: Run folders, folders of them, folders of comparisons, and tidy CSV files.
@@ -124,7 +124,7 @@ def gather(inputs: Sequence[str | Path], *, targets: Sequence[float] = (), refer
         reference: As in `compare_searches`.
 
     Raises:
-        UsageError: Nothing to compare, an input that cannot be read, or as in `compare_searches`.
+        UsageError: There is nothing to compare, an input cannot be read, or as in `compare_searches`.
     """
     searches = [search for path in inputs for search in _read(Path(path))]
     if not searches:
@@ -135,17 +135,17 @@ def gather(inputs: Sequence[str | Path], *, targets: Sequence[float] = (), refer
 def compare_searches(
     searches: Iterable[SearchRecord], *, targets: Sequence[float] = (), reference: str | None = None
 ) -> Comparison:
-    """Compare searches, problem by problem. A problem is what was trained, and the space that was searched.
+    """Compare searches, problem by problem. A problem is a training with the space that was searched.
 
     Args:
         searches: At least one.
-        targets: Scores to reach. The first is what the comparison is about, further ones are told beside it. None: the
+        targets: Scores to reach. The comparison uses the first; further ones are reported in addition. None: the
             reference's best of the median seed, problem by problem.
-        reference: The strategy to measure against; None: `random` if there, else the first baseline (not `bayes`).
+        reference: The strategy to compare with; None: `random` if there, else the first baseline (not `bayes`).
 
     Raises:
-        UsageError: Nobody ran the reference, a target is no such score, a search is there twice, or searches on one
-            problem measure different things.
+        UsageError: The reference did not run, a target is not a possible score, a search appears twice, or searches on
+            one problem have different metrics.
     """
     searches = list(searches)
     known = dict.fromkeys(search.strategy for search in searches)
@@ -160,7 +160,7 @@ def compare_searches(
 
 
 def searches_below(out: Path) -> list[SearchRecord]:
-    """Those of a comparison's folder that have begun."""
+    """The searches of a comparison's folder that have started."""
     plan = tomllib.loads((out / PLAN_FILE).read_text(encoding="utf-8"))
     return [
         search_of(Result.load(directory), strategy)
@@ -180,9 +180,9 @@ def _read(path: Path) -> list[SearchRecord]:
 
 
 def _by_problem(searches: Sequence[SearchRecord]) -> list[list[SearchRecord]]:
-    """Searches on the same problem; where one name stands for several, it is told apart by the space.
+    """Searches grouped by problem. If one name stands for several problems, the space is added to it.
 
-    A table knows of no space: it goes with the runs of that name, if these have one space only.
+    A table does not name its space: it is grouped with the runs of the same name, if these have one space only.
     """
     spaces: dict[str, list[str]] = {}
     for search in searches:

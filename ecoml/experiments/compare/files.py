@@ -33,24 +33,24 @@ TEMPLATE = Path(__file__).with_name("templates") / "comparison.html.j2"
 def write_comparison(
     comparison: Comparison, out: str | Path, *, grid_intensity: float | str | Path | None = None
 ) -> Path:
-    """Write `compare.json`, `compare.csv`, `compare.parquet` (where pyarrow is installed), `figures/`, `compare.html`.
+    """Write `compare.json`, `compare.csv`, `compare.parquet` (if pyarrow is installed), `figures/`, `compare.html`.
 
     Args:
-        comparison: What to write.
-        out: A folder; it is made where it is missing.
-        grid_intensity: Grams of CO2e a kWh, or a CSV of time and g/kWh; None: the page says nothing of CO2e.
+        comparison: The comparison.
+        out: The folder; it is created if it does not exist.
+        grid_intensity: Grams of CO2e per kWh, or a CSV of time and g/kWh; None: the page contains no CO2e.
 
     Returns:
         The page's path.
 
     Raises:
-        UsageError: The folder cannot be written, or it is no intensity of any grid.
+        UsageError: The folder cannot be written, or `grid_intensity` is not valid.
     """
     from ecoml.report.charts.drawing import PRINT
     from ecoml.report.charts.figures import save_figure
 
     folder, html = Path(out), comparison_page(comparison, grid_intensity=grid_intensity)
-    with writing(folder, "choose another --out, or make room"):
+    with writing(folder, "choose another --out, or free some space"):
         folder.mkdir(parents=True, exist_ok=True)
         numbers = json.dumps(comparison_dict(comparison), indent=2, allow_nan=False, ensure_ascii=False)
         (folder / "compare.json").write_text(numbers + "\n", encoding="utf-8")
@@ -65,7 +65,7 @@ def write_comparison(
 
 
 def comparison_dict(comparison: Comparison) -> dict[str, Any]:
-    """For `compare.json`. What is not known, or infinite because of misses, is null."""
+    """The content of `compare.json`. Unknown values, and infinite ones because of misses, are null."""
     content = {
         "headline": headline(comparison),
         "notes": notes(comparison),
@@ -84,7 +84,7 @@ def comparison_dict(comparison: Comparison) -> dict[str, Any]:
 
 
 def comparison_page(comparison: Comparison, *, grid_intensity: float | str | Path | None = None) -> str:
-    """The page of a comparison; with CO2e if the grid's intensity is given, as in `write_comparison`."""
+    """The page of a comparison; with CO2e if `grid_intensity` is given, as in `write_comparison`."""
     from ecoml.experiments.compare.charts import legend_of, ratio_drawing
     from ecoml.report.charts.drawing import PAGE
     from ecoml.report.page.document import Chart, render
@@ -118,7 +118,7 @@ def comparison_page(comparison: Comparison, *, grid_intensity: float | str | Pat
 
 
 def _footprint(comparison: Comparison, grid: Grid | None) -> Footprint | None:
-    """What all searches stand for on a grid; of a search without a run folder it is not known when it spent what."""
+    """The CO2e of all searches on a grid; the times of energy are unknown for a search without a run folder."""
     if grid is None:
         return None
     found = [footprint_on(grid, one.directory) for one in comparison.searches if one.directory is not None]
@@ -134,15 +134,17 @@ def _footprint(comparison: Comparison, grid: Grid | None) -> Footprint | None:
 
 
 def _section(comparison: Comparison, problem: ProblemComparison, identifier: str) -> dict[str, Any]:
-    """What the page tells of one problem."""
-    from ecoml.experiments.compare.charts import hypervolume_drawing, reached_drawing, score_drawing
+    """The page's section on one problem."""
+    from ecoml.experiments.compare.charts import MOST_BANDS, hypervolume_drawing, reached_drawing, score_drawing
     from ecoml.report.charts.drawing import PAGE
     from ecoml.report.page.document import Chart
 
     several = max(len(standing.seeds) for standing in problem.standings) > 1
     known = problem.fewest_seeds >= ENOUGH_SEEDS
     band = "bootstrap interval of the median" if known else "range over seeds: too few for an interval"
-    spread = f"the median over seeds; the band is the {band}. " if several else "one seed a strategy. "
+    banded = len(problem.standings) <= MOST_BANDS
+    shown = f"; the band is the {band}" if banded else f" ({len(problem.standings)} strategies are too many for bands)"
+    spread = f"the median over seeds{shown}. " if several else "one seed a strategy. "
     elsewhere = "its figures are in the tables of this section, and in compare.csv"
     name = problem.metric.name
     reached = Chart(
@@ -150,7 +152,7 @@ def _section(comparison: Comparison, problem: ProblemComparison, identifier: str
         reached_drawing(comparison, problem, PAGE),
         label=f"Share of seeds that reached the target against the energy spent; {elsewhere}",
         caption="Share of the seeds that had reached the target by then (Kaplan–Meier: a search that was cut off counts"
-        f" for as long as it ran){', with its bootstrap interval' if known else ''}.",
+        f" for as long as it ran){', with its bootstrap interval' if known and banded else ''}.",
     )
     best = Chart(
         f"{identifier}-best",

@@ -1,4 +1,4 @@
-"""What comes of a comparison in a sentence, and what a reader must know before concluding anything from it."""
+"""The outcome of a comparison in a sentence, and notes that a reader needs before drawing conclusions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ecoml.experiments.compare.standings import ProblemComparison, Standing
 from ecoml.format import format_energy, format_p, named_score, plural
 from ecoml.report.statistics import ENOUGH_SEEDS
 
-_UNTESTED = "Over all problems nothing is tested: give a --target, and two seeds or more to every strategy."
+_UNTESTED = "There is no test over all problems: give a --target, and at least two seeds per strategy."
 
 
 def headline(comparison: Comparison) -> str:
-    """The outcome in one or two sentences. It names a winner only where a test tells it from the reference."""
+    """The outcome in one or two sentences. It names a winner only if a test distinguishes it from the reference."""
     if len(comparison.problems) == 1:
         return _of_one(comparison.problems[0])
     count = len(comparison.problems)
@@ -28,11 +28,11 @@ def headline(comparison: Comparison) -> str:
         best, p = ranks.strategies[0], against[0] if against else 1.0
         if best != reference and p < SIGNIFICANT:
             return f"Over {count} problems {best} needs less energy than {reference} (Nemenyi's p = {format_p(p)})."
-    return f"Over {count} problems no strategy can be said to need less energy than another."
+    return f"Over {count} problems no strategy needs significantly less energy than another."
 
 
 def notes(comparison: Comparison) -> tuple[str, ...]:
-    """All that applies."""
+    """All notes that apply."""
     told = dict.fromkeys(note for problem in comparison.problems for note in _of_problem(problem))
     if len(comparison.problems) > 1 and len(comparison.strategies) > 2 and comparison.ranks is None:
         told[_UNTESTED] = None
@@ -49,7 +49,7 @@ def _of_one(problem: ProblemComparison) -> str:
         return f"{reference.strategy} reaches {goal} for {format_energy(reference.energy_j)} ({problem.provenance})."
     span = _span(reached, problem.provenance)
     missed = len(problem.standings) - len(reached)
-    span += f", and {missed} of them {'does' if missed == 1 else 'do'} not get there" if missed else ""
+    span += f", and {missed} of them {'does' if missed == 1 else 'do'} not reach it" if missed else ""
     told = [s for s in others if s.effect is not None and s.effect.p is not None and s.effect.p < SIGNIFICANT]
     better = [s for s in told if s.effect is not None and s.effect.a12 > 0.5 and math.isfinite(s.energy_j)]
     if better:
@@ -59,19 +59,19 @@ def _of_one(problem: ProblemComparison) -> str:
         needs = (
             f"{reference.strategy} needs {format_energy(reference.energy_j)}"
             if math.isfinite(reference.energy_j)
-            else f"{reference.strategy} does not get there for {format_energy(reference.at_least_j)}"
+            else f"{reference.strategy} does not reach it within {format_energy(reference.at_least_j)}"
         )
         return (
             f"{best.strategy} reaches {goal} for {format_energy(best.energy_j)} ({problem.provenance}); {needs}"
             f" (p = {format_p(best.effect.p)})."
         )
     if told:
-        return f"No strategy is found to need less energy than {reference.strategy}: {goal} takes {span}."
-    return f"Nothing here tells {plural(len(problem.standings), 'strategy')} apart: {goal} takes {span}."
+        return f"No strategy needs significantly less energy than {reference.strategy}: {goal} takes {span}."
+    return f"No test distinguishes {plural(len(problem.standings), 'strategy')}: {goal} takes {span}."
 
 
 def _span(reached: Sequence[Standing], source: Provenance) -> str:
-    """From the least energy to the most, of those that reached the target."""
+    """The least and the most energy of those that reached the target."""
     energies_j = sorted(standing.energy_j for standing in reached)
     ends = dict.fromkeys(format_energy(energy_j) for energy_j in (energies_j[0], energies_j[-1]))
     return f"{' to '.join(ends)} ({source})"

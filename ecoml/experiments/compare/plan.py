@@ -1,7 +1,7 @@
-"""The plan of a comparison: which strategy searches with which seed, in which order, for how much energy.
+"""The plan of a comparison: which strategy searches with which seed, in which order, with which energy.
 
 OUT/compare.toml                 the plan; another plan in the same folder is refused
-OUT/<strategy>/seed-<n>/         one ordinary run folder a cell
+OUT/<strategy>/seed-<n>/         one ordinary run folder per search
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ _FORMAT = 2
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What every search of a comparison is given, whatever its strategy and its seed.
+    """What all searches of a comparison have in common.
 
     Attributes:
-        space: What to search.
-        executor: What trains.
+        space: The space to search.
+        executor: The executor of the trainings.
         budget_j: Joules of each search.
-        limits: What ends a search, or a training, before that.
-        metric: What the scores are, where the executor does not say so; None: an accuracy.
-        energy: Where joules come from.
-        workers: Where trials train side by side, as of a `Searcher`; None: in this process, one after the other.
+        limits: The limits of each search.
+        metric: The metric, if the executor does not declare it; None: an accuracy.
+        energy: Whether energy is metered or reported.
+        workers: The workers, as for a `Searcher`; None: one training at a time, in this process.
 
     Raises:
-        UsageError: No budget, a limit that makes no sense, or workers that cannot be understood.
+        UsageError: The budget, a limit or the workers are not valid.
     """
 
     space: Space
@@ -65,7 +65,7 @@ class Task:
 
     @property
     def measures(self) -> Metric:
-        """What the scores are."""
+        """The metric of the scores."""
         return self.executor.metric if isinstance(self.executor, Declares) else self.metric or ACCURACY
 
 
@@ -76,7 +76,7 @@ class Cell:
     Attributes:
         strategy: The name under which it is compared.
         file: A strategy file, or the name of a built-in strategy.
-        seed: Of the search.
+        seed: The seed of the search.
         directory: Its run folder.
     """
 
@@ -88,13 +88,13 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonPlan:
-    """What is to be run: every strategy with every seed, on one task.
+    """All searches to run: every strategy with every seed, on one task.
 
     Attributes:
         out: The comparison's folder.
         strategies: Strategy name → its file, or the name of a built-in one.
-        seeds: Seeds 0 … seeds − 1, the same for each strategy.
-        task: What every search is given.
+        seeds: Number of seeds; they are 0 … seeds − 1, the same for each strategy.
+        task: What all searches have in common.
     """
 
     out: Path
@@ -104,10 +104,10 @@ class ComparisonPlan:
 
     @property
     def cells(self) -> list[Cell]:
-        """All searches, seed by seed, each seed beginning with the next strategy.
+        """All searches, seed by seed; each seed starts with the next strategy.
 
-        So the strategies advance side by side, each is first, second, … as often as any other, and a machine that
-        grows warmer or busier during the comparison is fair to all of them.
+        The strategies therefore advance side by side, and each is first, second, … equally often: a machine that grows
+        warmer or busier during the comparison affects all of them equally.
         """
         names = list(self.strategies)
         return [
@@ -118,15 +118,15 @@ class ComparisonPlan:
 
     @property
     def total_j(self) -> float:
-        """Joules of all searches together, at most."""
+        """The budgets of all searches together, in joules."""
         return self.task.budget_j * self.seeds * len(self.strategies)
 
     def in_words(self, left_j: float, power_w: float | None = None) -> str:
-        """What is about to happen, and what it takes.
+        """What will run, and its energy, in words.
 
         Args:
-            left_j: What is not yet spent of `total_j`; less after a stop.
-            power_w: What a search draws, for how long it will take; None: nothing is said of that.
+            left_j: The part of `total_j` that is not yet spent; less after a stop.
+            power_w: The power of a search, from which the duration follows; None: no duration is stated.
         """
         problem = dict(self.task.executor.describe())
         name = problem.get("data") or problem.get("name") or problem["kind"]
@@ -142,7 +142,7 @@ class ComparisonPlan:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """What decides the outcome, for `compare.toml`."""
+        """The parts of the plan that decide the outcome, for `compare.toml`."""
         task = self.task
         limits = task.limits.to_dict()
         return {
@@ -160,7 +160,7 @@ class ComparisonPlan:
         }
 
     def keep(self) -> None:
-        """Write `compare.toml`, or see that the one there says the same.
+        """Write `compare.toml`, or check that the existing one is the same.
 
         Raises:
             RunFolderError: The folder holds another comparison, or something else.
@@ -184,7 +184,7 @@ class ComparisonPlan:
 
 
 def kept_plan(out: Path) -> dict[str, Any] | None:
-    """The plan of a comparison's folder, as `ComparisonPlan.to_dict` has it; None: there is none.
+    """The plan in a comparison's folder, as from `ComparisonPlan.to_dict`; None if there is none.
 
     Raises:
         RunFolderError: It cannot be read.
@@ -206,19 +206,20 @@ def plan_comparison(
     out: str | Path,
     say: Callable[[str], None] = lambda _line: None,
 ) -> ComparisonPlan:
-    """Every strategy file, and `bayes` unless one of them is that.
+    """The plan for every strategy file, and for `bayes` if it is not among them.
 
-    Of a folder, strategies whose package is not installed are left out, and that is said; one that is named is not.
+    Strategies of a folder whose package is not installed are left out, with a message; a strategy that is named is not
+    left out.
 
     Args:
         strategies: A folder of strategy files, one such file, or several of either.
-        task: What every search is given.
-        seeds: How many, from 0 on.
+        task: What all searches have in common.
+        seeds: Number of seeds, from 0 on.
         out: The comparison's folder.
-        say: Is told of what is left out, a line each.
+        say: Receives a message for each strategy that is left out.
 
     Raises:
-        UsageError: No strategy there, two of one name, a file that cannot be used, or no seed.
+        UsageError: There is no strategy, two have one name, a file cannot be used, or there is no seed.
     """
     if isinstance(seeds, bool) or not isinstance(seeds, Integral) or seeds < 1:
         raise UsageError(f"the number of seeds is {seeds!r}; give 1 or more, 5 to conclude anything")
@@ -235,7 +236,7 @@ def plan_comparison(
 
 
 def _files(path: Path, say: Callable[[str], None]) -> list[Path]:
-    """The strategy files at a path that can be used."""
+    """The usable strategy files at a path."""
     from ecoml.strategies.peers import missing, require
     from ecoml.strategies.registry import read_strategy
 
@@ -252,7 +253,7 @@ def _files(path: Path, say: Callable[[str], None]) -> list[Path]:
 
 
 def _content(file: Path | str) -> dict[str, Any]:
-    """What a strategy file decides; its description decides nothing."""
+    """The parts of a strategy file that decide the search; its description does not."""
     if isinstance(file, str):
         return {"strategy": file}
     content = tomllib.loads(file.read_text(encoding="utf-8"))

@@ -1,16 +1,16 @@
-"""What a strategy found on one problem, whatever the target: its best score, and the hypervolume of its front.
+"""The results of a strategy on one problem without a target: its best score, and the hypervolume of its front.
 
-    Notation
-        u   utility: the score, or its negative where lower is better
-        e   log of a training's energy in joules
-        r   reference point (worst, log high_j), the worst worth counting
-        i   ideal point (best, log low_j)
+Notation
+    u   utility: the score, or its negative if lower is better
+    e   log of a training's energy in joules
+    r   reference point (worst, log high_j), the worst that counts
+    i   ideal point (best, log low_j)
 
 The hypervolume is the area that the front dominates up to r, as a share of the rectangle between r and i. Both points
-are the same for every search on a problem. `worst` and `best` are the bounds of the metric; where it has none, the
-lower quartile of all utilities on the problem (one diverged training would stretch the range otherwise), and their
-maximum. `low_j` and `high_j` are the cheapest and the dearest point of any curve. The logarithmic axis makes halving a
-training's energy worth the same anywhere.
+are the same for every search on a problem. `worst` and `best` are the bounds of the metric. If it has none, they are
+the lower quartile of all utilities on the problem (one diverged training would otherwise stretch the range), and their
+maximum. `low_j` and `high_j` are the cheapest and the dearest point of any curve. On the logarithmic axis, halving a
+training's energy counts the same everywhere.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from ecoml.run.storage.snapshot import Progress
 from ecoml.trial import Point
 
 SHARES_OF_BUDGET = (0.25, 0.5, 1.0)
-"""Where hypervolume is told."""
+"""The shares of the budget at which hypervolume is stated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The rectangle in which hypervolume is counted.
+    """The rectangle in which hypervolume is computed.
 
     Attributes:
         low_j: Energy of the ideal point.
@@ -79,14 +79,14 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What a strategy found on one problem.
+    """The results of a strategy on one problem.
 
     Attributes:
-        best: Median over seeds of the best score; None where the median seed measured nothing.
-        hypervolumes: Median hypervolume at each of `SHARES_OF_BUDGET`; empty where there is no frame.
-        hypervolume_interval: Bootstrap interval of the last of them; None from too few seeds.
-        optimiser_share: Median over seeds of the optimiser's share of the energy, None where it was not charged.
-        provenance: Source of the energies.
+        best: Median over seeds of the best score; None if the median seed measured nothing.
+        hypervolumes: Median hypervolume at each of `SHARES_OF_BUDGET`; empty without a frame.
+        hypervolume_interval: Bootstrap interval of the last of them; None for too few seeds.
+        optimiser_share: Median over seeds of the optimiser's share of the energy; None if it was not charged.
+        provenance: Provenance of the energies.
     """
 
     best: float | None
@@ -97,7 +97,7 @@ class Quality:
 
 
 def quality_of(searches: Sequence[SearchRecord], frame: Frame | None, common_j: float) -> Quality:
-    """What searches of one strategy found; `common_j` is the budget of which the shares are told."""
+    """The results of the searches of one strategy; `common_j` is the budget to which the shares refer."""
     shares = [
         search.optimiser.energy_j / search.spent.energy_j
         for search in searches

@@ -1,4 +1,4 @@
-"""Comparisons run cell by cell: every strategy on one task, with paired seeds and equal budgets."""
+"""Runs comparisons search by search: every strategy on one task, with paired seeds and equal budgets."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from ecoml.training.base import Executor, OnGpus
 from ecoml.trial import Trial
 
 TRAININGS = 40
-"""Default trainings that a search may take, where nothing else is said."""
+"""The default budget of a search, in default trainings."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSample:
-    """What one training took here.
+    """The cost of one training on this host.
 
     Attributes:
-        energy: Energy of the whole of it.
-        seconds: How long it lasted.
+        energy: Its energy.
+        seconds: Its duration.
     """
 
     energy: Energy
@@ -43,7 +43,7 @@ class TrainingSample:
 
     @property
     def power_w(self) -> float:
-        """What it drew."""
+        """Its mean power."""
         return self.energy.energy_j / self.seconds
 
 
@@ -52,7 +52,7 @@ def sample_training(space: Space, executor: Executor) -> TrainingSample:
 
     Raises:
         UsageError: As `Executor.prepare`.
-        SearchFailed: It failed, or nothing could be metered.
+        SearchFailed: The training failed, or its energy could not be metered.
     """
     from ecoml.meter import open_meter
     from ecoml.meter.counters.ordinals import nvml_indices
@@ -74,18 +74,18 @@ def sample_training(space: Space, executor: Executor) -> TrainingSample:
         finally:
             run.close()
     if not found.energy.energy_j > 0:
-        raise SearchFailed("the energy of a training cannot be told here (see `ecoml meters`); give --budget-kwh")
+        raise SearchFailed("the energy of a training is not known here (see `ecoml meters`); give --budget-kwh")
     return found
 
 
 class NoAccount:
-    """An account that charges nothing to anybody."""
+    """An account that charges nothing."""
 
     def check_budget(self) -> None:
-        """There is none."""
+        """Do nothing: there is no budget."""
 
     def enter(self, purpose: Purpose) -> None:
-        """It is all one."""
+        """Do nothing: purposes are not distinguished."""
 
 
 def run_comparison(
@@ -100,22 +100,22 @@ def run_comparison(
     power_w: Callable[[], float] | None = None,
     run_cell: Callable[[Cell], None] | None = None,
 ) -> Comparison:
-    """Run what is not yet run of a comparison, then compare. The same call goes on after a stop.
+    """Run the missing searches of a comparison, then compare. After a stop, the same call continues.
 
     Args:
         strategies: A folder of strategy files, one such file, or several of either; `bayes` is added.
-        task: What every search is given.
-        seeds: How many, from 0 on.
+        task: What all searches have in common.
+        seeds: Number of seeds, from 0 on.
         out: The comparison's folder.
         targets: Scores to reach, the main one first; none: the reference's best of the median seed.
-        reference: The strategy to measure against; None: `random`, else the first baseline.
-        say: Is told what happens, a line at a time.
-        power_w: Finds out what a search draws, to say how long all of it will take; None: nothing is said of that.
-        run_cell: Runs one search to its end, or goes on with it; None: by a `Searcher`.
+        reference: The strategy to compare with; None: `random`, else the first baseline.
+        say: Receives progress messages, one line each.
+        power_w: Returns the power of a search, from which the duration follows; None: no duration is stated.
+        run_cell: Runs or continues one search; None: by a `Searcher`.
 
     Raises:
         UsageError: As in `plan_comparison` and `compare_searches`, or the folder holds something else.
-        KeyboardInterrupt: After all that was measured is safe.
+        KeyboardInterrupt: Ctrl-C was pressed; all measurements are saved.
     """
     plan = plan_comparison(strategies, task, seeds=seeds, out=out, say=say)
     check_question(plan, targets, reference)
@@ -124,10 +124,10 @@ def run_comparison(
 
 
 def check_question(plan: ComparisonPlan, targets: Sequence[float], reference: str | None) -> None:
-    """Refuse what a plan's searches could not answer.
+    """Check that the searches of a plan can answer the question.
 
     Raises:
-        UsageError: A target is no such score, or the reference is not among the strategies.
+        UsageError: A target is not a possible score, or the reference is not among the strategies.
     """
     for target in targets:
         check_target(target, plan.task.measures)
@@ -142,11 +142,11 @@ def run_plan(
     say: Callable[[str], None],
     power_w: Callable[[], float] | None = None,
 ) -> None:
-    """Run what is not yet run of a plan, search by search; the same call goes on after a stop.
+    """Run the missing searches of a plan, one by one. After a stop, the same call continues.
 
     Raises:
         RunFolderError: The plan's folder holds something else.
-        KeyboardInterrupt: After all that was measured is safe.
+        KeyboardInterrupt: Ctrl-C was pressed; all measurements are saved.
     """
     plan.keep()
     cells = plan.cells
@@ -167,7 +167,7 @@ def run_plan(
 
 
 def searches_with(task: Task) -> Callable[[Cell], None]:
-    """What runs a cell to its end with a `Searcher`, or goes on with it."""
+    """A function that runs or continues a search with a `Searcher`."""
 
     def run(cell: Cell) -> None:
         from ecoml.searcher.searcher import Searcher
@@ -197,7 +197,7 @@ def searches_with(task: Task) -> Callable[[Cell], None]:
 
 
 def _used_j(cell: Cell, budget_j: float) -> float:
-    """What a cell has used of its budget: all of it once it has ended."""
+    """Joules of its budget that a search has used: all of them once it has ended."""
     if not (cell.directory / "ledger.sqlite").is_file():
         return 0.0
     return budget_j if _finished(cell.directory) else min(budget_j, Result.load(cell.directory).energy.total_j)

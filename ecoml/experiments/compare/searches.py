@@ -1,12 +1,11 @@
-"""Searches as a comparison sees them: of run folders, or of a tidy CSV.
+"""Searches for a comparison, from run folders or from a tidy CSV.
 
-A tidy CSV has one row a measurement, in the order of the search: `problem`, `strategy`, `seed`, `trial`, `energy_j`,
-`score` (or `accuracy`), and optionally `step` (or `epoch`). Without steps `energy_j` is what the trial took; with them
-it is cumulative within the trial. What the whole search had spent is the running sum, or the column `spent_j` where
-there is one. `budget_j`, `optimiser_j`, `complete` (False for a search that was cut off) and `provenance` may stand
-there too, the same in every row of a search, and `uncertainty_j`, the half-width of `energy_j`. Scores are accuracies
-in [0, 1], unless `metric` names another one, with `minimize`, `metric_low` and `metric_high`. Other columns are left
-alone.
+A tidy CSV has one row per measurement, in the order of the search: `problem`, `strategy`, `seed`, `trial`, `energy_j`,
+`score` (or `accuracy`), and optionally `step` (or `epoch`). Without steps, `energy_j` is the energy of the trial; with
+steps, it is cumulative within the trial. The energy spent by the search is the running sum, or the column `spent_j` if
+there is one. Optional columns with one value per search are `budget_j`, `optimiser_j`, `complete` (False for a search
+that was interrupted) and `provenance`; `uncertainty_j` is the half-width of `energy_j`. Scores are accuracies in [0,
+1], unless `metric` names another metric, with `minimize`, `metric_low` and `metric_high`. Other columns are ignored.
 """
 
 from __future__ import annotations
@@ -37,17 +36,17 @@ class SearchRecord:
     """One search: a strategy with a seed on a problem.
 
     Attributes:
-        problem: What was trained.
-        strategy: The strategy's name.
+        problem: Name of the training.
+        strategy: Name of the strategy.
         seed: The seed.
-        metric: What its scores are.
-        progress: Every measurement in order, with what the search had spent by then.
-        spent: All that it spent.
-        budget_j: What it might have spent; None where no budget is known.
-        optimiser: What its optimiser spent; None where that was not charged.
+        metric: The metric of its scores.
+        progress: Every measurement in order, with the energy the search had spent by then.
+        spent: The energy of the entire search.
+        budget_j: Its budget; None if unknown.
+        optimiser: The energy of its optimiser; None if it was not charged.
         complete: Whether it came to its end.
-        space: What was searched, as JSON; None where that is not known.
-        directory: Its run folder; None where it has none.
+        space: The space as JSON; None if unknown.
+        directory: Its run folder; None if it has none.
     """
 
     problem: str
@@ -64,12 +63,14 @@ class SearchRecord:
 
     @property
     def provenance(self) -> Provenance:
-        """Source of the energies."""
+        """Provenance of the energies."""
         return self.spent.provenance
 
     @property
     def horizon_j(self) -> float:
-        """How far it is known what it reaches, in joules: its budget, or what it has spent until it was cut off."""
+        """Joules up to which the search's results are known: its budget, or the energy it had spent when it was
+        interrupted.
+        """
         return max(self.spent.energy_j, self.budget_j or 0.0) if self.complete else self.spent.energy_j
 
     @property
@@ -83,12 +84,12 @@ class SearchRecord:
         return [entry.point.spent_j for entry in self.progress], [entry.point.utility for entry in self.progress]
 
     def energy_to(self, target: float) -> float:
-        """Joules to the score `target`, inf if it was not reached."""
+        """Joules until the score `target` was reached; inf if it was not."""
         return energy_to_target(*self.steps, self.metric.utility(target))
 
 
 def search_of(result: Result, strategy: str | None = None) -> SearchRecord:
-    """A run folder's result as one search of a comparison."""
+    """The result of a run folder as one search of a comparison."""
     account = result.energy
     tables = result.settings.get("space", {})
     space = {key: table for key, table in tables.items() if key not in ("name", "description")}
@@ -108,7 +109,7 @@ def search_of(result: Result, strategy: str | None = None) -> SearchRecord:
 
 
 class Row(BaseModel):
-    """A row of a tidy CSV; what a value has to be stands beside it, for the error that names one which is not."""
+    """A row of a tidy CSV. The description of each field is used in the error for a wrong value."""
 
     model_config = ConfigDict(frozen=True, str_strip_whitespace=True)
 
@@ -136,7 +137,7 @@ class Row(BaseModel):
 
     @classmethod
     def of(cls, values: Mapping[str, str | None], where: str) -> Self:
-        """A line of the file.
+        """The row of a line of the file.
 
         Raises:
             UsageError: A value is missing or makes no sense.
@@ -163,7 +164,7 @@ class Row(BaseModel):
 
     @property
     def measures(self) -> Metric:
-        """What its score is."""
+        """The metric of its score."""
         if self.metric is None and not self.minimize and self.metric_low is None and self.metric_high is None:
             return ACCURACY
         return Metric(self.metric or "score", self.minimize, self.metric_low, self.metric_high)
@@ -173,7 +174,7 @@ def read_csv(path: Path) -> list[SearchRecord]:
     """The searches of a tidy CSV; their energies count as reported unless the file says otherwise.
 
     Raises:
-        UsageError: It cannot be read, a column is missing, or a value makes no sense; the line is named.
+        UsageError: The file cannot be read, a column is missing, or a value makes no sense; the message names the line.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -187,7 +188,7 @@ def read_csv(path: Path) -> list[SearchRecord]:
 
 
 def write_csv(searches: Iterable[SearchRecord], path: Path) -> None:
-    """Write searches as a tidy CSV that `read_csv` takes again."""
+    """Write searches as a tidy CSV that `read_csv` can read."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(Row.model_fields))
         writer.writeheader()
@@ -200,7 +201,7 @@ def can_write_parquet() -> bool:
 
 
 def write_parquet(searches: Iterable[SearchRecord], path: Path) -> None:
-    """Write the same table as Parquet, which keeps the types of its columns."""
+    """Write the same table as Parquet, which preserves the types of its columns."""
     import pyarrow
     import pyarrow.parquet
 
@@ -249,7 +250,7 @@ def _searches(path: Path, reader: csv.DictReader[str]) -> list[SearchRecord]:
         row = Row.of(values, where := f"{path}, line {reader.line_num}")
         groups.setdefault((row.problem, row.strategy, row.seed), []).append((where, row))
     if not groups:
-        raise UsageError(f"{path}: there is no row in it")
+        raise UsageError(f"{path}: the file has no rows")
     return [_search(rows) for rows in groups.values()]
 
 
@@ -278,11 +279,11 @@ def _progress(rows: list[tuple[str, Row]], metric: Metric) -> Iterator[Progress]
         if before is not None:
             if row.step is None or before.step is None:
                 raise UsageError(
-                    f"{where}: trial {row.trial} stands there twice; add a column `step` where a trial has several rows"
+                    f"{where}: trial {row.trial} appears twice; add a column `step` if a trial has several rows"
                 )
             if row.step <= before.step or row.energy_j < before.energy_j:
                 raise UsageError(
-                    f"{where}: step and energy_j of trial {row.trial} must grow from row to row: energy is cumulative"
+                    f"{where}: step and energy_j of trial {row.trial} must rise from row to row: energy is cumulative"
                 )
             taken_j -= before.energy_j
         last[row.trial] = row

@@ -1,8 +1,8 @@
-"""Whether a difference can be told from chance: paired and over problems. Friedman's test is scipy's.
+"""Whether a difference is significant: paired, and over problems. Friedman's test is scipy's.
 
 Notation
-E, H: energies to target and horizons, as in `statistics`; a miss is censored at its horizon.
-S seeds, N problems, k strategies.
+    E, H: energies to target and horizons, as in `statistics`; a miss is censored at its horizon.
+    S seeds, N problems, k strategies.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from ecoml.report.statistics import Floats
 
 SIGNIFICANT = 0.05
-"""Below this a p-value is called significant."""
+"""Significance level of p-values."""
 
 
 def log_ratios(
@@ -25,8 +25,8 @@ def log_ratios(
 ) -> Floats:
     """log(E of the reference / E of the strategy), elementwise: above 0 the strategy needed less.
 
-    A miss stands at its horizon, so the size of a difference to it is a lower bound. 0.0 where nothing can be told:
-    both missed, or one missed before the other one hit.
+    A miss counts at its horizon, so the difference to it is a lower bound. 0.0 if the comparison is undecided: both
+    missed, or one missed before the other reached the target.
     """
     reference, strategy = np.asarray(reference_j, dtype=float), np.asarray(strategy_j, dtype=float)
     known_r, known_s = np.minimum(reference, reference_h_j), np.minimum(strategy, strategy_h_j)
@@ -36,7 +36,7 @@ def log_ratios(
 
 
 def _signs(reference: Floats, strategy: Floats, known_r: Floats, known_s: Floats) -> Floats:
-    """1 where the strategy needed less, −1 where the reference did, 0 where that cannot be told."""
+    """1 if the strategy needed less, −1 if the reference did, 0 if it is undecided."""
     miss_r, miss_s = np.isinf(reference), np.isinf(strategy)
     undecided = (miss_r & miss_s) | (miss_r & (known_r < known_s)) | (miss_s & (known_s < known_r))
     # A miss at the very energy of the other's hit lies above it.
@@ -45,10 +45,11 @@ def _signs(reference: Floats, strategy: Floats, known_r: Floats, known_s: Floats
 
 
 def signed_rank_p(differences: ArrayLike) -> float:
-    """Two-sided p-value of the paired signed-rank test (Wilcoxon 1945), exact for any number of pairs, ties or not.
+    """Two-sided p-value of the paired signed-rank test (Wilcoxon 1945), exact for any number of pairs, with or without
+    ties.
 
     Pairs without a difference keep their place in the ranking, half of it on either side (`zsplit`). scipy is exact
-    only without ties and zeros, which misses bring about; the sums of ranks over all 2^n signs are counted here.
+    only without ties and zeros, which misses cause; here the sums of ranks over all 2^n signs are counted.
     """
     from scipy.stats import rankdata
 
@@ -66,17 +67,17 @@ def signed_rank_p(differences: ArrayLike) -> float:
 
 
 def least_p(seeds: int, comparisons: int = 1) -> float:
-    """The smallest p-value that so many pairs can give at all, after Holm over so many comparisons."""
+    """The smallest p-value that this many pairs can give, after Holm's adjustment for this many comparisons."""
     return min(1.0, comparisons * 2.0 ** (1 - seeds))
 
 
 def seeds_needed(comparisons: int = 1) -> int:
-    """From how many paired seeds on a difference in the same direction every time is significant."""
+    """The number of paired seeds from which a difference in the same direction for every seed is significant."""
     return next(seeds for seeds in range(2, 64) if least_p(seeds, comparisons) < SIGNIFICANT)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for their number (Holm 1979), in the order in which they were given."""
+    """p-values adjusted for their number (Holm 1979), in the given order."""
     adjusted = [0.0] * len(p_values)
     highest = 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
@@ -91,9 +92,9 @@ def a12(
     reference_h_j: Sequence[float],
     strategy_h_j: Sequence[float],
 ) -> float:
-    """Probability that the strategy needs less than the reference does, of two searches drawn at random.
+    """Probability that the strategy needs less than the reference, for two searches drawn at random.
 
-    Vargha and Delaney (2000): 0.5 is no difference, 1.0 always less. What cannot be told counts half.
+    Vargha and Delaney (2000): 0.5 is no difference, 1.0 is always less. Undecided comparisons count half.
     """
     reference, strategy = np.asarray(reference_j)[:, None], np.asarray(strategy_j)[None, :]
     known_r = np.minimum(reference, np.asarray(reference_h_j)[:, None])
@@ -107,10 +108,10 @@ class Ranks:
 
     Attributes:
         strategies: k names, the best mean rank first.
-        mean_ranks: (k,) mean rank over problems, 1 is best; a tie shares its ranks.
+        mean_ranks: (k,) mean rank over problems, 1 is best; ties share their ranks.
         problems: N.
-        p: p-value of Friedman's test that all strategies rank alike.
-        critical_difference: Two mean ranks that lie further apart differ significantly, by Nemenyi's test.
+        p: p-value of Friedman's test of the hypothesis that all strategies rank alike.
+        critical_difference: Two mean ranks further apart than this differ significantly, by Nemenyi's test.
         pairwise_p: (k, k) Nemenyi p-values.
     """
 
@@ -127,10 +128,11 @@ def rank_over_problems(strategies: Sequence[str], energies_j: ArrayLike) -> Rank
 
     Args:
         strategies: k names.
-        energies_j: (N, k) median energies to target, inf for a miss: it ranks behind every hit, and ties with misses.
+        energies_j: (N, k) median energies to target, inf for a miss: it ranks behind every hit, and ties with other
+            misses.
 
     Returns:
-        None for fewer than three strategies or two problems: then the test does not exist.
+        None for fewer than three strategies or two problems, for which the test does not exist.
     """
     from scipy.stats import friedmanchisquare, rankdata, studentized_range
 

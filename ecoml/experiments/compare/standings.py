@@ -1,8 +1,8 @@
-"""How each strategy did on one problem: its energies to the target, their median, its ratio to the reference.
+"""The results of each strategy on one problem: its energies to the target, their median, its ratio to the reference.
 
-    Notation: E is a search's energy to target in joules: what the *whole* search had spent (training, evaluation, the
-optimiser, idling) when a measurement first reached the target. A search that never did is censored at its horizon: its
-budget, or what it spent where no budget is known or it was cut off.
+Notation: E is a search's energy to target in joules: the energy that the *entire* search had spent (training,
+evaluation, the optimiser, idling) when a measurement first reached the target. A search that never did is censored at
+its horizon: its budget, or the energy it spent if no budget is known or it was interrupted.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from ecoml.report.statistics import (
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Whether a strategy's difference to the reference can be told from chance; only from enough seeds.
+    """Whether a strategy's difference to the reference is significant; only with enough seeds.
 
     Attributes:
-        a12: Probability that it needs less energy than the reference, of two searches drawn at random.
+        a12: Probability that it needs less energy than the reference, for two searches drawn at random.
         p: p-value of the paired signed-rank test, adjusted for the number of strategies; None without paired seeds.
         pairs: Number of seeds that both have.
     """
@@ -46,20 +46,20 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How one strategy did on one problem, for one target.
+    """The result of one strategy on one problem, for one target.
 
     Attributes:
         strategy: Its name.
         seeds: Its seeds, ascending.
-        reached: How many of them reached the target.
+        reached: Number of seeds that reached the target.
         energies_j: E of each seed, inf for a miss.
-        horizons_j: Where each seed is censored.
+        horizons_j: The horizon of each seed.
         energy_j: The median of E, inf if that is a miss.
-        at_least_j: What the median is at least, with each miss at its horizon.
-        interval_j: Bootstrap interval of the median; None from too few seeds.
-        ratio: Times less energy than the reference; None for the reference itself and where nothing can be said.
-        effect: Against the reference; None for the reference itself, from too few seeds, and where the target is what
-            the reference reached: it does so by construction, and no test holds.
+        at_least_j: A lower bound of the median, with each miss at its horizon.
+        interval_j: Bootstrap interval of the median; None for too few seeds.
+        ratio: Times less energy than the reference; None for the reference itself and if it is unknown.
+        effect: Compared with the reference; None for the reference itself, for too few seeds, and if the reference
+            determined the target, which it then reaches by construction, so that no test holds.
     """
 
     strategy: str
@@ -79,17 +79,17 @@ class ProblemComparison:
     """The strategies on one problem.
 
     Attributes:
-        name: What was trained.
-        metric: What the scores are.
+        name: Name of the training.
+        metric: The metric of the scores.
         target: The score to reach.
-        given: Whether the target was given; otherwise it is the best that the reference reached, of its median seed.
-        reference: The strategy that the others are measured against.
-        provenance: Source of the energies: that of the weakest search.
+        given: Whether the target was given; otherwise it is the reference's best of its median seed.
+        reference: The strategy with which the others are compared.
+        provenance: Provenance of the energies: that of the weakest search.
         budget_j: The energy up to which all its searches are known: with equal budgets, the budget.
-        frame: In which hypervolume is counted; None where the measurements span none.
-        standings: One a strategy, the reference first, then by energy.
-        quality: By strategy.
-        searches: Everything it rests on.
+        frame: The frame of the hypervolume; None if the measurements do not span one.
+        standings: One per strategy, the reference first, then by energy.
+        quality: The results without a target, by strategy.
+        searches: All searches on this problem.
     """
 
     name: str
@@ -111,7 +111,7 @@ class ProblemComparison:
 
     @property
     def fewest_seeds(self) -> int:
-        """How many seeds the strategy has that has the fewest."""
+        """The smallest number of seeds of a strategy."""
         return min(len(standing.seeds) for standing in self.standings)
 
     def of(self, strategy: str) -> list[SearchRecord]:
@@ -119,7 +119,7 @@ class ProblemComparison:
         return [search for search in self.searches if search.strategy == strategy]
 
     def at(self, target: float) -> tuple[Standing, ...]:
-        """The standings for another target that was given, in the same order."""
+        """The standings for another given target, in the same order."""
         return _standings({s.strategy: self.of(s.strategy) for s in self.standings}, self.reference, target, given=True)
 
 
@@ -130,13 +130,13 @@ def compare_on_problem(
 
     Args:
         name: The problem.
-        searches: At least one, all on it.
+        searches: At least one, all on this problem.
         target: The score to reach; None: the reference's best of the median seed.
-        reference: The strategy to measure against; None, or it measured nothing here: `random`, else the first
+        reference: The strategy to compare with; if it is None, or measured nothing here: `random`, else the first
             baseline.
 
     Raises:
-        UsageError: A search twice, scores of different metrics, a target that is none, or nothing measured.
+        UsageError: A search appears twice, metrics differ, the target is impossible, or nothing was measured.
     """
     metric = _metric(name, searches)
     by_strategy: dict[str, list[SearchRecord]] = {}
@@ -144,7 +144,7 @@ def compare_on_problem(
         found = by_strategy.setdefault(search.strategy, [])
         if found and found[-1].seed == search.seed:
             raise UsageError(
-                f"{search.strategy} with seed {search.seed} on {name} is there twice; leave one of them out"
+                f"{search.strategy} with seed {search.seed} on {name} appears twice; leave one of them out"
             )
         found.append(search)
     order = list(dict.fromkeys(search.strategy for search in searches))
@@ -178,20 +178,22 @@ def compare_on_problem(
 
 
 def check_target(target: float, metric: Metric) -> None:
-    """Refuse a target that the metric cannot reach, or that every score has reached.
+    """Refuse a target that the metric cannot reach, or that every score reaches.
 
     Raises:
-        UsageError: So it is.
+        UsageError: The target cannot be used.
     """
     Limits(target=target).check_target(metric)
 
 
 def _metric(name: str, searches: Sequence[SearchRecord]) -> Metric:
-    """What all of them measure."""
+    """The metric of all searches."""
     metrics = {(search.metric.name, search.metric.minimize): search.metric for search in searches}
     if len(metrics) > 1:
         told = [f"{metric} ({'lower' if minimize else 'higher'} is better)" for metric, minimize in metrics]
-        raise UsageError(f"{name}: its searches measure {' and '.join(told)}, which do not compare; name those of one")
+        raise UsageError(
+            f"{name}: the searches measure {' and '.join(told)}, which cannot be compared; name searches of one metric"
+        )
     return next(iter(metrics.values()))
 
 

@@ -21,7 +21,7 @@ NO_PARQUET = "compare.parquet was left out: it needs pyarrow, pip install 'ecoml
 
 
 def print_comparison(comparison: Comparison, page: Path) -> None:
-    """Tables, notes, and where the rest is: over several problems, what was found for how much is on the page only."""
+    """Print tables, notes, and the paths of the rest; over several problems, the quality table is on the page only."""
     problems = comparison.problems
     tables = [energy_table(problems)]
     if len(comparison.targets) > 1:
@@ -39,7 +39,7 @@ def print_comparison(comparison: Comparison, page: Path) -> None:
 
 
 def energy_table(problems: Sequence[ProblemComparison]) -> Table:
-    """Energy to target, strategy by strategy; with the problem in front where there are several."""
+    """Energy to target by strategy; with several problems, the first column names the problem."""
     header = ("Strategy", "Reached", "Energy to target", "95 % interval", "Times less", "p", "A12", "Source")
     rows = [(problem.name, *_energy_cells(problem, s)) for problem in problems for s in problem.standings]
     caption = "Energy until the target, problem by problem"
@@ -51,7 +51,7 @@ def energy_table(problems: Sequence[ProblemComparison]) -> Table:
 
 
 def quality_table(problems: Sequence[ProblemComparison]) -> Table:
-    """What was found for how much, whatever the target."""
+    """The results without a target, after several shares of the budget."""
     names = {problem.metric.name for problem in problems}
     at = [f"HV {share:.0%}" for share in SHARES_OF_BUDGET]
     best = f"Best {names.pop()}" if len(names) == 1 else "Best score"
@@ -73,7 +73,7 @@ def quality_table(problems: Sequence[ProblemComparison]) -> Table:
                 )
             )
     caption = (
-        "What was found, median over seeds; HV is hypervolume as a share of its frame, after so much of the budget,"
+        "Results, median over seeds; HV is hypervolume as a share of its frame, after this share of the budget,"
         " with the interval of the last one"
     )
     return _table(caption, ("Strategy", "Seeds", best, *at, "95 % interval", "Optimiser"), rows, problems)
@@ -113,7 +113,7 @@ def means_table(comparison: Comparison) -> Table:
 
 
 def ranks_table(comparison: Comparison) -> Table | None:
-    """Mean ranks, with Nemenyi's p-values between all pairs; None where there is no test."""
+    """Mean ranks, with Nemenyi's p-values between all pairs; None if there is no test."""
     ranks = comparison.ranks
     if ranks is None:
         return None
@@ -124,7 +124,7 @@ def ranks_table(comparison: Comparison) -> Table | None:
     told = (
         f"two that are more than {ranks.critical_difference:.2f} apart differ significantly (Nemenyi's p between pairs)"
         if ranks.p < SIGNIFICANT
-        else "they cannot be told apart, whatever Nemenyi's p between pairs"
+        else "they do not differ significantly, whatever Nemenyi's p between pairs"
     )
     caption = (
         f"Mean ranks over {ranks.problems} problems, 1 is the least energy. Friedman's test: p = {format_p(ranks.p)};"
@@ -141,7 +141,7 @@ def energy_text(standing: Standing) -> str:
 
 
 def ratio_text(value: float) -> str:
-    """A ratio for a reader: `5.12×`."""
+    """A ratio in words: `5.12×`."""
     return "∞" if math.isinf(value) else f"{value:.2f}×" if value < 10 else f"{value:.1f}×"
 
 
@@ -181,7 +181,7 @@ def _bare(value: float) -> str:
 def _table(
     caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], problems: Sequence[ProblemComparison]
 ) -> Table:
-    """With the problem in front where there are several, and without columns in which no row has anything."""
+    """The table; with several problems the first column names them, and columns without any value are left out."""
     rows = list(rows)
     titles = ("Problem", *header)
     first = 0 if len(problems) > 1 else 1

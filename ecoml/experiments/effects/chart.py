@@ -1,4 +1,4 @@
-"""The interaction plot: mean energy by the levels of the decisive factor, one line a combination of the others."""
+"""The interaction plot: mean energy by the levels of the decisive factor, one line per combination of the others."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""What each factor of a run does to energy and score: a factorial, or any run whose trials differ in a few levels.
+"""The effect of each factor of a run on energy and score: a factorial, or any run whose trials have few distinct
+levels.
 
-Changes are of means, from the first level of a factor to another one. Tests hold where configurations were laid out or
-drawn without regard to what came of earlier ones. Where an optimiser chose them, each level was tried where it looked
-good, so that levels differ in the rest of their configurations too: then there are no tests, only what was seen.
+Changes are changes of means, from the first level of a factor to another one. Tests are valid if configurations were
+laid out or drawn independently of earlier results. An optimiser tries each level where it looks good, so its levels
+also differ in the rest of their configurations: there are then no tests, only observed differences.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from ecoml.metric import ACCURACY, Metric
 from ecoml.trial import Trial, TrialState
 
 MOST_LEVELS = 6
-"""A parameter with more distinct values is no factor unless it is named."""
+"""A parameter with more distinct values is a factor only if it is named."""
 
 LEAST_IN_CELL = 3
-"""Shapiro and Wilk need so many."""
+"""Smallest number of values for the test of Shapiro and Wilk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,14 @@ class CellSummary:
     """All trainings with the same levels.
 
     Attributes:
-        levels: Of each factor.
-        n: How many.
-        energy_j: Mean.
-        energy_cv: CV of the energy (standard deviation / mean); not a number for one training.
-        score: Mean.
+        levels: The level of each factor.
+        n: Number of trainings.
+        energy_j: Mean energy.
+        energy_cv: CV of the energy (standard deviation / mean); NaN for one training.
+        score: Mean score.
         score_cv: CV of the score.
-        shapiro_p: p-value that the energies are normally distributed; None for too few or equal ones, and as below.
+        shapiro_p: p-value of the hypothesis that the energies are normally distributed; None for too few or equal
+            energies, and if nothing is tested.
     """
 
     levels: Levels
@@ -54,14 +56,14 @@ class CellSummary:
 
 @dataclass(frozen=True, slots=True)
 class FactorEffect:
-    """What one factor does.
+    """The effect of one factor.
 
     Attributes:
         name: The factor.
         levels: Its levels in order.
         energy: The test on energy; None if all energies are the same.
-        score: The test on the score, likewise.
-        changes: Between all pairs of levels, first those from the first level.
+        score: The test on the score; None if all scores are the same.
+        changes: The changes between all pairs of levels, those from the first level first.
     """
 
     name: str
@@ -73,18 +75,18 @@ class FactorEffect:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What the factors of a run do.
+    """The effects of the factors of a run.
 
     Attributes:
-        metric: What the scores are.
-        provenance: Source of the energies.
-        chosen_by: The optimiser that chose the configurations, whose effects cannot be tested; None: there was none.
-        draws: How many draws all cells share; 0: none.
-        failed: Trainings that are left out, since they or others of their draw failed or were cut off.
-        factors: One a factor.
-        cells: One a combination of levels.
-        post_hoc: Between all pairs of cells.
-        trainings: What it rests on.
+        metric: The metric of the scores.
+        provenance: Provenance of the energies.
+        chosen_by: The optimiser that chose the configurations, so that effects cannot be tested; None: there was none.
+        draws: Number of draws that all cells share; 0: none.
+        failed: Number of trainings left out because they, or others of their draw, failed or were interrupted.
+        factors: One per factor.
+        cells: One per combination of levels.
+        post_hoc: The changes between all pairs of cells.
+        trainings: All trainings used.
     """
 
     metric: Metric
@@ -114,24 +116,24 @@ class Effects:
 def effects_of(
     trials: Sequence[Trial], factors: Sequence[str] = (), *, metric: Metric = ACCURACY, chosen_by: str | None = None
 ) -> Effects:
-    """The effects of factors on trainings that came to their end.
+    """The effects of factors on completed trainings.
 
     Args:
         trials: All trials of a run.
         factors: Names of parameters; none: options and whole numbers with 2 to `MOST_LEVELS` distinct values.
-        metric: What the scores are.
+        metric: The metric of the scores.
         chosen_by: The optimiser that chose the configurations; None: they were laid out or drawn beforehand.
 
     Raises:
-        UsageError: There is no such parameter, it does not vary, or too little was trained.
+        UsageError: There is no such parameter, it does not vary, or too few trainings were completed.
     """
     ended = [t for t in trials if t.state is TrialState.FINISHED and t.curve and t.energy_j > 0]
     if len(ended) < LEAST_IN_CELL:
-        raise UsageError(f"{len(ended)} trainings came to their end; effects need at least {LEAST_IN_CELL}")
+        raise UsageError(f"{len(ended)} trainings were completed; effects need at least {LEAST_IN_CELL}")
     names = list(dict.fromkeys(factors)) or _few_levels(ended)
     if not names:
         raise UsageError(
-            "no parameter has a few levels only; name the factors, e.g. --factor depth, or run a factorial"
+            "no parameter has only a few levels; name the factors, e.g. --factor depth, or run a factorial"
         )
     known = sorted({name for trial in ended for name in trial.config})
     for name in names:

@@ -1,4 +1,4 @@
-"""Effects on disk, beside the run they belong to."""
+"""Effects on disk, in the folder of the run they belong to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from ecoml.experiments.effects.effects import Effects
 
 
 def write_effects(effects: Effects, folder: Path) -> Path:
-    """Write `effects.json`, and the interaction plot into `figures/` as PNG, SVG and PDF; the path of the former."""
+    """Write `effects.json`, and the interaction plot into `figures/` as PNG, SVG and PDF; returns the path of the JSON
+    file.
+    """
     from ecoml.experiments.effects.chart import interaction_chart
     from ecoml.report.charts.drawing import PRINT
     from ecoml.report.charts.figures import save_figure
@@ -24,7 +26,7 @@ def write_effects(effects: Effects, folder: Path) -> Path:
 
 
 def effects_dict(effects: Effects) -> dict[str, Any]:
-    """For JSON; what is not a number is null."""
+    """The effects as a JSON object; NaN becomes null."""
     factor, *ends = effects.extremes
     extremes = [dict(zip(("level", "energy_j", "score"), (e, *effects.mean_at(factor, e)), strict=True)) for e in ends]
     content: dict[str, Any] = json.loads(to_json(effects, exclude={"trainings"}, inf_nan_mode="null"))

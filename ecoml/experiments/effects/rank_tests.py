@@ -1,13 +1,13 @@
-"""Rank tests of what the levels of a factor do.
+"""Rank tests for the levels of a factor.
 
 Notation
-n   trainings; k levels of a factor (its own, not the number of cells)
-H   Kruskal and Wallis (1952): whether the levels' energies have one distribution; normality is not asked for
-η²  = (H − k + 1) / (n − k), the share of the rank variance that the factor explains (Tomczak and Tomczak 2014)
+    n   trainings; k levels of a factor (its own, not the number of cells)
+    H   Kruskal and Wallis (1952): tests whether the levels' energies have one distribution, without assuming normality
+    η²  = (H − k + 1) / (n − k), the share of the rank variance that the factor explains (Tomczak and Tomczak 2014)
 
-Where trainings share their other parameters (a draw), an interval comes from resampling draws, and two levels are
-compared draw by draw (signed-rank test); otherwise the test is that of Mann and Whitney. All pairs of a table are
-adjusted together after Holm.
+If trainings share their other parameters (a draw), an interval comes from resampling draws, and two levels are compared
+draw by draw (signed-rank test); otherwise the test is that of Mann and Whitney. All pairs of a table are adjusted
+together after Holm.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ecoml.report.statistics import LEVEL
 Levels = tuple[Any, ...]
 
 Draw = frozenset[tuple[str, Any]]
-"""The parameters of a training that are no factors."""
+"""The parameters of a training that are not factors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class FactorialTraining:
     Attributes:
         levels: Its level of each factor.
         draw: Its other parameters.
-        energy: What it took.
-        score: At its end.
+        energy: Its energy.
+        score: Its score at the end.
     """
 
     levels: Levels
@@ -54,7 +54,9 @@ class FactorialTraining:
 
 @dataclass(frozen=True, slots=True)
 class RankTest:
-    """Kruskal and Wallis' test: H, its p-value (None: its assumptions do not hold), and η² with the factor's own k."""
+    """The test of Kruskal and Wallis: H, its p-value (None: its assumptions do not hold), and η² with the factor's own
+    k.
+    """
 
     h: float
     p: float | None
@@ -63,16 +65,17 @@ class RankTest:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """From the first level of a factor to another one, or between two cells.
+    """The change from the first level of a factor to another one, or between two cells.
 
     Attributes:
-        before: The level, or the levels of a cell.
-        after: Likewise.
+        before: The first level, or the levels of the first cell.
+        after: The second.
         energy: Change of the mean energy as a share.
         interval: Its interval at `LEVEL` from resampling draws; None without shared draws.
         score: Change of the mean score.
-        p: That the energies do not differ, adjusted after Holm; None: the test's assumptions do not hold.
-        pairs: Draws that both have; 0: compared unpaired.
+        p: p-value of the hypothesis that the energies do not differ, adjusted after Holm; None: the test's assumptions
+            do not hold.
+        pairs: Number of draws that both have; 0: compared unpaired.
     """
 
     before: Any
@@ -102,11 +105,12 @@ def rank_test(groups: Sequence[Sequence[float]], *, tested: bool) -> RankTest | 
 def changes_between(
     groups: Mapping[Any, Sequence[FactorialTraining]], shared: set[Draw], *, tested: bool
 ) -> tuple[Change, ...]:
-    """Between all pairs of groups, with p-values adjusted for their number; without `tested` there are none.
+    """The changes between all pairs of groups, with p-values adjusted for their number; without `tested` there are
+    none.
 
     Args:
         groups: Trainings by level, or by cell.
-        shared: The draws that all have; fewer than two: they are compared unpaired.
+        shared: The draws that all groups have; with fewer than two they are compared unpaired.
         tested: Whether the tests' assumptions hold.
     """
     raw = [_change(a, b, groups[a], groups[b], shared) for a, b in itertools.combinations(groups, 2)]

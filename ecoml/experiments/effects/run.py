@@ -1,4 +1,4 @@
-"""Effects of a run folder, and running a factorial: an ordinary search that goes on where it stopped."""
+"""Effects of a run folder, and running a factorial: an ordinary search that can be continued."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ecoml.searcher.setup.settings import EnergySource
 
 DESIGNS = ("factorial", "grid", "random")
-"""Strategies that lay configurations out, or draw them, without regard to what came of earlier ones."""
+"""Strategies that lay out or draw configurations independently of earlier results."""
 
 
 def effects_of_run(run: str | Path, factors: Sequence[str] = ()) -> Effects:
@@ -59,25 +59,25 @@ def run_factorial(
     energy: EnergySource = "metered",
     show: Show | None = None,
 ) -> Effects:
-    """Train every combination of the factors' levels with the same draws, and tell their effects.
+    """Train every combination of the factors' levels with the same draws, and compute their effects.
 
     Args:
-        space: Factors and all other parameters.
-        executor: What trains.
-        factors: Names of parameters; a Choice has its options as levels, a number its two ends.
-        out: The run folder; the same call goes on with it after a stop, or with a larger budget.
-        budget_j: Ceiling on the joules of all of it.
-        draws: How often the other parameters are drawn.
+        space: The factors and all other parameters.
+        executor: The executor of the trainings.
+        factors: Names of parameters; the levels of a Choice are its options, those of a number its two bounds.
+        out: The run folder; the same call continues after a stop, or with a larger budget.
+        budget_j: Energy budget of the factorial in joules.
+        draws: Number of draws of the other parameters.
         times: Repetitions of each configuration.
-        seed: Of the draws, the data split and the initial weights.
-        metric: What the scores are, as in `Searcher`.
-        energy: Where joules come from, as in `Searcher`.
-        show: Shows what happens, as in `Searcher`.
+        seed: Random seed of the draws, the data split and the initial weights.
+        metric: The metric, as in `Searcher`.
+        energy: Whether energy is metered or reported, as in `Searcher`.
+        show: Shows the progress, as in `Searcher`.
 
     Raises:
-        UsageError: Something cannot be used, or too little was trained for any effect.
+        UsageError: An argument cannot be used, or too few trainings were completed for any effect.
         RunFolderError: The folder holds another run.
-        KeyboardInterrupt: After all that was measured is safe.
+        KeyboardInterrupt: Ctrl-C was pressed; all measurements are saved.
     """
     import tomli_w
 
@@ -116,7 +116,7 @@ def run_factorial(
 
 
 def _strategy_file(result: Result) -> dict[str, Any]:
-    """What the strategy file of a run says, its own or one of ours; nothing for `bayes` and strategies from Python."""
+    """The content of a run's strategy file, its own or a shipped one; empty for `bayes` and strategies from Python."""
     own, ours = result.directory / STRATEGY_FILE, shipped("baselines") / f"{result.strategy}.toml"
     file = own if own.is_file() else ours
     return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}

@@ -16,7 +16,7 @@ from ecoml.report.page.document import Table
 
 
 def factors_table(effects: Effects) -> Table:
-    """Each factor: how much of the energy it explains, and what its levels change."""
+    """Each factor: the share of the energy it explains, and the changes between its levels."""
     rows = []
     for factor in effects.factors:
         for number, change in enumerate(c for c in factor.changes if c.before == factor.levels[0]):
@@ -61,7 +61,7 @@ def post_hoc_table(effects: Effects) -> Table:
 
 
 def effects_sentences(effects: Effects) -> Iterator[str]:
-    """What it amounts to."""
+    """The conclusions, as sentences."""
     metric = effects.metric
     factor, cheap, dear = effects.extremes
     (low_j, low), (high_j, high) = effects.mean_at(factor, cheap), effects.mean_at(factor, dear)
@@ -73,9 +73,9 @@ def effects_sentences(effects: Effects) -> Iterator[str]:
     )
     if effects.chosen_by:
         yield (
-            f"Nothing here is tested: {effects.chosen_by} chose these configurations by what came of earlier ones, so"
-            " that its levels differ in more than themselves. For tests run a factorial (ecoml effects SPACE --factor"
-            f" {factor.name}), or look at a run of random or grid search."
+            f"Nothing here is tested: {effects.chosen_by} chose these configurations by earlier results, so"
+            " that trials with different levels also differ otherwise. For tests run a factorial (ecoml effects SPACE"
+            f" --factor {factor.name}), or look at a run of random or grid search."
         )
     else:
         tested = [cell.shapiro_p for cell in effects.cells if cell.shapiro_p is not None]

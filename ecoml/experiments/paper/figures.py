@@ -1,4 +1,4 @@
-"""What the study printed (arXiv 2303.13972), to be set beside what comes out here."""
+"""The published figures of the study (arXiv 2303.13972), to compare with the results here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Published(NamedTuple):
-    """The best accuracy of a search, and the round of it."""
+    """The best accuracy of a search, and its round."""
 
     score: float
     round: int
@@ -57,7 +57,9 @@ TABLE_III: Mapping[str, Mapping[str, Mapping[str, Mapping[int, Published]]]] = {
 
 
 class PublishedEffect(NamedTuple):
-    """What a factor did: Kruskal–Wallis H and η², and the change of mean energy from its first level to its second."""
+    """The effect of a factor: Kruskal–Wallis H and η², and the change of mean energy from its first level to its
+    second.
+    """
 
     h: float
     eta2: float

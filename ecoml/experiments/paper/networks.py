@@ -6,8 +6,8 @@ Notation: C channels and H×H pixels of an image, N linear layers, M convolution
     DensePoly     linear layers of widths C·H² / 2^(i+1) for i = 0 … N−2, then one to the classes
     SimpleCNN     M × (convolution 3×3 to C·3^(i+1) channels, batch norm, ReLU, 2×2 max pooling), then as DensePoly
 
-No width is below C. There is nothing between two linear layers, so the dense networks compute a linear function, and
-`relu = "no"` takes the ReLU of each convolution away.
+No width is below C. There is no activation between two linear layers, so the dense networks compute a linear function,
+and `relu = "no"` removes the ReLU of each convolution.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ FAMILIES = ("DenseLinear", "DensePoly", "SimpleCNN")
 
 
 def build(config: Mapping[str, Any]) -> nn.Module:
-    """The network that a configuration names: `network`, `channels`, `side`, `classes`, `linear`, `conv`, `relu`.
+    """The network of a configuration: `network`, `channels`, `side`, `classes`, `linear`, `conv`, `relu`.
 
     Shapes: images N×C×H×H → logits N×classes.
 
     Raises:
-        UsageError: No such family, or images too small for so many convolutions.
+        UsageError: There is no such family, or the images are too small for this many convolutions.
     """
     from torch import nn
 

@@ -1,9 +1,9 @@
-"""The study's training as it was published, faults included, for those who want its figures and not good ones.
+"""The study's training as published, faults included, to reproduce its figures.
 
-What differs from ecoml's own training: β2 does not reach Adam; the accuracy that the search sees is that of the *test*
-set; the network is never put into evaluation mode, so its batch norms normalise each batch by itself; nothing is warmed
-up; images are not normalised; a step is an ordinary loop of PyTorch, in the process of the search. What no training can
-bring back is the study's hardware and its sampling of GPU power by `nvidia-smi`: energy is what ecoml's meter says.
+Differences from ecoml's own training: β2 does not reach Adam; the search sees the accuracy on the *test* set; the
+network is never switched to evaluation mode, so its batch norms normalise each batch by its own statistics; there is no
+warm-up; images are not normalised; a step is an ordinary PyTorch loop in the process of the search. The study's
+hardware, and its sampling of GPU power by `nvidia-smi`, cannot be reproduced: energy comes from ecoml's meter.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 class PublishedTraining:
-    """Trains as the study did; fulfils `ecoml.training.base.Executor`.
+    """Trains as the study did; implements `ecoml.training.base.Executor`.
 
     Args:
         data: A name, a folder or an `.npz` file, as in `CnnTraining`.
-        data_dir: Where named data lie.
-        device: As torch names it.
+        data_dir: Folder of named data.
+        device: A device of torch.
         threads: CPU threads.
 
     Attributes:
-        metric: What its scores are, and that a step is a whole training.
+        metric: Its metric; a step is a complete training.
     """
 
     metric = Metric("test accuracy", low=0.0, high=1.0, step="training")
@@ -61,16 +61,16 @@ class PublishedTraining:
         self._tensors = images[0], labels[0], images[1], labels[1]
 
     def start(self, trial: Trial, account: Account) -> Run:
-        """A run of the whole training, with one measurement at its end."""
+        """A run of one complete training, with one measurement at its end."""
         return _Run(self, trial, account)
 
     def describe(self) -> Mapping[str, Any]:
-        """For `run.toml`; only `ecoml paper … --as-published` goes on with it."""
+        """Its description for `run.toml`; only `ecoml paper … --as-published` can continue it."""
         described = {"kind": "paper-as-published", "data": self.data, "device": self.device, "threads": self.threads}
         return described if self.data_dir is None else {**described, "data_dir": str(self.data_dir)}
 
     def train(self, trial: Trial, account: Account) -> float:
-        """Train a network, and give its accuracy on the test set, in [0, 1]."""
+        """Train a network, and return its accuracy on the test set, in [0, 1]."""
         import torch
         from torch.nn.functional import cross_entropy
 
@@ -121,4 +121,4 @@ class _Run:
         return Measurement(self._training.train(self._trial, self._account))
 
     def close(self) -> None:
-        """There is nothing to free."""
+        """Do nothing: there is nothing to free."""

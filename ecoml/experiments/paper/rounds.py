@@ -17,7 +17,7 @@ from ecoml.strategies.repeated import Round, rounds_of
 from ecoml.trial import Point
 
 TOLERANCE = 0.005
-"""The plateau begins with the first round whose best so far is at most this far below the last one's."""
+"""The plateau starts with the first round whose best so far is at most this far below the last one's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class RoundSearch:
     """One search, round by round.
 
     Attributes:
-        search: What a comparison takes: one measurement a round.
+        search: The search for a comparison: one measurement per round.
         rounds: The trials of each round.
     """
 
@@ -34,12 +34,12 @@ class RoundSearch:
 
     @property
     def best_so_far(self) -> list[float]:
-        """After each round, the best mean accuracy by then."""
+        """The best mean accuracy after each round."""
         return list(accumulate((entry.point.score for entry in self.search.progress), max))
 
     @property
     def best(self) -> float:
-        """Best mean accuracy of all rounds, 0.0 without any."""
+        """Best mean accuracy of all rounds; 0.0 without any."""
         return max(self.best_so_far, default=0.0)
 
     @property
@@ -50,7 +50,7 @@ class RoundSearch:
 
     @property
     def plateau_round(self) -> int:
-        """Number of the round from which on nothing much was gained, counted from 1; 0 without any."""
+        """Number of the first round of the plateau, counted from 1; 0 without any round."""
         best = self.best_so_far
         return next((n for n, value in enumerate(best, start=1) if value >= best[-1] - TOLERANCE), 0)
 
@@ -62,8 +62,8 @@ class RoundSearch:
 def in_rounds(result: Result, strategy: str, problem: str, times: int, *, as_published: bool) -> RoundSearch:
     """A run folder's search, round by round.
 
-    Joules are those of the whole search, repetitions, evaluation and optimiser included, and a failed repetition has
-    accuracy 0. As published they are those of one training a round, and what failed is left out.
+    Joules are those of the entire search, with repetitions, evaluation and optimiser, and a failed repetition has
+    accuracy 0. As published, they are those of one training per round, and failed repetitions are left out.
     """
     rounds = tuple(of for of in rounds_of(result.trials, times) if of.complete(times))
     by_trial = {entry.trial: entry.point.spent_j for entry in result.progress}  # of its last measurement
@@ -94,7 +94,7 @@ def in_rounds(result: Result, strategy: str, problem: str, times: int, *, as_pub
 
 
 def middle(searches: Sequence[RoundSearch]) -> RoundSearch:
-    """The search of the median seed by its best accuracy; the lower one of an even number."""
+    """The search of the median seed by its best accuracy; of an even number the lower one."""
     bests = [search.best for search in searches]
     return searches[bests.index(median_low(bests))]
 

@@ -1,6 +1,6 @@
 """RQ1: grid, random and Bayesian search over the parameters of Adam, for three networks.
 
-OUT/DATA-NETWORK-Nhp/        one comparison (see `ecoml.experiments.compare.plan`), one run folder a search
+OUT/DATA-NETWORK-Nhp/        one comparison (see `ecoml.experiments.compare.plan`), one run folder per search
 OUT/strategies/*.toml        the three strategies, with their rounds and repetitions
 OUT/repetitions.csv          every training
 OUT/compare.html, figures/   energy to target over all settings, and best accuracy against rounds
@@ -22,7 +22,7 @@ from ecoml.experiments.paper.study import Study
 from ecoml.run.result import Result
 
 STRATEGIES = ("random", "grid", "bo")
-"""In the order of the study's table."""
+"""The strategies in the order of the study's table."""
 
 PARAMETERS = (5, 3)
 
@@ -37,21 +37,21 @@ def run_rq1(
     parameters: Sequence[int] = PARAMETERS,
     say: Callable[[str], None] = lambda _line: None,
 ) -> Rq1:
-    """Run what is not yet run, and put it together. The same call goes on after a stop.
+    """Run the missing searches, and combine the results. After a stop, the same call continues.
 
     Args:
         study: Data, scale and training.
         out: Its folder.
-        budget_j: Ceiling on the joules of each search.
-        seeds: Searches of each strategy, from seed 0 on; the study had one.
+        budget_j: Energy budget of each search in joules.
+        seeds: Number of searches per strategy, from seed 0 on; the study had one.
         networks: Some of `FAMILIES`.
         parameters: Some of `PARAMETERS`.
-        say: Is told what happens, a line at a time.
+        say: Receives progress messages, one line each.
 
     Raises:
-        UsageError: Something cannot be used.
+        UsageError: An argument cannot be used.
         RunFolderError: The folder holds another run.
-        KeyboardInterrupt: After all that was measured is safe.
+        KeyboardInterrupt: Ctrl-C was pressed; all measurements are saved.
     """
     files = _strategies(study, out / "strategies")
     settings = []

@@ -1,4 +1,4 @@
-"""Best accuracy against rounds, one chart a setting; against joules a comparison draws it."""
+"""Best accuracy against rounds, one chart per setting; the comparison draws it against joules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def save_round_charts(result: Rq1, folder: Path) -> None:
 
 
 def round_chart(setting: Setting, style: Style) -> Drawing:
-    """The best mean accuracy by each round, of the median seed."""
+    """The best mean accuracy after each round, of the median seed."""
     records = [
         {"strategy": strategy, "round": number, "score": score}
         for strategy, found in setting.medians.items()

@@ -1,4 +1,4 @@
-"""What RQ1 gave: its searches, by network and space."""
+"""The result of RQ1: its searches, by network and space."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ecoml.experiments.paper.study import Study
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One network and one space.
+    """One network with one space.
 
     Attributes:
         network: One of `FAMILIES`.
-        parameters: How many are searched.
+        parameters: Number of searched parameters.
         problem: Its name in a comparison.
         searches: Strategy → its searches, by seed.
     """
@@ -28,17 +28,17 @@ class Setting:
 
     @property
     def medians(self) -> dict[str, RoundSearch]:
-        """Of each strategy the search of the median seed."""
+        """For each strategy, the search of the median seed."""
         return {name: middle(found) for name, found in self.searches.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Rq1:
-    """What came of it.
+    """The result.
 
     Attributes:
-        study: What it was run with.
-        settings: One a network and space.
+        study: Data, scale and training.
+        settings: One per network and space.
         comparison: All of them, by energy to target.
         page: The comparison's page.
     """

@@ -1,4 +1,4 @@
-"""RQ1 in tables: the study's table III beside what came out here."""
+"""RQ1 in tables: the study's table III beside the results here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ecoml.report.page.document import Table
 
 
 def table_iii(result: Rq1) -> Table:
-    """Best accuracy and its round, published and here, and where the plateau begins."""
+    """Best accuracy and its round, published and here, and the start of the plateau."""
     rows = []
     for row in rows_of(result):
         published = row["published"]
@@ -37,7 +37,7 @@ def table_iii(result: Rq1) -> Table:
 
 
 def about(result: Rq1) -> str:
-    """What the two columns of accuracies rest on, and how they differ."""
+    """The origin of the two columns of accuracies, and their differences."""
     study = result.study
     size = study.scale.in_words(rounds=True)
     where = "the test set, as published" if study.as_published else "validation images"
@@ -45,12 +45,12 @@ def about(result: Rq1) -> str:
     told += f"; the size differs: {size}" if size else "; the size is the study's"
     seeds = max(len(found) for setting in result.settings for found in setting.searches.values())
     told += f"; the median of {seeds} seeds" if seeds > 1 else ""
-    joules = "trainings alone, one a round" if study.as_published else "all that a search spent"
-    return f"{told}. The plateau begins where {100 * TOLERANCE:g} points or less are left to gain; energy is {joules}."
+    joules = "trainings alone, one per round" if study.as_published else "that of the entire search"
+    return f"{told}. The plateau starts when at most {100 * TOLERANCE:g} points are left to gain; energy is {joules}."
 
 
 def rows_of(result: Rq1) -> list[dict[str, Any]]:
-    """One a network, space and strategy."""
+    """One row per network, space and strategy."""
     rows = []
     for setting in result.settings:
         for strategy, found in setting.medians.items():
@@ -77,7 +77,7 @@ def rows_of(result: Rq1) -> list[dict[str, Any]]:
 
 
 def rq1_dict(result: Rq1) -> dict[str, Any]:
-    """For JSON."""
+    """The result as a JSON object."""
     return {
         "data": result.study.name,
         "as_published": result.study.as_published,

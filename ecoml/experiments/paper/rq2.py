@@ -1,4 +1,4 @@
-"""RQ2: what in the network costs energy: linear {3, 7} × convolutions {1, 4} × ReLU {absent, present}."""
+"""RQ2: what costs energy in the network: linear {3, 7} × convolutions {1, 4} × ReLU {absent, present}."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 FACTORS = ("linear", "conv", "relu")
 LEAST_SIDE = 16
-"""Pixels a side: four convolutions halve it four times."""
+"""Smallest side of an image in pixels: four convolutions halve it four times."""
 
 
 def run_rq2(study: Study, out: Path, *, budget_j: float, show: Show | None = None) -> Effects:
-    """Run what is not yet run of the factorial, and tell its effects. The same call goes on after a stop.
+    """Run the missing trainings of the factorial, and compute its effects. After a stop, the same call continues.
 
     Raises:
-        UsageError: Something cannot be used; images below 16 pixels cannot be halved four times.
+        UsageError: An argument cannot be used; images below 16 pixels cannot be halved four times.
         RunFolderError: The folder holds another run.
-        KeyboardInterrupt: After all that was measured is safe.
+        KeyboardInterrupt: Ctrl-C was pressed; all measurements are saved.
     """
     if study.shape[1] < LEAST_SIDE:
         raise UsageError(
@@ -48,7 +48,7 @@ def run_rq2(study: Study, out: Path, *, budget_j: float, show: Show | None = Non
 
 
 def beside_published(study: Study, effects: Effects) -> Table:
-    """What the study found for each factor, and what came out here."""
+    """The published effect of each factor, and the effect here."""
     rows = []
     for factor in effects.factors:
         published = RQ2.get(study.name, {}).get(factor.name)

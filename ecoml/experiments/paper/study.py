@@ -1,4 +1,4 @@
-"""How large a run of the study is, and on what: data, spaces, strategies, training."""
+"""The size and the parts of a run of the study: data, spaces, strategies, training."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Scale:
     """The size of a run.
 
     Attributes:
-        images: Training images (a fifth of which validates, unless the run is as published); None: all.
-        epochs: Of a training.
-        rounds: Configurations a search tries.
+        images: Training images (a fifth of which is for validation, unless the run is as published); None: all.
+        epochs: Epochs of a training.
+        rounds: Configurations that a search tries.
         times: Repetitions of each configuration.
         draws: Hyperparameter draws of the factorial, shared by its cells.
         draw_times: Repetitions of each configuration in the factorial.
@@ -36,7 +36,7 @@ class Scale:
     draw_times: int = 16
 
     def in_words(self, rounds: bool) -> str:
-        """How it differs from the study, for below a table; empty where it does not."""
+        """The differences to the study's size, for the text below a table; empty if there are none."""
         full = FULL
         size = [("rounds", self.rounds, full.rounds), ("repetitions", self.times, full.times)]
         factorial = [("draws", self.draws, full.draws), ("repetitions", self.draw_times, full.draw_times)]
@@ -51,10 +51,10 @@ SCALES: Mapping[str, Scale] = {
     "reduced": Scale(images=4000, epochs=4, rounds=12, times=2, draws=12, draw_times=2),
     "tiny": Scale(images=400, epochs=1, rounds=3, times=2, draws=3, draw_times=1),
 }
-"""`full` is that of the study, `reduced` takes minutes on two cores, `tiny` shows that all is there."""
+"""`full` is the size of the study, `reduced` takes minutes on two cores, `tiny` is a quick check."""
 
 TEST_IMAGES = 2000
-"""Test images where the training images are not all used."""
+"""Number of test images if only a part of the training images is used."""
 
 _RECIPE: Mapping[str, Any] = {
     "optimizer": "adam",
@@ -70,16 +70,16 @@ _RECIPE: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What all searches of a run share.
+    """What all searches of a run have in common.
 
     Attributes:
         name: The data's name, as in `figures`.
         scale: The size.
-        as_published: Whether to keep the study's faults.
-        data: What the training reads.
-        shape: Channels and pixels a side of its images.
-        classes: How many there are.
-        executor: What trains.
+        as_published: Whether to repeat the study's faults.
+        data: The data of the training.
+        shape: Channels and side of its images, in pixels.
+        classes: Number of classes.
+        executor: The executor of the trainings.
     """
 
     name: str
@@ -118,20 +118,20 @@ def open_study(
     threads: int | None = None,
     as_published: bool = False,
 ) -> Study:
-    """Read the data, cut them to the scale, and set the training up.
+    """Read the data, cut them to the scale, and set up the training.
 
     Args:
-        out: The folder of the run; data that are cut to size are kept in it.
+        out: The folder of the run; it also stores the cut data.
         scale: One of `SCALES`.
         data: As in `CnnTraining`.
-        data_dir: Where named data lie.
+        data_dir: Folder of named data.
         download: Whether named data may be downloaded.
-        device: As torch names it.
+        device: A device of torch.
         threads: CPU threads.
         as_published: Whether to train as the study did.
 
     Raises:
-        UsageError: No such scale, images that are not square, or data that cannot be read.
+        UsageError: There is no such scale, the images are not square, or the data cannot be read.
     """
     if scale not in SCALES:
         raise UsageError(f"--scale {scale} is not known; use one of {', '.join(SCALES)}")
@@ -142,7 +142,7 @@ def open_study(
     found = load(data, data_dir, download=download)
     channels, height, width = found.train.images.shape[1:]
     if height != width:
-        raise UsageError(f"{data}: images of {height}×{width} pixels; the study's networks take square ones")
+        raise UsageError(f"{data}: images of {height}×{width} pixels; the study's networks need square images")
     source, folder = data, data_dir
     if size.images is not None and len(found.train) > size.images:
         source, folder = str(_cut(found, size.images, out / "data")), None
@@ -162,7 +162,7 @@ def open_study(
 
 
 def _cut(found: Dataset, images: int, folder: Path) -> Path:
-    """A stratified part of the data as `.npz`, the same one each time; the file there is taken if it is there."""
+    """A stratified part of the data as `.npz`, always the same one; an existing file is reused."""
     path = folder / f"{found.name}-{images}.npz"
     if path.is_file():
         return path

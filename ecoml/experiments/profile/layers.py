@@ -1,4 +1,4 @@
-"""The layers of a network, each with what it was given in a forward pass, and its arithmetic."""
+"""The layers of a network, each with its input in a forward pass, and its arithmetic."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ class Layer:
 
     Attributes:
         name: Its path in the network, and `#2` for a second call.
-        kind: What it is, in a word.
+        kind: Its kind, in a word.
         module: The module itself.
-        given: What it was called with; it requires a gradient where the network's backward pass gives it one.
-        gradients: What the backward pass gave it, in the very layout (one tensor); empty if it gave nothing.
-        flop: FLOP of its forward pass, two for each multiplication of a convolution or linear layer, one for each
-            element of an activation, four of a batch norm, and the pixels of a pooling window; 0 where not known.
+        given: Its input; it requires a gradient if the network's backward pass computes one for it.
+        gradients: The gradient of its output in the backward pass, in the same memory layout (one tensor); empty if
+            there was none.
+        flop: FLOP of its forward pass: two per multiplication of a convolution or linear layer, one per element of an
+            activation, four of a batch norm, and the pixels of a pooling window; 0 if unknown.
         moved_b: Bytes that a forward pass reads and writes at least: input, weights, output.
     """
 
@@ -47,13 +48,13 @@ class Layer:
 
 
 def layers_of(network: nn.Module, images: Tensor, loss_of: Callable[[Tensor], Tensor]) -> list[Layer]:
-    """Every call of a leaf module in a forward pass, in order, with what the backward pass gives it.
+    """Every call of a leaf module in a forward pass, in order, with the gradient from the backward pass.
 
-    Modules that take or give anything but one tensor are left out: what they cost stays in the whole.
+    Modules with more than one tensor as input or output are left out; their cost remains in that of the entire step.
 
     Args:
-        network: None of its modules overwrites what it is given.
-        images: What it is called with.
+        network: None of its modules may overwrite its input.
+        images: Its input.
         loss_of: The loss of its logits.
     """
     found: list[Layer] = []
@@ -84,7 +85,7 @@ def layers_of(network: nn.Module, images: Tensor, loss_of: Callable[[Tensor], Te
 
 
 def kind_of(module: nn.Module) -> str:
-    """What a module is, in a word; its class where there is none."""
+    """The kind of a module in a word; its class if there is no such word."""
     return next((kind for classes, kind in _KINDS if isinstance(module, classes)), type(module).__name__)
 
 
@@ -103,7 +104,7 @@ def flop_of(module: nn.Module, given: Tensor, output: Tensor) -> int:
 
 
 def without_inplace(network: nn.Module) -> nn.Module:
-    """Modules that would overwrite what they are given do not any more: they are called again and again with it."""
+    """Make modules that overwrite their input stop doing so, because they are called repeatedly with the same input."""
     for module in network.modules():
         if getattr(module, "inplace", False):
             module.inplace = False  # type: ignore[assignment]

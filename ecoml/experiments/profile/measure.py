@@ -1,13 +1,13 @@
-"""Many small tasks, measured in turns: each is repeated until a block of it is long enough for the meter.
+"""Measures many small tasks in turns; each is repeated until a block of it is long enough for the meter.
 
 Notation
-b   blocks of each task; in each turn every task has one, so that a machine that changes changes for all of them
-n   executions a block, such that it lasts at least `block_s`
-figure = mean of a block's joules / n ± t·s/√b (95 %, Student), and how late a counter may be at its edges
+    b   blocks of each task; every turn runs one block of every task, so that changes of the machine affect all tasks
+    n   executions per block, such that it lasts at least `block_s`
+    figure = mean of a block's joules / n ± t·s/√b (95 %, Student), and how late a counter may be at its edges
 
-The uncertainty is that of comparing tasks with each other. What the source itself is wrong by (a counter's gain, the
-factor of two of an estimate) is the same for all of them, and is told once. On an estimate joules are CPU seconds of
-this process × the stated power of a busy CPU: other processes, and waiting, do not count.
+The uncertainty is that of comparing tasks with each other. The source's own error (a counter's gain, the factor of two
+of an estimate) is the same for all tasks, and is stated once. With an estimate, joules are CPU seconds of this process
+× the stated power of a busy CPU: other processes and waiting do not count.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ecoml.energy import Energy, Provenance, add_up
 from ecoml.meter import Meter
 
 BLOCK_S = 0.05
-"""A block lasts at least so long, and fifty updates of the slowest counter."""
+"""A block lasts at least this many seconds, and fifty updates of the slowest counter."""
 
 _UPDATES = 50
 _MOST = 100_000
@@ -32,7 +32,7 @@ Task = Callable[[], object]
 
 @dataclass(frozen=True, slots=True)
 class BlockCost:
-    """What one execution of a task takes.
+    """The cost of one execution of a task.
 
     Attributes:
         energy: Energy; its uncertainty is that of comparing tasks, and independent from task to task.
@@ -54,32 +54,32 @@ class BlockCost:
 
 
 def cost(energy_j: float, uncertainty_j: float, provenance: Provenance, time_s: float) -> BlockCost:
-    """What one execution takes, its uncertainty independent of that of others: they add in quadrature."""
+    """The cost of one execution, with an uncertainty independent of others: uncertainties add in quadrature."""
     return BlockCost(Energy(energy_j, uncertainty_j, provenance, edge_j=uncertainty_j), time_s)
 
 
 def together(costs: Sequence[BlockCost]) -> BlockCost:
-    """The sum of costs that were measured independently of each other."""
+    """The sum of independently measured costs."""
     return BlockCost(add_up([cost.energy for cost in costs]), math.fsum(cost.time_s for cost in costs))
 
 
 class BlockMeter(Protocol):
-    """What measures a block."""
+    """Measures a block."""
 
     @property
     def provenance(self) -> Provenance:
-        """Source of the joules."""
+        """Provenance of the joules."""
 
     @property
     def block_s(self) -> float:
-        """How long a block has to be."""
+        """The smallest length of a block in seconds."""
 
     def block(self, run: Callable[[], None]) -> tuple[float, float, float]:
-        """Joules of a call, what of them the edges may be wrong by, and seconds."""
+        """Joules of a call, the part of them that the edges may be wrong by, and seconds."""
 
 
 class CounterGauge:
-    """Blocks under a meter with counters."""
+    """Measures blocks with a meter's counters."""
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
@@ -88,7 +88,7 @@ class CounterGauge:
         self.provenance = meter.provenance
 
     def block(self, run: Callable[[], None]) -> tuple[float, float, float]:
-        """See `BlockMeter.block`."""
+        """As `BlockMeter.block`."""
         with self._meter.window() as window:
             start_s = time.perf_counter()
             run()
@@ -98,11 +98,11 @@ class CounterGauge:
 
 
 class CpuGauge:
-    """Blocks by CPU time, where there is no counter.
+    """Measures blocks by CPU time, if there is no counter.
 
     Args:
-        power_w: Of a busy CPU.
-        cpu_s: Gives this process' CPU seconds.
+        power_w: Power of a busy CPU.
+        cpu_s: Returns this process's CPU seconds.
     """
 
     provenance = Provenance.ESTIMATED
@@ -113,14 +113,14 @@ class CpuGauge:
         self._cpu_s = cpu_s
 
     def block(self, run: Callable[[], None]) -> tuple[float, float, float]:
-        """See `BlockMeter.block`."""
+        """As `BlockMeter.block`."""
         start_s, start_cpu_s = time.perf_counter(), self._cpu_s()
         run()
         return self._power_w * (self._cpu_s() - start_cpu_s), 0.0, time.perf_counter() - start_s
 
 
 def gauge_of(meter: Meter) -> BlockMeter:
-    """Counters where the meter has them, else CPU time."""
+    """Counters if the meter has them, else CPU time."""
     if meter.provenance is Provenance.ESTIMATED:
         from ecoml.meter.counters.constants import load_constants
 
@@ -131,13 +131,13 @@ def gauge_of(meter: Meter) -> BlockMeter:
 def measure(
     tasks: Mapping[str, Task], gauge: BlockMeter, *, finish: Callable[[], None] = lambda: None, blocks: int = 9
 ) -> dict[str, BlockCost]:
-    """What one execution of each task takes.
+    """The cost of one execution of each task.
 
     Args:
-        tasks: What to execute, by name.
-        gauge: What measures.
-        finish: Waits until all that was asked of the device is done.
-        blocks: Of each task, at least 2.
+        tasks: The tasks by name.
+        gauge: Measures a block.
+        finish: Waits until the device has finished all work.
+        blocks: Blocks per task, at least 2.
     """
     counts = {name: _count(task, gauge.block_s, finish) for name, task in tasks.items()}
     seen: dict[str, list[tuple[float, float, float]]] = {name: [] for name in tasks}
@@ -171,7 +171,7 @@ def _repeated(task: Task, count: int, finish: Callable[[], None]) -> Callable[[]
 
 
 def _count(task: Task, block_s: float, finish: Callable[[], None]) -> int:
-    """How many executions last long enough; looking for it warms the task up as well."""
+    """The number of executions that last long enough; finding it also warms the task up."""
     count = 1
     while True:
         start_s = time.perf_counter()

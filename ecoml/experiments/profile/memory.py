@@ -1,4 +1,4 @@
-"""Memory as the worker has it that trains: what a step frees, the next one takes."""
+"""Memory as in the worker process that trains: the memory that one step frees is reused by the next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ _OPTIONS = {-1: (1 << 31) - 1, -3: 1 << 30}
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep what it frees, so that no page is fetched and zeroed anew at each step; glibc only."""
+    """Let this process keep the memory that it frees, so that no page is fetched and zeroed at each step; glibc
+    only.
+    """
     if os.name != "posix":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

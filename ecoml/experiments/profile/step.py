@@ -1,8 +1,8 @@
-"""One training step of a network, whole and layer by layer.
+"""One training step of a network, as a whole and layer by layer.
 
-Each layer is executed by itself, forward and backward, with what it was given in a real pass. What the whole step takes
-beyond its parts stands as `between the layers`: operations that belong to no layer, and what layers cost one another
-(caches; on a GPU, gaps between kernels). It is negative where layers by themselves are dearer than side by side.
+Each layer is executed alone, forward and backward, with its input from a real pass. The difference between the entire
+step and its parts is listed as `between the layers`: operations that belong to no layer, and effects of layers on each
+other (caches; on a GPU, gaps between kernels). It is negative if layers cost more alone than side by side.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ NOTHING = cost(0.0, 0.0, Provenance.MEASURED, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class LayerCost:
-    """What a layer takes in one step.
+    """The cost of a layer in one step.
 
     Attributes:
         name: Its path in the network.
-        kind: What it is.
+        kind: Its kind.
         forward: Its forward pass.
         backward: Its backward pass.
         flop: FLOP of its forward pass.
@@ -57,16 +57,16 @@ class LayerCost:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What one training step takes.
+    """The cost of one training step.
 
     Attributes:
-        layers: In the order of the forward pass.
+        layers: The layers in the order of the forward pass.
         loss: The loss, forward and backward.
         optimiser: The update of the weights.
-        step: The whole step, measured as one.
-        batch: Images a step.
-        provenance: Source of the joules.
-        device: Where it ran, in words.
+        step: The entire step, measured as one.
+        batch: Images per step.
+        provenance: Provenance of the joules.
+        device: The device, in words.
     """
 
     layers: tuple[LayerCost, ...]
@@ -84,7 +84,7 @@ class Profile:
 
     @property
     def between(self) -> BlockCost:
-        """What the whole step takes beyond its parts."""
+        """The cost of the entire step beyond its parts."""
         parts = self.parts
         width_j = math.hypot(self.step.uncertainty_j, parts.uncertainty_j)
         return cost(self.step.energy_j - parts.energy_j, width_j, self.provenance, self.step.time_s - parts.time_s)
@@ -102,12 +102,12 @@ def profile_step(
     """Measure a training step.
 
     Args:
-        network: From images to logits N×classes; it is copied and left as it is.
+        network: From images to logits N×classes; a copy of it is used.
         images: N×C×H×W on the device.
         classes: Number of classes.
-        gauge: What measures.
-        settings: Whose optimiser updates the weights; None: ecoml's own defaults.
-        blocks: Of each part.
+        gauge: Measures a block.
+        settings: The settings of the optimiser; None: ecoml's own defaults.
+        blocks: Blocks per part.
     """
     keep_freed_memory()
     device = images.device
@@ -169,7 +169,7 @@ def _forward(layer: Layer, precision: Callable[[], contextlib.AbstractContextMan
 
 
 def _backward(layer: Layer, precision: Callable[[], contextlib.AbstractContextManager[Any]]) -> Task | None:
-    """Its backward pass; None where nothing in it needs a gradient."""
+    """Its backward pass; None if nothing in it needs a gradient."""
     with precision():
         output = layer.module(layer.given)
     weights = [weight for weight in layer.module.parameters() if weight.requires_grad]

@@ -32,11 +32,11 @@ class Subject:
     """What is profiled.
 
     Attributes:
-        name: For people.
+        name: Its name for people.
         body: From images N×C×H×W to logits N×classes.
         shape: C, H, W.
-        classes: How many.
-        settings: The recipe; its optimiser and batch size are those of the step.
+        classes: Number of classes.
+        settings: The training settings; the step uses their optimiser and batch size.
     """
 
     name: str
@@ -49,14 +49,14 @@ class Subject:
 def find_subject(
     target: str, *, trial: int | None, changes: Sequence[str], shape: Shape | None, classes: int | None
 ) -> Subject:
-    """What a target names.
+    """The subject that a target names.
 
     Args:
-        target: A run folder; `module:function` or `file.py:function`; or a space, whose middle is taken.
-        trial: Of the run; None: the recommended one.
-        changes: `key=value`, each of which replaces a value of the configuration.
-        shape: Of the images; None: those of the run, else 1×28×28.
-        classes: None: those of the run, else 10.
+        target: A run folder; `module:function` or `file.py:function`; or a space, whose middle is used.
+        trial: A trial of the run; None: the recommended one.
+        changes: Changes `key=value` to the configuration.
+        shape: Shape of the images; None: that of the run, else 1×28×28.
+        classes: Number of classes; None: that of the run, else 10.
 
     Raises:
         UsageError: It cannot be found or built.
@@ -77,7 +77,7 @@ def find_subject(
 
 
 def check_fit(subject: Subject) -> None:
-    """Raises UsageError where the module cannot take its images."""
+    """Raise UsageError if the module cannot process its images."""
     import torch
 
     try:
@@ -129,7 +129,7 @@ def _subject(
         from torch import nn
 
         if not isinstance(body, nn.Module):
-            raise UsageError(f"{name}: gave a {type(body).__name__}; it must give a torch.nn.Module")
+            raise UsageError(f"{name}: returned a {type(body).__name__}; it must return a torch.nn.Module")
     network = Network(settings, shape, [str(number) for number in range(classes)], body)
     return Subject(name, network.get_submodule("body"), shape, classes, settings)
 
@@ -143,7 +143,7 @@ def _function(module: str, name: str) -> Callable[..., nn.Module]:
             f"{module}:{name}: cannot be imported ({in_one_line(error)}); give module:function, or file.py:function"
         ) from None
     if not callable(function):
-        raise UsageError(f"{module}:{name}: not a function; give one that returns a torch.nn.Module")
+        raise UsageError(f"{module}:{name}: not a function; give a function that returns a torch.nn.Module")
     return function  # type: ignore[no-any-return]
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def layers_table(profile: Profile) -> Table:
-    """Layer by layer, then what is no layer, then the whole step."""
+    """Layer by layer, then the other parts, then the entire step."""
     rows = [_layer(layer, profile) for layer in profile.layers]
     rest = {"loss": profile.loss, "optimiser": profile.optimiser, "between the layers": profile.between}
     rows += [(name, "", "", "", *_total(figure, profile), "", "") for name, figure in rest.items()]
@@ -34,7 +34,7 @@ def layers_table(profile: Profile) -> Table:
 
 
 def kinds_table(profile: Profile) -> Table:
-    """By kind of layer: convolutional against linear against ReLU, the dearest first."""
+    """By kind of layer (convolutions, linear layers, ReLU, …), the largest energy first."""
     kinds: dict[str, list[LayerCost]] = {}
     for layer in profile.layers:
         kinds.setdefault(layer.kind, []).append(layer)
@@ -59,31 +59,31 @@ def kinds_table(profile: Profile) -> Table:
 
 
 def verdict(profile: Profile) -> str:
-    """Whether the parts sum to the whole."""
+    """Whether the parts sum to the entire step."""
     between, step = profile.between, profile.step
     inside = abs(between.energy_j) <= between.uncertainty_j
     share = profile.parts.energy_j / step.energy_j if step.energy_j else math.nan
     told = f"The parts sum to {share:.1%} of the whole step; the difference of {_signed(between)} is "
     if inside:
         return told + "within its uncertainty."
-    why = "operations between the layers" if between.energy_j > 0 else "layers that are dearer by themselves"
-    return f"{told}more than chance ({why}), and stands as a line of its own."
+    why = "operations between the layers" if between.energy_j > 0 else "layers that cost more alone"
+    return f"{told}more than chance ({why}), and has a line of its own."
 
 
 def profile_dict(profile: Profile) -> dict[str, Any]:
-    """For JSON."""
+    """The profile as a JSON object."""
     table: dict[str, Any] = asdict(profile, dict_factory=_flat)
     return table | {"between": asdict(profile.between, dict_factory=_flat)}
 
 
 def _flat(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """A value without the edges of its energy, which stands in it without a level of its own."""
+    """A value with the fields of its energy beside its own, without the energy's edges."""
     table = {name: value for name, value in pairs if name not in ("edge_j", "opening_j", "closing_j")}
     return {**table.pop("energy", {}), **table}
 
 
 def write_profile(profile: Profile, folder: Path) -> Path:
-    """Write `profile.json` and `profile.png`, `.svg`, `.pdf`; the path of the former."""
+    """Write `profile.json` and `profile.png`, `.svg`, `.pdf`; returns the path of the JSON file."""
     from ecoml.report.charts.drawing import PRINT
     from ecoml.report.charts.figures import save_figure
 
@@ -95,7 +95,7 @@ def write_profile(profile: Profile, folder: Path) -> Path:
 
 
 def profile_chart(profile: Profile, style: Style) -> Drawing:
-    """A bar a layer, forward and backward one after the other."""
+    """One bar per layer, forward and backward one after the other."""
     import altair as alt
 
     from ecoml.report.charts.drawing import finish, layer_of
@@ -121,7 +121,7 @@ def profile_chart(profile: Profile, style: Style) -> Drawing:
 
 
 def joules(figure: BlockCost) -> str:
-    """Small energies for a reader: `1.23 ± 0.04 mJ`."""
+    """Small energies in words: `1.23 ± 0.04 mJ`."""
     scale, unit = next(
         ((s, u) for s, u in ((1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ")) if abs(figure.energy_j) >= s), (1e-9, "nJ")
     )

@@ -1,1 +1,1 @@
-"""Accounts: whose every joule is, as metered or as reported."""
+"""Accounts: attribute every joule to a purpose, whether it is metered or reported."""

@@ -1,8 +1,8 @@
-"""The tape: the meter's energy in pieces, cut where the purpose changes, until it is entered.
+"""Attribution: the meter's energy in pieces, cut where the purpose changes, until they are entered.
 
-Pieces that follow one another on the same purpose are one window: the edge between them cancels. So are the pieces of a
-step (training, then evaluation), and all pieces of a session, which are what the host took. Where several trials run at
-once, a piece is divided first (`sharing.py`), and each trial's shares follow one another in the same sense.
+Consecutive pieces of the same purpose are one window: the edge between them cancels. So are the pieces of a step
+(training, then evaluation), and all pieces of a session, which are the host's energy. If several trials run at once, a
+piece is divided first (`sharing.py`), and consecutive shares of a trial are joined in the same way.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class Step:
     """Training and evaluation of a trial since its last step ended, entered or not.
 
     Attributes:
-        energy: All of it.
-        evaluation_j: The evaluation's part.
-        goes_on: Whether the next piece begins where the last one ended.
-        co2e_g: Grams of CO2e it stands for, each piece at the intensity of its time; 0 where that is not known.
+        energy: The energy.
+        evaluation_j: Joules of the evaluation.
+        goes_on: Whether the next piece starts where the last one ended.
+        co2e_g: Its grams of CO2e, each piece at the intensity of its time; 0 if unknown.
     """
 
     energy: EnergyByDomain
@@ -34,11 +34,11 @@ class Step:
 
 
 class Attribution:
-    """What was cut and is not entered yet.
+    """The pieces that are not entered yet.
 
     Attributes:
-        host: All pieces since the session began, as one window; entering them takes nothing from it.
-        pending_g: Grams of CO2e that what is not entered yet stands for, by purpose and trial.
+        host: All pieces since the session started, as one window; entering them does not change it.
+        pending_g: Grams of CO2e of the energy that is not entered yet, by purpose and trial.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,9 @@ class Attribution:
         self.pending_g: dict[Activity, float] = {}
 
     def add(self, piece: EnergyByDomain, divided: Mapping[Activity, EnergyByDomain], g_per_kwh: float = 0.0) -> None:
-        """A piece that begins where the one before ended, and whose it is. A gap that lasts is kept once."""
+        """Add a piece that starts where the one before ended, with its division. A gap that continues is stored
+        once.
+        """
         bare = EnergyByDomain(piece.domains)
         self.host = bare if self.host is None else self.host.then(bare)
         for activity in [activity for activity in self._last if activity not in divided]:
@@ -67,7 +69,7 @@ class Attribution:
 
     @property
     def pending(self) -> dict[Activity, EnergyByDomain]:
-        """What is not entered yet, by purpose and trial."""
+        """The energy that is not entered yet, by purpose and trial."""
         pending = dict(self._apart)
         for activity, piece in self._last.items():
             pending[activity] = pending.get(activity, EnergyByDomain()) + piece
@@ -78,11 +80,11 @@ class Attribution:
         return self._steps.get(trial, Step(EnergyByDomain()))
 
     def entered(self) -> None:
-        """All that was pending is entered."""
+        """All pending energy has been entered."""
         self._apart, self._last, self.pending_g = {}, {}, {}
 
     def end_step(self, trial: int) -> None:
-        """The next piece of a trial's training is another step's."""
+        """The next piece of a trial's training belongs to another step."""
         self._steps.pop(trial, None)
 
     def _put_apart(self, activity: Activity) -> None:

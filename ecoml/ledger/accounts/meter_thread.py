@@ -1,4 +1,4 @@
-"""What the account's heartbeat sees besides joules: who else is on the metered devices, and the trace of power."""
+"""What the account's heartbeat observes apart from joules: other users of the metered devices, and the power trace."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from ecoml.run.storage.snapshot import PowerSample
 from ecoml.run.storage.store import Store
 
 HOST = "host"
-"""What another ecoml process shares, in the table `shared`."""
+"""The domain under which other ecoml processes are stored in the table `shared`."""
 
 OBSERVE_S = 10.0
-"""Without a trace the devices are asked this often who is on them: a driver takes milliseconds to answer."""
+"""Seconds between two queries of the devices' users without a trace: a driver takes milliseconds to answer."""
 
 SHORTEST_SAMPLE_S = 0.1
-"""Mean power over less says more about the counter's ticks than about the host."""
+"""The mean power over a shorter time depends on the counter's resolution more than on the host."""
 
 
 class Watch:
-    """Observes a meter's devices, and keeps what was seen.
+    """Observes a meter's devices, and stores the observations.
 
     Args:
-        meter: What is observed. A meter of one's own that shows no devices is left in peace.
-        store: Where it is kept.
+        meter: The meter. A user's own meter that shows no devices is not queried.
+        store: Where observations are stored.
         opened_s: When the session's window was opened, on the account's clock.
-        trace: Whether to keep power over time. Its joules are the account's, so they sum to the host's.
+        trace: Whether to store power over time. Its joules are the account's, so they sum to the host's.
     """
 
     def __init__(self, meter: Meter, store: Store, opened_s: float, *, trace: bool) -> None:
@@ -42,7 +42,7 @@ class Watch:
         self._sampled_s = self._neighbours_s = opened_s
 
     def observe(self, now_s: float) -> None:
-        """Ask the devices, if it is time to. Not under the account's lock."""
+        """Query the devices, if it is due. Not called under the account's lock."""
         self._observe_neighbours(now_s)
         since_s = 0.0 if self._observed_s is None else now_s - self._observed_s
         if self._observed_s is not None and since_s < OBSERVE_S and not self._trace:
@@ -55,7 +55,7 @@ class Watch:
                 self._add((domain, process.pid, process.name or ""), since_s)
 
     def _observe_neighbours(self, now_s: float) -> None:
-        """Other ecoml processes come and go, and are looked for at every beat: that asks no driver."""
+        """Look for other ecoml processes at every beat, because this queries no driver."""
         since_s, self._neighbours_s = now_s - self._neighbours_s, now_s
         for pid in getattr(self._meter, "neighbours", ()):
             self._add((HOST, pid, THIS_PROCESS if pid == os.getpid() else "ecoml"), since_s)
@@ -64,12 +64,12 @@ class Watch:
         self._seen[other] = self._seen.get(other, 0.0) + seconds
 
     def add(self, piece: EnergyByDomain) -> None:
-        """A further piece of energy was cut."""
+        """A piece of energy was cut."""
         if self._trace:
             self._since_sample = piece if self._since_sample is None else self._since_sample.then(piece)
 
     def keep(self, now_s: float, sharing: Sharing, *, last: bool = False) -> None:
-        """Put on disk what was seen up to now, and what is going on; at the last time however little it is."""
+        """Write the observations so far to disk; with `last`, even the shortest ones."""
         for (domain, pid, name), seconds in self._seen.items():
             self._store.add_shared(domain, pid, name, seconds)
         self._seen = {}

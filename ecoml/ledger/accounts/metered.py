@@ -1,8 +1,9 @@
-"""The account: every joule belongs to exactly one purpose, and none is spent unseen past the budget.
+"""The account of metered energy: every joule belongs to exactly one purpose, and the budget cannot be exceeded
+unnoticed.
 
-`MeteredAccount` cuts what the meter sees where the purpose changes: each piece belongs to the purpose that ended there,
-so the purposes sum to the host's total by construction. Where several trials run at once (`share_among`), a piece is
-divided among them (`sharing.py`). Joules that the caller brings along have an account of their own (`reported.py`).
+`MeteredAccount` cuts the metered energy where the purpose changes: each piece belongs to the purpose that ended there,
+so the purposes sum to the host's total by construction. If several trials run at once (`share_among`), a piece is
+divided among them (`sharing.py`). Reported joules have an account of their own (`reported.py`).
 """
 
 from __future__ import annotations
@@ -25,35 +26,37 @@ from ecoml.meter.idle import claimed_seconds
 from ecoml.run.storage.store import Store
 
 HEARTBEAT_S = 1.0
-"""How often the joules in flight are put on disk: after a kill, no more than this goes unseen."""
+"""Seconds between two writes of the energy in flight to disk: a kill loses no more than this."""
 
 LONGEST_BLIND_S = 1.0
-"""However far the budget's end may be, `check_budget` reads the meter at least this often."""
+"""Longest time between two readings of the meter by `check_budget`, however much budget is left."""
 
-CUT_OFF = "the host was stopped, or heard nothing of the search: what it drew after its lease ended is not counted"
+CUT_OFF = (
+    "the host was stopped, or received no message of the search: its energy after the end of its lease is not counted"
+)
 
 SHORTEST_POWER_S = 0.05
-"""Power over a shorter piece says more about the counter's ticks than about the host."""
+"""The power over a shorter piece depends on the counter's resolution more than on the host."""
 
 
 class MeteredAccount:
-    """Charges what a meter reads.
+    """Charges the metered energy.
 
     Args:
-        store: Where the joules are entered.
-        window: What gives them, open since the session began.
+        store: Where joules are entered.
+        window: The meter's window, open since the session started.
         spent_j: Joules of earlier sessions.
         opened_s: When the window was opened, on `clock`; None: just now.
-        watch: What the heartbeat looks at besides joules.
-        co2e: What its joules stand for in CO2e.
-        clock: Gives seconds.
+        watch: Observes devices at each heartbeat.
+        co2e: Converts joules to CO2e.
+        clock: Returns seconds.
 
     Attributes:
-        limit_j: `check_budget` refuses to go on when this is spent; at most the budget.
-        spent_j: Joules since the search began, earlier sessions included.
-        unwatched_j: The most that was ever spent between two checks: the bound of an overshoot.
-        workers_j: What `spent_j` holds of trials on workers in this session.
-        until_s: What is spent after that, on `clock`, is no longer this account's.
+        limit_j: `check_budget` raises when this is spent; at most the budget.
+        spent_j: Joules since the search started, earlier sessions included.
+        unwatched_j: The largest energy between two checks: the overshoot bound.
+        workers_j: The part of `spent_j` that belongs to trials on workers in this session.
+        until_s: Energy after this time, on `clock`, does not belong to this account.
     """
 
     metered = True
@@ -103,50 +106,50 @@ class MeteredAccount:
         self._thread.start()
 
     def refuse_other_source(self, trial: int, energy_j: float | None) -> None:
-        """Refuse joules that a training reports.
+        """Refuse a training that reports joules.
 
         Raises:
-            TrainingError: It reports some.
+            TrainingError: It does.
         """
         if energy_j is not None:
             raise TrainingError(
-                f"trial {trial} reports energy_j, and the energy of this search is metered;"
-                ' give energy="reported" to the search, or leave energy_j out',
+                f"trial {trial} reports energy_j, but the energy of this search is metered;"
+                ' give energy="reported" to the search, or leave out energy_j',
                 spent_j=self.spent_j,
             )
 
     @property
     def power_w(self) -> float:
-        """The highest power seen over a piece of 50 ms or more."""
+        """The highest power over a piece of at least 50 ms."""
         return self._peak_power_w
 
     @property
     def left_j(self) -> float:
-        """Joules up to the first of the two limits, at the grid's present intensity."""
+        """Joules up to the first of the two limits, at the grid's current intensity."""
         return min(self.limit_j - self.spent_j, self.co2e.left_j)
 
     @property
     def provenance(self) -> Provenance:
-        """That of the open window."""
+        """The provenance of the open window."""
         return self._window.provenance
 
     def commit_late(self) -> None:
-        """Steps that are metered take their time: each is put on disk as it ends."""
+        """Do nothing: metered steps take time, and each is written to disk as it ends."""
 
     def share_among(self, domains: Sequence[str]) -> None:
-        """From here on several trials run at once, each on the device of one of these domains."""
+        """From now on several trials run at once, each on the device of one of these domains."""
         with self._lock:
             self._lap()
             self._sharing = Sharing(domains)
 
     def limit(self, limit_j: float) -> None:
-        """From here on `check_budget` refuses to go on when so much is spent."""
+        """Set the limit at which `check_budget` raises."""
         with self._lock:
             self.limit_j = limit_j
             self._next_read_at = self._read_at
 
     def step_j(self, trial: int) -> float:
-        """Joules of a trial's step by the last reading."""
+        """Joules of a trial's step up to the last reading."""
         return self._attribution.step(trial).energy.energy_j
 
     def check_budget(self, worker: int | None = None) -> None:
@@ -181,9 +184,10 @@ class MeteredAccount:
 
     @contextmanager
     def end_of_step(self, trial: int, energy_j: float | None = None, uncertainty_j: float = 0.0) -> Iterator[Step]:
-        """Settle a trial's step in one transaction, with what is put on disk inside; gives what the step took.
+        """Settle a trial's step in one transaction, together with what is written inside; yields the energy of the
+        step.
 
-        The joules are the meter's; the arguments are for the other account.
+        The joules are the meter's; the arguments are for the other kind of account.
         """
         del energy_j, uncertainty_j
         with self._lock, self._store.transaction():
@@ -192,13 +196,13 @@ class MeteredAccount:
             self._end_step(trial)
 
     def settle(self) -> None:
-        """Enter all joules so far, in the middle of a step if need be."""
+        """Enter all joules so far, even in the middle of a step."""
         with self._lock:
             self._lap()
             self._enter()
 
     def close(self) -> None:
-        """Enter the rest; what is spent from here on is no longer this search's. May be called twice."""
+        """Enter the rest; later energy does not belong to this search. May be called twice."""
         self._stop_heart()
         if not self._closed:
             self._beat(last=True)
@@ -210,7 +214,7 @@ class MeteredAccount:
         self._thread.join()
 
     def _end_step(self, trial: int) -> None:
-        """Enter the piece that was just cut and all before it; what comes next is overhead until someone says more."""
+        """Enter the last piece and all before it; from now on energy is overhead until a purpose is entered."""
         self._enter()
         self._attribution.end_step(trial)
         worker = self._sharing.of_trial(trial)
@@ -237,7 +241,7 @@ class MeteredAccount:
             self._store.set_host(self._session, seconds, host)
 
     def _lap(self) -> None:
-        """Cut the tape here; the piece belongs to the present purpose."""
+        """Cut a piece; it belongs to the current purpose."""
         with self._lock:
             if self._closed:
                 return

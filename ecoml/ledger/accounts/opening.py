@@ -1,4 +1,4 @@
-"""Opening the account of a session: of what a meter reads, or of what the training reports."""
+"""Opens the account of a session, for metered or reported energy."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Account = MeteredAccount | ReportedAccount
 
 
 def open_account(store: Store, metering: Metering | None, spent_j: float, *, trace: bool, co2e: GramCounter) -> Account:
-    """The account; without `metering` the training reports.
+    """The account; without `metering` the training reports its energy.
 
     Args:
-        store: Where the joules are entered.
-        metering: What they are read from.
+        store: Where joules are entered.
+        metering: The session's metering; None: energy is reported.
         spent_j: Joules of earlier sessions.
-        trace: Whether to keep power over time.
-        co2e: What the joules stand for in CO2e.
+        trace: Whether to store power over time.
+        co2e: Converts joules to CO2e.
     """
     if metering is None:
         return ReportedAccount(store, spent_j=spent_j, co2e=co2e)

@@ -1,15 +1,15 @@
-"""How much may be spent between two checks of the budget, though the meter is read only now and then."""
+"""The energy between two checks of the budget, although the meter is not read at each check."""
 
 from __future__ import annotations
 
 
 class Overshoot:
-    """What was spent since someone last checked.
+    """The energy since the last check.
 
-    Between two readings of the meter the joules of a stretch are taken from the power of the reading around it.
+    Between two readings of the meter, the joules of a stretch are computed from the power of the surrounding readings.
 
     Args:
-        now_s: When that begins.
+        now_s: The start time.
     """
 
     def __init__(self, now_s: float) -> None:
@@ -20,12 +20,12 @@ class Overshoot:
         self._since_j = 0.0
 
     def checked(self, now_s: float) -> None:
-        """Someone checks."""
+        """The budget was checked."""
         self._longest_s = max(self._longest_s or 0.0, now_s - self._checked_s)
         self._checked_s = now_s
 
     def read(self, now_s: float, lap_s: float, lap_j: float) -> float:
-        """The meter was read: so many joules since so many seconds. The most that was spent between two checks."""
+        """The meter was read: this many joules in this many seconds. Returns the largest energy between two checks."""
         if self._longest_s is None:
             self._since_j += lap_j
             return self._since_j

@@ -1,4 +1,6 @@
-"""The account of a search whose training reports its own joules: no meter is opened, and thinking is kept apart."""
+"""The account of a search whose training reports its own joules: no meter is opened, and the optimiser is listed
+separately.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,17 @@ from ecoml.ledger.gram_counter import GramCounter
 from ecoml.run.storage.store import Store
 
 COMMIT_S = 0.05
-"""Steps that end within that time of each other are put on disk together: a replay makes thousands a second."""
+"""Steps that end within this time of each other are written to disk together: a replay makes thousands a second."""
 
 
 class ReportedAccount:
-    """Charges what the training reports, and nothing else.
+    """Charges the reported joules, and nothing else.
 
     Attributes:
         limit_j: As in `MeteredAccount`.
-        spent_j: Reported joules since the search began.
-        unwatched_j: The most that one measurement reported.
-        workers_j: None of them: nothing else draws on this account.
+        spent_j: Reported joules since the search started.
+        unwatched_j: The largest energy that one measurement reported.
+        workers_j: 0, because this account has no shared energy.
         thinking_cpu_s: CPU seconds of the optimiser in this session; shown, never charged.
     """
 
@@ -47,15 +49,15 @@ class ReportedAccount:
 
     @property
     def provenance(self) -> Provenance:
-        """The caller's."""
+        """Reported."""
         return Provenance.REPORTED
 
     def refuse_other_source(self, trial: int, energy_j: float | None) -> None:
-        """As in `MeteredAccount`: refuse a measurement that brings no joules."""
+        """As in `MeteredAccount`: refuse a measurement without joules."""
         if energy_j is None:
             raise TrainingError(
-                f"trial {trial} reports no energy_j, and the energy of this search is to be reported;"
-                ' yield ecoml.Measurement(score, energy_j=…), or leave energy="reported" out',
+                f"trial {trial} reports no energy_j, but the energy of this search must be reported;"
+                ' yield ecoml.Measurement(score, energy_j=…), or leave out energy="reported"',
                 spent_j=self.spent_j,
             )
 
@@ -64,7 +66,7 @@ class ReportedAccount:
             raise BudgetExhausted
 
     def enter(self, purpose: Purpose, trial: int | None = None, worker: int | None = None) -> None:  # noqa: ARG002
-        """Only thinking is told apart, by its CPU seconds."""
+        """Only the optimiser is distinguished, by its CPU seconds."""
         if worker is not None or (self._thinking_since is None and purpose is not Purpose.OPTIMISER):
             return
         now = time.process_time()
@@ -77,8 +79,9 @@ class ReportedAccount:
         """As in `MeteredAccount`; without joules nothing is charged."""
         energy = EnergyByDomain() if energy_j is None else reported(energy_j, uncertainty_j)
         before_j, before_g = self.spent_j, self.co2e.spent_g
-        self.spent_j += energy.energy_j
-        step = Step(energy, co2e_g=co2e_g(energy.energy_j, self.co2e.add(energy.energy_j)))
+        taken_j = energy_j or 0.0
+        self.spent_j += taken_j
+        step = Step(energy, co2e_g=co2e_g(taken_j, self.co2e.add(taken_j)))
         whose = Purpose.TRAINING, trial
         try:
             with self._store.transaction():
@@ -90,17 +93,17 @@ class ReportedAccount:
         except BaseException:
             self.spent_j, self.co2e.spent_g = before_j, before_g
             raise
-        self.unwatched_j = max(self.unwatched_j, energy.energy_j)
+        self.unwatched_j = max(self.unwatched_j, taken_j)
 
     def commit_late(self) -> None:
-        """Put steps that end within `COMMIT_S` of each other on disk together."""
+        """Write steps that end within `COMMIT_S` of each other to disk together."""
         self._store.delay(COMMIT_S)
 
     def share_among(self, domains: Sequence[str]) -> None:
-        """What is reported needs no sharing."""
+        """Do nothing: reported energy needs no division."""
 
     def settle(self) -> None:
-        """Every joule is entered as it is reported."""
+        """Do nothing: every joule is entered as it is reported."""
 
     def close(self) -> None:
-        """There is no meter to let go of."""
+        """Do nothing: there is no meter to close."""

@@ -1,9 +1,9 @@
-"""Sharing: whose the joules of a piece are, where several trials run at once, each on a metered device of its own.
+"""Sharing: divides a piece's joules if several trials run at once, each on its own metered device.
 
-A device's joules are those of the trial that runs on it; of a device on which none runs they are the host's own
-business: the strategy's thinking, or overhead. What no worker has to itself (processors, memory) is divided equally
-among all that is under way: each trial, and the strategy while it thinks. Nobody can tell whose it was, so a share
-among several may be all of it or nothing, and its half-width says so. Shares always sum to what is shared.
+A device's joules belong to the trial that runs on it; those of a device without a trial belong to the host: to the
+strategy while it computes, or to overhead. Joules of no worker (processors, memory) are divided equally among
+everything that runs: each trial, and the strategy while it computes. Since the true division is unknown, a share may be
+all of it or nothing, and its half-width covers this. Shares always sum to the total.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from dataclasses import replace
 from ecoml.energy import Energy, EnergyByDomain, Purpose
 
 Activity = tuple[Purpose, int | None]
-"""What joules are spent on, and for which trial (None: for none)."""
+"""A purpose, and the trial it is for (None: none)."""
 
 AT_REST: Activity = (Purpose.OVERHEAD, None)
 
 
 class Sharing:
-    """What is going on, on the host and in each worker.
+    """The current activities of the host and of each worker.
 
     Args:
-        domains: That of each worker's device; none where one thing goes on at a time, which then has all joules.
+        domains: The domain of each worker's device; empty if there is one activity at a time, which then has all
+            joules.
 
     Attributes:
-        host: What the host itself is at.
-        busy: What is going on in a worker, by its number; a worker at rest is not in it.
+        host: The host's own activity.
+        busy: The activity of each worker, by its number; an idle worker is absent.
     """
 
     def __init__(self, domains: Sequence[str] = ()) -> None:
@@ -36,16 +37,16 @@ class Sharing:
         self._worker_of = {domain: worker for worker, domain in enumerate(domains)}
 
     def of_trial(self, trial: int) -> int | None:
-        """The worker in which a trial runs; None if it runs in none."""
+        """The worker of a trial; None if it has none."""
         return next((worker for worker, (_, number) in self.busy.items() if number == trial), None)
 
     def of_domain(self, domain: str) -> Activity:
-        """What is going on that draws on a domain; of one that several trials share, what the host itself is at."""
+        """The activity that draws on a domain; the host's own one if several trials share it."""
         worker = self._worker_of.get(domain)
         return self.host if worker is None else self.busy.get(worker, self.host)
 
     def divide(self, piece: EnergyByDomain) -> dict[Activity, EnergyByDomain]:
-        """Whose the joules of a piece are during which nothing changed."""
+        """The division of a piece during which no activity changed."""
         if not self.busy:
             return {self.host: piece}
         sharers = list(self.busy.values())
@@ -67,6 +68,6 @@ class Sharing:
 
 
 def _share(part: Energy, among: int) -> Energy:
-    """One of so many equal shares, which may in truth be anything from nothing to all."""
+    """One of several equal shares, which may in truth be anything from zero to the total."""
     share = part.times(1.0 / among)
     return replace(share, uncertainty_j=part.uncertainty_j / among + part.energy_j * (1.0 - 1.0 / among))

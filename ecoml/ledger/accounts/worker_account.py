@@ -1,4 +1,4 @@
-"""What the training on one worker sees of the ledger."""
+"""A worker's view of the ledger."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ecoml.ledger.accounts.reported import ReportedAccount
 
 
 class WorkerAccount:
-    """One worker's way to the account; fulfils `ecoml.training.base.Account`.
+    """One worker's account; implements `ecoml.training.base.Account`.
 
     Args:
-        account: The search's.
+        account: The search's account.
         worker: Its number; None: the only one.
 
     Attributes:
-        recalled: Whether `check_budget` refuses to go on, whatever is left.
+        recalled: Whether `check_budget` raises, whatever is left.
     """
 
     def __init__(self, account: MeteredAccount | ReportedAccount, worker: int | None) -> None:
@@ -25,11 +25,11 @@ class WorkerAccount:
         self._worker = worker
 
     def check_budget(self) -> None:
-        """Raise `BudgetExhausted` if nothing is left, or the worker is recalled."""
+        """Raise `BudgetExhausted` if nothing is left, or if the worker is recalled."""
         if self.recalled:
             raise BudgetExhausted
         self._account.check_budget(self._worker)
 
     def enter(self, purpose: Purpose, trial: int | None = None) -> None:
-        """From here on the joules of this worker count as `purpose`; without a trial, for the one that runs."""
+        """Count the joules of this worker as `purpose` from now on; without a trial, for the running one."""
         self._account.enter(purpose, trial, self._worker)

@@ -1,1 +1,1 @@
-"""Sources of energy: one file for each counter, and what tells whose joules they are."""
+"""Sources of energy: one file per kind of counter, and the detection of other processes that share them."""

@@ -1,10 +1,10 @@
-"""The constants of the estimate, which a user may set or `ecoml meters --calibrate` may find.
+"""The constants of the estimate. The user may set them, or `ecoml meters --calibrate` may fit them.
 
-They stand in `ecoml/estimate.toml` in the folder of the user's settings (`$XDG_CONFIG_HOME`, else `~/.config`):
+They are stored in `ecoml/estimate.toml` in the folder of the user's settings (`$XDG_CONFIG_HOME`, else `~/.config`):
 
-    idle_w_per_cpu = 0.75       # W of a logical CPU that does nothing
-    busy_w_per_cpu = 3.5        # W of one that is busy
-    interval = 2.0              # the truth lies between 1/interval and interval times the estimate
+    idle_w_per_cpu = 0.75       # W of an idle logical CPU
+    busy_w_per_cpu = 3.5        # W of a busy one
+    interval = 2.0              # the true value lies between 1/interval and interval times the estimate
     calibrated = "…"            # when and where, for people
 """
 
@@ -21,13 +21,13 @@ from ecoml.errors import MeterError
 
 @dataclass(frozen=True, slots=True)
 class Constants:
-    """What the estimate multiplies CPU seconds with.
+    """The factors by which the estimate multiplies CPU seconds.
 
     Attributes:
-        idle_w_per_cpu: Power of a logical CPU that does nothing, W.
-        busy_w_per_cpu: Power of one that is busy, W.
-        interval: The truth lies between 1/interval times the estimate and interval times it.
-        calibrated: When and where they were found, for people; empty for the built-in ones.
+        idle_w_per_cpu: Power of an idle logical CPU, W.
+        busy_w_per_cpu: Power of a busy one, W.
+        interval: The true value lies between 1/interval times the estimate and interval times it.
+        calibrated: When and where they were fitted, for people; empty for the built-in ones.
     """
 
     idle_w_per_cpu: float = 0.75
@@ -44,16 +44,16 @@ BUILT_IN = Constants()
 
 
 def constants_file() -> Path:
-    """Where a user's constants stand, whether or not there are any."""
+    """The path of the user's constants; the file may not exist."""
     home = os.environ.get("XDG_CONFIG_HOME")
     return (Path(home) if home else Path("~/.config").expanduser()) / "ecoml" / "estimate.toml"
 
 
 def load_constants() -> Constants:
-    """The user's constants; the built-in ones where there is no file.
+    """The user's constants; the built-in ones if there is no file.
 
     Raises:
-        MeterError: The file cannot be read or used; it names file and key.
+        MeterError: The file cannot be read or used; the message names file and key.
     """
     path = constants_file()
     try:
@@ -61,13 +61,15 @@ def load_constants() -> Constants:
     except (FileNotFoundError, NotADirectoryError):
         return BUILT_IN
     except PermissionError:
-        raise MeterError(f"{path}: it cannot be read; allow it, or remove it for the built-in constants") from None
+        raise MeterError(
+            f"{path}: it cannot be read; change its permissions, or remove it to use the built-in constants"
+        ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise MeterError(f"{path}: {error}; mend it, or remove it for the built-in constants") from None
+        raise MeterError(f"{path}: {error}; correct it, or remove it to use the built-in constants") from None
     known = asdict(BUILT_IN)
     for key, value in settings.items():
         if key not in known:
-            raise MeterError(f"{path}: it knows no `{key}`, only {', '.join(known)}")
+            raise MeterError(f"{path}: unknown key `{key}`; known are {', '.join(known)}")
         if key == "calibrated":
             if not isinstance(value, str):
                 raise MeterError(f"{path}: calibrated must be a text, not {value!r}")
@@ -85,10 +87,11 @@ def load_constants() -> Constants:
 
 
 def save_constants(constants: Constants) -> Path:
-    """Write a user's constants, in place of any there are; returns the file, whose removal undoes it.
+    """Write the user's constants in place of any earlier ones; returns the file. Deleting it restores the built-in
+    constants.
 
     Raises:
-        MeterError: It cannot be written.
+        MeterError: The file cannot be written.
     """
     import tomli_w
 
@@ -100,6 +103,6 @@ def save_constants(constants: Constants) -> Path:
         fresh.replace(path)
     except OSError as error:
         raise MeterError(
-            f"{path}: it cannot be written ({error.strerror}); set XDG_CONFIG_HOME to a folder of yours"
+            f"{path}: it cannot be written ({error.strerror}); set XDG_CONFIG_HOME to a folder that you may write"
         ) from None
     return path

@@ -1,9 +1,10 @@
-"""CPU seconds of what is metered, by the best count there is.
+"""CPU seconds of the metered processes, by the most complete count available.
 
-A control group (cgroup v2) counts every process that was ever in it, also one handed to another parent or never waited
-for. It is used where it holds nothing but what is metered: a container's own root, or a group that a container runtime
-or a batch system made for one job. A login session's group holds the user's browser too, a service manager's may hold
-other logins, and the true root holds the whole host: there the process and its children are counted instead.
+A control group (cgroup v2) counts every process that was ever in it, including processes that were handed to another
+parent or never waited for. It is used if it holds only metered processes: a container's own root, or a group that a
+container runtime or a batch system made for one job. A login session's group also holds the user's browser, a service
+manager's may hold other logins, and the true root holds the entire host. In these cases the process and its children
+are counted instead.
 """
 
 from __future__ import annotations
@@ -19,17 +20,18 @@ from typing import Protocol
 from ecoml.meter.counters.processes import descendants
 
 _SCAN_S, _SCAN_SHARE = 0.25, 0.01
-"""So long a new child process may go unnoticed, and longer where looking for it would take more than such a share of
-the time. One that ends sooner is counted when it has been waited for."""
+"""Longest time after which a new child process is noticed; it is longer if the search for children would take more than
+this share of the time. A child that ends sooner is counted when its parent has waited for it.
+"""
 
 _JOB = re.compile(r"(^|/)(docker[-/]|kubepods|libpod|crio-|cri-containerd|lxc[./-]|slurm|job_|garden/|ecs[-/])")
 
 
 class CpuSeconds(Protocol):
-    """CPU seconds used so far; never raises."""
+    """The CPU seconds used so far; never raises."""
 
     covers: str
-    """Whose, in words."""
+    """Whose CPU seconds these are, in words."""
 
     def __call__(self) -> float: ...
 
@@ -37,7 +39,7 @@ class CpuSeconds(Protocol):
 
 
 def cpu_seconds(root: Path) -> CpuSeconds:
-    """The best count below a root; that of this process where the root shows none."""
+    """The most complete count in a file system; that of this process if the file system shows none."""
     own = root == Path("/")
     group = _own_group(root, own=own)
     if group is not None:
@@ -48,10 +50,10 @@ def cpu_seconds(root: Path) -> CpuSeconds:
 
 
 class TreeCpuTime:
-    """CPU seconds of this process, of its living children at any depth, and of those it has waited for.
+    """CPU seconds of this process, of its living descendants, and of those it has waited for.
 
-    Living children need Linux's `/proc`; elsewhere a child counts once it has been waited for. One that is handed over
-    to another parent, and one that is never waited for, counts only as long as it lives.
+    Living children are found in Linux's `/proc`; on other systems a child counts once it has been waited for. A child
+    that is handed to another parent, or never waited for, counts only while it lives.
     """
 
     covers = "this process and its children"
@@ -75,7 +77,7 @@ class TreeCpuTime:
         return total_s
 
     def close(self) -> None:
-        """Close the descriptors."""
+        """Close the file descriptors."""
         for pid in list(self._living):
             self._forget(pid)
 
@@ -90,7 +92,7 @@ class TreeCpuTime:
 
 
 class _FileCpuTime:
-    """CPU seconds as a file gives them; the last ones while it is unreadable."""
+    """CPU seconds read from a file; the last value while the file cannot be read."""
 
     def __init__(self, path: Path, parse: Callable[[bytes], float], covers: str) -> None:
         self.covers = covers
@@ -104,25 +106,27 @@ class _FileCpuTime:
         return self._last_s
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """No file is kept open."""
 
 
 class StatCpuTime(_FileCpuTime):
-    """Of the process that a file like `/proc/self/stat` describes, and of the children it has waited for."""
+    """CPU seconds of the process that a file like `/proc/self/stat` describes, and of the children it has waited
+    for.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, lambda stat: stat_cpu_s(stat) + stat_cpu_s(stat, waited_for=True), "one process")
 
 
 class GroupCpuTime(_FileCpuTime):
-    """Of a control group, by its `cpu.stat`."""
+    """CPU seconds of a control group, from its `cpu.stat`."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder / "cpu.stat", group_cpu_s, "this container or job")
 
 
 def usable_cpus(root: Path = Path("/")) -> float:
-    """Logical CPUs this process may use: those it may run on, and no more than its control group's quota."""
+    """Number of logical CPUs that this process may use, limited by its affinity and by its control group's quota."""
     cpus = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     group = _own_group(root, own=root == Path("/"))
     with contextlib.suppress(OSError, ValueError):
@@ -133,14 +137,16 @@ def usable_cpus(root: Path = Path("/")) -> float:
 
 
 def stat_cpu_s(stat: bytes, waited_for: bool = False) -> float:
-    """User and system seconds in a `/proc/PID/stat` line (proc(5): fields 14–15; of children waited for, 16–17)."""
+    """User and system seconds in a line of `/proc/PID/stat` (proc(5): fields 14–15; fields 16–17 for children waited
+    for).
+    """
     fields = stat[stat.rindex(b")") + 2 :].split()
     first = 13 if waited_for else 11
     return (int(fields[first]) + int(fields[first + 1])) / _TICKS_PER_S
 
 
 def group_cpu_s(stat: bytes) -> float:
-    """CPU seconds in a `cpu.stat` (its line `usage_usec`)."""
+    """CPU seconds in the text of a `cpu.stat` (its line `usage_usec`)."""
     return int(dict(line.split() for line in stat.splitlines())[b"usage_usec"]) * 1e-6
 
 
@@ -148,7 +154,7 @@ _TICKS_PER_S: int = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
 def _own_group(root: Path, *, own: bool) -> Path | None:
-    """The folder of a control group that holds nothing but what is metered; None if there is none."""
+    """The folder of a control group that holds only metered processes; None if there is none."""
     try:
         lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
         path = next(line.removeprefix("0::") for line in lines if line.startswith("0::"))

@@ -1,4 +1,4 @@
-"""NVML: started once and kept open, and what it tells of a GPU."""
+"""NVML: started once and kept open, and its answers about a GPU."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ecoml.meter.base import DeviceState, Hardware, Process
 from ecoml.meter.counters.processes import can_be_told_apart, family, name_of
 
 MODULE = "module"
-"""Domain of a superchip whose counter covers its processor too."""
+"""Name of the domain of a superchip whose counter also covers its processor."""
 
 _LIMITS = ("EnforcedPowerLimit", "PowerManagementDefaultLimit")
 _MEMBERS = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")
-"""Where NVML puts a field's value, by its type (`nvmlValueType_t`)."""
+"""NVML's field for a value, by the value's type (`nvmlValueType_t`)."""
 
 _started: dict[int, Any] = {}
-"""Process → the module whose NVML was started in it: starting it takes longer than all that is asked."""
+"""Process → the module whose NVML was started in it: the start takes longer than all queries."""
 
 
 def start_nvml(nvml: Any | None) -> tuple[Any, Callable[[], None]]:
-    """NVML, started, and what ends its use; this host's own (for None) is started once and stays open.
+    """NVML, started, and a function that ends its use. The host's own NVML (for None) is started once and stays open.
 
     Raises:
         ImportError: Its module is not installed.
-        Exception: What NVML raises where it cannot be started.
+        Exception: The error that NVML raises when it cannot start.
     """
     if nvml is not None:
         nvml.nvmlInit()
@@ -40,12 +40,12 @@ def start_nvml(nvml: Any | None) -> tuple[Any, Callable[[], None]]:
 
 
 def is_kept_open(nvml: Any) -> bool:
-    """Whether this is this host's own NVML, started in this process."""
+    """Whether this is the host's own NVML, started in this process."""
     return _started.get(os.getpid()) is nvml
 
 
 def ask(nvml: Any, function: str, *arguments: Any) -> Any:
-    """The answer of NVML to something not essential, None if it has none."""
+    """NVML's answer to a query that is not essential; None if it has none."""
     try:
         return getattr(nvml, function)(*arguments)
     except Exception:
@@ -53,17 +53,17 @@ def ask(nvml: Any, function: str, *arguments: Any) -> Any:
 
 
 def text(value: Any) -> str:
-    """What NVML says, whose older versions say it in bytes."""
+    """A text from NVML as str; older versions return bytes."""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value or "")
 
 
 def field_value(field: Any) -> float:
-    """The value of a field that NVML was asked for; not a number where it has none."""
+    """The value of a field that NVML was asked for; NaN if there is none."""
     return float(getattr(field.value, _MEMBERS[field.valueType])) if field.nvmlReturn == 0 else math.nan
 
 
 def hardware(nvml: Any, handle: Any) -> Hardware:
-    """What a GPU is, and what it may draw; raises nothing."""
+    """The name and the power limits of a GPU; raises nothing."""
     limits_mw = (ask(nvml, f"nvmlDeviceGet{which}", handle) for which in _LIMITS)
     limit_w, default_limit_w = (None if limit_mw is None else limit_mw * 1e-3 for limit_mw in limits_mw)
     driver = text(ask(nvml, "nvmlSystemGetDriverVersion"))
@@ -71,7 +71,7 @@ def hardware(nvml: Any, handle: Any) -> Hardware:
 
 
 def device_state(nvml: Any, handle: Any) -> DeviceState:
-    """The present state of a GPU; raises nothing."""
+    """The current state of a GPU; raises nothing."""
     utilisation = ask(nvml, "nvmlDeviceGetUtilizationRates", handle)
     memory = ask(nvml, "nvmlDeviceGetMemoryInfo", handle)
     return DeviceState(

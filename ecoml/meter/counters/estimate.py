@@ -1,15 +1,15 @@
-"""The estimate: CPU seconds × watts, where no counter can be read.
+"""The estimate: CPU seconds × watts, used if no counter can be read.
 
     E = cpus · P_idle · t / n + (P_busy − P_idle) · c
 
-t: seconds gone by; c: CPU seconds of what is metered (`ecoml.meter.counters.cpu_time`); cpus: logical CPUs it may use;
-n: ecoml processes that meter this host at once, among which idling is divided. Power is taken as linear between idle
-and full load, as in the methodology of Cloud Carbon Footprint, whose tables (made from SPECpower results of servers)
-give, per logical CPU, 0.45–1.9 W idle and 1.9–6.0 W at full load between EPYC Milan and Haswell. The built-in constants
-lie near the middle of these ranges on a logarithmic scale, so that ×/÷ 2 covers full load, and idling but for the
-oldest. A GPU is not in it.
+t: elapsed seconds; c: CPU seconds of the metered processes (`ecoml.meter.counters.cpu_time`); cpus: logical CPUs they
+may use; n: number of ecoml processes that meter this host at once and share the idle power. Power is assumed linear
+between idle and full load, as in the methodology of Cloud Carbon Footprint. Its tables (from SPECpower results of
+servers) give, per logical CPU, 0.45–1.9 W idle and 1.9–6.0 W at full load between EPYC Milan and Haswell. The built-in
+constants lie near the middle of these ranges on a logarithmic scale, so that ×/÷ 2 covers full load, and idle power
+except for the oldest. The estimate contains no GPU.
 
-CPU time is a difference of counters, hence additive, whatever the length of a window. Load averages are not.
+CPU time is a difference of counters, so windows of any length add up. Load averages do not.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ DOMAIN = "cpu"
 
 
 class Estimate:
-    """Joules of what is metered as a model sees them; fulfils `Gauge`.
+    """Estimated joules of the metered processes; implements `Gauge`.
 
     Args:
-        cpu_s: Gives the CPU seconds used so far.
-        now_s: The instant it counts from, on the meter's clock.
-        cpus: Logical CPUs whose idle power is counted.
-        constants: What the CPU seconds are multiplied with.
-        sharers: Gives the number of processes that idling is divided among.
+        cpu_s: Returns the CPU seconds used so far.
+        now_s: The time from which it counts, on the meter's clock.
+        cpus: Number of logical CPUs whose idle power is counted.
+        constants: The constants of the estimate.
+        sharers: Returns the number of processes that share the idle power.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Estimate:
 
     @property
     def idle(self) -> Energy:
-        """Joules of an idle second of the whole host, whoever claims it."""
+        """Joules of one idle second of the entire host, before it is shared."""
         idle_j = self._cpus * self._constants.idle_w_per_cpu
         return Energy(idle_j, self.gain * idle_j, self.provenance)
 
@@ -81,23 +81,23 @@ class Estimate:
         return Reading(self._energy_j, self._doubt_j, now_s, seen=self._seen, shared_s=self._shared_s)
 
     def wait_s(self, now_s: float) -> float | None:  # noqa: ARG002 - as every gauge's
-        """There is nothing to learn."""
+        """None: an estimate has nothing to learn."""
         return None
 
     def align(self, clock: Callable[[], float]) -> None:
-        """It is always up to date."""
+        """Do nothing: an estimate is always up to date."""
 
     def interrupt(self, *, clock: bool) -> None:
-        """Its time stands still meanwhile, as the meter's clock does."""
+        """Do nothing: the meter's clock has stopped meanwhile."""
 
     def describe(self, source: Source) -> Source:
-        """A model has no period."""
+        """The source unchanged: an estimate has no update period."""
         return source
 
     def news(self) -> list[str]:
-        """Nothing: a model does not fail."""
+        """Nothing: an estimate does not fail."""
         return []
 
     def close(self) -> None:
-        """Free what counts the CPU seconds."""
+        """Free the source of the CPU seconds."""
         self._cpu_s.close()

@@ -1,7 +1,7 @@
-"""Other processes that meter this host with ecoml, found by a file that each of them keeps locked.
+"""Other processes that meter this host with ecoml, found through a file that each of them keeps locked.
 
-A whole processor's or board's counter holds what all of them spend. While n processes meter a domain, each claims an
-n-th of it, and its uncertainty covers the rest. A process that was killed has let go of its lock: it is not counted.
+The counter of a processor or board contains the energy of all of them. While n processes meter a domain, each counts an
+n-th of it, and its uncertainty covers the rest. A killed process loses its lock and is no longer counted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FOLDERS = [Path("/run/lock/ecoml"), Path(tempfile.gettempdir()) / "ecoml-meters
 
 
 class _Registration:
-    """This process' own file: its domains, one entry for all of its meters."""
+    """This process's own file: the domains of all its meters."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -41,7 +41,7 @@ class _Registration:
             self._write()
 
     def count(self, domains: frozenset[str]) -> int:
-        """Meters of this process that count any of these domains."""
+        """Number of meters of this process that count any of these domains."""
         return sum(not domains.isdisjoint(of) for of in self._meters) if self._pid == os.getpid() else 0
 
     def remove(self, domains: frozenset[str]) -> None:
@@ -68,11 +68,11 @@ _registration = _Registration()
 
 
 class Neighbours:
-    """The other processes that meter any of some domains.
+    """The other processes that meter any of these domains.
 
     Args:
-        domains: What this meter counts of the whole host.
-        claims: Whether others are to find this process too.
+        domains: The host-wide domains that this meter counts.
+        claims: Whether other processes may find this process.
     """
 
     def __init__(self, domains: Iterable[str], *, claims: bool = True) -> None:
@@ -85,16 +85,18 @@ class Neighbours:
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Their numbers; this process' own among them while it has further meters, each of which counts all."""
+        """Their process numbers; this process's own is among them if it has a second meter, since each meter counts
+        everything.
+        """
         own = {os.getpid()} if _registration.count(self._domains) > self._claims else set()
         return tuple(sorted({*self._present, *own}))
 
     def sharers(self, domain: str) -> int:
-        """How many processes meter a domain, this one included."""
+        """Number of processes that meter a domain, this one included."""
         return 1 + sum(domain in shared for shared in self._present.values())
 
     def check(self) -> None:
-        """Look for them, at most once a second."""
+        """Look for other processes, at most once a second."""
         now_s = time.monotonic()
         if now_s - self._checked_s < _CHECK_S:
             return
@@ -102,14 +104,14 @@ class Neighbours:
         self._present = {pid: shared for pid, domains in _others() if (shared := domains & self._domains)}
 
     def close(self) -> None:
-        """Be no neighbour any longer. May be called twice."""
+        """Withdraw this process. May be called twice."""
         if self._claims:
             self._claims = False
             _registration.remove(self._domains)
 
 
 class SharedGauge:
-    """A gauge of the whole host, of which each of the processes that meter it claims its part; fulfils `Gauge`."""
+    """A gauge of the entire host; each process that meters it counts its part. Implements `Gauge`."""
 
     def __init__(self, gauge: Gauge, neighbours: Neighbours) -> None:
         self.domain = gauge.domain
@@ -125,11 +127,11 @@ class SharedGauge:
 
     @property
     def failure(self) -> str | None:
-        """As the gauge's."""
+        """As in the gauge."""
         return self._gauge.failure
 
     def read(self, now_s: float) -> Reading:
-        """The energy now: this process' part of it."""
+        """This process's part of the energy now."""
         reading = self._gauge.read(now_s)
         before, self._sharers = self._sharers, self._neighbours.sharers(self.domain)
         others = 1 - 1 / max(before, self._sharers)
@@ -145,27 +147,27 @@ class SharedGauge:
         )
 
     def wait_s(self, now_s: float) -> float | None:
-        """As the gauge's."""
+        """As in the gauge."""
         return self._gauge.wait_s(now_s)
 
     def align(self, clock: Callable[[], float]) -> None:
-        """As the gauge's."""
+        """As in the gauge."""
         self._gauge.align(clock)
 
     def interrupt(self, *, clock: bool) -> None:
-        """As the gauge's."""
+        """As in the gauge."""
         self._gauge.interrupt(clock=clock)
 
     def describe(self, source: Source) -> Source:
-        """As the gauge's."""
+        """As in the gauge."""
         return self._gauge.describe(source)
 
     def news(self) -> list[str]:
-        """As the gauge's."""
+        """As in the gauge."""
         return self._gauge.news()
 
     def close(self) -> None:
-        """As the gauge's."""
+        """As in the gauge."""
         self._gauge.close()
 
 
@@ -194,7 +196,7 @@ def _locked_file() -> tuple[int, Path]:
 
 
 def _others() -> Iterator[tuple[int, frozenset[str]]]:
-    """Living processes that meter, and what."""
+    """The living processes that meter this host, with their domains."""
     for folder in _FOLDERS:
         try:
             names = os.listdir(folder)  # noqa: PTH208 - a tenth of Path.iterdir's time
@@ -208,7 +210,7 @@ def _others() -> Iterator[tuple[int, frozenset[str]]]:
 
 
 def _domains_of(path: Path) -> frozenset[str] | None:
-    """What the process meters that keeps a file locked; None if there is no such process."""
+    """The domains of the process that keeps a file locked; None if there is no such process."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:

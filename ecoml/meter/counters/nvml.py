@@ -1,7 +1,7 @@
-"""NVIDIA GPUs: the energy counter of each, or its power sampled where it has none.
+"""NVIDIA GPUs: the energy counter of each, or its sampled power if it has no counter.
 
-Domains are named by NVML's index, which follows the PCI bus: `gpu:2` is GPU 2 of `nvidia-smi`, also where
-`CUDA_VISIBLE_DEVICES` makes it the only one. A domain is the whole board, with MIG too: slices have no counter.
+Domains are named by NVML's index, which follows the PCI bus: `gpu:2` is GPU 2 of `nvidia-smi`, even if
+`CUDA_VISIBLE_DEVICES` makes it the only one. A domain is the entire board, also with MIG: slices have no counter.
 """
 
 from __future__ import annotations
@@ -25,22 +25,25 @@ from ecoml.meter.repair.sensor import Sensor
 from ecoml.meter.repair.ticks import Ticks
 
 PERIOD_S = 0.1
-"""Time between two updates of the energy counter until it is measured: at the upper end of what is seen (10–100 ms)."""
+"""Assumed time between two updates of the energy counter until it is measured: the upper end of the known range (10–100
+ms).
+"""
 LONGEST_PERIOD_S = 0.5
-"""What bounds that time until it is measured."""
+"""Upper bound of this time until it is measured."""
 STEP_J = 1e-3
 """Resolution: NVML counts in mJ."""
 AVERAGED_S = 1.0
-"""A power reading is a mean over this time on most boards since Ampere (NVML reference, nvmlDeviceGetPowerUsage)."""
+"""On most boards since Ampere, a power reading is a mean over this time (NVML reference, nvmlDeviceGetPowerUsage)."""
 SAMPLE_S = 0.1
 """Time between two power samples."""
 GAIN = 0.05
-"""Half-width of the board's sensors, as a share: NVML's reference states ±5 % for power on the boards it names at all;
-that it holds for the others, and for energy, is an assumption."""
+"""Half-width of the board's sensors, as a share. NVML's reference states ±5 % for power on some boards; that it holds
+for other boards, and for energy, is an assumption.
+"""
 MAX_POWER_W = 3000.0
-"""More than one board draws; the largest of 2025 are rated at 1.4 kW."""
+"""More than any board draws; the largest of 2025 are rated at 1.4 kW."""
 LIMIT_MARGIN = 1.25
-"""How far a board may go past its enforced power limit, as a mean over an update period."""
+"""Factor by which a board may exceed its enforced power limit, as a mean over an update period."""
 
 _ENERGY, _POWER = "NVML energy counter", "NVML power"
 _COVERS = "NVIDIA GPU, the whole board"
@@ -53,9 +56,9 @@ _SHADOWED = (
 def find_gpus(
     root: Path, nvml: Any | None, now_s: float, gpus: Collection[int] | None = None
 ) -> tuple[FoundGauges, Callable[[], None]]:
-    """GPUs this process may use, and what ends the use of NVML."""
+    """The GPUs that this process may use, and a function that ends the use of NVML."""
     if nvml is None and root != Path("/"):
-        return _without(root, gpus, "there is no NVML for another root than `/`"), _nothing
+        return _without(root, gpus, "NVML works only with the root `/`"), _nothing
     try:
         own = nvml is None
         nvml, close = start_nvml(nvml)
@@ -77,7 +80,7 @@ def find_gpus(
             _add(found, nvml, index, now_s, "; ".join(notes))
     for entry in visible.indices if gpus is None else ():
         if isinstance(entry, str):
-            why = f"NVML knows no {entry}, which CUDA_VISIBLE_DEVICES names: name the GPU by its index or its full UUID"
+            why = f"NVML knows no {entry}, which CUDA_VISIBLE_DEVICES names: give the GPU's index or its full UUID"
             _add_unseen(found, f"gpu:{entry}", why)
     if not visible.count:
         found.sources.append(
@@ -93,7 +96,7 @@ def _add(found: FoundGauges, nvml: Any, index: int, now_s: float, note: str) -> 
         gauge = _gauge(nvml, handle, index, now_s)
         domain = gauge.domain
     except Exception as error:
-        why = f"neither energy nor power is shown ({_reason(error)}); of a virtual GPU only the host can tell"
+        why = f"neither energy nor power is shown ({_reason(error)}); for a virtual GPU, only the host can read them"
         _add_unseen(found, domain, "; ".join(filter(None, [why, note])))
         return
     found.gauges.append(gauge)
@@ -121,7 +124,7 @@ def _add_unseen(found: FoundGauges, domain: str, why: str) -> None:
 
 
 def _gauge(nvml: Any, handle: Any, index: int, now_s: float) -> Gauge:
-    """The strongest gauge a GPU allows; raises what NVML raises where it allows none."""
+    """The best gauge that a GPU supports; raises NVML's error if it supports none."""
     module = _covers_cpu(nvml, handle)
     domain = f"{MODULE if module else 'gpu'}:{index}"
     limit_mw = None if module else ask(nvml, "nvmlDeviceGetEnforcedPowerLimit", handle)  # it is that of the GPU alone
@@ -139,10 +142,10 @@ def _gauge(nvml: Any, handle: Any, index: int, now_s: float) -> Gauge:
 
 
 class _Board:
-    """What NVML tells of a board's energy, and of its power at the same time.
+    """A board's energy as NVML reads it, together with its power.
 
     Attributes:
-        power_w: The power when the energy was last read; not a number where it is not told.
+        power_w: The power when the energy was last read; NaN if unknown.
     """
 
     def __init__(self, nvml: Any, handle: Any, *, module: bool) -> None:
@@ -156,7 +159,7 @@ class _Board:
         self._together = not math.isnan(self._both()[0])
 
     def energy_j(self) -> float:
-        """Joules since the driver was loaded; raises what NVML raises."""
+        """Joules since the driver was loaded; raises NVML's errors."""
         energy_mj, power_mw = self._both() if self._together else (math.nan, math.nan)
         if math.isnan(energy_mj):
             energy_mj = int(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle))
@@ -165,7 +168,7 @@ class _Board:
         return energy_mj * 1e-3
 
     def mean_power_w(self) -> float:
-        """Power, averaged by the board; raises what NVML raises."""
+        """Power, averaged by the board; raises NVML's errors."""
         return int(self._nvml.nvmlDeviceGetPowerUsage(self._handle)) * 1e-3
 
     def _both(self) -> tuple[float, float]:
@@ -175,10 +178,10 @@ class _Board:
 
 
 def _covers_cpu(nvml: Any, handle: Any) -> bool:
-    """Whether a GPU's energy counter is that of a whole module, the processor included.
+    """Whether a GPU's energy counter covers an entire module with its processor.
 
-    It is on a Grace Hopper (https://github.com/ml-energy/zeus/pull/172). Later superchips tell by showing the power of
-    the module, or (GB10) by showing none. Without Grace in it, a module holds no processor.
+    It does on a Grace Hopper (https://github.com/ml-energy/zeus/pull/172). Later superchips show the power of the
+    module, or (GB10) none. A module without Grace in its name holds no processor.
     """
     name = text(ask(nvml, "nvmlDeviceGetName", handle))
     if re.search(r"\bGH\d{3}|Grace Hopper", name):
@@ -190,7 +193,7 @@ def _covers_cpu(nvml: Any, handle: Any) -> bool:
 
 
 def _without(root: Path, gpus: Collection[int] | None, why: str) -> FoundGauges:
-    """What is found without NVML: GPUs that the driver shows stay unseen, and are named."""
+    """The result without NVML: GPUs that the driver shows are named as not readable."""
     found = FoundGauges([], [], {})
     cards = _cards(root) if os.environ.get("CUDA_VISIBLE_DEVICES") != "" else []
     cards = [card for card in cards if gpus is None or card in gpus]
@@ -216,7 +219,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _shadowed(own: bool) -> list[str]:
-    """That the module of this host is not the one it should be: the old one does not pass on private names."""
+    """The note that the host's `pynvml` module is not the right one: the old one does not pass on private names."""
     return [_SHADOWED] * (own and not hasattr(sys.modules["pynvml"], "_nvmlGetFunctionPointer"))
 
 
@@ -231,7 +234,7 @@ def _no_nvml(error: Exception) -> str:
         return "NVIDIA's driver is not loaded: `sudo modprobe nvidia`"
     if "LibRmVersionMismatch" in kind:
         return "NVIDIA's driver and its library differ in version: reboot after the upgrade"
-    return f"NVML does not start ({_reason(error)}): see whether `nvidia-smi` does"
+    return f"NVML does not start ({_reason(error)}): check whether `nvidia-smi` does"
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""From the numbers that CUDA gives to GPUs to those of NVML, by which domains are named."""
+"""Converts CUDA's numbers of GPUs to NVML's, by which domains are named."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ecoml.meter.counters.device import MODULE, ask, is_kept_open, start_nvml, t
 
 @dataclass(frozen=True, slots=True)
 class VisibleGpus:
-    """The GPUs that CUDA_VISIBLE_DEVICES leaves to this process.
+    """The GPUs that CUDA_VISIBLE_DEVICES allows this process to use.
 
     Attributes:
         count: Number of all GPUs that NVML knows.
-        indices: NVML's index of each that is left, in the order of the setting; a UUID that NVML does not know stays.
-        in_order: Whether CUDA is sure to number them in that order.
+        indices: NVML's index of each allowed GPU, in the order of the setting; a UUID unknown to NVML stays as text.
+        in_order: Whether CUDA is certain to number them in this order.
     """
 
     count: int
@@ -28,11 +28,11 @@ class VisibleGpus:
 
 
 _known: dict[tuple[int, str | None, str | None], VisibleGpus] = {}
-"""By process and settings, for this host's own NVML, whose boards stay what they are."""
+"""Results by process and settings, for the host's own NVML, whose boards do not change."""
 
 
 def visible_gpus(nvml: Any) -> VisibleGpus:
-    """The GPUs that an NVML which was started shows to this process."""
+    """The GPUs that a started NVML shows to this process."""
     setting, order = os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("CUDA_DEVICE_ORDER")
     if not is_kept_open(nvml):
         return _visible(nvml, setting, order)
@@ -52,7 +52,7 @@ def _visible(nvml: Any, setting: str | None, order: str | None) -> VisibleGpus:
 
 
 def _left_by(nvml: Any, handles: Sequence[Any], setting: str) -> tuple[int | str, ...]:
-    """As in CUDA, a list ends at its first entry that is neither a GPU's index nor a UUID."""
+    """The allowed entries; as in CUDA, the list ends at the first entry that is neither a GPU's index nor a UUID."""
     left: list[int | str] = []
     for entry in (part.strip() for part in setting.split(",")):
         if entry.isdigit() and int(entry) < len(handles):
@@ -66,7 +66,7 @@ def _left_by(nvml: Any, handles: Sequence[Any], setting: str) -> tuple[int | str
 
 
 def _index_of(nvml: Any, handles: Sequence[Any], uuid: str) -> int | None:
-    """The board with a UUID that starts like this, or that a MIG slice with this UUID lies on."""
+    """The board whose UUID starts like this, or that holds the MIG slice of this UUID."""
     board = uuid.removeprefix("MIG-").split("/")[0]
     for index, handle in enumerate(handles):
         if handle is not None and text(ask(nvml, "nvmlDeviceGetUUID", handle)).startswith(board):
@@ -78,14 +78,14 @@ def _index_of(nvml: Any, handles: Sequence[Any], uuid: str) -> int | None:
 
 
 def nvml_indices(ordinals: Collection[int], nvml: Any | None = None) -> tuple[int, ...] | None:
-    """NVML's indices of the GPUs that CUDA numbers so in this process.
+    """NVML's indices of GPUs that CUDA numbers in this process.
 
     Args:
         ordinals: CUDA's numbers; `1` is torch's `cuda:1`.
-        nvml: What has the functions of the module `pynvml`; None: that module.
+        nvml: Replacement for the module `pynvml`; None: that module.
 
     Returns:
-        The indices; None where CUDA's order cannot be told, so that every visible GPU has to be counted.
+        The indices; None if CUDA's order is unknown, so that every visible GPU has to be counted.
     """
     if not ordinals:
         return ()
@@ -103,7 +103,7 @@ def nvml_indices(ordinals: Collection[int], nvml: Any | None = None) -> tuple[in
 
 
 def domains_of(ordinals: Sequence[int], sources: Iterable[Source]) -> list[str]:
-    """The domain of each GPU that CUDA numbers so, by which trials that run on them at once are told apart.
+    """The domain of each GPU that CUDA numbers so; trials on several GPUs are told apart by domain.
 
     Raises:
         MeterError: One of them has no domain of its own among the sources used.
@@ -115,7 +115,7 @@ def domains_of(ordinals: Sequence[int], sources: Iterable[Source]) -> list[str]:
         own = [name for name in names if name in used and name not in domains]
         if not own:
             raise MeterError(
-                f"cuda:{ordinal} has no energy counter of its own that can be read here, so the energy of trials on"
+                f"cuda:{ordinal} has no readable energy counter of its own, so the energy of trials on"
                 " several GPUs at once cannot be told apart; name one device, or see `ecoml meters`"
             )
         domains += own

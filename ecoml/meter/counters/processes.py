@@ -12,7 +12,7 @@ _FIRST_PID_NAMESPACE = 4026531836  # PROC_PID_INIT_INO of the kernel
 
 
 def descendants(pid: int) -> set[int]:
-    """The living children of a process at any depth; none where `/proc` does not tell."""
+    """The living descendants of a process; none if `/proc` does not list them."""
     children_of = _children if _TELLS_CHILDREN else _parents_of_all()
     found: set[int] = set()
     parents = [pid]
@@ -24,7 +24,7 @@ def descendants(pid: int) -> set[int]:
 
 
 def _children(pid: int) -> list[int]:
-    """As the kernel lists them (CONFIG_PROC_CHILDREN)."""
+    """The children as the kernel lists them (CONFIG_PROC_CHILDREN)."""
     tasks = f"/proc/{pid}/task"
     found: list[int] = []
     with contextlib.suppress(OSError):
@@ -35,7 +35,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _parents_of_all() -> Callable[[int], list[int]]:
-    """By the parent that each process of the host names; gives what tells a process' children."""
+    """A function that returns a process's children, from the parent of every process of the host."""
     found: dict[int, list[int]] = {}
     with contextlib.suppress(OSError):
         for name in os.listdir("/proc"):  # noqa: PTH208 - as above
@@ -50,14 +50,14 @@ _TELLS_CHILDREN = Path(f"/proc/self/task/{os.getpid()}/children").exists()
 
 
 def family() -> set[int]:
-    """This process and its children at any depth."""
+    """This process and its descendants."""
     return {os.getpid()} | descendants(os.getpid())
 
 
 def can_be_told_apart(pid: int) -> bool:
-    """Whether a process that a driver names can be one of ours only if its number is.
+    """Whether the number of a process suffices to decide that it is not one of ours.
 
-    Drivers number processes as the host does. Within a container our own then bear other numbers than we see.
+    Drivers number processes as the host does. Within a container, our own processes have other numbers.
     """
     if Path(f"/proc/{pid}").exists():
         return True
@@ -68,7 +68,7 @@ def can_be_told_apart(pid: int) -> bool:
 
 
 def name_of(pid: int) -> str | None:
-    """A process' short name, None if it cannot be told."""
+    """A process's short name; None if unknown."""
     try:
         return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip() or None
     except OSError:

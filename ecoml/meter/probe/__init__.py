@@ -1,1 +1,1 @@
-"""Checks of a host's counters before they are trusted."""
+"""Tests of whether a host's counters can be trusted."""

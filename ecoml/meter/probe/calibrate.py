@@ -1,11 +1,11 @@
-"""The estimate's constants, found against real counters.
+"""Fits the constants of the estimate to real counters.
 
 Windows with k of n CPUs busy, k = 0 … n; each gives a mean power P and CPU seconds of load per second u:
 
     P = n · idle + (busy − idle) · u          least squares over the windows
 
-Each constant is a sum of the windows' powers with fixed weights. Its uncertainty is the sum of what the windows' own
-can move it by, as one host's windows err together, and of the largest distance from the line.
+Each constant is a sum of the windows' powers with fixed weights. Its uncertainty is the sum of two parts: the windows'
+own uncertainties, added because the windows of one host err together; and the largest distance from the line.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ WINDOW_S = 3.0
 LEVELS = 5
 
 Load = Callable[[int], AbstractContextManager[Callable[[], float]]]
-"""Keeps so many CPUs busy; gives what tells the CPU seconds spent on it."""
+"""Keeps a number of CPUs busy; its context gives a function that returns the CPU seconds spent so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadPoint:
-    """One window.
+    """The measurement of one window.
 
     Attributes:
-        threads: How many CPUs were kept busy.
+        threads: Number of CPUs kept busy.
         busy_cpus: CPU seconds of load per second.
         power_w: Mean power.
         uncertainty_w: Its half-width.
@@ -50,15 +50,15 @@ class LoadPoint:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What was found.
+    """The result of a calibration.
 
     Attributes:
-        constants: For the estimate.
+        constants: The constants of the estimate.
         idle_uncertainty_w: Half-width of `idle_w_per_cpu`.
         busy_uncertainty_w: Half-width of `busy_w_per_cpu`.
-        residual: Largest distance of a window's power from the line, as a share of it.
+        residual: Largest distance of a window's power from the line, as a share of this power.
         points: The windows.
-        domains: Whose power it is.
+        domains: The domains whose power was measured.
     """
 
     constants: Constants
@@ -79,19 +79,19 @@ def calibrate(
     sleep: Callable[[float], None] = time.sleep,
     say: Callable[[str], None] | None = None,
 ) -> Calibration:
-    """Find the constants against the counters of the processor, its memory included where that has one.
+    """Fit the constants to the counters of the processor, and to that of its memory if there is one.
 
     Args:
-        meter: Its measured domains other than GPUs are what is fitted; nothing else should be running on the host.
-        cpus: Logical CPUs that share the power: the host's.
-        threads: How many of them may be kept busy.
+        meter: A meter; its measured domains other than GPUs are used. Nothing else should run on the host.
+        cpus: Number of logical CPUs that share this power: all of the host.
+        threads: Number of CPUs that may be kept busy.
         load: Keeps CPUs busy.
-        clock: Gives seconds.
-        sleep: Waits so many seconds.
-        say: Told what is being done.
+        clock: Returns seconds.
+        sleep: Waits for a number of seconds.
+        say: Receives progress messages.
 
     Raises:
-        MeterError: There is no counter of the processor, or what it shows is no line that rises with load.
+        MeterError: There is no counter of the processor, or its power does not rise with the load.
     """
     domains = processor_domains(meter)
     points = []
@@ -105,7 +105,9 @@ def calibrate(
             energy, elapsed_s, spent_s = window.lap(), clock() - start_s, cpu_s() - before_s
         parts = [energy.domains[domain] for domain in domains]
         if any(part.provenance is not Provenance.MEASURED for part in parts):
-            raise MeterError(f"the counters failed meanwhile, and nothing was calibrated: {' '.join(energy.gaps)}")
+            raise MeterError(
+                f"the counters failed during the measurement, and nothing was calibrated: {' '.join(energy.gaps)}"
+            )
         power_w = sum(part.energy_j for part in parts) / elapsed_s
         points.append(
             LoadPoint(busy, spent_s / elapsed_s, power_w, sum(part.uncertainty_j for part in parts) / elapsed_s)
@@ -114,7 +116,7 @@ def calibrate(
 
 
 def processor_domains(meter: Meter) -> tuple[str, ...]:
-    """The measured domains of a meter that are no GPU.
+    """The measured domains of a meter that are not GPUs.
 
     Raises:
         MeterError: There are none.
@@ -134,7 +136,9 @@ def _fit(points: Sequence[LoadPoint], cpus: int, domains: tuple[str, ...]) -> Ca
     mean_u = sum(point.busy_cpus for point in points) / count
     spread = sum((point.busy_cpus - mean_u) ** 2 for point in points)
     if count < 2 or spread <= 0:
-        raise MeterError("nothing was calibrated: the load got no CPU time; stop what else runs on this host")
+        raise MeterError(
+            "nothing was calibrated: the load got no CPU time; stop everything else that runs on this host"
+        )
     slopes = [(point.busy_cpus - mean_u) / spread for point in points]
     levels = [1 / count - mean_u * slope for slope in slopes]
     slope_w = sum(weight * point.power_w for weight, point in zip(slopes, points, strict=True))
@@ -143,8 +147,8 @@ def _fit(points: Sequence[LoadPoint], cpus: int, domains: tuple[str, ...]) -> Ca
     idle_w, busy_w = level_w / cpus, level_w / cpus + slope_w
     if slope_w <= 0 or idle_w < 0:
         raise MeterError(
-            f"nothing was calibrated: {level_w:.3g} W at rest and {slope_w:.3g} W for each busy CPU are no watts of a "
-            "processor; stop what else runs on this host, and try again"
+            f"nothing was calibrated: {level_w:.3g} W at rest and {slope_w:.3g} W for each busy CPU cannot be the "
+            "power of a processor; stop everything else that runs on this host, and try again"
         )
 
     def uncertainty_w(weights: Sequence[float]) -> float:

@@ -1,19 +1,18 @@
-"""`ecoml meters --check`: a probe of what the counters of this host are worth.
+"""`ecoml meters --check`: a test of whether the counters of this host can be trusted.
 
     look closely    read without pause: update period T, smallest step
     rest            windows at rest: power P₀ and its scatter
-    load            every CPU and GPU busy: E₁ in t, then E₂ in 2 t, GPU power p(τ) sampled meanwhile
+    load            every CPU and GPU busy: E₁ in t, then E₂ in 2 t, GPU power p(τ) sampled at the same time
 
-and then it compares, each time with what the meter states as uncertainty:
+The test then compares figures, each time within the uncertainty that the meter states:
 
     a counter       E₂ with E₁ · t₂ / t₁         within u₂ + u₁ · t₂ / t₁
                     E₂ / t₂ with P₀              above it, where it holds a processor
     a GPU's too     E₂ with ∫ p dτ               within u₂ + 5 % · ∫ p dτ + |p(t₂) − p(0)| · 1 s
     an estimate     joules above rest per CPU second of the load, in t and in 2 t      within a tenth
 
-and, where the meter was opened to compare, each source with those that cover the same (`second_opinion.py`).
-
-A counter that no second source stands beside may be wrong by a factor, and nothing in here would show it: it says so.
+If the meter was opened with `compare`, each source is compared with those that cover the same (`second_opinion.py`). A
+counter without a second source may be wrong by a factor that this test cannot find; the output says so.
 """
 
 from __future__ import annotations
@@ -48,19 +47,21 @@ LOAD_S = 3.0
 SAMPLE_S = 0.05
 SAME_SHARE = 0.1
 STILL_SHARE = 0.03
-"""Of the power at rest: by so much a source may wander that does not show the load."""
+"""Fraction of the power at rest that a source may drift by without showing the load."""
 BUSY_CPU_W = 1.0
-"""As much a busy CPU adds at least, nearly everywhere."""
+"""Smallest additional power of a busy CPU on almost every machine."""
 RAISED = ("cpu", "psys", "module", "node")
-"""Domains that hold a processor; hashing hardly touches memory, and a GPU may be one that PyTorch does not see."""
+"""Domains with a processor. The load hardly uses memory, and PyTorch may not support a GPU: those are not expected to
+rise.
+"""
 
 Load = Callable[[], AbstractContextManager[Callable[[], float]]]
-"""Makes every device busy; gives what tells the CPU seconds spent on it."""
+"""Makes every device busy; its context gives a function that returns the CPU seconds spent so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Busy:
-    """One window under load; `boards`: domain → joules of its power, integrated, and how far they may have shifted."""
+    """One window under load. `boards`: domain → joules from its integrated power, and by how many they may be off."""
 
     energy: EnergyByDomain
     elapsed_s: float
@@ -78,16 +79,16 @@ class _Rise(NamedTuple):
 
 
 class Probe:
-    """A probe of a meter.
+    """A test of a meter.
 
     Args:
-        meter: What is probed; nothing else should be running on the host.
-        cpus: Logical CPUs to keep busy.
+        meter: The meter. Nothing else should run on the host.
+        cpus: Number of logical CPUs to keep busy.
         load: Makes every device busy; None: CPUs by hashing, GPUs by matrix products.
-        boards_w: Domain → what reads a GPU's power in W by another way than its energy.
-        clock: Gives seconds; None: `time.monotonic`.
-        sleep: Waits so many seconds; None: `time.sleep`.
-        say: Told what is being done.
+        boards_w: Domain → function that reads a GPU's power in W, independently of its energy counter.
+        clock: Returns seconds; None: `time.monotonic`.
+        sleep: Waits for a number of seconds; None: `time.sleep`.
+        say: Receives progress messages.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class Probe:
         self._settle_s = min(MOST_SETTLE_S, max([SETTLE_S, *lags_s]))
 
     def run(self) -> Check:
-        """Probe; takes about 20 s, and three times as much longer as a source is late."""
+        """Run the test; takes about 20 s, plus three times the delay of the slowest source."""
         started_s = self._clock()
         whole = self._meter.window()
         self._say(f"looking closely for {LOOK_S:g} s")
@@ -144,7 +145,7 @@ class Probe:
         return Check(findings, whole.lap(), self._clock() - started_s, opinions)
 
     def _look(self) -> dict[str, Look]:
-        """When each domain's reading changes, and by how much."""
+        """When and by how much each domain's reading changes."""
         ticks: dict[str, Look] = {}
         end_s = self._clock() + LOOK_S
         while (now_s := self._clock()) < end_s:
@@ -159,7 +160,7 @@ class Probe:
         return window.lap(), self._clock() - start_s
 
     def _busy(self, seconds: float, cpu_s: Callable[[], float]) -> _Busy:
-        """A window under load, with the power of the GPUs sampled meanwhile."""
+        """A window under load, with the power of the GPUs sampled at the same time."""
         samples: dict[str, list[tuple[float, float]]] = {domain: [] for domain in self._boards_w}
         before_s, window, start_s = cpu_s(), self._meter.window(), self._clock()
         while True:
@@ -182,7 +183,7 @@ class Probe:
         rest_w = statistics.fmean(rests_w)
         first, second = once.energy.domains[domain], twice.energy.domains[domain]
         faults = [
-            f"{part.energy_j:.3g} J in {busy.elapsed_s:.3g} s of full load: it stands still or cannot be read"
+            f"{part.energy_j:.3g} J in {busy.elapsed_s:.3g} s of full load: the counter does not move or cannot be read"
             for part, busy in ((first, once), (second, twice))
             if part.provenance is Provenance.MISSING or part.energy_j <= 0
         ]
@@ -193,28 +194,30 @@ class Probe:
                 CrossCheck("a CPU second of load in either window", two_j, one_j, SAME_SHARE * abs(one_j))
             )
             if min(one_j, two_j) <= 1e-6:
-                faults.append("no joules above rest while CPUs were kept busy: it does not see this process' CPU time")
-            unchecked = "whether its watts are true cannot be checked: there is no counter beside it"
+                faults.append(
+                    "no joules above rest while CPUs were kept busy: the source does not see this process's CPU time"
+                )
+            unchecked = "its power cannot be checked: there is no counter to compare with"
         else:
             scale = twice.elapsed_s / once.elapsed_s
             within_j = second.uncertainty_j + scale * first.uncertainty_j
-            what = f"{twice.elapsed_s:.3g} s of load with {once.elapsed_s:.3g} s, drawn out"
+            what = f"{twice.elapsed_s:.3g} s of load with {once.elapsed_s:.3g} s, scaled"
             comparisons.append(CrossCheck(what, second.energy_j, scale * first.energy_j, within_j))
-            unchecked = "whether its joules are true cannot be checked: there is no second source beside it"
+            unchecked = "its energy cannot be checked: there is no second source to compare with"
             rise = self._rises(source, rest, twice)
             if not (rise.shows or faults):
                 told = f"{rise.rest_w:.3g} W at rest and {rise.load_w:.3g} W while every CPU was kept busy"
                 if rise.can_be_told:
                     faults.append(f"{told}: it does not show the load")
                 else:
-                    unchecked = f"{told}: whether it shows the load cannot be told, nor whether its joules are true"
+                    unchecked = f"{told}: too little to decide whether it shows the load; its energy cannot be checked"
         if source.provenance is Provenance.MEASURED and domain in twice.boards:
             board_j, drift_j = twice.boards[domain]
             within_j = second.uncertainty_j + BOARD_GAIN * board_j + drift_j
             comparisons.append(
                 CrossCheck("its energy counter with its power, integrated", second.energy_j, board_j, within_j)
             )
-            unchecked = "an error that counter and power share cannot be found here"
+            unchecked = "an error common to counter and power cannot be found here"
         known = ticks if ticks is not None and source.period_s is not None else Look()
         return Finding(
             domain,
@@ -232,7 +235,7 @@ class Probe:
         )
 
     def _rises(self, source: Source, rest: list[tuple[EnergyByDomain, float]], busy: _Busy) -> _Rise:
-        """What the load does to a source that holds a processor; of several processors, to their sum."""
+        """The effect of the load on a source with a processor; for several processors, on their sum."""
         kind = source.domain.partition(":")[0]
         alike = [domain for domain in busy.energy.domains if domain.partition(":")[0] == kind]
         rest_j = sum(energy.domains[domain].energy_j for energy, _ in rest for domain in alike)
@@ -245,19 +248,21 @@ class Probe:
 
 
 def _per_cpu_second(domain: str, rest_w: float, busy: _Busy) -> float:
-    """Joules above rest that a CPU second of the load adds."""
+    """Joules above rest per CPU second of the load."""
     above_j = busy.energy.domains[domain].energy_j - rest_w * busy.elapsed_s
     return above_j / busy.cpu_s if busy.cpu_s > 0 else 0.0
 
 
 def _integral(points: list[tuple[float, float]]) -> tuple[float, float]:
-    """Joules under samples of power, and how many they may be off as each is a mean over the second before."""
+    """Joules from samples of power, and by how many they may be off because each is a mean over the second before."""
     energy_j = sum(0.5 * (w1 + w2) * (t2 - t1) for (t1, w1), (t2, w2) in pairwise(points))
     return energy_j, abs(points[-1][1] - points[0][1]) * AVERAGED_S
 
 
 def board_powers(meter: Meter, nvml: Any | None = None) -> dict[str, Callable[[], float]]:
-    """What reads the power of each metered GPU that has an energy counter, by domain; of those that show it."""
+    """Domain → function that reads the power of a metered GPU that has an energy counter, for GPUs that show their
+    power.
+    """
     found: dict[str, Callable[[], float]] = {}
     for source in meter.sources:
         index = source.domain.removeprefix("gpu:")

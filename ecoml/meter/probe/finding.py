@@ -1,4 +1,4 @@
-"""What a probe of the meter found: figures that should be one, by domain."""
+"""The results of a meter's test, by domain: pairs of figures that should agree."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ecoml.energy import EnergyByDomain, Provenance
 
 @dataclass(frozen=True, slots=True)
 class CrossCheck:
-    """Two figures that should be one.
+    """Two figures that should agree.
 
     Attributes:
         what: The two, in words.
         found: The first figure.
-        against: The second.
-        within: How far apart they may lie.
-        unit: Of all three.
+        against: The second figure.
+        within: The largest allowed difference.
+        unit: The unit of all three.
     """
 
     what: str
@@ -29,32 +29,32 @@ class CrossCheck:
 
     @property
     def agrees(self) -> bool:
-        """Whether they are close enough."""
+        """Whether the two agree."""
         return abs(self.found - self.against) <= self.within
 
     @property
     def is_loose(self) -> bool:
-        """Whether they may lie so far apart that their agreement tells nothing."""
+        """Whether the two may differ so much that their agreement says nothing."""
         return self.within >= abs(self.against)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found of one domain.
+    """The results for one domain.
 
     Attributes:
         domain: E.g. `cpu:0`.
-        name: Of its source.
-        provenance: What the source is worth.
-        period_s: Time between two updates; None where none was seen.
-        period_is_bound: Whether it is only known not to be longer, as every reading showed another value.
+        name: Name of its source.
+        provenance: Provenance of its source.
+        period_s: Time between two updates; None if no update was seen.
+        period_is_bound: Whether the period is only an upper bound, because every reading showed a new value.
         step_j: Smallest step seen.
         rest_w: Power at rest.
         rest_noise_w: Its scatter (standard deviation of windows of half a second).
         load_w: Power under load.
-        comparisons: What was compared.
-        faults: What is wrong, one sentence each.
-        unchecked: What cannot be checked here, one sentence.
+        comparisons: The figures that were compared.
+        faults: The faults found, one sentence each.
+        unchecked: What could not be checked, one sentence.
     """
 
     domain: str
@@ -72,12 +72,12 @@ class Finding:
 
     @property
     def agrees(self) -> bool:
-        """Whether nothing speaks against it."""
+        """Whether no fault was found."""
         return not self.faults and all(comparison.agrees for comparison in self.comparisons)
 
 
 class Verdict(StrEnum):
-    """What a comparison of two ways to the same energy comes to."""
+    """The result of a comparison of two measurements of the same energy."""
 
     AGREES = "agrees"
     APART = "apart"  # by more than both state
@@ -95,31 +95,31 @@ class Verdict(StrEnum):
 
 
 LEAST_SHARE = 0.25
-"""Of a rise, that the other way to it has to show."""
+"""Fraction of a rise that the other measurement must show."""
 LEAST_RISE = 0.05
-"""Of the power under load: a smaller rise tells nothing."""
+"""Fraction of the power under load; a smaller rise says nothing."""
 CLOSE = 1.1
-"""Parts may be larger than the whole by this factor, as either's gain may be off."""
+"""Largest factor by which the parts may exceed the sum, because either may have the wrong scale."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """Two ways to the same energy: a source and its parts, or two sources of one domain. Mean powers in W.
+    """The same energy from two sources: a sum and its parts, or two sources of one domain. Mean powers in W.
 
-    What the probe knows is what its load did: both ways have to show the rise, whatever they show beside.
+    The test knows its own load: both measurements must show the rise, however much else they show.
 
     Attributes:
-        domain: What the whole covers.
-        source: Name of its source.
-        parts: The other way: domains that it contains, or itself by another source.
-        rest_w: The whole at rest.
-        load_w: The whole under load.
-        parts_rest_w: The other way at rest.
-        parts_load_w: The other way under load.
-        rest_within_w: How far apart the two may lie at rest, by what either states as its uncertainty.
+        domain: The domain that the first source covers.
+        source: Name of the first source.
+        parts: The domains that the second source covers: parts of the first, or the same one.
+        rest_w: Power of the first at rest.
+        load_w: Power of the first under load.
+        parts_rest_w: Power of the second at rest.
+        parts_load_w: Power of the second under load.
+        rest_within_w: The largest difference that the stated uncertainties allow at rest.
         load_within_w: The same under load.
-        is_late: Whether the load was over before the whole need have shown it.
-        unread: Domains that could not be read meanwhile.
+        is_late: Whether the load may have ended before the first source had to show it.
+        unread: Domains with failed readings during the test.
     """
 
     domain: str
@@ -136,27 +136,27 @@ class Opinion:
 
     @property
     def is_same(self) -> bool:
-        """Whether the two cover the same, and should be one figure."""
+        """Whether the two cover the same domain and should give the same figure."""
         return self.parts == (self.domain,)
 
     @property
     def agrees(self) -> bool:
-        """Whether the two say the same, as far as can be told here."""
+        """Whether the two do not contradict each other."""
         return self.verdict is Verdict.AGREES
 
     @property
     def rise_w(self) -> float:
-        """What the load adds to the whole."""
+        """The rise of the first source under load."""
         return self.load_w - self.rest_w
 
     @property
     def parts_rise_w(self) -> float:
-        """What it adds to the parts."""
+        """The rise of the second source under load."""
         return self.parts_load_w - self.parts_rest_w
 
     @property
     def verdict(self) -> Verdict:
-        """What it comes to."""
+        """The result of the comparison."""
         if self.unread:
             return Verdict.UNREAD
         whole_w = self.rest_w, self.load_w, self.rise_w
@@ -179,13 +179,13 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What the probe found.
+    """The results of the test.
 
     Attributes:
-        findings: One per domain that is counted.
-        opinions: What other sources say of the same energy.
-        spent: What the probe itself took.
-        elapsed_s: How long.
+        findings: One per counted domain.
+        opinions: Comparisons with other sources of the same energy.
+        spent: Energy that the test itself took.
+        elapsed_s: Duration of the test.
     """
 
     findings: tuple[Finding, ...]
@@ -195,11 +195,11 @@ class Check:
 
     @property
     def agrees(self) -> bool:
-        """Whether nothing that could be checked is contradicted."""
+        """Whether every source that could be checked passed."""
         return all(one.agrees for one in self.findings) and not any(one.verdict.contradicts for one in self.opinions)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The results as a JSON object."""
         return {
             "agrees": self.agrees,
             "findings": [

@@ -1,4 +1,4 @@
-"""A known load, to see what counters make of it: CPUs that are busy, and GPUs that multiply matrices."""
+"""A known load for testing counters: busy CPUs, and GPUs that multiply matrices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MATRIX = 4096
 
 @contextmanager
 def busy_cpus(threads: int) -> Iterator[Callable[[], float]]:
-    """Keep so many CPUs busy; gives what tells the CPU seconds spent on it so far."""
+    """Keep this many CPUs busy; the context gives a function that returns the CPU seconds spent so far."""
     stop = threading.Event()
 
     def work() -> None:
@@ -35,7 +35,7 @@ def busy_cpus(threads: int) -> Iterator[Callable[[], float]]:
 
 @contextmanager
 def busy_gpus() -> Iterator[None]:
-    """Keep every GPU that torch sees busy with matrix products; where it sees none, nothing."""
+    """Keep every GPU that torch sees busy with matrix products; without a GPU, do nothing."""
     import torch
 
     stop, busy = threading.Event(), threading.Semaphore(0)

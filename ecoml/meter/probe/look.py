@@ -1,4 +1,4 @@
-"""A close look at a reading: how often it changes, and by how much."""
+"""Observes a reading: how often it changes, and by how much."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Look:
         self.step_j: float | None = None
 
     def see(self, energy_j: float, now_s: float) -> None:
-        """Take in a reading."""
+        """Process a reading."""
         if self._last_j is not None and energy_j > self._last_j:
             rise_j = energy_j - self._last_j
             self.step_j = rise_j if self.step_j is None else min(self.step_j, rise_j)
@@ -26,10 +26,10 @@ class Look:
 
     @property
     def period_s(self) -> float | None:
-        """Mean time between two changes; None where fewer than two were seen."""
+        """Mean time between two changes; None for fewer than two changes."""
         return (self._latest_s - self._first_s) / (self._changes - 1) if self._changes > 1 else None
 
     @property
     def is_bound(self) -> bool:
-        """Whether most readings showed another value: then updates may come faster than they were read."""
+        """Whether most readings showed a new value: updates may then come faster than the readings."""
         return self._changes > 0.6 * self._reads

@@ -1,13 +1,13 @@
-"""What sources that are not counted say of the energy that is, at rest and under load.
+"""Compares the counted energy with sources that are not counted, at rest and under load.
 
     same        two sources of one domain                       |P₁ − P₂| ≤ u₁ + u₂
-    contains    a whole, such as a plug, and its parts          Σ P(parts) ≤ P(whole) + u, at rest, under load, and
-                                                                of the rise between the two
-    both                                                        each rises by a quarter of what the other does, at least
+    contains    a sum, such as a plug, and its parts            Σ P(parts) ≤ P(sum) + u, at rest, under load, and
+                                                                for the rise between the two
+    both                                                        each rises by at least a quarter of the other's rise
 
-How much of the whole its parts explain is told; what is left (fans, disks, losses of the power supply, other programs)
-is nobody's fault. The rise is what the probe caused itself. A source that does not show it is constant, late or
-another machine's; a rise that the parts do not explain is in another unit, or a device's that nothing counts.
+The output states the share of the sum that its parts explain. The rest (fans, disks, losses of the power supply, other
+programs) is not an error. The test causes the rise itself. A source that does not show it is constant, late, or
+measures another machine. If the parts do not explain the rise, a unit is wrong or a device is not counted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ecoml.meter.found import contains
 from ecoml.meter.probe.finding import Opinion
 
 Span = tuple[EnergyByDomain, float]
-"""Energy by domain, and the seconds it was spent in."""
+"""Energy by domain, and the seconds in which it was spent."""
 
 
 def opinions_of(
@@ -32,16 +32,16 @@ def opinions_of(
     other_load: Span,
     settled_s: float,
 ) -> Iterator[Opinion]:
-    """What is said of each domain that is covered twice.
+    """A comparison for each domain that two sources cover.
 
     Args:
-        counted: Sources that are counted.
-        rest: What they gave at rest.
-        load: What they gave under load.
-        others: Sources that are read beside them.
-        other_rest: What those gave at rest, over the same time.
-        other_load: What those gave under load.
-        settled_s: For how long the load went on before it was looked at.
+        counted: The sources that are counted.
+        rest: Their energy at rest.
+        load: Their energy under load.
+        others: The sources that are read for comparison.
+        other_rest: Their energy at rest, over the same time.
+        other_load: Their energy under load.
+        settled_s: Seconds of load before the measurement.
     """
     ours, theirs = (rest, load), (other_rest, other_load)
     late = {source.name for source in (*counted, *others) if source.lag_s > settled_s}
@@ -81,7 +81,7 @@ def _unread(spans: tuple[Span, Span], domains: Sequence[str]) -> set[str]:
 
 
 def _power(span: Span, domains: Sequence[str]) -> tuple[float, float]:
-    """Mean power of some domains together, and its half-width."""
+    """Mean power of several domains together, and its half-width."""
     energy, seconds = span
     parts = [energy.domains[domain] for domain in domains]
     return sum(part.energy_j for part in parts) / seconds, sum(part.uncertainty_j for part in parts) / seconds

@@ -1,1 +1,1 @@
-"""What makes a raw counter a true one: wraps, resets, late updates, doubled dies, the clock."""
+"""Corrects raw counters: wraps, resets, late updates, duplicated dies, the clock."""

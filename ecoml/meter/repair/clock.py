@@ -1,4 +1,6 @@
-"""The meter's time: it never falls, stands still while the machine sleeps, and tells when either was needed."""
+"""The meter's clock: it never goes back, stops while the machine sleeps, and reports when it had to correct the
+time.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,11 @@ _ASLEEP_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Interruption:
-    """What came between two instants.
+    """An interruption between two calls of the clock.
 
     Attributes:
-        sentence: For people.
-        clock: Whether the clock was set, so that the time between the two is not known; else the machine slept.
+        sentence: The message for people.
+        clock: Whether the host's clock was set, so that the elapsed time is unknown; else the machine slept.
     """
 
     sentence: str
@@ -24,11 +26,11 @@ class Interruption:
 
 
 class MeterClock:
-    """Seconds that never fall.
+    """Seconds that never go back.
 
     Args:
-        clock: Gives seconds; it may be set.
-        asleep_s: Gives the seconds that the machine has slept so far, which `clock` leaves out.
+        clock: Returns seconds; it may be set.
+        asleep_s: Returns the seconds that the machine has slept so far, which `clock` does not count.
     """
 
     def __init__(self, clock: Callable[[], float], asleep_s: Callable[[], float] = lambda: 0.0) -> None:
@@ -40,11 +42,11 @@ class MeterClock:
 
     @classmethod
     def of_this_host(cls) -> MeterClock:
-        """The monotonic clock, which nobody can set."""
+        """The monotonic clock, which cannot be set."""
         return cls(time.monotonic, _asleep_s)
 
     def __call__(self) -> tuple[float, Interruption | None]:
-        """The time now, and what came between this call and the one before."""
+        """The time now, and the interruption since the last call, if any."""
         now_s, slept_s = self._clock() + self._shift_s, self._asleep_s()
         interruption = None
         if now_s < self._last_s:
@@ -52,17 +54,17 @@ class MeterClock:
             self._shift_s += back_s
             now_s = self._last_s
             if back_s > _SET_BACK_S:
-                sentence = f"the clock went back by {back_s:.3g} s, and how long that took cannot be told"
+                sentence = f"the clock went back by {back_s:.3g} s, and the elapsed time is not known"
                 interruption = Interruption(sentence, clock=True)
         if slept_s - self._slept_s > _ASLEEP_S:
-            sentence = f"the machine slept for {slept_s - self._slept_s:.3g} s: what it drew meanwhile is not counted"
+            sentence = f"the machine slept for {slept_s - self._slept_s:.3g} s: the energy of that time is not counted"
             interruption = Interruption(sentence, clock=False)
         self._last_s, self._slept_s = now_s, slept_s
         return now_s, interruption
 
 
 def _asleep_s() -> float:
-    """Seconds this machine has slept since it was started; 0 where the system does not tell."""
+    """Seconds this machine has slept since it was started; 0 if the system does not say."""
     if not hasattr(time, "CLOCK_BOOTTIME"):
         return 0.0
     return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)

@@ -1,18 +1,18 @@
-"""Raw hardware figures made into energy that only grows: cumulative counters mended, power readings integrated.
+"""Turns raw hardware figures into energy that never decreases: corrects cumulative counters, integrates power readings.
 
-Nothing in here reads hardware, a file or a clock.
+Nothing in this module reads hardware, a file or a clock.
 
     counter, plausible rise     E += raw₂ − raw₁                       if 0 ≤ raw₂ − raw₁ ≤ P_max · (Δt + slack)
     counter, wrap               E += raw₂ − raw₁ + modulus             if that is plausible in the same sense
-    counter, anything else      it was reset: nothing is counted, doubt += P · Δt, and a gap is told
-    counter that stood still    doubt += P · Δt − (raw₂ − raw₁)        if it moves on, and a gap is told
+    counter, anything else      a reset: nothing is counted, doubt += P · Δt, and a gap is reported
+    counter that stood still    doubt += P · Δt − (raw₂ − raw₁)        when it moves again, and a gap is reported
     power                       E += ½ (P₁ + P₂) · Δt                  doubt += ½ |P₂ − P₁| · Δt
     power that is held for T    the same                               doubt += |P₂ − P₁| · T, if that is more
 
-What a slow counter has counted is carried on from its last update (`interpolation.py`).
+Between the updates of a slow counter, its energy is interpolated (`interpolation.py`).
 
-P_max: more than the domain can draw, W; P: its power limit, or the highest mean power seen so
-far, W; slack: for how long the value stood, one update period and 10 ms.
+P_max: more than the domain can draw, W; P: its power limit, or the highest mean power seen so far, W; slack: the time
+for which the value stood, one update period and 10 ms.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ _LONGEST_STEP_S = 2.0  # power that was read less often than this is interpolate
 
 
 class Counter:
-    """A cumulative counter, mended.
+    """A corrected cumulative counter.
 
-    Any number of wraps is found as long as the counter is read at least every `modulus_j / max_power_w` seconds. Read
-    less often than that, it counts the fewest wraps that fit, doubts the rest, and says so.
+    All wraps are found if the counter is read at least every `modulus_j / max_power_w` seconds. If it is read less
+    often, it counts the smallest possible number of wraps, treats the rest as uncertain, and says so.
 
     Args:
-        name: How sentences call it.
-        ticks: What learns when it updates.
-        max_power_w: More than it can ever rise by in a second.
-        modulus_j: What it wraps at; None if it does not wrap.
-        limit_w: What the host allows it to draw, with a margin; None where the host does not tell.
+        name: The name in messages.
+        ticks: Learns when the counter updates.
+        max_power_w: More than it can rise in a second.
+        modulus_j: Joules after which it wraps; None if it does not wrap.
+        limit_w: The power that the host allows, with a margin; None if the host does not say.
         resolution_j: Its smallest step.
-        shown: What carries it on between its updates; None: it is read as it is.
+        shown: Interpolates between its updates; None: no interpolation.
     """
 
-    after_failure = "what it counted meanwhile is included"
+    after_failure = "the energy it counted in this time is included"
 
     def __init__(
         self,
@@ -78,13 +78,13 @@ class Counter:
 
     @property
     def _power_w(self) -> float:
-        """What it may draw, where the host tells; else the highest mean power seen so far, if there is one."""
+        """The host's power limit; else the highest mean power seen so far, if there is one."""
         if self._limit_w is not None:
             return max(self._limit_w, self._peak_w or 0.0)
         return self._max_power_w if self._peak_w is None else self._peak_w
 
     def reading(self, now_s: float, seen: int = 1, failing: bool = False) -> Reading:
-        """What the readings so far amount to."""
+        """The reading that the values so far amount to."""
         ticks, shown = self.ticks, self._shown
         return Reading(
             shown.shown_j,
@@ -113,30 +113,30 @@ class Counter:
         return self._shown.wait_s() if learns_s is None else learns_s
 
     def stuck(self, now_s: float) -> str | None:
-        """That it has stopped, one sentence; None if it has not."""
+        """The message that it has stopped; None if it has not."""
         still_s = self.ticks.still_s(now_s)
         if self._raw_j is None or still_s < self.ticks.stuck_after_s:
             return None
-        return f"the counter of {self._name} stands still at {self._raw_j:.6g} J"
+        return f"the counter of {self._name} has stopped at {self._raw_j:.6g} J"
 
     def interrupt(self, *, clock: bool) -> None:
-        """Something came between this reading and the next: the clock was set, or the machine slept.
+        """The clock was set, or the machine slept, between this reading and the next.
 
         Args:
-            clock: Whether the time between the two cannot be told; else the counter may have been reset.
+            clock: Whether the elapsed time is unknown; else the counter may have been reset.
         """
         self._interrupted = "clock" if clock else "sleep"
 
     def advance(self, raw_j: float, now_s: float, power_w: float = math.nan) -> str | None:
-        """Take in a raw value, at a time that never lies before that of the one before.
+        """Process a raw value; its time is never before that of the last one.
 
         Args:
             raw_j: The value.
             now_s: The time.
-            power_w: The power at that time; not a number if it was not read.
+            power_w: The power at that time; NaN if it was not read.
 
         Returns:
-            What went wrong since the value before, one sentence, or None.
+            A message if something went wrong since the last value, else None.
         """
         before_j, energy_j = self._raw_j, self.energy_j
         interrupted, self._interrupted = self._interrupted, None
@@ -175,7 +175,7 @@ class Counter:
         return gap
 
     def _rise(self, before_j: float, raw_j: float, elapsed_s: float) -> str | None:
-        """Count what was drawn between two raw values; ∞ for a time that cannot be told."""
+        """Count the energy between two raw values; the elapsed time is ∞ if unknown."""
         modulus_j, timed = self._modulus_j, math.isfinite(elapsed_s)
         # What is shown late comes at once: also all that was drawn while the value before stood.
         held_s = self.ticks.still_s(self._read_s) + self.ticks.bound_s
@@ -208,8 +208,8 @@ class Counter:
             self.doubt_j += rise_j
             self.ticks.forget()
             return (
-                f"{self._name} fell from {before_j:.6g} J to {raw_j:.6g} J {within}: as after a wrap, {rise_j:.4g} J "
-                "are counted; but it draws less as a rule, and may have been reset"
+                f"{self._name} fell from {before_j:.6g} J to {raw_j:.6g} J {within}: {rise_j:.4g} J are counted, "
+                "as after a wrap; but it usually draws less, and may have been reset"
             )
         return None
 
@@ -220,7 +220,7 @@ class Counter:
             self._span_s, self._span_j = now_s, self.energy_j
 
     def _edge_w(self, now_s: float) -> float:
-        """The power that what is not shown yet may be drawn with."""
+        """The power assumed for the energy that the counter does not show yet."""
         if self._limit_w is not None:
             return self._power_w
         length_s, counted_j = now_s - self._span_s, self.energy_j - self._span_j
@@ -238,10 +238,10 @@ class PowerIntegral:
     """Power readings, integrated over time by the trapezium rule.
 
     Args:
-        name: How sentences call it.
-        averaged_s: Over how long the hardware averages a reading.
+        name: The name in messages.
+        averaged_s: The time over which the hardware averages a reading.
         max_power_w: More than it can draw.
-        held_s: How long a reading is given again before there is a new one; it is that much older at most.
+        held_s: The time for which a reading is repeated before there is a new one: the largest delay.
     """
 
     after_failure = "its power in between is interpolated"
@@ -261,7 +261,7 @@ class PowerIntegral:
         self._read_s = 0.0
 
     def reading(self, now_s: float, seen: int = 1, failing: bool = False) -> Reading:
-        """What the readings so far amount to."""
+        """The reading that the values so far amount to."""
         lag_s = self._averaged_s + now_s - self._read_s
         power_w = self._peak_w if self._last_w is not None else self._max_power_w
         most_w = self._max_power_w
@@ -273,15 +273,15 @@ class PowerIntegral:
         return None
 
     def stuck(self, now_s: float) -> str | None:  # noqa: ARG002 - as Counter's
-        """Power may well stay the same."""
+        """None: a constant power is no fault."""
         return None
 
     def interrupt(self, *, clock: bool) -> None:  # noqa: ARG002 - as Counter's
-        """As `Counter.interrupt`: what was drawn since the reading before is not integrated."""
+        """As `Counter.interrupt`: the energy since the last reading is not integrated."""
         self._interrupted = True
 
     def advance(self, power_w: float, now_s: float, _power_w: float = math.nan) -> str | None:
-        """Take in a power reading; as `Counter.advance`."""
+        """Process a power reading, as `Counter.advance`."""
         gap = None
         if self._last_w is not None and not self._interrupted:
             elapsed_s = now_s - self._read_s

@@ -1,4 +1,4 @@
-"""The dies of one processor, some of which may repeat one and the same counter."""
+"""The dies of one processor; several of them may repeat the same counter."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ _APART_S = 1e-3  # reads further apart than this are not compared
 
 
 class Dies:
-    """The dies of one package, counted once or summed; fulfils `Gauge`.
+    """The dies of one package, counted once or summed; implements `Gauge`.
 
-    On some processors every die repeats the package's one counter, on others each has its own. Only their deltas tell:
-    they count once (the highest) until two of them have moved apart, and from then on as their sum, all of it. Until
-    they have moved apart, or far enough together, the other dies' joules are undecided, which the uncertainty covers.
+    On some processors every die repeats the package's counter, on others each has its own. Only their changes show
+    which: the dies count once (the highest) until two of them differ, and from then on as their sum, including the
+    past. Until they differ, or have moved together for long enough, the other dies' joules are undecided; the
+    uncertainty covers them.
     """
 
     def __init__(self, dies: Sequence[Sensor]) -> None:
@@ -37,7 +38,7 @@ class Dies:
 
     @property
     def failure(self) -> str | None:
-        """Why the package cannot be read at present."""
+        """Why the package currently cannot be read."""
         return next((die.failure for die in self._dies if die.failure is not None), None)
 
     def read(self, now_s: float) -> Reading:
@@ -69,11 +70,11 @@ class Dies:
         )
 
     def wait_s(self, now_s: float) -> float | None:
-        """How long to wait for a reading that it would learn from."""
+        """Seconds to wait for a reading from which it would learn."""
         return min((wait for die in self._dies if (wait := die.wait_s(now_s)) is not None), default=None)
 
     def align(self, clock: Callable[[], float]) -> None:
-        """The dies are read together: there is no instant at which all of them are new."""
+        """Do nothing: there is no instant at which all dies are new."""
 
     def interrupt(self, *, clock: bool) -> None:
         """The clock was set, or the machine slept."""
@@ -85,7 +86,7 @@ class Dies:
         return self._dies[0].describe(source)
 
     def news(self) -> list[str]:
-        """What went wrong since the last call and is over."""
+        """The faults since the last call that have ended."""
         news, self._news = self._news, []
         return news + [sentence for die in self._dies for sentence in die.news()]
 

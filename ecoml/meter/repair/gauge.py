@@ -1,23 +1,23 @@
-"""A gauge: the cumulative energy of one domain, and how far its readings can be trusted.
+"""A gauge: the cumulative energy of one domain, and the uncertainty of its readings.
 
 The error of a window on a gauge is modelled as
 
     half-width = gain · E + (doubt₂ − doubt₁) + undecided + edges
     edges      = min(late₁ + late₂,  max(E, P_max · Δt − E))
                = spread · √(Δt · T) + |stray₂ − stray₁| + step             if less, with no update between them
-    late       = max(ahead,  P · lag − ahead) + step                       whatever the load does
+    late       = max(ahead,  P · lag − ahead) + step                       for any load
                = spread · age + stray + step                               if less, once the spread is known
 
-E: joules of the window; gain: the source's own relative error, which is the same in every window and hence adds up over
-windows; doubt: joules that were interpolated or lost so far; undecided: joules of which it is not known yet whether
-they are the domain's at all; lag: how old what was read at an edge may have been; step: the resolution; ahead: what the
-figure was carried on by since it was read from hardware. P: what the domain may draw where the host tells, else the
-highest mean power it was seen to draw, W; P_max: more than it can draw, W; Δt: length of the window; T: of an update
-period. Spread, age and stray: see `interpolation.py`; what they bound holds in at least 95 of 100 windows. The root is
-such that the edges of windows in a row, added in quadrature, come to those of one that is as long as all of them.
+E: joules of the window; gain: the source's own relative error, which is the same in every window and so adds up over
+windows; doubt: joules interpolated or lost so far; undecided: joules of which it is not yet known whether they belong
+to the domain; lag: the largest age of the figure read at an edge; step: the resolution; ahead: joules interpolated
+since the last update. P: the domain's power limit, or the highest mean power seen, W; P_max: more than it can draw, W;
+Δt: length of the window; T: length of an update period. Spread, age and stray: see `interpolation.py`; these bounds
+hold in at least 95 of 100 windows. The root is chosen such that the edges of consecutive windows, added in quadrature,
+equal those of one window of the same total length.
 
-How old a figure may be is bounded twice: by the time since another value was seen, and by the longest update period.
-A value that outlasts the period was that old when it was first seen, and has grown older since.
+The age of a figure has two upper bounds: the time since a different value was seen, and the longest update period. A
+value that outlasts the period had the age of a period when it was first seen, and has aged since.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ from ecoml.meter.base import DeviceState, Source
 
 
 class Reading(NamedTuple):
-    """What a gauge says at one instant.
+    """The state of a gauge at one instant.
 
     Attributes:
-        energy_j: Joules since the gauge was opened; never falls.
-        doubt_j: Half-width in joules of what was interpolated or lost so far; never falls.
-        at_s: When it was read.
-        stale_s: How old, at most, the figure is, by what was seen; ∞ before anything was.
-        still_s: How old, at least, it is.
-        period_s: The longest update period, as known by now.
-        power_w: What may have been drawn since the figure was new; ∞ before anything is known.
+        energy_j: Joules since the gauge was opened; never decreases.
+        doubt_j: Half-width in joules of the energy interpolated or lost so far; never decreases.
+        at_s: The time of the reading.
+        stale_s: Largest possible age of the figure, from the values seen; ∞ before any value.
+        still_s: Smallest possible age of the figure.
+        period_s: The longest update period known so far.
+        power_w: The power that may have been drawn since the last update; ∞ if unknown.
         max_power_w: More than the domain can draw.
         step_j: Resolution of the figure.
-        undecided_j: Joules counted or not counted, of which it is not known yet whether they should be.
-        seen: Number of readings that succeeded so far.
-        failing: Whether nothing can be read at present.
+        undecided_j: Joules of which it is not yet known whether they should be counted.
+        seen: Number of successful readings so far.
+        failing: Whether the source currently cannot be read.
         updates: Number of updates seen so far.
-        update_s: How far apart they are; what is shorter is a share of what the source counts.
-        ahead_j: What of the figure the source does not show yet.
-        stray_j: How wrong that may be at whatever power.
-        age_s: For how long it was carried on; ∞ if that is not known.
-        spread_w: By how much the power meanwhile may have been another; ∞ if that is not known.
-        shared_s: Seconds so far that others claimed of the domain's energy, where it is divided among processes.
+        update_s: Time between updates; a shorter window is a share of an update.
+        ahead_j: The interpolated part of the figure, which the source does not show yet.
+        stray_j: Error of this part that does not depend on the power.
+        age_s: Time since the last update; ∞ if unknown.
+        spread_w: Error of the power assumed for this time; ∞ if unknown.
+        shared_s: Seconds so far that other processes counted, if the domain's energy is divided among processes.
     """
 
     energy_j: float
@@ -77,7 +77,7 @@ class Reading(NamedTuple):
     shared_s: float = 0.0
 
     def lag_s(self, period_s: float) -> float:
-        """How old the figure may have been, given the longest update period."""
+        """Largest possible age of the figure, given the longest update period."""
         return min(self.stale_s, period_s if self.still_s <= period_s else self.still_s + period_s)
 
 
@@ -89,29 +89,29 @@ class Gauge(Protocol):
     gain: float
     """Half-width of the source's own error, as a share of the energy."""
     poll_s: float | None
-    """Longest time between two readings that loses nothing, in s; None: any."""
+    """Longest time in s between two readings without a loss; None: any."""
 
     def read(self, now_s: float) -> Reading:
-        """The energy now. A source that fails gives its last energy again; nothing is raised."""
+        """The reading now. A source that fails repeats its last energy; nothing is raised."""
 
     def wait_s(self, now_s: float) -> float | None:
-        """How long to wait for a reading that it would learn from, in s; None where it has learnt enough."""
+        """Seconds to wait for a reading from which it would learn; None once it has learnt enough."""
 
     def align(self, clock: Callable[[], float]) -> None:
-        """Wait for the next update of what is read, if that is no more than 2 ms away."""
+        """Wait for the next update of the source, if it is at most 2 ms away."""
 
     def interrupt(self, *, clock: bool) -> None:
         """The clock was set, or the machine slept, between this reading and the next."""
 
     def describe(self, source: Source) -> Source:
-        """The source, with what is known by now of its period and its resolution."""
+        """The source, with its update period and resolution as known so far."""
 
     @property
     def failure(self) -> str | None:
-        """Why the gauge cannot be read at present, one sentence; None if it can."""
+        """Why the gauge currently cannot be read, one sentence; None if it can."""
 
     def news(self) -> list[str]:
-        """What went wrong since the last call and is over, one sentence each."""
+        """The faults since the last call that have ended, one sentence each."""
 
     def close(self) -> None:
         """Free the source. May be called twice."""
@@ -119,14 +119,14 @@ class Gauge(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FoundGauges:
-    """What was found of one kind of hardware.
+    """The sources found for one kind of hardware.
 
     Attributes:
-        gauges: What can be read and is counted.
-        sources: All that was looked for.
-        unseen: Domain → why it cannot be read, for what is there, ought to be counted and cannot.
-        devices: Domain → what tells the present state of its device.
-        beside: What can be read and is not counted, with its source, where such was asked for.
+        gauges: Readable sources that are counted.
+        sources: All sources that were looked for.
+        unseen: Domain → why it cannot be read, for existing hardware that should be counted.
+        devices: Domain → function that returns the current state of its device.
+        beside: Readable sources that are not counted, with their gauges, if they are kept for comparison.
     """
 
     gauges: list[Gauge]
@@ -136,12 +136,12 @@ class FoundGauges:
     beside: list[tuple[Gauge, Source]] = field(default_factory=list)
 
     def set_aside(self, domains: Collection[str] | None, why: str, *, keep: bool) -> None:
-        """Count none of these domains (None: nothing at all), as another source covers them.
+        """Count none of these domains (None: no domain at all), because another source covers them.
 
         Args:
             domains: Their names.
-            why: What is said of each.
-            keep: Whether their gauges stay open, beside.
+            why: The reason, for the list of sources.
+            keep: Whether their gauges stay open for comparison.
         """
         for gauge in [gauge for gauge in self.gauges if domains is None or gauge.domain in domains]:
             self.gauges.remove(gauge)
@@ -157,7 +157,7 @@ class FoundGauges:
 
 
 def between(gauge: Gauge, first: Reading, last: Reading) -> Energy:
-    """Energy of a gauge between two of its readings; `missing` where nothing was read after the first."""
+    """Energy of a gauge between two of its readings; `missing` if no reading succeeded after the first."""
     energy_j = last.energy_j - first.energy_j
     common_j = gauge.gain * energy_j + (last.doubt_j - first.doubt_j) + abs(last.undecided_j - first.undecided_j)
     seconds = last.at_s - first.at_s
@@ -177,7 +177,7 @@ def between(gauge: Gauge, first: Reading, last: Reading) -> Energy:
 
 
 def _late_j(edge: Reading, last: Reading) -> float:
-    """What may be wrong at an edge, as is known at the last reading."""
+    """Possible error at an edge, with the knowledge at the last reading."""
     lag_s = edge.lag_s(last.period_s)
     late_j = max(edge.ahead_j, (last.power_w * lag_s if lag_s > 0 else 0.0) - edge.ahead_j)
     spread_w = max(last.spread_w, edge.spread_w if math.isfinite(edge.spread_w) else 0.0)

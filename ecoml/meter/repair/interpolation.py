@@ -1,16 +1,16 @@
-"""What a counter has counted since its last update and does not show yet.
+"""Interpolation: the energy that a counter has counted since its last update and does not show yet.
 
     t_k     time of the last update (`phase.py`), known to ± d, at which E_k was counted
-    P(t)    power: a factor times what was read with the counter, or times 1; the updates tell the factor
-    shown   what was shown at the reading before, + ∫ P dt since then, but within
+    P(t)    power: a factor times the power read with the counter, or times 1; the factor is learnt from the updates
+    shown   the figure at the last reading, + ∫ P dt since then, but limited to
             E_k + ∫ P dt from t_k ± d to now
 
-What an update brings so settles the figure: a shortfall is added at once; an excess is worked off while the figure goes
-on to grow, at a part of the power. The figure never falls, pieces cut from it sum to what the counter counts, and no
-piece of work is free.
+An update corrects the figure: a shortfall is added at once; an excess is worked off while the figure continues to grow
+at a part of the power. The figure never decreases, windows cut from it sum to what the counter counts, and no window
+has zero energy.
 
-Each update also tells how wrong the power was since the one before it, in W. The highest of the last N such errors is
-exceeded by the next one, if they come in no order, with a probability of 1 / (N + 1).
+Each update also shows the error of the power since the update before, in W. If the errors come in no order, the next
+one exceeds the highest of the last N with a probability of 1 / (N + 1).
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _KEPT = 0.8  # of what a factor, or the error it led to, was learnt from, at eac
 
 
 class _Course:
-    """One way to tell the power between two readings, up to a factor.
+    """One way to derive the power between two readings, up to a factor.
 
     Args:
-        signal: Of the powers read at both.
-        factor: What it is until an update tells; 0 for a course that tells nothing until then.
-        kept: How much of what the factor was learnt from is kept at each update.
+        signal: Function of the powers read at both readings.
+        factor: The factor until an update is seen; 0 for a course that gives nothing until then.
+        kept: Share of the earlier observations of the factor that is kept at each update.
 
     Attributes:
-        factor: What the counter counts for an integral of one.
-        since: ∫ signal dt since the last update; not a number where a power was not read.
-        error_w: How wrong it was of late.
+        factor: Counted joules per unit of the integral.
+        since: ∫ signal dt since the last update; NaN if a power was not read.
+        error_w: The recent error of the power.
     """
 
     def __init__(self, signal: Callable[[float, float], float], factor: float, kept: float) -> None:
@@ -51,7 +51,9 @@ class _Course:
         self._counted_j = self._integral = 0.0
 
     def settle(self, counted_j: float, elapsed_s: float) -> float:
-        """An update came, so long after the one before; gives how wrong the power was, ∞ where there was none."""
+        """Process an update that came this long after the one before; returns the error of the power, ∞ if there was no
+        power.
+        """
         if math.isnan(self.since):
             self.error_w, self._counted_j, self._integral = math.inf, 0.0, 0.0
             return math.inf
@@ -66,14 +68,14 @@ class _Course:
 
 
 class AsCounted:
-    """A counter's figure as it is read: for one that updates so often that nothing happens in between."""
+    """The figure of a counter that updates so often that it needs no interpolation."""
 
     def __init__(self) -> None:
         self.shown_j = self.stray_j = 0.0
         self.spread_w = math.inf
 
     def age_s(self, now_s: float) -> float:  # noqa: ARG002 - as Interpolation's
-        """It is not carried on."""
+        """Zero: the figure is not interpolated."""
         return math.inf
 
     def wait_s(self) -> float | None:
@@ -81,10 +83,10 @@ class AsCounted:
         return None
 
     def forget(self) -> None:
-        """Nothing is remembered."""
+        """Do nothing: nothing is stored."""
 
     def see(self, counted_j: float, now_s: float, power_w: float, *, new: bool) -> None:  # noqa: ARG002 - as above
-        """Take in a reading."""
+        """Process a reading."""
         self.shown_j = counted_j
 
 
@@ -95,8 +97,8 @@ class Interpolation:
         ticks: When the counter updates.
 
     Attributes:
-        shown_j: The figure; never falls.
-        stray_j: How wrong it may be at whatever power.
+        shown_j: The figure; never decreases.
+        stray_j: Error of the figure that does not depend on the power.
     """
 
     def __init__(self, ticks: Ticks) -> None:
@@ -114,13 +116,13 @@ class Interpolation:
 
     @property
     def spread_w(self) -> float:
-        """How wrong the power may be; ∞ until that was judged often enough."""
+        """Possible error of the power; ∞ until enough updates were seen."""
         if len(self._errors_w) < _JUDGED:
             return math.inf
         return max(*self._errors_w, (_UNREAD if math.isnan(self._read_w) else _READ) * self._power_w)
 
     def age_s(self, now_s: float) -> float:
-        """How long ago the last update came, at most; ∞ where that is not known."""
+        """Largest possible time since the last update; ∞ if unknown."""
         age_s = now_s - self._tick_s + self._ticks.phase.within_s
         return age_s if age_s <= self._ticks.foreseen_s else math.inf
 
@@ -130,17 +132,17 @@ class Interpolation:
         return wait_s if self._ticks.measured and wait_s >= _SHORTEST_S else None
 
     def forget(self) -> None:
-        """What was counted cannot be told from what was lost: begin anew."""
+        """Start again, because counted and lost energy cannot be told apart."""
         self._tick_s = self._read_s = math.nan
 
     def see(self, counted_j: float, now_s: float, power_w: float, *, new: bool) -> None:
-        """Take in a reading.
+        """Process a reading.
 
         Args:
-            counted_j: What was counted by the last update.
-            now_s: When it was read.
-            power_w: The power then; not a number if it was not read.
-            new: Whether an update came since the reading before.
+            counted_j: The energy counted at the last update.
+            now_s: The time of the reading.
+            power_w: The power at that time; NaN if it was not read.
+            new: Whether an update came since the last reading.
         """
         foreseen_s, phase = self._ticks.foreseen_s, self._ticks.phase
         passed_s = now_s - self._read_s
@@ -171,14 +173,16 @@ class Interpolation:
 
     @property
     def _best(self) -> _Course:
-        """What was the least wrong of late; where nothing happens all are right, and what is read will see a change."""
+        """The course with the smallest recent error. At constant power all are right, and the one that uses the power
+        read will see a change.
+        """
         *read, constant = self._courses
         known = [course for course in read if not math.isnan(course.since)]
         best = min(known, key=lambda course: course.error_w, default=constant)
         return best if best.error_w <= constant.error_w + _READ * self._power_w else constant
 
     def _settle(self, counted_j: float, tick_s: float, signals: list[float]) -> None:
-        """An update came between the reading before and this one."""
+        """Process an update that came between the last reading and this one."""
         best, elapsed_s = self._best, tick_s - self._tick_s
         for course, signal in zip(self._courses, signals, strict=True):
             course.since += max(0.0, tick_s - self._read_s) * signal

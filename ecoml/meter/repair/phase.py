@@ -1,8 +1,8 @@
-"""When a counter's last update came, although it was read at other times.
+"""The time of a counter's last update, inferred from readings at other times.
 
-A value that shows at t₁, and did not at t₀, came with an update in (t₀, t₁], and no longer than a period ago. It also
-lies a whole number of periods after the update before. Both together tell its time ever more closely, and the number of
-periods between two updates far apart tells how long one is.
+A value that is shown at t₁ and was not shown at t₀ came with an update in (t₀, t₁], at most one period ago. This update
+also lies a whole number of periods after the one before. Both facts together narrow its time further and further, and
+the number of periods between two distant updates gives the length of a period.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ class Phase:
     """The time of the last update, as a middle and a half-width.
 
     Attributes:
-        period_s: The update period; not a number until it is learnt.
-        tick_s: When the update came that brought the value shown; not a number where that is not known.
-        within_s: Half-width of that.
+        period_s: The update period; NaN until it is learnt.
+        tick_s: The time of the update that brought the current value; NaN if unknown.
+        within_s: Half-width of that time.
     """
 
     def __init__(self) -> None:
@@ -31,16 +31,16 @@ class Phase:
         self._count = 0  # periods between the two
 
     def learn(self, low_s: float, high_s: float) -> None:
-        """The period lies between these."""
+        """Learn that the period lies between these bounds."""
         middle_s = (low_s + high_s) / 2
         self._learnt = self.period_s, self._period_within_s = middle_s, (high_s - low_s) / 2 + _LEAST * middle_s
 
     def forget(self) -> None:
-        """Nothing is known of the last update; the period stays."""
+        """Forget the last update; keep the period."""
         self.tick_s, self.within_s = self._last = math.nan, math.inf
 
     def see(self, before_s: float, now_s: float, most_s: float) -> None:
-        """The value shown has changed between these two readings, and no longer ago than that."""
+        """Learn that the value changed between these two readings, and at most `most_s` ago."""
         low_s = max(now_s - min(most_s, self.period_s + self._period_within_s), before_s)
         self.tick_s, self.within_s = (low_s + now_s) / 2, (now_s - low_s) / 2
         fits = self._fits(low_s, now_s)
@@ -57,7 +57,9 @@ class Phase:
             self._narrow()
 
     def _fits(self, low_s: float, now_s: float) -> list[tuple[int, float, float]] | None:
-        """How many periods later the update may have come, and between which times; None if nothing can be foreseen."""
+        """Possible numbers of periods since the last update, each with its range of times; None if no prediction is
+        possible.
+        """
         last_s, last_within_s = self._last
         about = (now_s - last_s) / self.period_s
         if math.isnan(about) or last_within_s + about * self._period_within_s > _LOCKED * self.period_s:

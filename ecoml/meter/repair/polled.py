@@ -1,4 +1,4 @@
-"""The last reading of a source that is slow to answer: a tool, a server, a sensor behind a bus."""
+"""The last reading of a source that answers slowly: a tool, a server, a sensor behind a bus."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ T = TypeVar("T")
 
 _JOIN_S = 0.5  # longer than this nobody waits at the end for a reading under way
 _MISSED = 3
-"""So many readings in a row may be late before the last one is too old to stand for the present."""
+"""Number of consecutive late readings after which the last reading is too old to be used."""
 
 
 class Polled(Generic[T]):
-    """Reads now and then by itself; called, it gives what was read last, at once.
+    """Reads a source regularly; a call returns the last reading at once.
 
     Args:
-        read: Reads the source. It may take long, and raise anything.
+        read: Reads the source. It may take long, and raise any error.
         every_s: Time between two readings.
-        patience_s: How long a reading may take.
-        clock: Gives seconds, and moves only when told to: then a reading is made when it is due and asked for. None:
-            a thread reads.
+        patience_s: Longest duration of a reading.
+        clock: A simulated clock that returns seconds: a reading is then made when it is due at a call. None: a thread
+            reads.
 
     Raises:
-        Exception: What the first reading raises.
+        Exception: The error of the first reading.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class Polled(Generic[T]):
         """The last reading.
 
         Raises:
-            Exception: What the last try raised.
-            TimeoutError: There was none for so long that it tells nothing of the present.
+            Exception: The error of the last try.
+            TimeoutError: The last reading is too old.
         """
         if not self._by_itself and self._clock() - self._tried_s >= self._every_s * (1 - 1e-9):
             self._try()
@@ -66,7 +66,7 @@ class Polled(Generic[T]):
         return self._last
 
     def close(self) -> None:
-        """Read no more. May be called twice."""
+        """Stop reading. May be called twice."""
         self._over.set()
         if self._by_itself:
             self._thread.join(_JOIN_S)

@@ -1,4 +1,4 @@
-"""Gauges on hardware: what reads it, joined to what mends the raw figures."""
+"""Gauges on hardware: a reader of the hardware, combined with the correction of its raw figures."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def _unknown() -> float:
 
 
 class Sensor:
-    """A hardware figure that is read, mended, and may fail; fulfils `Gauge`.
+    """A hardware figure that is read, corrected, and may fail; implements `Gauge`.
 
     Args:
-        domain: What it covers.
-        provenance: What it is worth.
+        domain: The domain it covers.
+        provenance: Its provenance.
         gain: Half-width of its own error, as a share.
-        poll_s: Longest time between two readings that loses nothing; None: any.
-        mend: What makes energy of the raw figures.
-        sense: Reads the hardware: J for a `Counter`, W for a `PowerIntegral`. It may raise anything.
+        poll_s: Longest time between two readings without a loss; None: any.
+        mend: Turns the raw figures into energy.
+        sense: Reads the hardware: J for a `Counter`, W for a `PowerIntegral`. It may raise any error.
         close: Frees the hardware.
-        power_w: The power that was read with it; not a number where it was not.
+        power_w: Returns the power that was read with it; NaN if it was not.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Sensor:
             if gap is not None:
                 self._news.append(gap)
             if self._failing:
-                outcome = mend.after_failure if self._seen else "it is counted from now on"
+                outcome = mend.after_failure if self._seen else "its energy is counted from now on"
                 self._news.append(f"{self.failure} (for {now_s - self._failed_s:.3g} s; {outcome})")
                 self._failing = False
             self._seen += 1
@@ -86,11 +86,11 @@ class Sensor:
         return mend.reading(now_s, self._seen, self.failure is not None)
 
     def wait_s(self, now_s: float) -> float | None:
-        """How long to wait for a reading that it would learn from."""
+        """Seconds to wait for a reading from which it would learn."""
         return None if self._failing else self._mend.wait_s(now_s)
 
     def align(self, clock: Callable[[], float]) -> None:
-        """Wait for the next update, if that is near: what is read then is new."""
+        """Wait for the next update if it is near, so that the next reading is new."""
         ticks = self._mend.ticks
         if ticks is None or not ticks.measured or ticks.bound_s > _ALIGN_S or self.failure is not None:
             return
@@ -113,7 +113,7 @@ class Sensor:
         return replace(source, period_s=ticks.period_s, period_measured=ticks.measured, resolution_j=step_j)
 
     def news(self) -> list[str]:
-        """What went wrong since the last call and is over."""
+        """The faults since the last call that have ended."""
         news, self._news = self._news, []
         return news
 

@@ -1,12 +1,12 @@
-"""When a counter updates, learnt from the readings themselves.
+"""When a counter updates, learnt from its readings.
 
     t₀    last reading that showed another value
     t₁    first reading that showed the present value
     t₂    latest reading
 
-The update that brought the present value came after t₀, so that the value is at most now − t₀ old. When a next value
-shows at t₃, its update and the one before lie at least t₂ − t₁ and at most t₃ − t₀ apart. An interval that is so
-bounded to within a factor of two is an observation of the period; three of them make it known.
+The update that brought the present value came after t₀, so the value is at most now − t₀ old. If a next value appears
+at t₃, its update and the one before lie at least t₂ − t₁ and at most t₃ − t₀ apart. An interval that is bounded in this
+way to within a factor of two is one observation of the period; after three observations the period is known.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ STUCK_PERIODS = 20.0
 
 
 class Ticks:
-    """The updates of one counter, as far as they were seen.
+    """The updates of one counter.
 
     Args:
-        assumed_s: The update period to begin with.
-        longest_s: Longer than any such counter is known to take; the bound until the period is known.
+        assumed_s: The initial update period.
+        longest_s: Longer than the period of any such counter; the bound until the period is known.
 
     Attributes:
-        phase: When the last update came.
+        phase: The time of the last update.
     """
 
     def __init__(self, assumed_s: float, longest_s: float) -> None:
@@ -53,45 +53,45 @@ class Ticks:
 
     @property
     def measured(self) -> bool:
-        """Whether the period is known from observations."""
+        """Whether the period was observed; else it is assumed."""
         return self._known_s is not None
 
     @property
     def period_s(self) -> float:
-        """The update period, as it was observed; else as it is assumed."""
+        """The update period, observed or assumed."""
         return self._assumed_s if self._known_s is None else self._known_s
 
     @property
     def bound_s(self) -> float:
-        """No update is taken to be later than this after the one before."""
+        """The longest time between two updates."""
         return self._longest_s if self._known_s is None else _MARGIN * self._known_s
 
     @property
     def foreseen_s(self) -> float:
-        """The next update is expected to come no later than this after the one before."""
+        """The expected longest time between two updates."""
         return self._assumed_s if self._known_s is None else self.bound_s
 
     @property
     def stuck_after_s(self) -> float:
-        """A counter that shows one value for so long is taken to have stopped."""
+        """A counter that shows one value for this long has stopped."""
         return max(STUCK_S, STUCK_PERIODS * self.period_s)
 
     def stale_s(self, now_s: float) -> float:
-        """How old the value shown may be; ∞ before a second value was seen."""
+        """Largest possible age of the current value; ∞ before a second value."""
         return now_s - self._other_s
 
     def still_s(self, now_s: float) -> float:
-        """For how long, at least, the value has not changed."""
+        """Smallest possible time since the value changed."""
         return now_s - self._first_s
 
     def wait_s(self, now_s: float) -> float | None:
-        """How long to wait for the next reading that the period is to be learnt from; None where that is done."""
+        """Seconds to wait for the next reading from which the period can be learnt; None once it is known."""
         if self.measured or now_s > self._learns_until_s:
             return None
         return max(_SHORTEST_S, (now_s - self._first_s) / _PART)
 
     def see(self, raw_j: float, now_s: float) -> None:
-        """Take in a reading; its time never lies before that of the reading before."""
+        """Process a reading; its time is never before that of the last one."""
         if math.isinf(self._learns_until_s):
             self._learns_until_s = now_s + max(_LEARN_S, _LEARN_PERIODS * self._assumed_s)
         if raw_j == self._raw_j:
@@ -106,7 +106,9 @@ class Ticks:
         self._raw_j, self._first_s, self._latest_s = raw_j, now_s, now_s
 
     def forget(self) -> None:
-        """Time was interrupted, or it was reset: what was seen before tells nothing of the age of what is seen next."""
+        """Forget the readings, because time was interrupted or the counter was reset; they say nothing about the age of
+        later values.
+        """
         self._other_s, self._raw_j = -math.inf, None
         self.phase.forget()
 

@@ -1,4 +1,4 @@
-"""The network as it leaves ecoml: from pixels to probabilities, of torch's own modules alone."""
+"""The exported network: from pixels to probabilities, with torch's own modules only."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ecoml.models.model import Model
 class Deployed(nn.Module):
     """Probabilities and logits, each float32 N×classes, of images uint8 N×C×H×W.
 
-    Scaling is two products with fixed matrices: antialiasing by other means is not in every runtime.
+    Scaling is two products with fixed matrices, because not every runtime has antialiasing.
 
     Args:
-        model: Whose network is copied.
+        model: The model whose network is copied.
     """
 
     def __init__(self, model: Model) -> None:
@@ -53,5 +53,5 @@ def _scaling(large: int, small: int) -> Tensor:
 
 
 def batch_of_two(model: Model) -> Tensor:
-    """Images to trace with; of one image alone, torch would take its number for fixed."""
+    """Images for tracing; with a single image, torch would fix the batch size to one."""
     return torch.zeros((2, *model.network.shape), dtype=torch.uint8)

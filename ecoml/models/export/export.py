@@ -31,12 +31,12 @@ _TOLERANCE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written.
+    """The result of an export.
 
     Attributes:
-        files: The model first, then what goes with it.
-        checked_by: What computed the predictions of the export.
-        images: On how many images it was checked.
+        files: The written files, the model first.
+        checked_by: The library that computed the export's predictions.
+        images: Number of images of the check.
         real: Whether these were images of the data, not noise.
         difference: The largest difference of a probability.
         logit_difference: The largest difference of a logit.
@@ -50,7 +50,7 @@ class Exported:
     logit_difference: float
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The result as a JSON object."""
         return {**asdict(self), "files": [str(path) for path in self.files]}
 
 
@@ -58,14 +58,15 @@ def export_model(model: Model, to: str, folder: Path, images: Tensor | None = No
     """Write a model into a folder, with `preprocess.py` and its card.
 
     Args:
-        model: What is exported.
+        model: The model.
         to: One of `FORMATS`.
-        folder: Where to; it is made if need be, and files of these names in it are replaced.
-        images: uint8 N×C×H×W to check on; None: the test images of its run, or noise where these are not to be had.
+        folder: The folder; it is created if necessary, and files of the same names are replaced.
+        images: uint8 N×C×H×W for the check; None: the test images of the model's run, or noise if these are not
+            available.
 
     Raises:
-        UsageError: The format is not known, a package is missing, or this network cannot be exported that way.
-        SearchFailed: The export predicts something else than the model; nothing is written.
+        UsageError: The format is unknown, a package is missing, or this network cannot be exported to the format.
+        SearchFailed: The export's predictions differ from the model's; nothing is written.
     """
     if to not in FORMATS:
         raise UsageError(f"unknown format {to!r}; {did_you_mean(to, FORMATS)}")
@@ -99,7 +100,7 @@ def export_model(model: Model, to: str, folder: Path, images: Tensor | None = No
 
 
 def _made(model: Model, to: str, about: Mapping[str, Any]) -> tuple[dict[str, bytes], Predict, str]:
-    """Files by name, what they predict, and what computes that."""
+    """The files by name, a function that predicts with them, and the name of the library that computes this."""
     if to == "onnx":
         from ecoml.models.export.onnx_file import onnx_file
 
@@ -118,7 +119,7 @@ def _made(model: Model, to: str, about: Mapping[str, Any]) -> tuple[dict[str, by
 
 
 def _about(model: Model) -> dict[str, Any]:
-    """What a program has to know of the model, as JSON."""
+    """The information that a program needs about the model, as JSON."""
     channels, height, width = model.network.shape
     return {
         "input": f"images: uint8 N×{channels}×{height}×{width}, levels 0 … 255",
@@ -145,7 +146,7 @@ def _differences(model: Model, predict: Predict, images: Tensor) -> tuple[float,
 
 
 def _test_images(model: Model) -> Tensor | None:
-    """Test images of the model's run, uint8 N×C×H×W; None where they are not to be had."""
+    """Test images of the model's run, uint8 N×C×H×W; None if they are not available."""
     run = run_of(model.path)
     described = {} if run is None else read_settings(run).get("executor", {})
     if described.get("kind") != "cnn":

@@ -1,4 +1,4 @@
-"""ONNX, by way of `torch.export`: input `images` uint8 batch×C×H×W, outputs `probabilities` and `logits`."""
+"""ONNX, through `torch.export`: input `images` uint8 batch×C×H×W, outputs `probabilities` and `logits`."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from ecoml.models.export.program import Predict, exported_program
 from ecoml.models.model import Model
 
 OPSET = 18
-"""Version of ONNX's operators: as old as this export can write, so that many runtimes read it."""
+"""Version of ONNX's operators: the oldest that this export can write, so that many runtimes can read it."""
 
 _NEEDED = ("onnx", "onnxscript")
 
 
 def onnx_file(model: Model, about: Mapping[str, Any]) -> tuple[bytes, Predict, str]:
-    """The file, what it predicts, and by which runtime.
+    """The file, a function that predicts with it, and the name of the runtime.
 
     Args:
-        model: What is exported.
-        about: What is kept in the file's metadata, as JSON under `ecoml`.
+        model: The model.
+        about: Information for the file's metadata, stored as JSON under `ecoml`.
 
     Raises:
         UsageError: A package is missing, or the network cannot be exported.
@@ -57,7 +57,7 @@ def onnx_file(model: Model, about: Mapping[str, Any]) -> tuple[bytes, Predict, s
 
 
 def _loaded(content: bytes) -> tuple[Predict, str]:
-    """What the file predicts: by onnxruntime, or else by ONNX's own reference, which is slow."""
+    """A function that predicts with the file: by onnxruntime, or else by ONNX's own reference, which is slow."""
     run: Any
     if importlib.util.find_spec("onnxruntime") is not None:
         import onnxruntime
@@ -79,7 +79,7 @@ def _loaded(content: bytes) -> tuple[Predict, str]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the exporter's own progress and advice."""
+    """Suppress the exporter's progress and advice."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""A program of `torch.export` (.pt2): it runs wherever torch does, and needs no source."""
+"""A program of `torch.export` (.pt2): it runs wherever torch does, without source code."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ecoml.models.model import Model
 from ecoml.training.images.network.own import default_dtype
 
 Predict = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Probabilities and logits of images, by what was exported."""
+"""Returns the probabilities and logits of images, computed by the export."""
 
 
 def exported_program(model: Model) -> torch.export.ExportedProgram:
     """The network as a graph, for batches of any size.
 
     Raises:
-        UsageError: It decides by values, as a network of the caller's own may.
+        UsageError: The network branches on values, as one of the user's own may.
     """
     sizes = ({0: torch.export.Dim("batch", min=1)},)
     try:
@@ -31,17 +31,17 @@ def exported_program(model: Model) -> torch.export.ExportedProgram:
             return torch.export.export(Deployed(model), (batch_of_two(model),), dynamic_shapes=sizes)
     except Exception as error:
         raise UsageError(
-            f"{model.path}: torch.export cannot make a graph of this network ({in_one_line(error):.160}); let its"
-            " forward() decide by shapes alone"
+            f"{model.path}: torch.export cannot make a graph of this network ({in_one_line(error):.160}); its"
+            " forward() may branch on shapes, but not on values"
         ) from None
 
 
 def program(model: Model, about: Mapping[str, Any]) -> tuple[bytes, Predict]:
-    """The file, and what it predicts once it is loaded.
+    """The file, and a function that predicts with it.
 
     Args:
-        model: What is exported.
-        about: What is kept beside it, in `extra_files`, as JSON under `ecoml`.
+        model: The model.
+        about: Information stored beside it in `extra_files`, as JSON under `ecoml`.
     """
     file = io.BytesIO()
     torch.export.save(exported_program(model), file, extra_files={"ecoml": json.dumps(about)})

@@ -1,4 +1,4 @@
-"""Weights as safetensors, and the plain PyTorch source of the network that takes them."""
+"""Weights as safetensors, and the plain PyTorch source of the network for them."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _PLAIN = (
 
 
 def weights_and_source(model: Model, about: Mapping[str, str]) -> tuple[bytes, str, Predict]:
-    """The weights, the source, and what the two predict together.
+    """The weights, the source, and a function that predicts with both.
 
     Args:
-        model: What is exported.
-        about: What is kept in the header of the weights.
+        model: The model.
+        about: Information stored in the header of the weights.
 
     Raises:
-        UsageError: The network was built by the caller's own function.
+        UsageError: The user's own function built the network.
     """
     deployed = Deployed(model)
     state = {name: value.contiguous() for name, value in deployed.state_dict().items()}
@@ -51,7 +51,7 @@ def weights_and_source(model: Model, about: Mapping[str, str]) -> tuple[bytes, s
 
 
 def _loaded(content: bytes, source: str) -> Predict:
-    """What the source, run as a module of its own, predicts with the weights."""
+    """A function that predicts with the weights and the source, which runs as a module of its own."""
     module = ModuleType("model")
     exec(compile(source, "model.py", "exec"), module.__dict__)  # noqa: S102 - written in this very file's caller
     network: nn.Module = module.__dict__["Network"]()
@@ -60,7 +60,7 @@ def _loaded(content: bytes, source: str) -> Predict:
 
 
 def _made(module: nn.Module, model: Model, depth: int) -> str:
-    """The expression that makes a module, indented by so many steps of four."""
+    """The expression that makes a module, indented by `depth` times four spaces."""
     outer, inner = " " * 4 * depth, " " * 4 * (depth + 1)
     if isinstance(module, Residual):
         parts = [f"{name}={_made(child, model, depth + 1)}" for name, child in module.named_children()]
@@ -86,7 +86,7 @@ def _made(module: nn.Module, model: Model, depth: int) -> str:
 
 
 def versions() -> dict[str, str]:
-    """What made an export."""
+    """The versions of the libraries that made an export."""
     from ecoml import __version__
 
     return {"ecoml": __version__, "torch": torch.__version__, "python": sys.version.split()[0]}

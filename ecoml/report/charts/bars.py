@@ -1,4 +1,4 @@
-"""Bars: what a search spent its energy on, and which parameters decide."""
+"""Bar charts: the energy of a search by purpose, and the importance of its parameters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ecoml.run.account import EnergyAccount
 
 
 def account_chart(account: EnergyAccount, *, style: Style) -> Drawing:
-    """Energy by purpose, with what it may be in truth."""
+    """Energy by purpose, with its interval."""
     unit, unit_j = energy_unit(account.total_j)
     bars = []
     for purpose, part in account.by_purpose.items():
@@ -35,10 +35,10 @@ def account_chart(account: EnergyAccount, *, style: Style) -> Drawing:
 
 
 def importance_chart(told: Mapping[str, Importance], *, style: Style) -> Drawing:
-    """The share of the differences between trials that goes back to each parameter, ± its standard error.
+    """The share of the differences between trials that each parameter causes, ± its standard error.
 
     Args:
-        told: What is decided, in a word → what decides it.
+        told: Name of an outcome → the importance of the parameters for it.
         style: Colours and size.
     """
     bars = [

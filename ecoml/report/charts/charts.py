@@ -13,7 +13,7 @@ from ecoml.report.charts.drawing import SI_LABELS, Drawing, Record, Style, finis
 from ecoml.report.charts.scores import score_axis
 
 EARLY = 0.25
-"""Where the search had got most of what it got by that share of its energy, energy is on a logarithmic axis."""
+"""If the search had reached most of its improvement by this share of its energy, the energy axis is logarithmic."""
 
 
 def front_chart(
@@ -26,14 +26,14 @@ def front_chart(
     source: str,
     style: Style,
 ) -> Drawing:
-    """Score against a trial's energy: all points faint, the front as steps, the recommended one marked.
+    """Score against the energy of a trial: all points in grey, the front as steps, the recommended trial marked.
 
     Args:
         points: `trial`, `energy_j` > 0, `score`, and the fields of `tips`.
         front: The same, cheapest first.
-        recommended: The one of `front` to mark.
-        metric: What the scores are.
-        tips: What the tooltip shows: field → title.
+        recommended: The record of `front` to mark.
+        metric: The metric of the scores.
+        tips: Contents of the tooltip: field → title.
         source: Provenance of the energies, in a word.
         style: Colours and size.
     """
@@ -89,15 +89,15 @@ def progress_chart(
     source: str,
     style: Style,
 ) -> Drawing:
-    """Best score so far against what the whole search had spent.
+    """Best score so far against the energy that the entire search had spent.
 
     Args:
         steps: `spent_j`, `score` and the fields of `tips`, at each improvement.
-        budget_j: Drawn as a line, where it is finite.
-        spent_j: Where the search stands now.
+        budget_j: Drawn as a line if it is finite.
+        spent_j: Energy spent by now.
         diminishing: `spent_j` and `score` of the point of diminishing returns.
-        metric: What the scores are.
-        tips: What the tooltip shows: field → title.
+        metric: The metric of the scores.
+        tips: Contents of the tooltip: field → title.
         source: Provenance of the energies, in a word.
         style: Colours and size.
     """
@@ -145,11 +145,11 @@ def progress_chart(
 
 
 def learning_chart(curves: Sequence[Record], *, metric: Metric, source: str, style: Style) -> Drawing:
-    """Learning curves against the joules of their own trial; those on the front stand out.
+    """Learning curves against the energy of their own trial; those on the front stand out.
 
     Args:
         curves: `trial`, `step`, `energy_j` > 0, `score`, `energy`, `shown` (both in words), `front` (bool).
-        metric: What the scores are.
+        metric: The metric of the scores.
         source: Provenance of the energies, in a word.
         style: Colours and size.
     """

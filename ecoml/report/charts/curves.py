@@ -1,8 +1,8 @@
 """Curves over the seeds of a strategy, with their bands: share that reached the target, best so far, hypervolume.
 
 Notation
-S searches of one strategy (one a seed); m energies at which a curve is asked for.
-E: (S,) energy to target in joules, inf where it was missed; H: (S,) horizon of each search (see `statistics`).
+    S searches of one strategy (one per seed); m energies at which a curve is evaluated.
+    E: (S,) energy to target in joules, inf for a miss; H: (S,) horizon of each search (see `statistics`).
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from numpy.typing import ArrayLike, NDArray
 from ecoml.report.statistics import ENOUGH_SEEDS, LEVEL, Floats
 
 RESAMPLES = 1000
-"""Bootstrap resamples of a band."""
+"""Number of bootstrap resamples of a band."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """Share of searches that have reached the target, as steps.
+    """The share of searches that have reached the target, as steps.
 
     Attributes:
         energies_j: (k,) joules of the steps, ascending.
         share: (k,) share from there on.
-        low: (k,) lower end of the band; None from too few searches.
+        low: (k,) lower end of the band; None if there are too few searches.
         high: (k,) upper end.
-        ends_j: How far the curve is known: where the last search was still looked at.
+        ends_j: The energy up to which the curve is known: the horizon of the last search.
     """
 
     energies_j: Floats
@@ -42,9 +42,8 @@ class Reached:
 def reached(energies_j: Sequence[float], horizons_j: Sequence[float], *, seed: int = 0) -> Reached:
     """The energy-to-target curve: 1 minus the Kaplan-Meier estimate (Kaplan and Meier 1958) of not having reached it.
 
-    A search that missed the target is censored at its horizon: it counts among those still under way up to there, and
-    says nothing about what lies beyond. The band is a pointwise bootstrap percentile interval over searches (Efron
-    1981), at `LEVEL`.
+    A search that missed the target is censored at its horizon: it counts as not finished up to there, and says nothing
+    about larger energies. The band is a pointwise bootstrap percentile interval over searches (Efron 1981), at `LEVEL`.
     """
     until_j = np.minimum(np.asarray(energies_j, dtype=float), np.asarray(horizons_j, dtype=float))
     hit = np.isfinite(np.asarray(energies_j, dtype=float))
@@ -70,14 +69,14 @@ def _reached_shares(counts: Floats, at_risk: NDArray[np.bool_], reaches: NDArray
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A median over searches, and how far it is known.
+    """A median over searches, with its uncertainty.
 
     Attributes:
-        low: (m,) lower end; not a number where some search has nothing to show yet.
+        low: (m,) lower end; NaN if a search has no value yet.
         middle: (m,) median.
         high: (m,) upper end.
-        bootstrap: Whether low and high are a bootstrap interval of the median; otherwise the range over searches,
-            which is all that fewer than `ENOUGH_SEEDS` of them allow.
+        bootstrap: Whether low and high are a bootstrap interval of the median; otherwise they are the range over
+            searches, because there are fewer than `ENOUGH_SEEDS`.
     """
 
     low: Floats
@@ -91,7 +90,7 @@ def median_band(values: Floats, *, seed: int = 0) -> Band:
 
     Args:
         values: (S, m), see `held`.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
     """
     if not len(values):
         nothing = np.full(values.shape[1], np.nan)
@@ -108,10 +107,10 @@ def median_band(values: Floats, *, seed: int = 0) -> Band:
 
 
 def held(curves: Sequence[tuple[ArrayLike, ArrayLike]], at_j: ArrayLike, before: float = math.nan) -> Floats:
-    """Step curves at given energies.
+    """Step curves, evaluated at given energies.
 
     Args:
-        curves: S of them: joules (k,), ascending, and the value from there on (k,). The last one is kept.
+        curves: S curves: joules (k,), ascending, and the value from there on (k,). The last value continues.
         at_j: (m,) joules.
         before: The value before the first step.
 

@@ -1,8 +1,7 @@
-"""What all charts share: styles, axes, layers. Altair descriptions serve the page and the static figures alike. No I/O.
+"""Styles, axes and layers that all charts share. Page and static figures use the same Altair descriptions. No I/O.
 
-A record is a dict of JSON values. Energies are joules (`energy_j`, `spent_j`), scores are the metric's (`score`).
-Whoever makes the records leaves out what is not finite, and energies that are not positive where the axis is
-logarithmic.
+A record is a dict of JSON values. Energies are joules (`energy_j`, `spent_j`), scores are the metric's (`score`). The
+caller leaves out values that are not finite, and non-positive energies on a logarithmic axis.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import altair as alt
 Record = Mapping[str, Any]
 
 Drawing = alt.LayerChart | alt.FacetChart
-"""What altair says that layers add up to; none of these charts is faceted."""
+"""Altair's type of a layered chart; none of these charts is faceted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +28,12 @@ class Style:
         muted: Axis labels, secondary marks.
         faint: Points and lines in the background.
         rule: Grid lines.
-        accent: What the chart is about.
-        signal: The one thing to look at.
-        series: One colour a strategy, told apart by colour-blind readers too.
+        accent: The main data.
+        signal: The one mark to look at.
+        series: One colour per strategy; colour-blind readers can tell them apart.
         font: Font family.
         width: Pixels, or `container` to fill the page.
-        background: Behind everything; None for transparent.
+        background: Colour of the background; None for transparent.
     """
 
     ink: str
@@ -50,7 +49,7 @@ class Style:
 
     @property
     def static(self) -> bool:
-        """Whether it is for a figure on its own, and not for a page."""
+        """Whether the chart is a figure of its own, and not part of a page."""
         return self.width != "container"
 
 
@@ -66,7 +65,7 @@ PAGE = Style(
     width="container",
     background=None,
 )
-"""For the page: its style sheet gives the variables a value in light and in dark."""
+"""The style for the page, whose style sheet defines the variables for light and dark."""
 
 PRINT = Style(
     ink="#1c1e21",
@@ -80,10 +79,10 @@ PRINT = Style(
     width=560,
     background="white",
 )
-"""For static figures."""
+"""The style for static figures."""
 
 SI_LABELS = "abs(datum.value) < 1 ? format(datum.value, '.2~g') : format(datum.value, '~s')"
-"""Each label with its own prefix: 0.5, 200, 1k."""
+"""Formats each label with its own prefix: 0.5, 200, 1k."""
 
 
 def layer_of(records: Sequence[Record]) -> alt.Chart:
@@ -102,11 +101,11 @@ def log_x(records: Sequence[Record], title: str) -> alt.X:
 
 
 def legend_of(kinds: Mapping[str, str], style: Style) -> alt.Color:
-    """Colours by the field `kind`; a static figure has them in a legend, below a page's chart stands a caption.
+    """Colours by the field `kind`. A static figure shows them in a legend, a page in the caption below the chart.
 
     Args:
-        kinds: What is drawn → its colour.
-        style: Whose.
+        kinds: Name of what is drawn → its colour.
+        style: The style of the chart.
     """
     legend = alt.Legend(orient="top", title=None, symbolType="circle", symbolOpacity=1, symbolStrokeWidth=0)
     scale = alt.Scale(domain=list(kinds), range=list(kinds.values()))
@@ -140,7 +139,7 @@ def finish(layers: Sequence[alt.Chart], style: Style, height: int) -> Drawing:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """1, 2, 5, 10, … between two energies; only powers of ten over more than three decades."""
+    """1, 2, 5, 10, … between two energies; only powers of ten if the range exceeds three decades."""
     mantissas = (1, 2, 5) if high / low <= 1000 else (1,)
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     return [

@@ -1,4 +1,4 @@
-"""Figures on disk and in the page: rendered by vl-convert, without a browser and without a network."""
+"""Figures on disk and in the page, rendered by vl-convert without a browser or a network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Format = Literal["png", "svg", "pdf"]
 
 PIXELS_PER_INCH = 200
-"""Of a PNG: sharp in a paper's column and on a slide."""
+"""Resolution of a PNG: sharp in a paper's column and on a slide."""
 
 
 def save_figure(chart: Drawing, stem: Path, formats: Iterable[Format] = ("png", "svg", "pdf")) -> list[Path]:
@@ -44,7 +44,7 @@ def save_figure(chart: Drawing, stem: Path, formats: Iterable[Format] = ("png", 
 
 
 def require_charts() -> None:
-    """Refuse to draw where that is not possible.
+    """Refuse to draw without the libraries for charts.
 
     Raises:
         LibraryError: altair or vl-convert-python is not installed.
@@ -60,7 +60,7 @@ def require_charts() -> None:
 
 @cache
 def chart_library() -> str:
-    """The JavaScript that draws the charts of a page: vega, vega-lite and vega-embed, 0.9 MB, for one inline script."""
+    """The JavaScript of the page's charts: vega, vega-lite and vega-embed, 0.9 MB, for one inline script."""
     import vl_convert
 
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", _vegalite_version()))

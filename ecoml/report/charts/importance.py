@@ -1,9 +1,9 @@
-"""Which parameters decide score and energy, as far as a search's own trials can tell.
+"""Which parameters decide score and energy, estimated from a search's own trials.
 
-A random forest (Breiman 2001) is fitted to four fifths of the trials. In the others one parameter at a time is
-shuffled: half of the mean squared change of what the forest predicts is the parameter's total effect (Jansen 1999),
-that is the share of the variance that is lost without it, interactions included. Every fifth is left out once. What is
-told is about the trials that were made: a parameter that a search hardly varied cannot be important in it.
+A random forest (Breiman 2001) is fitted to four fifths of the trials. In the remaining fifth one parameter at a time is
+shuffled. Half of the mean squared change of the forest's prediction is the parameter's total effect (Jansen 1999): the
+share of the variance that is lost without it, interactions included. Each fifth is left out once. The result holds for
+the trials of this search: a parameter that the search hardly varied cannot be important in it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from ecoml.report.charts.records import thin, varying
 from ecoml.trial import Point, Trial
 
 LEAST_TRIALS = 20
-"""From fewer trials nothing is told, and from fewer than three a parameter."""
+"""With fewer trials, or fewer than three per parameter, there is no result."""
 
 LEAST_EXPLAINED = 0.1
-"""A forest that explains less of the variance of trials that it has not seen knows nothing."""
+"""A forest that explains less of the variance of unseen trials is not used."""
 
 MOST_TRIALS = 500
-"""A larger search is thinned evenly: more trials make the forest slower, not the order of parameters another."""
+"""A larger search is thinned evenly: more trials make the forest slower, and do not change the order of the
+parameters.
+"""
 
 _FOLDS = 5
 _TREES = 30
@@ -36,13 +38,13 @@ _SHUFFLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """What decides one outcome of the trials.
+    """The importance of the parameters for one outcome of the trials.
 
     Attributes:
         shares: Parameter → total effect, as a share of the variance; with interactions they sum to more than 1.
-        spread: Parameter → standard error of that share, over the fifths that were left out.
-        explained: Share of the variance that all parameters together explain, in trials not fitted to.
-        trials: On how many trials it rests.
+        spread: Parameter → standard error of that share over the fifths.
+        explained: Share of the variance of unseen trials that all parameters together explain.
+        trials: Number of trials used.
     """
 
     shares: Mapping[str, float]
@@ -53,17 +55,17 @@ class Importance:
 
 @dataclass(frozen=True, slots=True)
 class Untold:
-    """Why it cannot be told, in a clause."""
+    """Why there is no result, in a clause."""
 
     why: str
 
 
 def importances(trials: Sequence[Trial], steps: str) -> tuple[Importance | Untold, Importance | Untold]:
-    """For the score, and for the logarithm of energy, both at each trial's last measurement.
+    """The importance for the score and for the logarithm of the energy, both at each trial's last measurement.
 
     Args:
-        trials: All trials of a search; those without a usable measurement say nothing.
-        steps: What to call the length of a training, which counts as a parameter where it varies.
+        trials: All trials of a search; those without a usable measurement are ignored.
+        steps: Name of the length of a training, which counts as a parameter if it varies.
     """
     measured = thin([trial for trial in trials if trial.curve and _usable(trial.curve[-1])], MOST_TRIALS)
     names = [name for name in varying(measured) if len({repr(trial.config.get(name)) for trial in measured}) > 1]
@@ -106,7 +108,7 @@ def _importance(columns: Mapping[str, NDArray[np.float64]], outcome: NDArray[np.
     if known < LEAST_EXPLAINED:
         return Untold(
             f"the parameters of the {len(outcome)} measured trials do not explain it"
-            f" ({percent(max(0.0, known), 0)} of its variance, in trials left out)"
+            f" ({percent(max(0.0, known), 0)} of its variance in unseen trials)"
         )
     shares, spread = np.mean(effects, axis=0), np.std(effects, axis=0, ddof=1) / math.sqrt(len(effects))
     order = np.argsort(-shares, kind="stable")
@@ -120,7 +122,7 @@ def _importance(columns: Mapping[str, NDArray[np.float64]], outcome: NDArray[np.
 
 
 def _shuffled(x: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """(parameters, _SHUFFLES, n, parameters): copies of x (n, parameters), in each of which one column is shuffled."""
+    """(parameters, _SHUFFLES, n, parameters): copies of x (n, parameters), each with one shuffled column."""
     count = x.shape[1]
     copies = np.broadcast_to(x, (count, _SHUFFLES, *x.shape)).copy()
     for column in range(count):
@@ -130,9 +132,9 @@ def _shuffled(x: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.fl
 
 
 def _column(values: Sequence[Any]) -> NDArray[np.float64]:
-    """Values as their place among all that occur: trees see no more of numbers, and can take options apart again.
+    """The ranks of values among all values that occur: a tree uses only the order of numbers, and can separate options.
 
-    A conditional parameter that a trial does not have comes before all of them.
+    A trial without this conditional parameter comes before all others.
     """
     numbers = all(isinstance(value, int | float) for value in values if value is not None)
     known = {value if numbers else str(value) for value in values if value is not None}

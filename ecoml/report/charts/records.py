@@ -1,4 +1,4 @@
-"""Plain records of a result, for the charts: finite, in words for the tooltips, thinned where they are many."""
+"""Records of a result for the charts: finite values, tooltips in words, thinned if there are many."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ecoml.run.storage.snapshot import Progress
 from ecoml.trial import Point, Trial
 
 MOST_POINTS = 2000
-"""Faint points drawn at most."""
+"""Largest number of grey points in a chart."""
 
 MOST_CURVES = 60
-"""Learning curves drawn at most."""
+"""Largest number of learning curves in a chart."""
 
 MOST_STEPS = 120
-"""Points of one learning curve drawn at most."""
+"""Largest number of points of one learning curve."""
 
 T = TypeVar("T")
 Record = dict[str, Any]
@@ -32,7 +32,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Thinned:
-    """Records, and of how many things they were taken (points, or curves)."""
+    """Records, and the number of points or curves from which they were taken."""
 
     records: list[Record]
     shown: int
@@ -45,21 +45,23 @@ class Thinned:
 
 
 def thin(items: Sequence[T], most: int) -> list[T]:
-    """At most `most` items, evenly spaced, the first and the last among them."""
+    """At most `most` items, evenly spaced; the first and the last are always included."""
     if len(items) <= most:
         return list(items)
     return [items[index] for index in np.linspace(0, len(items) - 1, most).round().astype(int)]
 
 
 def varying(trials: Sequence[Trial]) -> tuple[str, ...]:
-    """The parameters in which the trials differ, in the order of their configurations; all if they differ in none."""
+    """The parameters in which the trials differ, in the order of their configurations; all parameters if none
+    differs.
+    """
     names = dict.fromkeys(name for trial in trials for name in trial.config)
     values = {name: {repr(trial.config.get(name)) for trial in trials} for name in names}
     return tuple(name for name in names if len(values[name]) > 1) or tuple(names)
 
 
 def visits(order: Sequence[int]) -> Counter[int]:
-    """How many times each trial was trained, with others in between.
+    """How many times each trial was trained without another trial in between.
 
     Args:
         order: The trial of every measurement, in order.
@@ -68,13 +70,13 @@ def visits(order: Sequence[int]) -> Counter[int]:
 
 
 def courses(result: Result) -> dict[int, str]:
-    """How each trial went, by its number."""
+    """The course of each trial in words, by its number."""
     times = visits([entry.trial for entry in result.progress])
     return {t.number: describe_course(t, times[t.number], result.metric) for t in result.trials}
 
 
 def tested(result: Result) -> bool:
-    """Whether a trial of the front has seen the test set."""
+    """Whether a trial of the front was evaluated on the test set."""
     return any(trial.test_score is not None for trial in result.front)
 
 
@@ -105,7 +107,7 @@ def front_records(result: Result) -> list[Record]:
 
 
 def curve_records(result: Result) -> Thinned:
-    """Learning curves of at least two points; those on the front come first when they are too many."""
+    """Learning curves of at least two points; if there are too many, those on the front are kept first."""
     on_front = {trial.number for trial in result.front}
     curves = [
         (trial, points)
@@ -127,7 +129,7 @@ def curve_records(result: Result) -> Thinned:
 
 
 def improvements(result: Result) -> list[Progress]:
-    """The measurements that were better than all before them, in the order of the search."""
+    """The measurements that were better than all before them, in order."""
     better: list[Progress] = []
     for entry in result.progress:
         utility = entry.point.utility
@@ -152,12 +154,12 @@ def progress_records(result: Result) -> list[Record]:
 
 
 def drawable(point: Point) -> bool:
-    """Whether it has a place on a logarithmic energy axis."""
+    """Whether a point can be placed on a logarithmic energy axis."""
     return math.isfinite(point.score) and math.isfinite(point.energy_j) and point.energy_j > 0
 
 
 def _teller(result: Result) -> Callable[[Trial, Point], Record]:
-    """What makes a record of a point, with all that a tooltip tells of it."""
+    """A function that makes a record of a point, with the contents of its tooltip."""
     names = varying(result.trials)
     how = courses(result)  # the front holds trials cut short, which do not know
 

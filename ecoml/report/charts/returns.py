@@ -1,12 +1,11 @@
-"""What each further joule of a search bought, and from where on it bought less than the average.
+"""The gain of each further joule of a search, and the energy from which it was less than the average.
 
-    Notation
-        (s_i, u_i)  joules that the search had spent, and the best utility so far, at each improvement; then at its end
-        hull        the upper concave hull of these points: the best utility that could be had on the way to any later
-                    point. Along it the gain per joule falls from stretch to stretch.
+Notation
+    (s_i, u_i)  joules spent by the search, and best utility so far, at each improvement and at the end
+    hull        upper concave hull of these points. Along it the gain per joule falls from stretch to stretch.
 
-The *point of diminishing returns* is where that gain first falls below the average of the whole search. It is also the
-point of the hull that lies farthest above the straight line from the first measurement to the end, the "knee" of
+The *point of diminishing returns* is where this gain first falls below the average of the entire search. It is also the
+point of the hull that lies farthest above the straight line from the first measurement to the end: the "knee" of
 Satopää et al. (2011) without its smoothing and its sensitivity parameter.
 """
 
@@ -19,12 +18,12 @@ from itertools import pairwise
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A piece of the hull.
+    """One line of the hull.
 
     Attributes:
-        from_j: Joules spent at its beginning.
+        from_j: Joules spent at its start.
         to_j: Joules spent at its end.
-        from_utility: Best utility at its beginning.
+        from_utility: Best utility at its start.
         to_utility: Best utility at its end.
     """
 
@@ -40,11 +39,11 @@ class Stretch:
 
 
 def stretches(steps: Sequence[tuple[float, float]], end_j: float) -> list[Stretch]:
-    """The hull's pieces, from the first measurement to the end of the search.
+    """The lines of the hull, from the first measurement to the end of the search.
 
     Args:
         steps: (joules spent, best utility so far) at each improvement, in order.
-        end_j: What the whole search spent, at least the last of these.
+        end_j: Joules that the entire search spent, at least the last of `steps`.
     """
     if not steps:
         return []
@@ -61,8 +60,9 @@ def stretches(steps: Sequence[tuple[float, float]], end_j: float) -> list[Stretc
 
 
 def diminishing_from(pieces: Sequence[Stretch]) -> Stretch | None:
-    """The first stretch that gains less per joule than the whole does; None if the search gained nothing, or if it
-    gained evenly to its end."""
+    """The first stretch that gains less per joule than the entire search; None if the search gained nothing, or gained
+    evenly to its end.
+    """
     if not pieces or pieces[-1].to_utility <= pieces[0].from_utility:
         return None
     whole = overall(pieces)
@@ -70,7 +70,7 @@ def diminishing_from(pieces: Sequence[Stretch]) -> Stretch | None:
 
 
 def overall(pieces: Sequence[Stretch]) -> Stretch:
-    """From the beginning of the first to the end of the last."""
+    """One stretch from the start of the first to the end of the last."""
     return Stretch(pieces[0].from_j, pieces[-1].to_j, pieces[0].from_utility, pieces[-1].to_utility)
 
 

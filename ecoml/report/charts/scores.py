@@ -1,7 +1,7 @@
-"""The axis of scores. 97 and 99.5 % accuracy differ on it as much as they do in errors.
+"""The axis of scores, on which 97 % and 99.5 % accuracy are as far apart as their errors.
 
-Scores that have a best possible value are drawn by how far they stay behind it, on a logarithmic axis; the labels tell
-the scores themselves. Losses of which none is known to be the best are drawn by themselves, from 0 up if they allow it.
+Scores with a best possible value are drawn by their distance to it, on a logarithmic axis; the labels show the scores
+themselves. Losses without a known best value are drawn on a linear axis, from 0 if the scale allows it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from ecoml.report.charts.drawing import Record
 
 @dataclass(frozen=True, slots=True)
 class ScoreAxis:
-    """Where scores are drawn.
+    """The vertical axis of a chart.
 
     Attributes:
-        place: Score → place on the axis.
+        place: Function from a score to its place on the axis.
         y: The axis.
     """
 
@@ -30,7 +30,7 @@ class ScoreAxis:
     y: alt.Y
 
     def placed(self, records: Sequence[Record]) -> list[dict[str, Any]]:
-        """The records, with the place of their `score` instead of it."""
+        """The records, with the place of their `score` in its stead."""
         return [{**record, "score": self.place(record["score"])} for record in records]
 
 
@@ -38,10 +38,10 @@ def score_axis(metric: Metric, scores: Sequence[float], title: str, field: str =
     """The axis for these scores.
 
     Args:
-        metric: What they are.
-        scores: All that are drawn, finite.
-        title: What it says beside the axis.
-        field: Of the records, where the place stands.
+        metric: The metric of the scores.
+        scores: All scores in the chart, finite.
+        title: Title of the axis.
+        field: The field of the records that holds the place.
     """
     form = ".3~%" if metric.is_share else ".3~g"
     best = metric.ceiling if math.isfinite(metric.ceiling) else 0.0 if metric.minimize else math.nan

@@ -1,7 +1,8 @@
-"""What the score costs within one run: half the energy for how much of it, the cheapest training within a little.
+"""The energy cost of the score within one run: the loss at half the energy, and the cheapest training within a small
+loss.
 
-All of it is about trainings, not about the search: the front's points, each a training that was cut there. E+ and E−
-are the dearer and the cheaper half of all trainings, as a study of a factor would have them
+These figures are about single trainings, not about the search: the points of the front, each a training that ended
+there. E+ and E− are the half of all trainings with the larger and with the smaller energy, as in a study of a factor
 (`ecoml.experiments.effects.effects`).
 """
 
@@ -19,7 +20,9 @@ from ecoml.run.result import Result, tolerance
 from ecoml.trial import Trial
 
 WITHIN_TOLERANCES = (1, 2)
-"""How much a reader may be ready to give up, in `tolerance`s: percentage points, where the score is a share."""
+"""Losses for which the cheapest training is named, in units of `tolerance`: percentage points if the score is a
+share.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +31,11 @@ class Saving:
 
     Attributes:
         trial: Its number.
-        step: How long it was trained.
+        step: Length of its training.
         energy_j: Joules of its training.
-        score: What it was measured at.
-        saved: Share of the best one's energy that it saves.
-        lost: How much worse it is, ≥ 0.
+        score: Its score.
+        saved: Saved share of the best point's energy.
+        lost: How much worse its score is, ≥ 0.
     """
 
     trial: int
@@ -45,7 +48,7 @@ class Saving:
 
 @dataclass(frozen=True, slots=True)
 class Half:
-    """One half of the trainings by energy: how many, mean joules, mean and best score."""
+    """One half of the trainings by energy: number, mean joules, mean and best score."""
 
     trainings: int
     energy_j: float
@@ -55,17 +58,17 @@ class Half:
 
 @dataclass(frozen=True, slots=True)
 class Tradeoff:
-    """What the score costs.
+    """The energy cost of the score.
 
     Attributes:
         best: The best point.
-        within: Tolerances given up → the cheapest within them.
-        half: The best point for at most half the energy of the best; None if there is none.
-        cheaper: E−, the cheaper half of the trainings; None for fewer than four.
-        dearer: E+, likewise.
-        provenance: Source of the energies.
-        metric: What the scores are.
-        tolerance: How much worse a score may be and still be as good as the best.
+        within: Loss in tolerances → the cheapest point within it.
+        half: The best point with at most half the energy of the best; None if there is none.
+        cheaper: E−, the half of the trainings with the smaller energy; None for fewer than four trainings.
+        dearer: E+, the other half.
+        provenance: Provenance of the energies.
+        metric: The metric of the scores.
+        tolerance: How much worse a score may be and still count as good as the best.
     """
 
     best: Saving
@@ -95,7 +98,7 @@ def tradeoff_of(result: Result) -> Tradeoff | None:
 
 
 def advice(tradeoff: Tradeoff) -> Iterator[str]:
-    """The trade-off in sentences."""
+    """The trade-off as sentences."""
     best, source, metric = tradeoff.best, tradeoff.provenance, tradeoff.metric
 
     def which(choice: Saving) -> str:
@@ -107,19 +110,19 @@ def advice(tradeoff: Tradeoff) -> Iterator[str]:
     )
     told: Saving | None = None
     for times, choice in tradeoff.within.items() if tradeoff.tolerance else ():
-        what = f"Within {format_gain(metric, times * tradeoff.tolerance)} of it"
+        gain = format_gain(metric, times * tradeoff.tolerance)
         if (choice.trial, choice.step) == (best.trial, best.step):
-            yield f"{what} nothing is cheaper."
+            yield f"No training within {gain} of it is cheaper."
         elif choice == told:
-            yield f"{what} nothing is cheaper than that."
+            yield f"None within {gain} is cheaper than that."
         else:
             yield (
-                f"{what} the cheapest is {which(choice)}: {named_score(metric, choice.score)} for"
+                f"Within {gain} of it the cheapest is {which(choice)}: {named_score(metric, choice.score)} for"
                 f" {format_energy(choice.energy_j)}, {percent(choice.saved, 0)} less."
             )
         told = choice
     if (half := tradeoff.half) is None:
-        yield "No training got by with half of its energy."
+        yield "No training took at most half of its energy."
     else:
         yield (
             f"Half the energy costs {format_gain(metric, half.lost)} of {metric.name}: {which(half)} reaches"
@@ -135,7 +138,7 @@ def advice(tradeoff: Tradeoff) -> Iterator[str]:
 
 
 def tradeoff_dict(tradeoff: Tradeoff) -> dict[str, Any]:
-    """For JSON."""
+    """The trade-off as a JSON object."""
     return asdict(tradeoff) | {"metric": tradeoff.metric.to_dict(), "advice": list(advice(tradeoff))}
 
 

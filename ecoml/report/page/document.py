@@ -1,6 +1,6 @@
-"""Pages: self-contained HTML from Jinja2 templates, which escape whatever they are given.
+"""Pages: self-contained HTML from Jinja2 templates, which escape all values.
 
-A page is a template that extends ours, in a folder of its own room:
+A page is a template that extends the base template, in a folder of its own package:
 
     {% extends "base.html.j2" %}
     {% import "macros.html.j2" as m %}
@@ -12,7 +12,7 @@ A page is a template that extends ours, in a folder of its own room:
     render(Path(__file__).with_name("templates") / "comparison.html.j2", title=…, headline=…, drawn=Chart(…), …)
 
 The macros are `section`, `text`, `table`, `facts`, `paragraphs`, `warning`, `sources` and `chart`. Python computes
-values: plain text, `Cell`, `Table` and `Chart`; markup stands in templates alone.
+values: plain text, `Cell`, `Table` and `Chart`; only templates contain markup.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell of a table that is more than its text.
+    """A table cell with more than a text.
 
     Attributes:
         shown: Its text; None for a dash.
-        value: The number it stands for, where the table sorts; None: below all numbers.
-        css: Classes of the text.
-        id: Where an address within the page leads.
-        share: Length of a bar before it, in [0, 1].
+        value: The number by which the table sorts; None: below all numbers.
+        css: CSS classes of the text.
+        id: Anchor of the cell for links within the page.
+        share: Length of a bar in front of it, in [0, 1].
     """
 
     shown: str | None
@@ -55,7 +55,7 @@ class Cell:
 
 
 Row = Sequence[str | Cell | None]
-"""Of a table; None is a dash."""
+"""The values of a table's cells; None is a dash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,11 @@ class Table:
     """A table whose first columns name the rows.
 
     Attributes:
-        caption: What it shows.
-        header: One title a column.
-        rows: As many cells each.
+        caption: Its caption.
+        header: One title per column.
+        rows: Rows with one cell per column.
         numeric: Indices of the columns that hold figures.
-        names: How many columns name the rows.
+        names: Number of columns that name the rows.
         sortable: Whether the reader can sort it by any column: by `Cell.value`, or as text.
     """
 
@@ -86,12 +86,12 @@ class Chart:
     Attributes:
         identifier: Unique in the document.
         drawing: The chart.
-        label: What it shows, for who cannot see it.
+        label: Its content in words, for readers who cannot see it.
         caption: Shown below it.
-        figures: A table of what is drawn, to be opened by who would rather read it; None: it stands elsewhere.
-        walk: The points that can be gone through one by one, in order. The drawing then has a parameter `chosen`; a
-            click on any point chooses that one.
-        tips: What is told of a chosen point: field → title.
+        figures: A table of the data that the reader can open; None: the table is elsewhere on the page.
+        walk: The points that the reader can step through, in order. The drawing then has a parameter `chosen`; a click
+            on a point chooses it.
+        tips: Details of a chosen point: field → title.
     """
 
     identifier: str
@@ -104,7 +104,7 @@ class Chart:
 
 
 def render(template: Path, **context: Any) -> str:
-    """The page that a template makes of its context, `title` among it."""
+    """The page of a template and its context; the context contains `title`."""
     return _environment(template.parent).get_template(template.name).render(**context)
 
 

@@ -1,4 +1,4 @@
-"""The report of one run: one HTML file that needs nothing else, and the figures for a paper or a talk."""
+"""The report of one run: one self-contained HTML file, and the figures for a paper or a talk."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from ecoml.format import (
     describe_frugal,
     describe_limits,
+    describe_nearest,
     describe_search_end,
     describe_trial_end,
     describe_warm_start,
@@ -18,7 +19,6 @@ from ecoml.format import (
     named_score,
     plural,
 )
-from ecoml.limits import Limits
 from ecoml.report.charts.figures import require_charts
 from ecoml.report.page.document import TEMPLATES, render
 from ecoml.report.page.sections.curves import curves_context
@@ -43,28 +43,29 @@ def write_report(
     *,
     figures: bool = False,
     grid_intensity: float | str | Path | None = None,
-    inferences: float | None = None,
+    **limits: float | None,
 ) -> Path:
     """Write `report.html` into a run folder.
 
     Args:
-        directory: The run folder, of a finished search or of one still going on.
-        figures: Also write the front and the energy curve as PNG, SVG and PDF into `figures/`.
-        grid_intensity: Grams of CO2e a kWh, or a CSV of time and g/kWh; None: what the search was told, if anything.
-        inferences: So many images are to be predicted; None: as the search was told.
+        directory: The run folder; its search may be running.
+        figures: Whether to write the front and the energy curve as PNG, SVG and PDF into `figures/` as well.
+        grid_intensity: Grams of CO2e per kWh, or a CSV of time and g/kWh; None: as set for the search.
+        **limits: Limits for the choice of a model (`inferences`, `max_latency_s`, `max_inference_energy_j`); None: as
+            set for the search.
 
     Returns:
         The page's path.
 
     Raises:
-        LibraryError: A library that draws is not installed.
-        RunFolderError: Not a run folder, or a newer one.
-        UsageError: No intensity of any grid, or the folder cannot be written.
+        LibraryError: A library for charts is not installed.
+        RunFolderError: The folder is no run folder, or of a newer version.
+        UsageError: `grid_intensity` cannot be used, or the folder cannot be written.
     """
     require_charts()
-    result = seen_on(Result.load(directory), grid_intensity)
+    result = seen_on(Result.load(directory, **limits), grid_intensity)
     path = result.directory / "report.html"
-    content = page(result, Limits(inferences=inferences).inferences)
+    content = page(result)
     with writing(result.directory, "make it writable, or copy the run folder and name the copy"):
         temporary = path.with_suffix(".tmp")
         temporary.write_text(content, encoding="utf-8")
@@ -87,7 +88,7 @@ def write_figures(result: Result, folder: Path) -> list[Path]:
     ]
 
 
-def page(result: Result, inferences: float | None = None) -> str:
+def page(result: Result) -> str:
     """The page of a result."""
     said, created = headline(result), str(result.settings.get("created", ""))[:10]
     return render(
@@ -102,7 +103,7 @@ def page(result: Result, inferences: float | None = None) -> str:
         failures=_failures(result),
         data=data_context(result),
         front=front_context(result),
-        usage=usage_context(result, result.limits.inferences if inferences is None else inferences),
+        usage=usage_context(result, result.limits.inferences),
         energy=energy_context(result.energy),
         power=power_context(result),
         footprint=list(footprint_facts(result.energy.total, result.energy.co2e)),
@@ -120,6 +121,8 @@ def headline(result: Result) -> str:
     energy, metric = result.energy, result.metric
     budget = f"{format_energy(energy.total_j)} of {format_energy(energy.budget_j)}, {energy.provenance}"
     best = result.recommended
+    if best is None and result.limits.of_use and any(trial.curve for trial in result.trials):
+        return f"{describe_nearest(result.nearest_in_use, result.limits)}; the search used {budget}"
     if best is None:
         failed = sum(trial.state is TrialState.FAILED for trial in result.trials)
         what = "no trial was started" if not result.trials else "no trial was measured"
@@ -133,7 +136,7 @@ def headline(result: Result) -> str:
 
 
 def _asked(result: Result) -> Iterator[str]:
-    """What the search was asked for, and what it started from."""
+    """The limits of the search, and the run from which its strategy learnt."""
     yield from describe_limits(result.limits, result.metric)
     if (warm_start := result.settings.get("warm_start")) is not None:
         yield describe_warm_start(warm_start, result.strategy)
@@ -146,12 +149,12 @@ def _failures(result: Result) -> list[str]:
 
 
 def _recommended(result: Result) -> dict[str, Any] | None:
-    """The recommended trial: by which rule, its configuration, and how to load it."""
+    """The recommended trial: the rule, its configuration, and how to load it."""
     best, metric = result.recommended, result.metric
     if best is None:
         return None
     steps = plural(best.step, metric.step)
-    rule = f"The best by what the search believes: trial {best.number}, trained for {steps}."
+    rule = f"The best expected score: trial {best.number}, trained for {steps}."
     if result.frugal is not None:
         rule += f" Frugal: {describe_frugal(best, result.frugal, tolerance(result.front, metric), metric)}."
     return {

@@ -1,4 +1,4 @@
-"""Writing where the user said: what cannot be written is a mistake to be told, not a traceback."""
+"""Writing into a folder of the user's: a failure is a message of one line, not a traceback."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ecoml.errors import UsageError
 
 @contextmanager
 def writing(folder: Path, remedy: str) -> Iterator[None]:
-    """Turn what the file system refuses into one line that says what to do.
+    """Turn an error of the file system into one line that says what to do.
 
     Raises:
-        UsageError: Something in `folder` cannot be written.
+        UsageError: A file in `folder` cannot be written.
     """
     try:
         yield

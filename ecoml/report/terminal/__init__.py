@@ -1,1 +1,1 @@
-"""What people see in a terminal: a running search, and what came of it."""
+"""What people see in a terminal: a running search, and its result."""

@@ -13,7 +13,7 @@ from ecoml.format import MEANING, describe_spent, duration, fold_gaps, format_en
 
 
 def print_account(account: CommandAccount) -> None:
-    """How the command ended and what it took, on standard error: standard output is the command's."""
+    """Print how the command ended and its energy on standard error, as standard output belongs to the command."""
     width = min(100, shutil.get_terminal_size().columns)
     for line in _lines(account):
         print(textwrap.fill(line, width, subsequent_indent="    ", break_long_words=False), file=sys.stderr)
@@ -30,7 +30,7 @@ def _lines(account: CommandAccount) -> list[str]:
             f"  {domain}  {format_figure(part)} ({part.provenance})" for domain, part in account.energy.domains.items()
         ]
     if account.grace_j > 0:
-        lines.append(f"  {format_energy(account.grace_j)} of it after the budget was found to be spent")
+        lines.append(f"  {format_energy(account.grace_j)} of it after ecoml noticed that the budget was spent")
     if account.unmeasured:
         lines.append(f"{total.provenance}: {MEANING[total.provenance]} (`ecoml meters` says how to measure)")
     lines += [f"gap: {gap}" for gap in fold_gaps(account.energy.gaps) if gap not in account.unmeasured]

@@ -1,6 +1,6 @@
-"""The host's meters in a terminal: what there is, and what it is worth.
+"""The host's energy sources in a terminal, and the results of their test.
 
-Nothing in here is wider than 80 columns unless the terminal is: remedies are commands to copy, wrapped between words.
+No line is wider than 80 columns unless the terminal is: remedies are commands to copy, wrapped between words.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PLAIN_WIDTH = 80
 
 
 def print_sources(sources: Sequence[Source], provenance: Provenance) -> None:
-    """A table of the sources, and below it what each covers and what to do about it."""
+    """Print a table of the sources, and below it what each covers and how to make it readable."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     for heading in ("source", "domain", "provenance", "updates", "step", "readable", "used"):
         table.add_column(heading, overflow="fold")
@@ -59,7 +59,7 @@ def sources_as_rows(sources: Iterable[Source]) -> list[dict[str, Any]]:
 
 
 def print_check(check: Check) -> None:
-    """What the probe found, domain by domain, and whether all of it agrees."""
+    """Print the results of the test domain by domain, and whether all agree."""
     out = console()
     for finding in check.findings:
         _paragraph(
@@ -81,10 +81,10 @@ def print_check(check: Check) -> None:
     untold = [opinion.domain for opinion in check.opinions if not (opinion.agrees or opinion.verdict.contradicts)]
     if wrong:
         where = ", ".join(dict.fromkeys(wrong))
-        _paragraph(out, f"Not all agrees: see {where} above. What else ran on this host may be the reason.")
+        _paragraph(out, f"Not all sources agree: see {where} above. Other programs on this host may be the reason.")
     else:
-        rest = f"; what {', '.join(untold)} is worth could not be told" if untold else ""
-        _paragraph(out, f"All that could be checked agrees{rest}.")
+        rest = f"; undecided: {', '.join(untold)}" if untold else ""
+        _paragraph(out, f"Everything that could be checked agrees{rest}.")
 
 
 def _finding_lines(finding: Finding) -> Iterator[str]:
@@ -109,35 +109,36 @@ def _opinion_line(opinion: Opinion) -> str:
     at = (("at rest", opinion.rest_w, opinion.parts_rest_w), ("under load", opinion.load_w, opinion.parts_load_w))
     if opinion.is_same:
         told = ", ".join(f"{when} {format_power(whole_w)} and {format_power(w)}" for when, whole_w, w in at)
-        return f"{verdict}: this and what is counted give {told}, at most {format_power(opinion.load_within_w)} apart"
+        apart = f"at most {format_power(opinion.load_within_w)} apart"
+        return f"{verdict}: this source and the counted one give {told}, {apart}"
     rise = "of the rise", opinion.rise_w, opinion.parts_rise_w
     told = ", ".join(
         f"{when} {format_power(w)} of {format_power(whole_w)}"
         + (f" ({percent(w / whole_w, 0)})" if whole_w > 0 else "")
         for when, whole_w, w in (*at, rise)
     )
-    slack = f"no more than the whole, to {format_power(opinion.load_within_w)}"
+    slack = f"allowed difference: {format_power(opinion.load_within_w)}"
     return f"{verdict}: {parts} explain {told}; {slack}"
 
 
 def _verdict(opinion: Opinion) -> str:
-    """What the comparison comes to, and why it does where that does not show in the figures."""
-    deaf, unexplained = "it does not show the load", "most of what the load adds to it is unexplained"
+    """The result of a comparison, with the reason if the figures do not show it."""
+    deaf, unexplained = "it does not show the load", "its parts explain too little of its rise"
     why = {
         Verdict.AGREES: "agrees",
         Verdict.APART: "does NOT agree",
         Verdict.DEAF: f"does NOT agree, {deaf}",
-        Verdict.UNEXPLAINED: f"does NOT agree, {f'what is counted {deaf[3:]}' if opinion.is_same else unexplained}",
-        Verdict.UNLOADED: "cannot be told, the load adds too little to either",
-        Verdict.LATE: "cannot be told, it may show the load later than it was looked at",
-        Verdict.LOOSE: "cannot be told, the figures differ but by less than what they state as uncertain",
-        Verdict.UNREAD: f"cannot be told: {', '.join(opinion.unread)} could not be read all the time",
+        Verdict.UNEXPLAINED: f"does NOT agree, {f'the counted source {deaf[3:]}' if opinion.is_same else unexplained}",
+        Verdict.UNLOADED: "cannot be decided: the load raises both too little",
+        Verdict.LATE: "cannot be decided: its delay may be longer than the load",
+        Verdict.LOOSE: "cannot be decided: the figures differ, but by less than their stated uncertainties",
+        Verdict.UNREAD: f"cannot be decided: some readings of {', '.join(opinion.unread)} failed",
     }
     return why[opinion.verdict]
 
 
 def _comparison_line(comparison: CrossCheck) -> str:
-    verdict = "does NOT agree" if not comparison.agrees else "cannot be told" if comparison.is_loose else "agrees"
+    verdict = "does NOT agree" if not comparison.agrees else "cannot be decided" if comparison.is_loose else "agrees"
     found, against, within = (
         f"{value:.4g} {comparison.unit}" for value in (comparison.found, comparison.against, comparison.within)
     )
@@ -145,7 +146,7 @@ def _comparison_line(comparison: CrossCheck) -> str:
 
 
 def print_calibration(calibration: Calibration, path: object) -> None:
-    """The constants that were found, and how to undo it."""
+    """Print the fitted constants, and how to undo the calibration."""
     out, found = console(), calibration.constants
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("CPUs kept busy", "CPU seconds per second", "power", "±"):
@@ -167,11 +168,11 @@ def print_calibration(calibration: Calibration, path: object) -> None:
         f"from {', '.join(calibration.domains)} (measured); "
         f"the powers lie within {percent(calibration.residual, 1)} of the line",
     )
-    _paragraph(out, f"Written to {path}: the estimate uses them from now on. To undo it, remove that file.")
+    _paragraph(out, f"Written to {path}: the estimate uses them from now on. To undo this, remove that file.")
 
 
 def console() -> Console:
-    """Standard output, 80 columns wide where it is no terminal."""
+    """Standard output, 80 columns wide if it is not a terminal."""
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
 
 

@@ -1,4 +1,4 @@
-"""A search in a notebook while it runs: one output that stays in place and is drawn anew once a second."""
+"""A running search in a notebook: one output that stays in place and is redrawn once a second."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def in_notebook() -> bool:
 
 @contextmanager
 def in_place(source: StatusSource) -> Iterator[None]:
-    """Show the status while the context is open; the last one stays."""
+    """Show the status while the context is open; the last state stays."""
     from IPython.display import display
 
     shown = display(_bundle(source), raw=True, display_id=True)

@@ -29,9 +29,9 @@ def show(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Show the present power once a second, until Ctrl-C or for so many seconds.
+    """Show the current power once a second, until Ctrl-C or for a number of seconds.
 
-    On a terminal the view stays in place; elsewhere it is a line, or with `as_json` an object, for each second.
+    On a terminal the view stays in place; elsewhere there is one line per second, or with `as_json` one object.
     """
     window, started_s = meter.window(), clock()
 
@@ -88,7 +88,7 @@ class _View:
         return table
 
     def line(self) -> str:
-        """For a pipe."""
+        """The line for a pipe."""
         parts = []
         for domain, part in self.energy.domains.items():
             state = self._devices.get(domain, DeviceState())
@@ -98,7 +98,7 @@ class _View:
         return f"{self._elapsed_s:6.1f} s  " + "  |  ".join(filter(None, [*parts, self._caption()]))
 
     def to_dict(self) -> dict[str, Any]:
-        """For a script."""
+        """The object for a script."""
         return {
             "elapsed_s": self._elapsed_s,
             "domains": {

@@ -1,4 +1,4 @@
-"""What a model says of images, and how good it is on labelled ones, for a terminal."""
+"""A model's predictions, and its accuracy on labelled images, for a terminal."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from ecoml.models.model import Prediction
 
 _MATRIX = 12
-"""So many classes have their whole confusion matrix shown; of more, the most frequent mistakes."""
+"""Up to this many classes, the confusion matrix is shown complete; otherwise only the most frequent mistakes."""
 
 _MISTAKES = 10
 
 
 def print_predictions(rows: Sequence[tuple[str, Prediction]], top: int) -> None:
-    """A line for each image: its class, the probability, and what else it might be."""
+    """Print a line for each image: its class, the probability, and the next probable classes."""
     others = ["or else"] if top > 1 else []
 
     def cells(name: str, prediction: Prediction) -> list[str]:
@@ -32,7 +32,7 @@ def print_predictions(rows: Sequence[tuple[str, Prediction]], top: int) -> None:
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """Accuracy with its interval, each class, and what was taken for what."""
+    """Print the accuracy with its interval, the results of each class, and the confusion matrix."""
     out, confusion = console(), evaluation.confusion
     low, high = evaluation.interval
     out.print(
@@ -47,7 +47,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     out.print()
     counts = confusion.counts
     print_table(
-        ("recognised", "answers right", "images", "class"),
+        ("recall", "precision", "images", "class"),
         [
             (percent(recall, 1), percent(precision, 1), f"{counts[index].sum():,}", name)
             for index, (name, recall, precision) in enumerate(
@@ -58,7 +58,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     )
     out.print()
     if len(evaluation.classes) <= _MATRIX:
-        out.print("What each class (a row) was taken for (a column, by its number):")
+        out.print("Predicted classes (columns, by number) of each true class (rows):")
         numbers = [str(place) for place, _ in enumerate(evaluation.classes, 1)]
         rows = [
             [*(str(count or "·") for count in row), f"{number}  {name}"]
@@ -68,15 +68,15 @@ def print_evaluation(evaluation: Evaluation) -> None:
     elif mistakes := evaluation.confused(_MISTAKES):
         out.print("The most frequent mistakes:")
         print_table(
-            ("images", "taken for", "class"), [(str(n), answer, true) for true, answer, n in mistakes], numeric=(0,)
+            ("images", "predicted as", "class"), [(str(n), answer, true) for true, answer, n in mistakes], numeric=(0,)
         )
 
 
 def print_export(exported: Exported) -> None:
-    """How near an export is to its model, and where its files are."""
+    """Print how closely an export agrees with its model, and the export's files."""
     out = console()
     what = plural(exported.images, "test image" if exported.real else "image")
-    noise = "" if exported.real else " of noise, for want of the data (--images FOLDER gives others)"
+    noise = "" if exported.real else " of noise, because the data are not available (give others with --images FOLDER)"
     out.print(
         f"Checked on {what}{noise}, by {exported.checked_by}: probabilities differ by"
         f" {exported.difference:.1e} at most, logits by {exported.logit_difference:.1e}"

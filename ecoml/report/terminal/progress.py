@@ -1,6 +1,6 @@
-"""A search while it runs: a live view in a terminal and in a notebook, few plain lines elsewhere.
+"""A running search: a live view in a terminal or notebook, and a few plain lines elsewhere.
 
-The lines are records of the logger `ecoml`, at INFO. Where nobody listens to it, they go to standard error.
+The lines are records of the logger `ecoml`, at level INFO. Without a handler they go to standard error.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from ecoml.searcher.search import Search
 from ecoml.trial import Trial, TrialState
 
 REFRESHES_PER_S = 1.0
-"""Drawing costs energy too: once a second is enough for a person."""
+"""Seconds between two drawings: drawing costs energy, and once a second is enough for a person."""
 
 SHORTEST_SILENCE_S = 0.5
-"""Plain lines come no faster than this."""
+"""Shortest time between two plain lines."""
 
 LONGEST_SILENCE_S = 60.0
-"""After so long there is a line, whatever has happened."""
+"""After this many seconds there is a line, even if nothing has happened."""
 
 SHARE_OF_BUDGET = 0.1
-"""And so there is whenever so much more of the budget is spent."""
+"""There is also a line whenever this share of the budget has been spent."""
 
 log = logging.getLogger("ecoml")
 
@@ -74,14 +74,14 @@ def show(search: Search) -> Iterator[None]:
 
 
 def _plan(search: Search) -> Iterator[str]:
-    """What waiting for a cleaner grid is expected to save."""
+    """The savings that waiting for a cleaner grid is expected to give."""
     limits = search.settings.limits
     if isinstance(search.wait, CleanWait) and limits.when_clean_g_per_kwh is not None:
         yield from describe_plan(list(search.wait.plan()), limits.when_clean_g_per_kwh, limits.until_s)
 
 
 def _say_reach(search: Search) -> None:
-    """Say what the budget buys: at most, by arithmetic alone, and about, as soon as a first step shows it."""
+    """Print what the budget buys: at most, from arithmetic alone, and approximately, once a first step is measured."""
     lasting, metric = search.steps.lasting, search.settings.metric
     if lasting is None or any(trial.curve for trial in search.trials):
         return
@@ -101,7 +101,7 @@ def _say_reach(search: Search) -> None:
 
 
 def close(result: Result) -> None:
-    """Say in a few lines what came of a search."""
+    """Print the result of a search in a few lines."""
     best, spent = result.recommended, describe_spent(result.energy.total, result.energy.budget_j)
     with _heard():
         if best is not None:
@@ -118,9 +118,9 @@ def _on_front(result: Result) -> int:
 
 @contextmanager
 def _heard() -> Iterator[None]:
-    """While the context is open, what is logged is heard: by the handlers there are, else on standard error.
+    """While the context is open, records reach the existing handlers, or else standard error.
 
-    A level that was given to the logger stays, so that it can be silenced.
+    A level that the user set for the logger is respected, so that the lines can be silenced.
     """
     handler, level = None if log.hasHandlers() else logging.StreamHandler(), log.level
     if handler is not None:
@@ -137,7 +137,7 @@ def _heard() -> Iterator[None]:
 
 @contextmanager
 def _live(source: StatusSource) -> Iterator[None]:
-    """A view that stays in place and is drawn anew once a second, to the width that the terminal then has."""
+    """A view that stays in place and is redrawn once a second, in the current width of the terminal."""
     from rich.console import Console
     from rich.live import Live
 
@@ -155,7 +155,7 @@ def _live(source: StatusSource) -> Iterator[None]:
 
 @contextmanager
 def _plain(search: Search, lines: PlainLines) -> Iterator[None]:
-    """Look whenever a trial ends, and when there was no line for long; say at the end what is still unsaid."""
+    """Print lines when a trial ends, and when there was none for long; print all remaining news at the end."""
 
     def ended(trial: Trial) -> None:
         if trial.state.ended:
@@ -178,9 +178,9 @@ def _plain(search: Search, lines: PlainLines) -> Iterator[None]:
 
 
 class PlainLines:
-    """A line when the recommended trial changes, a trial fails, a tenth of the budget is gone, or a minute has passed.
+    """Lines for a changed recommendation, a failed trial, a tenth of the budget, or a minute without a line.
 
-    A log of a long search stays short, and shows that it is getting on. Safe to use from several threads.
+    The log of a long search stays short, and shows that the search is running. Thread-safe.
     """
 
     def __init__(
@@ -200,11 +200,11 @@ class PlainLines:
         self._ended: set[int] | None = None
 
     def due_in_s(self) -> float:
-        """Seconds until there has been no line for too long."""
+        """Seconds until a line is due."""
         return max(SHORTEST_SILENCE_S, self._said_at + LONGEST_SILENCE_S - self._clock())
 
     def look(self, *, last: bool = False) -> None:
-        """Say what is new, if it is worth a line; everything that is new, if nothing more will come."""
+        """Print the news if it is worth a line; with `last`, print all news."""
         with self._lock:
             status, now = self._source.status(), self._clock()
             ended = {trial.number for trial in status.trials if trial.state.ended}

@@ -1,4 +1,4 @@
-"""The status of a search: how it stands at one moment, taken from the search itself or from its run folder."""
+"""The status of a search at one moment, from the search itself or from its run folder."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from ecoml.searcher.search import Search
 from ecoml.trial import Trial, TrialState
 
 POWER_OVER_S = 10.0
-"""Power is the mean over about so long: readings come once a second, so it is off by a tenth at most."""
+"""Length of the power average in seconds: readings come once a second, so it is at most a tenth off."""
 
 SHORTEST_POWER_S = 2.5
-"""Over less than this it would say more about the heartbeat than about the host."""
+"""Over a shorter time the figure would depend on the heartbeat more than on the host."""
 
 
 _RESERVED = ("reserved_j", "closing_j")
@@ -34,22 +34,22 @@ _RESERVED = ("reserved_j", "closing_j")
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a search stands.
+    """The state of a search.
 
     Attributes:
-        budget_j: The ceiling.
+        budget_j: The budget.
         spent_j: Joules spent so far.
-        reserved_j: Set aside for the step under way and for the end of the search.
-        provenance: Source of the joules.
-        power_w: Mean power of the last seconds, of everything metered; None where it is not known.
-        trials: Every trial, in order.
+        reserved_j: Joules reserved for the current step and for the end of the search.
+        provenance: Provenance of the joules.
+        power_w: Mean power of the last seconds, of all metered domains; None if unknown.
+        trials: All trials, in order.
         order: The trial of every measurement, in order.
-        current: The trial that is advanced, or was last; None before the first.
-        front: The front by now.
-        metric: What the scores are.
-        ended: Why the search is over; None while it runs.
-        hosts_j: Joules by host, of a search on several; `driver` is the host that decides.
-        chosen: What a search that is over recommends; None before.
+        current: The trial that is being trained, or was trained last; None before the first.
+        front: The current front.
+        metric: The metric of the scores.
+        ended: Why the search ended; None while it runs.
+        hosts_j: Joules by host, for a search on several hosts; `driver` is the host that runs the loop.
+        chosen: The recommendation of an ended search; None before.
     """
 
     budget_j: float
@@ -68,16 +68,16 @@ class Status:
 
     @property
     def left_j(self) -> float:
-        """Joules that nothing is reserved for yet."""
+        """Joules not yet reserved for anything."""
         return max(0.0, self.budget_j - self.spent_j - self.reserved_j)
 
     @property
     def recommended(self) -> Trial | None:
-        """What a search that is over recommends; before that the best of the front, if there is one."""
+        """The recommendation of an ended search; before the end the best of the front, if any."""
         return self.chosen or recommend(self.front)
 
     def doing(self, trial: Trial) -> str:
-        """What is being done with a trial: `new`, `resumed` (gone on with after others), or how it ended."""
+        """The state of a trial in words: `new`, `resumed` (continued after other trials), or how it ended."""
         if trial.state is not TrialState.RUNNING:
             return describe_ending(trial, self.metric)
         straight = sum(1 for _ in takewhile(lambda number: number == trial.number, reversed(self.order)))
@@ -85,20 +85,22 @@ class Status:
 
     @property
     def trial_j(self) -> float | None:
-        """What a trial took so far, everything included; None before three have ended, or without any joule."""
+        """Mean joules per trial so far, everything included; None before three trials have ended, or without any
+        joule.
+        """
         ended = sum(trial.state.ended for trial in self.trials)
         return (self.spent_j / ended if ended >= 3 else 0.0) or None
 
 
 class StatusSource(Protocol):
-    """Where a status comes from."""
+    """The source of a status."""
 
     def status(self) -> Status:
-        """How the search stands now."""
+        """The current status of the search."""
 
 
 class LiveStatus:
-    """The status of a search of this process."""
+    """The status of a search in this process."""
 
     def __init__(self, search: Search) -> None:
         self._search = search
@@ -135,7 +137,7 @@ class LiveStatus:
 
 
 class FolderStatus:
-    """The status of a run folder that another process may be writing. Only reads, and takes no lock."""
+    """The status of a run folder; another process may be writing to it. Only reads, and takes no lock."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -143,10 +145,10 @@ class FolderStatus:
         self._power = Power()
 
     def status(self) -> Status:
-        """How the search stands.
+        """The current status of the search.
 
         Raises:
-            RunFolderError: Not a run folder, or a newer one.
+            RunFolderError: The folder is no run folder, or of a newer version.
         """
         ledger = self._folder / LEDGER
         settings = read_settings(self._folder)
@@ -176,14 +178,14 @@ class FolderStatus:
 
 
 class Power:
-    """Mean power over the last seconds, from what had been spent at each look."""
+    """Mean power over the last seconds, from the energy spent at each call."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._looks: deque[tuple[float, float]] = deque()
 
     def after(self, spent_j: float) -> float | None:
-        """Watts, now that so much is spent; None as long as there is too little to tell."""
+        """Watts, given the energy spent by now; None while there are too few data."""
         now = self._clock()
         self._looks.append((now, spent_j))
         while len(self._looks) > 2 and now - self._looks[1][0] >= POWER_OVER_S:

@@ -1,4 +1,4 @@
-"""What came of a search, for a terminal."""
+"""The result of a search, for a terminal."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ecoml.format import (
     describe_frugal,
     describe_lifetime,
     describe_limits,
+    describe_nearest,
     describe_search_end,
     describe_sharing,
     describe_usage,
@@ -42,16 +43,16 @@ from ecoml.run.result import Result, tolerance
 from ecoml.trial import TrialState
 
 PLAIN_WIDTH = 160
-"""Columns where there is no terminal that has a width."""
+"""Number of columns without a terminal that has a width."""
 
 
 def console() -> Console:
-    """Standard output; wide enough that nothing is cut where it is not a terminal."""
+    """Standard output; wide enough that nothing is cut if it is not a terminal."""
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False, soft_wrap=False)
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, numeric: Collection[int] = ()) -> None:
-    """A table; its last column may be folded, the columns in `numeric` are set to the right."""
+    """Print a table; its last column may wrap, and the columns in `numeric` are right-aligned."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for index, name in enumerate(header):
         table.add_column(
@@ -62,30 +63,44 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, nume
     console().print(table)
 
 
-def print_result(result: Result, report: Path | None = None, advice: Sequence[str] = ()) -> None:
-    """Front, recommendation, what `advice` says of them, energy account."""
+def print_choice(result: Result) -> None:
+    """Print the recommended network, or why there is none."""
+    out = console()
+    if result.front:
+        _print_recommendation(out, result)
+        return
+    out.print(f"{_why_no_front(result)}.", style="red")
+
+
+def print_result(
+    result: Result, report: Path | None = None, advice: Sequence[str] = (), card: Path | None = None
+) -> None:
+    """Print the front, the recommendation, the sentences of `advice`, and the energy account."""
     out, metric, energy = console(), result.metric, result.energy
     if result.front:
         sure = " (in brackets: 95 % interval)" if result.settings.get("data") and metric.is_share else ""
-        out.print(f"Front: nothing tried beats these on both {metric.name} and energy{sure}", style="bold")
+        out.print(f"Front: no trial beats these on both {metric.name} and energy{sure}", style="bold")
         out.print(_front(result))
         _print_recommendation(out, result)
         _print_under(out, f"{capitalised(metric.name)} for energy:", advice)
-    elif any(trial.curve for trial in result.trials):
-        out.print("Every training took more than one may: there is no front.", style="red")
     else:
-        out.print("No trial succeeded: there is no front.", style="red")
+        out.print(f"{_why_no_front(result)}.", style="red")
     out.print(Text.assemble(("\nEnergy: ", "bold"), (energy.provenance.value, "bold"), f" ({_meaning(energy)})"))
     out.print(_account(result))
     if told := describe_co2e(energy.co2e):
         out.print(f"CO2e: {told}", markup=False)
     gaps = fold_gaps(gap for gap in energy.gaps if gap not in energy.unmeasured)
-    for warning in (*energy.unmeasured, *describe_sharing(energy.shared), *(f"gap: {gap}" for gap in gaps)):
+    for warning in (
+        *energy.uncounted,
+        *energy.unmeasured,
+        *describe_sharing(energy.shared),
+        *(f"gap: {gap}" for gap in gaps),
+    ):
         out.print(Padding(Text(warning, style="yellow"), (0, 0, 0, 2), expand=False))
     if (efficiency := result.efficiency()) is not None:
         share = percent(efficiency, 1)
-        out.print(f"Efficiency: {share} of the trials' energy is what their arithmetic takes at this device's peak")
-    ended = "not yet, or it was cut off" if result.ended is None else describe_search_end(result.ended, metric)
+        out.print(f"Efficiency: at this device's peak, the trials' arithmetic would take {share} of their energy")
+    ended = "not yet, or the process was killed" if result.ended is None else describe_search_end(result.ended, metric)
     out.print(Text.assemble(("\nEnded: ", "bold"), ended))
     left = percent(energy.left_j / energy.budget_j, 1)
     out.print(f"Left unspent: {format_energy(energy.left_j)} ({energy.provenance}), {left} of the budget")
@@ -95,9 +110,17 @@ def print_result(result: Result, report: Path | None = None, advice: Sequence[st
         out.print(describe_warm_start(warm_start, result.strategy), markup=False)
     failed = sum(trial.state is TrialState.FAILED for trial in result.trials)
     out.print(f"{plural(len(result.trials), 'trial')}, {failed} of them failed")
-    for name, path in (("Run folder", result.directory), ("Report", report)):
+    for name, path in (("Run folder", result.directory), ("Report", report), ("Model card", card)):
         if path is not None:
             out.print(f"{name}: {path}", markup=False, soft_wrap=True)
+
+
+def _why_no_front(result: Result) -> str:
+    if not any(trial.curve for trial in result.trials):
+        return "No trial succeeded: there is no front"
+    if result.limits.of_use:
+        return describe_nearest(result.nearest_in_use, result.limits)
+    return "Every training exceeded its energy limit: there is no front"
 
 
 def _front(result: Result) -> Table:
@@ -133,7 +156,7 @@ def _print_recommendation(out: Console, result: Result) -> None:
             ("\nRecommended: ", "bold"),
             (f"trial {best.number} after {plural(best.step, metric.step)}", "bold green"),
             f", {score}{on_test} for {format_energy(best.energy_j)} of training"
-            f" ({best.energy.provenance}): the best by what the search believes",
+            f" ({best.energy.provenance}): the best expected score",
         )
     )
     if result.frugal is not None:
@@ -154,7 +177,7 @@ def _print_recommendation(out: Console, result: Result) -> None:
 
 
 def _print_under(out: Console, heading: str, sentences: Sequence[str]) -> None:
-    """Sentences below a heading, a little to the right."""
+    """Print sentences below a heading, indented."""
     if heading and sentences:
         out.print(f"\n{heading}", style="bold")
     for sentence in sentences:
@@ -187,7 +210,7 @@ def _account(result: Result) -> Table:
     if energy.idle is None or energy.net is None:
         table.add_row("idle", "–", "", f"not known: {energy.idle_note}")
     else:
-        idle = f"{energy.idle.provenance}; drawn with nothing done, and part of the total: net of it"
+        idle = f"{energy.idle.provenance}; idle power × time, part of the total; without it"
         table.add_row(
             "idle",
             format_energy(energy.idle.energy_j),
@@ -205,15 +228,15 @@ def _account(result: Result) -> Table:
         f"{energy.provenance}; the most that was spent between two checks of the budget{everywhere}",
     )
     if energy.doubt_j > 0:
-        table.add_row("in doubt", format_energy(energy.doubt_j), "", "what lost hosts may have spent beyond that")
+        table.add_row("in doubt", format_energy(energy.doubt_j), "", "what lost hosts may have spent in addition")
     if energy.thinking_cpu_s:
-        thought = f"the optimiser thought for {energy.thinking_cpu_s:.1f} CPU seconds, which are not charged"
+        thought = f"the optimiser took {energy.thinking_cpu_s:.1f} CPU seconds, which are not charged"
         table.add_row("apart", "", "", thought)
     return table
 
 
 def _meaning(energy: EnergyAccount) -> str:
-    """What the total's provenance says, or the domains' where they differ."""
+    """The meaning of the total's provenance, or the provenance of each domain if they differ."""
     if len({part.provenance for part in energy.by_domain.values()}) > 1:
         return ", ".join(f"{domain} {part.provenance}" for domain, part in energy.by_domain.items())
     return MEANING[energy.provenance]

@@ -1,4 +1,4 @@
-"""A status drawn for a terminal of any width: budget, power, what is being tried, best, front, what is ahead."""
+"""A status drawn for a terminal of any width: budget, power, the current trial, best, front, forecast."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LONGEST_HOSTS = 8
 
 
 def view(status: Status) -> RenderableType:
-    """All of it."""
+    """The complete view."""
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="dim", no_wrap=True)
     rows.add_column(overflow="fold")
@@ -59,7 +59,7 @@ def view(status: Status) -> RenderableType:
 
 
 class _Bar:
-    """Spent, reserved, left, over the whole width there is."""
+    """A bar of the budget over the entire width: spent, reserved, left."""
 
     def __init__(self, status: Status) -> None:
         self._spent = min(1.0, status.spent_j / status.budget_j)
@@ -92,7 +92,7 @@ def _figures(status: Status) -> Text:
 
 
 def _hosts(status: Status) -> Text:
-    """What each has spent, the one that spent most first."""
+    """The energy of each host, the largest first."""
     ranked = sorted(status.hosts_j.items(), key=lambda host: -host[1])
     told = [f"{name} {format_energy(joules)}" for name, joules in ranked[:LONGEST_HOSTS]]
     more = len(ranked) - len(told)
@@ -102,7 +102,7 @@ def _hosts(status: Status) -> Text:
 def _power(status: Status) -> Text:
     words = Text(format_power(status.power_w))
     if status.power_w and status.left_j > 0:
-        words.append(f" ({status.provenance}); at this, what is left lasts {duration(status.left_j / status.power_w)}")
+        words.append(f" ({status.provenance}); at this power the rest lasts {duration(status.left_j / status.power_w)}")
     return words
 
 
@@ -119,7 +119,7 @@ def _now(status: Status, trial: Trial) -> Text:
 
 
 def _sparkline(trial: Trial, width: int = 24) -> str:
-    """A trial's scores as little blocks, from its worst to its best."""
+    """A trial's scores as small blocks, from its worst to its best."""
     utilities = [point.utility for point in trial.curve][-width:]
     low, high = min(utilities, default=0.0), max(utilities, default=0.0)
     scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
@@ -127,7 +127,7 @@ def _sparkline(trial: Trial, width: int = 24) -> str:
 
 
 def _length(trial: Trial, step_name: str) -> str:
-    """`3 of 12 epochs`, where the configuration says how many there will be."""
+    """`3 of 12 epochs`, if the configuration says how many there will be."""
     whole = trial.config.get(plural_of(step_name))
     if isinstance(whole, int) and trial.state is TrialState.RUNNING:
         return f"{trial.step} of {plural(whole, step_name)}"
@@ -135,7 +135,7 @@ def _length(trial: Trial, step_name: str) -> str:
 
 
 def _past(status: Status, current: Trial) -> Text:
-    """What has become of the last few trials."""
+    """How the last few trials ended."""
     recent = [number for number in dict.fromkeys(reversed(status.order)) if number != current.number][:LONGEST_PAST]
     told = []
     for trial in (status.trials[number] for number in recent):
@@ -165,8 +165,8 @@ def _ahead(status: Status) -> str:
     if math.isinf(more):
         return "too early to tell"
     if more < 1:
-        return f"perhaps no further trial: one took {each} so far, everything included"
-    return f"about {plural(round(more), 'more trial')}, at {each} each so far, everything included"
+        return f"perhaps no further trial: one has taken {each} on average, everything included"
+    return f"about {plural(round(more), 'more trial')}, at {each} each on average, everything included"
 
 
 def _front(status: Status, best: Trial | None) -> Table:

@@ -1,4 +1,4 @@
-"""Following a search from another terminal, by its run folder: only reads, takes no lock, disturbs nothing."""
+"""Following a search from another terminal, through its run folder: only reads, takes no lock."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ecoml.report.terminal.status import SHORTEST_POWER_S, FolderStatus
 from ecoml.run.storage.in_flight import is_written
 
 LOOK_S = 1.0
-"""How often the folder is read, at most."""
+"""Shortest time between two readings of the folder."""
 
 READING_SHARE = 0.1
-"""And reading takes at most this share of the time, however long the run has become."""
+"""Largest share of the time that reading may take, however long the run has become."""
 
 
 def follow(folder: Path, *, once: bool = False, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Show a search until it ends; `once`: how it stands now.
+    """Show a search until it ends; with `once`, show its current state.
 
     Raises:
-        RunFolderError: Not a run folder, or a newer one.
-        SearchFailed: The search was cut off: nobody writes the folder any more.
+        RunFolderError: The folder is no run folder, or of a newer version.
+        SearchFailed: The process of the search was killed: no process writes to the folder.
     """
     source = FolderStatus(folder)
     status = source.status()
@@ -39,7 +39,8 @@ def follow(folder: Path, *, once: bool = False, sleep: Callable[[float], None] =
     _print(source)
     if not source.status().ended and not is_written(folder):
         raise SearchFailed(
-            f"{folder}: the search was cut off, and no process here goes on with it; to go on: ecoml resume {folder}"
+            f"{folder}: the search was interrupted, and no process here continues it."
+            f" Continue with: ecoml resume {folder}"
         )
 
 

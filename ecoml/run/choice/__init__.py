@@ -1,1 +1,1 @@
-"""Which model of a run to take: the best, a cheaper one, or the cheapest over its life."""
+"""Which model of a run to use: the best, a cheaper one, or the cheapest over its life."""

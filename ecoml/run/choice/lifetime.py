@@ -1,8 +1,8 @@
-"""Which model takes the least energy over its life: its training, and N predictions, one image at a time.
+"""The model with the least energy over its life: its training, and N predictions, one image at a time.
 
     lifetime(trial, N) = training energy + N × energy of one inference
 
-Only models whose inference was measured count.
+Only models with measured predictions are compared.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from ecoml.trial import Trial
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """What the energy of a life says of a run's models.
+    """The comparison of a run's models by the energy of their life.
 
     Attributes:
         inferences: N.
-        front: The trials that none beats on both score and energy of a life, cheapest first, with that energy.
-        recommended: The one of least energy that is as good as the best, to the metric's tolerance.
+        front: The trials that no other beats on both score and energy of a life, cheapest first, with that energy.
+        recommended: The one with the least energy that is as good as the best, within the metric's tolerance.
     """
 
     inferences: float
@@ -34,7 +34,7 @@ class Lifetime:
     recommended: Trial
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The comparison as a JSON object."""
         return {
             "inferences": self.inferences,
             "recommended": {"trial": self.recommended.number, "step": self.recommended.step},
@@ -46,18 +46,18 @@ class Lifetime:
 
 
 def used(result: Result) -> list[Trial]:
-    """The trials to choose from of which it is known what they cost to use, cheapest to train first."""
+    """The trials to choose from with measured predictions, cheapest training first."""
     return [trial for trial in result.choices if trial.usage is not None]
 
 
 def lifetime_energy(trial: Trial, inferences: float) -> Energy:
-    """Energy of a training and so many inferences, one image at a time."""
+    """Energy of a training and this many predictions, one image at a time."""
     assert trial.usage is not None, "only models that were measured have one"
     return trial.energy + trial.usage.single.energy.times(inferences)
 
 
 def lifetime_of(result: Result, inferences: float) -> Lifetime | None:
-    """What the energy of a life says; None if no model's inference was measured."""
+    """The comparison; None if no model's predictions were measured."""
     trials = used(result)
     if not trials:
         return None
@@ -70,7 +70,7 @@ def lifetime_of(result: Result, inferences: float) -> Lifetime | None:
 
 
 def choices(trials: Sequence[Trial], metric: Metric) -> list[Trial]:
-    """Those that are as good as the best, to the metric's tolerance: the energy of a life decides among them."""
+    """The trials as good as the best, within the metric's tolerance; among them the energy of a life decides."""
     if not trials:
         return []
     enough = max(trial.curve[-1].utility for trial in trials) - tolerance(trials, metric) - 1e-12
@@ -78,9 +78,9 @@ def choices(trials: Sequence[Trial], metric: Metric) -> list[Trial]:
 
 
 def flips(trials: Sequence[Trial], metric: Metric) -> list[tuple[float, Trial]]:
-    """From how many inferences on which trial is the choice, beginning with 0.
+    """The numbers of predictions from which each trial is the best choice, starting with 0.
 
-    The lower envelope of the lines training + N × inference, of the trials that are as good as the best.
+    They are the lower envelope of the lines training + N × prediction, for the trials as good as the best.
     """
     lines = choices(trials, metric)
     if not lines:

@@ -1,8 +1,7 @@
-"""Which trial of a front to take: the best by what the search believes, or a cheaper one that is nearly as good.
+"""Which trial of a front to use: the one with the best expected score, or a cheaper one that is nearly as good.
 
-The best of many measurements on few images has luck on its side. At its end a search says what it believes of the true
-scores (`ecoml.strategies.bayes.front.believed`); until then, and where one trial is clearly the best, what was measured
-counts.
+The best of many measurements on few images is partly chance. At its end a search computes the expected true scores
+(`ecoml.strategies.bayes.front.believed`). Until then, and if one trial is clearly the best, the measured scores decide.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ WITHIN = 0.01
 
 
 ROUNDING = 1e-12
-"""Utilities that differ by no more are the same."""
+"""Utilities that differ by at most this are equal."""
 
 MOST_TIES = 8
-"""Trainings at most that are chosen from beside the front."""
+"""Largest number of trainings outside the front that are considered."""
 
 Beliefs = Mapping[tuple[int, int], float]
-"""Utility that is believed to be the true one, by a trial's number and the step of its curve."""
+"""Expected true utility, by a trial's number and the step of its curve."""
 
 
 def beliefs_of(kept: Sequence[tuple[int, int, float]]) -> dict[tuple[int, int], float]:
-    """From rows (number, step, utility), as the ledger keeps them."""
+    """The mapping from rows (number, step, utility), as the ledger stores them."""
     return {(number, step): utility for number, step, utility in kept}
 
 
@@ -42,21 +41,22 @@ def tolerance(front: Sequence[Trial], metric: Metric) -> float:
 
 
 def tolerance_of(lowest: float, best: float, metric: Metric) -> float:
-    """As `tolerance`, of a front whose utilities lie between these."""
+    """As `tolerance`, for a front with utilities between these two."""
     return WITHIN * (best - lowest if metric.span is None else metric.span)
 
 
 def near_ties(trials: Sequence[Trial], front: Sequence[Trial], limits: Limits, metric: Metric) -> list[Trial]:
-    """Those that may be the best in truth, cheapest first: of the front, and of all trainings where they were left,
-    those that measured as well as the best, to `tolerance`.
+    """The trials that may truly be the best, cheapest first: those of the front, and the last points of all trainings,
+    that measured as well as the best within `tolerance`.
 
-    A training that ends where it measured what a cheaper one did is on no front, and is often the better one.
+    A training whose last measurement equals that of a cheaper one is not on the front, and is often the better one.
     """
     if not front:
         return []
     enough = front[-1].curve[-1].utility - tolerance(front, metric) - ROUNDING
     ties = {(trial.number, trial.step): trial for trial in front if trial.curve[-1].utility >= enough}
     left = [trial for trial in trials if trial.curve and limits.allows_j(trial.curve[-1].energy_j)]
+    left = [trial for trial in left if limits.allows_use(trial.usage)]
     left = [trial for trial in left if trial.curve[-1].utility >= enough and (trial.number, trial.step) not in ties]
     left.sort(key=lambda trial: (-trial.curve[-1].utility, -trial.step))
     ties |= {(trial.number, trial.step): trial.at(trial.step) for trial in left[:MOST_TIES]}
@@ -64,12 +64,12 @@ def near_ties(trials: Sequence[Trial], front: Sequence[Trial], limits: Limits, m
 
 
 def recommend(ties: Sequence[Trial], beliefs: Beliefs | None = None) -> Trial | None:
-    """Of near ties the one that is believed to be the best; None where there are none."""
+    """The near tie with the best expected utility; None if there are none."""
     return max(ties, key=lambda trial: _utility(trial, ties, beliefs), default=None)
 
 
 def frugal(ties: Sequence[Trial], within: float, beliefs: Beliefs | None = None) -> Trial | None:
-    """The cheapest of near ties that is at most so much worse than the recommended one; None where there are none."""
+    """The cheapest near tie that is at most `within` worse than the recommended one; None if there are none."""
     best = recommend(ties, beliefs)
     if best is None:
         return None
@@ -78,7 +78,7 @@ def frugal(ties: Sequence[Trial], within: float, beliefs: Beliefs | None = None)
 
 
 def _utility(trial: Trial, ties: Sequence[Trial], beliefs: Beliefs | None) -> float:
-    """What is believed of a trial, or what it measured where nothing is believed of some of those to choose from."""
+    """The expected utility of a trial, or the measured one if some near ties have no expected utility."""
     if beliefs and all((tie.number, tie.step) in beliefs for tie in ties):
         return beliefs[trial.number, trial.step]
     return trial.curve[-1].utility

@@ -1,1 +1,1 @@
-"""The ledger's file: its layout, its one writer, and what is read of it at one moment."""
+"""The ledger's file: its schema, its writer, and a consistent reading of it."""

@@ -1,6 +1,6 @@
-"""Why trials and searches of version 0.1 ended: it kept sentences, which are translated once, when a ledger is opened.
+"""Why trials and searches of version 0.1 ended: it stored sentences, which are translated when a ledger is opened.
 
-What is translated keeps its sentence as `message`, which people are shown as it was.
+The translation keeps the sentence as `message`, which people are shown unchanged.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _OF_SEARCHES = (
 
 
 def translate(connection: sqlite3.Connection) -> None:
-    """Fill `trial.ending` and the setting `ended` from the sentences that stand there."""
+    """Fill `trial.ending` and the setting `ended` from the stored sentences."""
     rows = connection.execute("SELECT number, state, failure FROM trial").fetchall()
     for number, state, sentence in rows:
         if (end := _trial_end(state, sentence)) is not None:

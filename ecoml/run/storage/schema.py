@@ -1,7 +1,7 @@
-"""The ledger file's layout, and the way from an older one to it.
+"""The schema of the ledger's file, and its migration from older versions.
 
-A new file is made by the same steps that bring an old one up to date, so there is one layout. Every table that holds
-joules or watts holds their provenance in the same row.
+A new file is created by the same steps that migrate an old one, so there is only one schema. Every table with joules or
+watts stores their provenance in the same row.
 """
 
 from __future__ import annotations
@@ -94,15 +94,15 @@ ALTER TABLE in_flight ADD COLUMN co2e_g REAL;
 ALTER TABLE in_flight ADD COLUMN grid TEXT;
 """,
 )
-"""Each brings a file from the version before to its own; from sentences to enumerations, `old_endings` does.
+"""Each step migrates a file from the version before; `old_endings` translates sentences to enumerations.
 
-`edge_j` is the part of an uncertainty that the edges of the window account for (see `ecoml.energy.add_up`). `host` is
-what the meter saw in a session as one window, whatever it was spent on: at every moment the sum of `entry` and
-`in_flight` is that of `host`. `power` is the trace: mean power over the `seconds` before `at`. `ending` is a `TrialEnd`
-as JSON, and so are `details`, further figures by name. `spool` and `reading` are of a search on several hosts: what the
-account of each host had counted at its last committed report, up to which its joules are entered (trial −1: none).
-`inference` holds joules of one image. `co2e_g` is what a row's joules stand for on the grid of their time, and `grid`
-where its intensity is from; both are null where none is known.
+`edge_j` is the part of an uncertainty from the edges of the window (see `ecoml.energy.add_up`). `host` is the metered
+energy of a session as one window, for all purposes: at every moment the sum of `entry` and `in_flight` equals that of
+`host`. `power` is the trace: mean power over the `seconds` before `at`. `ending` is a `TrialEnd` as JSON, and so are
+`details`, further figures by name. `spool` and `reading` belong to a search on several hosts: the counters of each
+host's account at its last committed report, up to which its joules are entered (trial −1: none). `inference` has joules
+of one image. `co2e_g` is the CO2e of a row's joules on the grid of their time, and `grid` the provenance of the
+intensity; both are null if unknown.
 """
 
 SCHEMA_VERSION = len(_LAYOUTS)
@@ -113,7 +113,7 @@ _REMEDY = "name a folder made by `ecoml search`"
 
 
 def bring_up_to_date(connection: sqlite3.Connection, version: int) -> None:
-    """Bring a file of an older version (0: an empty one) to this one; the caller holds the transaction."""
+    """Migrate a file of an older version (0: an empty one) to this one; the caller holds the transaction."""
     for layout in _LAYOUTS[version:]:
         for statement in layout.strip().split(";\n"):
             connection.execute(statement)
@@ -129,7 +129,7 @@ def version_of(path: Path) -> int:
     """The version of a ledger file.
 
     Raises:
-        RunFolderError: It is not there, not a ledger, or one of a newer ecoml.
+        RunFolderError: The file does not exist, is no ledger, or of a newer version.
     """
     if not path.is_file():
         raise RunFolderError(f"{path.parent}: not a run folder (no {path.name} in it); {_REMEDY}")
@@ -150,7 +150,7 @@ def version_of(path: Path) -> int:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that sees this version's layout and changes nothing: of an old file it is a copy in memory.
+    """A connection in this version's schema that changes nothing; for an old file it is a copy in memory.
 
     Raises:
         RunFolderError: As in `version_of`.
@@ -166,7 +166,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 
 def unreadable(path: Path, error: sqlite3.DatabaseError) -> RunFolderError:
-    """The error for a file that SQLite cannot read: another file, or a damaged one."""
+    """The error for a file that SQLite cannot read: another kind of file, or a damaged one."""
     with suppress(OSError):
         if path.read_bytes()[:16] == b"SQLite format 3\0" and "no such" not in str(error):
             return RunFolderError(f"{path}: damaged ({error}); restore it from a copy, or start a new run")
@@ -175,13 +175,13 @@ def unreadable(path: Path, error: sqlite3.DatabaseError) -> RunFolderError:
 
 @contextmanager
 def open_file(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that changes nothing, as long as the context is open."""
+    """A connection that changes nothing, open while the context is open."""
     with closing(_connect(path)) as connection:
         yield connection
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Read-only; on a file system where nothing can be written SQLite has to be told that nobody else writes either."""
+    """A read-only connection; on a read-only file system SQLite must be told that nobody else writes."""
     address = f"{path.resolve().as_uri()}?mode=ro"
     connection = sqlite3.connect(address, uri=True, isolation_level=None)
     try:

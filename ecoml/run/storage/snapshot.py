@@ -1,4 +1,4 @@
-"""What a ledger file holds, read at one moment; another process may be writing it."""
+"""The content of a ledger file at one moment; another process may be writing it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PROVENANCES = {provenance.value: provenance for provenance in Provenance}
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One measurement in the order of the search; `point.spent_j` is what the whole search had spent by then.
+    """One measurement in the order of the search; `point.spent_j` is the energy that the search had spent by then.
 
     Attributes:
         trial: The trial's number.
@@ -40,17 +40,17 @@ class PowerSample:
     """One sample of the trace: the mean power of a domain over some seconds.
 
     Attributes:
-        at: When the seconds ended; Unix time.
-        seconds: How many.
-        purpose: What was going on when they ended.
-        trial: Which trial it was for; None for none.
+        at: The end of these seconds; Unix time.
+        seconds: Their number.
+        purpose: The purpose at their end.
+        trial: The trial; None for none.
         domain: The domain.
         power_w: Mean power in W.
         uncertainty_w: Its half-width.
-        provenance: Its source.
-        utilisation: Share of the time the device was busy; None where it is not shown, as below.
-        temperature_c: In °C.
-        clock_mhz: In MHz.
+        provenance: Its provenance.
+        utilisation: Share of the time in which the device was busy; None if not shown.
+        temperature_c: In °C; None if not shown.
+        clock_mhz: In MHz; None if not shown.
     """
 
     at: float
@@ -68,21 +68,21 @@ class PowerSample:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that the ledger holds, at one moment, but for the trace.
+    """The content of the ledger at one moment, without the trace.
 
     Attributes:
-        trials: Every trial, in order.
-        progress: Every measurement, in the order of the search.
+        trials: All trials, in order.
+        progress: All measurements, in order.
         tests: Test score and its details by trial and step.
-        usages: What the models of the front cost to use, by trial and step.
-        by_purpose: The entries, by what they were spent on.
-        host: What the meter saw of each domain, every session as one window.
-        seconds: For how long the meter saw it, by domain; while several processes metered it, this one's share.
-        idle: Joules of an idle second by domain, as far as they are known.
-        shared: Other processes that used what is metered.
+        usages: What predictions with the models of the front cost, by trial and step.
+        by_purpose: The entries, by purpose.
+        host: The metered energy of each domain, every session as one window.
+        seconds: Seconds of metering, by domain; if several processes metered it, this one's share.
+        idle: Joules of one idle second by domain, as far as known.
+        shared: Other processes that used metered domains.
         gaps: What could not be metered, one sentence each.
         settings: Figures and words by name.
-        co2e: What the entries stand for in CO2e.
+        co2e: The CO2e of the entries.
     """
 
     trials: list[Trial]
@@ -100,7 +100,7 @@ class Snapshot:
 
     @property
     def ended(self) -> SearchEnd | None:
-        """Why the search is over; None while it runs."""
+        """Why the search ended; None while it runs."""
         kept = self.settings.get("ended")
         return SearchEnd.of(kept) if kept else None
 
@@ -111,15 +111,15 @@ class Snapshot:
 
     @property
     def reported(self) -> bool:
-        """Whether the caller brought the energy."""
+        """Whether the training reported the energy."""
         return any(Provenance.REPORTED is energy.provenance for energy in self.by_purpose.values())
 
 
 def read_snapshot(path: Path, metric: Metric) -> Snapshot:
-    """Read a ledger file of scores of `metric`, which another process may be writing.
+    """Read a ledger file with scores of `metric`; another process may be writing it.
 
     Raises:
-        RunFolderError: It is not a ledger, or a newer one.
+        RunFolderError: The file is no ledger, or of a newer version.
     """
     try:
         with closing(open_to_read(path)) as connection:
@@ -130,7 +130,7 @@ def read_snapshot(path: Path, metric: Metric) -> Snapshot:
 
 
 def read_trace(path: Path) -> list[PowerSample]:
-    """Power over time, oldest first; empty if no trace was kept.
+    """Power over time, oldest first; empty without a trace.
 
     Raises:
         RunFolderError: As in `read_snapshot`.
@@ -146,7 +146,7 @@ def read_trace(path: Path) -> list[PowerSample]:
 
 
 def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
-    """What a connection sees; the caller keeps it from changing meanwhile."""
+    """The content of a connection; the caller prevents changes during the reading."""
     trials = {
         number: Trial(number, json.loads(config), TrialState(state), end=TrialEnd.of(json.loads(end)) if end else None)
         for number, config, state, end in connection.execute(
@@ -156,10 +156,10 @@ def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
     progress = _read_curves(connection, trials, metric)
     entries: dict[tuple[str, str], list[Energy]] = {}
     charged: dict[int, list[Energy]] = {}
-    for purpose, number, domain, *figures in connection.execute(
+    for purpose, number, domain, energy_j, uncertainty_j, provenance, edge_j in connection.execute(
         "SELECT purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j FROM entry ORDER BY id"
     ):
-        part = _figure(figures)
+        part = energy_of(energy_j, uncertainty_j, _PROVENANCES[provenance], edge_j)
         entries.setdefault((purpose, domain), []).append(part)
         if number is not None:
             charged.setdefault(number, []).append(part)
@@ -172,6 +172,9 @@ def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
     ):
         host.setdefault(domain, []).append(_figure(figures))
         seconds[domain] = seconds.get(domain, 0.0) + lasted_s
+    usages = _read_usages(connection)
+    for (number, _), usage in sorted(usages.items()):  # its network is the same at each point of its curve
+        trials[number].usage = usage
     return Snapshot(
         trials=list(trials.values()),
         progress=progress,
@@ -179,7 +182,7 @@ def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
             (trial, step): (score, json.loads(details or "{}"))
             for trial, step, score, details in connection.execute("SELECT trial, step, score, details FROM test")
         },
-        usages=_read_usages(connection),
+        usages=usages,
         by_purpose={
             purpose: EnergyByDomain({domain: add_up(parts) for (of, domain), parts in entries.items() if of == purpose})
             for purpose in Purpose
@@ -203,7 +206,7 @@ def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
 
 
 def _read_footprint(connection: sqlite3.Connection) -> Footprint:
-    """What the entries stand for in CO2e, as far as that was entered with them."""
+    """The CO2e of the entries, as far as it was entered with them."""
     by_purpose: dict[Purpose, float] = {}
     known_j: list[float] = []
     grids: set[GridProvenance] = set()
@@ -230,7 +233,7 @@ def _read_footprint(connection: sqlite3.Connection) -> Footprint:
 
 
 def _read_curves(connection: sqlite3.Connection, trials: Mapping[int, Trial], metric: Metric) -> list[Progress]:
-    """Put every measurement on its trial's curve."""
+    """Add all measurements to their trials' curves."""
     progress = []
     for number, score, evaluation_j, spent_j, floor_j, details, host, *figures in connection.execute(
         "SELECT trial, score, evaluation_j, spent_j, floor_j, details, host, energy_j, uncertainty_j, provenance,"
@@ -273,7 +276,7 @@ def _figure(row: Sequence[Any]) -> Energy:
 
 
 def _set_tail(trial: Trial, charged: Sequence[Energy]) -> None:
-    """What was charged to a trial beyond its curve."""
+    """Set the energy that was charged to a trial beyond its curve."""
     whole, curve = add_up(charged), trial.energy
     tail_j = whole.energy_j - curve.energy_j
     if tail_j > 1e-9 * whole.energy_j:

@@ -1,8 +1,8 @@
-"""The ledger on disk: one SQLite file in WAL mode, one writer, any number of readers.
+"""The ledger on disk: one SQLite file in WAL mode, with one writer and any number of readers.
 
-Every change is one transaction, so a process that is killed leaves either all of a step (its measurement, its joules,
-its trial's state) or nothing of it. What a step has used so far is kept beside the entries as *in flight* by a
-heartbeat; it becomes an entry when the step is settled, or when the folder is opened again after a kill, never both.
+Every change is one transaction, so a killed process leaves either a complete step (its measurement, its joules, its
+trial's state) or nothing of it. A heartbeat stores the energy of the current step as *in flight*, separately from the
+entries; it becomes an entry when the step is settled, or when the folder is opened again after a kill, never both.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ from ecoml.trial import Point, Trial, TrialState, Usage
 Activity = tuple[Purpose, int | None]
 
 Pending = Mapping[tuple[Purpose, int | None], EnergyByDomain]
-"""Joules not yet entered, by what they were spent on and for which trial (None: for none)."""
+"""Joules that are not entered yet, by purpose and trial (None: for none)."""
 
 
 _IN_FLIGHT = "purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j, co2e_g, grid"
+_ENTER = f"INSERT INTO entry (at, {_IN_FLIGHT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - names
 
 
 class Store:
-    """The one writer of a ledger file. Safe to use from several threads."""
+    """The only writer of a ledger file. Thread-safe."""
 
     def __init__(self, path: Path, *, create: bool) -> None:
         version = 0 if create else version_of(path)
@@ -54,34 +55,34 @@ class Store:
         self._in_flight = True
 
     def transaction(self) -> Transaction:
-        """All of it or nothing of it; one that stands inside another is part of that."""
+        """A transaction; one inside another becomes part of it."""
         return self._transaction
 
     def delay(self, delay_s: float) -> None:
-        """What comes within so many seconds of a commit waits for the next one."""
+        """Changes within this many seconds of a commit wait for the next commit."""
         self._transaction.delay_s = delay_s
 
     def flush(self) -> None:
-        """Put on disk what waits to be committed.
+        """Write waiting changes to disk.
 
         Raises:
-            StorageError: It cannot be.
+            StorageError: This is not possible.
         """
         self._transaction.flush()
 
     def execute(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """One statement for each of some rows; of tables that are another file's to write."""
-        with self.transaction():
+        """Execute a statement for each of these rows; for tables that another file manages."""
+        with self._transaction:
             self._connection.executemany(statement, rows)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """What a query gives."""
+        """The rows of a query."""
         with self._transaction.lock:
             return self._connection.execute(query).fetchall()
 
     def set(self, key: str, value: object, provenance: StrEnum | None = None) -> None:
-        """Keep a setting (a JSON value); one in joules comes with where they are from."""
-        with self.transaction():
+        """Store a setting (a JSON value); one in joules with its provenance."""
+        with self._transaction:
             self._connection.execute(
                 "INSERT OR REPLACE INTO setting (key, value, provenance) VALUES (?, ?, ?)",
                 (key, json.dumps(value), provenance),
@@ -89,7 +90,7 @@ class Store:
 
     def add_trial(self, trial: Trial) -> None:
         """A trial was started."""
-        with self.transaction():
+        with self._transaction:
             self._connection.execute(
                 "INSERT INTO trial (number, config, state) VALUES (?, ?, ?)",
                 (trial.number, json.dumps(dict(trial.config)), trial.state.value),
@@ -97,15 +98,15 @@ class Store:
 
     def set_state(self, trial: Trial, traceback: str | None = None) -> None:
         """A trial's state has changed."""
-        with self.transaction():
+        with self._transaction:
             self._connection.execute(
                 "UPDATE trial SET state = ?, ending = ?, traceback = ? WHERE number = ?",
                 (trial.state.value, _ending(trial.end), traceback, trial.number),
             )
 
     def add_measurement(self, trial: int, point: Point, taken: Energy, grams: Grams | None = None) -> None:
-        """A run has yielded a point of its curve, whose step took so much, and stands for so much CO2e."""
-        with self.transaction():
+        """A run has yielded a point of its curve; its step took this energy and CO2e."""
+        with self._transaction:
             self._connection.execute(
                 "INSERT INTO measurement (trial, step, score, evaluation_j, spent_j, floor_j, at, details, energy_j,"
                 " uncertainty_j, provenance, edge_j, co2e_g, grid, host)"
@@ -120,16 +121,16 @@ class Store:
             )
 
     def add_test(self, trial: int, step: int, score: float, details: Mapping[str, Any] | None = None) -> None:
-        """A model of the front has seen the test set."""
-        with self.transaction():
+        """A model of the front was evaluated on the test set."""
+        with self._transaction:
             self._connection.execute(
                 "INSERT OR REPLACE INTO test (trial, step, score, details) VALUES (?, ?, ?, ?)",
                 (trial, step, score, _json(details)),
             )
 
     def add_usage(self, trial: int, step: int, usage: Usage) -> None:
-        """What a model of the front costs to use is known."""
-        with self.transaction():
+        """The cost of predictions with a model of the front was measured."""
+        with self._transaction:
             self._connection.execute(
                 "INSERT OR REPLACE INTO model (trial, step, parameters, file_bytes, flop) VALUES (?, ?, ?, ?, ?)",
                 (trial, step, usage.parameters, usage.file_bytes, usage.flop),
@@ -145,30 +146,30 @@ class Store:
 
     def add_gap(self, text: str) -> None:
         """Something could not be metered."""
-        with self.transaction():
+        with self._transaction:
             self._connection.execute("INSERT INTO gap (at, text) VALUES (?, ?)", (time.time(), text))
 
     def enter(self, pending: Pending, grams: Mapping[Activity, Grams] | None = None) -> None:
-        """Enter joules for good, with the CO2e they stand for; they are no longer in flight."""
-        with self.transaction():
+        """Enter joules for good, with their CO2e; they are no longer in flight."""
+        with self._transaction:
             self._forget_in_flight()
-            self.add_entries(pending, grams)
+            self._insert_entries(pending, grams)
 
     def add_entries(self, pending: Pending, grams: Mapping[Activity, Grams] | None = None) -> None:
-        """Enter joules that were never in flight here, with the CO2e they stand for."""
+        """Enter joules that were never in flight here, with their CO2e."""
+        with self._transaction:
+            self._insert_entries(pending, grams)
+
+    def _insert_entries(self, pending: Pending, grams: Mapping[Activity, Grams] | None) -> None:
         at = time.time()
-        with self.transaction():
-            self._connection.executemany(
-                f"INSERT INTO entry (at, {_IN_FLIGHT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - names
-                [(at, *row) for row in _rows(pending, grams or {})],
-            )
-            for energy in pending.values():
-                for gap in energy.gaps:
-                    self.add_gap(gap)
+        self._connection.executemany(_ENTER, [(at, *row) for row in _rows(pending, grams or {})])
+        for energy in pending.values():
+            for gap in energy.gaps:
+                self.add_gap(gap)
 
     def note_in_flight(self, pending: Pending, grams: Mapping[Activity, Grams] | None = None) -> None:
-        """Remember what the present step has used so far, in case the process is killed."""
-        with self.transaction():
+        """Store the energy of the current step, in case the process is killed."""
+        with self._transaction:
             self._forget_in_flight()
             rows = list(_rows(pending, grams or {}))
             self._connection.executemany(
@@ -178,19 +179,23 @@ class Store:
             self._in_flight = bool(rows)
 
     def _forget_in_flight(self) -> None:
-        """Most steps are shorter than a heartbeat: then nothing is there, and no page is written for it."""
+        """Clear the energy in flight. Most steps are shorter than a heartbeat: then there is none, and no page is
+        written.
+        """
         if self._in_flight:
             self._connection.execute("DELETE FROM in_flight")
             self._in_flight = False
 
     def next_session(self) -> int:
-        """The number of a session that begins now."""
+        """The number of a session that starts now."""
         with self._transaction.lock:
             return int(self._connection.execute("SELECT COALESCE(MAX(session), 0) + 1 FROM host").fetchone()[0])
 
     def set_host(self, session: int, seconds: Mapping[str, float], energy: EnergyByDomain) -> None:
-        """What the meter has seen in a session so far, as one window, and the seconds of each domain claimed in it."""
-        with self.transaction():
+        """The metered energy of a session so far, as one window, and the seconds of each domain that count for this
+        process.
+        """
+        with self._transaction:
             self._connection.executemany(
                 "INSERT OR REPLACE INTO host (session, domain, seconds, energy_j, uncertainty_j, provenance, edge_j)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -198,8 +203,8 @@ class Store:
             )
 
     def set_idle(self, idle: Mapping[str, Energy]) -> None:
-        """Joules of an idle second, by domain."""
-        with self.transaction():
+        """Store joules of one idle second, by domain."""
+        with self._transaction:
             self._connection.executemany(
                 "INSERT OR REPLACE INTO idle (domain, power_w, uncertainty_w, provenance, edge_w)"
                 " VALUES (?, ?, ?, ?, ?)",
@@ -207,8 +212,8 @@ class Store:
             )
 
     def add_shared(self, domain: str, pid: int, name: str, seconds: float) -> None:
-        """Another process has used a metered domain for so many further seconds."""
-        with self.transaction():
+        """Another process has used a metered domain for this many further seconds."""
+        with self._transaction:
             self._connection.execute(
                 "INSERT INTO shared (domain, pid, name, seconds) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT DO UPDATE SET seconds = seconds + excluded.seconds",
@@ -216,8 +221,8 @@ class Store:
             )
 
     def add_power(self, samples: Iterable[PowerSample]) -> None:
-        """Samples of the trace."""
-        with self.transaction():
+        """Store samples of the trace."""
+        with self._transaction:
             self._connection.executemany(
                 "INSERT INTO power (at, seconds, purpose, trial, domain, power_w, uncertainty_w, provenance,"
                 " utilisation, temperature_c, clock_mhz) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -225,14 +230,11 @@ class Store:
             )
 
     def recover(self) -> float:
-        """After a kill: what was in flight becomes an entry, open trials are stopped. Returns the joules recovered."""
-        with self.transaction():
+        """After a kill: enter the energy in flight, and stop open trials. Returns the recovered joules."""
+        with self._transaction:
             rows = self._connection.execute(f"SELECT {_IN_FLIGHT} FROM in_flight").fetchall()  # noqa: S608 - names
             at = time.time()
-            self._connection.executemany(
-                f"INSERT INTO entry (at, {_IN_FLIGHT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - names
-                [(at, *row) for row in rows],
-            )
+            self._connection.executemany(_ENTER, [(at, *row) for row in rows])
             self._connection.execute("DELETE FROM in_flight")
             self._connection.execute(
                 "UPDATE trial SET state = ?, ending = ? WHERE state IN (?, ?)",
@@ -244,7 +246,7 @@ class Store:
         return float(sum(row[3] for row in rows))
 
     def snapshot(self, metric: Metric) -> Snapshot:
-        """All that the ledger holds now, its scores being of `metric`."""
+        """The current content of the ledger, with scores of `metric`."""
         with self._transaction.lock:
             return snapshot_of(self._connection, metric)
 
@@ -264,13 +266,17 @@ def _json(details: Mapping[str, Any] | None) -> str | None:
 
 
 def _rows(pending: Pending, grams: Mapping[Activity, Grams]) -> Iterator[tuple[Any, ...]]:
-    """A row for each purpose, trial and domain; a piece's grams are divided among its domains as its joules are."""
+    """A row for each purpose, trial and domain; a piece's grams are divided among its domains like its joules."""
     for (purpose, trial), energy in pending.items():
-        whole, whole_j = grams.get((purpose, trial)), energy.energy_j
+        whole = grams.get((purpose, trial))
         for domain, part in energy.domains.items():
-            share = part.energy_j / whole_j if whole_j else 1 / len(energy.domains)
-            piece = None if whole is None else Grams(share * whole.co2e_g, whole.provenance)
+            piece = None if whole is None else _share(whole, part, energy)
             yield purpose.value, trial, domain, *figure(part), *_grams(piece)
+
+
+def _share(whole: Grams, part: Energy, energy: EnergyByDomain) -> Grams:
+    share = part.energy_j / energy.energy_j if energy.energy_j else 1 / len(energy.domains)
+    return Grams(share * whole.co2e_g, whole.provenance)
 
 
 def _grams(grams: Grams | None) -> tuple[float | None, str | None]:
@@ -278,5 +284,5 @@ def _grams(grams: Grams | None) -> tuple[float | None, str | None]:
 
 
 def figure(part: Energy) -> tuple[float, float, str, float]:
-    """Joules, half-width, provenance, and what the edges have of the half-width, as all tables keep them."""
+    """Joules, half-width, provenance, and the edges' part of the half-width, as all tables store them."""
     return part.energy_j, part.uncertainty_j, part.provenance.value, part.edge_j

@@ -1,7 +1,7 @@
-"""Transactions of a ledger file: all of a step is on disk, or nothing of it.
+"""Transactions of a ledger file: a step is on disk completely, or not at all.
 
-A replay may end thousands of steps a second. What comes within `delay_s` of a commit waits for the rest of that time,
-and is committed with all that has come meanwhile.
+A replay may end thousands of steps a second. Changes within `delay_s` of a commit wait for the rest of that time, and
+are committed together.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from ecoml.errors import StorageError
 
 
 class Transaction:
-    """A context that may be entered again and again; one that stands inside another is part of that.
+    """A context that may be entered repeatedly; one inside another becomes part of it.
 
     Args:
-        connection: To the file.
-        path: The file's, for errors.
-        undone: Called when an error has undone what was written.
+        connection: Connection to the file.
+        path: The file's path, for errors.
+        undone: Called when an error has undone changes.
 
     Attributes:
-        lock: Held inside; whoever reads takes it as well.
-        delay_s: The longest that something waits to be committed.
+        lock: Held inside; readers take it as well.
+        delay_s: The longest time that a change waits to be committed.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, undone: Callable[[], None]) -> None:
@@ -55,7 +55,11 @@ class Transaction:
             raise
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None and self._depth == 1:
+        if error is None and self._depth > 1:
+            self._depth -= 1
+            self.lock.release()
+            return
+        if error is None:
             try:
                 self._commit_or_wait()
             except BaseException as failed:
@@ -64,7 +68,7 @@ class Transaction:
         self._leave(error)
 
     def _leave(self, error: BaseException | None) -> None:
-        """Out of one context; out of the last one, what an error has left undone is undone, and a full disk named."""
+        """Leave a context; on leaving the last one, undo what an error has left, and report a full disk."""
         self._depth -= 1
         try:
             if error is not None and self._depth == 0:
@@ -75,7 +79,8 @@ class Transaction:
             self.lock.release()
         if isinstance(error, sqlite3.OperationalError):
             raise StorageError(
-                f"{self._path}: {error}; what was measured before is safe: make room, then go on with `ecoml resume`"
+                f"{self._path}: {error}; earlier measurements are saved: free some space,"
+                " then continue with `ecoml resume`"
             ) from error
 
     def _commit_or_wait(self) -> None:
@@ -97,19 +102,21 @@ class Transaction:
             self.commit()
 
     def commit(self) -> None:
-        """Put on disk what waits; where that fails, the next commit does, and says so."""
+        """Write waiting changes to disk; if this fails, the next commit tries again, and reports it."""
         with self.lock, suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self._connection.execute("COMMIT")
                 self._committed_s = time.monotonic()
 
     def flush(self) -> None:
-        """Put on disk what waits.
+        """Write waiting changes to disk.
 
         Raises:
-            StorageError: It cannot be.
+            StorageError: This is not possible.
         """
         with self.lock:
             self.commit()
             if self._connection.in_transaction:
-                raise StorageError(f"{self._path}: cannot be written; make room, then go on with `ecoml resume`")
+                raise StorageError(
+                    f"{self._path}: cannot be written; free some space, then continue with `ecoml resume`"
+                )

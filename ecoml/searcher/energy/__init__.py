@@ -1,1 +1,1 @@
-"""What a search's joules are read from, and what the next step may take of the budget."""
+"""The energy of a search: metering it, and forecasting the next step."""

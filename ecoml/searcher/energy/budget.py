@@ -1,4 +1,4 @@
-"""The budget of a search: when it is too small, and what the next step is forecast to take of it."""
+"""The budget of a search: whether it is too small, and the forecast of the next step."""
 
 from __future__ import annotations
 
@@ -18,32 +18,52 @@ _RECENT = 32
 
 FORESEEN_S = 30 * 86400.0
 CLEANEST_G_PER_KWH = 5.0
-"""Cleaner than a grid is over a day: bounds the joules of a CO2e budget where an hour emits less, or none is known."""
+"""Lower bound of a grid's mean intensity over a day. It limits the joules of a CO2e budget if an hour emits less, or is
+unknown.
+"""
 
 
 def budget_of_co2e(budget_g: float, grid: Grid, until_s: float) -> float:
-    """The most joules that so many grams of CO2e can stand for, in the cleanest hour that is known up to a time."""
+    """The most joules that this many grams of CO2e allow, in the cleanest known hour up to a time."""
     now_s = time.time()
     known = [g_per_kwh for _, _, g_per_kwh in grid.course(now_s, min(until_s, now_s + FORESEEN_S))]
     cleanest = max(CLEANEST_G_PER_KWH, min(known, default=CLEANEST_G_PER_KWH))
     return budget_g / cleanest * J_PER_KWH
 
 
-def too_small(budget_j: float, spent_j: float, provenance: Provenance, what: str) -> BudgetError:
-    """The error for a budget that ended before the first measurement."""
+def too_small(
+    budget_j: float, spent_j: float, provenance: Provenance, what: str, grams: tuple[float, float] | None = None
+) -> BudgetError:
+    """The error for a budget that was spent before the first measurement.
+
+    Args:
+        budget_j: The budget.
+        spent_j: The energy that was spent.
+        provenance: Its provenance.
+        what: What it was spent on.
+        grams: The CO2e budget and what was spent of it, if the search ended by that budget; else None.
+    """
+    if grams is not None:
+        budget_g, spent_g = grams
+        return BudgetError(
+            f"the budget of {format_co2e(budget_g)} CO2e is too small for one trial: {what} took {format_co2e(spent_g)}"
+            f" ({format_energy(spent_j)}, {provenance}) before the first measurement;"
+            f" give several times that, at least budget_gco2e={10 * max(spent_g, budget_g):.2g}",
+            spent_j=spent_j,
+        )
     return BudgetError(
         f"the budget of {format_energy(budget_j)} ({budget_j / J_PER_KWH:.3g} kWh) is too small for one trial:"
-        f" {what} took {format_energy(spent_j)} ({provenance}) and nothing was measured yet;"
+        f" {what} took {format_energy(spent_j)} ({provenance}) before the first measurement;"
         f" give several times that, at least budget_kwh={10 * max(spent_j, budget_j) / J_PER_KWH:.2g}",
         spent_j=spent_j,
     )
 
 
 def refuse_spent(run: Path, budget_j: float, before: Snapshot) -> None:
-    """Refuse to go on with a run whose budget is spent, or would be by getting ready alone.
+    """Refuse to resume a run whose budget is spent, or would be spent by the preparation alone.
 
     Raises:
-        BudgetError: So it is.
+        BudgetError: The budget is spent.
     """
     getting_ready_j = before.settings.get("getting_ready_j", 0.0)
     budget_g, spent_g = before.settings.get("budget_g"), before.co2e.co2e_g
@@ -56,7 +76,7 @@ def refuse_spent(run: Path, budget_j: float, before: Snapshot) -> None:
     if before.spent_j + getting_ready_j < budget_j:
         return
     provenance = sum(before.by_purpose.values(), EnergyByDomain()).provenance
-    ready = f", and getting ready again takes about {format_energy(getting_ready_j)}" if getting_ready_j > 0 else ""
+    ready = f", and preparing again takes about {format_energy(getting_ready_j)}" if getting_ready_j > 0 else ""
     raise BudgetError(
         f"{run}: {format_energy(before.spent_j)} ({provenance}) are spent of the budget of {format_energy(budget_j)}"
         f"{ready}; give a larger one: --add-kwh on the command line, in Python the new total as `budget_kwh`",
@@ -65,14 +85,14 @@ def refuse_spent(run: Path, budget_j: float, before: Snapshot) -> None:
 
 
 class Forecast:
-    """What steps are likely to take, learnt from the steps of this search."""
+    """Forecasts the energy of steps from earlier steps of this search."""
 
     def __init__(self) -> None:
         self._first_steps: list[Point] = []
         self.thinking_j = 0.0
 
     def learn(self, trial: Trial) -> None:
-        """A trial has a new point."""
+        """Learn from a trial's new point."""
         if trial.step == 1:
             self._first_steps.append(trial.curve[0])
 
@@ -81,8 +101,8 @@ class Forecast:
 
         Args:
             trial: The trial; None: a new one.
-            unknown_j: What is said while nothing is known.
-            floor_j: The least joules of a new one's first step, by its arithmetic; None: not known.
+            unknown_j: The forecast while no step is known.
+            floor_j: The least joules of a new trial's first step, by its arithmetic; None: unknown.
         """
         if trial is not None and trial.curve:
             before_j = trial.curve[-2].energy_j if trial.step > 1 else 0.0

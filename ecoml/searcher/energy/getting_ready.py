@@ -1,7 +1,7 @@
-"""What getting ready takes on a GPU: its context, its libraries and their first kernels, up to a kilojoule.
+"""The energy of preparing a GPU (its context, its libraries and their first kernels): up to a kilojoule.
 
-It is forecast by what it took on such a GPU the last time, so that a budget which it would eat is refused before it is
-spent. On a CPU it is a few joules, and what it took is looked at afterwards.
+It is forecast from the last preparation of such a GPU, so that a budget that does not exceed it is refused before it is
+spent. On a CPU the preparation takes a few joules, and is checked afterwards.
 """
 
 from __future__ import annotations
@@ -21,25 +21,28 @@ from ecoml.meter.base import Meter
 from ecoml.training.base import Executor, GetsReady
 
 FIRST_TIME_J = 1000.0
-"""Of each GPU, as long as nothing is known: the upper end of what others report."""
+"""Joules per GPU while nothing is known: the upper end of published figures."""
 
 _WARM_SHARE = 0.5
-"""What took less than this share of the last time found something warm, and says nothing of the next time."""
+"""A preparation with less than this share of the last energy found a warm GPU, and is not used for the next
+forecast.
+"""
 
 log = logging.getLogger("ecoml")
 
 
 @contextmanager
 def getting_ready(executor: Executor, metering: Metering | None, budget_j: float) -> Iterator[None]:
-    """Around `Executor.prepare`: refuse what the forecast would eat, and remember what it took.
+    """A context around `Executor.prepare`: refuses a budget that the forecast exceeds, and stores the energy that it
+    took.
 
     Args:
-        executor: What gets ready.
-        metering: What sees its joules; None: nothing does.
-        budget_j: What is left to spend.
+        executor: The executor that prepares.
+        metering: The session's metering; None: energy is reported.
+        budget_j: Joules left to spend.
 
     Raises:
-        BudgetError: Getting ready alone is forecast to take it all.
+        BudgetError: The forecast of the preparation is as large as the budget.
     """
     gpus = _gpus(metering.meter) if metering is not None else ()
     if metering is None or not gpus or not isinstance(executor, GetsReady) or executor.ready:
@@ -48,13 +51,15 @@ def getting_ready(executor: Executor, metering: Metering | None, budget_j: float
     known = _remembered()
     forecast_j = sum(known.get(name, FIRST_TIME_J) for name in gpus)
     source = (
-        "as it did here before" if all(name in known for name in gpus) else "a guess, as it was never measured here"
+        "as the last time on this machine"
+        if all(name in known for name in gpus)
+        else "a guess, as it was never measured here"
     )
-    log.info("getting ready on %s is forecast to take %s (%s)", ", ".join(gpus), format_energy(forecast_j), source)
+    log.info("preparing %s is forecast to take %s (%s)", ", ".join(gpus), format_energy(forecast_j), source)
     before_j = metering.window.energy_j
     if before_j + forecast_j >= budget_j:
         raise BudgetError(
-            f"the budget of {format_energy(budget_j)} is too small for a GPU: getting ready alone (its context, its"
+            f"the budget of {format_energy(budget_j)} is too small for a GPU: preparing it (its context, its"
             f" libraries, their first kernels) is forecast to take {format_energy(forecast_j)} ({source}); give several"
             f" times that, at least --budget-kwh {4 * forecast_j / J_PER_KWH:.2g}, or train on the CPU",
             spent_j=before_j,
@@ -66,7 +71,7 @@ def getting_ready(executor: Executor, metering: Metering | None, budget_j: float
 
 
 def _gpus(meter: Meter) -> tuple[str, ...]:
-    """Name of each GPU that is counted."""
+    """Names of the GPUs that are counted."""
     counted = (source for source in meter.sources if source.used and source.domain.startswith(("gpu:", "module:")))
     return tuple(source.hardware.name if source.hardware is not None else source.domain for source in counted)
 
@@ -76,7 +81,7 @@ def _file() -> Path:
 
 
 def _remembered() -> dict[str, float]:
-    """Joules by the name of a GPU; none where there is no such file, or it is damaged."""
+    """Joules by the name of a GPU; empty if there is no such file, or if it is damaged."""
     try:
         found = json.loads(_file().read_text(encoding="utf-8"))
         return {str(name): float(joules) for name, joules in found.items() if float(joules) > 0}

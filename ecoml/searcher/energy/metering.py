@@ -1,4 +1,4 @@
-"""Opening what a session's joules are read from."""
+"""Opens the metering of a session."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ecoml.training.base import Executor, OnGpus
 
 
 def meter_for(executor: Executor | None, sources: Sequence[str] = ()) -> Meter:
-    """This host's meter, of such sources; of its GPUs those on which the executor trains, where it says so."""
+    """This host's meter with these sources; of its GPUs only those that the executor uses, if it says so."""
     from ecoml.meter import open_meter
     from ecoml.meter.counters.ordinals import nvml_indices
 
@@ -25,12 +25,12 @@ def meter_for(executor: Executor | None, sources: Sequence[str] = ()) -> Meter:
 
 
 def open_metering(meter: Meter, budget_j: float, before: Snapshot | None) -> Metering:
-    """A window over the session that begins now, and what the host draws when nothing is done.
+    """A window over the session that starts now, and the host's idle power.
 
     Args:
         meter: The meter.
-        budget_j: The ceiling on the whole search.
-        before: What earlier sessions left, if there were any; idling is measured once.
+        budget_j: The budget of the entire search.
+        before: The state that earlier sessions left, if any; idle power is measured once.
     """
     opened_s, window = time.monotonic(), meter.window().__enter__()
     if before is not None and before.idle:
@@ -40,7 +40,7 @@ def open_metering(meter: Meter, budget_j: float, before: Snapshot | None) -> Met
 
 
 def refuse_mixture(run: Path, before: Snapshot, now: Provenance) -> None:
-    """Joules of a counter and joules of a model in one search would be compared as if they were the same.
+    """Refuse to resume with joules of another kind: measured and estimated joules must not be compared in one search.
 
     Raises:
         MeterError: Earlier sessions of this run had joules of another kind.
@@ -48,6 +48,6 @@ def refuse_mixture(run: Path, before: Snapshot, now: Provenance) -> None:
     source = before.by_purpose[Purpose.TRAINING].provenance
     if not comparable(source, now):
         raise MeterError(
-            f"{run}: its energy was {source} so far and would be {now} here; go on where it is {source}"
+            f"{run}: its energy was {source} so far and would be {now} here; continue on a host where it is {source}"
             " (see `ecoml meters`), or start a new run"
         )

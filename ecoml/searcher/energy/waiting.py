@@ -1,9 +1,9 @@
-"""Pausing between steps while the grid is dirtier than wanted: a suspended training costs nothing but idling.
+"""Pausing between steps while the grid's intensity is above a limit: a suspended training costs only idle energy.
 
-What is drawn meanwhile is the search's, as overhead, at the intensity of its time. A pause ends when the grid is clean
-enough, when its deadline has come by either clock, when nothing is known of the present intensity, and when idling has
-taken the budget. Both clocks are looked at in every slice: the time of day may be set forward or back, and the machine
-may sleep.
+The energy of a pause is charged to the search as overhead, with the intensity of its time. A pause ends when the grid
+is clean enough, when its deadline has passed on either clock, when the current intensity is unknown, and when idling
+has spent the budget. Both clocks are checked regularly: the time of day may be set forward or back, and the machine may
+sleep.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ecoml.limits import Limits
 
 SLICE_S = 1.0
 HOURS = (1.0, 8.0, 48.0)
-"""How long a search works is not known before it begins: the plan says it of these lengths."""
+"""Hours of work for which the plan is made, because a search's duration is unknown before it starts."""
 
 _HORIZON_S = 14 * 86400.0
 
@@ -30,16 +30,16 @@ log = logging.getLogger("ecoml")
 
 
 class CleanWait:
-    """Waits while the grid is dirtier than a limit.
+    """Waits while the grid's intensity is above a limit.
 
     Args:
         grid: The grid.
-        limits: What was asked for.
+        limits: The limits of the search.
         ledger: The search's account.
-        interruptible: Lets Ctrl-C through.
-        clock: Gives Unix seconds.
-        monotonic: Gives seconds that are never set.
-        sleep: Waits so many seconds.
+        interruptible: A context in which Ctrl-C may interrupt.
+        clock: Returns Unix seconds.
+        monotonic: Returns seconds on a clock that is never set.
+        sleep: Waits for a number of seconds.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class CleanWait:
         self._paused_s, self._paused_j = kept.get("paused_s", 0.0), kept.get("paused_j", 0.0)
 
     def __call__(self) -> None:
-        """Wait, if that is called for."""
+        """Wait if necessary."""
         if not self._is_called_for:
             return
         log.info(describe_pause(self._grid.at(self._clock()), self._limit, self._until_s))
@@ -93,7 +93,7 @@ class CleanWait:
         return not over and self._grid.knows(now_s) and self._grid.at(now_s) > self._limit
 
     def plan(self, idle_share: float = 0.0) -> Iterator[Waiting]:
-        """What it expects to save, by how long the search works; of those lengths that are foreseen."""
+        """The expected savings by hours of work, for the hours with a forecast."""
         now_s = self._clock()
         course = self._grid.course(now_s, now_s + _HORIZON_S)
         for hours in HOURS:

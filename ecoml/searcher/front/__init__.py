@@ -1,1 +1,1 @@
-"""The front while a search goes on: its models, and what is believed of its scores."""
+"""The front during a search: its models, and the expected true scores."""

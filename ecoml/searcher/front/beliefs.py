@@ -1,4 +1,4 @@
-"""What a search believes, at its end, of the true scores of those that may be its best."""
+"""The expected true scores, at the end of a search, of the trials that may be its best."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ecoml.trial import Trial
 def believe(
     space: Space, trials: Sequence[Trial], ties: Sequence[Trial], metric: Metric
 ) -> list[tuple[int, int, float]]:
-    """Number, step and believed utility of near ties; nothing where one is clearly the best."""
+    """Number, step and expected utility of near ties; empty if one is clearly the best."""
     if len(ties) < 2 or not space.dimension:
         return []
     from ecoml.strategies.bayes.front import believed

@@ -1,4 +1,4 @@
-"""What a search has found by now: its front, what ties with the best of it, and the models of both."""
+"""The results of a search so far: its front, the ties with the best of it, and their models."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Found:
     """The front of a search, and its models.
 
     Args:
-        settings: Says what the scores are, and what may be on the front.
-        trials: Every trial of the search; it grows.
-        executor: What saves and tests models, if it can.
-        ledger: Whose folder they are kept in, and whose energy their test takes.
+        settings: The settings, with the metric and the limits.
+        trials: All trials of the search; the sequence grows.
+        executor: Saves and tests models, if it can.
+        ledger: The ledger, whose folder stores the models, and to which tests are charged.
         interrupts: A test may be interrupted.
 
     Attributes:
@@ -48,50 +48,57 @@ class Found:
 
     @property
     def front(self) -> tuple[Trial, ...]:
-        """The front by now."""
+        """The current front."""
         return front_of(self._trials, self._limits)
 
-    def add(self, point: Point) -> bool:
-        """A further point; whether it is on the front now."""
-        if not self._limits.allows_j(point.energy_j):
+    def add(self, trial: Trial, point: Point) -> bool:
+        """Add a point of a trial; returns whether it is on the front."""
+        if not (self._limits.allows_j(point.energy_j) and self._limits.allows_use(trial.usage)):
             return False
         self.reached |= self._metric.reaches(point.score, self._limits.target)
         return self._front.add(point.utility, point.energy_j)
 
     def restore(self, trials: Sequence[Trial]) -> None:
-        """The points of trials of an earlier session."""
+        """Add the points of an earlier session's trials."""
         for trial in trials:
             for point in trial.curve:
-                self.add(point)
+                self.add(trial, point)
         self._models.keep_back(self.front)
 
     def keep(self, run: Run | None, trial: Trial, *, on_front: bool) -> None:
-        """Keep the model that a trial has now, if it is on the front or ties with the best of it.
+        """Save a trial's current model, if it is on the front or ties with the best of it.
 
         Raises:
-            ChildProcessError, TimeoutError: What held the weights is gone, and they with it.
-            StorageError: The folder cannot be written to.
+            ChildProcessError, TimeoutError: The process that held the weights has ended.
+            StorageError: The folder cannot be written.
         """
         if self._models.kept and (on_front or self._ties_with_best(trial)):
             front = self.front
             self._models.keep(run, trial, [*front, *near_ties(self._trials, front, self._limits, self._metric)])
             self._models.keep_back(front)
 
+    def try_in_use(self, run: Run | None, trial: Trial) -> None:
+        """Measure the cost of predictions with the network of a trial in training.
+
+        Raises:
+            ChildProcessError, TimeoutError: As `keep`.
+            StorageError: As `keep`.
+        """
+        self._models.try_at_once(run, trial)
+
     def settle(self) -> None:
-        """At the end: what is believed of those that tie, a test of the models, and what they cost to use."""
+        """At the end: compute the expected scores of ties, test the models, and measure what predictions cost."""
         self._ledger.enter(Purpose.OPTIMISER)
-        ties = self._ties()
+        front = self.front
+        ties = near_ties(self._trials, front, self._limits, self._metric)
         kept = believe(self._space, self._trials, ties, self._metric)
         self._ledger.enter(Purpose.OVERHEAD)
         self._ledger.keep_beliefs(kept)
         beliefs = beliefs_of(kept)
         first = recommend(ties, beliefs), frugal(ties, self._tolerance, beliefs)
         chosen = [trial for trial in first if trial is not None]
-        self._models.test(chosen, self.front)
-        self._models.use(chosen, self.front)
-
-    def _ties(self) -> list[Trial]:
-        return near_ties(self._trials, self.front, self._limits, self._metric)
+        self._models.test(chosen, front)
+        self._models.use(chosen, front)
 
     @property
     def _tolerance(self) -> float:
@@ -100,4 +107,5 @@ class Found:
     def _ties_with_best(self, trial: Trial) -> bool:
         if not self._front or trial.curve[-1].utility < self._front.ends[1] - self._tolerance - ROUNDING:
             return False
-        return any((tie.number, tie.step) == (trial.number, trial.step) for tie in self._ties())
+        ties = near_ties(self._trials, self.front, self._limits, self._metric)
+        return any((tie.number, tie.step) == (trial.number, trial.step) for tie in ties)

@@ -1,6 +1,6 @@
 """The models of a run: the weights of every point of the front, as safetensors in `models/`.
 
-While a search runs they are kept as files, and tested once at the end for what was kept back.
+They are saved during the search, and tested once at the end with the reserved energy.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from ecoml.trial import Measurement, Trial
 _MARGIN = 1.25  # of the forecast of a test, for loading the model
 
 _USE_SHARE = 0.02
-"""Of what a search has spent, the most that trying its models in use may take."""
+"""Largest energy for measuring predictions, as a share of what the search has spent."""
 
 _USE_S, _READY_S = 0.1, 0.05
-"""Seconds for which a model predicts, for each batch size, and what it takes to load it, about."""
+"""Seconds for which a model predicts, for each batch size; and the approximate time to load it."""
 
 _UPDATES = 5
-"""A figure covers at least so many updates of the slowest counter."""
+"""A measurement covers at least this many updates of the slowest counter."""
 
 
 def keep_only(directory: Path, front: Sequence[Trial]) -> None:
@@ -39,16 +39,16 @@ def keep_only(directory: Path, front: Sequence[Trial]) -> None:
 
 
 class FrontModels:
-    """Does nothing where the executor has no networks to keep.
+    """Saves and tests models; does nothing if the executor has no networks to save.
 
     Args:
         executor: Saves and tests them.
-        ledger: Whose folder they are kept in, and whose energy their test takes.
+        ledger: The ledger, whose folder stores them, and to which tests are charged.
         interrupts: A test may be interrupted.
-        metric: What the scores are.
+        metric: The metric of the scores.
 
     Attributes:
-        kept: Whether there are networks to keep.
+        kept: Whether there are networks to save.
     """
 
     def __init__(self, executor: Executor | None, ledger: Ledger, interrupts: Interrupts, metric: Metric) -> None:
@@ -60,12 +60,18 @@ class FrontModels:
         self._said = False  # that a network could not be kept
 
     def keep(self, run: Run | None, trial: Trial, kept: Sequence[Trial]) -> None:
-        """Save the network of `trial`, and delete those that are no longer among those to be kept.
+        """Save the network of `trial`, and delete those that are no longer to be kept.
 
         Raises:
-            ChildProcessError, TimeoutError: What held the network is gone, and it with it.
-            StorageError: The folder cannot be written to.
+            ChildProcessError, TimeoutError: The process that held the network has ended.
+            StorageError: The folder cannot be written.
         """
+        if self._executor is None or run is None:
+            return
+        self._save(run, trial)
+        keep_only(self._ledger.path, kept)
+
+    def _save(self, run: Run | None, trial: Trial) -> None:
         if self._executor is None or run is None:
             return
         path = model_path(self._ledger.path, trial)
@@ -78,24 +84,23 @@ class FrontModels:
             raise
         except OSError as error:
             raise StorageError(
-                f"{path}: {error.strerror or error}; what was measured before is safe: make room, then go on with"
-                " `ecoml resume`",
+                f"{path}: {error.strerror or error}; earlier measurements are saved:"
+                f" free some space, then continue with `ecoml resume`",
                 spent_j=self._ledger.spent_j,
             ) from error
         except Exception as error:  # a model of the caller's own that no file can hold: its score stands
             if not self._said:
-                self._ledger.note(f"networks could not be kept, from trial {trial.number} on: {in_one_line(error)}")
+                self._ledger.note(f"networks could not be saved, from trial {trial.number} on: {in_one_line(error)}")
             self._said = True
-        keep_only(self._ledger.path, kept)
 
     def keep_back(self, front: Sequence[Trial]) -> None:
-        """Keep enough energy back to test the front, and to try what it costs to use."""
+        """Reserve the energy for testing the front, and for measuring what predictions cost."""
         if self._executor is not None:
             use_j = _USE_SHARE * self._ledger.spent_j if isinstance(self._executor, Used) else 0.0
             self._ledger.budget.keep_back(sum(self._test_j(trial) for trial in front) + use_j)
 
     def test(self, first: Sequence[Trial], front: Sequence[Trial]) -> None:
-        """Test the networks once, the recommended ones first, then the front, as far as the budget goes."""
+        """Test the networks once, the recommended ones first, then the front, as far as the budget allows."""
         if self._executor is None:
             return
         for trial in {(trial.number, trial.step): trial for trial in (*first, *front)}.values():
@@ -115,30 +120,53 @@ class FrontModels:
             self._ledger.settle()
 
     def use(self, first: Sequence[Trial], front: Sequence[Trial]) -> None:
-        """Try what the models cost to use, the recommended ones first, as far as a small share of the search goes."""
+        """Measure what predictions cost, for the recommended models first, with a small share of the search's
+        energy.
+        """
         executor, ledger = self._executor, self._ledger
         power_w = ledger.power_w
         if not isinstance(executor, Used) or not power_w:
             return
-        each_s = max(_USE_S, _UPDATES * ledger.update_s)
+        each_s = self._each_s
         each_j = power_w * (2 * each_s + _READY_S)
         left_j = min(_USE_SHARE * ledger.spent_j, ledger.budget_j - ledger.spent_j)
         good = sorted(front, key=lambda trial: trial not in choices(front, self._metric))
         order = list({(trial.number, trial.step): trial for trial in (*first, *good)}.values())
-        for trial in order[: int(left_j / each_j)]:
-            path = model_path(ledger.path, trial)
-            if not path.is_file() or ledger.budget_j - ledger.spent_j < each_j:
-                continue
-            ledger.enter(Purpose.EVALUATION)
-            try:
-                with self._interruptible:
-                    usage = executor.use(path, each_s, ledger.window)
-            except Exception as error:  # as in `test`
-                ledger.note(f"trial {trial.number}, step {trial.step} could not be tried in use: {in_one_line(error)}")
-            else:
-                ledger.add_usage(trial, usage)
-            ledger.enter(Purpose.OVERHEAD)
-            ledger.settle()
+        for trial in [trial for trial in order if trial.usage is None][: int(left_j / each_j)]:
+            self._try(trial, each_s, each_j)
+
+    def try_at_once(self, run: Run | None, trial: Trial) -> None:
+        """Measure the cost of predictions with the network of a trial in training, if the budget allows it.
+
+        Raises:
+            ChildProcessError, TimeoutError: The process with the network has ended.
+            StorageError: The folder cannot be written.
+        """
+        self._save(run, trial)
+        if power_w := self._ledger.power_w:
+            each_s = self._each_s
+            self._try(trial, each_s, power_w * (2 * each_s + _READY_S))
+        model_path(self._ledger.path, trial).unlink(missing_ok=True)  # the front decides whether it is kept
+
+    @property
+    def _each_s(self) -> float:
+        return max(_USE_S, _UPDATES * self._ledger.update_s)
+
+    def _try(self, trial: Trial, each_s: float, each_j: float) -> None:
+        executor, ledger = self._executor, self._ledger
+        path = model_path(ledger.path, trial)
+        if not isinstance(executor, Used) or not path.is_file() or ledger.budget_j - ledger.spent_j < each_j:
+            return
+        ledger.enter(Purpose.EVALUATION)
+        try:
+            with self._interruptible:
+                trial.usage = executor.use(path, each_s, ledger.window)
+        except Exception as error:  # as in `test`
+            ledger.note(f"trial {trial.number}, step {trial.step} could not be measured in use: {in_one_line(error)}")
+        else:
+            ledger.add_usage(trial, trial.usage)
+        ledger.enter(Purpose.OVERHEAD)
+        ledger.settle()
 
     def _test_j(self, trial: Trial) -> float:
         assert self._executor is not None

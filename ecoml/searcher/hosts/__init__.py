@@ -1,1 +1,1 @@
-"""Workers on other hosts: what driver and agents tell each other, the agent of a host, and how the driver sees it."""
+"""Workers on other hosts: the messages between driver and agents, the agent of a host, and the driver's view of it."""

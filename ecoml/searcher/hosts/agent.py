@@ -1,8 +1,8 @@
-"""The agent of a host: trains what its leases say, on an account of its own, and stops by itself.
+"""The agent of a host: trains what its leases say, on its own account, and stops without the driver if necessary.
 
-It knows nothing of how messages come and go: whoever carries them calls `take` with orders, and `next_report` for what
-to send. A step runs in its worker's thread. One whose allowance is used up waits until more is given, and ends where
-the driver says that there is none, or nobody has said anything for `lease_s`: then the account is closed as well.
+It does not depend on the transport: the transport calls `take` with orders, and `next_report` for the message to send.
+A step runs in its worker's thread. A step whose allowance is used up waits for more. It ends if the driver says that
+there is none, or if there was no message for `lease_s`; in the latter case the account is closed as well.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from ecoml.searcher.hosts.messages import (
     pickled,
     refuse_other_versions,
 )
+from ecoml.searcher.hosts.parcels import Fetch, nothing_to_fetch, unpacked
 from ecoml.searcher.hosts.spool import Spool
 from ecoml.searcher.hosts.trainings import Trainings
 from ecoml.training.base import Executor, Pooled
@@ -49,18 +50,19 @@ if TYPE_CHECKING:
 
 
 class Agent:
-    """One incarnation of a host's agent.
+    """One process of a host's agent.
 
     Args:
-        setup: What the driver starts it with.
+        setup: The driver's setup.
         spool: The file of the host's account.
         host: The host's name.
-        meter: A meter of one's own; by default that of this host.
-        clock: Gives seconds.
+        fetch: Returns what the training needs and this host does not have.
+        meter: Your own meter; default: this host's.
+        clock: Returns seconds.
 
     Attributes:
         over: Whether it takes no further lease.
-        closed: Whether its account is closed as well, and on disk.
+        closed: Whether its account is closed and on disk.
     """
 
     def __init__(
@@ -69,12 +71,14 @@ class Agent:
         spool: Path,
         host: str,
         *,
+        fetch: Fetch = nothing_to_fetch,
         meter: Meter | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.over = self.closed = False
         self._setup = setup
         self._host = host
+        self._fetch = fetch
         self._clock = clock
         self._meter = meter
         self._changed = threading.Condition(threading.RLock())
@@ -98,10 +102,10 @@ class Agent:
         self._shut = False
 
     def open(self) -> None:
-        """Get ready: open the meter, load what the training needs. Reports may be asked for meanwhile."""
+        """Prepare: open the meter, and load what the training needs. Reports may be requested during this."""
         try:
             refuse_other_versions(self._host, self._setup.versions)
-            executor: Executor = cloudpickle.loads(self._setup.executor)
+            executor = unpacked(self._setup.executor, self._host, self._setup.parcels, self._fetch)
             domains = self._open_account(executor)
             executor.prepare(cloudpickle.loads(self._setup.space))
             self._begin_to_train(Trainings(executor, self._host), domains)
@@ -111,7 +115,7 @@ class Agent:
         self._tell()
 
     def _open_account(self, executor: Executor) -> list[str]:
-        """The account, and the meter's domain of each of several workers."""
+        """Open the account; returns the meter's domain of each of several workers."""
         if self._setup.reported:
             self._account = ReportedAccount(self._spool)
             return []
@@ -150,11 +154,11 @@ class Agent:
 
     @property
     def _until_s(self) -> float:
-        """When the leases end by themselves, on the agent's clock."""
+        """The time at which the leases expire, on the agent's clock."""
         return self._heard_s + self._setup.lease_s
 
     def take(self, orders: Orders) -> None:
-        """Word from the driver. Orders that come again change nothing, and those that come late do not count."""
+        """Process orders from the driver. Repeated and late orders are ignored."""
         with self._changed:
             if self.over or orders.number < self._orders.number:
                 return
@@ -196,16 +200,16 @@ class Agent:
             self._acknowledged = max(self._acknowledged, self._versions.pop(sequence))
 
     def _set_limit(self) -> None:
-        """The host may spend what its leases allow, beyond what they have taken."""
+        """Set the limit of the host's account to what its leases allow beyond what they have taken."""
         account = self._account
         if isinstance(account, MeteredAccount):
             left = [max(0.0, lease.allowance_j - account.step_j(lease.trial)) for lease in self._leases.values()]
             account.limit(account.spent_j + sum(left))
 
     def _make(self, lease: Lease) -> None:
-        """Make the step of a lease, in its worker's thread."""
+        """Run the step of a lease, in its worker's thread."""
         account, trainings = self._account, self._ready()
-        assert account is not None, "leases come when it is open"
+        assert account is not None, "leases arrive after the opening"
         worker = trainings.worker_of(lease)
         measurement, raised, trace = None, None, ""
         try:
@@ -246,7 +250,7 @@ class Agent:
         """Called by a training between two batches.
 
         Raises:
-            BudgetExhausted: Its lease is recalled, has run out, or allows nothing more.
+            BudgetExhausted: Its lease was recalled, has expired, or has no allowance left.
         """
         while True:
             lease = self._leases[number]
@@ -263,7 +267,7 @@ class Agent:
                 return
 
     def _wait_for_more(self, number: int) -> None:
-        """Ask for a larger allowance, and wait for the driver's word."""
+        """Request a larger allowance, and wait for the driver's answer."""
         with self._changed:
             before = self._leases[number]
             self._short.add(number)
@@ -272,12 +276,12 @@ class Agent:
             self._short.discard(number)
 
     def enter(self, purpose: Purpose, trial: int | None, worker: int | None) -> None:
-        """As of any account."""
+        """As in any account."""
         assert self._account is not None, "it is open while leases are under way"
         self._account.enter(purpose, trial, worker)
 
     def next_report(self, timeout_s: float = BEAT_S) -> Report:
-        """What to tell the driver: as soon as there is news, or after so many seconds."""
+        """The next message to the driver: as soon as there is news, or after this many seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self._news, timeout_s)
             self._news = False
@@ -327,7 +331,7 @@ class Agent:
         return self._trainings
 
     def end(self) -> None:
-        """No further lease; what was spent is settled. Steps under way end at their next look."""
+        """Take no further lease, and settle the account. Running steps end at their next check."""
         with self._changed:
             if not self.over:
                 self.over = True
@@ -343,7 +347,7 @@ class Agent:
         self._tell()
 
     def close(self) -> None:
-        """End all of it. May be called twice."""
+        """Close everything. May be called twice."""
         if self._shut:
             return
         self._shut = True
@@ -363,11 +367,11 @@ class Agent:
 
 
 class LeaseAccount:
-    """What a training sees of its host's account; fulfils `ecoml.training.base.Account`.
+    """A training's view of its host's account; implements `ecoml.training.base.Account`.
 
     Attributes:
-        lease: The number of the lease under way.
-        worker: Where it trains; None: on the only worker.
+        lease: The number of the current lease.
+        worker: The worker; None: the only one.
     """
 
     def __init__(self, agent: Agent, lease: int, worker: int | None) -> None:
@@ -376,9 +380,9 @@ class LeaseAccount:
         self._agent = agent
 
     def check_budget(self) -> None:
-        """Raise `BudgetExhausted` if the lease allows nothing more."""
+        """Raise `BudgetExhausted` if the lease has no allowance left."""
         self._agent.check(self.lease, self.worker)
 
     def enter(self, purpose: Purpose) -> None:
-        """From here on joules count as `purpose`."""
+        """Count joules as `purpose` from now on."""
         self._agent.enter(purpose, None, self.worker)

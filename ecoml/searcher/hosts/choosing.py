@@ -1,4 +1,4 @@
-"""Which workers a search has, by what the user says of them."""
+"""The workers of a search, from the user's description."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from ecoml.errors import UsageError
 from ecoml.ledger import Ledger
 from ecoml.run.folder import RunFolder
 from ecoml.searcher.setup.settings import SearchSettings
-from ecoml.training.base import Executor
+from ecoml.training.base import Executor, OnFiles
 
 if TYPE_CHECKING:
     from ecoml.searcher.hosts.transport import Transport
     from ecoml.searcher.workers import Stepper
 
     Workers = str | Transport
-    """`local:4`, `ray://HEAD:PORT`, or what reaches agents in a way of one's own."""
+    """`local:4`, `ray://HEAD:PORT`, or a transport of the user's own."""
 
 LEASE_S = 10.0
-"""Seconds without word from the driver after which an agent stops by itself."""
+"""Seconds without a message from the driver after which an agent stops."""
 
 FOLDER = "spools"
-"""In the run folder: the accounts of agents on this host."""
+"""Folder in the run folder for the accounts of agents on this host."""
 
 
 class RemoteWorkers:
-    """The workers of a search that are not this process.
+    """The workers of a search outside this process.
 
     Args:
-        workers: What the user says of them.
-        lease_s: Seconds without word from the driver after which an agent stops by itself.
+        workers: The user's description.
+        lease_s: Seconds without a message from the driver after which an agent stops.
 
     Raises:
-        UsageError: They cannot be understood, or need a package that is not installed.
+        UsageError: The description cannot be understood, or needs a package that is not installed.
     """
 
     def __init__(self, workers: str | Transport, lease_s: float = LEASE_S) -> None:
@@ -44,24 +44,28 @@ class RemoteWorkers:
         self._transport = _transport(workers) if isinstance(workers, str) else workers
 
     def refuse(self, settings: SearchSettings) -> None:
-        """Refuse what holds for the driver alone.
+        """Refuse settings that apply only to the driver.
 
         Raises:
-            UsageError: It is asked for.
+            UsageError: There is such a setting.
         """
         if settings.limits.when_clean_g_per_kwh is not None:
             raise UsageError(
-                "a search that pauses lets its agents go, and training on workers needs them: leave --when-clean"
-                " (when_clean_g_per_kwh=) or --workers out"
+                "agents stop while a search pauses: leave out either --when-clean (when_clean_g_per_kwh=) or --workers"
+            )
+        if settings.limits.of_use:
+            raise UsageError(
+                "predictions are measured on this process's device while nothing else runs on it: leave out either"
+                " workers=, or max_latency_s= and max_inference_energy_j="
             )
         if settings.sources:
             raise UsageError(
-                "each worker reads the counters of its own host, and what --meter names would be counted beside them:"
-                " leave --meter and --powercap-root, or --workers out"
+                "each worker reads the counters of its own host, so the source of --meter would be counted"
+                " twice: leave out either --meter and --powercap-root, or --workers"
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """For `run.toml`; the run's id names its spools on other hosts."""
+        """The description for `run.toml`; the run's id names its spools on other hosts."""
         return {"given": self._given, "run": uuid.uuid4().hex}
 
     def stepper(
@@ -72,14 +76,21 @@ class RemoteWorkers:
         folder: RunFolder,
         interruptible: AbstractContextManager[None],
     ) -> Stepper:
-        """What advances runs on them.
+        """The stepper that advances runs on these workers.
 
         Raises:
-            UsageError: The training cannot be handed over to another process.
+            UsageError: The training cannot be sent to another process.
         """
         from ecoml.searcher.hosts.messages import Setup, versions
+        from ecoml.searcher.hosts.parcels import Parcels, Shelf
         from ecoml.searcher.hosts.stepper import HostStepper
+        from ecoml.searcher.hosts.transport import Lends
 
+        parcels = Parcels()
+        if isinstance(self._transport, Lends):
+            shelf = Shelf(executor.own_data if isinstance(executor, OnFiles) else None)
+            self._transport.lend(shelf)
+            parcels = shelf.parcels
         setup = Setup(
             run=folder.settings["workers"]["run"],
             executor=_pickled(executor, "the training"),
@@ -89,6 +100,7 @@ class RemoteWorkers:
             lease_s=self.lease_s,
             budget_j=ledger.budget_j,
             versions=versions(),
+            parcels=parcels,
         )
         return HostStepper(self._transport, setup, ledger, folder.path / FOLDER, interruptible)
 
@@ -114,6 +126,6 @@ def _pickled(value: object, what: str) -> bytes:
         pickled: bytes = cloudpickle.dumps(value)
     except Exception as error:
         raise UsageError(
-            f"{what} cannot be handed to another process ({error!s:.120}); let it build there what it needs"
+            f"{what} cannot be sent to another process ({error!s:.120}); let it build there what it needs"
         ) from None
     return pickled

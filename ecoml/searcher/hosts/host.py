@@ -1,8 +1,8 @@
-"""A host as the driver sees it, and what the loop sees of it: workers, and runs that are somewhere else."""
+"""The driver's view of a host, and the loop's view of it: workers, and runs on other hosts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,24 +19,24 @@ Call = Callable[[str, str, int], bytes]
 
 @dataclass(slots=True, eq=False)
 class Host:
-    """A host that takes part, or is to.
+    """A host that takes part, or will do so.
 
     Attributes:
         name: Its name.
         spool: The id of its spool; empty before its first report.
-        incarnation: Of its agent.
-        about: What it is; None until it is ready.
+        incarnation: Incarnation of its agent.
+        about: Its description; None until it is ready.
         seats: Its workers.
-        leases: What is open, by number, with the seat that waits for it.
-        keeps: Trials that were left there.
-        heard_s: When it was last heard of.
-        told_s: When it was last told something.
-        numbers: Of the orders it was sent.
+        leases: Open leases by number, with the seat that waits for each.
+        keeps: Suspended trials on this host.
+        heard_s: Time of its last message.
+        told_s: Time of the last message to it.
+        numbers: Numbers of the orders that were sent to it.
         acknowledged: The sequence number of its last report that is on disk.
-        news: Whether it has to be told something before its next beat.
-        lost: Whether nobody hears of it.
-        released: Whether it is needed no longer.
-        restarts: How often its agent was started anew since a step of it has ended.
+        news: Whether it needs a message before its next beat.
+        lost: Whether it no longer answers.
+        released: Whether it is no longer needed.
+        restarts: How often its agent was restarted since a step of it has ended.
     """
 
     name: str
@@ -55,21 +55,31 @@ class Host:
     released: bool = False
     restarts: int = 0
 
+    @property
+    def kind(self) -> str:
+        """Its kind; empty until it is ready."""
+        return "" if self.about is None else self.about.kind
+
+    @property
+    def movable(self) -> bool:
+        """Whether its trials can continue on another host."""
+        return self.about is not None and self.about.movable
+
     def orders(self, now_s: float) -> Orders:
-        """What holds for it from now on."""
+        """The current orders for this host."""
         self.numbers, self.told_s, self.news = self.numbers + 1, now_s, False
         leases = tuple(lease for lease, _ in self.leases.values())
         return Orders(self.numbers, leases, frozenset(self.keeps), self.acknowledged, self.released)
 
     def end(self, lease: int) -> Seat:
-        """A lease has come to its end: its trial may stay there for now."""
+        """A lease has ended; its trial may stay on the host for now."""
         ended, seat = self.leases.pop(lease)
         self.keeps.add(ended.trial)
         self.news = True
         return seat
 
     def drop(self, trial: int) -> None:
-        """A trial that was left there is needed no longer."""
+        """A suspended trial on this host is no longer needed."""
         self.keeps.discard(trial)
         self.news = True
 
@@ -79,8 +89,8 @@ class RemoteRun:
 
     Attributes:
         trial: Its trial.
-        host: Where it is held; None before its first step.
-        place: The worker on which it goes on.
+        host: The host that holds it; None before its first step.
+        place: The worker on which it continues.
     """
 
     def __init__(self, trial: Trial, place: RemoteWorker, call: Call) -> None:
@@ -93,10 +103,10 @@ class RemoteRun:
         raise AssertionError("a run on another host is advanced by a lease")
 
     def checkpoint(self) -> bytes | None:
-        """What its place has to go on from; None if it is held there, or has not begun.
+        """The checkpoint from which its worker continues; None if the worker holds it, or if it has not started.
 
         Raises:
-            HostLost: Nobody can give it any more.
+            HostLost: The host that has it is lost.
         """
         if self.host is None or self.host is self.place.host:
             return None
@@ -108,10 +118,10 @@ class RemoteRun:
             raise HostLost(self.host.name) from None
 
     def save(self, path: Path) -> None:
-        """Write its present weights.
+        """Write its current weights.
 
         Raises:
-            ChildProcessError: Its host is gone, and they with it.
+            ChildProcessError: Its host is lost, and the weights with it.
         """
         assert self.host is not None, "only what was measured is saved"
         try:
@@ -121,14 +131,14 @@ class RemoteRun:
         path.write_bytes(weights)
 
     def close(self) -> None:
-        """Free what its host holds of it. May be called twice."""
+        """Free its resources on the host. May be called twice."""
         if self.host is not None:
             self.host.drop(self.trial.number)
             self.host = None
 
 
 class RemoteWorker:
-    """One worker of a host; fulfils `ecoml.training.base.Worker`."""
+    """One worker of a host; implements `ecoml.training.base.Worker`."""
 
     def __init__(self, host: Host, number: int, call: Call) -> None:
         self.host = host
@@ -139,7 +149,7 @@ class RemoteWorker:
         return RemoteRun(trial, self, self._call)
 
     def suspend(self, run: Run) -> None:
-        """It stays on its host until another one goes on with it."""
+        """Do nothing: the run stays on its host until another one continues it."""
 
     def take_over(self, run: Run, account: Account) -> None:  # noqa: ARG002
         assert isinstance(run, RemoteRun), "workers are given their own runs"
@@ -148,12 +158,29 @@ class RemoteWorker:
 
 @dataclass(slots=True)
 class RemoteAccount:
-    """What the loop tells a worker on another host; that host's own account does the rest."""
+    """The loop's account for a worker on another host; that host's own account does the rest."""
 
     recalled: bool = False
 
     def check_budget(self) -> None:
-        """The host looks at its own."""
+        """Do nothing: the host checks its own budget."""
 
     def enter(self, purpose: Purpose, trial: int | None = None) -> None:
-        """Steps are entered by the host."""
+        """Do nothing: the host enters its own steps."""
+
+
+def seat_for(run: Run | None, idle: Sequence[Seat], known: Collection[str]) -> Seat | None:
+    """The idle worker on which to continue a run: its own host's; another's if it can move; else None for now.
+
+    A kind of hosts without a step (not in `known`) takes a run of another kind if there is one: the energy of both for
+    the same training shows best how they differ.
+    """
+    host = run.host if isinstance(run, RemoteRun) else None
+    if host is None:
+        return idle[0]
+    theirs = [(seat, seat.worker.host) for seat in idle if isinstance(seat.worker, RemoteWorker)]
+    strange = [seat for seat, other in theirs if other.kind not in known]
+    if host.movable and known and strange:
+        return strange[0]
+    own = [seat for seat, other in theirs if other is host]
+    return own[0] if own else idle[0] if host.movable or host.lost else None

@@ -1,8 +1,8 @@
-"""What driver and agents tell each other.
+"""The messages between driver and agents.
 
-Each message says all that holds at present, not what has changed: `Orders` name every lease that is open, a `Report`
-every outcome that is not acknowledged yet and joules as counters that only grow. So a message that is lost, repeated or
-late does no harm: the next one says it again, and one with an older number is ignored.
+Each message states the complete current state, not a change: `Orders` name every open lease, a `Report` every outcome
+that is not yet acknowledged, and joules are counters that only increase. A message that is lost, repeated or late
+therefore does no harm: the next one repeats its content, and one with an older number is ignored.
 """
 
 from __future__ import annotations
@@ -18,25 +18,27 @@ from ecoml.energy import Energy, Provenance
 from ecoml.errors import UsageError
 from ecoml.ledger.accounts.attribution import Step
 from ecoml.ledger.readings import Reading
+from ecoml.searcher.hosts.parcels import Parcels
 from ecoml.trial import Config, Measurement
 
 BEAT_S = 1.0
-"""So often at least driver and agents send word."""
+"""Longest time between two messages of driver and agents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What an agent is started with.
+    """The setup with which an agent starts.
 
     Attributes:
-        run: The run's own id, the same after it was resumed.
-        executor: What trains, pickled by value.
-        space: The search space, pickled likewise.
-        reported: Whether the training brings its own joules, so that no meter is opened.
+        run: The run's own id; it does not change when the run is resumed.
+        executor: The executor, pickled by value.
+        space: The search space, pickled by value.
+        reported: Whether the training reports its own joules, so that no meter is opened.
         require_measured: Refuse a host whose energy can only be estimated.
-        lease_s: Seconds without word from the driver after which an agent stops by itself.
-        budget_j: The ceiling of the whole search.
-        versions: The driver's, by package.
+        lease_s: Seconds without a message from the driver after which an agent stops.
+        budget_j: The budget of the entire search.
+        versions: The driver's versions, by package.
+        parcels: What else the training needs.
     """
 
     run: str
@@ -47,22 +49,24 @@ class Setup:
     lease_s: float
     budget_j: float
     versions: Mapping[str, str]
+    parcels: Parcels = field(default_factory=Parcels)
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """One step of a trial, to be made by one worker of a host.
+    """One step of a trial, for one worker of a host.
 
     Attributes:
-        number: Greater than that of every lease before.
+        number: Greater than the numbers of all earlier leases.
         worker: The host's worker, from 0.
         trial: The trial's number.
         config: Its configuration.
-        step: Measurements it has had.
-        allowance_j: Joules that the step may take; at that the agent waits for more, and then ends it.
-        final: Whether no more than that will be given.
-        recalled: Whether it is to end at its next check of the budget.
-        checkpoint: What to go on from, if the trial was left on another host.
+        step: Number of its measurements so far.
+        allowance_j: Joules that the step may take; when they are used up, the agent waits for more, and then ends the
+            step.
+        final: Whether there will be no larger allowance.
+        recalled: Whether the step must end at its next check of the budget.
+        checkpoint: The checkpoint from which to continue, if the trial was suspended on another host.
     """
 
     number: int
@@ -78,14 +82,14 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What holds for a host from here on.
+    """The current orders for a host.
 
     Attributes:
-        number: Greater than that of all orders before.
-        leases: All that are open; an outcome of one that is not is acknowledged.
-        keeps: Trials that were left on the host, and may be gone on with there.
+        number: Greater than the numbers of all earlier orders.
+        leases: All open leases; the outcome of any other lease is acknowledged.
+        keeps: Suspended trials on the host that may be continued there.
         acknowledged: The sequence number of the last report that is on the driver's disk.
-        released: Whether the host is needed no longer: it settles its account, and ends.
+        released: Whether the host is no longer needed: it settles its account, and ends.
     """
 
     number: int
@@ -97,17 +101,17 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a lease came to.
+    """The outcome of a lease.
 
     Attributes:
         lease: Its number.
         trial: The trial's number.
-        measurement: What was measured; None if nothing was.
-        error: What was raised otherwise, pickled; None if it cannot be.
+        measurement: The measurement; None if there was none.
+        error: The error in its place, pickled; None if it cannot be pickled.
         line: The error in one line.
         trace: Its traceback.
-        step: What the step took, by the host's own account.
-        floor_j: The least energy of the trial's arithmetic up to here on that host; None if it is not known.
+        step: Energy of the step, by the host's own account.
+        floor_j: The least energy of the trial's arithmetic up to here on that host; None if unknown.
     """
 
     lease: int
@@ -123,7 +127,7 @@ class Outcome:
         """The measurement.
 
         Raises:
-            Exception: What was raised instead.
+            Exception: The error in its place.
         """
         if self.measurement is not None:
             return self.measurement
@@ -132,15 +136,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a host is.
+    """The description of a host.
 
     Attributes:
-        workers: How many trials it trains at a time.
+        workers: Number of trials that it trains at the same time.
         kind: Its class: hosts of one class take about the same joules for the same training.
-        provenance: What its joules are worth.
-        movable: Whether its trials can go on elsewhere.
-        idle: Joules of an idle second by domain.
-        unmeasured: What keeps its energy from being measured, one sentence with its remedy each.
+        provenance: Provenance of its joules.
+        movable: Whether its trials can continue on another host.
+        idle: Joules of one idle second by domain.
+        unmeasured: Why its energy is not measured, one sentence with its remedy each.
         process: The agent's process, for people.
     """
 
@@ -155,17 +159,17 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a host stands; what it reads is on the host's own disk when it is sent.
+    """The state of a host; everything in it is on the host's own disk when it is sent.
 
     Attributes:
         reading: Its joules.
         heard: The number of the last orders.
-        running: Leases under way.
-        outcomes: Of leases that are not acknowledged yet.
+        running: Leases that are running.
+        outcomes: Outcomes of leases that are not yet acknowledged.
         short: Leases whose allowance is used up, and that wait for more.
-        about: What the host is; None until it is ready.
+        about: The host's description; None until it is ready.
         refused: Why it cannot take part; empty if it can.
-        closed: Whether its account is closed, and nothing more will come of this incarnation.
+        closed: Whether its account is closed, so that this incarnation sends nothing more.
     """
 
     reading: Reading
@@ -179,7 +183,7 @@ class Report:
 
 
 def pickled(error: BaseException) -> bytes | None:
-    """An error for another process; None if it cannot be handed over whole."""
+    """An error for another process; None if it cannot be pickled completely."""
     try:
         kept = pickle.dumps(error)
         pickle.loads(kept)  # noqa: S301 - our own, of just now
@@ -201,7 +205,7 @@ def _error(kept: bytes | None, line: str, trace: str) -> BaseException:
 
 
 def versions() -> dict[str, str]:
-    """What has to be the same on all hosts, by name."""
+    """The versions that must be the same on all hosts, by name."""
     found = {"python": ".".join(platform.python_version_tuple()[:2])}
     for package in ("ecoml", "torch"):
         try:
@@ -212,13 +216,13 @@ def versions() -> dict[str, str]:
 
 
 def refuse_other_versions(host: str, driver: Mapping[str, Any]) -> None:
-    """Refuse a host on which a package is of another version than on the driver's.
+    """Refuse a host with another version of a package than the driver's.
 
     Raises:
-        UsageError: So it is; the line names it.
+        UsageError: A version differs; the message names it.
     """
     here = versions()
     for name, theirs in driver.items():
         if here.get(name) != theirs:
             mine = here.get(name, "not installed")
-            raise UsageError(f"host {host}: {name} is {mine} there and {theirs} here; install the same on both")
+            raise UsageError(f"host {host}: {name} is {mine} there and {theirs} here; install the same version on both")

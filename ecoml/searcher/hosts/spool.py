@@ -1,4 +1,4 @@
-"""The spool: the account of one host on its own disk, a ledger file that each incarnation of its agent goes on with."""
+"""The spool: the account of one host on its own disk, a ledger file that each incarnation of its agent continues."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from ecoml.run.storage.store import Store
 from ecoml.trial import Config, Trial
 
 LOCKED_S = 5.0
-"""So long a new incarnation waits for the one before to let go of the spool."""
+"""Seconds for which a new incarnation waits until the one before releases the spool."""
 
 
 class Spool(Store):
-    """The one writer of a host's spool; opening it recovers what an incarnation that was killed had in flight.
+    """The only writer of a host's spool. Opening it recovers the energy in flight of an incarnation that was killed.
 
     Args:
-        path: The file; it is made if it is not there.
+        path: The file; it is created if it does not exist.
 
     Attributes:
-        id: Made up when the file was.
+        id: Created together with the file.
         incarnation: How often it was opened.
 
     Raises:
-        RunLockedError: Another agent writes it.
+        RunLockedError: Another agent is writing it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,13 +68,13 @@ class Spool(Store):
         }
 
     def know(self, trial: int, config: Config) -> None:
-        """A trial is trained here."""
+        """Record that a trial is trained here."""
         if trial not in self._trials:
             self.add_trial(Trial(trial, config))
             self._trials.add(trial)
 
     def enter(self, pending: Mapping[Activity, EnergyByDomain], grams: Mapping[Activity, Grams] | None = None) -> None:
-        """As of any ledger; the counters grow with what is on disk."""
+        """As in any ledger; the counters increase with the energy on disk."""
         with self.transaction():
             super().enter(pending, grams)
             for activity, energy in pending.items():
@@ -85,7 +85,7 @@ class Spool(Store):
     def note_in_flight(
         self, pending: Mapping[Activity, EnergyByDomain], grams: Mapping[Activity, Grams] | None = None
     ) -> None:
-        """As of any ledger."""
+        """As in any ledger."""
         with self.transaction():
             super().note_in_flight(pending, grams)
             self._touch({*pending, *self._flying})
@@ -97,7 +97,9 @@ class Spool(Store):
             self._versions[activity] = self._version
 
     def counters(self, since: int) -> tuple[int, dict[Activity, EnergyByDomain]]:
-        """The version of what was counted, as it is on disk, and all that changed after version `since` of it."""
+        """The current version of the counters, as they are on disk, and all counters that changed after version
+        `since`.
+        """
         with self._transaction.lock:
             changed = [activity for activity, version in self._versions.items() if version > since or not since]
             nothing = EnergyByDomain()
@@ -105,7 +107,7 @@ class Spool(Store):
             return self._version, counted
 
     def seen(self) -> dict[tuple[int, str], tuple[float, Energy]]:
-        """What the meter saw, by session and domain."""
+        """The metered energy, by session and domain."""
         return {
             (session, domain): (seconds, Energy(joules, half_j, Provenance(source), edge_j))
             for session, domain, seconds, joules, half_j, source, edge_j in self.rows(

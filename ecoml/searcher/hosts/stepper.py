@@ -1,4 +1,4 @@
-"""Hosts as the workers of the one loop: leases out, reports in, and nothing is told to a host before it is on disk."""
+"""Hosts as workers of the loop: sends leases, receives reports; no host is told anything before it is on disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ecoml.energy import comparable
 from ecoml.errors import HostLost, SearchFailed, UsageError
 from ecoml.ledger import Ledger
 from ecoml.ledger.hosts import Told
-from ecoml.searcher.hosts.host import Host, RemoteAccount, RemoteRun, RemoteWorker
+from ecoml.searcher.hosts.host import Host, RemoteAccount, RemoteRun, RemoteWorker, seat_for
 from ecoml.searcher.hosts.messages import BEAT_S, Lease, Report, Setup
 from ecoml.searcher.hosts.transport import Transport
 from ecoml.searcher.search import Outcome
@@ -22,27 +22,27 @@ from ecoml.training.base import Run
 from ecoml.trial import Measurement
 
 GRACE = 1.5
-"""A host counts as lost after so many lease time-outs in silence: it has stopped by itself before."""
+"""A host counts as lost after this many lease times without a message; its agent has then stopped."""
 
 START_S = 60.0
-"""So long an agent may take to say its first word."""
+"""Longest time until an agent's first message."""
 
 MOST_RESTARTS = 3
-"""So often an agent is started anew that ends before any step of it has."""
+"""How often an agent is restarted if it ends before any of its steps has ended."""
 
 
 class HostStepper:
-    """Advances runs on hosts; fulfils `ecoml.searcher.workers.Stepper`.
+    """Advances runs on hosts; implements `ecoml.searcher.workers.Stepper`.
 
     Args:
         transport: Reaches their agents.
-        setup: What each is started with.
-        ledger: Charges what they count.
-        spools: Where agents on this host keep their accounts.
-        interruptible: Marks where an interruption may come while it waits.
+        setup: The setup with which each starts.
+        ledger: Charges the joules that they count.
+        spools: Folder for the accounts of agents on this host.
+        interruptible: A context in which Ctrl-C may interrupt a wait.
 
     Attributes:
-        seats: The workers of all hosts that take part at present.
+        seats: The workers of all current hosts.
     """
 
     def __init__(
@@ -64,12 +64,13 @@ class HostStepper:
         self._leases = itertools.count(1)
         self._ended: deque[tuple[Seat, Outcome]] = deque()
         self._joined = False
+        self._kinds: set[str] = set()  # classes of hosts that have made a step
         self._refused: list[str] = []
         self._beat_s = self._turned_s = transport.clock()
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Start the agents, and wait until the first is ready; end them all in the end."""
+        """Start the agents, and wait until the first is ready; end them all on exit."""
         self._ledger.commit_together()
         self._transport.open(self._setup, self._spools)
         self._beat_s = self._turned_s = self._clock()
@@ -104,7 +105,7 @@ class HostStepper:
         host.news = True
 
     def ended(self) -> Iterator[tuple[Seat, Outcome]]:
-        """Wait for at least one step to end, or one host to join; what each that has ended came to."""
+        """Wait until at least one step ends or one host joins; yields the outcomes of the steps that have ended."""
         self._joined = False
         while not self._ended and not self._joined:
             self._turn()
@@ -112,18 +113,11 @@ class HostStepper:
             yield self._ended.popleft()
 
     def seat_for(self, run: Run | None, idle: Sequence[Seat]) -> Seat | None:
-        """Which idle worker is to go on with a run: its own host's; another's if it can move; else none for now."""
-        host = run.host if isinstance(run, RemoteRun) else None
-        if host is None:
-            return idle[0]
-        for seat in idle:
-            if isinstance(seat.worker, RemoteWorker) and seat.worker.host is host:
-                return seat
-        movable = host.about is not None and host.about.movable
-        return idle[0] if movable or host.lost else None
+        """See `ecoml.searcher.hosts.host.seat_for`."""
+        return seat_for(run, idle, self._kinds)
 
     def rest(self, idle: Sequence[Seat]) -> None:
-        """Let go of hosts on which nothing more will be started: their idling counts as well."""
+        """Release hosts on which no further step will start, because their idle energy counts as well."""
         resting = {id(seat) for seat in idle}
         for host in self._hosts.values():
             if host.seats and not host.keeps and all(id(seat) in resting for seat in host.seats):
@@ -131,7 +125,7 @@ class HostStepper:
                 self._take_seats(host)
 
     def _turn(self) -> None:
-        """Commit, tell the hosts what is news to them, and take in what comes."""
+        """Commit, send the hosts their news, and process what they send."""
         now_s = self._clock()
         self._ledger.hosts.turned(now_s - self._turned_s)
         self._turned_s = now_s
@@ -172,7 +166,7 @@ class HostStepper:
                     host.news = True
 
     def _hear(self, host: Host, report: Report) -> None:
-        """Charge what a host has counted, and take what its leases came to."""
+        """Charge the joules that a host has counted, and process the outcomes of its leases."""
         reading = report.reading
         host.heard_s = self._clock()
         if not self._ledger.hosts.take(reading):
@@ -185,8 +179,8 @@ class HostStepper:
         for outcome in report.outcomes:
             if outcome.lease in host.leases:
                 host.restarts = 0
-                kind = host.about.kind if host.about is not None else ""
-                told = Told(outcome.step, kind, outcome.floor_j)
+                told = Told(outcome.step, host.kind, outcome.floor_j)
+                self._kinds |= {host.kind} if outcome.measurement is not None else set()
                 self._ledger.hosts.step_ended(outcome.trial, told)
                 self._ended.append((host.end(outcome.lease), outcome))
         if report.closed or report.refused:
@@ -226,7 +220,9 @@ class HostStepper:
         self._joined = True
 
     def _leave(self, host: Host, report: Report) -> None:
-        """A host has closed its account: because it was released, cannot take part, or heard nothing for too long."""
+        """A host has closed its account: because it was released, cannot take part, or received no message for too
+        long.
+        """
         self._ledger.hosts.release(report.reading.spool)
         if report.refused:
             self._refuse(host, report.refused)
@@ -244,7 +240,7 @@ class HostStepper:
             raise UsageError(why)
 
     def _gone(self, host: Host) -> None:
-        """A host's agent is gone: its open allowances are in doubt until its spool comes back."""
+        """A host's agent is lost: its open allowances are in doubt until its spool is back."""
         if host.released:
             return
         if host.spool:
@@ -273,7 +269,8 @@ class HostStepper:
         host.released = True
         if not any(not other.released for other in self._hosts.values()):
             raise SearchFailed(
-                f"host {host.name} is gone, and it was the last; what was measured is safe: go on with `ecoml resume`",
+                f"host {host.name} is lost, and it was the last one; all measurements are saved:"
+                " continue with `ecoml resume`",
                 spent_j=self._ledger.spent_j,
             )
 
@@ -284,7 +281,7 @@ class HostStepper:
                 self._gone(host)
 
     def _release(self, hosts: Sequence[Host]) -> None:
-        """Let hosts settle their accounts, and wait for that as long as a lease lasts."""
+        """Let hosts settle their accounts, and wait for this at most as long as a lease lasts."""
         until_s = self._clock() + self._setup.lease_s
         waiting = {host.name for host in hosts if not host.lost and host.spool}
         for host in hosts:

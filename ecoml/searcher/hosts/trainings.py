@@ -1,4 +1,4 @@
-"""The trainings of a host: its executor, its workers with a thread each, and the runs that they hold."""
+"""The trainings of a host: its executor, its workers with one thread each, and the runs that they hold."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ecoml.trial import Config, Trial
 
 
 class LeasedAccount(Account, Protocol):
-    """What a training sees of its host's account, for one lease after the other.
+    """A training's view of its host's account, for one lease after the other.
 
     Attributes:
-        lease: The number of the lease under way.
-        worker: Where it trains; None: on the only worker.
+        lease: The number of the current lease.
+        worker: The worker; None: the only one.
     """
 
     lease: int
@@ -32,7 +32,7 @@ class LeasedAccount(Account, Protocol):
 
 @dataclass(slots=True)
 class _Held:
-    """A run that is held here, its trial, what it sees of the account, and its worker's number."""
+    """A run that is held here, its trial, its account, and its worker's number."""
 
     run: Run
     trial: Trial
@@ -41,15 +41,15 @@ class _Held:
 
 
 class Trainings:
-    """What is trained on a host.
+    """The trainings on a host.
 
     Args:
-        executor: What trains; `prepare` was called.
+        executor: The executor, after `prepare`.
         host: The host's name.
 
     Attributes:
-        count: How many trials are trained at a time.
-        movable: Whether they can go on elsewhere.
+        count: Number of trials that are trained at the same time.
+        movable: Whether they can continue on another host.
     """
 
     def __init__(self, executor: Executor, host: str) -> None:
@@ -64,7 +64,7 @@ class Trainings:
 
     @property
     def kind(self) -> str:
-        """The class of this host: what it trains on."""
+        """The class of this host: the device it trains on."""
         if isinstance(self._executor, Pooled) and (gpus := self._executor.gpus()):
             import torch
 
@@ -80,18 +80,18 @@ class Trainings:
         return list(self._held)
 
     def worker_of(self, lease: Lease) -> int | None:
-        """The worker as an account numbers it; None: there is one."""
+        """The worker's number in an account; None: there is only one worker."""
         return lease.worker if self.count > 1 else None
 
     def submit(self, worker: int, do: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Have something done in a worker's thread."""
+        """Run a function in a worker's thread."""
         return self._workers[worker][1].submit(do, *arguments)
 
     def run(self, lease: Lease, account: LeasedAccount) -> Run:
         """The run of a lease's trial, on its worker, in whose thread this is called.
 
         Raises:
-            ChildProcessError: It has begun, and nobody holds it.
+            ChildProcessError: It has started, and no process holds it.
         """
         worker, held = self._workers[lease.worker][0], self._held.get(lease.trial)
         trial = Trial(lease.trial, lease.config)
@@ -114,34 +114,34 @@ class Trainings:
         return run
 
     def floor_j(self, config: Config, step: int) -> float | None:
-        """The least energy of a trial's arithmetic up to a step; None if it is not known."""
+        """The least energy of a trial's arithmetic up to a step; None if unknown."""
         return self._executor.floor_j(config, step) if isinstance(self._executor, Floored) else None
 
     def drop(self, trial: int) -> None:
-        """Free what is held of a trial, once its worker is at leisure."""
+        """Free the run of a trial, once its worker is idle."""
         held = self._held.pop(trial)
         self.submit(held.worker, _close, held.run)
 
     def checkpoint(self, trial: int) -> bytes:
-        """A trial that was left here, for another host to go on with.
+        """The checkpoint of a trial that was suspended here, for another host.
 
         Raises:
             UsageError: It is not here, or cannot move.
         """
         held, executor = self._find(trial), self._executor
         if not isinstance(executor, Movable):
-            raise UsageError(f"host {self._host}: trial {trial} cannot go on elsewhere")
+            raise UsageError(f"host {self._host}: trial {trial} cannot continue on another host")
         return bytes(self.submit(held.worker, executor.checkpoint, held.run).result())
 
     def save(self, trial: int) -> bytes:
-        """The present weights of a trial that is held here, as a file's content.
+        """The current weights of a trial that is held here, as a file's content.
 
         Raises:
-            UsageError: It is not here, or has none.
+            UsageError: It is not here, or has no weights.
         """
         held, executor = self._find(trial), self._executor
         if not isinstance(executor, Tested):
-            raise UsageError(f"host {self._host}: trial {trial} has no weights to keep")
+            raise UsageError(f"host {self._host}: trial {trial} has no weights to save")
 
         def save() -> bytes:
             with tempfile.TemporaryDirectory(prefix="ecoml-") as folder:
@@ -158,7 +158,7 @@ class Trainings:
         return held
 
     def close(self) -> None:
-        """Free all runs. A step under way is not waited for."""
+        """Free all runs, without waiting for a running step."""
         for _, pool in self._workers:
             pool.shutdown(wait=False, cancel_futures=True)
         for held in self._held.values():

@@ -1,6 +1,6 @@
-"""How messages come and go between the driver and its agents: the contract, and the way over plain connections.
+"""The transport of messages between the driver and its agents: the interface, and its implementation over connections.
 
-`LocalAgents` starts agents as processes of this host, each with a connection of its own that nobody else can reach.
+`LocalAgents` starts agents as processes of this host, each with its own connection that no other process can reach.
 """
 
 from __future__ import annotations
@@ -16,61 +16,70 @@ from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ecoml.errors import EcomlError
 from ecoml.searcher.hosts.agent import Agent
 from ecoml.searcher.hosts.messages import BEAT_S, Orders, Report, Setup
+from ecoml.searcher.hosts.parcels import Shelf
 
 CALL_S = 60.0
-"""So long an answer to a call may take: weights of a network on their way."""
+"""Longest time for the answer to a call, such as the weights of a network."""
 
 LONGEST_TURN_S = 600.0
-"""So long a driver may be busy with one decision before its agents stop by themselves."""
+"""Longest time that a driver may be busy with one decision before its agents stop."""
 
 EXIT_S = 5.0
-"""So long a training under way has to come to its end when its driver is gone."""
+"""Longest time for a running training to end after its driver has died."""
 
 Event = tuple[str, Report | None]
-"""A host, and what it says; None: its agent is gone."""
+"""A host and its message; None: its agent is lost."""
 
 
 class Transport(Protocol):
-    """Reaches the agents. None of it raises because an agent is gone: that is an event."""
+    """Reaches the agents. No method raises because an agent is lost: this is an event."""
 
     @property
     def expected(self) -> int:
-        """How many hosts are to be waited for when a search begins."""
+        """Number of hosts to wait for when a search starts."""
 
     def clock(self) -> float:
-        """Seconds, as its time-outs count them."""
+        """Seconds on the clock of its time limits."""
 
     def open(self, setup: Setup, spools: Path) -> None:
-        """Start the agents. Those that are on this host keep their spools in `spools`."""
+        """Start the agents. Those on this host store their spools in `spools`."""
 
     def wait(self, timeout_s: float) -> Sequence[Event]:
-        """What has come, as soon as anything has, or after so many seconds."""
+        """The events so far, as soon as there is one, or after this many seconds."""
 
     def send(self, host: str, orders: Orders) -> None:
         """Send orders; they may be lost."""
 
     def call(self, host: str, name: str, trial: int) -> bytes:
-        """What `checkpoint` or `save` of an agent gives.
+        """The result of an agent's `checkpoint` or `save`.
 
         Raises:
-            ConnectionError: The agent is gone, or does not answer.
-            EcomlError: As the agent raised it.
+            ConnectionError: The agent is lost, or does not answer.
+            EcomlError: The agent's error.
         """
 
     def restart(self, host: str) -> bool:
-        """End a host's agent for good, and start a new incarnation; whether there will be one."""
+        """End a host's agent for good, and start a new incarnation; returns whether there will be one."""
 
     def close(self) -> None:
         """End all agents."""
 
 
+@runtime_checkable
+class Lends(Protocol):
+    """A transport to hosts with their own disks."""
+
+    def lend(self, shelf: Shelf) -> None:
+        """Set the parcels that it can send. Called before `open`."""
+
+
 class Beat:
-    """Repeats to each host the last orders while the driver is busy, so that a strategy may think for a while.
+    """Repeats the last orders to each host while the driver is busy, so that a strategy may take its time.
 
     Args:
         send: Sends orders to a host, from another thread.
@@ -84,16 +93,16 @@ class Beat:
         threading.Thread(target=self._live, name="ecoml-beat", daemon=True).start()
 
     def sent(self, host: str, orders: Orders) -> None:
-        """These are the last orders now."""
+        """Set the last orders of a host."""
         self._last[host] = orders
         self._turned_s = time.monotonic()
 
     def forget(self, host: str) -> None:
-        """It is another agent from here on."""
+        """Forget a host's orders, because its agent is replaced."""
         self._last.pop(host, None)
 
     def close(self) -> None:
-        """Repeat nothing any more."""
+        """Stop repeating."""
         self._over.set()
 
     def _live(self) -> None:
@@ -107,8 +116,8 @@ class LocalAgents:
     """Agents that are processes of this host.
 
     Args:
-        count: How many.
-        environment: Of each, beside this process' own.
+        count: Number of agents.
+        environment: Environment variables of each, in addition to this process's own.
     """
 
     def __init__(self, count: int, environment: Sequence[dict[str, str]] = ()) -> None:
@@ -189,13 +198,13 @@ class _Process:
             self.connection.send(setup)
 
     def take_backlog(self) -> list[Report | None]:
-        """What came while an answer was waited for."""
+        """Messages that arrived while an answer was awaited."""
         taken = list(self._backlog)
         self._backlog.clear()
         return taken
 
     def receive(self) -> list[Report | None]:
-        """All that has come, without waiting."""
+        """All messages that have arrived, without waiting."""
         messages: list[Report | None] = []
         try:
             while self.connection.poll():
@@ -243,7 +252,7 @@ class _Process:
 
 
 def serve(descriptor: int, host: str, spools: str) -> None:
-    """An agent's process: it lives as long as its driver does."""
+    """The main function of an agent's process, which ends when its driver does."""
     connection: Connection[Any, Any] = Connection(descriptor)
     try:
         setup = connection.recv()

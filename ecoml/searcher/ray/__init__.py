@@ -1,1 +1,1 @@
-"""Agents on the nodes of a Ray cluster: the transport alone; agents and driver know nothing of Ray."""
+"""Agents on the nodes of a Ray cluster: only the transport; agents and driver do not depend on Ray."""

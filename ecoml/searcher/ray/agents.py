@@ -1,7 +1,7 @@
 """One plain actor on each node of a Ray cluster, which carries messages to and from the agent it holds.
 
-The actors are not detached: they end with the driver. Nothing is asked of Ray but to start them where they belong, and
-to carry messages, of which any may be lost, repeated or late.
+The actors are not detached: they end with the driver. Ray only starts them on their nodes, and carries messages, each
+of which may be lost, repeated or late.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from typing import Any
 from ecoml.errors import EcomlError, UsageError
 from ecoml.searcher.hosts.agent import Agent
 from ecoml.searcher.hosts.messages import Orders, Report, Setup
+from ecoml.searcher.hosts.parcels import Shelf, nothing_to_fetch
 from ecoml.searcher.hosts.transport import CALL_S, Beat, Event
 
 JOIN_S = 5.0
-"""So often it is looked for nodes that have joined."""
+"""Seconds between two searches for new nodes."""
 
 CLOSE_S = 5.0
 
 
 class RayAgents:
-    """Agents on all nodes of a cluster, also on those that join while a search runs.
+    """Agents on all nodes of a cluster, including nodes that join while a search runs.
 
     Args:
-        address: Of the cluster's head, `HOST:PORT`; this process runs on one of its nodes.
+        address: Address of the cluster's head, `HOST:PORT`; this process runs on one of its nodes.
 
     Raises:
         UsageError: Ray is not installed.
@@ -46,9 +47,14 @@ class RayAgents:
         self._listening: dict[Any, str] = {}  # a reference to what comes → host
         self._looked_s = 0.0
         self._mine = False
+        self._shelf: Shelf | None = None
+        self._depot: Any = None
 
     def clock(self) -> float:
         return time.monotonic()
+
+    def lend(self, shelf: Shelf) -> None:
+        self._shelf = shelf
 
     def open(self, setup: Setup, spools: Path) -> None:  # noqa: ARG002 - each node keeps its own
         import ray
@@ -63,12 +69,15 @@ class RayAgents:
                 f"no Ray cluster answers at {self._address} ({type(error).__name__}); start one there, and run this on"
                 " one of its nodes: ray start --head --port=PORT"
             ) from None
+        if self._shelf:
+            here = ray.get_runtime_context().get_node_id()
+            self._depot = ray.remote(RayDepot).options(**_options(here)).remote(self._shelf)
         self._beat = Beat(self._carry)
         self._look_for_nodes()
         self.expected = len(self._nodes)
 
     def _look_for_nodes(self) -> None:
-        """Start an agent on each node that has none."""
+        """Start an agent on each node without one."""
         import ray
 
         self._looked_s = time.monotonic()
@@ -80,7 +89,7 @@ class RayAgents:
                 self._start(host, node)
 
     def _name(self, hostname: str, alive: dict[str, Any]) -> str:
-        """A name by which no other node goes that is alive: one that has come back has its old name."""
+        """A name that no other living node has; a node that has come back gets its old name."""
         number, name = 1, hostname
         while self._nodes.get(name) in alive:
             number += 1
@@ -89,12 +98,10 @@ class RayAgents:
 
     def _start(self, host: str, node: dict[str, Any]) -> None:
         import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         gpus = node["Resources"].get("GPU", 0)  # without them Ray would hide them from the agent
-        options = {"num_cpus": 0, "num_gpus": gpus, "max_concurrency": 8, "scheduling_strategy": there}
-        self._actors[host] = ray.remote(RayAgent).options(**options).remote(self._setup, host)
+        options = {**_options(node["NodeID"]), "num_gpus": gpus, "max_concurrency": 8}
+        self._actors[host] = ray.remote(RayAgent).options(**options).remote(self._setup, host, self._depot)
         self._listen(host)
 
     def _listen(self, host: str) -> None:
@@ -141,7 +148,7 @@ class RayAgents:
         import ray
 
         if host not in self._actors:
-            raise ConnectionError(f"host {host} is gone")
+            raise ConnectionError(f"host {host} is lost")
         try:
             given: bytes = ray.get(self._actors[host].call.remote(name, trial), timeout=CALL_S)
         except ray.exceptions.RayTaskError as error:
@@ -173,7 +180,7 @@ class RayAgents:
         closing = [actor.close.remote() for actor in self._actors.values()]
         with suppress(ray.exceptions.RayError):
             ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S)
-        for actor in self._actors.values():
+        for actor in (*self._actors.values(), *([self._depot] if self._depot is not None else [])):
             with suppress(ray.exceptions.RayError):
                 ray.kill(actor)
         if self._mine:
@@ -181,22 +188,31 @@ class RayAgents:
 
 
 class RayAgent:
-    """The actor: holds a host's agent."""
+    """The actor, which holds a host's agent."""
 
-    def __init__(self, setup: Setup, host: str) -> None:
-        self._agent = Agent(setup, spool_of(setup.run, host), host)
+    def __init__(self, setup: Setup, host: str, depot: Any) -> None:
+        self._depot = depot
+        self._agent = Agent(setup, spool_of(setup.run, host), host, fetch=self._fetch)
         threading.Thread(target=self._agent.open, name="ecoml-open", daemon=True).start()
+
+    def _fetch(self, digest: str) -> bytes:
+        import ray
+
+        if self._depot is None:
+            return nothing_to_fetch(digest)
+        content: bytes = ray.get(ray.get(self._depot.reference.remote(digest)))
+        return content
 
     def take(self, orders: Orders) -> None:
         """Orders from the driver."""
         self._agent.take(orders)
 
     def listen(self) -> Report:
-        """What the agent says next."""
+        """The agent's next message."""
         return self._agent.next_report()
 
     def call(self, name: str, trial: int) -> bytes:
-        """What `checkpoint` or `save` gives."""
+        """The result of `checkpoint` or `save`."""
         given: bytes = getattr(self._agent, name)(trial)
         return given
 
@@ -205,7 +221,30 @@ class RayAgent:
         self._agent.close()
 
 
+class RayDepot:
+    """The actor on the driver's node with the parcels; Ray transfers each one once per node."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._references: dict[str, Any] = {}
+
+    def reference(self, digest: str) -> Any:
+        """The reference of a parcel in Ray's object store."""
+        import ray
+
+        if digest not in self._references:
+            self._references[digest] = ray.put(self._shelf.content(digest))
+        return self._references[digest]
+
+
+def _options(node: str) -> dict[str, Any]:
+    """Options of an actor that must run on this node."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return {"num_cpus": 0, "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
+
+
 def spool_of(run: str, host: str) -> Path:
-    """Where a node keeps its account of a run: it is needed again when the run is resumed."""
+    """The path of a node's account of a run, which is needed when the run is resumed."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
     return Path(state) / "ecoml" / "spools" / run / f"{host}.sqlite"

@@ -1,1 +1,1 @@
-"""What a search is told before it begins."""
+"""The settings of a search."""

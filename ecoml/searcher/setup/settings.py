@@ -1,4 +1,4 @@
-"""All that decides how a search goes, as `run.toml` keeps it."""
+"""The settings of a search, as `run.toml` stores them."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from ecoml.space import Space
 from ecoml.strategies import Strategy, create_strategy
 
 EnergySource = Literal["metered", "reported"]
-"""Where joules come from: this host's meter, or the training itself."""
+"""The source of joules: this host's meter, or the training itself."""
 
 STRATEGY_FILE, GRID_FILE = "strategy.toml", "grid.csv"
 
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
-    """All that decides how a search goes, apart from the executor and the meter.
+    """The settings of a search, apart from the executor and the meter.
 
     Attributes:
-        space: What may be tried.
+        space: The configurations that may be tried.
         strategy: A name, the path of a strategy file, or an object with `ask` and `tell`.
-        seed: Of proposals, data split and initial weights.
-        metric: What the scores are.
-        energy: Where joules come from.
-        limits: What was asked for beyond the best for the budget.
-        trace: Keep power over time in the run folder.
-        warm_start: Trials of another run that inform the strategy; None: none.
-        grid: The carbon intensity of the electricity; None: nothing is said of CO2e.
-        sources: What is said of energy sources (`ecoml.meter.choice`).
+        seed: Random seed of proposals, data split and initial weights.
+        metric: The metric of the scores.
+        energy: Whether energy is metered or reported.
+        limits: The limits of the search.
+        trace: Whether to store power over time in the run folder.
+        warm_start: Trials of another run that inform the strategy; None: there are none.
+        grid: The carbon intensity of the electricity; None: no CO2e is computed.
+        sources: The selected energy sources (`ecoml.meter.choice`).
     """
 
     space: Space
@@ -59,20 +59,20 @@ class SearchSettings:
         if not isinstance(self.space, Space):
             raise UsageError(f"the space is a {type(self.space).__name__}; give an ecoml.Space or ecoml.load_space(…)")
         if isinstance(self.seed, bool) or not isinstance(self.seed, Integral) or self.seed < 0:
-            raise UsageError(f"the seed is {self.seed!r}; give a whole number from 0 on")
+            raise UsageError(f"the seed is {self.seed!r}; give a whole number of 0 or more")
         object.__setattr__(self, "seed", int(self.seed))
         if self.energy not in ("metered", "reported"):
-            raise UsageError(f'energy is {self.energy!r}; give "metered", or "reported" where the training brings it')
+            raise UsageError(f'energy is {self.energy!r}; give "metered", or "reported" if the training reports it')
         if not isinstance(self.metric, Metric):
             raise UsageError(f'the metric is {self.metric!r}; give ecoml.Metric("validation loss", minimize=True)')
         self.limits.check_target(self.metric)
         self._check_grid()
         Choice.of(self.sources)
         if self.sources and self.energy == "reported":
-            raise UsageError("a training that reports its energy is not metered: leave the meter's sources out")
+            raise UsageError("a training that reports its energy is not metered: leave out the meter's sources")
 
     def _check_grid(self) -> None:
-        """Refuse what is asked of CO2e where the grid's intensity does not tell it."""
+        """Refuse limits on CO2e that the grid's intensity does not support."""
         limits = self.limits
         if self.grid is None and (limits.budget_gco2e is not None or limits.when_clean_g_per_kwh is not None):
             raise UsageError(
@@ -81,14 +81,14 @@ class SearchSettings:
             )
         if limits.when_clean_g_per_kwh is not None and self.grid is not None and not self.grid.varies:
             raise UsageError(
-                f"a grid stated as {self.grid.name} is never cleaner: waiting needs a CSV or a provider's intensity"
+                f"a grid stated as {self.grid.name} never gets cleaner: waiting needs a CSV or a provider's intensity"
             )
 
     def create_strategy(self) -> Strategy:
-        """A strategy that has seen nothing yet.
+        """A new strategy that has been told nothing.
 
         Raises:
-            UsageError: Unknown name, broken file, or an object without `ask` and `tell`.
+            UsageError: The name is unknown, the file cannot be used, or the object has no `ask` and `tell`.
         """
         if isinstance(self.strategy, str | Path):
             return create_strategy(self.strategy, self.space, self.seed)
@@ -101,13 +101,13 @@ class SearchSettings:
 
     @property
     def strategy_name(self) -> str:
-        """The strategy in short, for people and for folders."""
+        """A short name of the strategy, for people and for folders."""
         if isinstance(self.strategy, str | Path):
             return Path(self.strategy).stem
         return type(self.strategy).__name__.lower()
 
     def to_dict(self) -> dict[str, Any]:
-        """For `run.toml`."""
+        """The settings for `run.toml`."""
         settings: dict[str, Any] = {
             "run": {"strategy": self.strategy_name, "seed": self.seed, "energy": self.energy, "trace": self.trace},
             "metric": self.metric.to_dict(),
@@ -123,7 +123,7 @@ class SearchSettings:
         return settings
 
     def files(self) -> dict[str, str]:
-        """What goes into the run folder beside `run.toml`, so that the run needs no other file."""
+        """The files that go into the run folder together with `run.toml`, so that the run needs no other file."""
         files = {}
         if isinstance(self.strategy, str | Path) and Path(self.strategy).suffix == ".toml":
             files[STRATEGY_FILE] = Path(self.strategy).read_text(encoding="utf-8")
@@ -141,12 +141,12 @@ class SearchSettings:
 
         Args:
             settings: Its `run.toml`.
-            folder: Where it lies.
+            folder: The run folder.
             reported: Whether its joules are reported, for a folder that does not say so.
-            strategy: The strategy, if it was an object of the caller's.
+            strategy: The strategy, if it was an object of the user's.
 
         Raises:
-            UsageError: The strategy was an object of the caller's, and none is given now.
+            UsageError: The strategy was an object of the user's, and none is given now.
         """
 
         from ecoml.space.schema import space_of  # pydantic costs a fifth of a second

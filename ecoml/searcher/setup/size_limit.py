@@ -1,4 +1,4 @@
-"""The size limit: networks with more parameters than asked for are never trained."""
+"""The size limit: networks with more parameters than the limit are never trained."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from ecoml.training.base import Executor, Sized
 from ecoml.trial import Config
 
 Parameters = Callable[[Config], int]
-"""Trainable numbers of the network that a configuration describes."""
+"""Returns the number of trainable parameters of a configuration's network."""
 
 
 class SizeLimit:
     """Whether configurations describe networks that are small enough.
 
     Args:
-        most: The most parameters that a network may have; None: any number.
-        parameters: Counts them before the network exists.
+        most: The largest number of parameters; None: no limit.
+        parameters: Counts them before the network is built.
 
     Attributes:
-        smallest: Parameters of the smallest network that was looked at; None before the first.
-        excluded: Whether any was too large.
+        smallest: Parameters of the smallest network so far; None before the first.
+        excluded: Whether any network was too large.
     """
 
     def __init__(self, most: int | None, parameters: Parameters | None) -> None:
@@ -34,7 +34,7 @@ class SizeLimit:
         """Whether the network has at most `most` parameters.
 
         Raises:
-            UsageError: The function that counts them fails, or gives something that is no number.
+            UsageError: The function that counts them fails, or does not return a number.
         """
         if self.most is None or self._parameters is None:
             return True
@@ -44,8 +44,8 @@ class SizeLimit:
             raise
         except Exception as error:
             raise UsageError(
-                f"parameters({dict(config)!r:.120}) raised {type(error).__name__}: {error}; it must give the number of"
-                " trainable weights"
+                f"parameters({dict(config)!r:.120}) raised {type(error).__name__}: {error}; it must"
+                " return the number of trainable parameters"
             ) from error
         self.smallest = number if self.smallest is None else min(self.smallest, number)
         self.excluded |= number > self.most
@@ -53,11 +53,11 @@ class SizeLimit:
 
     @property
     def details(self) -> dict[str, int]:
-        """What the limit has to do with a search's end, for `SearchEnd`."""
+        """The details for `SearchEnd` that concern the limit."""
         return {"excluded_above": self.most} if self.excluded and self.most is not None else {}
 
     def refusal(self) -> UsageError:
-        """The error for a limit under which nothing could be trained."""
+        """The error for a limit under which no network could be trained."""
         return UsageError(
             f"max_parameters is {self.most:,}, and no network so small was found: the smallest of those proposed has"
             f" {self.smallest:,}; give a larger max_parameters=, or a space with smaller"
@@ -66,7 +66,7 @@ class SizeLimit:
 
 
 def size_limit(most: int | None, executor: Executor | None, parameters: Parameters | None) -> SizeLimit:
-    """The limit, counted by `parameters` or by the executor.
+    """The limit, with the parameters counted by `parameters` or by the executor.
 
     Raises:
         UsageError: There is a limit, and neither of them can count.

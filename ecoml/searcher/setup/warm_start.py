@@ -1,4 +1,4 @@
-"""Warm start: what another run found out, kept in this run's folder, so that it needs no other."""
+"""Warm start: the trials of another run, copied into this run's folder, so that it needs no other."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ FILE = "warm-start.json"
 
 @dataclass(frozen=True, slots=True)
 class WarmStart:
-    """The trials of another run, which inform a strategy and count for nothing else.
+    """The trials of another run, which only inform the strategy.
 
     Attributes:
         run: That run's folder.
-        problem: What it trained.
-        trials: Its trials that this space knows, all ended, numbered from -len(trials) to -1.
-        left_out: How many of its trials have values outside this space.
+        problem: Name of its training.
+        trials: Its trials within this space, all ended, numbered from -len(trials) to -1.
+        left_out: Number of its trials with values outside this space.
     """
 
     run: str
@@ -42,8 +42,8 @@ class WarmStart:
         """The trials of a run folder.
 
         Raises:
-            RunFolderError: Not a run folder, or a newer one.
-            UsageError: Its parameters or its metric are others, or none of its trials can be used.
+            RunFolderError: The folder is no run folder, or of a newer version.
+            UsageError: Its parameters or its metric differ, or none of its trials can be used.
         """
         from ecoml.space.schema import space_of  # pydantic costs a fifth of a second
 
@@ -53,7 +53,7 @@ class WarmStart:
         if (theirs := metric_of(settings)).name != metric.name or theirs.minimize != metric.minimize:
             raise UsageError(
                 f"{path}: its score is the {theirs.name}, and that of this search is the {metric.name};"
-                " start from a run on the same metric, or leave warm_start= out"
+                " start from a run with the same metric, or leave out warm_start="
             )
         trials = [trial for trial in read_snapshot(path / LEDGER, metric).trials if trial.state.ended or trial.curve]
         known, outside = [], ""
@@ -65,8 +65,10 @@ class WarmStart:
                 continue
             known.append(trial)
         if not any(trial.curve for trial in known):
-            why = f"no trial of it lies in this space ({outside})" if outside else "it has no measurement"
-            raise UsageError(f"{path}: nothing to start from, since {why}; name another run, or leave warm_start= out")
+            why = f"none of its trials is within this space ({outside})" if outside else "it has no measurement"
+            raise UsageError(
+                f"{path}: there is nothing to learn from: {why}; name another run, or leave out warm_start="
+            )
         for number, trial in enumerate(known, start=-len(known)):
             trial.number = number
             trial.curve = [replace(point, spent_j=0.0, floor_j=None) for point in trial.curve]
@@ -76,14 +78,14 @@ class WarmStart:
 
     @property
     def provenance(self) -> Provenance:
-        """Source of its energies: that of the weakest."""
+        """Provenance of its energies: that of the weakest."""
         return weakest(point.energy.provenance for trial in self.trials for point in trial.curve)
 
     def refuse_mixture(self, now: Provenance) -> None:
-        """Refuse a search whose joules are of another kind: a surrogate would compare them as if they were the same.
+        """Refuse a search with joules of another kind, because a surrogate would compare them.
 
         Raises:
-            UsageError: They are.
+            UsageError: The kinds differ.
         """
         if not comparable(self.provenance, now):
             raise UsageError(
@@ -92,7 +94,7 @@ class WarmStart:
             )
 
     def to_settings(self) -> dict[str, Any]:
-        """For `run.toml`."""
+        """The description for `run.toml`."""
         return {
             "run": self.run,
             "problem": self.problem,
@@ -102,14 +104,14 @@ class WarmStart:
         }
 
     def to_json(self) -> str:
-        """For the run folder."""
+        """The file for the run folder."""
         return json.dumps(
             {**asdict(self), "format": 2, "trials": [_trial_dict(trial) for trial in self.trials]}, indent=1
         )
 
     @classmethod
     def from_json(cls, text: str, metric: Metric) -> WarmStart:
-        """What `to_json` wrote, of scores of this metric."""
+        """The warm start from the text of `to_json`, with scores of this metric."""
         kept = json.loads(text)
         if "format" not in kept:
             kept["trials"] = [_of_version_1(table) for table in kept["trials"]]
@@ -117,7 +119,7 @@ class WarmStart:
 
 
 def _trial_dict(trial: Trial) -> dict[str, Any]:
-    """A trial that has ended, as JSON values; its energies are cumulative."""
+    """An ended trial as JSON values; its energies are cumulative."""
     return {
         "number": trial.number,
         "config": dict(trial.config),
@@ -155,7 +157,7 @@ def _energy(table: Mapping[str, Any]) -> Energy:
 
 
 def _of_version_1(table: Mapping[str, Any]) -> dict[str, Any]:
-    """A trial as ecoml 0.1 wrote it, as this version writes it."""
+    """A trial in the format of ecoml 0.1, converted to the current one."""
     tail = {
         "energy_j": table["tail_j"],
         "uncertainty_j": table["tail_uncertainty_j"],

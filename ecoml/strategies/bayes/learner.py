@@ -85,13 +85,13 @@ class Learner:
 
     def energy(self, observations: Observations) -> EnergyModel:
         """A model of the joules of a step."""
-        from ecoml.strategies.bayes.models.energy import EnergyModel
+        from ecoml.strategies.bayes.models.energy import EnergyModel, steps_by_class
 
         measured = observations.measured
-        hosts = [trial.curve[-1].host for trial in measured]
         x = self.places(measured).x
+        rows, step_j, hosts = steps_by_class(measured)
         log_size = self._log_size(x, observations.horizon)
-        return EnergyModel(x, observations.step_j, log_energy_variance(measured), log_size, hosts)
+        return EnergyModel(x[rows], step_j, log_energy_variance(measured)[rows], log_size, hosts)
 
     def _hyperparameters(self, trials: Sequence[Trial]) -> Array:
         """Those of the surrogate, learnt from some of the first so many trials and few points of each curve.

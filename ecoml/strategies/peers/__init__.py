@@ -1,6 +1,6 @@
-"""Optimisers that others built, behind the protocol of our own, so that they can be compared on the same problem.
+"""Other projects' optimisers behind ecoml's protocol, so that they can be compared on the same problem.
 
-A peer is imported only where it is used; `missing` says whether its package is there.
+A peer is imported only when it is used; `missing` says whether its package is not installed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def missing(package: str | None) -> bool:
 
 
 def require(package: str) -> None:
-    """Refuse to go on without a package.
+    """Check that a package is installed.
 
     Raises:
         UsageError: It is not installed; the message says how to install it.
@@ -34,7 +34,7 @@ def require(package: str) -> None:
 
 @contextmanager
 def quiet(package: str) -> Iterator[None]:
-    """Nothing that a package logs is shown: studies that it announces, and warnings of what is meant to be so here."""
+    """Suppress a package's log messages: announcements of studies, and warnings that do not apply here."""
     logger = logging.getLogger(package)
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -1,12 +1,12 @@
-"""Optuna's samplers and pruners as they come, each with its defaults.
+"""Optuna's samplers and pruners with their default settings.
 
-The study holds every trial that was told, whole: each point is reported to the pruner when it comes, and a trial that
-the pruner gives up is left suspended and never gone on with. Each proposal is made by a fresh sampler, seeded with the
-number of trials told, on a copy of the study: a search that was interrupted goes on as it would have. What a sampler
-keeps between proposals to save time is lost by that (of those here only the starting point of the GP sampler's fit).
+The study holds every trial that was told, with all its points: each point is reported to the pruner when it arrives,
+and a trial that the pruner stops is left suspended and never continued. Each proposal is made by a new sampler, seeded
+with the number of trials told, on a copy of the study: an interrupted search continues with the same proposals. This
+loses what a sampler caches between proposals (of those here, only the starting point of the GP sampler's fit).
 
-Optuna does not prune with two objectives, so a pruner goes with the utility alone. A proposal that was made before is
-replaced by a random one that was not: Optuna itself would train it again.
+Optuna does not prune with two objectives, so pruners use the utility only. A repeated proposal is replaced by a random
+new one; Optuna itself would train it again.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ Pruner = Literal["none", "median", "hyperband"]
 
 
 class OptunaSearch:
-    """Proposes what an Optuna sampler proposes, and leaves what an Optuna pruner prunes.
+    """Proposes configurations from an Optuna sampler, and stops trials by an Optuna pruner.
 
     Args:
-        space: What to search.
-        seed: ≥ 0; same seed and same trials, same proposals.
+        space: The space to search.
+        seed: ≥ 0; the same seed and the same trials give the same proposals.
         sampler: `tpe` and `gp` maximise the utility at the end of a training; `nsga2` also minimises its joules.
-        pruner: Asked after every measurement; `none`: whole trainings.
-        default_first: Whether the space's default configuration, where it has one, comes first, as if it was enqueued.
+        pruner: Asked after every measurement; `none`: complete trainings.
+        default_first: Whether the space's default configuration, if there is one, comes first, as if it was enqueued.
 
     Raises:
-        UsageError: Optuna is not installed, or is to prune with two objectives.
+        UsageError: Optuna is not installed, or would have to prune with two objectives.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class OptunaSearch:
         self._asked = 0  # proposals since the last new trial was told
 
     def tell(self, trial: Trial) -> None:
-        """Report its new points; tell Optuna its end, also where the pruner gives it up."""
+        """Report the trial's new points, and its end, including an end by the pruner."""
         number = trial.number
         if number not in self._reported:
             self._design.tell(trial)
@@ -80,7 +80,7 @@ class OptunaSearch:
             self._report(trial)
 
     def ask(self) -> Decision:
-        """Go on with the trial that is not pruned, or start what the sampler proposes; `End` when all were tried."""
+        """Continue the trial that is not pruned, or start the sampler's proposal; `End` when all were tried."""
         for number in sorted(self._mirrors):
             if self._trials[number].state is TrialState.SUSPENDED:
                 return Continue(number, 1 if self._prunes else None)
@@ -151,7 +151,7 @@ class OptunaSearch:
 
 
 def suggest(space: Space, trial: optuna.Trial) -> dict[str, Any]:
-    """The configuration that an Optuna trial suggests: parents first, and only what exists with their values."""
+    """The configuration that an Optuna trial suggests: parents first, and only active parameters."""
     values: dict[str, Any] = dict(space.fixed)
     decided: dict[str, bool] = dict.fromkeys(space.fixed, True)
 

@@ -1,14 +1,13 @@
-"""The Bayesian search of arXiv 2303.13972 (Yarally et al., 2023), for the record: as it was described, its faults kept.
+"""The Bayesian search of arXiv 2303.13972 (Yarally et al., 2023), as it was described, with its faults.
 
-A Gaussian process of fixed length scale 1 (scikit-learn's default then) on the values of the parameters as they are,
-unscaled, so that a parameter with a small range makes no difference to its kernel (`inputs = "scaled"` takes them from
-the unit cube instead); one random first point; then of
-10,000 random candidates the one with the largest probability of improvement on the best accuracy. Whole trainings, one
-objective, no budget. The process expects scores between 0 and 1: those of another metric are brought there by its
-bounds, or, without them, by the worst and the best so far.
+A Gaussian process with fixed length scale 1 (then scikit-learn's default) on the unscaled values of the parameters, so
+that a parameter with a small range does not affect its kernel (`inputs = "scaled"` uses the unit cube instead); one
+random first point; then, of 10,000 random candidates, the one with the largest probability of improvement on the best
+accuracy. Complete trainings, one objective, no budget. The process expects scores between 0 and 1: those of another
+metric are scaled by its bounds or, without them, by the worst and the best score so far.
 
-Candidates are uniform on each parameter's own scale (all of the paper's were linear). A Choice enters as the index of
-its option, a parameter that does not exist as 0; the paper had neither.
+Candidates are uniform on each parameter's own scale (all scales of the paper were linear). A Choice is represented by
+the index of its option, an inactive parameter by 0; the paper had neither.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ _CANDIDATES = 10_000
 
 
 class PaperSearch:
-    """Proposes what most probably improves on the best score so far.
+    """Proposes the configuration that most probably improves on the best score so far.
 
     Args:
-        space: What to search.
-        seed: ≥ 0; same seed and same trials, same proposals.
+        space: The space to search.
+        seed: ≥ 0; the same seed and the same trials give the same proposals.
         inputs: `unscaled` as published, or `scaled` to the unit cube.
-        default_first: Whether the first proposal is the space's default configuration, where it has one.
+        default_first: Whether the first proposal is the space's default configuration, if there is one.
     """
 
     def __init__(
@@ -55,17 +54,17 @@ class PaperSearch:
         self._goal = Goal()
 
     def pursue(self, goal: Goal) -> None:
-        """Start nothing that is not feasible; the metric says what the scores' range is."""
+        """Propose only feasible configurations; the metric determines the range of the scores."""
         self._goal = goal
 
     def tell(self, trial: Trial) -> None:
-        """Remember the trial as it is now."""
+        """Store the trial's current state."""
         self._design.tell(trial)
         self._asked = self._asked if trial.number in self._trials else 0
         self._trials[trial.number] = trial
 
     def ask(self) -> Decision:
-        """A configuration that has not been seen, to be trained to its end; `End` when there is none."""
+        """A new configuration, to be trained to its end; `End` when there is none."""
         trials = [self._trials[number] for number in sorted(self._trials)]
         ended = [trial for trial in trials if trial.state.ended and trial.utility is not None]
         config = self._best(ended) if ended else None
@@ -76,7 +75,7 @@ class PaperSearch:
         return Start(config)
 
     def _best(self, ended: list[Trial]) -> dict[str, Any] | None:
-        """The new candidate with the largest probability of improvement, None if there is none that is feasible."""
+        """The new candidate with the largest probability of improvement; None if no candidate is feasible."""
         from scipy.stats import norm
         from sklearn.gaussian_process import GaussianProcessRegressor
         from sklearn.gaussian_process.kernels import RBF, ConstantKernel
@@ -102,7 +101,7 @@ class PaperSearch:
         return np.asarray((utility - utility.min()) / (np.ptp(utility) or 1.0))
 
     def _values(self, configs: Sequence[Config]) -> NDArray[np.float64]:
-        """Rows (n, d): the values as they are, or the points of the unit cube."""
+        """Rows (n, d): the values themselves, or the points of the unit cube."""
         if self._scaled:
             return np.array([self._space.encode(config) for config in configs])
         return np.array([[self._value(config, name) for name in self._space.names] for config in configs])

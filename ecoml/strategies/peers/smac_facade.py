@@ -1,19 +1,19 @@
-"""SMAC's facades as they come, each with its defaults (Lindauer et al., SMAC3, 2022).
+"""SMAC's facades with their default settings (Lindauer et al., SMAC3, 2022).
 
-SMAC asks for configurations, with its multi-fidelity facade each at a budget of steps, and is told a cost, no joules:
-how far the utility there is below the highest there can be, or, without such a bound, its negative. It remembers more
-than it was told: brackets, a forest that is fitted every eighth time, random generators. So it is never restored but
-played again: a fresh facade asks for the same as the old one, and what was measured is told at once, until it asks for
-something new. A search that was interrupted goes on as it would have.
+SMAC requests configurations, with its multi-fidelity facade each at a budget of steps, and is told a cost without
+joules: how far the utility is below the highest possible one or, without such a bound, its negative. SMAC has more
+state than it was told: brackets, a forest that is fitted every eighth time, random generators. Its state is therefore
+never restored but replayed: a new facade makes the same requests as the old one, and known results are told at once,
+until it makes a new request. An interrupted search continues with the same requests.
 
-`multi-fidelity` is Hyperband with a random forest. SMAC itself starts a training anew for every longer budget; here
-the suspended one is continued and only the steps that are added cost, which flatters SMAC. Its longest budget is the
-length of a training, which nobody knows before one has ended: the first is trained whole (SMAC asks for the same
-configurations first, whatever the budgets are), and SMAC learns of it what it asks for.
+`multi-fidelity` is Hyperband with a random forest. SMAC itself restarts a training for every longer budget; here the
+suspended training is continued, and only the additional steps cost energy, which favours SMAC. Its longest budget is
+the length of a training, which is unknown before a training has ended: the first is trained completely (SMAC requests
+the same configurations first, whatever the budgets are), and its result answers SMAC's requests.
 
-A failed training, and a configuration that may not be started, costs the most there can be; without such a bound as
-much as the worst measurement, and a worse one has SMAC play again. A training that was stopped costs what its last
-measurement does. What SMAC leaves of a finite space is tried at random, in whole trainings.
+A failed training, and a configuration that may not be started, has the highest possible cost; without such a bound it
+has the cost of the worst measurement, and a worse one makes SMAC replay. A stopped training has the cost of its last
+measurement. Configurations of a finite space that SMAC does not request are tried at random, in complete trainings.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _PATIENCE = 200  # configurations in a row that may not be started
 
 
 class SmacSearch:
-    """Does what a SMAC facade asks for.
+    """Carries out the requests of a SMAC facade.
 
     Args:
-        space: What to search.
-        seed: ≥ 0; same seed and same trials, same proposals.
-        facade: `hyperparameter-optimization`: whole trainings. `multi-fidelity`: Hyperband over their steps.
-        default_first: Whether the space's default configuration, where it has one, is trained first, and SMAC told of
-            it before it asks for anything.
+        space: The space to search.
+        seed: ≥ 0; the same seed and the same trials give the same proposals.
+        facade: `hyperparameter-optimization`: complete trainings. `multi-fidelity`: Hyperband over their steps.
+        default_first: Whether the space's default configuration, if there is one, is trained first, and told to SMAC
+            before its first request.
 
     Raises:
         UsageError: SMAC is not installed.
@@ -80,12 +80,12 @@ class SmacSearch:
         self._open: list[TrialInfo] = []  # what SMAC has asked for and was not told yet
 
     def pursue(self, goal: Goal) -> None:
-        """Start nothing that is not feasible; what a failure costs follows from the metric."""
+        """Propose only feasible configurations; the metric determines the cost of a failure."""
         self._goal = goal
         self._worst = worst_utility(goal.metric, ())
 
     def tell(self, trial: Trial) -> None:
-        """Remember the trial as it is now; the first that ends shows how long a training is."""
+        """Store the trial's current state; the first trial to end shows the length of a training."""
         self._design.tell(trial)
         self._trials[key(trial.config)] = trial
         if self._multi_fidelity and self._length is None and trial.state is TrialState.FINISHED and trial.curve:
@@ -100,7 +100,7 @@ class SmacSearch:
                 self._play_again()
 
     def ask(self) -> Decision:
-        """The first thing SMAC asks for that was not measured; at random what is left when it asks for nothing more."""
+        """SMAC's first request without a result; a random configuration when it has no further requests."""
         from joblib import parallel_config
 
         refused, default = 0, self._default
@@ -129,7 +129,7 @@ class SmacSearch:
         self._smac, self._open, self._crashed = None, [], False
 
     def _requests(self) -> Iterator[TrialInfo]:
-        """What is open, then what SMAC asks for beyond that, until it has nothing more."""
+        """The open requests, then SMAC's further requests, until there are none."""
         from smac.main.exceptions import ConfigurationSpaceExhaustedException
 
         if self._smac is None:
@@ -148,7 +148,7 @@ class SmacSearch:
         self._open.remove(info)
 
     def _value_of(self, utility: float | None) -> TrialValue:
-        """What SMAC is told of a training."""
+        """The result of a training for SMAC."""
         from smac.runhistory import StatusType, TrialValue
 
         status = StatusType.CRASHED if utility is None else StatusType.SUCCESS
@@ -158,7 +158,7 @@ class SmacSearch:
         return TrialValue(cost=cost, status=status)
 
     def _steps(self, info: TrialInfo) -> int | None:
-        """To how many steps SMAC wants a configuration trained; None: to its end."""
+        """The number of steps to which SMAC wants a configuration trained; None: to its end."""
         if info.budget is None or self._length is None or info.budget >= self._length:
             return None
         return max(1, round(info.budget))
@@ -188,7 +188,7 @@ class SmacSearch:
         return smac
 
     def _tell_default(self, smac: AbstractFacade, scenario: Scenario) -> None:
-        """What became of the default configuration, which SMAC did not ask for."""
+        """Tell SMAC the result of the default configuration, which it did not request."""
         from ConfigSpace import Configuration
         from smac.runhistory import TrialInfo
 
@@ -203,7 +203,7 @@ class SmacSearch:
 
 
 def configuration_space(space: Space) -> ConfigurationSpace:
-    """The free parameters as SMAC sees them; an option is its index."""
+    """The free parameters as SMAC's configuration space; an option is its index."""
     from ConfigSpace import AndConjunction, ConfigurationSpace, InCondition
 
     theirs = {name: _hyperparameter(name, parameter) for name, parameter in space.free.items()}
@@ -235,7 +235,7 @@ def _theirs(parameter: Parameter, value: Any) -> Any:
 
 
 def _value(parameter: Parameter | None, value: Any) -> Any:
-    """A value of SMAC's as ecoml writes it; a fixed one (no parameter) as it is."""
+    """A SMAC value as ecoml's; a fixed one (without a parameter) unchanged."""
     if parameter is None:
         return value
     if isinstance(parameter, Choice):
@@ -244,14 +244,14 @@ def _value(parameter: Parameter | None, value: Any) -> Any:
 
 
 def _utility(trial: Trial, steps: int | None) -> float | None:
-    """After so many steps; where it was left if it was stopped before, None if it failed before."""
+    """Utility after this many steps; that of its last step if it was stopped before, None if it failed before."""
     if steps is not None and trial.step >= steps:
         return trial.curve[steps - 1].utility
     return None if trial.state is TrialState.FAILED else trial.utility
 
 
 def _sort_starts(smac: AbstractFacade) -> None:
-    """SMAC's local search starts from a set of configurations, whose order is another in each process: sort it."""
+    """Sort the set from which SMAC's local search starts, because its order differs between processes."""
     local: Any = smac._acquisition_maximizer._local_search  # type: ignore[attr-defined]
     starts = local._get_init_points_from_previous_configs
     local._get_init_points_from_previous_configs = lambda *given, **named: sorted(starts(*given, **named), key=repr)

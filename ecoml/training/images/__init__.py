@@ -1,17 +1,17 @@
 """The built-in executor: small CNNs of any width and depth for image classification.
 
-    catalogue   names of data sets, and the folders that are searched for them
-    data        `dataset` a data set as arrays; `loader` loads it by `named`, `folder` or `npz`, `split` divides it;
-                `resident` the data on the device, `augment` its batches
-    network     settings and image shape → `plan`, the network's shape, parameters, memory and arithmetic; `floor` in
-                joules, `cost` on a GPU about in seconds; `network` the module itself
-    settings    configuration → checked values with defaults; `schedule` what of them changes in a training
-    training    `CnnTraining`, the executor
-    steps       `batches` of an epoch, `step` one of them, `recipe` its optimiser, `recording` on a GPU
-    worker      `worker` trains on a device, by way of `shared` and `process`; `workload` is what they tell the other
-                side: `server` in the process that trains, `loop` a training, `residents` those that wait, `evaluation`
-                the accuracy, `warm_up` what is loaded first, `device` what the hardware can do
-    model       trained networks as files
+catalogue   names of data sets, and the folders in which they are looked for
+data        `dataset` a data set as arrays; `loader` loads it with `named`, `folder` or `npz`, `split` divides it;
+`resident` holds the data on the device, `augment` makes batches
+network     settings and image shape → `plan`, the network's shape, parameters, memory and arithmetic; `floor` its least
+energy in joules, `cost` its approximate seconds on a GPU; `network` the module itself
+settings    configuration → checked values with defaults; `schedule` the values that change during a training
+training    `CnnTraining`, the executor
+steps       `batches` of an epoch, `step` one of them, `recipe` its optimiser, `recording` on a GPU
+worker      `worker` trains on a device, through `shared` and `process`; `workload` holds what they send to the process
+that trains: there are `server`, `loop` the training, `residents` the suspended trainings, `evaluation` the accuracy,
+`warm_up` the loading before the first trial, `device` the capabilities of the hardware
+model       trained networks as files
 
 Importing this package does not import torch.
 """

@@ -1,4 +1,4 @@
-"""What the data of a training are: what a search says of them before it starts, and keeps in `run.toml`."""
+"""The description of a training's data, which a search prints before it starts and stores in `run.toml`."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ecoml.training.images.scores import ACCURACY, Confusion, imbalanced
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What the data of a training are.
+    """The description of a training's data.
 
     Attributes:
         name: Short name for people.
-        train: Class → images of it to train on; classes in the order of their labels, in each part.
-        validation: Class → images of it that scores are measured on.
-        test: Class → images of it that are held back for the end.
+        train: Class → number of its training images; in each part the classes are in the order of their labels.
+        validation: Class → number of its validation images.
+        test: Class → number of its test images.
         digest: Hash of files and classes.
-        drawn: Which of validation and test were drawn by chance, the same share of each class.
-        reading: What was done to the images, and what was left out.
+        drawn: Which of validation and test were drawn at random, with the same share of each class.
+        reading: How the images were changed, and what was left out.
         score: Which of `ecoml.training.images.scores.METRICS` is measured.
-        copies: Images to validate or to test on that stand among those to train on too.
+        copies: Number of validation and test images that are also among the training images.
     """
 
     name: str
@@ -43,28 +43,28 @@ class About:
 
     @property
     def classes(self) -> dict[str, int]:
-        """Class → images of it in all parts."""
+        """Class → number of its images in all parts."""
         parts = self.train, self.validation, self.test
         return {name: sum(part.get(name, 0) for part in parts) for name in self.train}
 
     @property
     def images(self) -> int:
-        """Images in all parts."""
+        """Number of images in all parts."""
         return sum(self.classes.values())
 
     @property
     def train_images(self) -> int:
-        """Images to train on."""
+        """Number of training images."""
         return sum(self.train.values())
 
     @property
     def validation_images(self) -> int:
-        """Images that scores are measured on."""
+        """Number of validation images."""
         return sum(self.validation.values())
 
     @property
     def test_images(self) -> int:
-        """Images that are held back for the end."""
+        """Number of test images."""
         return sum(self.test.values())
 
     @property
@@ -75,13 +75,15 @@ class About:
 
     @property
     def imbalanced(self) -> bool:
-        """Whether the largest class has more than twice as many images as the others on average, given tests aside."""
+        """Whether the largest class has more than twice as many images as the others on average, without a given test
+        set.
+        """
         drawn = [part for name, part in (("validation", self.validation), ("test", self.test)) if name in self.drawn]
         return imbalanced([sum(part[name] for part in (self.train, *drawn)) for name in self.train])
 
     @property
     def largest_class(self) -> str:
-        """The class of which most images are validated on."""
+        """The class with the most validation images."""
         return max(self.validation, key=lambda name: self.validation[name])
 
     @property
@@ -92,7 +94,7 @@ class About:
 
     @property
     def image_worth(self) -> float:
-        """The most that the score changes with the answer for one validation image, where all others are right."""
+        """The largest change of the score from the answer for one validation image, if all others are right."""
         right = np.diag(self._validation)
         smallest = int(np.argmin(np.where(self._validation > 0, self._validation, self._validation.max())))
         wrong = right.copy()
@@ -101,10 +103,11 @@ class About:
         return Confusion(right).score(self.score) - Confusion(wrong).score(self.score)
 
     def counts_as(self, part: Mapping[str, int]) -> float:
-        """So many images would make an accuracy as sure as the images of a part make the score.
+        """The number of images from which an accuracy would be as precise as the score is from a part.
 
-        Accuracy: all of them. A mean over C classes with n(c) images has the variance Σ p(1 − p)/n(c) / C², if all are
-        recognised alike; so it is as sure as an accuracy of C² / Σ 1/n(c) images.
+        For the accuracy it is the number of all images. A mean over C classes with n(c) images has the variance Σ p(1 −
+        p)/n(c) / C², if all classes are recognised equally well; it is as precise as an accuracy of C² / Σ 1/n(c)
+        images.
         """
         if self.score == ACCURACY:
             return float(sum(part.values()))
@@ -113,11 +116,11 @@ class About:
 
     @property
     def _validation(self) -> Any:
-        """Images of each class, int64."""
+        """Number of validation images of each class, int64."""
         return np.array(list(self.validation.values()), dtype=np.int64)
 
     def to_dict(self) -> dict[str, Any]:
-        """Table [data] of `run.toml`: TOML values, and nothing where there is nothing to say."""
+        """Table [data] of `run.toml`: TOML values, without empty entries."""
         reading, form = self.reading, self.reading.form
         table = {
             "name": self.name,
@@ -153,15 +156,15 @@ class About:
 
 
 def refuse_changed(before: Mapping[str, Any], now: Mapping[str, Any], run: Path) -> None:
-    """Refuse data that are not those of a run.
+    """Refuse data that differ from those of a run.
 
     Args:
-        before: Table [data] of its `run.toml`.
-        now: The same of the data as they are now.
-        run: Its folder.
+        before: Table [data] of the run's `run.toml`.
+        now: The same table for the current data.
+        run: The run folder.
 
     Raises:
-        DataError: They have changed; the line says in what.
+        DataError: They differ; the message says in what.
     """
     if all(before.get(key) == now.get(key) for key in ("digest", "train", "validation", "test")):
         return
@@ -169,14 +172,14 @@ def refuse_changed(before: Mapping[str, Any], now: Mapping[str, Any], run: Path)
     gone, new = [name for name in was if name not in is_], [name for name in is_ if name not in was]
     told = [f"{what} {', '.join(map(repr, names))}" for what, names in (("gone:", gone), ("new:", new)) if names]
     told += [
-        f"{name!r}: {is_[name]:,} images, and not {was[name]:,}"
+        f"{name!r}: {is_[name]:,} images instead of {was[name]:,}"
         for name in was
         if is_.get(name, was[name]) != was[name]
     ]
     if not told and before.get("digest") == now.get("digest"):
-        told = [f"{now['validation_images']:,} images to validate on, and not {before['validation_images']:,}"]
+        told = [f"{now['validation_images']:,} validation images instead of {before['validation_images']:,}"]
     if not told:
-        told = ["other files, or other contents, of the same classes"]
+        told = ["the files or their contents differ in the same classes"]
     more = f", and {len(told) - 3:,} more" if len(told) > 3 else ""
     raise DataError(
         f"{run}: the data are not those it began with ({'; '.join(told[:3])}{more}), and trials could not be compared;"

@@ -1,11 +1,11 @@
-"""Temperature: what makes a network's probabilities as sure as it is right (Guo et al. 2017, arXiv 1706.04599).
+"""Temperature scaling: makes a network's probabilities match its accuracy (Guo et al. 2017, arXiv 1706.04599).
 
 Notation: z logits N×C, β = 1/T, p = softmax(β z). The cross-entropy L(β) = mean(log Σ exp β z − β t·z) is convex in β:
 
     L′ = mean(p·z − t·z),    L″ = mean(p·z² − (p·z)²)
 
-The targets t are Platt's (1999): (n + 1)/(n + 2) for the true class and the rest for the others, where n is the number
-of images. So T stays above 0 where all of them are recognised.
+The targets t are Platt's (1999): (n + 1)/(n + 2) for the true class, and the rest shared by the others, where n is the
+number of images. T therefore stays above 0 even if all images are recognised.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _FACTOR = 4.0  # β changes by no more than that in a step
 
 
 def temperature_of(logits: Tensor, labels: Tensor) -> float:
-    """The T by which logits are divided before their softmax, in [0.01, 100]; 1 where they are not all finite.
+    """The T by which logits are divided before their softmax, in [0.01, 100]; 1 if a logit is not finite.
 
     Args:
-        logits: N×C of images that were not trained on.
+        logits: N×C of images that were not used for training.
         labels: int64 N.
     """
     z = logits.detach().to("cpu", torch.float64)

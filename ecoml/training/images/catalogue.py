@@ -1,4 +1,4 @@
-"""The data sets that can be named, and the places where they are looked for."""
+"""The data sets that have names, and the folders in which they are looked for."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ NAMED = {
     "cifar100": "60,000 colour images, 32×32, 100 classes; 170 MB to download",
     "svhn": "99,289 colour images of house numbers, 32×32, 10 classes; 240 MB to download, needs scipy",
 }
-"""Name → what it is."""
+"""Name → description."""
 
 _HANDED = ("digits", "mnist", "svhn")
-"""Data whose mirror images belong to no class, or to another one."""
+"""Data sets whose mirror images belong to no class, or to another one."""
 
 
 def available_data() -> list[tuple[str, str]]:
-    """Name and description of every data set that can be named, and of the two formats of one's own data."""
+    """Name and description of every named data set, and of the forms of one's own data."""
     return [
         *NAMED.items(),
         ("DIR", "a folder of images by class: DIR/CLASS/*.png, or DIR/train/CLASS/… with DIR/test and DIR/val"),
-        ("FILE.npz", "numpy arrays x (N×H×W, N×H×W×C or N×C×H×W) and y (N), if wished x_val, y_val, x_test, y_test"),
+        ("FILE.npz", "numpy arrays x (N×H×W, N×H×W×C or N×C×H×W) and y (N); optionally x_val, y_val, x_test, y_test"),
     ]
 
 
 def cache_dir() -> Path:
-    """Where downloads go unless the caller says otherwise: `ecoml` in the user's cache folder."""
+    """The default folder for downloads: `ecoml` in the user's cache folder."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ecoml"
 
 
 def places(name: str, data_dir: Path | None) -> list[Path]:
-    """Folders where the files of a named data set may lie already, first choice first.
+    """Folders that may hold the files of a named data set, first choice first.
 
-    Without `data_dir`, what the system's packages installed is looked at too (Debian's `dataset-fashion-mnist` puts
-    its files into `datasets/fashion-mnist` of a shared data folder).
+    Without `data_dir` they include the folders of the system's packages (Debian's `dataset-fashion-mnist` uses
+    `datasets/fashion-mnist` in a shared data folder).
     """
     if data_dir is not None:
         return [data_dir]
@@ -49,7 +49,7 @@ def places(name: str, data_dir: Path | None) -> list[Path]:
 
 
 def refuse_mirroring(data: str, space: Space) -> None:
-    """Refuse a space that mirrors images where that makes them wrong.
+    """Refuse a space that mirrors images if a mirrored image has another meaning.
 
     Raises:
         UsageError: It does.
@@ -61,7 +61,7 @@ def refuse_mirroring(data: str, space: Space) -> None:
 
 
 def unknown(data: str) -> DataError:
-    """The error for data that is neither a known name nor there."""
+    """The error for data that are neither a known name nor an existing path."""
     import difflib
 
     close = difflib.get_close_matches(Path(data).name.lower(), NAMED, n=1)

@@ -1,6 +1,6 @@
-"""Trained networks as files: safetensors, with a JSON header that says how to build the network again and use it.
+"""Trained networks as files: safetensors, with a JSON header that says how to rebuild and use the network.
 
-A network of the caller's own is built again by the caller's own function.
+A network of the user's own is rebuilt by the user's own function.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ def save_model(
     temperature: float = 1.0,
     model: str | None = None,
 ) -> None:
-    """Write the network's present weights; a reader sees the whole file or none.
+    """Write the network's current weights; a reader sees the complete file or none.
 
     Args:
-        network: What to write; it stays as it is.
-        path: Where to; missing folders are made.
+        network: The network; it does not change.
+        path: The file; missing folders are created.
         problem: Name of the data set, for people.
         trial: Number of the trial, for people.
-        config: Of the trial.
-        form: What images are brought to before the network sees them.
-        temperature: What logits are divided by before their softmax.
-        model: Name of the caller's own function that built the network, None if it is ours.
+        config: The trial's configuration.
+        form: The form of the network's input images.
+        temperature: The divisor of logits before their softmax.
+        model: Name of the user's function that built the network; None for a built-in network.
     """
     weights, forms = packed(network)
     header = {
@@ -94,10 +94,10 @@ def load_model_file(path: str | Path, build: Build | None = None) -> Network:
 
     Args:
         path: The file.
-        build: The function that built the network, if it was the caller's own.
+        build: The function that built the network, if it was the user's own.
 
     Raises:
-        UsageError: There is no such file, it is damaged, it is of another program or another version, or it needs
+        UsageError: The file does not exist, is damaged, belongs to another program or another version, or needs
             `build`.
     """
     path = Path(path)
@@ -122,10 +122,10 @@ def load_model_file(path: str | Path, build: Build | None = None) -> Network:
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """What `save_model` was told, as JSON; files of earlier versions lack `form`, `temperature` and `ecoml`.
+    """The arguments of `save_model`, as JSON; files of earlier versions lack `form`, `temperature` and `ecoml`.
 
     Raises:
-        UsageError: As `load_model_file`, as far as the header goes.
+        UsageError: As `load_model_file`, for errors of the header.
     """
     with _opened(path) as file:
         return _header(path, file.metadata() or {})
@@ -145,13 +145,15 @@ def _opened(path: Path) -> Iterator[Any]:
 def _fill(
     path: Path, network: Network, weights: dict[str, torch.Tensor], forms: dict[str, Any], *, assign: bool
 ) -> None:
-    """Put a file's weights into a network; what the file left out stays as the network has it."""
+    """Load a file's weights into a network; entries that the file lacks keep the network's values."""
     left_out = {name: form[LEFT_OUT] for name, form in forms.items() if LEFT_OUT in form}
     found = network.load_state_dict(unpacked(weights, forms), strict=False, assign=assign)
     if wrong := [*(set(found.missing_keys) - set(left_out)), *found.unexpected_keys]:
         raise KeyError(f"its weights differ in {', '.join(sorted(wrong)[:3])}")
     for name, kind in left_out.items():
-        log.warning("%s: %s, a %s, could not be kept; it is as the model's function makes it", path, name, kind)
+        log.warning(
+            "%s: %s, a %s, could not be saved; it keeps the value that the model's function gives it", path, name, kind
+        )
 
 
 def _header(path: Path, metadata: dict[str, str]) -> dict[str, Any]:

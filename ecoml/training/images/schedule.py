@@ -1,6 +1,6 @@
-"""What changes in the course of a training: learning rate and resolution.
+"""The values that change during a training: learning rate and resolution.
 
-Notation: t the share of the training that is done, in [0, 1].
+Notation: t the completed share of the training, in [0, 1].
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ _FULL_SIZE_FROM = 0.5
 _SIDE_STEP = 4
 _OF_SIDE = 64
 _SMALLEST_SIDE = 16
-"""Images that are smaller are left as they are: they cost little, and have nothing to spare."""
+"""Smaller images are never scaled down: they cost little, and every pixel matters."""
 
 
 def rate_factor(schedule: str, t: float) -> float:
     """Share of the highest learning rate at t: 1 for `constant`, (1 + cos πt) / 2 for `cosine`, min(t / ¼, (1 − t) / ¾)
-    for `triangle`, and min(1, t / 0.05) for `averaged`."""
+    for `triangle`, and min(1, t / 0.05) for `averaged`.
+    """
     if schedule == "cosine":
         return (1 + math.cos(math.pi * t)) / 2
     if schedule == "triangle":
@@ -31,17 +32,20 @@ def rate_factor(schedule: str, t: float) -> float:
 
 
 def sides_at(settings: Settings, sides: tuple[int, int], t: float, *, twice: bool = False) -> tuple[int, int]:
-    """Height and width of what the network sees at t.
+    """Height and width of the network's input at t.
 
-    The share of the full sides, those of `resolution`, rises linearly from `start_resolution` to 1 at t = ½, in steps
-    of 4 pixels, or of 8, 12, … of images of more than 64, 128, … pixels: each is another copy of the data.
+    The share of the full sides (those of `resolution`) rises linearly from `start_resolution` to 1 at t = ½. Its steps
+    are
+    4 pixels, or 8, 12, … pixels for images of more than 64, 128, … pixels, because each resolution needs another copy
+    of
+    the data.
 
     Args:
-        settings: The training's.
-        sides: Of the images.
-        t: Share of the training that is done.
-        twice: No more than two resolutions, of the same mean: `start_resolution` up to t = ¼, and then all of it. On a
-            GPU each resolution is recorded anew.
+        settings: The training's settings.
+        sides: Sides of the images.
+        t: Completed share of the training.
+        twice: Use at most two resolutions with the same mean: `start_resolution` up to t = ¼, and then the full one. On
+            a GPU each resolution must be recorded.
     """
     sides = settings.sides_of(sides)
     if twice:

@@ -1,6 +1,6 @@
-"""How good predictions are: what was predicted for the images of each class, and the scores that follow from it.
+"""The quality of predictions: the predictions for the images of each class, and the scores computed from them.
 
-Notation: n(t, p) images of class t for which class p was predicted; n(t, ·) all of class t, n(·, p) all predicted as p.
+Notation: n(t, p) images of class t that were predicted as class p; n(t, ·) all of class t, n(·, p) all predicted as p.
 Means over classes are over those that have images (balanced accuracy), or images or predictions (F1), as in
 scikit-learn.
 """
@@ -23,17 +23,17 @@ METRICS: Mapping[str, Metric] = {
     BALANCED: Metric("validation balanced accuracy", low=0.0, high=1.0, step="epoch"),
     MACRO_F1: Metric("validation macro F1", low=0.0, high=1.0, step="epoch"),
 }
-"""Name of a score, as a user gives it → what it is."""
+"""The user's name of a score → its metric."""
 
 IMBALANCED_FROM = 2.0
-"""Data are imbalanced if the largest class has more than so many times the images that the others have on average.
+"""Data are imbalanced if the largest class has more than this many times the images of the others on average.
 
-With many classes that is its equal share; of two, no class can have more than twice that.
+With many classes this is twice its equal share; with two, twice the images of the other.
 """
 
 
 def imbalanced(counts: Sequence[int]) -> bool:
-    """Whether classes with so many images each are imbalanced."""
+    """Whether classes with these numbers of images are imbalanced."""
     largest = max(counts)
     return largest * (len(counts) - 1) > IMBALANCED_FROM * (sum(counts) - largest)
 
@@ -50,19 +50,19 @@ class Confusion:
 
     @classmethod
     def of(cls, labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], classes: int) -> Confusion:
-        """From the class of each image, and the one that was predicted."""
+        """The matrix from each image's class and its predicted class."""
         return cls(np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes))
 
     @classmethod
     def of_one_answer(cls, images: npt.NDArray[np.int64], answer: int) -> Confusion:
-        """Of always giving the same answer, for so many images of each class."""
+        """The matrix of always giving the same answer, for these numbers of images of each class."""
         counts = np.zeros((len(images), len(images)), dtype=np.int64)
         counts[:, answer] = images
         return cls(counts)
 
     @classmethod
     def of_cells(cls, cells: Sequence[Sequence[int]], classes: int) -> Confusion:
-        """From what `cells` gave."""
+        """The matrix from the result of `cells`."""
         counts = np.zeros((classes, classes), dtype=np.int64)
         for truth, predicted, count in cells:
             counts[truth, predicted] = count
@@ -70,17 +70,19 @@ class Confusion:
 
     @property
     def cells(self) -> list[list[int]]:
-        """[t, p, n(t, p)] where that is not 0: never more than there are images."""
+        """[t, p, n(t, p)] for all entries that are not 0: never more entries than images."""
         return [[int(t), int(p), int(self.counts[t, p])] for t, p in np.argwhere(self.counts)]
 
     @property
     def accuracy(self) -> float:
-        """Share of all images that are predicted right: Σ n(c, c) / Σ n(t, p)."""
+        """Share of all images that are predicted correctly: Σ n(c, c) / Σ n(t, p)."""
         return int(np.trace(self.counts)) / int(self.counts.sum())
 
     @property
     def recalls(self) -> list[float | None]:
-        """Share of each class's images that are predicted right: n(c, c) / n(c, ·); None for a class without images."""
+        """Share of each class's images that are predicted correctly: n(c, c) / n(c, ·); None for a class without
+        images.
+        """
         return [
             int(right) / int(all_) if all_ else None
             for right, all_ in zip(np.diag(self.counts), self.counts.sum(1), strict=True)
@@ -88,7 +90,9 @@ class Confusion:
 
     @property
     def precisions(self) -> list[float | None]:
-        """Share of each answer's images that are of its class: n(c, c) / n(·, c); None for what was never answered."""
+        """Share of each answer's images that belong to its class: n(c, c) / n(·, c); None for a class that was never
+        predicted.
+        """
         return Confusion(self.counts.T).recalls
 
     @property

@@ -1,4 +1,4 @@
-"""Settings: a configuration with every default filled in and every value checked."""
+"""Settings: a configuration with all defaults filled in and all values checked."""
 
 from __future__ import annotations
 
@@ -19,53 +19,54 @@ BACKBONES = (
     *("resnet18", "resnet34", "resnet50", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large"),
     *("efficientnet_b0", "efficientnet_b1", "shufflenet_v2_x1_0", "convnext_tiny"),
 )
-"""Networks of torchvision that take images of any size, and that may be trained on from weights on disk."""
+"""Backbones of torchvision: networks for images of any size, with weights from the user's disk."""
 
 LARGEST_SIDE = 64
-"""Pixels of a side that images are kept with, where no space asks for more."""
+"""Largest side of images in pixels, unless a space asks for more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one training is told. Every field is a key of a configuration; a missing key takes the default here.
+    """The settings of one training. Each field is a key of a configuration; a missing key has the default given here.
 
     Attributes:
         width: Channels of the first stage.
-        depth: Convolution blocks.
+        depth: Number of convolution blocks.
         growth: Factor from one stage's channels to the next.
-        channel_multiple: Channels of every stage are rounded to a multiple of it; 8 suits a GPU's tensor cores.
+        channel_multiple: The channels of every stage are rounded to a multiple of this; 8 suits a GPU's tensor cores.
         kernel: Side of the convolutions in pixels, odd.
-        block: `plain` (convolution, batch norm, activation), `residual` (two of them around a skip connection) or
+        block: `plain` (convolution, batch norm, activation), `residual` (two of them with a skip connection) or
             `separable` (depthwise and pointwise convolution).
         activation: `relu`, `gelu`, `silu` or `none`.
         head: `pool` (global average) or `flatten`.
-        linear_layers: Linear layers after the head, the classifier included.
-        backbone: One of `BACKBONES`: torchvision's network with weights that the caller has, instead of one of ours.
-            Of the keys before, only activation and linear_layers count then, and shape its head.
+        linear_layers: Number of linear layers after the head, including the classifier.
+        backbone: One of `BACKBONES`: a network of torchvision with the user's weights, instead of one of ours. Of the
+            keys
+            above, it uses only `activation` and `linear_layers`, for its head.
         weights: The file of its weights, or a folder with a file for each backbone. Nothing is downloaded.
-        frozen: `yes` trains the head alone, `no` all of it.
+        frozen: `yes` trains only the head, `no` trains everything.
         dropout: Share of features dropped before each linear layer.
         optimizer: `sgd` (with Nesterov momentum), `adam` or `adamw`.
-        learning_rate: Its highest value; adam and adamw like a hundredth of what suits sgd.
-        schedule: `constant`, `cosine` (falling), `triangle` (rising over the first quarter, then falling) or `averaged`
-            (constant after a short rise, with a running average of the weights as the network of each epoch).
-        weight_decay: Of convolution and linear weights.
-        momentum: For sgd.
-        beta1: For adam and adamw.
-        beta2: For adam and adamw.
-        epsilon: For adam and adamw.
-        batch_size: Images a step, at most; an epoch is divided evenly.
-        label_smoothing: Probability given to all classes alike.
-        epochs: Passes over the training images; each ends in a measurement.
-        resolution: Shorter side in pixels of what the network sees; 0 for the images' own, at most `LARGEST_SIDE`.
-        start_resolution: Share of the images' sides that the first epoch sees; it rises to 1 by the middle of the
-            training. Only where the head is `pool`, which takes images of any size, and the images have 16 pixels or
-            more; a model of the caller's own sees the full resolution unless this is given.
-        skip_easy: Share of the images with a loss below the mean that an epoch leaves out, others the next time; those
-            that stay count for them. Not in the first epoch, nor in the last eighth of the training.
-        class_weights: How much more an image of a rare class counts in the loss: 0 (or false) for not at all, 1 (or
-            true) so that every class has the same weight, between them its power.
-        shift: Pixels by which an image is moved at most, up, down and sideways.
+        learning_rate: The highest learning rate; adam and adamw need about a hundredth of that for sgd.
+        schedule: `constant`, `cosine` (falling), `triangle` (rising during the first quarter, then falling) or
+            `averaged` (constant after a short rise; the network of each epoch has a running average of the weights).
+        weight_decay: Weight decay of convolution and linear weights.
+        momentum: Momentum of sgd.
+        beta1: β1 of adam and adamw.
+        beta2: β2 of adam and adamw.
+        epsilon: ε of adam and adamw.
+        batch_size: Largest number of images per step; an epoch is divided evenly.
+        label_smoothing: Probability that is shared by all classes.
+        epochs: Number of passes over the training images; each ends in a measurement.
+        resolution: Shorter side of the network's input in pixels; 0: the images' own, at most `LARGEST_SIDE`.
+        start_resolution: Share of the images' sides in the first epoch; it rises to 1 by the middle of the training.
+            Only with the head `pool`, which takes images of any size, and for images of at least 16 pixels; a model of
+            the user's own gets the full resolution unless this is given.
+        skip_easy: Share of the images with a loss below the mean that an epoch leaves out, others each time; the
+            remaining ones get a larger weight. Not in the first epoch, nor in the last eighth of the training.
+        class_weights: Weight of rare classes in the loss: 0 (or false) for equal images, 1 (or true) for equal classes;
+            a value between them is the exponent.
+        shift: Largest shift of an image in pixels, in each direction.
         flip: `yes` mirrors every other image, left to right.
         cutout: Side in pixels of a square that is masked in each image.
     """
@@ -104,15 +105,15 @@ class Settings:
 
     @classmethod
     def of(cls, config: Config, *, own_model: bool = False) -> Settings:
-        """The settings that a configuration asks for.
+        """The settings of a configuration.
 
         Args:
             config: Its keys and values.
-            own_model: Whether the caller's own function builds the network: then the network's keys, and unknown ones,
-                are that function's, and only those of the recipe are read.
+            own_model: Whether the user's own function builds the network. The keys of the network, and unknown keys,
+                then belong to that function, and only those of the training are read.
 
         Raises:
-            UsageError: An unknown key or a value that cannot be used; the line names the key.
+            UsageError: A key is unknown, or a value cannot be used; the message names the key.
         """
         if own_model:
             known = {key: value for key, value in config.items() if key in _CHECKS and key not in _OF_THE_NETWORK}
@@ -125,12 +126,12 @@ class Settings:
 
     @property
     def keeps_features(self) -> bool:
-        """Whether its backbone is frozen, and makes the same of an image each time: it then needs to see it once."""
+        """Whether the backbone is frozen and its images never change, so that it processes each image once."""
         augmented = self.shift > 0 or self.flip == "yes" or self.cutout > 0
         return self.backbone != NO_BACKBONE and self.frozen == "yes" and not augmented
 
     def sides_of(self, sides: tuple[int, int]) -> tuple[int, int]:
-        """Height and width of what the network sees of images of these sides."""
+        """Height and width of the network's input for images of these sides."""
         share = self.resolution / min(sides) if self.resolution else 1.0
         return round(sides[0] * share), round(sides[1] * share)
 
@@ -239,7 +240,7 @@ _OF_THE_NETWORK = frozenset(
 )
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(asdict(Settings()))
-"""Every key of a configuration and the value it has where it is not given."""
+"""Every key of a configuration and its default."""
 
 
 def validate_space(space: Space, *, own_model: bool = False) -> None:
@@ -250,7 +251,7 @@ def validate_space(space: Space, *, own_model: bool = False) -> None:
         own_model: As in `Settings.of`.
 
     Raises:
-        UsageError: An unknown parameter, or one with values that cannot be used; the line names it.
+        UsageError: A parameter is unknown, or has values that cannot be used; the message names it.
     """
     for key, parameter in space.parameters.items():
         for value in _extremes(parameter):
@@ -261,17 +262,17 @@ def validate_space(space: Space, *, own_model: bool = False) -> None:
 
 
 def largest_side(space: Space) -> int:
-    """Pixels of a side that images are kept with: `LARGEST_SIDE`, or more if a space asks for more."""
+    """Largest side of images in pixels: `LARGEST_SIDE`, or more if a space asks for more."""
     return max(LARGEST_SIDE, *(int(value) for value in options_of(space, "resolution", 0)))
 
 
 def options_of(space: Space, key: str, default: Value) -> Iterable[Value]:
-    """The values of a parameter that may be searched or fixed, or its default where a space leaves it out."""
+    """The values of a parameter that may be searched or fixed; its default if the space does not contain it."""
     return _extremes(space.parameters.get(key, default))
 
 
 def _extremes(parameter: Parameter | Value) -> Iterable[Value]:
-    """Values which, where all of them can be used, stand for all that a parameter may take."""
+    """Values of a parameter such that all its values can be used if these can."""
     if isinstance(parameter, Choice):
         return parameter.options
     if isinstance(parameter, Float):

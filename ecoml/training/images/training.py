@@ -15,7 +15,7 @@ from ecoml.errors import UsageError
 from ecoml.meter.base import Window
 from ecoml.metric import Metric
 from ecoml.space import Space
-from ecoml.training.base import Account, Run
+from ecoml.training.base import Account, Run, Work
 from ecoml.training.function import name_of
 from ecoml.training.images import catalogue
 from ecoml.training.images.about import About, refuse_changed
@@ -39,47 +39,52 @@ if TYPE_CHECKING:
 log = logging.getLogger("ecoml")
 
 PATIENCE_S = 120.0
-"""Seconds without a sign of life after which a trial counts as hung, unless the caller says otherwise."""
+"""A trial is considered hung after this many seconds without a sign of life, unless the user sets another limit."""
 
 
 USE_BATCHES = (1, 64)
-"""Images at a time, for what a model costs to use: a service's, and what is predicted in bulk."""
+"""Batch sizes for the cost of predictions: that of a service, and that of bulk predictions."""
 
 _TEST_PRECISION = 2.5
-"""What a pass in full precision, as for tests, takes at most of one in bfloat16 (docs/results/training.md)."""
+"""Upper bound of the energy of a pass in full precision, as for tests, in passes in bfloat16
+(docs/results/training.md).
+"""
 
 
 class CnnTraining:
     """Trains small CNNs for image classification; a configuration's keys are those of `DEFAULTS`.
 
-    Training takes place in a worker process, which all trainings of this process share. It is started by `prepare`, and
-    keeps the device, the data and one network. A trial that crashes, hangs or runs out of memory fails, and only that.
+    Training takes place in a worker process, which all trainings of this process share. `prepare` starts it; it holds
+    the device, the data and one network. A trial that crashes, hangs or runs out of memory fails, and no other trial is
+    affected.
 
     Args:
         data: A name (see `available_data`), a folder of images by class, a `.csv` of `path,label`, an `.npz` file, or a
-            folder of Parquet files. A `Path` is never a name. Also arrays `(x, y)` or a map-style data set of torch,
-            which are kept as a file in the user's cache (`ecoml.training.images.data.forms.arrays`).
-        data_dir: For named data: the folder their files are in or are downloaded to; by default the user's cache.
-        download: Whether to download named data that are not there.
-        device: As torch names it (`cpu`, `cuda`, `cuda:1`); by default the first GPU, else the CPU. Of several GPUs
-            (`cuda:0,cuda:1`) each trains a trial of its own, in a worker of its own, at the same time.
-        seed: ≥ 0. It decides on the division into training and validation images and, with a trial's number, on that
-            trial's initial weights, order of images, augmentation and dropout. It may be set until the first trial
+            folder of Parquet files. A `Path` is never taken for a name. Also arrays `(x, y)` or a map-style data set of
+            torch, which are stored as a file in the user's cache (`ecoml.training.images.data.forms.arrays`).
+        data_dir: For named data: the folder of their files, to which they are also downloaded; default: the user's
+            cache.
+        download: Whether missing named data are downloaded.
+        device: A device of torch (`cpu`, `cuda`, `cuda:1`); default: the first GPU, else the CPU. With several GPUs
+            (`cuda:0,cuda:1`), each trains its own trial, in its own worker, at the same time.
+        seed: ≥ 0. It determines the division into training and validation images and, with a trial's number, the
+            trial's initial weights, order of images, augmentation and dropout. It may be changed until the first trial
             starts.
-        threads: CPU threads; by default one for small networks, and as many as this process may use cores for others.
+        threads: CPU threads; default: one for small networks, and for others as many as this process may use cores.
         validation_share: Share of the training images to hold out for validation.
-        deterministic: Refuse operations whose sums come out differently each time, and compute with one thread unless
-            `threads` says otherwise: the same curve on another day, and on hosts with other numbers of cores.
-        model: A function that builds a `torch.nn.Module` from a configuration (of any keys beside the recipe's): from
-            normalised images N×C×H×W to logits N×classes. By default the configuration's own keys describe the network.
-        patience_s: A trial that finishes no batch within so many seconds (or within twenty times its longest so far) is
-            taken for hung and ended.
-        metric: What is measured: `accuracy`, `balanced-accuracy` (the mean of the classes' recalls) or `macro-f1`. By
-            default accuracy, and balanced accuracy if the largest class of one's own data has more than twice as many
-            images as the others have on average.
+        deterministic: Refuse operations whose sums differ from run to run, and compute with one thread unless `threads`
+            is given: the curves are then the same on another day, and on hosts with other numbers of cores.
+        model: A function that builds a `torch.nn.Module` from a configuration: from normalised images N×C×H×W to logits
+            N×classes. The configuration may have any keys in addition to those of the training. By default the
+            configuration's own keys describe the network.
+        patience_s: A trial that finishes no batch within this many seconds (or within twenty times its longest batch so
+            far) is considered hung and ended.
+        metric: The score: `accuracy`, `balanced-accuracy` (the mean of the classes' recalls) or `macro-f1`. Default:
+            accuracy; for one's own data balanced accuracy, if the largest class has more than twice as many images as
+            the others on average.
 
     Raises:
-        UsageError: An argument is out of its range. What `data` and `device` name is checked by `prepare`.
+        UsageError: An argument is out of its range. `prepare` checks `data` and `device`.
     """
 
     def __init__(
@@ -131,26 +136,37 @@ class CnnTraining:
         self._prepared: Prepared | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """For another process, which starts workers of its own."""
+        """The state for another process, which starts its own workers."""
         return {**self.__dict__, "_workers": (), "_prepared": None}
 
     @property
     def problem(self) -> str:
-        """Short name of the data for people: `fashion-mnist`, or the folder's or file's own name."""
+        """Short name of the data for people: `fashion-mnist`, or the name of the folder or file."""
         return self.data if self.data in catalogue.NAMED else Path(self.data).stem
 
     @property
+    def own_data(self) -> Path | None:
+        """The user's own file or folder that it reads; None for named data, and for a CSV of images elsewhere."""
+        named = self.data in catalogue.NAMED or self.data.lower().endswith(".csv")
+        return None if named else Path(self.data)
+
+    @own_data.setter
+    def own_data(self, path: Path) -> None:
+        self.data = _absolute(path)
+
+    @property
     def metric(self) -> Metric:
-        """What its scores are, and that a step is an epoch; without `metric` it counts the images of each class.
+        """The metric of its scores; a step is an epoch. If `metric` was not given, it counts the images of each class.
 
         Raises:
-            DataError: There are no such data.
+            DataError: The data do not exist.
         """
         return METRICS[self._measured()]
 
     @property
     def about(self) -> About:
-        """What the data are: images by class, the split, what was done to them; it reads them if need be.
+        """The description of the data: images by class, the split, how the images were changed. Reads the data if
+        necessary.
 
         Raises:
             DataError: As `prepare`.
@@ -159,32 +175,32 @@ class CnnTraining:
         return self._ready().about
 
     def refuse_changed(self, before: Mapping[str, Any], run: Path) -> None:
-        """Refuse to go on with a run whose data were others.
+        """Refuse to continue a run whose data differ from these.
 
         Raises:
-            DataError: They were; the line says in what.
+            DataError: They differ; the message says in what.
         """
         refuse_changed(before, self.data_table(), run)
 
     def data_table(self) -> Mapping[str, Any]:
-        """`about`, as `run.toml` keeps it."""
+        """`about` as a table of `run.toml`."""
         return self.about.to_dict()
 
     @property
     def test_cost(self) -> float:
-        """Energy of one pass over the test set in validation passes; not a number before `prepare`."""
+        """Energy of one pass over the test set in validation passes; NaN before `prepare`."""
         if self._prepared is None:
             return float("nan")
         about = self._prepared.about
         return about.test_images / about.validation_images * (_TEST_PRECISION if self._prepared.bf16 else 1.0)
 
     def prepare(self, space: Space | None = None) -> None:
-        """Check the space, start the worker, and have it load the data and move them to the device.
+        """Check the space, start the worker, and let it load the data and move them to the device.
 
         Further calls load nothing unless the seed or a file of the data has changed.
 
         Raises:
-            DataError: The data are not there, cannot be read, or are too small.
+            DataError: The data do not exist, cannot be read, or are too small.
             UsageError: The device, or a parameter of the space, cannot be used.
         """
         if space is not None:
@@ -195,12 +211,12 @@ class CnnTraining:
         self._ready(stamp(self.data))
 
     def start(self, trial: Trial, account: Account) -> Run:
-        """A run of `trial.config`; its first step builds the network, and fails if the configuration is not usable."""
+        """A run of `trial.config`; its first step builds the network, and fails if the configuration cannot be used."""
         self._ready()
         return self._workers[0].start(trial, account)
 
     def checkpoint(self, run: Run) -> bytes:
-        """All that is needed to go on with a run on another host of the same kind.
+        """All that is needed to continue a run on another host of the same kind.
 
         Raises:
             ValueError: The run was never advanced, or it is closed.
@@ -212,18 +228,18 @@ class CnnTraining:
         raise ValueError("this run has no checkpoint: it was never advanced, or it is closed")
 
     def restore(self, trial: Trial, account: Account, checkpoint: bytes, steps: int) -> Run:
-        """A run that goes on from what `checkpoint` gave after so many epochs."""
+        """A run that continues from a `checkpoint` after this many epochs."""
         run = self.start(trial, account)
         assert isinstance(run, WorkerRun), "this training starts no others"
         run.worker.put(run, checkpoint, steps)
         return run
 
     def workers(self) -> tuple[ImageWorker, ...]:
-        """One for each of several devices, once `prepare` was called."""
+        """One worker for each of several devices, after `prepare`."""
         return self._workers if self._devices else ()
 
     def describe(self) -> Mapping[str, Any]:
-        """What builds this executor again; what was not given is left out."""
+        """The arguments from which this executor can be built again; defaults are left out."""
         described = {
             "kind": "cnn",
             "data": self.data,
@@ -240,10 +256,10 @@ class CnnTraining:
         return {key: value for key, value in described.items() if value is not None}
 
     def parameters(self, config: Config) -> int:
-        """Trainable numbers of the network that `config` describes.
+        """Number of trainable parameters of the network that `config` describes.
 
         Raises:
-            DataError: As `prepare`, whose data give the size of images and the number of classes.
+            DataError: As `prepare`: the data determine the size of images and the number of classes.
             UsageError: The configuration cannot be used.
         """
         if self.model is not None:
@@ -255,17 +271,17 @@ class CnnTraining:
         return form_of(Settings.of(config), found.shape, len(found.train)).parameters
 
     def steps(self, config: Config) -> int:
-        """Epochs of a whole training of `config`."""
+        """Number of epochs of a complete training of `config`."""
         return Settings.of(config, own_model=self.model is not None).epochs
 
     def gpus(self) -> tuple[int, ...]:
-        """CUDA's numbers of the GPUs it trains on; none for the CPU."""
+        """CUDA's numbers of the GPUs it uses; empty for the CPU."""
         return gpus_of(self._devices or (self.device or "cuda",))
 
     def floor_j(self, config: Config, step: int) -> float | None:
         """The least joules that the arithmetic of a training's first `step` epochs takes on this device.
 
-        None before `prepare`, for networks of the caller's own, and where the power at the peak is not known.
+        None before `prepare`, for networks of the user's own, and if the power at peak performance is unknown.
         """
         if self._prepared is None or self.model is not None or math.isnan(self._prepared.peak_power_w):
             return None
@@ -273,22 +289,24 @@ class CnnTraining:
 
     @property
     def ready(self) -> bool:
-        """Whether the data, and the device's libraries, are loaded."""
+        """Whether the data and the device's libraries are loaded."""
         return bool(self._workers) and all(worker.process.pid is not None for worker in self._workers)
 
     def remarks(self) -> tuple[str, ...]:
-        """What is to be said of the trainings since the last call: that steps could not be recorded for a GPU."""
+        """Remarks on the trainings since the last call, such as steps that could not be recorded for a GPU."""
         return taken_remarks(self._workers)
 
     @property
     def cost_hint(self) -> Callable[[Config], float] | None:
-        """On a GPU about the seconds of an epoch of a network of ours, by its kernels and its arithmetic."""
+        """On a GPU, a function that estimates the seconds of an epoch of a built-in network, from its kernels and its
+        arithmetic.
+        """
         if self._prepared is None or self.model is not None or not self._prepared.device.startswith("cuda"):
             return None
         return partial(epoch_seconds, data=self._prepared.floor, peak_flop_per_s=self._prepared.peak_flop_per_s)
 
     def save(self, run: Run, trial: Trial, path: Path) -> None:
-        """Write the run's present weights to `path`.
+        """Write the run's current weights to `path`.
 
         Raises:
             ValueError: The run has no weights: it was never advanced, or it is closed.
@@ -298,18 +316,24 @@ class CnnTraining:
         run.worker.save(run, path, self.problem)
 
     def test(self, path: Path) -> Measurement:
-        """Test score of the model saved at `path`; all scores, and the confusion matrix, are its details.
+        """Test score of the model in `path`; all scores, and the confusion matrix, are its details.
 
         Raises:
-            UsageError: The file cannot be used, or its model takes other images or knows other classes.
+            UsageError: The file cannot be used, or its model has other images or classes.
         """
         self._ready()
         worker = self._workers[0]
         found = worker.test(path, self.problem)
         return Measurement(found[worker.score], details=found)
 
+    def work(self, config: Config) -> Work | None:
+        """What is known about the cost of a prediction before the network exists; None if `floor_j` is None."""
+        if self._prepared is None or self.model is not None:
+            return None
+        return self._prepared.floor.work(config, self._prepared.peak_flop_per_s)
+
     def use(self, path: Path, seconds: float, window: Callable[[], Window]) -> Usage:
-        """What the model saved at `path` costs to use, in full precision, on validation images.
+        """The cost of predictions with the model in `path`, in full precision, on validation images.
 
         Raises:
             UsageError: As `test`.
@@ -327,7 +351,9 @@ class CnnTraining:
         return Usage(parameters, path.stat().st_size, flop, inferences)
 
     def _ready(self, stamped: str | None = None) -> Prepared:
-        """What the worker found, asked again if the seed, the size, or what the data are stamped with, is another."""
+        """The worker's properties of the data; it is asked again if the seed, the size or the data's stamp has
+        changed.
+        """
         if self._prepared is not None:
             before = self._workers[0].workload
             kept = before.seed, before.largest_side
@@ -359,14 +385,14 @@ class CnnTraining:
         return self._prepared
 
     def _measured(self) -> str:
-        """Which of `METRICS` is measured: as asked for, or as suits the data."""
+        """Which of `METRICS` is measured: the one requested, or the one that suits the data."""
         if self._score is not None:
             return self._score
         counts = class_counts(self.data)
         return BALANCED if counts and imbalanced(counts) else ACCURACY
 
     def _worker(self, workload: Workload, device: str | None) -> ImageWorker:
-        """A worker for one of several devices by its name; None: for the only one."""
+        """The worker of one of several devices, by its name; None: of the only one."""
         if device is not None:
             workload = replace(workload, device=device)
         return ImageWorker(workload, shared_worker(device), self.patience_s)

@@ -49,7 +49,7 @@ def test_run_folders_count_the_optimiser_and_keep_their_sources(tmp_path):
 def test_the_same_search_twice_is_refused(tmp_path):
     write_run(tmp_path / "a", courses(1.0, 0.5))
     write_run(tmp_path / "b", courses(1.0, 0.5))
-    with pytest.raises(UsageError, match="random with seed 0 on digits is there twice"):
+    with pytest.raises(UsageError, match="random with seed 0 on digits appears twice"):
         gather([tmp_path / "a", tmp_path / "b"])
 
 
@@ -59,7 +59,7 @@ def test_few_seeds_are_said_to_be_few_and_many_get_intervals(table):
     assert few.problems[0].standings[1].interval_j is None
     assert (
         headline(few)
-        == "Nothing here tells 2 strategies apart: 90.00 % validation accuracy takes 11.5 J to 41.5 J (reported)."
+        == "No test distinguishes 2 strategies: 90.00 % validation accuracy takes 11.5 J to 41.5 J (reported)."
     )
     rows = HEAD + rows_of("p", "random", 6, 40) + rows_of("p", "bayes", 6, 10)
     many = gather([table(rows)], targets=[0.9])

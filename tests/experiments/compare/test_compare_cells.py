@@ -217,7 +217,7 @@ def test_limits_hold_in_every_search_and_are_said_before(folder, tmp_path):
         energy="reported",
         limits={"max_energy_per_training_j": 20.0, "spend_all": True},
     )
-    assert "Limits: at most 20.0 J a training. Told to spend all of the budget" in said[0]
+    assert "Limits: at most 20.0 J a training. Told to spend the entire budget" in said[0]
     runs = [ecoml.Result.load(path.parent) for path in (tmp_path / "out").glob("*/*/run.toml")]
     assert len(runs) == 6
     assert all(run.limits == Limits(max_energy_per_training_j=20.0, spend_all=True) for run in runs)

@@ -76,7 +76,7 @@ def test_all_that_people_read_speaks_of_the_loss(searched, capsys):
     best = quality_table(comparison.problems)
     assert best.rows[0][best.header.index("Best validation loss")] == f"{problem.quality['random'].best:.4g}"
     assert (page.parent / "figures" / "best-so-far.svg").stat().st_size > 1000
-    assert headline(comparison).startswith("Nothing here tells 3 strategies apart: validation loss ")
+    assert headline(comparison).startswith("No test distinguishes 3 strategies: validation loss ")
 
 
 def test_its_csv_is_the_same_comparison(searched):
@@ -139,8 +139,8 @@ def test_runs_of_different_metrics_do_not_compare(tmp_path, table):
     write_run(tmp_path / "a", courses(10.0, 0.5, 0.8))
     write_run(tmp_path / "b", courses(10.0, 0.5, 0.4), strategy="bayes", metric=LOSS)
     message = (
-        r"digits: its searches measure validation accuracy \(higher is better\) and validation loss \(lower is"
-        r" better\), which do not compare; name those of one"
+        r"digits: the searches measure validation accuracy \(higher is better\) and validation loss \(lower is"
+        r" better\), which cannot be compared; name searches of one"
     )
     with pytest.raises(UsageError, match=message):
         gather([tmp_path / "a", tmp_path / "b"])

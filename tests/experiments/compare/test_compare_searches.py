@@ -31,7 +31,7 @@ def test_a_diverged_trial_costs_its_energy(table):
     ("text", "message"),
     [
         ("problem,strategy,seed\n", "no column trial, energy_j, score; a tidy CSV has"),
-        (HEAD, "there is no row"),
+        (HEAD, "the file has no rows"),
         (HEAD + "p,a,0,0,ten,0.5\n", "line 2: energy_j = 'ten' is not a number"),
         (HEAD + "p,a,0,0,-1,0.5\n", "energy_j = '-1' is not a number ≥ 0"),
         (HEAD + "p,a,0,0,10,97.8\n", r"accuracy = '97.8' is not a validation accuracy in \[0, 1\] \(97.8 % is 0.978"),
@@ -40,7 +40,7 @@ def test_a_diverged_trial_costs_its_energy(table):
         (HEAD + "p,a,0,0.5,10,0.5\n", "trial = '0.5' is not a whole number"),
         (HEAD + "p,,0,0,10,0.5\n", "strategy is empty"),
         (HEAD + "p,a,0\n", "trial is empty"),
-        ("problem,strategy,seed,trial,epoch,energy_j,accuracy\np,a,0,0,1,10,0.1\np,a,0,0,2,9,0.1\n", "must grow"),
+        ("problem,strategy,seed,trial,epoch,energy_j,accuracy\np,a,0,0,1,10,0.1\np,a,0,0,2,9,0.1\n", "must rise"),
         (HEAD.strip() + ",provenance\np,a,0,0,1,0.5,guessed\n", "provenance = 'guessed'"),
     ],
 )

@@ -252,7 +252,10 @@ def test_a_folder_without_a_counter_is_refused_and_no_estimate_taken_instead(hos
     [
         (["nodes"], "unknown"),
         (["powercap:/nowhere"], "folder"),
-        (["node", "prometheus:http://a:1?query=x_joules_total"], "contains all"),
+        (["node", "prometheus:http://a:1?query=x_joules_total"], "two sources"),
+        (["node", "prometheus:http://a:1?query=x_watts&domain=gpu:0"], "node contains gpu:0"),
+        ([f"prometheus:http://a:1?query=x_watts&domain={domain}" for domain in ("cpu:1", "psys")], "psys contains"),
+        ([f"prometheus:http://a:1?query=x_watts&domain={domain}" for domain in ("cpu", "cpu:0")], "cpu contains"),
         (["prometheus:http://a:1?query=x_watts&domain=gpu:0"] * 2, "two sources"),
     ],
 )
@@ -271,3 +274,7 @@ def test_what_contains_what():
     assert not contains("module:0", "module:1")
     assert not contains("cpu:0", "dram:0")
     assert not contains("node", "node")
+    assert contains("cpu", "cpu:1")
+    assert contains("psys", "cpu")
+    assert not contains("cpu", "cpu")
+    assert not contains("cpu:0", "cpu")

@@ -121,6 +121,32 @@ def test_a_query_may_be_the_source_of_one_domain(host):
     assert energy.uncertainty_j >= energy.energy_j
 
 
+@pytest.mark.parametrize(
+    ("domain", "counted"),
+    [
+        ("node", ["node"]),
+        ("psys", ["gpu:0", "psys"]),
+        ("cpu", ["gpu:0", "dram:0", "dram:1", "cpu"]),
+        ("cpu:1", ["gpu:0", "cpu:0", "dram:0", "dram:1", "cpu:1"]),
+        ("gpu:0", ["cpu:0", "dram:0", "cpu:1", "dram:1", "gpu:0"]),
+    ],
+)
+def test_nothing_is_summed_with_what_contains_it(host, domain, counted):
+    for package in range(2):
+        host.add_package(100.0, package=package, dram_w=10.0)
+    host.add_gpu(300.0)
+    server = FakePrometheus(host, {"a": host.draw(500.0)})
+    with meter_of(host, server, f"{JOULES}&domain={domain}") as meter:
+        assert sorted(meter.read()) == sorted(counted)
+
+
+def test_a_query_for_all_processors_takes_the_place_of_an_estimate(host):
+    server = FakePrometheus(host, {"a": host.draw(500.0)}, step_s=1.0)
+    with meter_of(host, server, f"{JOULES}&domain=cpu") as meter:
+        assert list(meter.read()) == ["cpu"]
+        assert meter.provenance is Provenance.SAMPLED
+
+
 def test_a_restart_and_a_relabelling_are_named_and_doubted(host):
     truth = host.draw(200.0)
     server = FakePrometheus(host, {"a": truth}, step_s=5.0)
@@ -157,7 +183,7 @@ def test_one_of_several_series_that_restarts_is_seen(host):
         ({"failure": OSError("no answer within 5 s")}, "no answer within 5 s"),
         ({"failure": OSError("HTTP 503 (Service Unavailable)")}, "503"),
         ({"gone": True}, "no series"),
-        ({"value": "NaN"}, "no number"),
+        ({"value": "NaN"}, "not a number"),
     ],
 )
 @pytest.mark.parametrize(("spec", "power"), [(JOULES, False), (WATTS, True)])
@@ -223,6 +249,9 @@ def test_what_a_query_says(spec, unit, joules):
         ("prometheus:http://h:9090?query=power", "unit="),
         ("prometheus:http://h:9090?query=power&unit=horses", "unknown unit"),
         ("prometheus:http://h:9090?query=x_watts&step=never", "step"),
+        ("prometheus:http://h:9090?query=x_watts&domain=rack", "unknown domain 'rack'"),
+        ("prometheus:http://h:9090?query=x_watts&domain=CPU:0", "unknown domain"),
+        ("prometheus:http://h:9090?query=x_watts&domain=gpu", "unknown domain"),
         ("prometheus:http://h:9090?query=x_watts&provenance=reported", "provenance"),
     ],
 )

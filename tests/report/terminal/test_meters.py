@@ -153,7 +153,7 @@ def finding(comparison, faults=()):
         180.0,
         (comparison,),
         faults,
-        "whether its joules are true cannot be checked: there is no second source beside it",
+        "its energy cannot be checked: there is no second source to compare with",
     )
 
 
@@ -161,15 +161,15 @@ SPENT = EnergyByDomain({"cpu:0": Energy(1600.0, 40.0, Provenance.MEASURED)}, ("c
 
 
 def test_a_probe_that_agrees(capsys):
-    print_check(Check((finding(CrossCheck("6 s of load with 3 s, drawn out", 1080.0, 1081.0, 60.0)),), SPENT, 19.4))
+    print_check(Check((finding(CrossCheck("6 s of load with 3 s, scaled", 1080.0, 1081.0, 60.0)),), SPENT, 19.4))
     out = capsys.readouterr().out
     assert "updates every 1.02 ms, in steps of 61.0 µJ" in words(out)
     assert "at rest 52 W (scatter 0.3 W between half seconds), under load 180 W" in words(out)
-    assert "agrees: 6 s of load with 3 s, drawn out: 1080 J and 1081 J, at most 60 J apart" in words(out)
+    assert "agrees: 6 s of load with 3 s, scaled: 1080 J and 1081 J, at most 60 J apart" in words(out)
     assert "no second source" in words(out)
     assert "gap: cpu:0 was not read for a while" in words(out)
     assert "The probe took 19 s and 1.60 kJ ± 40.0 J (measured)." in words(out)
-    assert "All that could be checked agrees." in out
+    assert "Everything that could be checked agrees." in out
     assert max(map(len, out.splitlines())) <= 80
 
 
@@ -179,7 +179,7 @@ def test_a_probe_that_does_not_agree(capsys):
     out = words(capsys.readouterr().out)
     assert "does NOT agree: its energy counter with its power, integrated: 6000 J and 3000 J" in out
     assert "wrong: 0 J in 3 s of full load" in out
-    assert "Not all agrees: see cpu:0 above." in out
+    assert "Not all sources agree: see cpu:0 above." in out
 
 
 def test_a_calibration_says_where_it_is_kept_and_how_to_undo_it(capsys, tmp_path):

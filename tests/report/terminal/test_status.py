@@ -53,12 +53,12 @@ def test_the_view_tells_it_all_at_a_glance():
     for words in (
         "40 %",
         "spent 40.0 J, reserved 5.00 J, left 55.0 J of 100 J (estimated)",
-        "4 W (estimated); at this, what is left lasts 14 s",
+        "4 W (estimated); at this power the rest lasts 14 s",
         "trial 4 new, 1 of 12 epochs 50.00 % 2.00 J (estimated)",
         "3 stopped by the strategy, 40.00 %, 1 epoch; 1 suspended, 60.00 %, 1 epoch; 0 finished, 90.00 %, 2 epochs",
         "1 running, 1 suspended, 1 finished, 1 stopped, 1 failed",
         "trial 0 after 2 epochs 90.00 % validation accuracy 4.00 J (estimated)",
-        "about 4 more trials, at 13.3 J (estimated) each so far, everything included",
+        "about 4 more trials, at 13.3 J (estimated) each on average, everything included",
     ):
         assert words in shown
     over = " ".join(drawn(status(trials[:1], ended=SPENT), 140).split())

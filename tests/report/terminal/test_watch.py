@@ -72,7 +72,7 @@ def test_a_search_that_was_cut_off_is_called_so(tmp_path, capsys):
     process = subprocess.Popen(["true"])
     process.wait()
     (path / "lock").write_text(str(process.pid), encoding="utf-8")
-    with pytest.raises(SearchFailed, match=r"was cut off, .* ecoml resume"):
+    with pytest.raises(SearchFailed, match=r"was interrupted, .* ecoml resume"):
         follow(path)
     assert "spent 25.0 J" in capsys.readouterr().out
 

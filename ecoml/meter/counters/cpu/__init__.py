@@ -1,1 +1,1 @@
-"""The energy counters of processors."""
+"""Energy counters of processors."""

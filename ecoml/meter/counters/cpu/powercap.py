@@ -1,11 +1,12 @@
 """RAPL zones as Linux shows them under `sys/class/powercap`.
 
 A package is a zone (`intel-rapl:0`, named `package-0` or `package-0-die-1`); its memory is a zone within it
-(`intel-rapl:0:0`, named `dram`). `intel-rapl-mmio:*` are the same counters by another way in. AMD's zones bear the same
-names. A zone may stand as a directory, as a link, or only within its parent.
+(`intel-rapl:0:0`, named `dram`). `intel-rapl-mmio:*` are the same counters through another interface. AMD's zones have
+the same names. A zone may be a directory, a link, or exist only within its parent.
 
-A hypervisor may show a guest such a tree at another place (Scaphandre's qemu exporter: `intel-rapl:0/energy_uj` and no
-other file, rewritten every 5 s with the guest's share of the host's joules by CPU time). That is an export.
+A hypervisor may show a guest such a tree in another folder (Scaphandre's qemu exporter: `intel-rapl:0/energy_uj` and no
+other file, rewritten every 5 s with the guest's share of the host's joules by CPU time). Such a tree is called an
+export.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ class Zone:
     Attributes:
         path: Its directory.
         kind: `package`, `dram` or `psys`.
-        package: Number of the package it belongs to; 0 for psys.
-        die: Number of the die within the package; None where the package is one zone.
-        modulus_j: What the counter wraps at; None where the kernel does not say.
-        limit_w: More than the host allows it to draw; None where the kernel does not say.
-        is_export: Whether it is no counter, but what another machine writes of one.
+        package: Number of its package; 0 for psys.
+        die: Number of the die within the package; None if the package is one zone.
+        modulus_j: Joules after which the counter wraps; None if the kernel does not say.
+        limit_w: More than the host allows it to draw; None if the kernel does not say.
+        is_export: Whether another machine writes the values, so that it is no real counter.
     """
 
     path: Path
@@ -52,22 +53,22 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class Zones:
-    """What powercap shows: zones to read, and zones that repeat them."""
+    """The zones of powercap: zones to read, and duplicates of them."""
 
     zones: tuple[Zone, ...]
     repeated: tuple[Zone, ...]
 
     def of(self, kind: str) -> list[Zone]:
-        """The zones to read of one kind, in the order of packages and dies."""
+        """The zones of one kind to read, ordered by package and die."""
         return sorted((zone for zone in self.zones if zone.kind == kind), key=lambda z: (z.package, z.die or 0))
 
 
 def find_zones(root: Path, folder: Path | None = None) -> Zones:
-    """All package, DRAM and psys zones below a root. Nothing there, or nothing readable, gives none.
+    """All package, DRAM and psys zones below a root; empty if there are none or none can be read.
 
     Args:
         root: Root of the file system.
-        folder: What stands for its `sys/class/powercap`; None: that one.
+        folder: The folder to use as `sys/class/powercap`; None: that one.
     """
     elsewhere, folder = folder is not None, folder or root / "sys/class/powercap"
     zones: dict[tuple[str, int, int | None], Zone] = {}
@@ -82,10 +83,10 @@ def find_zones(root: Path, folder: Path | None = None) -> Zones:
 
 
 class EnergyFile:
-    """A powercap counter on a kept descriptor: a read costs under a microsecond of system time.
+    """A powercap counter whose file stays open: a read costs less than a microsecond of system time.
 
     Raises:
-        OSError: It cannot be opened.
+        OSError: The file cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -95,18 +96,18 @@ class EnergyFile:
         """The raw counter in joules.
 
         Raises:
-            OSError: It cannot be read.
-            ValueError: What it reads is no number.
+            OSError: The file cannot be read.
+            ValueError: Its content is not a number.
         """
         raw = os.pread(self._descriptor, 32, 0)
         if not raw.strip():
             raise OSError(errno.ENODATA, os.strerror(errno.ENODATA))
         if not raw.strip().isdigit():
-            raise ValueError(f"it reads {raw[:16].decode(errors='backslashreplace').strip()!r}, which is no number")
+            raise ValueError(f"it reads {raw[:16].decode(errors='backslashreplace').strip()!r}, which is not a number")
         return int(raw) * 1e-6
 
     def close(self) -> None:
-        """Close the descriptor; once."""
+        """Close the file; call it once."""
         os.close(self._descriptor)
 
 
@@ -126,7 +127,7 @@ def _zones_at(path: Path, folder: Path) -> list[Zone]:
 
 
 def _export(path: Path) -> list[Zone]:
-    """A zone that has a number and a counter, and tells nothing else of itself."""
+    """A zone that has only a number and a counter, and no description."""
     if (path / "name").exists() or not (path / "energy_uj").exists():
         return []
     return [Zone(path, "package", int(path.name.rpartition(":")[2]), None, None, None, is_export=True)]
@@ -163,7 +164,7 @@ def _modulus_j(path: Path) -> float | None:
 
 
 def _limit_w(path: Path) -> float | None:
-    """More than a zone may draw, by its power limits. Boost goes past a limit that is meant as a mean over seconds."""
+    """More than a zone may draw, from its power limits. Boost exceeds a limit that applies to the mean over seconds."""
     limits_w: dict[str, float] = {}
     for number in range(3):
         line = _line(path / f"constraint_{number}_power_limit_uw")

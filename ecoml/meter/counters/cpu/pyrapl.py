@@ -1,7 +1,7 @@
-"""pyRAPL as one way to a RAPL counter.
+"""pyRAPL as one way to read a RAPL counter.
 
-Of pyRAPL only `Sensor` is used, one per counter: it keeps its file open and gives raw µJ, so that wraps, resets and
-failed reads are mended here, and one counter's failure is not another's.
+Only pyRAPL's `Sensor` is used, one per counter: it keeps its file open and gives raw µJ. Wraps, resets and failed reads
+are therefore handled by ecoml, and one counter's failure does not affect another's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ecoml.meter.counters.cpu.powercap import Zone
 
 
 class PyRapl:
-    """One counter through a pyRAPL `Sensor` of its own."""
+    """One counter, read through its own pyRAPL `Sensor`."""
 
     def __init__(self, sensor: Any, position: int) -> None:
         self._sensor = sensor
@@ -25,7 +25,7 @@ class PyRapl:
 
     @classmethod
     def open(cls, zone: Zone) -> PyRapl | None:
-        """A reader of a zone of this host, None where pyRAPL cannot read it."""
+        """A reader for a zone of this host; None if pyRAPL cannot read it."""
         if zone.kind == "psys":
             return None
         try:
@@ -39,11 +39,11 @@ class PyRapl:
         return cls(sensor, 2 * zone.package + int(device))
 
     def __call__(self) -> float:
-        """The raw counter in joules. Raises what reading a file raises."""
+        """The raw counter in joules. Raises the errors of reading a file."""
         return float(self._sensor.energy()[self._position]) * 1e-6
 
     def close(self) -> None:
-        """Close its file, which pyRAPL itself never does."""
+        """Close its file, which pyRAPL itself never closes."""
         for api in self._sensor._device_api.values():
             for file in api._sys_files:
                 file.close()

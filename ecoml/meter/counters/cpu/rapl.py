@@ -1,8 +1,8 @@
-"""RAPL: which counters of the processor are counted, how they are read, and what to do where they cannot be.
+"""RAPL: which counters of the processor are counted, how they are read, and the remedies if they cannot be.
 
-What covers what: core and uncore lie within their package and are never added; DRAM lies outside it and is; psys (the
-whole platform, where the board's maker wired it) covers both. Packages are preferred to psys, whose scope differs from
-board to board: it is counted only where no package can be read, and DRAM then is not.
+Core and uncore lie within their package and are never added; DRAM lies outside it and is added; psys (the entire
+platform, as the board's maker wired it) covers both. Packages are preferred to psys, whose scope differs from board to
+board: psys is counted only if no package can be read, and DRAM is then not counted.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from ecoml.meter.repair.sensor import Sensor
 from ecoml.meter.repair.ticks import Ticks
 
 PERIOD_S = 1e-3
-"""Time between two updates until it is measured (Intel SDM vol. 3B, "RAPL Interfaces": about 1 ms)."""
+"""Assumed time between two updates until it is measured (Intel SDM vol. 3B, "RAPL Interfaces": about 1 ms)."""
 LONGEST_PERIOD_S = 0.05
-"""What bounds that time until it is measured."""
+"""Upper bound of this time until it is measured."""
 STEP_J = 2.0**-14
-"""Resolution: 61 µJ is the coarsest energy unit of a processor in use, others count in 15 µJ."""
+"""Resolution: 61 µJ is the coarsest energy unit of a current processor; others count in 15 µJ."""
 GAIN = 0.02
-"""Half-width of the counters' own error, as a share: an assumption, as no maker states a figure."""
+"""Half-width of the counters' own error, as a share. This is an assumption, since no maker states a figure."""
 EXPORT_PERIOD_S, EXPORT_LONGEST_S = 5.0, 15.0
-"""The same of what a hypervisor writes for its guests."""
+"""Time between two updates of the values that a hypervisor writes for its guests."""
 EXPORT_GAIN = 0.25
-"""Half-width of a guest's share of its host's joules: an assumption; CPU time divides them."""
+"""Half-width of a guest's share of its host's joules. This is an assumption; the host divides by CPU time."""
 MAX_POWER_W = 1000.0
-"""More than one package, its memory or a client platform draws; the largest packages of 2025 are rated at 500 W."""
+"""More than a package, its memory or a client platform draws; the largest packages of 2025 are rated at 500 W."""
 
 _COVERS = {
     "package": "cores, caches and memory controller of one processor",
     "dram": "memory of one processor",
-    "psys": "whole platform, as far as the board's maker wired it",
+    "psys": "entire platform, as the board's maker wired it",
 }
 _NAMES = {"package": "RAPL package", "dram": "RAPL DRAM", "psys": "RAPL psys"}
 
@@ -53,7 +53,9 @@ _REMEDY_CONTAINER = (
     "hidden in this container: start it with `--security-opt systempaths=unconfined` (Docker) or `--security-opt "
     "unmask=/sys/devices/virtual/powercap` (Podman); energy_uj must be readable on the host too"
 )
-_REMEDY_MACHINE = "this is a virtual machine, and its host hides the counters: there is no remedy from inside"
+_REMEDY_MACHINE = (
+    "this is a virtual machine, and its host hides the counters; nothing inside the machine can change this"
+)
 _REMEDY_DRIVER = (
     "no powercap zone: load the driver with `sudo modprobe intel_rapl_msr` (Intel since Sandy Bridge, AMD since Zen; "
     "other processors have no such counter)"
@@ -73,9 +75,9 @@ def find_rapl(
     Args:
         root: Root of the file system.
         now_s: The time now, on the meter's clock.
-        container: A domain that contains the processor's, so that none of them is counted.
-        powercap: The folder the zones lie in; None: `sys/class/powercap`.
-        keep: Whether what can be read and is not counted stays open, beside.
+        container: A domain that contains the processor's, so that no RAPL counter is counted; None: there is none.
+        powercap: The folder of the zones; None: `sys/class/powercap`.
+        keep: Whether readable counters that are not counted stay open for comparison.
     """
     found = find_zones(root, powercap)
     domains = [list(dies) for kind in _COVERS for _, dies in groupby(found.of(kind), key=lambda zone: zone.package)]
@@ -134,7 +136,7 @@ def _open(root: Path, dies: list[Zone], now_s: float, *, own: bool) -> Sensor | 
 
 def _repeated(zone: Zone) -> Source:
     name, readable = f"{_NAMES[zone.kind]} (mmio)", os.access(zone.energy_file, os.R_OK)
-    remedy = "not counted, as it is the same counter by another way in"
+    remedy = "not counted, as it is the same counter through another interface"
     return Source(name, _domain(zone), Provenance.MEASURED, readable, False, _COVERS[zone.kind], remedy)
 
 

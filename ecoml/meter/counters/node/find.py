@@ -1,4 +1,4 @@
-"""Finding what meters a whole machine or a socket; its power is read by a thread, and integrated."""
+"""Finds meters of the entire machine or of a socket. A thread reads their power, which is then integrated."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Clock = Callable[[], float] | None
 
 @dataclass(frozen=True, slots=True)
 class _Meter:
-    """One meter of power: its name, what reads it in W, its times, and what is to do where it cannot be read."""
+    """One power meter: its name, the function that reads it in W, its times, and the remedy if it cannot be read."""
 
     name: str
     domain: str
@@ -43,7 +43,7 @@ class _Meter:
 
 
 def find_sockets(root: Path, clock: Clock) -> FoundGauges:
-    """Sockets and superchips of Grace, by hwmon. A superchip's meter is set aside where its socket's can be read."""
+    """Sockets and superchips of Grace, from hwmon. A superchip's meter is not counted if its socket's can be read."""
     files = [file for file in find_power_files(root) if file.domain != NODE]
     found = FoundGauges([], [], {})
     for file in sorted(files, key=lambda file: not file.domain.startswith("cpu")):
@@ -61,12 +61,12 @@ def find_sockets(root: Path, clock: Clock) -> FoundGauges:
 
 
 def find_node(root: Path, clock: Clock, ipmitool: ipmi.Ipmitool | None) -> FoundGauges:
-    """The whole machine's meter: that of hwmon if it can be read, else that of IPMI.
+    """The entire machine's meter: that of hwmon if it can be read, else that of IPMI.
 
     Args:
         root: Root of the file system.
-        clock: Moves only when told to; None: the host's own.
-        ipmitool: What asks the controller; None: this host's tool, where the kernel shows a controller.
+        clock: A simulated clock; None: the host's own.
+        ipmitool: Queries the controller; None: this host's tool, if the kernel shows a controller.
     """
     files = [file for file in find_power_files(root) if file.domain == NODE]
     meters = [_of_file(file) for file in files]
@@ -77,7 +77,7 @@ def find_node(root: Path, clock: Clock, ipmitool: ipmi.Ipmitool | None) -> Found
     found = FoundGauges([], [], {})
     for meter in meters:
         if len(files) > 1 and meter.name != "IPMI DCMI":
-            remedy = "several such meters stand here, and which covers the machine is not told"
+            remedy = "there are several such meters, and none says that it covers the machine"
             found.sources.append(Source(meter.name, NODE, Provenance.SAMPLED, False, False, _COVERS[NODE], remedy))
         elif found.gauges:
             remedy = f"not counted, as the {found.sources[0].name} is"
@@ -92,7 +92,7 @@ def _of_file(file: PowerFile) -> _Meter:
 
 
 def _add(found: FoundGauges, meter: _Meter, clock: Clock) -> None:
-    """Open a meter, or say why it cannot be read. Nothing that has never been read is missed in a window."""
+    """Open a meter, or say why it cannot be read. A window reports no gap for a meter that was never readable."""
     covers = f"{_COVERS[meter.domain.split(':')[0]]}; its power is read every {meter.every_s:g} s"
     try:
         polled = Polled(meter.read, meter.every_s, patience_s=meter.patience_s, clock=clock)

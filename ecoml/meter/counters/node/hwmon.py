@@ -35,9 +35,9 @@ class PowerFile:
 
     Attributes:
         path: The file.
-        domain: What it covers; empty for a part of another.
-        name: Of the meter, for people.
-        averaged_s: Over how long a reading is averaged.
+        domain: The domain it covers; empty for a part of another one.
+        name: Name of the meter, for people.
+        averaged_s: The time over which a reading is averaged.
     """
 
     path: Path
@@ -49,17 +49,17 @@ class PowerFile:
         """The power in W.
 
         Raises:
-            OSError: It cannot be read.
-            ValueError: It is no number, or no power that a machine draws.
+            OSError: The file cannot be read.
+            ValueError: Its content is no number, or no power that a machine draws.
         """
         text = self.path.read_text(encoding="ascii", errors="replace").strip()
         if not text.isdigit():
-            raise ValueError(f"it reads {text[:16]!r}, which is no number")
+            raise ValueError(f"it reads {text[:16]!r}, which is not a number")
         return plausible_w(int(text) * 1e-6)
 
 
 def find_power_files(root: Path) -> list[PowerFile]:
-    """All power meters below a root that cover a machine, a socket or a superchip, or a part of one."""
+    """All power meters below a root that cover a machine, a socket, a superchip, or a part of one."""
     return list(_all(root / "sys/class/hwmon"))
 
 
@@ -78,7 +78,7 @@ def _all(folder: Path) -> Iterator[PowerFile]:
 
 
 def _what_it_is(driver: str, label: str) -> tuple[str, str] | None:
-    """The domain and the name of a meter; None for one that covers nothing of interest here."""
+    """The domain and the name of a meter; None for a meter that covers none of these."""
     grace = _GRACE.search(label) if driver == "power_meter" else None
     if grace is not None:
         kind = _DOMAINS[grace[1]]

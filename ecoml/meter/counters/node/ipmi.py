@@ -1,7 +1,7 @@
-"""IPMI DCMI: the whole machine's power as its management controller tells it, by `ipmitool dcmi power reading`.
+"""IPMI DCMI: the power of the entire machine from its management controller, by `ipmitool dcmi power reading`.
 
-The controller answers within 0.1 s to some seconds, and not at all while it restarts. Where it has no reading it says
-that power readings are not activated, 0 W, or 0xffffffff, which some versions print as 4294967295 W.
+The controller answers within 0.1 s to some seconds, and not at all while it restarts. If it has no reading, it says
+that power readings are not activated, or returns 0 W or 0xffffffff, which some versions print as 4294967295 W.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ecoml.meter.counters.node import plausible_w
 TIMEOUT_S = 10.0
 
 AVERAGED_S = 1.0
-"""Over how long a reading is averaged where it does not tell (DCMI 1.5, section 6.6.1, leaves it to the maker)."""
+"""The assumed time over which a reading is averaged (DCMI 1.5, section 6.6.1, leaves it to the maker)."""
 
 _COMMAND = ("dcmi", "power", "reading")
 _DEVICES = ("dev/ipmi0", "dev/ipmi/0", "dev/ipmidev/0")
@@ -25,7 +25,7 @@ _POWER = re.compile(r"Instantaneous power reading:?\s*:?\s*(\d+)\s*Watts", re.IG
 _STATE = re.compile(r"Power reading state is:?\s*:?\s*(\w+)", re.IGNORECASE)
 
 Ipmitool = Callable[[], str]
-"""Gives what `ipmitool dcmi power reading` prints; raises OSError where it fails."""
+"""Returns what `ipmitool dcmi power reading` prints; raises OSError if it fails."""
 
 
 def has_controller(root: Path) -> bool:
@@ -34,10 +34,10 @@ def has_controller(root: Path) -> bool:
 
 
 def run_ipmitool() -> str:
-    """What this host's `ipmitool dcmi power reading` prints.
+    """The output of this host's `ipmitool dcmi power reading`.
 
     Raises:
-        OSError: It is not installed, fails, or gives no answer in time; with the way out.
+        OSError: The tool is not installed, fails, or does not answer in time; the message says what to do.
     """
     tool = shutil.which("ipmitool")
     if tool is None:
@@ -56,10 +56,10 @@ def run_ipmitool() -> str:
 
 
 def power_w(printed: str) -> float:
-    """The power in what `ipmitool dcmi power reading` printed.
+    """The power in the output of `ipmitool dcmi power reading`.
 
     Raises:
-        ValueError: There is none in it, or none that a machine draws.
+        ValueError: It contains no power, or none that a machine draws.
     """
     state = _STATE.search(printed)
     if state is not None and state[1].lower() not in ("activated", "active"):

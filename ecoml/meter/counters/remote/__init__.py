@@ -1,1 +1,1 @@
-"""Energy that another service counts, asked for over HTTP."""
+"""Energy that another service counts, read over HTTP."""

@@ -1,13 +1,13 @@
 """A Prometheus server as a source of energy: Kepler, Scaphandre, a smart plug, a rack's power distribution.
 
-A thread asks for the query's present value twice a scrape; what the meter reads is the last answer.
+A thread queries the current value twice per scrape; the meter reads the last answer.
 
     gauge, W      power = Σ of all series                            integrated, each value held for a scrape
-    counter, J    energy = Σ over series of (value − value at first) carried on between scrapes
+    counter, J    energy = Σ over series of (value − value at first) interpolated between scrapes
 
-A counter of which a series falls was restarted; one whose series are others than before was relabelled. Both are resets
-to `repair/counter.py`: what came between two scrapes there is doubted and named, never guessed. A query without a
-series, a time-out, an error and a value that is no number leave the domain `missing` until an answer comes.
+If a series of a counter falls, it was restarted; if the set of series changes, it was relabelled. `repair/counter.py`
+treats both as resets: the energy between the two scrapes is reported as uncertain and never guessed. A query without
+series, a time-out, an error or a value that is not a number leaves the domain `missing` until an answer arrives.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ from ecoml.meter.repair.sensor import Sensor
 from ecoml.meter.repair.ticks import Ticks
 
 GAIN = 0.05
-"""Half-width of the source's own error, as a share: an assumption; plugs state 1 to 2 %."""
+"""Half-width of the source's own error, as a share. This is an assumption; plugs state 1 to 2 %."""
 MODEL_GAIN = 1.0
-"""The same of a model, such as Kepler's in a virtual machine: within a factor of two."""
+"""The same for a model, such as Kepler's in a virtual machine: a factor of two."""
 HIGHEST_W = 150_000.0
-"""More than what is metered draws: a rack."""
+"""More than any metered thing draws: a rack."""
 ASSUMED_STEP_S = 60.0
-"""Time between two scrapes where neither the user nor the server tells: Prometheus' own default."""
+"""Time between two scrapes if neither the user nor the server says it: the default of Prometheus."""
 STEP = 1e-3
-"""Smallest step of a counter in its unit: an assumption, as a server passes on numbers of any length."""
+"""Smallest step of a counter in its unit. This is an assumption, since a server passes on numbers of any length."""
 PATIENCE_S = 5.0
 
 _AUTHORIZATION = "ECOML_PROMETHEUS_AUTHORIZATION"
 
 
 class Scrape:
-    """What a query gives at present.
+    """The current value of a query.
 
     Args:
         query: The query.
-        fetch: Asks a server.
+        fetch: Sends a request to a server.
     """
 
     def __init__(self, query: PrometheusQuery, fetch: Fetch) -> None:
@@ -60,11 +60,11 @@ class Scrape:
         self._last: dict[str, float] = {}
 
     def __call__(self) -> float:
-        """W of a gauge; J of a counter since it was first asked, or since it was restarted or relabelled.
+        """W of a gauge; J of a counter since the first query, or since it was restarted or relabelled.
 
         Raises:
-            OSError: Nobody answers, or with an error.
-            ValueError: The answer is no number, or of no series.
+            OSError: The server does not answer, or answers with an error.
+            ValueError: The answer is not a number, or has no series.
         """
         values = self._values()
         if self._query.is_power:
@@ -101,7 +101,7 @@ class Scrape:
         if not values:
             raise ValueError("the query gives no series at present")
         if not all(math.isfinite(value) for value in values.values()):
-            raise ValueError("the query gives what is no number")
+            raise ValueError("the query returns something that is not a number")
         return values
 
     def _ask(self, what: str, parameters: Mapping[str, str]) -> Any:
@@ -109,7 +109,7 @@ class Scrape:
         told = os.environ.get(_AUTHORIZATION)
         answer = self._fetch(address, {"Authorization": told} if told else {})
         if not isinstance(answer, dict) or answer.get("status") != "success":
-            raise ValueError("the answer is none of a Prometheus server")
+            raise ValueError("the answer does not come from a Prometheus server")
         return answer.get("data")
 
 
@@ -118,11 +118,11 @@ def open_prometheus(query: PrometheusQuery, clock: Callable[[], float] | None, f
 
     Args:
         query: The query.
-        clock: Moves only when told to; None: the host's own.
-        fetch: Asks a server; None: over HTTP.
+        clock: A simulated clock; None: the host's own.
+        fetch: Sends a request to a server; None: over HTTP.
 
     Raises:
-        MeterError: The server does not answer, or gives nothing for the query.
+        MeterError: The server does not answer, or has no value for the query.
     """
     scrape = Scrape(query, fetch or (lambda address, headers: fetch_json(address, headers, timeout_s=PATIENCE_S)))
     try:

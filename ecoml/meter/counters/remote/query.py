@@ -1,4 +1,4 @@
-"""What `--meter prometheus:URL?query=…` says: where to ask, what for, in which unit, and what it covers."""
+"""The argument `--meter prometheus:URL?query=…`: the server, the query, its unit, and the domain it covers."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ UNITS = {
     "microwatts": 1e-6,
     "kilowatts": 1e3,
 }
-"""Joules, or watts, in one of each."""
+"""Joules, or watts, per unit."""
 
 _KEYS = ("unit", "domain", "step", "provenance")
+_DOMAIN = re.compile(r"node|psys|cpu|(cpu|dram|gpu|module):\d+")
+"""Domains with a known relation to others; for any other domain it is unknown what it must not be added to."""
 _SPLIT = re.compile(rf"&(?=(?:{'|'.join(_KEYS)})=)")
 _NAMED = re.compile(rf"_({'|'.join(UNITS)})(?:_total)?(?![a-z_])")
 _CHANGED = re.compile(r"[/*]|\b(?:i?rate|i?delta|deriv|increase)\s*\(")
@@ -41,9 +43,9 @@ class PrometheusQuery:
         url: The server.
         query: The expression, in PromQL.
         unit: A key of `UNITS`.
-        domain: What it covers.
-        step_s: Time between two scrapes; None: the server tells.
-        provenance: What the figure is worth at its source, as the user states.
+        domain: The domain it covers.
+        step_s: Time between two scrapes; None: as the server says.
+        provenance: Provenance of the figure at its source, as the user states it.
     """
 
     url: str
@@ -55,17 +57,17 @@ class PrometheusQuery:
 
     @property
     def is_power(self) -> bool:
-        """Whether it is a gauge of power, and no counter."""
+        """Whether it is a gauge of power and not a counter."""
         return self.unit.endswith("watts")
 
     @property
     def scale(self) -> float:
-        """Joules, or watts, in one of its units."""
+        """Joules, or watts, per unit."""
         return UNITS[self.unit]
 
     @classmethod
     def of(cls, spec: str) -> PrometheusQuery:
-        """From what stands on the command line.
+        """The query of a command-line argument.
 
         Raises:
             UsageError: It cannot be understood.
@@ -79,8 +81,8 @@ class PrometheusQuery:
             raise UsageError(f"--meter {spec}: there is no server in it; give {_EXAMPLE}")
         if "@" in parts.netloc:
             raise UsageError(
-                f"--meter prometheus: {parts.hostname} is given with a password, which run.toml would keep; put what"
-                " the header is to say into ECOML_PROMETHEUS_AUTHORIZATION instead"
+                f"--meter prometheus: {parts.hostname} is given with a password, which run.toml would keep; put the"
+                " value of the Authorization header into ECOML_PROMETHEUS_AUTHORIZATION instead"
             )
         given = dict(part.partition("=")[::2] for part in _SPLIT.split(rest) if part)
         query = unquote(given.pop("query", ""))
@@ -93,14 +95,14 @@ class PrometheusQuery:
             address.rstrip("/"),
             query,
             _unit(given.get("unit"), query),
-            given.get("domain") or NODE,
+            _domain(given.get("domain") or NODE),
             _seconds(given["step"]) if "step" in given else None,
             _worth(given.get("provenance", "sampled")),
         )
 
 
 def seconds_of(duration: str) -> float | None:
-    """A duration as Prometheus writes it (`1m0s`, `250ms`), in seconds; None if it is none."""
+    """A duration as Prometheus writes it (`1m0s`, `250ms`), in seconds; None if it is not a duration."""
     parts = re.findall(r"([\d.]+)(ms|s|m|h|d)", duration)
     if not parts or "".join(f"{n}{unit}" for n, unit in parts) != duration:
         return None
@@ -125,10 +127,19 @@ def _unit(given: str | None, query: str) -> str:
     named = {name for name in _NAMED.findall(query) if not _CHANGED.search(query)}
     if len(named) != 1:
         raise UsageError(
-            f"--meter prometheus: whether {query!r} gives joules or watts is not plain; add &unit=joules (a counter)"
+            f"--meter prometheus: the unit of {query!r} is not clear; add &unit=joules (a counter)"
             " or &unit=watts (a gauge)"
         )
     return str(named.pop())
+
+
+def _domain(given: str) -> str:
+    if _DOMAIN.fullmatch(given) is None:
+        raise UsageError(
+            f"--meter prometheus: unknown domain {given!r}; state what the figure covers: node (the machine, or more),"
+            " psys, cpu (all processors), cpu:0, dram:0, gpu:0 or module:0"
+        )
+    return given
 
 
 def _worth(given: str) -> Provenance:

@@ -1,1 +1,1 @@
-"""Devices that ecoml does not read itself, through Zeus (https://ml.energy/zeus, `pip install 'ecoml[zeus]'`)."""
+"""Devices that ecoml reads through Zeus (https://ml.energy/zeus, `pip install 'ecoml[zeus]'`)."""

@@ -1,15 +1,16 @@
-"""AMD's GPUs through Zeus: the energy counter of each, or its power sampled where Zeus trusts no counter.
+"""AMD's GPUs through Zeus: the energy counter of each, or its sampled power if Zeus does not trust the counter.
 
-What is mended or refused:
+Known faults and their treatment:
 
-- The counter of many boards has 32 bits of 2⁻¹⁶ J in firmware (`EnergyAccumulator` of the SMU's metrics), which the
-  driver passes on in 64: it wraps at 65,536 J, within minutes. Zeus takes differences as they are.
-- Zeus compares each counter with its board's power for half a second, and gives none that is off by a factor of ten or
-  more (ROCm/amdsmi#38). Then power is sampled.
-- Of the two dies of an MI250, which are two GPUs to ROCm and PyTorch, one tells the power of the card, and the other
-  0 W (codecarbon#1097). The card is one domain, named by the die that tells.
-- A GPU that reads 0 W and counts nothing is refused: nothing that runs draws nothing.
-- The figure of an MI300A is that of its socket: processor cores included.
+- In firmware, the counter of many boards has 32 bits of 2⁻¹⁶ J (`EnergyAccumulator` of the SMU's metrics); the driver
+  passes it on in 64 bits. It wraps at 65,536 J, within minutes. Zeus takes differences as they are; ecoml corrects the
+  wrap.
+- Zeus compares each counter with its board's power for half a second, and refuses one that is off by a factor of ten or
+  more (ROCm/amdsmi#38). ecoml then samples the power.
+- An MI250 has two dies, which are two GPUs to ROCm and PyTorch. One shows the power of the card, the other 0 W
+  (codecarbon#1097). The card is one domain, named by the die that shows the power.
+- A GPU that shows 0 W and counts nothing is refused: a running GPU draws power.
+- The figure of an MI300A is that of its socket, processor cores included.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ PERIOD_S = 0.01
 LONGEST_PERIOD_S = 0.5
 MODULUS_J = 2.0**32 * 2.0**-16
 STEP_J = 1e-3
-"""Zeus gives whole mJ."""
+"""Zeus returns whole mJ."""
 AVERAGED_S = 1.0
-"""`average_socket_power` is averaged by firmware; over how long is not told."""
+"""Firmware averages `average_socket_power`; the time is not documented."""
 SAMPLE_S = 0.1
 GAIN = 0.05
 MAX_POWER_W = 3000.0
@@ -43,7 +44,7 @@ _NAME = "Zeus (amdsmi)"
 
 
 def add_amd(found: FoundGauges, devices: Any, now_s: float, gpus: Collection[int] | None) -> None:
-    """Add each of Zeus' GPUs to what was found; `gpus`: those that are wanted, None for all."""
+    """Add each of Zeus' GPUs to the sources found; `gpus`: the GPUs to use, None for all."""
     cards = [_Card(devices, number) for number in range(len(devices.gpus))]
     wanted = set(range(len(cards)) if gpus is None else gpus)
     teller = {card.hip_index: card.number for card in cards if card.is_dual and not card.is_second}
@@ -56,9 +57,9 @@ def add_amd(found: FoundGauges, devices: Any, now_s: float, gpus: Collection[int
         if card.is_second:
             first = teller.get(card.hip_index - 1)
             why = (
-                f"the second die of a card, which gpu:{first} tells the power of"
+                f"the second die of a card; gpu:{first} shows the power of both"
                 if first is not None
-                else "the second die of a card tells nothing: let the process see the first too (HIP_VISIBLE_DEVICES)"
+                else "the second die of a card shows no power: let the process see the first too (HIP_VISIBLE_DEVICES)"
             )
             _unread(found, domain, card.name, why, missed=first is None and card.number in wanted)
         elif card.number not in wanted:
@@ -77,7 +78,7 @@ def _add(found: FoundGauges, card: _Card, domain: str, now_s: float) -> None:
         return
     counter = gauge.provenance is Provenance.MEASURED
     whole = "both dies of the card" if card.is_dual else "socket, processor cores included" if card.is_apu else "board"
-    sampled = "" if counter else f"; Zeus trusts no counter of it, so its power is sampled every {SAMPLE_S:g} s"
+    sampled = "" if counter else f"; Zeus does not trust its counter, so its power is sampled every {SAMPLE_S:g} s"
     hardware = Hardware(card.name, limit_w=card.limit_w)
     found.gauges.append(gauge)
     found.devices[domain] = lambda: DeviceState(temperature_c=card.temperature_c())
@@ -93,7 +94,7 @@ def _unread(found: FoundGauges, domain: str, name: str, why: str, *, missed: boo
 
 
 def _gauge(card: _Card, domain: str, now_s: float) -> Gauge:
-    """The strongest gauge of a card; raises what Zeus raises where it allows none."""
+    """The best gauge of a card; raises Zeus' error if there is none."""
     limit_w = min(MAX_POWER_W, LIMIT_MARGIN * card.limit_w) if card.limit_w else None
     if card.counts():
         ticks = Ticks(PERIOD_S, LONGEST_PERIOD_S)
@@ -110,14 +111,14 @@ class _Card:
     """One of Zeus' GPUs.
 
     Attributes:
-        number: Zeus' number of it, which is PyTorch's.
-        hip_index: That of the host, whatever this process may see.
-        name: What its maker calls it.
+        number: Zeus' number of it, which is also PyTorch's.
+        hip_index: The host's number of it, independent of the GPUs this process may see.
+        name: The maker's name.
         is_dual: Whether it is one of a card's two dies.
-        is_second: Whether it is the one that tells nothing.
-        is_apu: Whether its figure holds a processor.
-        limit_w: What it may draw; None where that is not told.
-        power_w: The power when the energy was last read; not a number where it is not told.
+        is_second: Whether it is the die that shows no power.
+        is_apu: Whether its figure includes a processor.
+        limit_w: Its power limit; None if unknown.
+        power_w: The power when the energy was last read; NaN if unknown.
     """
 
     def __init__(self, devices: Any, number: int) -> None:
@@ -137,21 +138,21 @@ class _Card:
         return bool(self._ask("supports_get_total_energy_consumption"))
 
     def energy_j(self) -> float:
-        """The counter; raises what Zeus raises."""
+        """The counter; raises Zeus' errors."""
         energy_mj = self._devices.get_total_energy_consumption(self.number)
         power_mw = self._power_mw()
         self.power_w = power_mw * 1e-3 if power_mw else math.nan
         return float(energy_mj) * 1e-3
 
     def drawn_w(self) -> float:
-        """The power; raises ValueError where it tells none, or 0 W."""
+        """The power; raises ValueError if there is none, or 0 W."""
         power_mw = self._power_mw()
         if not power_mw:
             raise ValueError("it reads 0 W" if power_mw == 0 else "it tells no power")
         return power_mw * 1e-3
 
     def temperature_c(self) -> float | None:
-        """Its temperature; None where it is not told."""
+        """Its temperature; None if unknown."""
         found = self._ask("get_gpu_temperature")
         return None if found is None else float(found)
 
@@ -161,7 +162,7 @@ class _Card:
         return None if power_mw is None else float(power_mw)
 
     def _ask(self, function: str) -> Any:
-        """The answer of Zeus to something not essential, None if it has none."""
+        """Zeus' answer to a query that is not essential; None if it has none."""
         try:
             return getattr(self._devices, function)(self.number)
         except Exception:

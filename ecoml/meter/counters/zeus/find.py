@@ -1,7 +1,8 @@
-"""Finding devices through `zeus.device`: AMD's GPUs, Apple's and NVIDIA's systems on a chip.
+"""Finds devices through `zeus.device`: AMD's GPUs, Apple's and NVIDIA's systems on a chip.
 
-Zeus is imported only where such hardware shows: that takes half a second, and AMD's GPUs half a second more. Its
-`get_gpus` gives NVIDIA's GPUs before AMD's; those ecoml reads itself, so on a host with both AMD's stay unread.
+Zeus is imported only if such hardware is present: the import takes half a second, and AMD's GPUs half a second more.
+Zeus' `get_gpus` returns NVIDIA's GPUs instead of AMD's. ecoml reads NVIDIA's itself, so on a host with both, AMD's are
+not read.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ def find_zeus(
     clock: Callable[[], float] | None,
     gpus: Collection[int] | None = None,
 ) -> FoundGauges:
-    """What Zeus reads and ecoml does not.
+    """The devices that Zeus can read and ecoml cannot.
 
     Args:
         root: Root of the file system.
-        zeus: What has the functions of `zeus.device`; None: that module, where there is hardware for it.
+        zeus: Replacement for `zeus.device`; None: that module, if there is hardware for it.
         now_s: The time now, on the meter's clock.
-        clock: Moves only when told to; None: the host's own.
-        gpus: Zeus' numbers of the GPUs that are metered, which are PyTorch's; None: all.
+        clock: A simulated clock; None: the host's own.
+        gpus: Zeus' numbers of the metered GPUs, which are also PyTorch's; None: all.
     """
     found = FoundGauges([], [], {})
     cards = _amd_cards(root)
@@ -56,7 +57,7 @@ def find_zeus(
     try:
         devices = zeus.get_gpus()
     except Exception as error:
-        _unread(found, cards, f"Zeus finds no GPU ({' '.join(str(error).split())[:120]}): see whether `amd-smi` does")
+        _unread(found, cards, f"Zeus finds no GPU ({' '.join(str(error).split())[:120]}): check whether `amd-smi` does")
     else:
         if "NVIDIA" not in type(devices).__name__:
             add_amd(found, devices, now_s, gpus)
@@ -78,7 +79,7 @@ def _unread(found: FoundGauges, cards: int, why: str) -> None:
 
 
 def _amd_cards(root: Path) -> int:
-    """Number of AMD's GPUs with memory of their own."""
+    """Number of AMD GPUs with their own memory."""
     count = 0
     for card in (root / "sys/class/drm").glob("card*/device"):
         try:

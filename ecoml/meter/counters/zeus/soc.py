@@ -1,9 +1,9 @@
-"""Systems on a chip through Zeus: Apple silicon and Jetson. One call gives cumulative mJ of every part.
+"""Systems on a chip through Zeus: Apple silicon and Jetson. One call returns cumulative mJ of every part.
 
-- **Jetson**: Zeus samples the rails ten times a second in a process of its own, and adds power × time. Where there is a
-  rail of the whole input it contains the others; else the parts are counted, and memory is in none of them. When that
-  process dies, a call takes 15 s to fail: a thread calls, so that no training waits.
-- **Apple**: counters of the chip's own energy model. The processor's total holds its clusters, which are not added.
+- **Jetson**: Zeus samples the power rails ten times a second in a process of its own, and adds power × time. If there
+  is a rail of the entire input, it contains the others; else the parts are counted, without memory. When that process
+  dies, a call takes 15 s to fail: a thread makes the calls, so that no training waits.
+- **Apple**: counters of the chip's own energy model. The processor's total contains its clusters, which are not added.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PERIOD_S = 0.2
 LONGEST_PERIOD_S = 1.0
 STEP_J = 1e-3
 GAIN = 0.1
-"""Half-width of the chip's own error, as a share: an assumption; neither maker states a figure."""
+"""Half-width of the chip's own error, as a share. This is an assumption; neither maker states a figure."""
 MAX_POWER_W = 500.0
 PATIENCE_S = 15.0
 
@@ -42,7 +42,7 @@ _COVERS = {
 
 
 def add_soc(found: FoundGauges, chip: Any, now_s: float, clock: Callable[[], float] | None) -> None:
-    """Add what a chip tells of itself to what was found."""
+    """Add the parts that a chip reports to the sources found."""
     apple = hasattr(chip.get_total_energy_consumption(), "cpu_total_mj")
     name = "Zeus (Apple silicon)" if apple else "Zeus (Jetson)"
     provenance = Provenance.MEASURED if apple else Provenance.SAMPLED
@@ -67,13 +67,13 @@ def add_soc(found: FoundGauges, chip: Any, now_s: float, clock: Callable[[], flo
 
 
 class _Part:
-    """Joules of a part of the chip: the sum of some fields of what Zeus gives."""
+    """Joules of a part of the chip: the sum of several of Zeus' fields."""
 
     def __init__(self, measured: Callable[[], Any], fields: list[str]) -> None:
         self._measured = measured
         self._fields = fields
 
     def __call__(self) -> float:
-        """The sum; raises TypeError where one of them is no longer told."""
+        """The sum; raises TypeError if one of the fields has no value any more."""
         measured = self._measured()
         return sum(float(getattr(measured, field)) for field in self._fields) * 1e-3

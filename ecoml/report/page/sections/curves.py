@@ -1,4 +1,4 @@
-"""Learning curves against joules, and what was left before its end: how much of it, and what that saved."""
+"""Learning curves against joules; trials that ended early, and the energy this saved."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ecoml.run.result import Result
 from ecoml.trial import Trial, TrialState
 
 FORCED = (EndReason.BUDGET, EndReason.TARGET, EndReason.INTERRUPTED)
-"""Why a trial was stopped that would have gone on; everything else was the choice of the strategy or of a limit."""
+"""Reasons that ended a trial against its own course; in all other cases the strategy or a limit decided."""
 
 
 def curves_context(result: Result) -> dict[str, Any] | None:
-    """Chart, table of endings, and what unfinished trials saved; None without a trial."""
+    """Chart, table of endings, and the energy saved by unfinished trials; None without a trial."""
     if not result.trials:
         return None
     curves, drawn, name = curve_records(result), None, result.metric.name
@@ -39,7 +39,7 @@ def curves_context(result: Result) -> dict[str, Any] | None:
 
 
 def left_by_choice(trials: Sequence[Trial]) -> list[Trial]:
-    """Trials that the strategy, or a limit, left before their end, and that were never taken up again."""
+    """Trials that the strategy or a limit ended early, and that were never resumed."""
     return [
         trial
         for trial in trials
@@ -52,14 +52,15 @@ def left_by_choice(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def saved_on(trials: Sequence[Trial], step: str) -> tuple[float, float, float] | None:
-    """Joules that going on to their full length would have taken; None where that of one of them is not known.
+    """Joules that training them to full length would have taken; None if the full length of one of them is unknown.
 
     Args:
         trials: The trials.
-        step: What a step is called: the configuration says under its plural how many there would have been.
+        step: Name of a step; the configuration's value under its plural is the full length.
 
     Returns:
-        From each one's own steps; if every further step had taken as little as its cheapest; as much as its dearest.
+        The estimate from each trial's own steps; if every further step took as little as its cheapest; as much as its
+        dearest.
     """
     parts = []
     for trial in trials:
@@ -77,7 +78,7 @@ def saved_on(trials: Sequence[Trial], step: str) -> tuple[float, float, float] |
 
 
 def taken_up_again(order: Sequence[int]) -> int:
-    """How many trials were gone on with after another one had been measured.
+    """Number of trials that were continued after another one had been measured.
 
     Args:
         order: The trial of every measurement, in order.
@@ -111,12 +112,12 @@ def _choices(result: Result) -> Iterator[str]:
     yield f"{plural(len(left), 'trial')} {_was(len(left))} left before the end, after {spent}."
     saved_j = saved_on(left, step)
     if saved_j is None:
-        yield "What that saved cannot be told: how long the training would have gone on is not known."
+        yield "The saving is not known, because the full length of the training is not known."
     else:
         about, low, high = map(format_energy, saved_j)
         yield (
             f"Training them to their full length would have taken about {about} more (between {low} and {high}):"
-            f" estimated from what their own {plural_of(step)} took, since nobody measures what did not happen."
+            f" estimated from what their own {plural_of(step)} took."
         )
 
 

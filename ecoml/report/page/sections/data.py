@@ -1,4 +1,4 @@
-"""What the data of an image training are, and how the recommended network does on each class of them."""
+"""The data of an image training, and the recommended network's results on each class."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ecoml.report.page.document import Cell, Table
 from ecoml.run.result import Result
 
 MOST_CLASSES = 16
-"""A confusion matrix of so many classes is shown whole; of more, the commonest mistakes."""
+"""Up to this many classes, the confusion matrix is shown complete; otherwise only the most frequent mistakes."""
 
 MOST_MISTAKES = 20
 
 
 def data_context(result: Result) -> dict[str, Any] | None:
-    """Sentences, classes and confusion; None where the training says nothing of its data."""
+    """Sentences, classes and confusion; None if the training does not describe its data."""
     data = result.settings.get("data")
     if not data:
         return None
@@ -39,7 +39,7 @@ def _sure(result: Result, data: Mapping[str, Any]) -> str:
     if best.test_score is not None:
         test = format_sure(metric, best.test_score, data, "test")
         told += f", and {test} on {plural(data['test_images'], 'test image')} that no choice has seen"
-    return f"The recommended network reaches {told}; in brackets what its true score is with 95 % confidence."
+    return f"The recommended network reaches {told}; in brackets the 95 % confidence interval of its true score."
 
 
 def _classes(data: Mapping[str, Any], recalls: Sequence[float | None] | None, part: str) -> Table:
@@ -52,7 +52,7 @@ def _classes(data: Mapping[str, Any], recalls: Sequence[float | None] | None, pa
         ]
         for label, name in enumerate(data["train"])
     ]
-    recognised = [f"Recognised ({part})"] if recalls else []
+    recognised = [f"Recall ({part})"] if recalls else []
     caption = f"Images of each class{', and how many the recommended network recognises' if recalls else ''}"
     header = ["Class", "Trained on", "Validated on", "Tested on", *recognised]
     return Table(caption, header, rows, numeric=range(1, len(header)), sortable=True)
@@ -75,7 +75,7 @@ def _confusion(names: Sequence[str], cells: Sequence[Sequence[int]] | None, part
             ]
             for truth, name in enumerate(names)
         ]
-        caption = f"Confusion matrix of the recommended network, {part} images: a row a true class, a column an answer"
+        caption = f"Confusion matrix of the recommended network, {part} images: rows are true classes, columns answers"
         return Table(caption, ["", *names], rows, numeric=range(1, len(names) + 1))
     mistakes = sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: -cell[2])[:MOST_MISTAKES]
     caption = f"The recommended network's commonest mistakes, {part} images"

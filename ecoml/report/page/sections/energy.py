@@ -1,4 +1,4 @@
-"""The energy account as a section of a page: how much, on what, from which source, and what went unseen."""
+"""The energy account as a section of a page: amounts, purposes, sources, and gaps."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def energy_context(account: EnergyAccount) -> dict[str, Any]:
     return {
         "gaps": fold_gaps(gap for gap in account.gaps if gap not in account.unmeasured),
         "unmeasured": account.unmeasured,
+        "uncounted": account.uncounted,
         "shared": describe_sharing(account.shared),
         "facts": list(_facts(account)),
         "bar": [
@@ -70,12 +71,12 @@ def _facts(account: EnergyAccount) -> Iterator[tuple[str, str]]:
         share = _share(account.getting_ready_j, total.energy_j)
         yield "Getting ready", f"{format_energy(account.getting_ready_j)} ({source}), {share} of the total: overhead"
     if account.doubt_j > 0:
-        yield "In doubt", f"{format_energy(account.doubt_j)}, what lost hosts may have spent beyond that"
+        yield "In doubt", f"{format_energy(account.doubt_j)}that lost hosts may have spent in addition"
     if account.idle is not None and account.net is not None:
         idle, net = account.idle, account.net
         share = _share(idle.energy_j, total.energy_j)
-        yield "Idle", f"{format_figure(idle)}, {idle.provenance}, {share} of the total: drawn with nothing done"
-        yield "Net of idle", f"{format_figure(net)}, {net.provenance}"
+        yield "Idle", f"{format_figure(idle)}, {idle.provenance}, {share} of the total: idle power × time"
+        yield "Without idle power", f"{format_figure(net)}, {net.provenance}"
     else:
         yield "Idle", f"not known: {account.idle_note}"
     if account.thinking_cpu_s > 0:

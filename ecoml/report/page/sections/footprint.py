@@ -1,4 +1,4 @@
-"""Carbon footprint: kWh, and greenhouse gas for a grid whose intensity is stated, tabled or provided."""
+"""Carbon footprint: kWh, and CO2e if the grid's carbon intensity is known."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ecoml.run.footprint import Footprint
 
 
 def footprint_facts(total: Energy, footprint: Footprint) -> Iterator[tuple[str, str]]:
-    """An account in kWh, and in CO2e where an intensity is known."""
+    """An account in kWh, and in CO2e if an intensity is known."""
     yield "Energy", f"{format_kwh(total.energy_j)}, {total.provenance}{_interval(total, format_kwh)}"
     mean_g = footprint.g_per_kwh
     if footprint.provenance is not None and mean_g is None:
         yield "CO2e", describe_co2e(footprint)
         return
     if footprint.provenance is None or mean_g is None:
-        how = "give --grid-intensity (g/kWh, or a CSV) to ecoml report: it differs twentyfold from grid to grid"
-        yield "CO2e", f"not told, as no grid intensity was given; {how}"
+        how = "give --grid-intensity (g/kWh, or a CSV) to ecoml report: grids differ twentyfold"
+        yield "CO2e", f"not known, as no grid intensity was given; {how}"
         return
 
     known = footprint.energy_j / (footprint.energy_j + footprint.unknown_j)

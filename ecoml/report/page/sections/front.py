@@ -1,4 +1,4 @@
-"""The front as a chart to go through point by point, and as a table."""
+"""The front as a chart to step through, and as a table."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def front_context(result: Result) -> dict[str, Any] | None:
             front_drawing(result, PAGE),
             label=f"{name} against the energy of a trial; the front's figures are in the table below",
             caption="Every point of every learning curve (grey), since training can end at each of them. The blue steps"
-            f" join those that none beats on both {name} and energy; the diamond is the recommended one.{thinned}",
+            f" join the front: no other point beats these on both {name} and energy. The diamond is the recommended"
+            f" trial.{thinned}",
             walk=front_records(result),
             tips=point_tips(result),
         ),
@@ -57,7 +58,7 @@ def front_drawing(result: Result, style: Style) -> Drawing:
 
 
 def left_out(result: Result) -> str:
-    """A remark for a table of configurations from which parameters are missing."""
+    """A remark for a table of configurations without some parameters."""
     shared = {name for trial in result.trials for name in trial.config} - set(varying(result.trials))
     return "; parameters that all trials share are left out" if shared else ""
 

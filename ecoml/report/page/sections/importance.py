@@ -1,4 +1,4 @@
-"""Which parameters mattered, as a section of a page."""
+"""The importance of the parameters, as a section of a page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ecoml.run.result import Result
 
 
 def importance_context(result: Result) -> dict[str, Any] | None:
-    """A table of parameters with their shares for score and for energy; None without a measurement."""
+    """A table of parameters with their shares for score and energy; None without a measurement."""
     if not result.front:
         return None
     score, energy = importances(result.trials, f"{plural_of(result.metric.step)} trained")
@@ -19,8 +19,8 @@ def importance_context(result: Result) -> dict[str, Any] | None:
     told = [(title, found) for title, found in titled if isinstance(found, Importance)]
     untold = [(title, found) for title, found in titled if isinstance(found, Untold)]
     if score == energy and isinstance(score, Untold):
-        return {"sentences": [f"That cannot be told here: {score.why}."], "table": None}
-    sentences = [f"What decides the {title} cannot be told: {found.why}." for title, found in untold]
+        return {"sentences": [f"This is not known for this search: {score.why}."], "table": None}
+    sentences = [f"What decides the {title} is not known: {found.why}." for title, found in untold]
     if not told:
         return {"sentences": sentences, "table": None}
     known = " and ".join(f"{percent(found.explained, 0)} of the {title}" for title, found in told)

@@ -1,4 +1,4 @@
-"""Power over time as a section of a page, with the trials marked; for runs that kept a trace."""
+"""Power over time as a section of a page, with the trials marked; for runs with a power trace."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ if TYPE_CHECKING:
     from ecoml.report.charts.drawing import Drawing, Style
 
 MOST_SAMPLES = 600
-"""Samples of a domain drawn at most; neighbouring ones are put together, so that the area stays the energy."""
+"""Largest number of samples per domain in the chart; neighbouring samples are merged, so that the area remains the
+energy.
+"""
 
 MOST_BANDS = 200
-"""Trials marked at most; the longest of them."""
+"""Largest number of marked trials; the longest are marked."""
 
 Timed = tuple[float, PowerSample]
-"""Seconds of searching until a sample's end, pauses between sessions left out; and the sample."""
+"""Seconds of the search at a sample's end, without pauses between sessions; and the sample."""
 
 
 def power_context(result: Result) -> dict[str, Any] | None:
-    """Mean power of each domain, second by second; None for a run without a trace."""
+    """Mean power of each domain per second; None for a run without a power trace."""
     samples = read_trace(result.directory / LEDGER)
     if not samples:
         return None
@@ -44,8 +46,8 @@ def power_context(result: Result) -> dict[str, Any] | None:
             "power-over-time",
             _drawing(drawn, _bands(next(iter(by_domain.values()))), PAGE),
             label="Mean power of each domain over the search; its means and peaks are in the table below",
-            caption="Mean power between two beats of the account, a second apart; the area under a line is the energy"
-            f" that the account holds. Shaded: {_shaded(by_domain)}, by turns.{put_together}",
+            caption="Mean power per second; the area under a line is the energy in the account. Alternately shaded:"
+            f" {_shaded(by_domain)}.{put_together}",
         ),
         "table": Table(
             "Power by domain, with what the device told of itself",
@@ -57,7 +59,7 @@ def power_context(result: Result) -> dict[str, Any] | None:
 
 
 def merged(timed: Sequence[Timed], most: int = MOST_SAMPLES) -> list[Timed]:
-    """At most `most` samples: neighbours become one of their length together and of their mean power."""
+    """At most `most` samples: neighbours are merged into one of their total length and mean power."""
     size = max(1, math.ceil(len(timed) / most))
     return [_one(timed[start : start + size]) for start in range(0, len(timed), size)]
 
@@ -87,7 +89,7 @@ def _by_domain(samples: Sequence[PowerSample]) -> dict[str, list[Timed]]:
 
 
 def _bands(timed: Sequence[Timed]) -> list[dict[str, Any]]:
-    """When each trial was under way, as far as a sample tells: from the start of its first to the end of its last."""
+    """When each trial ran, as far as samples show it: from the start of its first to the end of its last."""
     bands: list[dict[str, Any]] = []
     for trial, group in groupby(timed, key=lambda item: item[1].trial):
         of_trial = list(group)
@@ -99,7 +101,7 @@ def _bands(timed: Sequence[Timed]) -> list[dict[str, Any]]:
 
 
 def _shaded(by_domain: Mapping[str, Sequence[Timed]]) -> str:
-    """Which trials the bands are: where several ran side by side, those of the first domain."""
+    """The trials that the bands show: if several ran side by side, those of the first domain."""
     (first, timed), *others = by_domain.items()
     trials = [sample.trial for _, sample in timed]
     alike = all([sample.trial for _, sample in other] == trials for _, other in others)

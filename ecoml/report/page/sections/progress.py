@@ -1,4 +1,4 @@
-"""What the search's energy bought: the best score so far, energy to target, and what more energy was worth."""
+"""What the search's energy achieved: the best score so far, energy to target, and the gain of more energy."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from ecoml.report.charts.drawing import Drawing, Style
 
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.999, 1.0)
-"""Of a score that is a share: the ones for which the energy to target is told."""
+"""Targets for a score that is a share."""
 
 TARGETS = 6
-"""Of any other score: about so many, from the first measurement to the best."""
+"""Approximate number of targets for any other score, from the first measurement to the best."""
 
 
 def progress_context(result: Result) -> dict[str, Any] | None:
@@ -40,16 +40,16 @@ def progress_context(result: Result) -> dict[str, Any] | None:
         return None
     from ecoml.report.charts.drawing import PAGE
 
-    charged = "of the search: its training, its evaluations, the optimiser's thinking and the idling in between"
+    charged = "of the search: training, evaluation, the optimiser and idling"
     if result.energy.provenance is Provenance.REPORTED:
-        charged = "that the training reported; the optimiser's thinking is not among them"
+        charged = "that the training reported, without the optimiser"
     pieces, name = _pieces(result), result.metric.name
     return {
         "verdict": _verdict(result, pieces),
         "chart": Chart(
             "progress",
             progress_drawing(result, PAGE),
-            label=f"Best {name} so far against the energy that the whole search had spent",
+            label=f"Best {name} so far against the energy that the search had spent",
             caption=f"Best {name} so far, against all joules {charged}.",
             figures=_improvements(result),
         ),
@@ -59,7 +59,7 @@ def progress_context(result: Result) -> dict[str, Any] | None:
 
 
 def progress_drawing(result: Result, style: Style) -> Drawing:
-    """Best score so far against what the whole search had spent."""
+    """Best score so far against the energy that the entire search had spent."""
     from ecoml.report.charts.charts import progress_chart
 
     knee, metric = diminishing_from(_pieces(result)), result.metric
@@ -83,7 +83,7 @@ def _pieces(result: Result) -> list[Stretch]:
 def _verdict(result: Result, pieces: list[Stretch]) -> str:
     metric, source = result.metric, result.energy.provenance
     if not pieces or overall(pieces).to_utility <= overall(pieces).from_utility:
-        return f"No measurement was better than the first one: all energy after it bought no better {metric.name}."
+        return f"No measurement was better than the first one: the energy after it did not improve the {metric.name}."
     whole, knee = overall(pieces), diminishing_from(pieces)
     unit, unit_j = energy_unit(whole.to_j)
 
@@ -114,10 +114,10 @@ def _improvements(result: Result) -> Table:
 
 
 def targets(metric: Metric, first: float, best: float) -> Iterator[float]:
-    """Scores to be reached, from the easiest on; beyond `best` there is one, if there can be.
+    """Targets from the easiest on; one of them is beyond `best`, if the metric allows it.
 
     Args:
-        metric: What the scores are.
+        metric: The metric of the scores.
         first: Score of the first measurement.
         best: The best score.
     """
@@ -146,7 +146,7 @@ def _targets(result: Result) -> Table:
         to_target_j = energy_to_target(spent_j, utilities, metric.utility(target))
         shown = format_score(metric, target)
         if math.isinf(to_target_j):
-            not_for = f"not for {format_energy(result.energy.total_j)}"
+            not_for = f"not within {format_energy(result.energy.total_j)}"
             by_energy[to_target_j] = [shown, not_for, None, None, source]
             break
         cheapest = next((t for t in result.front if metric.reaches(t.curve[-1].score, target)), None)
@@ -158,7 +158,7 @@ def _targets(result: Result) -> Table:
             source,
         ]
     header = ["Target", "Energy to target, whole search", "Of all spent", "Cheapest training that reaches it", "Source"]
-    caption = "Energy to target: what the whole search had spent when it first got there"
+    caption = "Energy to target: the energy that the search had spent when it first reached it"
     return Table(caption, header, list(by_energy.values()), numeric=range(4))
 
 
@@ -176,5 +176,5 @@ def _returns(result: Result, pieces: list[Stretch]) -> Table:
         for piece in pieces
     ]
     gain = f"{'Percentage points' if metric.is_share else 'Gain'} per {unit}"
-    caption = f"Marginal gain: what a further {unit} bought along the search's best course"
+    caption = f"Marginal gain: the gain of a further {unit} along the search's best course"
     return Table(caption, ["Energy spent", f"Best {metric.name}", gain, "Source"], rows, numeric=range(3))

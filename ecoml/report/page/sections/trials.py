@@ -1,4 +1,4 @@
-"""All trials in a table that sorts."""
+"""All trials in a sortable table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ecoml.report.page.sections.front import left_out
 from ecoml.run.result import Result
 
 MOST_ROWS = 500
-"""Trials in the table at most; the ledger has them all."""
+"""Largest number of trials in the table; the ledger has all."""
 
 
 def trials_context(result: Result) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""What the front's models cost to use, and from how many images on another one is the better choice."""
+"""The cost of predictions with the front's models, and the number of images from which another model is better."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ecoml.trial import Trial
 
 
 def usage_context(result: Result, inferences: float | None = None) -> dict[str, Any] | None:
-    """A table, and what it amounts to; None where nothing was measured.
+    """A table and its conclusion; None if nothing was measured.
 
     Args:
         result: The run.
-        inferences: How many images are to be predicted, if that is known.
+        inferences: Number of images that the model will predict, if known.
     """
     trials = used(result)
     if not trials:
@@ -36,14 +36,14 @@ def usage_context(result: Result, inferences: float | None = None) -> dict[str, 
         told = [f"{describe_lifetime(life.recommended, inferences, energy)}.", *told]
     if len(trials) < len(result.choices):
         left = len(result.choices) - len(trials)
-        told.append(f"Of {len(result.choices)} models {left} were not tried, so that trying takes little energy.")
+        told.append(f"Of {len(result.choices)} models {left} were not measured, to save energy.")
     return {"sentences": told, "table": _table(result, trials, inferences)}
 
 
 def _table(result: Result, trials: list[Trial], inferences: float | None) -> Table:
     def row(trial: Trial) -> Row:
         usage = trial.usage
-        assert usage is not None, "it is one of those that were tried"
+        assert usage is not None, "it is one of the measured models"
         figures = [Cell(format_figure(one.energy), one.energy.energy_j) for one in usage.inferences.values()]
         life = None if inferences is None else lifetime_energy(trial, inferences)
         return [
@@ -64,7 +64,7 @@ def _table(result: Result, trials: list[Trial], inferences: float | None) -> Tab
     header = ["Trial", capitalised(result.metric.step), capitalised(result.metric.name), "Parameters", "File", "Work"]
     header += ["Time of one", *energies, "Source", *([] if inferences is None else ["With its training"])]
     return Table(
-        "What a model takes for an image, idling included",
+        "Time and energy per image, idle power included",
         header,
         [row(trial) for trial in trials],
         numeric=[*range(1, 7 + len(energies)), *([] if inferences is None else [8 + len(energies)])],

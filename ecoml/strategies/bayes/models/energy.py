@@ -5,7 +5,8 @@
 e: joules of a step; w: ridge regression; r: a Gaussian process on what it leaves, with a fixed lengthscale. Energy is
 nearly proportional to steps, and nearly a product of powers of width, depth and batch size, which on their logarithmic
 scales is a line: few observations predict it. o: what a class of hosts takes more or less than the class that most were
-observed on, for which predictions are made; one ridge slope for each class.
+observed on, for which predictions are made; one ridge slope for each class. The first step that a new class makes seeds
+its offset, and best where it goes on with a training that another class has begun: what both took is told apart.
 
 Where the size of a training is known, its arithmetic a, ½ log a is taken off before and added again after, and log a
 is one of the features: energy grows with arithmetic, less than in proportion, by how much is learnt.
@@ -31,6 +32,7 @@ from torch import Tensor
 
 from ecoml.strategies.base import BY_ARITHMETIC
 from ecoml.strategies.bayes.models.gaussian_process import GaussianProcess, distance, expected, same_configuration
+from ecoml.trial import Trial
 
 Array = NDArray[np.float64]
 LogSize = Callable[[Array], Array]
@@ -41,6 +43,21 @@ _LENGTHSCALE = 0.5
 _OWN = 0.05  # of the variance of r is each configuration's own
 _SPREAD = 0.3  # s: the line leaves about a third of the joules
 _JITTER = 1e-7  # for a configuration that was measured twice
+
+
+def steps_by_class(trials: Sequence[Trial]) -> tuple[NDArray[np.intp], Array, list[str]]:
+    """A row a trial and class of hosts that made steps of it: its index, mean joules of those, the class."""
+    rows: list[tuple[int, float, str]] = []
+    for index, trial in enumerate(trials):
+        if len({point.host for point in trial.curve}) == 1:
+            rows.append((index, trial.curve[-1].energy_j / trial.step, trial.curve[-1].host))
+            continue
+        took_j: dict[str, list[float]] = {}
+        for point, before in zip(trial.curve, [None, *trial.curve], strict=False):
+            took_j.setdefault(point.host, []).append(point.energy_j - (before.energy_j if before else 0.0))
+        rows += [(index, sum(joules) / len(joules), host) for host, joules in took_j.items() if sum(joules) > 0]
+    indices, step_j, hosts = zip(*rows, strict=True)
+    return np.array(indices, dtype=np.intp), np.array(step_j), list(hosts)
 
 
 class EnergyModel(GaussianProcess):

@@ -1,1 +1,1 @@
-"""Image data: readers of each format, the split, augmentation, and the set that stays on the device."""
+"""Image data: readers of each format, the split, augmentation, and the data on the device."""

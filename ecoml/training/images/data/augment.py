@@ -1,4 +1,4 @@
-"""Augmentation in batches, on the device: shifting and mirroring cost no more than the gather that makes the batch."""
+"""Augmentation of batches on the device: shifts and mirroring cost no more than the gather that makes the batch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def batch_of(data: Resident, indices: Tensor, settings: Settings, full_height: i
     """Augmented images N×C×H×W, uint8 and channels_last, and labels N.
 
     Args:
-        data: Where they are taken from.
-        indices: Which, int64 N.
+        data: The images.
+        indices: The images of the batch, int64 N.
         settings: `shift`, `flip` and `cutout`, in pixels of the full resolution.
         full_height: Height of the images at full resolution.
     """
@@ -44,18 +44,18 @@ def _pixels(side: int, indices: Tensor) -> Tensor:
 
 
 def _moves(indices: Tensor, most: int) -> Tensor:
-    """Whole pixels from −most to most for each image, N×1."""
+    """A random whole number of pixels from −most to most for each image, N×1."""
     return torch.randint(-most, most + 1, (len(indices), 1), device=indices.device)
 
 
 def _inside(positions: Tensor, side: int) -> Tensor:
-    """Positions beyond the edge, reflected at it."""
+    """Positions, with those beyond the edge reflected at it."""
     last = max(side - 1, 1)
     return (last - (positions.abs() % (2 * last) - last).abs()).clamp_(0, side - 1)
 
 
 def _hole(side: int, size: int, indices: Tensor) -> Tensor:
-    """Along one side, whether a pixel is masked; N×side."""
+    """Whether each pixel along one side is masked; N×side."""
     first = torch.randint(-(size // 2), max(side - size // 2, 1), (len(indices), 1), device=indices.device)
     offset = _pixels(side, indices) - first
     return (offset >= 0) & (offset < size)

@@ -19,21 +19,23 @@ Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
 NATURAL = {"8 bits": 255.0, "16 bits": 65_535.0, "32 bits": 65_535.0, "floats": 1.0}
-"""How a number is stored → the one that stands for white; of 32 bits hardly anyone uses more than 16."""
+"""Storage format of a number → the number that stands for white; images of 32 bits rarely use more than 16."""
 
 _LEAST_USED = {"8 bits": 1 / 8, "16 bits": 1 / 2, "32 bits": 1 / 2, "floats": 1 / 2}
-"""Share of the natural range that must be used: less would leave few of the 256 levels, or look black."""
+"""Least share of the natural range that the images must use: with less they would look black, or keep few of the 256
+levels.
+"""
 
 
 def range_of(kind: str, low: float, high: float) -> tuple[float, float]:
-    """The numbers that become black and white, if those of the training images go from `low` to `high`."""
+    """The numbers that become black and white, if those of the training images range from `low` to `high`."""
     white = NATURAL[kind]
     inside = low >= 0 and high <= white
     return (0.0, white) if inside and (high >= white * _LEAST_USED[kind] or low == high) else (low, high)
 
 
 def levels_of(numbers: npt.NDArray[Any], low: float, high: float) -> Images:
-    """Numbers as levels 0 … 255 of the same shape; what lies beyond `low` and `high` becomes black and white."""
+    """Numbers as levels 0 … 255 in the same shape; numbers beyond `low` and `high` become black and white."""
     if numbers.dtype == np.uint8 and (low, high) == (0, 255):
         return numbers
     levels = np.empty(numbers.shape, np.uint8)
@@ -45,14 +47,14 @@ def levels_of(numbers: npt.NDArray[Any], low: float, high: float) -> Images:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What all images of a data set are brought to; see `ecoml.training.images.data.pixels`.
+    """The form to which all images of a data set are converted; see `ecoml.training.images.data.pixels`.
 
     Attributes:
         height: In pixels.
         width: In pixels.
         channels: 1 or 3.
-        background: Level behind what is transparent, 0 for black.
-        ranges: How a number is stored (a key of `NATURAL`) → the numbers that become black and white, where these are
+        background: Level behind transparent pixels, 0 for black.
+        ranges: Storage format of a number (a key of `NATURAL`) → the numbers that become black and white, if these are
             not the natural ones.
     """
 
@@ -68,22 +70,22 @@ class Form:
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> Form:
-        """From what `dataclasses.asdict` gave, through JSON or not."""
+        """The form in a table from `dataclasses.asdict`, possibly through JSON."""
         ranges = {kind: (low, high) for kind, (low, high) in table["ranges"].items()}
         return cls(table["height"], table["width"], table["channels"], table["background"], ranges)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a reader did to what it found.
+    """What a reader did with the images it found.
 
     Attributes:
-        form: What all images were brought to.
-        ignored: What was left out → how many.
-        smallest: Height and width of the smallest image as it was found, if they differ in size from the form.
-        largest: Likewise.
-        several: Files with several pictures, of which the first was taken.
-        blank: Images that show one colour only now, although their files do not.
+        form: The form to which all images were converted.
+        ignored: Kind of file that was left out → how many.
+        smallest: Original height and width of the smallest image, if the size was changed.
+        largest: The same for the largest image.
+        several: Number of files with several pictures, of which the first was used.
+        blank: Number of images that now show a single colour, although their files do not.
     """
 
     form: Form
@@ -95,7 +97,7 @@ class Reading:
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> Reading:
-        """From what `dataclasses.asdict` gave, through JSON."""
+        """The reading in a table from `dataclasses.asdict`, through JSON."""
         sizes = {name: tuple(table[name]) if table[name] else None for name in ("smallest", "largest")}
         return cls(**{**table, **sizes, "form": Form.of(table["form"])})
 
@@ -119,7 +121,9 @@ class LabelledImages:
         return LabelledImages(self.images[indices], self.labels[indices])
 
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of each channel, pixels in [0, 1]; no deviation is below one grey level."""
+        """Mean and standard deviation of each channel, with pixels in [0, 1]; each deviation is at least one grey
+        level.
+        """
         levels = np.arange(256) / 255
         means, deviations = [], []
         for channel in range(self.images.shape[1]):
@@ -135,16 +139,16 @@ class LabelledImages:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoundData:
-    """What a reader found: a data set that may still lack a test split, and may not be large enough.
+    """A reader's result: a data set that may lack a test split, and may be too small.
 
     Attributes:
         name: Short name for people.
         classes: Name of each class, by label.
-        reading: What was done to the images.
+        reading: How the images were changed.
         train: Training split.
-        test: Test split, if the data come with one.
-        validation: Validation split, if the data come with one.
-        digest: Hash of the files that were read; empty where it is to be that of the arrays.
+        test: Test split, if the data have one.
+        validation: Validation split, if the data have one.
+        digest: Hash of the files; empty if the hash of the arrays is to be used.
     """
 
     name: str
@@ -158,17 +162,17 @@ class FoundData:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """A data set that can be trained on.
+    """A data set for training.
 
     Attributes:
         name: Short name for people.
         classes: Name of each class, by label.
-        reading: What was done to the images.
-        train: Training split, the images to validate on included unless they are given apart.
+        reading: How the images were changed.
+        train: Training split; it includes the validation images unless the data have their own.
         test: Test split.
-        validation: Validation split, if the data come with one.
+        validation: Validation split, if the data have one.
         drawn: Which of validation and test are drawn from the training images.
-        digest: Hash of all of it.
+        digest: Hash of the complete data set.
     """
 
     name: str
@@ -188,7 +192,7 @@ class Dataset:
         return self.train[kept], self.train[held_out]
 
     def copies(self, share: float, seed: int) -> int:
-        """Images to validate or to test on that stand among those to train on too, pixel by pixel."""
+        """Number of validation and test images that are also among the training images, pixel by pixel."""
         held_out = [self.test] if self.validation is None else [self.test, self.validation]
         rows = [hash(image.tobytes()) for image in self.train.images]
         others = [hash(image.tobytes()) for part in held_out for image in part.images]

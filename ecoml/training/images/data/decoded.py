@@ -1,10 +1,10 @@
 """Folders of images, decoded once per machine: uint8 arrays in the user's cache folder, mapped into memory.
 
-An entry is a folder named by a hash of all that decides on its content (names, classes and bytes of the files, the
-decoder), so it is never out of date. It appears as a whole, by a rename, however many processes make it at once. The
-entries together take at most 20 GiB: those least recently used go first. Where nothing can be written, nothing is kept.
-
-`joblib.Memory` would unpickle what lies there, and fails on a full disk.
+An entry is a folder named by a hash of everything that determines its content (names, classes and bytes of the files,
+the decoder), so it is never out of date. It is complete when it appears, because it is renamed into place, even if
+several processes make it at once. All entries together take at most 20 GiB; the least recently used are deleted first.
+If nothing can be written, nothing is cached. `joblib.Memory` is not used: it would unpickle cached files, and fails on
+a full disk.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def digest(labelled: Mapping[str, Iterable[tuple[Path, str]]]) -> str:
 
 
 def find(content: str, splits: Iterable[str]) -> tuple[dict[str, Images], Reading] | None:
-    """Images N×H×W×C by split, and what was done to them, if those of this content are kept."""
+    """Images N×H×W×C by split, and how they were changed, if they are cached for this content."""
     folder = _place() / _key(content)
     try:
         found = {split: np.load(folder / f"{split}.npy", mmap_mode="r") for split in splits}
@@ -55,7 +55,7 @@ def find(content: str, splits: Iterable[str]) -> tuple[dict[str, Images], Readin
 
 
 def keep(content: str, decoded: Mapping[str, Images], reading: Reading) -> None:
-    """Keep images N×H×W×C by split, and what was done to them, as those of this content, if there is room."""
+    """Cache the images N×H×W×C of this content by split, and how they were changed, if there is room."""
     needed = sum(images.nbytes for images in decoded.values())
     if needed > LARGEST_BYTES:
         return

@@ -1,8 +1,8 @@
-"""A data set from a folder of images; which files it has is in `listing`, what becomes of one of them in `pixels`.
+"""A data set from a folder of images; `listing` lists the files, `pixels` converts an image.
 
-Sizes: images that all have one size of at most L×L are taken as they are, where L is 64 unless a space asks for more
-(`resolution`). Otherwise all become squares, whose side is the median of the training images' shorter sides but no more
-than L. Colour: if any image is coloured, all have three channels, else one.
+Sizes: images that all have one size of at most L×L keep it, where L is 64 unless a space asks for more (`resolution`).
+Otherwise all become squares, whose side is the median of the training images' shorter sides, at most L. Colour: if any
+image has colours, all have three channels, else one.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from ecoml.training.images.data.listing import Listing, beside, listed, splits_o
 from ecoml.training.images.settings import LARGEST_SIDE
 
 _DARK = 32
-"""Level that one training image of eight bits must reach, or all of them are brightened."""
+"""Level that at least one training image of eight bits must reach; otherwise all are brightened."""
 
 T = TypeVar("T")
 
 
 def read(folder: Path, largest_side: int = LARGEST_SIDE) -> FoundData:
-    """The data set in a folder, of images with no side of more than `largest_side` pixels.
+    """The data set in a folder, with images of at most `largest_side` pixels per side.
 
     Raises:
-        DataError: No images, a class without any, a class that only the test split has, or a file that is no image.
+        DataError: There are no images, a class has none, a class is only in the test split, or a file is not an image.
     """
     places = splits_of(folder)
     listings = {split: listed(place) for split, place in places.items()}
@@ -58,17 +58,17 @@ def of_listings(
     aside: Counter[str] | None = None,
     largest_side: int = LARGEST_SIDE,
 ) -> FoundData:
-    """The data set that lists of files make up.
+    """The data set from lists of files.
 
     Args:
         name: Short name for people.
-        listings: By split; there is one of `train`.
-        where: What an error names, by split.
-        aside: What was left out besides what the lists say.
-        largest_side: The most pixels that a side may have; larger images are made smaller.
+        listings: Lists by split; `train` is one of them.
+        where: Name of each split for errors.
+        aside: Files that were left out in addition to those of the lists.
+        largest_side: Largest side in pixels; larger images are reduced.
 
     Raises:
-        DataError: A class that only another split has, or a file that is no image.
+        DataError: A class is missing in the training split, or a file is not an image.
     """
     classes = sorted(listings["train"].classes)
     labels = {split: numbered(listing.labels, classes, where[split]) for split, listing in listings.items()}
@@ -118,14 +118,14 @@ def _decode(files: Mapping[str, list[Path]], largest_side: int) -> tuple[dict[st
 
 @dataclass(slots=True)
 class _Survey:
-    """What is known of the files before all of them are decoded.
+    """The properties of the files before all are decoded.
 
     Attributes:
-        sizes: Width and height of each, held upright.
-        kinds: How each stores a number.
-        transparent: Those that may show what is behind them.
-        coloured: Whether any has colours.
-        several: How many have several pictures.
+        sizes: Width and height of each, in upright orientation.
+        kinds: Storage format of each file's numbers.
+        transparent: Files that may have transparent pixels.
+        coloured: Whether any file has colours.
+        several: Number of files with several pictures.
     """
 
     sizes: dict[Path, tuple[int, int]] = field(default_factory=dict)
@@ -167,7 +167,7 @@ def _form(survey: _Survey, train: list[Path], largest_side: int) -> Form:
 
 
 def _ranges(survey: _Survey, train: list[Path], kinds: Iterable[str]) -> dict[str, tuple[float, float]]:
-    """What becomes black and white of the numbers of these kinds, where that is not their natural range."""
+    """The numbers that become black and white for these storage formats, if not those of the natural range."""
     ranges = {}
     for kind in kinds:
         ends = list(_each([file for file in train if survey.kinds[file] == kind], pixels.extremes))
@@ -186,7 +186,7 @@ def _images(files: list[Path], form: Form) -> Images:
 
 
 def _has_vanished(file: Path, image: Images) -> bool:
-    """Whether an image shows one colour only although its file does not."""
+    """Whether an image shows a single colour although its file does not."""
     return bool((image == image[0, 0]).all()) and next(_each([file], pixels.varies))
 
 
@@ -198,7 +198,7 @@ def _each(files: Iterable[Path], look: Callable[[Image.Image], T]) -> Iterator[T
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Without Pillow's warnings about metadata: what cannot be read is an error here anyway."""
+    """Suppress Pillow's warnings about metadata: unreadable files raise an error anyway."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

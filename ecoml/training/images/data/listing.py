@@ -1,7 +1,4 @@
-"""Which files a folder of images has, by split and class, without opening any.
-
-Layout: `DIR/CLASS/*.png`, or `DIR/train/CLASS/…` with `DIR/test/CLASS/…` and one of `val`, `valid`, `validation`.
-"""
+"""Lists the files of a folder of images by split and class, without opening any."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ class Listing:
         files: The images.
         labels: The class of each.
         classes: All classes.
-        ignored: What is no image of a class, by what it is → how many.
+        ignored: Kind of entry that is not an image of a class → how many.
     """
 
     files: list[Path] = field(default_factory=list)
@@ -37,7 +34,7 @@ class Listing:
 
 
 def splits_of(folder: Path) -> dict[str, Path]:
-    """Split → its folder of classes. `DIR/train` may also be a class, namely where images lie in it."""
+    """Split → its folder of classes. `DIR/train` counts as a class if it contains images."""
     train = folder / "train"
     if (
         not train.is_dir()
@@ -54,7 +51,7 @@ def splits_of(folder: Path) -> dict[str, Path]:
 
 
 def beside(folder: Path, places: dict[str, Path]) -> Counter[str]:
-    """What lies in a data folder and belongs to no split, although it might be meant to."""
+    """Entries of a data folder that belong to no split, although the user may have meant them to."""
     results = sum(map(_is_of_results, _all_folders(folder)))
     found = Counter({"folder of results": results}) if results else Counter[str]()
     if places["train"] == folder:
@@ -89,15 +86,15 @@ def listed(folder: Path) -> Listing:
             raise DataError(f"{place}: no images in this class; add some, or keep the folder outside of the data")
     if not listing.files:
         kinds = ", ".join(sorted(EXTENSIONS))
-        raise DataError(f"{folder}: no images by class; it takes one folder per class, with files of {kinds} in it")
+        raise DataError(f"{folder}: no images by class; make one folder per class, with files of {kinds} in it")
     return listing
 
 
 def stamp(data: str) -> str:
-    """What changes whenever a file of a folder, or an `.npz` file, does; empty for other data.
+    """A text that changes whenever a file of a folder, or an `.npz` file, changes; empty for other data.
 
     Raises:
-        DataError: A folder cannot be looked at.
+        DataError: A folder cannot be read.
     """
     path, seen = Path(data), hashlib.blake2b(digest_size=20)
     if not path.is_dir():
@@ -111,12 +108,14 @@ def stamp(data: str) -> str:
                     marks = sorted((entry.name, _mark(entry)) for entry in entries)
                 seen.update(repr((split, place.name, marks)).encode())
     except OSError as error:
-        raise DataError(f"{error.filename or path}: cannot be read ({error.strerror or error}); see to it") from None
+        raise DataError(
+            f"{error.filename or path}: cannot be read ({error.strerror or error}); check its permissions"
+        ) from None
     return seen.hexdigest()
 
 
 def _mark(file: Path | os.DirEntry[str]) -> str:
-    """Size and age of a file; empty where there is none."""
+    """Size and age of a file; empty if it does not exist."""
     try:
         about = file.stat()
     except OSError:
@@ -125,7 +124,7 @@ def _mark(file: Path | os.DirEntry[str]) -> str:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    """Those that may be classes."""
+    """The subfolders that may be classes."""
     return [place for place in _all_folders(folder) if not _is_of_results(place)]
 
 
@@ -134,7 +133,7 @@ def _all_folders(folder: Path) -> list[Path]:
 
 
 def _is_of_results(folder: Path, depth: int = 3) -> bool:
-    """Whether it is, or holds, a run folder: searches may well be kept beside their data."""
+    """Whether a folder is, or contains, a run folder: users may keep searches beside their data."""
     with os.scandir(folder) as entries:
         found = list(entries)
     return any(entry.name == "ledger.sqlite" for entry in found) or (

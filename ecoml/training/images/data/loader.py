@@ -1,4 +1,4 @@
-"""The data set behind a name or a path: the reader that suits it, the checks, and a test split where there is none."""
+"""Loads the data set of a name or a path: chooses the reader, checks the data, and makes a missing test split."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _TEST_SEED = 1797  # the held-out test set must be the same in every search
 def load(
     data: str, data_dir: Path | None = None, *, download: bool = True, largest_side: int = LARGEST_SIDE
 ) -> Dataset:
-    """The data set of that name, in that folder, that a `.csv` lists, or in that `.npz` file.
+    """The data set of a name, a folder, a `.csv` that lists files, or an `.npz` file.
 
     A data set without a test split gets one: a stratified fifth, always the same one.
 
     Args:
         data: Name or path.
-        data_dir: For named data: where they lie.
+        data_dir: Folder of named data sets.
         download: Whether named data may be downloaded.
-        largest_side: The most pixels of a side of images that are files; larger ones are made smaller.
+        largest_side: Largest side in pixels of images from files; larger ones are reduced.
 
     Raises:
-        DataError: It is not there, cannot be read, or is too small to be divided.
+        DataError: It does not exist, cannot be read, or is too small to be divided.
     """
     found = _find(data, data_dir, download, largest_side)
     _check(found, data)
@@ -48,10 +48,11 @@ def load(
 
 
 def class_counts(data: str) -> list[int]:
-    """Images of each class to train and validate on, without reading any; none for named data, which are balanced.
+    """Number of training and validation images of each class, without reading images; empty for named data, which are
+    balanced.
 
     Raises:
-        DataError: It is not there, or its images or labels are not as they should be.
+        DataError: The data do not exist, or their images or labels are wrong.
     """
     if data in catalogue.NAMED:
         return []
@@ -78,7 +79,9 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(f"{error.filename or path}: cannot be read ({error.strerror or error}); see to it") from None
+        raise DataError(
+            f"{error.filename or path}: cannot be read ({error.strerror or error}); check its permissions"
+        ) from None
 
 
 def _find(data: str, data_dir: Path | None, download: bool, largest_side: int) -> FoundData:
@@ -105,7 +108,7 @@ def _find(data: str, data_dir: Path | None, download: bool, largest_side: int) -
 
 
 def _as_folder(path: Path) -> Path:
-    """Parquet and Arrow files as the folder of images that they hold; anything else as it is."""
+    """Parquet and Arrow files as the folder of their images; any other path unchanged."""
     from ecoml.training.images.data.forms import arrow
 
     return arrow.unpacked(path) if arrow.files_of(path) else path
@@ -124,7 +127,7 @@ def _digest(found: FoundData) -> str:
 def _check(found: FoundData, where: str) -> None:
     if len(found.classes) < 2:
         only = f", {found.classes[0]!r}" if found.classes else ""
-        raise DataError(f"{where}: there is one class only{only}; at least two are needed")
+        raise DataError(f"{where}: there is only one class{only}; at least two are needed")
     drawn = {"training": True, "validation": found.validation is None, "test": found.test is None}
     wanted = [split for split, is_drawn in drawn.items() if is_drawn]
     counts = np.bincount(found.train.labels, minlength=len(found.classes))

@@ -41,7 +41,7 @@ _SECONDS_WITHOUT_AN_ANSWER = 30.0
 
 
 def read(name: str, data_dir: Path | None, *, download: bool) -> FoundData:
-    """The data set of that name, downloaded if it is allowed and needed.
+    """The data set of this name, downloaded if necessary and allowed.
 
     Raises:
         DataError: It is not there and could not be downloaded, or its files are damaged.
@@ -49,7 +49,7 @@ def read(name: str, data_dir: Path | None, *, download: bool) -> FoundData:
     if name == "digits":
         return _digits()
     if data_dir is not None and not data_dir.is_dir() and not download:
-        raise DataError(f"{data_dir}: no such folder; name the one that has the files of {name}")
+        raise DataError(f"{data_dir}: no such folder; give the folder with the files of {name}")
     if name in ("mnist", "fashion-mnist"):
         return _idx(name, data_dir, download)
     return _torchvision(name, data_dir, download)
@@ -103,13 +103,13 @@ def _plain_or_gz(path: Path) -> Path | None:
 
 
 def read_idx(path: Path) -> npt.NDArray[np.uint8]:
-    """The array in an idx file of bytes, gz or not.
+    """The array in an idx file of bytes, compressed with gzip or not.
 
     The format: two zero bytes, 8 for unsigned bytes, the number of dimensions, each dimension as a big-endian 32-bit
     integer, then the bytes (http://yann.lecun.com/exdb/mnist).
 
     Raises:
-        DataError: It is not such a file, or it was cut.
+        DataError: It is not such a file, or it is truncated.
     """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
@@ -136,7 +136,7 @@ def _torchvision(name: str, data_dir: Path | None, download: bool) -> FoundData:
 
 
 def as_labelled(dataset: Any) -> LabelledImages:
-    """From torchvision's CIFAR (N×H×W×C, `targets`) or SVHN (N×C×H×W, `labels`)."""
+    """The images of torchvision's CIFAR (N×H×W×C, `targets`) or SVHN (N×C×H×W, `labels`)."""
     if hasattr(dataset, "targets"):
         return LabelledImages(dataset.data.transpose(0, 3, 1, 2), np.asarray(dataset.targets, dtype=np.int64))
     return LabelledImages(np.asarray(dataset.data), np.asarray(dataset.labels, dtype=np.int64))
@@ -162,7 +162,7 @@ def _torchvision_split(name: str, train: bool, data_dir: Path | None, download: 
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Without torchvision's progress, and without waiting for ever on a network that swallows everything."""
+    """Suppress torchvision's progress, and set a time limit for networks that never answer."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_SECONDS_WITHOUT_AN_ANSWER)
     try:

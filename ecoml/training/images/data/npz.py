@@ -1,10 +1,11 @@
 """A data set from an `.npz` file of numpy arrays.
 
-Keys: `x` and `y` (or `x_train` and `y_train`), and if wished `x_val` and `y_val`, `x_test` and `y_test`.
-Shapes: x N×H×W, N×H×W×C or N×C×H×W with C 1 or 3 (where both would do, the last dimension is C); y N or N×1.
-Pixels: bool, whole numbers or floats, by the same rule as those of image files (`ecoml.training.images.data.pixels`):
-whole numbers go from 0 to 255, or to 65,535 if any of the training split is larger, floats from 0 to 1. Where the
-training split leaves most of that empty, or goes beyond it, its own least and largest number become black and white.
+Keys: `x` and `y` (or `x_train` and `y_train`), optionally `x_val` and `y_val`, `x_test` and `y_test`.
+
+Shapes: x N×H×W, N×H×W×C or N×C×H×W with C 1 or 3 (if both are possible, the last dimension is C); y N or N×1. Pixels:
+bool, whole numbers or floats, by the same rule as for image files (`ecoml.training.images.data.pixels`): whole numbers
+range from 0 to 255, or to 65,535 if any number of the training split is larger, floats from 0 to 1. If the training
+split uses little of this range, or exceeds it, its own least and largest number become black and white.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def read(path: Path) -> FoundData:
     """The data set in a file.
 
     Raises:
-        DataError: It is no such file, lacks an array, or has one that cannot be used; the line names the array.
+        DataError: It is not such a file, or an array is missing or cannot be used; the message names the array.
     """
     arrays = _arrays(path, _KEYS)
     prefix = "_train" if "x_train" in arrays and "x" not in arrays else ""
@@ -69,12 +70,12 @@ def read(path: Path) -> FoundData:
 
 
 def images_of(path: Path) -> tuple[Array, list[str] | None]:
-    """The images of a file to predict, N×H×W×C as they are stored, and their classes if it has them.
+    """The images of a file for prediction, N×H×W×C as stored, and their classes if it has them.
 
-    Those of its test split, or of the only one it has.
+    These are the images of its test split, or of the only split.
 
     Raises:
-        DataError: As `read`, as far as these go.
+        DataError: As `read`, for these arrays.
     """
     arrays = _arrays(path, _KEYS)
     which = next((name for name in ("_test", "") if f"x{name}" in arrays), "_train")
@@ -89,7 +90,7 @@ def images_of(path: Path) -> tuple[Array, list[str] | None]:
 def as_levels(x: Array, form: Form) -> Images:
     """Numbers of an array of any shape as levels 0 … 255, by the ranges of a training's form.
 
-    Whole numbers count as stored in eight bits, unless one is larger, or the training's counted as sixteen.
+    Whole numbers count as stored in eight bits, unless one is larger, or the training's images had sixteen.
     """
     if x.dtype.kind == "b":
         return levels_of(x, 0.0, 1.0)
@@ -100,10 +101,10 @@ def as_levels(x: Array, form: Form) -> Images:
 
 
 def class_counts(path: Path) -> list[int]:
-    """Images of each class to train and validate on.
+    """Number of training and validation images of each class.
 
     Raises:
-        DataError: As `read`, as far as the labels go.
+        DataError: As `read`, for the labels.
     """
     arrays = _arrays(path, ("y", "y_train"))
     key = "y" if "y" in arrays else "y_train"
@@ -135,7 +136,7 @@ def _array(path: Path, key: str, file: Any) -> Array:
 
 
 def _pair(arrays: dict[str, Array], path: Path, x_key: str, y_key: str) -> tuple[Array, Array]:
-    """Images N×C×H×W of their own type, and labels N."""
+    """Images N×C×H×W in their own type, and labels N."""
     for key in (x_key, y_key):
         if key not in arrays:
             found = ", ".join(arrays) or "none of these"
@@ -177,7 +178,7 @@ def _labels(y: Array, where: str) -> Array:
 
 
 def _range(x: Array) -> tuple[str, float, float]:
-    """How the numbers count as stored (see `NATURAL`), and which become black and white."""
+    """The storage format of the numbers (see `NATURAL`), and which numbers become black and white."""
     if x.dtype.kind == "b":
         return "1 bit", 0.0, 1.0
     low, high = float(x.min()), float(x.max())

@@ -1,19 +1,19 @@
-"""What becomes of an image: the one rule for those that are trained on and those that are predicted later.
+"""Converts an image; the same rules hold for training and for later predictions.
 
     with opened(file) as image:
         levels = pixels(image, form)        # uint8 H×W×C, as the network takes it
 
 1. Orientation: as the camera was held (EXIF).
-2. Brightness: numbers become the levels 0 … 255, from black to white. Those of eight bits are levels already; of
-   sixteen bits, 0 … 65,535 are scaled, of floats 0 … 1. Where the training images leave most of that range empty
-   (`range_of`), their own least and largest number become black and white instead: a camera's twelve bits in sixteen.
-3. Transparency: shown on black; on white if what can be seen of the training images is dark in each of them, and on
-   grey if it is dark in some and bright in others.
+2. Brightness: numbers become the levels 0 … 255, from black to white. Eight-bit numbers are levels already; sixteen-bit
+numbers 0 … 65,535 and floats 0 … 1 are scaled. If the training images use little of that range (`range_of`), their own
+least and largest number become black and white instead: a camera's twelve bits stored in sixteen.
+3. Transparency: shown on black; on white if the visible part of each training image is dark, and on grey if it is dark
+in some and bright in others.
 4. Colour: three channels if any image of the data has colours, else one. Palettes and CMYK are converted.
-5. Size: scaled until the shorter side fits, and the middle kept.
+5. Size: scaled until the shorter side fits, and cropped to the centre.
 
-What cannot be read rightly is an error: numbers that are NaN or infinite, and colours of sixteen bits whose lower half
-cannot be had and would be needed.
+An image that cannot be read correctly is an error: numbers that are NaN or infinite, and sixteen-bit colours whose
+lower half is needed but cannot be read.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ _HALVES = {
     for mode in ("RGB", "RGBX", "RGBA")
     for order, other in (("B", "L"), ("L", "B"), ("N", "B" if sys.byteorder == "little" else "L"))
 }
-"""How Pillow calls colours of sixteen bits, of which it reads the high byte: the ways to read the high and the low."""
+"""Pillow's names for sixteen-bit colours, of which it reads the high byte → the modes that read the high and the low
+byte.
+"""
 
 _GREY_AND_ALPHA = "LA;16B"
 _TIFF_SAMPLES, _TIFF_UNSIGNED = 339, 1
@@ -51,10 +53,10 @@ _FEWEST_HALVED = 32  # levels, below which an image is taken for one whose numbe
 
 @contextmanager
 def opened(file: Path) -> Iterator[Image.Image]:
-    """An image file, as long as the context is open.
+    """An image file, open while the context is open.
 
     Raises:
-        DataError: It cannot be read, then or inside the context.
+        DataError: It cannot be read, on opening or inside the context.
     """
     try:
         # Given a path, Pillow 13 maps a TIFF into memory by its sides as they are stored, and garbles one held upright.
@@ -66,10 +68,10 @@ def opened(file: Path) -> Iterator[Image.Image]:
 
 
 def pixels(image: Image.Image, form: Form) -> Images:
-    """An image, just opened, in the form of a data set: uint8 H×W×C.
+    """A newly opened image in the form of a data set: uint8 H×W×C.
 
     Raises:
-        ValueError, OSError: It cannot be read rightly.
+        ValueError, OSError: It cannot be read correctly.
     """
     image.draft(None, (2 * form.width, 2 * form.height))  # a JPEG is decoded no larger than needed
     image = _in_levels(image, form)
@@ -83,7 +85,7 @@ def pixels(image: Image.Image, form: Form) -> Images:
 
 
 def is_grey(image: Image.Image) -> bool:
-    """Whether an image has no colours, by what its file says of itself."""
+    """Whether an image has no colours, according to its file's header."""
     if image.mode == "P":
         palette = np.array(image.getpalette("RGB") or [0, 0, 0]).reshape(-1, 3)
         return bool((palette == palette[:, :1]).all())
@@ -91,26 +93,26 @@ def is_grey(image: Image.Image) -> bool:
 
 
 def is_transparent(image: Image.Image) -> bool:
-    """Whether an image may show what is behind it."""
+    """Whether an image may have transparent pixels."""
     return image.mode in _WITH_ALPHA or "transparency" in image.info
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height as the camera was held; of a PNG this reads the whole file."""
+    """Width and height in upright orientation; for a PNG this reads the entire file."""
     width, height = image.size
     turned = image.format != "TIFF" and image.getexif().get(0x0112, 1) >= 5
     return (height, width) if turned else (width, height)
 
 
 def kind_of(image: Image.Image) -> str:
-    """How an image stores a number: `8 bits`, `16 bits`, `32 bits` or `floats`."""
+    """The storage format of an image's numbers: `8 bits`, `16 bits`, `32 bits` or `floats`."""
     if image.mode in ("I", "F"):
         return "32 bits" if image.mode == "I" else "floats"
     return "16 bits" if image.mode.startswith("I;16") or _is_deep_colour(image) else "8 bits"
 
 
 def extremes(image: Image.Image) -> tuple[float, float]:
-    """The least and the largest number of an image's colours, transparency left out."""
+    """The least and the largest number of an image's colours, without transparency."""
     if kind_of(image) == "8 bits":
         colours = np.asarray(image.convert("L" if is_grey(image) else "RGB"))
     else:
@@ -119,7 +121,7 @@ def extremes(image: Image.Image) -> tuple[float, float]:
 
 
 def varies(image: Image.Image) -> bool:
-    """Whether an image has more than one colour, or is not transparent everywhere alike."""
+    """Whether an image has more than one colour, or more than one degree of transparency."""
     if kind_of(image) == "8 bits":
         bands = _bands(image.convert("RGBA"))
         return bool((bands != bands[0, 0]).any())
@@ -127,7 +129,7 @@ def varies(image: Image.Image) -> bool:
 
 
 def seen_level(image: Image.Image, form: Form) -> float | None:
-    """Mean level of what can be seen of an image, in [0, 255]; None where all or nothing of it is transparent."""
+    """Mean level of an image's visible pixels, in [0, 255]; None if all or no pixels are transparent."""
     whole = _in_levels(image, form).convert("RGBA")
     seen = np.asarray(whole.getchannel("A"), dtype=float)
     if seen.min() == 255 or seen.max() == 0:
@@ -136,7 +138,7 @@ def seen_level(image: Image.Image, form: Form) -> float | None:
 
 
 def _in_levels(image: Image.Image, form: Form) -> Image.Image:
-    """An image held upright, with eight bits a number."""
+    """An image in upright orientation, with eight-bit numbers."""
     kind = kind_of(image)
     if kind == "8 bits":
         halved = ";16" in _raw_mode(image) or _largest(image) > NATURAL["8 bits"]
@@ -157,7 +159,9 @@ def _in_levels(image: Image.Image, form: Form) -> Image.Image:
 
 
 def _numbers(image: Image.Image) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
-    """What an image of more than eight bits stores, held upright: its colours H×W×C, and its opacity H×W×1 if any."""
+    """The numbers of an image of more than eight bits, upright: its colours H×W×C, and its opacity H×W×1 if it
+    has one.
+    """
     if _is_deep_colour(image):
         numbers = _deep_colours(image)
         return (numbers[..., :-1], numbers[..., -1:]) if numbers.shape[2] in (2, 4) else (numbers, None)
@@ -177,7 +181,7 @@ def _is_deep_colour(image: Image.Image) -> bool:
 
 
 def _deep_colours(image: Image.Image) -> npt.NDArray[np.uint16]:
-    """Colours of sixteen bits, H×W×C; Pillow itself gives their upper eight."""
+    """Sixteen-bit colours, H×W×C; Pillow itself returns only their upper eight bits."""
     assert isinstance(image, ImageFile), "only of a file is it known how its numbers are stored"
     assert image.fp is not None, "it was just opened"
     image.fp.seek(0)
@@ -195,7 +199,7 @@ def _deep_colours(image: Image.Image) -> npt.NDArray[np.uint16]:
 
 
 def _read_as(content: bytes, raw_mode: str) -> npt.NDArray[np.uint16]:
-    """An image file H×W×C, held upright, its bytes taken for what they are not."""
+    """An image file as H×W×C, upright, decoded with another raw mode."""
     with Image.open(BytesIO(content)) as image:
         for number, tile in enumerate(image.tile):
             args = (raw_mode, *tile.args[1:]) if isinstance(tile.args, tuple) else raw_mode
@@ -205,7 +209,7 @@ def _read_as(content: bytes, raw_mode: str) -> npt.NDArray[np.uint16]:
 
 
 def _raw_mode(image: Image.Image) -> str:
-    """How the bytes of a file that was just opened are arranged, in Pillow's words; empty for other images."""
+    """Pillow's name for the arrangement of bytes in a newly opened file; empty for other images."""
     args = _decoder_args(image)
     return str(args[0]) if args else ""
 
@@ -228,6 +232,6 @@ def _decoder_args(image: Image.Image) -> tuple[Any, ...]:
 
 
 def _bands(image: Image.Image) -> npt.NDArray[Any]:
-    """H×W×C."""
+    """The image's bands, H×W×C."""
     values = np.asarray(image)
     return values[..., None] if values.ndim == 2 else values

@@ -1,6 +1,6 @@
-"""The data on the device, and all else that every trial on it shares.
+"""The data on the device, and everything else that all trials share.
 
-Images stay uint8, N×H×W×C in memory, so that a batch is one gather and is already channels_last.
+Images stay uint8, N×H×W×C in memory, so that a batch is one gather and is channels_last.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ecoml.training.images.network.plan import Shape
 _SCALED_AT_ONCE = 2**24  # pixels
 
 MOST_COPIES = 4
-"""Of the images, at other resolutions, by the memory they take."""
+"""Limit of the memory for copies at other resolutions, as a multiple of the images' own memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,12 +58,13 @@ class Resident:
         return Resident(torch.cat(scaled_images), self.labels)
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Images N×C×H×W, channels_last, and labels N."""
+        """Images N×C×H×W, channels_last, and labels N, of these indices."""
         return self.images.index_select(0, indices).permute(0, 3, 1, 2), self.labels.index_select(0, indices)
 
     def slices(self, most: int) -> Iterator[tuple[int, Tensor]]:
-        """All images in equal slices of `most` at most, and where each begins: a GPU's libraries look at every new
-        shape anew. The last slice begins within the one before where they do not divide evenly."""
+        """All images in equal slices of at most `most`, with the index where each starts: a GPU's libraries prepare
+        anew for every new shape. If the images do not divide evenly, the last slice overlaps the one before.
+        """
         size = math.ceil(len(self) / math.ceil(len(self) / most))
         for start in range(0, len(self), size):
             begin = min(start, len(self) - size)
@@ -72,22 +73,22 @@ class Resident:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingTask:
-    """What every trial works on.
+    """What all trials have in common.
 
     Attributes:
         name: Short name for people.
         classes: Name of each class, by label.
         shape: Channels, height, width.
-        form: What all images were brought to.
-        mean: Of each channel of the training images, pixels in [0, 1].
-        std: Likewise, the standard deviation.
-        train: Images to train on.
-        validation: Images to measure the accuracy on.
-        device: Where all this lies.
-        threads: CPU threads to compute with, at most.
-        may_use_fewer_threads: Whether small networks may be computed with one.
-        seed: Of initial weights, order of images, augmentation and dropout, together with a trial's number.
-        bf16: Whether the device computes in bfloat16, which is done where it is safe and pays.
+        form: The form of all images.
+        mean: Mean of each channel of the training images, pixels in [0, 1].
+        std: Standard deviation of each channel.
+        train: Training images.
+        validation: Validation images.
+        device: The device of all these tensors.
+        threads: Largest number of CPU threads.
+        may_use_fewer_threads: Whether small networks may be trained with one thread.
+        seed: Seed of initial weights, order of images, augmentation and dropout, together with a trial's number.
+        bf16: Whether the device supports bfloat16, which is used if it is safe and faster.
     """
 
     name: str
@@ -106,8 +107,12 @@ class TrainingTask:
     _at_sides: dict[tuple[int, int], tuple[Resident, Resident]] = field(default_factory=dict, init=False)
 
     def at(self, sides: tuple[int, int]) -> tuple[Resident, Resident]:
-        """Training and validation images at a resolution; copies are kept while they take no more than `MOST_COPIES`
-        times what the images themselves take, and the newest in any case."""
+        """Training and validation images at a resolution.
+
+        The newest copy is always kept; older ones as long as all together take at most `MOST_COPIES` times the memory
+        of the
+        images themselves.
+        """
         if sides == self.train.sides:
             return self.train, self.validation
         kept = self._at_sides

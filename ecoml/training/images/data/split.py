@@ -1,4 +1,4 @@
-"""Division of labelled images into two parts with the same classes in both."""
+"""Divides labelled images into two parts with the same classes in both."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Indices = npt.NDArray[np.intp]
 def stratified(labels: npt.NDArray[np.int64], share: float, seed: int) -> tuple[Indices, Indices]:
     """Indices to keep and indices to hold out, both ascending.
 
-    Of every class that has n images, round(share · n) are held out, but at least one and at most n − 1 of them.
+    Of each class with n images, round(share · n) are held out, but at least one and at most n − 1.
 
     Args:
         labels: int64 N; each class that occurs does so at least twice.
         share: Share to hold out, in (0, 1).
-        seed: ≥ 0; same seed, same division.
+        seed: ≥ 0; the same seed gives the same division.
     """
     random = np.random.default_rng(seed)
     held_out = np.zeros(len(labels), dtype=bool)

@@ -1,10 +1,11 @@
-"""What an epoch takes on a GPU, up to a factor: a small network's step takes what its kernels take to be launched.
+"""The approximate duration of an epoch on a GPU: for a small network, mostly the time to launch its kernels.
 
     seconds = N / B · k · 2.5 µs + F / (¼ · peak),    k = 20 + Σ over convolutions of 12 + …
 
-N: images to train on, B: images of a batch, F: FLOP of an epoch (`floor.py`). 12: convolution, batch norm, activation
-and pooling, each forward and twice backward; 20: the batch's gather, its loss and the update. Counted by reading the
-step, and the time of a kernel is others' figure: what matters is how one configuration compares with another.
+N: training images, B: images per batch, F: FLOP of an epoch (`floor.py`). 12: convolution, batch norm, activation and
+pooling, each once forward and twice backward; 20: the batch's gather, its loss and the update. The kernels were counted
+in the code of a step, and the time of a kernel is a published figure: only the ratio between two configurations
+matters.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ _OF_AUGMENTATION = 12
 
 
 def epoch_seconds(config: Config, data: Floor, peak_flop_per_s: float) -> float:
-    """About proportional to the seconds of an epoch of a network of ours.
+    """A number roughly proportional to the seconds of an epoch of a built-in network.
 
     Args:
-        config: Of the training.
-        data: Shape and counts of what it is trained on.
-        peak_flop_per_s: The most arithmetic that the device shows.
+        config: The configuration of the training.
+        data: Shape and counts of the training's data.
+        peak_flop_per_s: The device's peak performance.
     """
     settings = Settings.of(config)
     steps = max(1.0, data.train_images / settings.batch_size)
@@ -38,7 +39,7 @@ def epoch_seconds(config: Config, data: Floor, peak_flop_per_s: float) -> float:
 
 
 def kernels(settings: Settings, form: Plan) -> int:
-    """Kernels that a step launches, about."""
+    """The approximate number of kernels that a step launches."""
     augmented = settings.shift > 0 or settings.flip == "yes" or settings.cutout > 0
     layers = len(form.widths) - 1
     return _OF_A_STEP + _OF_A_CONVOLUTION * form.convolutions + _OF_A_LAYER * layers + _OF_AUGMENTATION * augmented

@@ -2,35 +2,40 @@
 
     F = Σ over epochs of 3·f·N + f·N_val,    E_floor = F · P / peak
 
-f: FLOP of one image's forward pass at that epoch's resolution (two for each multiplication in convolutions and linear
-layers); backward takes twice as much, and a frozen part has none (`Plan.training_flops`). N, N_val: images to train on
-and to validate on. P / peak: joules per FLOP when the device does nothing but large matrix products. Images that an
-epoch skips count all the same.
+f: FLOP of one image's forward pass at that epoch's resolution (two per multiplication in convolutions and linear
+layers); the backward pass takes twice as much, and a frozen part has none (`Plan.training_flops`). N, N_val: training
+and validation images. P / peak: joules per FLOP when the device computes only large matrix products. Images that an
+epoch skips count as well.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
+from ecoml.training.base import Work
 from ecoml.training.images.network.form import form_of
 from ecoml.training.images.network.plan import Shape
 from ecoml.training.images.schedule import sides_at
 from ecoml.training.images.settings import Settings
 from ecoml.trial import Config
 
+_FEWEST_PRODUCTS = 0.25
+"""Smallest share of the products of a plain convolution that an algorithm in use computes (Winograd's)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """What the least energy of a trial is computed from.
+    """The values from which the least energy of a trial is computed.
 
     Attributes:
         shape: Channels, height, width of an image.
-        classes: How many there are.
-        train_images: Images to train on.
-        validation_images: Images to validate on.
+        classes: Number of classes.
+        train_images: Number of training images.
+        validation_images: Number of validation images.
         j_per_flop: Joules per FLOP at the device's peak.
-        twice: Whether a training sees no more than two resolutions; see `sides_at`.
+        twice: Whether a training uses at most two resolutions; see `sides_at`.
     """
 
     shape: Shape
@@ -48,6 +53,15 @@ class Floor:
         sides = Counter(sides_at(settings, self.shape[1:], t, twice=self.twice) for t in each)
         images = self.train_images, self.validation_images
         return sum(form.training_flops(seen, count, *images) for seen, count in sides.items())
+
+    def work(self, config: Config, peak_flop_per_s: float) -> Work:
+        """What is known about the cost of a prediction before the network exists."""
+        settings = Settings.of(config)
+        form = form_of(settings, self.shape, self.classes)
+        flop = _FEWEST_PRODUCTS * form.flops()
+        kind = f"{settings.backbone} {settings.block} {settings.head} {settings.activation}"
+        least_j = 0.0 if math.isnan(self.j_per_flop) else flop * self.j_per_flop
+        return Work(kind, form.counts, flop / peak_flop_per_s, least_j)
 
     def energy_j(self, config: Config, epochs: int) -> float:
         """The least joules of the first `epochs` epochs of a training."""

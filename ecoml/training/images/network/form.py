@@ -1,4 +1,4 @@
-"""What a configuration's network will be, whichever family it is of."""
+"""The plan of a configuration's network, for our networks and for torchvision's backbones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ecoml.training.images.settings import NO_BACKBONE, Settings
 
 
 def form_of(settings: Settings, shape: Shape, classes: int) -> Plan:
-    """The network that `settings` describe for images of `shape`, before it exists."""
+    """The plan of the network that `settings` describe for images of `shape`; no network is built."""
     if settings.backbone == NO_BACKBONE:
         return plan(settings, shape, classes)
     from ecoml.training.images.network.pretrained import pretrained_plan  # torchvision takes a second to import

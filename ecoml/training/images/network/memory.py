@@ -1,4 +1,4 @@
-"""How much memory a training may still take."""
+"""The memory that a training may still use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def free_host_bytes(root: Path = Path("/")) -> int | None:
-    """Bytes this process may still allocate: the least of the host's and its control groups'; None if unknown."""
+    """Bytes this process may still allocate: the least of the host's and of its control groups'; None if unknown."""
     return min([*_host(root), *_groups_v2(root), *_group_v1(root)], default=None)
 
 
@@ -18,7 +18,7 @@ def _host(root: Path) -> Iterator[int]:
 
 
 def _groups_v2(root: Path) -> Iterator[int]:
-    """Each control group (version 2) from this process's own up to the top."""
+    """Each control group (version 2) from this process's own up to the root."""
     top = root / "sys/fs/cgroup"
     for line in _text(root / "proc/self/cgroup").splitlines():
         if line.startswith("0::/"):

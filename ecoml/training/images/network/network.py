@@ -1,4 +1,4 @@
-"""The network: convolution stages, a head, and linear layers, in the shape that a plan describes; or the caller's own.
+"""The network: convolution stages, a head, and linear layers, in the shape that a plan describes; or the user's own.
 
 Shapes: images N×C×H×W, uint8 or float in [0, 1]; logits N×classes.
 """
@@ -33,17 +33,17 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 class Network(nn.Module):
-    """A CNN that normalises its own input, and brings it to the resolution that it was trained on.
+    """A CNN that normalises its own input, and scales it to the resolution on which it was trained.
 
     Args:
-        settings: What its recipe was, and what its body is built from unless that is given.
-        shape: Channels, height and width of the images it takes.
+        settings: The settings of its training, which also describe its body unless `body` is given.
+        shape: Channels, height and width of its images.
         classes: Name of each class, in the order of the logits.
-        body: The caller's own module, from normalised images N×C×H×W to logits.
+        body: The user's own module, from normalised images N×C×H×W to logits.
 
     Attributes:
-        sides: Height and width of what the body sees; images are scaled to it.
-        batch_flops: FLOP of one batch's forward pass; infinite where the body is the caller's, and nobody knows.
+        sides: Height and width of the body's input; images are scaled to it.
+        batch_flops: FLOP of one batch's forward pass; infinite for a body of the user's own, because it is unknown.
     """
 
     def __init__(self, settings: Settings, shape: Shape, classes: Sequence[str], body: nn.Module | None = None) -> None:
@@ -74,7 +74,7 @@ class Network(nn.Module):
         return None if self.settings.backbone == NO_BACKBONE else cast("Pretrained", self.body)
 
     def normalise_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Take mean and standard deviation of each channel, in units where pixels lie in [0, 1]."""
+        """Set mean and standard deviation of each channel, for pixels in [0, 1]."""
         self.mean.copy_(torch.tensor(mean).view(-1, 1, 1))
         self.std.copy_(torch.tensor(std).view(-1, 1, 1))
 
@@ -82,27 +82,27 @@ class Network(nn.Module):
         """Logits N×classes of images N×C×H×W, uint8 or float in [0, 1].
 
         Raises:
-            ValueError: The images have another shape than those it was trained on.
+            ValueError: The images have another shape than the training images.
         """
         if tuple(images.shape[1:]) != self.shape:
-            raise ValueError(f"images are N×C×H×W with {self.shape} after N here, and not {tuple(images.shape)}")
+            raise ValueError(f"images must be N×C×H×W with {self.shape} after N, not {tuple(images.shape)}")
         return self.logits(images if self.sides == self.shape[1:] else scaled(images, self.sides))
 
     def logits(self, images: Tensor) -> Tensor:
-        """As `forward`, of images that have the body's `sides`."""
+        """As `forward`, for images that have the body's `sides`."""
         values = self._normalised(images)
         with default_dtype(values.dtype):
             logits: Tensor = self.body(values)
         return logits
 
     def features(self, images: Tensor) -> Tensor:
-        """What the backbone makes of images that have the body's `sides`, N×F."""
-        assert self.pretrained is not None, "networks of ours are trained as a whole"
+        """The backbone's features N×F of images that have the body's `sides`."""
+        assert self.pretrained is not None, "networks of ours have no separate features"
         return self.pretrained.features_of(self._normalised(images))
 
     def logits_of_features(self, features: Tensor) -> Tensor:
-        """Logits of what `features` gave, as N×F×1×1."""
-        assert self.pretrained is not None, "networks of ours are trained as a whole"
+        """Logits of the features, which are N×F×1×1."""
+        assert self.pretrained is not None, "networks of ours have no separate features"
         logits: Tensor = self.pretrained.head(features.flatten(1))
         return logits
 
@@ -114,7 +114,7 @@ class Network(nn.Module):
 
 
 def scaled(images: Tensor, sides: tuple[int, int]) -> Tensor:
-    """Images N×C×H×W, uint8 or float in [0, 1], brought to another height and width, in whole grey levels."""
+    """Images N×C×H×W, uint8 or float in [0, 1], scaled to another height and width, rounded to grey levels."""
     largest = 255.0 if images.is_floating_point() else 1.0
     values = images.to(torch.float32) * largest
     values = nn.functional.interpolate(values, size=sides, mode="bilinear", antialias=True, align_corners=False)
@@ -123,7 +123,7 @@ def scaled(images: Tensor, sides: tuple[int, int]) -> Tensor:
 
 
 class Residual(nn.Module):
-    """Two convolutions around a skip connection, which is a 1×1 convolution where the channels change."""
+    """Two convolutions with a skip connection, which is a 1×1 convolution if the number of channels changes."""
 
     def __init__(self, block: Block, activation: str) -> None:
         super().__init__()

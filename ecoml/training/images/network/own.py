@@ -1,4 +1,4 @@
-"""Networks of the caller's own: built by the caller's function, and torch is left as it was before."""
+"""Networks of the user's own: built by the user's function, which cannot change torch's global state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ecoml.errors import UsageError
 from ecoml.trial import Config
 
 Build = Callable[[dict[str, Any]], nn.Module]
-"""The caller's own network from a configuration."""
+"""Builds the user's network from a configuration."""
 
 _GLOBAL: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (torch.get_default_dtype, torch.set_default_dtype),
@@ -29,21 +29,21 @@ _GLOBAL: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
 
 
 def built(build: Build, config: Config) -> nn.Module:
-    """The caller's network of a configuration.
+    """The user's network of a configuration.
 
     Raises:
-        UsageError: The function gave something else.
+        UsageError: The function returned something else.
     """
     with global_state_kept():
         body = build(dict(config))
     if not isinstance(body, nn.Module):
-        raise UsageError(f"model gave a {type(body).__name__}; it must give a torch.nn.Module")
+        raise UsageError(f"model returned a {type(body).__name__}; it must return a torch.nn.Module")
     return body
 
 
 @contextlib.contextmanager
 def global_state_kept() -> Iterator[None]:
-    """What the caller's code sets for all of torch holds as long as the context, in which gradients are recorded."""
+    """Restore torch's global state after the context, in which gradients are recorded."""
     before = [read() for read, _ in _GLOBAL]
     try:
         with torch.inference_mode(mode=False), np.errstate():  # its end restores the mode of gradients too
@@ -56,7 +56,7 @@ def global_state_kept() -> Iterator[None]:
 
 @contextlib.contextmanager
 def default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """Tensors that are made inside without a type have this one, as where the network was built."""
+    """Tensors made inside without a type have this type, as when the network was built."""
     before = torch.get_default_dtype()
     if before == dtype:
         yield

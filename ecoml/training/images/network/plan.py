@@ -1,4 +1,4 @@
-"""Plan: the shape of a network before it exists, and the memory its training takes.
+"""Plan: the shape of a network before it is built, and the memory of its training.
 
 Notation: k kernel, c_in and c_out channels in and out, h×w pixels; all counts are per image or per network.
 """
@@ -25,7 +25,7 @@ class Block:
         inputs: Channels in.
         outputs: Channels out.
         kernel: Side of its convolutions.
-        pixels: Height times width of what it works on.
+        pixels: Height times width of its input.
         pooled: Whether 2×2 max pooling follows.
     """
 
@@ -38,7 +38,7 @@ class Block:
 
     @property
     def parameters(self) -> int:
-        """Weights: of convolutions without bias, and two per channel of each batch norm."""
+        """Number of weights: convolutions without bias, and two per channel of each batch norm."""
         area = self.kernel**2
         if self.kind == "separable":
             return self.inputs * (area + 2) + self.outputs * (self.inputs + 2)
@@ -61,7 +61,7 @@ class Block:
 
     @property
     def activations(self) -> int:
-        """Numbers that a forward pass leaves behind for the backward pass."""
+        """Number of values that a forward pass stores for the backward pass."""
         convolution = 3 * self.outputs * self.pixels  # what the convolution, the batch norm and the activation give
         if self.kind != "residual" and self.pooled:  # the batch norm sees a quarter of it; indices take eight bytes
             convolution = self.outputs * self.pixels + 5 * self.outputs * self.pixels // 4
@@ -77,9 +77,9 @@ class Plan:
     """The shape of a network.
 
     Attributes:
-        shape: Of the images.
-        blocks: Convolution blocks, first one first.
-        pooled: Whether the head averages over the pixels that are left (otherwise it keeps them all).
+        shape: Shape of the images.
+        blocks: The convolution blocks in order.
+        pooled: Whether the head averages over the remaining pixels (otherwise it keeps them all).
         widths: Sizes between the linear layers: features, hidden widths, classes.
     """
 
@@ -90,36 +90,36 @@ class Plan:
 
     @property
     def parameters(self) -> int:
-        """Trainable numbers."""
+        """Number of trainable parameters."""
         return sum(block.parameters for block in self.blocks) + self.linear_parameters
 
     @property
     def linear_parameters(self) -> int:
-        """Those of the linear layers."""
+        """Number of parameters of the linear layers."""
         return sum((inputs + 1) * outputs for inputs, outputs in pairwise(self.widths))
 
     @property
     def linear_flops(self) -> int:
-        """FLOP of one image in the linear layers, forward."""
+        """FLOP of one image's forward pass in the linear layers."""
         return 2 * sum(inputs * outputs for inputs, outputs in pairwise(self.widths))
 
     @property
     def convolutions(self) -> int:
-        """How many there are."""
+        """Number of convolutions."""
         skips = sum(block.kind == "residual" and block.inputs != block.outputs for block in self.blocks)
         return sum(_CONVOLUTIONS[block.kind] for block in self.blocks) + skips
 
     @property
     def activations(self) -> int:
-        """Numbers that one image's forward pass leaves behind for the backward pass."""
+        """Number of values that one image's forward pass stores for the backward pass."""
         channels, height, width = self.shape
         return channels * height * width + sum(block.activations for block in self.blocks) + 2 * sum(self.widths)
 
     def flops(self, sides: tuple[int, int] | None = None) -> int:
-        """FLOP of one image's forward pass, two for each multiplication in convolutions and linear layers.
+        """FLOP of one image's forward pass, two per multiplication in convolutions and linear layers.
 
         Args:
-            sides: Height and width of the image, if they are not those of `shape`; only where the head is pooled.
+            sides: Height and width of the image, if they differ from those of `shape`; only with a pooled head.
         """
         height, width = sides or self.shape[1:]
         products = 0
@@ -130,25 +130,32 @@ class Plan:
         return 2 * products + self.linear_flops
 
     def training_flops(self, sides: tuple[int, int], epochs: int, train: int, validation: int) -> int:
-        """FLOP of so many epochs at a resolution, on so many images; backward takes twice as much as forward."""
+        """FLOP of a number of epochs at a resolution, by numbers of images; the backward pass takes twice the forward
+        pass.
+        """
         return epochs * self.flops(sides) * (3 * train + validation)
 
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Quantities that the cost of predictions increases with: layers, weights, arithmetic, intermediate values."""
+        return self.convolutions, len(self.widths), self.parameters, self.flops(), self.activations
+
     def training_bytes(self, batch: int) -> int:
-        """Rough memory of one step: weights, gradients and two optimiser states, and one batch's activations."""
+        """Approximate memory of one step: weights, gradients and two optimiser states, and one batch's activations."""
         return 4 * (4 * self.parameters + batch * self.activations)
 
     def evaluation_bytes(self, batch: int) -> int:
-        """Rough memory of predicting one batch: the weights, and what the largest block leaves behind."""
+        """Approximate memory of predicting one batch: the weights, and the activations of the largest block."""
         return 4 * (self.parameters + batch * max(block.activations for block in self.blocks))
 
 
 def plan(settings: Settings, shape: Shape, classes: int) -> Plan:
-    """The network that `settings` describe for images of `shape`, brought to their resolution.
+    """The network that `settings` describe for images of `shape`, at their resolution.
 
-    The depth is spread evenly over as many stages as the shorter side can be halved without falling below 2 pixels,
-    but no more than `depth`; what is left over goes to the last stages, where images are small. Stage s (from 0) has
-    round(width · growth^s) channels, as a multiple of `channel_multiple`, and ends with 2×2 max pooling. Images that
-    cannot be halved get one stage without.
+    The depth is divided evenly among as many stages as the shorter side can be halved without falling below 2 pixels,
+    but at most `depth`; remaining blocks go to the last stages, where images are small. Stage s (from 0) has
+    round(width · growth^s) channels, rounded to a multiple of `channel_multiple`, and ends with 2×2 max pooling. Images
+    that cannot be halved get one stage without pooling.
     """
     channels, height, width = shape = shape[0], *settings.sides_of(shape[1:])
     halvings = max(min(height, width), 1).bit_length() - 2
@@ -171,7 +178,8 @@ def plan(settings: Settings, shape: Shape, classes: int) -> Plan:
 
 
 def linear_widths(settings: Settings, features: int, classes: int) -> tuple[int, ...]:
-    """Sizes between the linear layers. Hidden layer i (from 0) is features / 2^(i+1) wide, but never narrower than the
-    number of classes."""
+    """Sizes between the linear layers; layer i (from 0) has features / 2^(i+1) outputs, but at least the number of
+    classes.
+    """
     hidden = (max(classes, features // 2 ** (i + 1)) for i in range(settings.linear_layers - 1))
     return features, *hidden, classes

@@ -1,10 +1,10 @@
-"""Backbones of torchvision whose weights the caller has on disk, with a head of our own. Nothing is downloaded.
+"""Backbones of torchvision with weights from the user's disk and a head of our own. Nothing is downloaded.
 
     backbone = "resnet18"                  a network of `BACKBONES`, without its last linear layer
     weights = "resnet18-f37072fd.pth"      its weights as torchvision gives them: a file, or a folder with one for each
-    frozen = "yes"                         the head alone is trained; "no" trains all of it
+    frozen = "yes"                         only the head is trained; "no" trains everything
 
-What the pretraining took is known to nobody here, and is on no account.
+The energy of the pretraining is unknown and is in no account.
 """
 
 from __future__ import annotations
@@ -26,20 +26,22 @@ from ecoml.training.images.network.weights import file_of
 from ecoml.training.images.settings import Settings
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's colours, pixels in [0, 1], by which torchvision's weights want images normalised."""
+"""Mean and standard deviation of ImageNet's colours, for pixels in [0, 1]; torchvision's weights expect this
+scaling.
+"""
 
 
 class Pretrained(nn.Module):
-    """From pixels in [0, 1], N×1×H×W or N×3×H×W, to logits N×classes.
+    """A network from pixels in [0, 1], N×1×H×W or N×3×H×W, to logits N×classes.
 
     Args:
-        name: Of the backbone, as torchvision calls it.
-        frozen: Whether the head alone is trained.
-        head: From its features N×features to logits.
+        name: torchvision's name of the backbone.
+        frozen: Whether only the head is trained.
+        head: Network from the features N×F to logits.
 
     Attributes:
-        name: As given.
-        last: Name of the linear layer that the backbone had, and that is left out.
+        name: torchvision's name of the backbone.
+        last: Name of the backbone's last linear layer, which is left out.
     """
 
     def __init__(self, name: str, frozen: bool, head: nn.Module) -> None:
@@ -62,21 +64,21 @@ class Pretrained(nn.Module):
         return logits
 
     def features_of(self, values: Tensor) -> Tensor:
-        """What the backbone makes of pixels in [0, 1], N×F."""
+        """The backbone's features N×F of pixels in [0, 1]."""
         features: Tensor = self.features((values.expand(-1, 3, -1, -1) - self.mean) / self.std)
         return features
 
     def train(self, mode: bool = True) -> Pretrained:
-        """As of any module; a frozen backbone goes on with the statistics it brought."""
+        """As for any module; the batch norms of a frozen backbone keep their statistics."""
         super().train(mode)
         self.features.train(mode and not self.frozen)
         return self
 
     def take(self, weights: str) -> None:
-        """Fill the backbone with weights from a file, or from a folder that has one for it.
+        """Load the backbone's weights from a file, or from a folder that contains them.
 
         Raises:
-            UsageError: They are not there, cannot be read, or are another network's.
+            UsageError: The file is missing, cannot be read, or belongs to another network.
         """
         path = file_of(self.name, weights)
         try:
@@ -101,12 +103,12 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class PretrainedPlan(Plan):
-    """A backbone before it exists, as counted on a network without memory.
+    """The plan of a network with a backbone, counted on a network without memory.
 
     Attributes:
         backbone: Its name.
-        frozen: Whether the head alone is trained.
-        once: Whether it sees each image once a training.
+        frozen: Whether only the head is trained.
+        once: Whether the backbone processes each image once per training.
     """
 
     backbone: str = ""
@@ -119,7 +121,7 @@ class PretrainedPlan(Plan):
 
     @property
     def activations(self) -> int:
-        """Of a frozen backbone no backward pass asks for any."""
+        """Numbers stored for the backward pass; a frozen backbone needs none."""
         _, _, largest, all_of_them = _counted(self.backbone, self.shape[1:])
         return (2 * largest if self.frozen else all_of_them) + 2 * sum(self.widths)
 
@@ -127,7 +129,9 @@ class PretrainedPlan(Plan):
         return _counted(self.backbone, sides or self.shape[1:])[1] + self.linear_flops
 
     def training_flops(self, sides: tuple[int, int], epochs: int, train: int, validation: int) -> int:
-        """Of a frozen backbone the images go through it forward, once or, where they are augmented, each epoch."""
+        """FLOP of a training; a frozen backbone has only forward passes: one per image, or one per epoch with
+        augmentation.
+        """
         if not self.frozen:
             return super(PretrainedPlan, self).training_flops(sides, epochs, train, validation)
         passes = (1 if self.once else epochs) * _counted(self.backbone, sides)[1]
@@ -142,7 +146,7 @@ class PretrainedPlan(Plan):
 
 
 def pretrained_plan(settings: Settings, shape: Shape, classes: int) -> PretrainedPlan:
-    """What `settings` with a backbone describe."""
+    """The plan of the network that `settings` with a backbone describe."""
     widths = linear_widths(settings, _features(settings.backbone), classes)
     shape = (shape[0], *settings.sides_of(shape[1:]))
     frozen, once = settings.frozen == "yes", settings.keeps_features
@@ -165,7 +169,7 @@ def _convolutions(backbone: str) -> int:
 
 @lru_cache
 def _counted(backbone: str, sides: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Parameters; FLOP of an image; and the numbers that its largest part, and all parts together, leave behind."""
+    """Parameters, FLOP of an image, and numbers that the largest part and all parts together leave in memory."""
     from torch.utils.flop_counter import FlopCounterMode
 
     network, sizes = _bare(backbone), [3 * math.prod(sides)]

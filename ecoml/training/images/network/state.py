@@ -1,8 +1,8 @@
-"""A module's state as plain tensors and JSON, and back: what a safetensors file can hold.
+"""A module's state as plain tensors and JSON, which a safetensors file can store, and back.
 
-Each tensor gets memory of its own, so that tied weights are simply there twice. Sparse and complex tensors are kept as
-their parts. Extra state (`get_extra_state`) is kept if it consists of numbers, texts, tensors, arrays, lists and
-dictionaries; anything else would need a pickle, and is left out.
+Each tensor gets its own memory, so tied weights are stored twice. Sparse and complex tensors are stored as their parts.
+Extra state (`get_extra_state`) is stored if it consists of numbers, texts, tensors, arrays, lists and dictionaries;
+anything else would need a pickle, and is left out.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ LEFT_OUT = "left out"
 
 
 def packed(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The state of a module: tensors by name, on the CPU; and how the entries that are no plain tensors are made.
+    """The state of a module: tensors by name, on the CPU, and the form of the entries that are not plain tensors.
 
-    The second is JSON; an entry that cannot be kept is `{"left out": its type}` there.
+    The second is JSON; the form of an entry that cannot be stored is `{"left out": its type}`.
     """
     tensors: dict[str, Tensor] = {}
     forms: dict[str, Any] = {}
@@ -47,7 +47,7 @@ def packed(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def unpacked(tensors: Mapping[str, Tensor], forms: Mapping[str, Any]) -> dict[str, Any]:
-    """The state that `packed` gave, but for what was left out."""
+    """The state that `packed` returned, without the entries that were left out."""
     left = dict(tensors)
     made = {name: _value(form, left) for name, form in forms.items() if LEFT_OUT not in form}
     return {**left, **made}
@@ -58,12 +58,12 @@ def _is_plain(value: Any) -> bool:
 
 
 def _own(value: Tensor) -> Tensor:
-    """A dense copy on the CPU that shares memory with nothing."""
+    """A dense copy on the CPU that shares no memory."""
     return value.detach().to("cpu", copy=True).contiguous()
 
 
 def _form(name: str, value: Any, tensors: dict[str, Tensor]) -> Any:
-    """A value as JSON; its tensors go into `tensors`."""
+    """A value as JSON; its tensors are added to `tensors`."""
     if value is None or isinstance(value, bool | int | float | str):
         return {"value": value}
     if isinstance(value, Tensor):
@@ -92,7 +92,7 @@ def _tensor_form(name: str, value: Tensor, tensors: dict[str, Tensor]) -> Any:
 
 
 def _value(form: Any, tensors: dict[str, Tensor]) -> Any:
-    """What `_form` described; the tensors that it uses are taken out of `tensors`."""
+    """The value that `_form` described; its tensors are removed from `tensors`."""
     match form:
         case {"value": value}:
             return value

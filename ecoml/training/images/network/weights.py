@@ -1,4 +1,4 @@
-"""The files of a backbone's weights, which the caller has on disk."""
+"""Files of a backbone's weights on the user's disk."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ _KINDS = (".pth", ".pt", ".safetensors")
 
 
 def file_of(backbone: str, weights: str) -> Path:
-    """The file of a backbone's weights: as given, or the one in that folder whose name begins with the backbone's.
+    """The file of a backbone's weights: the given file, or the one in the given folder whose name starts with the
+    backbone's.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no such file.
     """
     path = Path(weights).expanduser()
     if not weights or not path.exists():
         what = f"weights = {weights!r}: there is no such file" if weights else f"backbone = {backbone!r} needs weights"
-        raise UsageError(f"{what}; name the file that torchvision has for {backbone}, since ecoml downloads none")
+        raise UsageError(f"{what}; name the file of torchvision for {backbone}; ecoml downloads none")
     if path.is_file():
         return path
     found = sorted(file for file in path.glob(f"{backbone}[-.]*") if file.suffix in _KINDS)
     if not found:
-        raise UsageError(f"weights = {weights!r}: no {backbone}-….pth lies there, and ecoml downloads none")
+        raise UsageError(f"weights = {weights!r}: no {backbone}-….pth is in this folder, and ecoml downloads none")
     return found[0]
 
 
 def refuse_absent(space: Space) -> None:
-    """Refuse a space with a backbone whose weights are not there.
+    """Check that the weights of every backbone of a space exist.
 
     Raises:
-        UsageError: So it is.
+        UsageError: A file is missing.
     """
     for backbone in options_of(space, "backbone", NO_BACKBONE):
         if backbone != NO_BACKBONE:

@@ -1,1 +1,1 @@
-"""The steps of a training: batches, one step and its recipe, and how they are recorded on a GPU."""
+"""The steps of a training: batches, one step and its optimiser, and recordings of steps on a GPU."""

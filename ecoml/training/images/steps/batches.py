@@ -1,4 +1,4 @@
-"""The batches of an epoch: how many images each has, where they begin and end, and what memory they take."""
+"""The batches of an epoch: their sizes, their bounds, and the memory they take."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ _OF_PIXELS = 64 * 64
 
 
 def predicted_at_once(device: str, sides: tuple[int, int]) -> int:
-    """Images predicted at once: on a CPU as many as its caches hold, on a GPU all, or a quarter of them if they do not
-    fit, and so on; of images of more than 64×64 pixels fewer, so that the pixels stay as many.
+    """Number of images that are predicted at once.
+
+    On a CPU as many as its caches hold; on a GPU all, or a quarter of them if they do not fit, and so on. Images of
+    more
+    than 64×64 pixels are fewer, so that the number of pixels stays the same.
 
     Args:
         device: Its type, `cpu` or `cuda`.
@@ -26,7 +29,7 @@ def predicted_at_once(device: str, sides: tuple[int, int]) -> int:
 
 
 def batch_size(task: TrainingTask, settings: Settings) -> int:
-    """Images of a batch, at most on a CPU, exactly on a GPU."""
+    """Images per batch: the largest number on a CPU, the exact number on a GPU."""
     images = len(task.train)
     if task.device.type == "cuda":
         return images // _batches(images, settings.batch_size)
@@ -34,17 +37,17 @@ def batch_size(task: TrainingTask, settings: Settings) -> int:
 
 
 def _batches(images: int, size: int) -> int:
-    """Number of batches of `images`; none has fewer than two, since a batch norm needs two."""
+    """Number of batches of `images`; none has fewer than two images, because a batch norm needs two."""
     return max(1, min(math.ceil(images / size), images // 2))
 
 
 def bounds_of(images: int, size: int, *, equal: bool) -> Iterator[tuple[int, int]]:
-    """Where the batches of an epoch begin and end.
+    """Start and end of each batch of an epoch.
 
     Args:
-        images: How many there are.
-        size: Of a batch, at most (one more where it divides evenly).
-        equal: Whether all batches have the very same size, as a recorded step needs; what is left over (less than one
+        images: Number of images.
+        size: Largest number of images per batch (one more if this divides evenly).
+        equal: Whether all batches have exactly the same size, as recorded steps require; the remainder (less than one
             batch, other images each time) is left out. Otherwise the images are divided evenly.
     """
     if equal and images >= size:
@@ -56,7 +59,7 @@ def bounds_of(images: int, size: int, *, equal: bool) -> Iterator[tuple[int, int
 
 
 def bytes_needed(task: TrainingTask, settings: Settings) -> int:
-    """Roughly the memory that a training of a network of ours takes on its device."""
+    """The approximate memory in bytes that a training of one of our networks takes on its device."""
     batch, form = batch_size(task, settings), form_of(settings, task.shape, len(task.classes))
     predicted = min(predicted_at_once("cpu", form.shape[1:]), len(task.validation))
     at_once = batch if task.device.type == "cuda" else predicted

@@ -1,6 +1,6 @@
-"""What a frozen backbone makes of the images, computed once a training: what is left is the head, and costs little.
+"""Features of a frozen backbone, computed once per training; the rest of the training is the head and costs little.
 
-Each training computes it for itself: what a model took is then its own, and not what an earlier trial left behind.
+Each training computes them again: the energy of a model is then its own, and does not depend on earlier trials.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def features_of(network: Network, data: Resident, task: TrainingTask, account: A
     Args:
         network: A frozen backbone with its head.
         data: Images of the network's sides.
-        task: Whose precision is used.
+        task: Its precision is used.
         account: Its budget is checked between two batches.
 
     Raises:

@@ -1,6 +1,6 @@
-"""The recipe's parts: the optimiser, the weights of classes, and the running average of the network's weights.
+"""The optimiser, the weights of classes, and the running average of the network's weights.
 
-torch's optimiser classes import its compiler on first use (2.3 CPU seconds, more than many a trial), so their
+torch's optimiser classes import its compiler on first use (2.3 CPU seconds, more than many trials take), so their
 functional forms are called here; with `fused=True` one kernel updates all weights.
 """
 
@@ -14,15 +14,15 @@ from torch.optim.sgd import sgd
 from ecoml.training.images.settings import Settings
 
 _HORIZON = 100
-"""Steps that the running average of the weights reaches back; at first a tenth of those that were made."""
+"""Number of steps in the running average of the weights; at first a tenth of the steps so far."""
 
 
 class Optimiser:
-    """Updates a network's weights; batch norms and biases are not decayed.
+    """Updates a network's weights; batch norms and biases have no weight decay.
 
     Attributes:
-        state: All that it remembers, to be kept and put back in place.
-        rate: The learning rate of the steps to come; a tensor for steps that are recorded, which read it each time.
+        state: Its complete state, which can be stored and restored in place.
+        rate: The learning rate of the next steps; for recorded steps a tensor, which they read each time.
     """
 
     def __init__(self, settings: Settings, network: nn.Module) -> None:
@@ -94,11 +94,11 @@ class Optimiser:
 def class_weights(labels: Tensor, classes: int, strength: float) -> Tensor | None:
     """The weight of each image, (N / (classes · n(its class)))^strength, scaled to a mean of 1; None without strength.
 
-    With strength 1 all classes together weigh the same; so rare ones are learnt, at the cost of the frequent ones.
+    With strength 1 all classes have the same total weight: rare classes are learnt at the cost of frequent ones.
 
     Args:
         labels: int64 N.
-        classes: How many there are.
+        classes: Number of classes.
         strength: In [0, 1].
     """
     if not strength:
@@ -109,12 +109,12 @@ def class_weights(labels: Tensor, classes: int, strength: float) -> Tensor | Non
 
 
 def share_of(step: int) -> float:
-    """How much the weights after step `step`, counted from 1, are of the running average."""
+    """Share of the weights after step `step`, counted from 1, in the running average."""
     return max(1 / _HORIZON, 10 / (10 + step))
 
 
 class Average:
-    """A running average of a network's weights that changes places with them: `exchange` between training and use."""
+    """A running average of a network's weights; `exchange` swaps it with them between training and use."""
 
     def __init__(self, network: nn.Module) -> None:
         self._weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -122,7 +122,7 @@ class Average:
 
     @torch.no_grad()
     def add(self, share: float | Tensor) -> None:
-        """Take in the weights after a step, for so much of the average; see `share_of`."""
+        """Add the weights after a step to the average with this share; see `share_of`."""
         weights = [weight.detach() for weight in self._weights]
         if isinstance(share, Tensor):  # torch knows no such lerp
             change = torch._foreach_sub(weights, self.state)

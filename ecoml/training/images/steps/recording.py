@@ -1,13 +1,14 @@
-"""Steps of an epoch, played from recordings (CUDA graphs) where that is worth it.
+"""Steps of an epoch, replayed from recordings (CUDA graphs) if this is worth it.
 
-    the first steps     are taken on the recording's own stream: what libraries allocate on first use, and what cuDNN
-                        looks for, must not fall into the recording
-    one more            is tried with waiting for the device forbidden: a recording of what waits fails, and damages
-                        torch's allocator for good
-    the recording       computes nothing; each is played with one call, and one of several steps saves the gaps between
+    the first steps     run on the recording's own stream: what libraries allocate on first use, and what cuDNN
+    searches, must not be part of the recording
+    one more step       runs with waiting for the device forbidden: recording a step that waits would fail, and damage
+    torch's allocator for good
+    the recording       computes nothing; one call replays it, and a recording of several steps saves the gaps between
+    them
 
-All of them are steps of the training. Each recording has a stream to itself: when a graph is destroyed, cuBLAS's
-workspaces of its stream are freed, and another graph of that stream would go on writing to them (pytorch #193402).
+All of them are steps of the training. Each recording has its own stream: when a graph is destroyed, cuBLAS's workspaces
+of its stream are freed, and another graph of that stream would continue to write to them (pytorch #193402).
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ import torch
 from torch import Tensor
 
 WORTH_STEPS = 30
-"""Steps of one shape, taken or to be taken, from which recording pays; it costs as much as some ten of them."""
+"""Number of steps of one shape, past and future, from which recording is worth it; a recording costs about as much as
+ten steps.
+"""
 
 UNROLLED = 4
-"""Steps that one recording holds where they are short."""
+"""Number of short steps in one recording."""
 
 UNROLLED_BELOW_FLOP = 5e10
 """FLOP of a batch's forward pass below which a step is short: about a millisecond on a large GPU."""
@@ -39,34 +42,34 @@ class Recorder(Protocol):
     """Records steps on a device."""
 
     bytes: int
-    """Memory that its recordings keep to themselves."""
+    """Bytes of memory that its recordings reserve."""
 
     def aside(self, step: Callable[[], None]) -> None:
-        """Take a step where it would be recorded."""
+        """Run a step on the recording's stream."""
 
     def strictly(self, step: Callable[[], None]) -> None:
-        """The same, with waiting for the device forbidden.
+        """Run a step with waiting for the device forbidden.
 
         Raises:
-            RuntimeError: It waited.
+            RuntimeError: The step waited.
         """
 
     def record(self, step: Callable[[], None], count: int) -> Callable[[], None]:
-        """A recording of `count` steps, without taking them; calling it takes them."""
+        """A recording of `count` steps, without running them; calling it runs them."""
 
     def release(self) -> None:
         """Destroy the recordings. May be called twice."""
 
 
 class Player:
-    """Takes the steps of a training: one by one, or from recordings once these are worth it.
+    """Runs the steps of a training: one by one, or from recordings once these are worth it.
 
     Args:
-        step: Takes the step that comes next, whichever that is.
-        clear: Forgets what a step leaves behind, the gradients.
-        state: All that a step changes; it is put back if a step had to be given up.
-        recorder: What records; None: nothing can be recorded here.
-        unrolled: Steps of one recording.
+        step: Runs the next step.
+        clear: Clears the gradients that a step leaves.
+        state: Everything that a step changes; it is restored if a step had to be abandoned.
+        recorder: Records steps; None: no recording is possible.
+        unrolled: Number of steps per recording.
 
     Attributes:
         refused: Why the steps could not be recorded; empty if they could, or were not to be.
@@ -96,14 +99,14 @@ class Player:
         return bool(self._recordings)
 
     def take(self, coming: int) -> int:
-        """Take one or several of the steps that are to come in this epoch; how many."""
+        """Run one or several of the epoch's remaining steps; returns how many."""
         worth = self._recorder is not None and not self.refused and self._taken + coming >= WORTH_STEPS
         count = self._play(self._recorder, coming) if worth and self._recorder is not None else self._one()
         self._taken += count
         return count
 
     def release(self) -> None:
-        """Destroy the recordings; they are made again when steps are taken."""
+        """Destroy the recordings; they are made again for further steps."""
         self._recordings.clear()
         self._warm = 0
         if self._recorder is not None:
@@ -146,7 +149,9 @@ class Player:
 
     @contextlib.contextmanager
     def _refusing(self) -> Iterator[None]:
-        """Note why something cannot be recorded. A device that failed or has no memory left is none of that."""
+        """Store the reason why something cannot be recorded. A failed device and exhausted memory are not such
+        reasons.
+        """
         try:
             yield
         except (torch.AcceleratorError, torch.OutOfMemoryError):
@@ -156,7 +161,7 @@ class Player:
 
 
 class CudaRecorder:
-    """Records CUDA graphs on the current device, in memory and on a stream of their own."""
+    """Records CUDA graphs on the current device, in their own memory and on their own stream."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -212,7 +217,7 @@ class CudaRecorder:
 
 
 def recorder_of(device: torch.device) -> Recorder | None:
-    """What records steps on a device; None where there is nothing to record."""
+    """The recorder of a device; None if steps cannot be recorded there."""
     return CudaRecorder() if device.type == "cuda" else None
 
 
@@ -221,5 +226,5 @@ _recorders: weakref.WeakSet[CudaRecorder] = weakref.WeakSet()
 
 
 def recorded_bytes() -> int:
-    """Memory that all recordings keep to themselves, and torch counts as free."""
+    """Bytes of memory that all recordings reserve and that torch counts as free."""
     return sum(recorder.bytes for recorder in _recorders)

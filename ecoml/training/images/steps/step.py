@@ -1,4 +1,5 @@
-"""One training step: gather, forward, backward, update; and where a GPU finds what changes from step to step.
+"""One training step: gather, forward, backward, update; and the state from which a GPU reads what changes between
+steps.
 
 Shapes: batch indices int64 B.
 """
@@ -20,16 +21,18 @@ from ecoml.training.images.network.network import Network
 from ecoml.training.images.steps.recipe import Optimiser
 
 _BF16_FROM_FLOP = 8e7
-"""FLOP of a batch's forward pass from which a CPU with bfloat16 gains by it; see docs/explanations/training.md."""
+"""FLOP of a batch's forward pass from which bfloat16 is faster on a CPU that supports it; see
+docs/explanations/training.md.
+"""
 
 
 class Batch:
-    """A step as it is computed.
+    """The computation of a step.
 
     Attributes:
         loss: Sum of the batches' losses since it was set to zero.
-        weights: Of each training image.
-        losses: Last loss of each training image, or None if nobody asks.
+        weights: Weight of each training image.
+        losses: Last loss of each training image; None if not needed.
     """
 
     def __init__(self, task: TrainingTask, network: Network, optimiser: Optimiser, data: Resident) -> None:
@@ -61,19 +64,20 @@ class Batch:
 
 
 class Position:
-    """Where an epoch of equal batches stands, on the device: a step finds its images and its rate there, and moves on.
+    """The position within an epoch of equal batches, on the device: a step reads its images and its rate there, and
+    advances.
 
-    So nothing has to be handed over between two steps, and a recording can be played again and again.
+    Nothing has to be copied to the device between two steps, and a recording can be replayed repeatedly.
 
     Args:
         device: The device.
-        steps: Most steps of an epoch.
-        size: Images of a batch.
+        steps: Largest number of steps of an epoch.
+        size: Images per batch.
 
     Attributes:
-        rate: The learning rate of the present step, a view.
-        share: Of the weights after it in the running average, likewise.
-        next: Number of the step that comes next, int64 1.
+        rate: The learning rate of the current step, a view.
+        share: Share of the weights after it in the running average, a view.
+        next: Number of the next step, int64 1.
     """
 
     def __init__(self, device: torch.device, steps: int, size: int) -> None:
@@ -84,10 +88,10 @@ class Position:
         self.rate, self.share = self._now[0, 0], self._now[0, 1]
 
     def begin(self, order: Tensor, rates: Sequence[float], shares: Sequence[float]) -> None:
-        """Stand before the first step of an epoch.
+        """Go to the first step of an epoch.
 
         Args:
-            order: Which images it sees, int64; what does not fill a batch is left out.
+            order: Indices of its images in order, int64; images that do not fill a batch are left out.
             rates: Learning rate of each step.
             shares: Share of each step in the running average.
         """
@@ -97,7 +101,7 @@ class Position:
         self.next.zero_()
 
     def advance(self) -> Tensor:
-        """Take the next step's rate and share, and give its images, int64 B."""
+        """Advance to the next step's rate and share, and return its images, int64 B."""
         torch.index_select(self._values, 0, self.next, out=self._now)
         indices = self._order.index_select(0, self.next).view(-1)
         self.next += 1
@@ -105,17 +109,17 @@ class Position:
 
 
 def in_precision(task: TrainingTask, network: Network) -> contextlib.AbstractContextManager[Any]:
-    """bfloat16 where the task says so, and on a CPU the network gains more by it than the conversions cost."""
+    """bfloat16 if the task allows it and, on a CPU, if the network gains more from it than the conversions cost."""
     if not task.bf16 or (task.device.type == "cpu" and network.batch_flops < _BF16_FROM_FLOP):
         return contextlib.nullcontext()
     return torch.autocast(task.device.type, torch.bfloat16)
 
 
 def check_loss(loss: Tensor, epoch: int) -> None:
-    """Refuse a loss that is no number.
+    """Refuse a loss that is not finite.
 
     Raises:
-        FloatingPointError: It is NaN or infinite; the line names the epoch.
+        FloatingPointError: It is NaN or infinite; the message names the epoch.
     """
     value = loss.item()
     if not math.isfinite(value):

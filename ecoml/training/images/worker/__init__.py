@@ -1,1 +1,1 @@
-"""Workers: the host's side, which starts and suspends trainings, and the side that trains, and alone imports torch."""
+"""Workers: the host's side starts and suspends trainings; the other side trains, and only it imports torch."""

@@ -1,4 +1,4 @@
-"""The device: which one, what it can do, what is put on it, and how far ahead of it the host runs."""
+"""The device: its choice, its capabilities, the data on it, and how far the host runs ahead of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ecoml.training.images.worker.workload import Workload
 _PEAK_SIDE = {"cpu": 768, "cuda": 8192}
 _PEAK_TRIES = 4
 _PEAK_S = {"cpu": 0.0, "cuda": 0.2}
-"""Seconds for which products are computed at least: a GPU's clock takes that long to rise."""
+"""Shortest time in seconds for which products are computed: a GPU's clock takes this long to rise."""
 
 
 _ASK_EVERY_S = 10e-3
@@ -34,12 +34,13 @@ _cuda: Any = torch.cuda  # untyped in some versions
 
 
 def device_of(name: str | None) -> torch.device:
-    """The device of that name; without one the first GPU, else the CPU. A GPU has its number, and becomes CUDA's own.
+    """The device of this name; without a name the first GPU, else the CPU. A GPU gets its number, and becomes CUDA's
+    current device.
 
-    Streams, events and recordings belong to CUDA's current device, whatever the tensors are on.
+    Streams, events and recordings belong to CUDA's current device, whatever device the tensors are on.
 
     Raises:
-        UsageError: It is not there, or of a kind that the training does not know.
+        UsageError: The device does not exist, or the training does not support its kind.
     """
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -59,7 +60,7 @@ def device_of(name: str | None) -> torch.device:
 
 
 def _refuse_absent(name: str, number: int) -> None:
-    """Say in one line that there is no such GPU; torch's own lines are about drivers, builds and ordinals."""
+    """Say in one line that there is no such GPU; torch's messages are about drivers, builds and ordinals."""
     seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if number >= seen:
         why = f"PyTorch sees {plural(seen, 'GPU')} only" if seen else "PyTorch sees no NVIDIA GPU"
@@ -102,7 +103,7 @@ def has_bf16(device: torch.device, root: Path = Path("/")) -> bool:
 
 
 def set_determinism(on: bool) -> None:
-    """Whether operations that give other sums each time are refused."""
+    """Set whether operations with varying sums are refused."""
     if torch.are_deterministic_algorithms_enabled() != on:
         torch.use_deterministic_algorithms(on)
     torch.backends.cudnn.benchmark = False  # it would choose kernels by the clock: another run, another curve
@@ -110,7 +111,7 @@ def set_determinism(on: bool) -> None:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Bytes that a training may still take, None if unknown; of a GPU also what is left in torch's cache."""
+    """Bytes that a training may still take; None if unknown. On a GPU they include free memory in torch's cache."""
     if device.type == "cpu":
         return free_host_bytes()
     free: int = torch.cuda.mem_get_info(device)[0]
@@ -119,9 +120,9 @@ def free_bytes(device: torch.device) -> int | None:
 
 
 def peak(device: torch.device, threads: int, bf16: bool) -> tuple[float, float]:
-    """The most FLOP per second that large matrix products show here, and the watts at that; NaN if they are not known.
+    """The highest FLOP per second of large matrix products, and the power in watts; NaN if unknown.
 
-    On a CPU, CPU seconds are counted: other processes that take turns with this one do not make the device slower.
+    On a CPU it counts CPU seconds, so that other processes do not make the device look slower.
     """
     side = _PEAK_SIDE[device.type]
     torch.set_num_threads(threads)
@@ -140,7 +141,7 @@ def peak(device: torch.device, threads: int, bf16: bool) -> tuple[float, float]:
 
 
 def _peak_power_w(device: torch.device, threads: int) -> float:
-    """A GPU's power limit; on a CPU what the estimate of energy takes for busy ones."""
+    """A GPU's power limit; on a CPU the power of busy CPUs that the estimate assumes."""
     if device.type == "cpu":
         return load_constants().busy_w_per_cpu * threads
     import pynvml
@@ -161,7 +162,7 @@ def _synchronise(device: torch.device) -> None:
 
 
 def finish(device: torch.device) -> None:
-    """Wait, without spinning, until the device has done all that was asked of it."""
+    """Wait, without spinning, until the device has finished all its work."""
     if device.type == "cuda":
         event = _blocking_event()
         event.record()
@@ -169,12 +170,12 @@ def finish(device: torch.device) -> None:
 
 
 class Pace:
-    """How far the host runs ahead of a GPU, and when it asks about the budget: neither is to make the GPU wait.
+    """Limits how far the host runs ahead of a GPU, and how often it checks the budget, so that the GPU never waits.
 
     Args:
-        device: Whose; on a CPU nothing is ever queued, and the budget is asked about before each batch.
-        clock: In seconds.
-        event: Makes an event that is recorded behind what is queued, and waited for.
+        device: The device. On a CPU nothing is queued, and the budget is checked before each batch.
+        clock: Returns seconds.
+        event: Makes an event that is recorded after the queued work, and can be waited for.
     """
 
     def __init__(
@@ -192,7 +193,7 @@ class Pace:
         self._waited_s: float | None = None
 
     def due(self) -> bool:
-        """Whether to ask about the budget: every 10 ms."""
+        """Whether to check the budget: every 10 ms."""
         now_s = self._clock()
         if self._cuda and now_s < self._asked_s + _ASK_EVERY_S:
             return False
@@ -200,7 +201,7 @@ class Pace:
         return True
 
     def wait(self) -> None:
-        """Something has been queued: if that is work of more than 3 ms, wait until half of it is done."""
+        """Call this after queuing work: if more than 3 ms of work is queued, it waits until half of it is done."""
         if not self._cuda:
             return
         event = self._event()

@@ -1,4 +1,4 @@
-"""How good a network is: as few predictions as the device allows, and all of them read at the end."""
+"""Evaluates a network: in as few batches as the device allows, with one transfer of the results at the end."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ecoml.training.images.steps.step import in_precision
 from ecoml.training.images.worker.device import finish
 
 _FEWEST = 64
-"""Images predicted at once below which fewer are not tried."""
+"""Smallest batch that is tried before memory counts as exhausted."""
 
 
 def confusion(logits: Tensor, data: Resident) -> Confusion:
-    """What logits N×classes predict for the images of each class."""
+    """The confusion matrix of logits N×classes."""
     return Confusion.of(data.labels.numpy(force=True), logits.argmax(1).numpy(force=True), logits.shape[1])
 
 
@@ -31,8 +31,8 @@ def logits_of(network: Network, data: Resident, task: TrainingTask, account: Acc
 
     Args:
         network: It is left in evaluation mode.
-        data: Images at the resolution of the network, or at full resolution; or the features that it made of them.
-        task: Whose device and precision are used.
+        data: Images at the network's or at full resolution, or its features of them.
+        task: Its device and precision are used.
         account: Its budget is checked between two batches; None: no limit.
 
     Raises:
@@ -64,10 +64,10 @@ def _logits(network: Network, data: Resident, task: TrainingTask, account: Accou
 
 
 def timed(network: Network, task: TrainingTask, batch_size: int, seconds: float) -> tuple[int, float]:
-    """Predict validation images in full precision for so many seconds, at least a batch, and with one thread.
+    """Predict validation images in full precision for this many seconds, at least one batch, with one thread.
 
     Returns:
-        How many images, and the median seconds of a batch.
+        Number of images, and the median seconds per batch.
     """
     network.eval()
     torch.set_num_threads(1)

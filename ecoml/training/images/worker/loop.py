@@ -1,7 +1,7 @@
 """The training of one network, epoch by epoch.
 
-The random numbers of an epoch follow from the seed, the trial and the epoch alone. So a checkpoint holds weights and
-optimiser and nothing else, and a training restored from it goes on as if it had never been suspended.
+The random numbers of an epoch depend only on the seed, the trial and the epoch. A checkpoint therefore holds only
+weights and optimiser, and a restored training continues as if it had never been suspended.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ SECOND_THREAD_FROM_FLOP = 1.5e9
 
 _SKIP_UNTIL = 0.875
 _MEASURED_IMAGES = 1024
-"""Images for the batch norms of averaged weights, and no more than an eighth of the epoch's."""
+"""Number of images for the batch norms of averaged weights; at most an eighth of the epoch's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Steps at one resolution.
+    """The steps at one resolution.
 
     Attributes:
-        batch: A step of given images.
-        position: Where an epoch of equal batches stands on a device that finds its images itself.
-        player: Takes such steps.
+        batch: Runs a step on given images.
+        position: The position within an epoch of equal batches, on a device that reads its images there.
+        player: Runs such steps.
     """
 
     batch: Batch
@@ -61,12 +61,12 @@ class Training:
     """One trial's training.
 
     Attributes:
-        network: What has been trained so far.
-        epoch: Epochs done.
-        logits: Of the validation images after the last epoch, N×classes; None before the first.
+        network: The network as trained so far.
+        epoch: Number of completed epochs.
+        logits: Logits of the validation images after the last epoch, N×classes; None before the first.
         unrecorded: Why its steps could not be recorded; empty if they could, or were not to be.
-        recorder: What records its steps; None where there is nothing to record.
-        equal_batches: Whether its steps are all of one size and find their images on the device, as recorded ones do.
+        recorder: Records its steps; None if no recording is possible.
+        equal_batches: Whether all its batches have one size and read their images on the device, as recorded ones do.
     """
 
     def __init__(
@@ -102,11 +102,11 @@ class Training:
         self._features: tuple[Resident, Resident] | None = None
 
     def advance(self) -> Confusion | None:
-        """Train for an epoch, and validate; None if there are no epochs left.
+        """Train for an epoch, and validate; None if no epochs are left.
 
         Raises:
             BudgetExhausted: From the account, between two batches.
-            FloatingPointError: The loss is not a number any more.
+            FloatingPointError: The loss is not finite.
         """
         task, settings, account = self._task, self._settings, self._account
         if self.epoch >= settings.epochs:
@@ -145,7 +145,9 @@ class Training:
         return confusion(self.logits, validation)
 
     def save(self, path: Path, *, problem: str, trial: int, config: Config, model: str | None) -> None:
-        """Write the network as a model file, with what makes its probabilities fit the validation images."""
+        """Write the network as a model file, with the temperature that fits its probabilities to the validation
+        images.
+        """
         temperature = 1.0 if self.logits is None else temperature_of(self.logits, self._task.validation.labels)
         save_model(
             *(self.network, path, problem, trial, config),
@@ -155,7 +157,7 @@ class Training:
         )
 
     def _compute(self, batch: Batch, order: Tensor, bounds: list[tuple[int, int]]) -> None:
-        """Take the steps of an epoch one by one."""
+        """Run the steps of an epoch one by one."""
         for start, stop in bounds:
             self._account.check_budget()
             self._optimiser.rate = self._rate(start, stop, len(order))
@@ -167,7 +169,7 @@ class Training:
                 check_loss(batch.loss, self.epoch)
 
     def _play(self, steps: Steps, order: Tensor, bounds: list[tuple[int, int]]) -> None:
-        """Take the equal steps of an epoch, several at once where they are recorded."""
+        """Run the equal steps of an epoch, several at once if they are recorded."""
         rates = [self._rate(start, stop, len(order)) for start, stop in bounds]
         steps.position.begin(order, rates, [share_of(self._updates + step + 1) for step in range(len(bounds))])
         self._optimiser.rate = steps.position.rate
@@ -181,28 +183,28 @@ class Training:
         self.unrecorded = steps.player.refused
 
     def _rate(self, start: int, stop: int, images: int) -> float:
-        """The learning rate of a batch, by the middle of it."""
+        """The learning rate of a batch, taken at its middle."""
         t = (self.epoch + (start + stop) / 2 / images) / self._settings.epochs
         return self._settings.learning_rate * rate_factor(self._settings.schedule, t)
 
     def release(self) -> None:
-        """Destroy what was recorded; it is recorded again when the training goes on."""
+        """Destroy the recordings; they are made again when the training continues."""
         for steps in self._steps.values():
             steps.player.release()
 
     @property
     def recorded(self) -> bool:
-        """Whether it has recorded steps, and so a stream to itself."""
+        """Whether it has recorded steps, and therefore its own stream."""
         return any(steps.player.recorded for steps in self._steps.values())
 
     def checkpoint(self, path: Path) -> None:
-        """Write all that is needed to go on later; no one but this process's host reads it."""
+        """Write all that is needed to continue later; only this process's host reads it."""
         counts = {"epoch": self.epoch, "updates": self._updates, "sides": self.network.sides}
         tensors = {"network": self.network.state_dict(), "tensors": self._tensors(), "logits": self.logits}
         torch.save({**counts, **tensors}, path)
 
     def restore(self, path: Path) -> None:
-        """Go on from what `checkpoint` wrote of the same trial."""
+        """Continue from what `checkpoint` wrote for the same trial."""
         kept = torch.load(path, map_location=self._task.device, weights_only=False)  # a model's extra state is anything
         self.epoch, self._updates, self.network.sides = kept["epoch"], kept["updates"], kept["sides"]
         self.logits = kept["logits"]
@@ -212,7 +214,7 @@ class Training:
                 value.copy_(before)
 
     def _measure_norms(self, data: Resident, order: Tensor, size: int) -> None:
-        """Let the batch norms see what averaged weights give them; those they were trained with gave something else."""
+        """Measure the statistics of the batch norms with the averaged weights; training used other weights."""
         kind = nn.modules.batchnorm._BatchNorm  # of a frozen backbone they are not in training, and stay as they were
         norms = [part for part in self.network.modules() if isinstance(part, kind) and part.training]
         if not norms:
@@ -229,7 +231,7 @@ class Training:
             norm.momentum = momentum
 
     def _tensors(self) -> list[Tensor]:
-        """What is remembered beside the network's state."""
+        """The tensors to store beside the network's state."""
         average = self._average.state if self._average is not None else []
         losses = [self._losses] if self._losses is not None else []
         kept = self.network.state_dict().keys()
@@ -241,7 +243,7 @@ class Training:
         torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]))
 
     def _plan_ahead(self) -> None:
-        """Refuse what does not fit into memory, and choose the threads by the work of a batch."""
+        """Refuse a network that does not fit into memory, and choose the number of threads by the work of a batch."""
         task, batch = self._task, batch_size(self._task, self._settings)
         form = form_of(self._settings, task.shape, len(task.classes))
         needed, free = bytes_needed(task, self._settings), free_bytes(task.device)
@@ -254,7 +256,7 @@ class Training:
             self._threads = 1
 
     def _data_at(self, sides: tuple[int, int]) -> tuple[Resident, Resident]:
-        """What to train and to validate on at a resolution: images, or once and for all what is made of them."""
+        """Training and validation data at a resolution: images, or their features, computed once."""
         images = self._task.at(sides)
         if self._settings.keeps_features and self._features is None:
             train, validation = (features_of(self.network, part, self._task, self._account) for part in images)
@@ -285,10 +287,10 @@ class Training:
         return Steps(batch, position, Player(step, optimiser.clear, state, self.recorder, unrolled))
 
     def _order(self) -> tuple[Tensor, Tensor]:
-        """Which images this epoch sees, in order, and the weight of every image.
+        """The images of this epoch in order, and the weight of every image.
 
-        Of the images whose last loss was below the mean a share is left out at random, and those that stay are weighted
-        so that the expected gradient remains the same (InfoBatch, arXiv 2303.04947).
+        A share of the images whose last loss was below the mean is left out at random; the remaining ones are weighted
+        so that the expected gradient does not change (InfoBatch, arXiv 2303.04947).
         """
         images, device = len(self._task.train), self._task.device
         weights = torch.ones(images, device=device)

@@ -1,4 +1,4 @@
-"""Running out of memory, whichever way: torch, CUDA and the C library each have their own words for it."""
+"""Out-of-memory errors of torch, CUDA and the C library, which all have different types and messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NO_MEMORY = ("out of memory", "can't allocate", "not enough memory", "ALLOC_FAI
 
 @contextlib.contextmanager
 def named_out_of_memory() -> Iterator[None]:
-    """Turn every way in which memory can run out into a `MemoryError` of one line."""
+    """Convert every out-of-memory error into a `MemoryError` with a message of one line."""
     try:
         yield
         return

@@ -1,4 +1,4 @@
-"""The process that trains, as its host sees it: started, asked, and ended."""
+"""The process that trains, from its host's side: start, requests, end."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class TrainingProcess:
 
     @property
     def running(self) -> bool:
-        """Whether it can be asked. A fork of its host cannot ask it."""
+        """Whether it accepts requests. A fork of its host cannot send any."""
         return not self._connection.closed and self._host == os.getpid() and self._process.poll() is None
 
     def request(
@@ -70,19 +70,19 @@ class TrainingProcess:
         patience_s: float | None = None,
         remark: Callable[[str], None] | None = None,
     ) -> Any:
-        """Ask, serve what the process asks back, and give its answer.
+        """Send a request, answer the process's own questions, and return its answer.
 
         Args:
             name: A method of `TrainingServer`.
             arguments: Its arguments.
-            account: Whose budget it checks and which purpose it enters; None: no limit.
-            patience_s: Seconds without a sign of life after which it counts as hung; None: any number.
-            remark: Called with what it has to say for the result.
+            account: The account whose budget the process checks and whose purpose it changes; None: no limit.
+            patience_s: Seconds without a sign of life after which it is considered hung; None: no limit.
+            remark: Receives remarks for the result.
 
         Raises:
             ChildProcessError: The process died, or its device failed, and the process was ended.
             TimeoutError: It gave no sign of life, and was ended.
-            Exception: Whatever the request raised in it.
+            Exception: The error that the request raised in the process.
         """
         try:
             self._connection.send((name, arguments))
@@ -121,7 +121,7 @@ class TrainingProcess:
         raise error
 
     def end(self, *, kill: bool) -> None:
-        """End it, at once or after what it is doing. May be called twice."""
+        """End it, at once or after its current request. May be called twice."""
         if self._connection.closed:
             return
         self._connection.close()
@@ -137,7 +137,7 @@ class TrainingProcess:
     def _cause_of_death(self) -> str:
         code = self._process.returncode
         if code >= 0:
-            return f"the training's worker ended by itself (exit code {code})"
+            return f"the training's worker ended unexpectedly (exit code {code})"
         why = " (it was killed from outside, or the host ran out of memory)" if code == -signal.SIGKILL else ""
         return f"the training's worker was ended by {signal.Signals(-code).name}{why}"
 

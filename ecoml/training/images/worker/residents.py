@@ -1,6 +1,6 @@
-"""Suspended trainings that stay on the device, with what was recorded of them, as long as memory allows.
+"""Suspended trainings that stay on the device, with their recordings, as long as memory allows.
 
-The file of each is with its host: so it survives its worker, and may leave the device at any time.
+Their host has a checkpoint file of each, so a training survives its worker, and can leave the device at any time.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from ecoml.training.images.worker.loop import Training
 
 MOST = 256
-"""Trainings that stay at once."""
+"""Largest number of trainings that stay at once."""
 
 MOST_RECORDED = 24
-"""Trainings that have recordings at once: torch has 32 streams, and then gives out the same ones again."""
+"""Largest number of trainings with recordings: torch has 32 streams, and then returns the same ones again."""
 
 ROOM = 2.0
-"""What a training is estimated to take must be free so many times beside those that stay."""
+"""This many times the estimated memory of a training must be free beside those that stay."""
 
 
 class Residents:
-    """The suspended trainings of one device; the one that was used last leaves last."""
+    """The suspended trainings of one device; the least recently used leaves first."""
 
     def __init__(self) -> None:
         self._waiting: dict[int, Training] = {}  # by run
@@ -31,13 +31,13 @@ class Residents:
         return len(self._waiting)
 
     def keep(self, run: int, training: Training) -> None:
-        """Let the training of a run stay until its next turn."""
+        """Keep the training of a run until it is resumed."""
         self._waiting[run] = training
         while len(self._waiting) > MOST:
             self._let_go()
 
     def take(self, run: int, epoch: int) -> Training | None:
-        """The training of a run that is to go on after so many epochs; None if it has left, or went on elsewhere."""
+        """The training of a run that resumes after this many epochs; None if it has left, or continued elsewhere."""
         training = self._waiting.pop(run, None)
         if training is not None and training.epoch != epoch:
             training.release()
@@ -55,12 +55,12 @@ class Residents:
             self._let_go()
 
     def make_room(self, needed: int | None, free: Callable[[], int | None]) -> None:
-        """Let trainings go until another one has room.
+        """Free trainings until another one fits.
 
         Args:
-            needed: Bytes that it is estimated to take; None, for a network of the caller's own: it gets the device to
+            needed: Estimated bytes of the other one; None for a network of the user's own, which gets the device for
                 itself.
-            free: Bytes that are free at the moment; None if unknown.
+            free: Bytes that are currently free; None if unknown.
         """
         while self._waiting and (needed is None or _short(ROOM * needed, free())):
             self._let_go()
@@ -68,7 +68,7 @@ class Residents:
             training.release()
 
     def _let_go(self) -> None:
-        """Free the training that was used longest ago."""
+        """Free the least recently used training."""
         self.drop(next(iter(self._waiting)))
 
 

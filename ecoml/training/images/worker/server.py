@@ -1,12 +1,12 @@
-"""The worker's own side: the process that owns the device, the data and the network under training.
+"""The process that trains: it owns the device, the data and the network under training.
 
-It answers one request at a time, and holds one training. The others are checkpoints, and stay on the device beside that
-while memory allows. So a trial that crashes, hangs or takes all memory takes nothing with it but itself.
+It answers one request at a time, and holds one training. Other trainings are checkpoints, and also stay on the device
+while memory allows. A trial that crashes, hangs or takes all memory therefore affects only itself.
 
-A request is `(name of a method of TrainingServer, arguments)`. Before its answer, `("check_budget",)` asks the host
-whether the budget allows another batch, `("enter", purpose)` changes the purpose, and `("remark", sentence)` is for the
-result; the host replies to each with a bool. The answer is `("done", value)` or `("raised", pickled error, its line,
-its traceback)`.
+A request is `(name of a method of TrainingServer, arguments)`. Before its answer, the process may send
+`("check_budget",)` to ask whether the budget allows another batch, `("enter", purpose)` to change the purpose, and
+`("remark", sentence)` for the result; the host replies to each with a bool. The answer is `("done", value)` or
+`("raised", pickled error, its line, its traceback)`.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ if TYPE_CHECKING:
     from ecoml.training.images.worker.loop import Training
 
 _KEPT = 2
-"""Data sets, and tasks made of them, that are kept at once."""
+"""Largest number of data sets, and of tasks made from them, that are kept."""
 
 
 def serve(requests: int, lifeline: int) -> None:
     """Answer requests until the host closes the connection or dies.
 
     Args:
-        requests: Descriptor of the connection.
-        lifeline: Descriptor of a pipe that nobody writes to, and that ends with the host.
+        requests: File descriptor of the connection.
+        lifeline: File descriptor of a pipe that ends with the host; nobody writes to it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the host decides what it means
     threading.Thread(target=_end_with, args=(lifeline,), name="ecoml-lifeline", daemon=True).start()
@@ -67,7 +67,7 @@ def serve(requests: int, lifeline: int) -> None:
 
 
 def _torch_kept() -> contextlib.AbstractContextManager[None]:
-    """What a request sets for all of torch, as a caller's model may, is set back after it."""
+    """Restore torch's global state after a request, because a user's model may change it."""
     if "torch" not in sys.modules:
         return contextlib.nullcontext()
     from ecoml.training.images.network.own import global_state_kept
@@ -76,7 +76,7 @@ def _torch_kept() -> contextlib.AbstractContextManager[None]:
 
 
 class TrainingServer:
-    """What the worker holds, and the requests that it answers."""
+    """The worker's data and training, and the requests that it answers."""
 
     def __init__(self, connection: Connection[Any, Any]) -> None:
         self._account = _HostAccount(connection)
@@ -114,15 +114,15 @@ class TrainingServer:
     def hold(
         self, workload: Workload, run: int, number: int, config: Config, epoch: int, checkpoint: Path | None
     ) -> None:
-        """Hold a run instead of the one that was held: the training that stayed on the device, or a new one.
+        """Hold a run in place of the current one: the training that stayed on the device, or a new one.
 
         Args:
-            workload: What it trains on.
-            run: Its number.
-            number: Of its trial.
-            config: Of its trial.
-            epoch: Epochs done.
-            checkpoint: What to go on from, if it has been advanced before.
+            workload: Data and settings of the search.
+            run: The run's number.
+            number: The trial's number.
+            config: The trial's configuration.
+            epoch: Number of completed epochs.
+            checkpoint: The checkpoint, if the run has been advanced before.
         """
         self.drop(self._run)
         self._run = run
@@ -144,7 +144,7 @@ class TrainingServer:
         return training
 
     def advance(self, workload: Workload) -> dict[str, Any] | None:
-        """Train the run that is held for an epoch, and give its scores; None at its end."""
+        """Train the held run for an epoch, and return its scores; None at its end."""
         assert self._training is not None, "the host advances only what is held"
         with self._dropped_on_error():
             self._task(workload)  # a test of another workload may have chosen another device
@@ -155,7 +155,7 @@ class TrainingServer:
 
     @contextlib.contextmanager
     def _dropped_on_error(self) -> Iterator[None]:
-        """Whatever goes wrong, the training that is held is worth nothing any more; without memory none stays."""
+        """After any error, drop the training in memory; after an out-of-memory error, drop all of them."""
         from ecoml.training.images.worker.out_of_memory import named_out_of_memory
 
         try:
@@ -168,26 +168,26 @@ class TrainingServer:
             raise
 
     def checkpoint(self, path: Path) -> None:
-        """Write a checkpoint of the training that is held, and let it wait."""
+        """Write a checkpoint of the held training, and suspend it."""
         assert self._training is not None, "the host suspends only what is held"
         self._training.checkpoint(path)
         self._residents.keep(self._run, self._training)
         self._training, self._run = None, -1
 
     def drop(self, run: int) -> None:
-        """Free the training of a run, whether it is held or waits."""
+        """Free the training of a run, held or suspended."""
         if run == self._run and self._training is not None:
             self._training.release()
             self._training = None
         self._residents.drop(run)
 
     def save(self, path: Path, problem: str, number: int, config: Config, model: str | None) -> None:
-        """Write the network that is held as a model file."""
+        """Write the held network as a model file."""
         assert self._training is not None, "the host saves only what is held"
         self._training.save(path, problem=problem, trial=number, config=config, model=model)
 
     def test(self, workload: Workload, path: Path, name: str) -> dict[str, Any]:
-        """Scores of a model file on the test images, as whoever loads it will see them, and its confusion matrix."""
+        """Scores of a model file on the test images, loaded as by any user, and its confusion matrix."""
         task, dataset = self._task(workload), self._dataset(workload)
         from ecoml.training.images.data.resident import Resident
         from ecoml.training.images.worker.evaluation import confusion, logits_of
@@ -198,17 +198,23 @@ class TrainingServer:
         return {**found.details(), "confusion": found.cells}
 
     def ready_to_use(self, workload: Workload, path: Path, name: str) -> tuple[int, int]:
-        """Load a model file to predict with; its parameters, and the FLOP of one image."""
-        from torch.utils.flop_counter import FlopCounterMode
+        """Load a model file for predictions; returns its number of parameters, and the FLOP per image."""
+        from ecoml.training.images.network.form import form_of
 
         self._used = network = self._loaded(workload, path, name)
+        sizes: list[int] = [weights.numel() for weights in network.parameters()]
+        if workload.model is None:
+            return sum(sizes), form_of(network.settings, network.shape, len(network.classes)).flops(network.sides)
+        from torch.utils.flop_counter import FlopCounterMode  # takes more to import than to count
+
         with FlopCounterMode(display=False) as counted:
             network(self._task(workload).validation.images[:1].permute(0, 3, 1, 2))
-        sizes: list[int] = [weights.numel() for weights in network.parameters()]
         return sum(sizes), counted.get_total_flops()
 
     def predict(self, workload: Workload, batch_size: int, seconds: float) -> tuple[int, float]:
-        """Predict validation images for so many seconds, at least a batch; how many, and the median seconds of one."""
+        """Predict validation images for this many seconds, at least one batch; returns the number of images, and the
+        median seconds per batch.
+        """
         from ecoml.training.images.worker.evaluation import timed
 
         assert self._used is not None, "the host makes a model ready before it predicts"
@@ -252,7 +258,7 @@ class TrainingServer:
 
 
 class _HostAccount:
-    """The account, which is with the host."""
+    """The account in the host's process."""
 
     def __init__(self, connection: Connection[Any, Any]) -> None:
         self._connection = connection
@@ -272,7 +278,7 @@ class _HostAccount:
 
 
 def _counts(labels: Any, classes: Sequence[str]) -> dict[str, int]:
-    """Images of each class, from a tensor or an array of labels."""
+    """Number of images per class, from a tensor or an array of labels."""
     import torch
 
     counts: list[int] = torch.bincount(torch.as_tensor(labels), minlength=len(classes)).tolist()
@@ -288,13 +294,13 @@ def _build(workload: Workload) -> Build | None:
 
 
 def _make_room(kept: dict[Any, Any]) -> None:
-    """Forget the oldest, so that one more is not too many."""
+    """Remove the oldest entries, so that one more can be added."""
     while len(kept) >= _KEPT:
         del kept[next(iter(kept))]
 
 
 def _described(error: BaseException) -> tuple[bytes | None, str, str]:
-    """An error pickled, if it can be; its line; its traceback."""
+    """An error pickled, if possible; its line; its traceback."""
     trace = "".join(traceback.format_exception(error))
     if _is_of_the_device(error):  # CUDA refuses this process all further work: the host starts another one
         why = str(error).partition("\n")[0]
@@ -314,6 +320,6 @@ def _is_of_the_device(error: BaseException) -> bool:
 
 
 def _end_with(lifeline: int) -> None:
-    """End this process when the host has died, whatever it is doing."""
+    """End this process as soon as the host has died."""
     os.read(lifeline, 1)
     os._exit(1)

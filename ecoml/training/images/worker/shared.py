@@ -1,7 +1,7 @@
-"""Runs in a shared worker: one process for all trainings of this one, which holds one run; the others are checkpoints,
-and stay in the process beside that while there is memory for them.
+"""Runs in a shared worker: one process for all trainings of this one. It holds one run; the others are checkpoints,
+which also stay in the process while memory allows.
 
-A worker that dies or hangs fails the trial it was asked for, and a new one is started for the next.
+If a worker dies or hangs, the trial it was training fails, and the next trial starts a new worker.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ class WorkerRun:
     """One trial's training in a worker; see `ecoml.training.base.Run`.
 
     Args:
-        worker: Where it is trained.
-        workload: What it is trained on.
+        worker: The worker that trains it.
+        workload: Data and settings of the search.
         trial: The trial.
-        account: Whose budget it checks between two batches.
-        patience_s: Seconds without a sign of life after which it counts as hung.
+        account: The account whose budget it checks between two batches.
+        patience_s: Seconds without a sign of life after which it is considered hung.
         score: Which of `ecoml.training.images.scores.METRICS` it measures.
 
     Attributes:
-        number: One that no other run of this process has.
-        checkpoint: The file that it goes on from, if it is suspended and no worker holds it.
-        steps: Epochs done.
+        number: Unique among the runs of this process.
+        checkpoint: The file from which it continues, if it is suspended and no worker holds it.
+        steps: Number of completed epochs.
         closed: Whether it was closed.
-        remark: Takes what is to be said of it in the result.
+        remark: Receives remarks for the result.
     """
 
     _numbers = count()
@@ -83,16 +83,16 @@ class WorkerRun:
             self.worker.drop(self)
 
     def delete_checkpoint(self) -> None:
-        """Delete the file, if there is one."""
+        """Delete the file, if it exists."""
         if self.checkpoint is not None:
             self.checkpoint.unlink(missing_ok=True)
             self.checkpoint = None
 
 
 class SharedWorker:
-    """A training process that is started when first needed, and again when it has ended.
+    """A training process that is started when first needed, and again after it has ended.
 
-    Any thread may use it; requests take turns.
+    Thread-safe; requests take turns.
     """
 
     def __init__(self) -> None:
@@ -103,27 +103,27 @@ class SharedWorker:
 
     @property
     def pid(self) -> int | None:
-        """Number of the process, None while there is none."""
+        """Number of the process; None while there is none."""
         process = self._process
         return process.pid if process is not None and process.running else None
 
     def prepare(self, workload: Workload) -> Prepared:
-        """Have the data loaded; as long as it takes.
+        """Let the process load the data, without a time limit.
 
         Raises:
-            UsageError: As the worker's reading of the data and device raised it.
+            UsageError: The error that the worker raised while reading the data or opening the device.
         """
         with self._lock:
             prepared: Prepared = self._started().request("prepare", workload)
         return prepared
 
     def advance(self, run: WorkerRun) -> dict[str, Any] | None:
-        """Train a run for an epoch, and give its scores; None at its end.
+        """Train a run for an epoch, and return its scores; None at its end.
 
         Raises:
-            ChildProcessError: The worker died; this run is lost with it.
+            ChildProcessError: The worker died, and this run with it.
             TimeoutError: It gave no sign of life, and was ended.
-            Exception: Whatever the training raised.
+            Exception: The error of the training.
         """
         with self._lock:
             self._hold(run)
@@ -131,20 +131,20 @@ class SharedWorker:
         return scores
 
     def suspend(self, run: WorkerRun) -> None:
-        """Write a checkpoint of a run, if it is held, so that any worker can go on with it."""
+        """Write a checkpoint of a run if it is held, so that any worker can continue it."""
         with self._lock:
             if self._holds(run):
                 self._suspend_held()
 
     def put(self, run: WorkerRun, checkpoint: bytes, steps: int) -> None:
-        """Let a run go on from another host's checkpoint, of so many epochs."""
+        """Set a run to continue from another host's checkpoint, after this many epochs."""
         with self._lock:
             path = self._checkpoints() / f"{run.number}"
             path.write_bytes(checkpoint)
             run.checkpoint, run.steps = path, steps
 
     def drop(self, run: WorkerRun) -> None:
-        """Free the network of a run, if it is held or waits in the process, and delete its checkpoint."""
+        """Free the network of a run in the process, and delete its checkpoint."""
         with self._lock:
             if self._holds(run) or (run.checkpoint is not None and self._running() is not None):
                 self._held = None if self._held is run else self._held
@@ -153,7 +153,7 @@ class SharedWorker:
             run.delete_checkpoint()
 
     def save(self, run: WorkerRun, path: Path, problem: str) -> None:
-        """Write a run's present network, also of one that is suspended: another search may have had its turn since.
+        """Write a run's current network, held or suspended: another search may have used the worker since.
 
         Raises:
             ChildProcessError: The worker died, and the network with it.
@@ -171,7 +171,7 @@ class SharedWorker:
         return found
 
     def ask(self, name: str, *arguments: Any) -> Any:
-        """Any other request, that concerns no run."""
+        """Any other request that concerns no run."""
         with self._lock:
             return self._started().request(name, *arguments)
 
@@ -183,18 +183,18 @@ class SharedWorker:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _running(self) -> TrainingProcess | None:
-        """The process, if there is one; one that has ended took the run that it held with it."""
+        """The process, if there is one. If it has ended, the run that it held is lost."""
         if self._process is not None and not self._process.running:
             self._end(kill=True)
         return self._process
 
     def _started(self) -> TrainingProcess:
-        """The process; a new one where there is none."""
+        """The process; a new one if there is none."""
         self._process = self._running() or TrainingProcess()
         return self._process
 
     def _ready(self, workload: Workload) -> TrainingProcess:
-        """The process; a new one that has loaded the data where there is none."""
+        """The process; if there is none, a new one that has loaded the data."""
         if self._running() is None:
             self.prepare(workload)
         return self._started()
@@ -203,7 +203,7 @@ class SharedWorker:
         return self._running() is not None and self._held is run
 
     def _hold(self, run: WorkerRun) -> None:
-        """Have the process hold a run; the one it held is suspended."""
+        """Let the process hold a run; the run it held is suspended."""
         if self._holds(run):
             return
         self._suspend_held()
@@ -217,7 +217,7 @@ class SharedWorker:
             run.delete_checkpoint()
 
     def _ask(self, run: WorkerRun, name: str, *arguments: Any) -> Any:
-        """A request of the run that is held, which is lost if it fails."""
+        """A request of the held run, which is lost if the request fails."""
         try:
             process = self._started()
             return process.request(name, *arguments, account=run.account, patience_s=run.patience_s, remark=run.remark)
@@ -234,7 +234,7 @@ class SharedWorker:
         return self._folders[os.getpid()]
 
     def _suspend_held(self) -> None:
-        """Write a checkpoint of the run that is held, so that another one can be held."""
+        """Write a checkpoint of the held run, so that another one can be held."""
         held, self._held = self._held, None
         if held is None:
             return
@@ -247,8 +247,8 @@ class SharedWorker:
             self._held = held
             folder = self._folders.get(os.getpid(), tempfile.gettempdir())
             raise StorageError(
-                f"{folder}: a suspended training cannot be kept there ({in_one_line(error):.120}); make room, or set"
-                " TMPDIR to another folder, then go on with `ecoml resume`"
+                f"{folder}: a suspended training cannot be stored there ({in_one_line(error):.120}); free space, or"
+                " set TMPDIR to another folder, then continue with `ecoml resume`"
             ) from error
         held.checkpoint = path
 
@@ -259,7 +259,7 @@ class SharedWorker:
 
 
 def _refuse_lost(run: WorkerRun) -> None:
-    """Refuse a run that is neither held nor suspended although it has begun."""
+    """Refuse a run that has started but is neither held nor suspended."""
     if run.steps and run.checkpoint is None:
         raise ChildProcessError("the worker that held this training has died since")
 
@@ -269,10 +269,10 @@ _workers_lock = threading.Lock()
 
 
 def shared_worker(device: str | None = None) -> SharedWorker:
-    """The worker of this process; several trainings, one after the other or in turns, share what it has loaded.
+    """The worker of this process; several trainings share the data that it has loaded.
 
     Args:
-        device: Where trials train on several devices at once, each device has a worker of its own, by this name.
+        device: Name of the device if trials train on several at once; each device has its own worker.
     """
     with _workers_lock:
         if device not in _workers:

@@ -1,4 +1,4 @@
-"""Getting ready: what is loaded on first use is loaded before the first trial, and not charged to it."""
+"""Loads before the first trial what would otherwise be loaded on first use and charged to this trial."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _KINDS: tuple[dict[str, Any], ...] = (
 
 
 def warm_up(task: TrainingTask) -> None:
-    """Train for a moment, so that what is loaded on first use is not charged to the first trial.
+    """Train for a moment, so that one-time costs are not charged to the first trial.
 
-    That is torch's own parts on a CPU; on a GPU also the kernels of each kind of network, and what records steps.
+    On a CPU these are parts of torch; on a GPU also the kernels of each kind of network, and the recording of steps.
     """
     cuda = task.device.type == "cuda"
     images = 512 if cuda else 2

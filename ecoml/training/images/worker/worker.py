@@ -16,16 +16,16 @@ from ecoml.trial import Trial
 
 
 class ImageWorker:
-    """Trains one trial at a time on its device; fulfils `ecoml.training.base.Worker`.
+    """Trains one trial at a time on its device; implements `ecoml.training.base.Worker`.
 
     Args:
-        workload: What is trained on, and where.
+        workload: Data, settings and device.
         process: The process that trains; other executors may share it.
         patience_s: As in `CnnTraining`.
 
     Attributes:
         score: Which of `ecoml.training.images.scores.METRICS` its runs measure.
-        remarks: What is to be said of its runs in the result, each sentence once.
+        remarks: Remarks on its runs for the result, each sentence once.
     """
 
     def __init__(self, workload: Workload, process: SharedWorker, patience_s: float) -> None:
@@ -36,7 +36,7 @@ class ImageWorker:
         self._patience_s = patience_s
 
     def prepare(self) -> Prepared:
-        """Have the data loaded and moved to the device."""
+        """Let the process load the data and move them to the device."""
         return self.process.prepare(self.workload)
 
     def start(self, trial: Trial, account: Account) -> Run:
@@ -51,7 +51,7 @@ class ImageWorker:
         run.worker.suspend(run)
 
     def take_over(self, run: Run, account: Account) -> None:
-        """Go on here with a run that has a checkpoint."""
+        """Continue a run that has a checkpoint on this device."""
         assert isinstance(run, WorkerRun), "workers are given their own runs"
         run.worker, run.workload, run.account = self.process, self.workload, account
 
@@ -60,40 +60,42 @@ class ImageWorker:
         return self.process.test(self.workload, path, problem, self._patience_s)
 
     def ready_to_use(self, path: Path, problem: str) -> tuple[int, int]:
-        """Load a model file to predict with; its parameters, and the FLOP of one image."""
+        """Load a model file for predictions; returns its number of parameters, and the FLOP per image."""
         found: tuple[int, int] = self.process.ask("ready_to_use", self.workload, path.absolute(), problem)
         return found
 
     def predict(self, batch_size: int, seconds: float) -> tuple[int, float]:
-        """Predict validation images for so many seconds, at least a batch; how many, and the median seconds of one."""
+        """Predict validation images for this many seconds, at least one batch; returns the number of images, and the
+        median seconds per batch.
+        """
         found: tuple[int, float] = self.process.ask("predict", self.workload, batch_size, seconds)
         return found
 
 
 def devices_of(device: str | None) -> tuple[str, ...]:
-    """Several devices by their names, of one setting; none where it names no more than one.
+    """The names of several devices in one setting; empty if it names only one.
 
     Raises:
-        UsageError: They are not GPUs, or one is named twice.
+        UsageError: A device is not a GPU, or one is named twice.
     """
     if device is None or "," not in device:
         return ()
     names = tuple(name.strip() for name in device.split(","))
     if wrong := [name for name in names if not re.fullmatch(r"cuda:\d+", name)]:
-        raise UsageError(f"device {device!r}: {wrong[0]!r} is no GPU by its number; give several as `cuda:0,cuda:1`")
+        raise UsageError(f"device {device!r}: {wrong[0]!r} is not a GPU with a number; give several as `cuda:0,cuda:1`")
     if len(set(gpus_of(names))) < len(names):
         raise UsageError(f"device {device!r} names a GPU twice; each trains one trial at a time")
     return names
 
 
 def gpus_of(devices: Sequence[str]) -> tuple[int, ...]:
-    """CUDA's number of each GPU among these devices: 1 of `cuda:1`, 0 of `cuda`, none of `cpu`."""
+    """CUDA's number of each GPU among these devices: 1 for `cuda:1`, 0 for `cuda`, none for `cpu`."""
     parts = [device.partition(":") for device in devices]
     return tuple(int(number) if number.isdigit() else 0 for kind, _, number in parts if kind == "cuda")
 
 
 def taken_remarks(workers: Sequence[ImageWorker]) -> tuple[str, ...]:
-    """What workers have to say for the result, each sentence once, which they then forget."""
+    """The workers' remarks for the result, each sentence once; the workers then forget them."""
     found = dict.fromkeys(sentence for worker in workers for sentence in worker.remarks)
     for worker in workers:
         worker.remarks.clear()

@@ -1,4 +1,4 @@
-"""What the host and its worker tell each other of the data and of how to train on them."""
+"""The messages between the host and its worker: the data, and how to train on them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """All that every trial of a search has in common; see `CnnTraining` for what each field means.
+    """What all trials of a search have in common; for the meaning of each field see `CnnTraining`.
 
     Attributes:
-        stamp: What changes whenever a file of the data does.
-        largest_side: The most pixels of a side that images are kept with.
-        model: The caller's own function that builds networks, pickled; None: ours.
+        stamp: A value that changes when any file of the data changes.
+        largest_side: Largest side of images in pixels.
+        model: The user's own function that builds networks, pickled; None: our networks.
         model_name: Its name, for people.
     """
 
@@ -44,14 +44,14 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What the worker found.
+    """The worker's description of data and device.
 
     Attributes:
         about: The data.
-        device: The device, `cpu` or as torch names it.
+        device: The device, `cpu` or torch's name.
         bf16: Whether it computes in bfloat16.
-        peak_flop_per_s: The most arithmetic it showed in large matrix products.
-        peak_power_w: Power it is taken to draw at that; NaN if it is not known.
+        peak_flop_per_s: The highest performance in large matrix products.
+        peak_power_w: The assumed power at this performance; NaN if unknown.
     """
 
     about: About
@@ -62,17 +62,17 @@ class Prepared:
 
     @property
     def floor(self) -> Floor:
-        """What the least energy of a trial's arithmetic follows from."""
+        """The values from which the least energy of a trial's arithmetic is computed."""
         about, j_per_flop = self.about, self.peak_power_w / self.peak_flop_per_s
         counts = len(about.train), about.train_images, about.validation_images
         return Floor(about.shape, *counts, j_per_flop, twice=self.device.startswith("cuda"))
 
 
 def pickled(model: Build) -> bytes:
-    """The caller's function that builds networks, for another process.
+    """The user's function that builds networks, for another process.
 
     Raises:
-        UsageError: It holds what cannot be handed over.
+        UsageError: It refers to something that cannot be pickled.
     """
     import cloudpickle  # by value where it must be: a function of a notebook or of a script has no module to import
 
@@ -80,11 +80,11 @@ def pickled(model: Build) -> bytes:
         pickled: bytes = cloudpickle.dumps(model)
     except (TypeError, pickle.PicklingError, AttributeError) as error:
         raise UsageError(
-            f"model cannot be handed to the training's process ({error!s:.120}); let the function build all it needs"
+            f"model cannot be sent to the training's process ({error!s:.120}); let the function build all it needs"
         ) from None
     return pickled
 
 
 def usable_cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

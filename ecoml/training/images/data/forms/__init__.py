@@ -1,1 +1,1 @@
-"""Data in further forms: a CSV of images, Parquet and Arrow tables of them, arrays in memory, a data set of torch."""
+"""Other forms of data: a CSV that lists images, Parquet and Arrow tables, arrays in memory, a torch data set."""

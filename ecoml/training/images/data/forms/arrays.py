@@ -1,9 +1,9 @@
-"""Arrays and torch data sets in memory, kept as a file that a worker, a resumed search and a predictor can read.
+"""Arrays and torch data sets in memory, stored as a file that a worker, a resumed search and a predictor can read.
 
     CnnTraining((x, y))                                     # or {"x": …, "y": …, "x_test": …, "y_test": …}
     CnnTraining(torchvision_data_set)                       # or {"train": …, "test": …}
 
-The file lies in the user's cache folder under the hash of its content; the same data are written once.
+The file is in the user's cache folder, named by the hash of its content, so the same data are written once.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _SUFFIX = {"train": "", "validation": "_val", "val": "_val", "test": "_test"}
 
 
 class ItemsWithLabels(Sized, Protocol):
-    """A map-style data set, as `torch.utils.data.Dataset`: item i is an image and its label."""
+    """A map-style data set such as `torch.utils.data.Dataset`: item i is an image and its label."""
 
     def __getitem__(self, index: int, /) -> Any: ...
 
 
 def kept(data: object) -> Path:
-    """The `.npz` file that holds these data, written if need be.
+    """The `.npz` file with these data; it is written if it does not exist.
 
     Args:
-        data: (x, y); a mapping of the arrays' names of `npz` to arrays; a data set; a mapping of splits to data sets.
+        data: (x, y); a mapping from the names of `npz` to arrays; a data set; a mapping from splits to data sets.
 
     Raises:
         DataError: It is none of these, or its images differ in size.
@@ -70,7 +70,7 @@ def _arrays(data: object) -> dict[str, Array]:
 
 
 def _has_items(data: object) -> TypeGuard[ItemsWithLabels]:
-    """Whether it is a map-style data set: no array (it has a shape), no mapping, no plain sequence."""
+    """Whether it is a map-style data set: not an array (which has a shape), a mapping, or a plain sequence."""
     plain = isinstance(data, str | bytes | Mapping | list | tuple) or hasattr(data, "shape")
     return not plain and hasattr(data, "__len__") and hasattr(data, "__getitem__")
 
@@ -80,17 +80,19 @@ def _of_items(items: ItemsWithLabels, suffix: str, where: str) -> dict[str, Arra
     for index in range(len(items)):
         item = items[index]
         if not (isinstance(item, tuple | list) and len(item) == 2):
-            raise DataError(f"{where}: item {index} is a {type(item).__name__}; it takes an image and its label")
+            raise DataError(f"{where}: item {index} is a {type(item).__name__}; it must be an image and its label")
         images.append(_array(item[0]))
         labels.append(item[1].item() if hasattr(item[1], "item") else item[1])
         if images[-1].shape != images[0].shape:
             here, there = images[-1].shape, images[0].shape
-            raise DataError(f"{where}: item {index} has shape {here}, and the first {there}; bring them to one size")
+            raise DataError(
+                f"{where}: item {index} has shape {here}, but the first has {there}; resize them to one size"
+            )
     if not images:
         raise DataError(f"{where} is empty; there must be images")
     return {f"x{suffix}": np.stack(images), f"y{suffix}": np.asarray(labels)}
 
 
 def _array(value: Any) -> Array:
-    """Of an array, a tensor of any device, or a Pillow image."""
+    """The array of an array, a tensor on any device, or a Pillow image."""
     return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)

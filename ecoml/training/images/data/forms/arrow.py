@@ -1,11 +1,11 @@
-"""A data set from tables of images, as Hugging Face keeps them: unpacked once, then a folder as any other.
+"""A data set from Parquet or Arrow tables of images, as Hugging Face stores them.
 
-    data/train-….parquet, data/test-….parquet       as its hub has them
+    data/train-….parquet, data/test-….parquet       as on the Hugging Face hub
     train/data-….arrow, test/data-….arrow           as `datasets` saves several splits with `save_to_disk`
-    data-….arrow                                    as it saves one
+    data-….arrow                                    as it saves a single split
 
 Columns: `image` (or `img`) with the bytes of an image file (or a struct with `bytes`), and `label` (or `labels`,
-`fine_label`). The names of classes are read from the files' own metadata where they stand there.
+`fine_label`). The files' metadata may name the classes. The tables are unpacked once into a folder of images.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ _ROWS = 64  # at once
 
 
 def files_of(path: Path) -> dict[str, list[Path]]:
-    """Split → its files; empty where there are none. A single file, or a data set without splits, is to train on."""
+    """The files by split; empty if there are none. A single file, or a data set without splits, is the training
+    split.
+    """
     if path.is_file():
         return {"train": [path]} if path.suffix in (".parquet", ".arrow") else {}
     if (path / "state.json").is_file():
@@ -56,10 +58,10 @@ def _saved(folder: Path) -> list[Path]:
 
 
 def unpacked(path: Path) -> Path:
-    """The folder of images by split and class that these files hold, in the user's cache.
+    """The folder of images by split and class from these files, in the user's cache.
 
     Raises:
-        DataError: pyarrow is missing, a column is, or a file is damaged.
+        DataError: pyarrow or a column is missing, or a file is damaged.
     """
     files = files_of(path)
     content = hashlib.blake2b(digest_size=8)
@@ -102,7 +104,7 @@ def _unpack(files: list[Path], folder: Path) -> None:
 
 @contextmanager
 def _table(path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
-    """Schema and rows, some at a time, of a Parquet file or an Arrow stream."""
+    """The schema of a Parquet file or Arrow stream, and its rows in batches."""
     import pyarrow
     from pyarrow import parquet
 
@@ -125,11 +127,11 @@ def _write(image: Any, label: str, name: str, folder: Path, path: Path) -> None:
 def _column(schema: Any, names: tuple[str, ...], path: Path) -> str:
     if found := [name for name in names if name in schema.names]:
         return found[0]
-    raise DataError(f"{path}: it takes the columns image and label, and has {', '.join(schema.names)}")
+    raise DataError(f"{path}: it needs the columns image and label, but has {', '.join(schema.names)}")
 
 
 def _classes(schema: Any) -> list[str]:
-    """Names of the classes by number, as Hugging Face's metadata have them; empty where they do not."""
+    """Names of the classes by number, from Hugging Face's metadata; empty if it has none."""
     about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     features = about.get("info", {}).get("features", {})
     return next((list(features[name]["names"]) for name in _LABELS if "names" in features.get(name, {})), [])

@@ -1,7 +1,7 @@
-"""A data set from a CSV that lists images: columns `path` and `label`, and if wished `split`.
+"""A data set from a CSV that lists images: columns `path` and `label`, optionally `split`.
 
-Paths are taken from the folder of the CSV. `split` is `train`, `test`, or `val`, `valid`, `validation`; without that
-column all images are to train on.
+Paths are relative to the folder of the CSV. `split` is `train`, `test`, or `val`, `valid`, `validation`; without this
+column all images are for training.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _SPLITS = {"train": "train", "test": "test", **dict.fromkeys(VALIDATION, "valida
 
 
 def read(path: Path, largest_side: int = LARGEST_SIDE) -> FoundData:
-    """The data set that a CSV lists, of images with no side of more than `largest_side` pixels.
+    """The data set that a CSV lists, with images of at most `largest_side` pixels per side.
 
     Raises:
-        DataError: A column is missing, a row names no image, split or class, or an image cannot be read.
+        DataError: A column is missing, a row has no valid image, split or class, or an image cannot be read.
     """
     listings: dict[str, Listing] = {}
     for split, file, label in _rows(path):
@@ -38,10 +38,10 @@ def read(path: Path, largest_side: int = LARGEST_SIDE) -> FoundData:
 
 
 def class_counts(path: Path) -> list[int]:
-    """Images of each class to train and validate on.
+    """Number of training and validation images of each class.
 
     Raises:
-        DataError: As `read`, as far as the table goes.
+        DataError: As `read`, for errors in the table.
     """
     return list(Counter(label for split, _, label in _rows(path) if split == "train").values())
 

@@ -1,0 +1,93 @@
+"""A Ray cluster of this host for `chaos.py`: whole nodes are killed and stopped too, and others come in their place.
+
+A node is its raylet with all that this has started. The head stays: with it the cluster ends. Where the host's own
+address cannot be reached from itself, this needs a network of its own, since Ray takes that address:
+
+    unshare -rn sh -c 'ip link set lo up && exec nice python benchmarks/chaos.py --runs 20 --nodes 4'
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from chaos import children
+from ray.cluster_utils import Cluster
+
+
+class LocalCluster:
+    """Nodes of this host, with an agent each."""
+
+    lease_s = 3.0
+    longest_s = 60.0
+
+    def __init__(self, nodes: int, state: Path, *, digits: bool) -> None:
+        self.digits = digits
+        self.budget_j = (500.0, 700.0) if digits else (150.0, 250.0)
+        self._state = state
+        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        self._wanted, self._nodes = nodes - 1, list[Any]()
+        while len(self._nodes) < self._wanted:
+            self._add_node()
+        self.workers = f"ray://{self._cluster.address}"
+
+    def targets(self, driver: int) -> list[tuple[str, list[int]]]:
+        if len(self._nodes) < self._wanted:
+            self._add_node()
+        nodes = [self._processes(node) for node in self._nodes]
+        head = children(_raylet(self._cluster.head_node))
+        agents = [("agent", [process]) for tree in [head, *nodes] for process in tree if _is_agent(process)]
+        return [("driver", [driver]), *agents, *(("node", tree) for tree in nodes)]
+
+    def _add_node(self) -> None:
+        try:
+            self._nodes.append(self._cluster.add_node(num_cpus=1))
+        except Exception as error:  # Ray's own time-out, on a busy machine
+            print(f"another node later: {error}", file=sys.stderr)
+
+    def _processes(self, node: Any) -> list[int]:
+        return [_raylet(node), *children(_raylet(node))]
+
+    def killed(self, name: str, processes: list[int]) -> None:
+        """Another node will come in the place of one that was killed."""
+        for node in [node for node in self._nodes if name == "node" and _raylet(node) == processes[0]]:
+            self._nodes.remove(node)
+            self._cluster.remove_node(node, allow_graceful=False)
+
+    def spools(self, run: Path) -> list[Path]:
+        settings = tomllib.loads((run / "run.toml").read_text(encoding="utf-8"))
+        return list((self._state / "ecoml/spools" / settings["workers"]["run"]).glob("*.sqlite"))
+
+    def close(self) -> None:
+        """End all of it."""
+        self._cluster.shutdown()
+
+
+def _raylet(node: Any) -> int:
+    process: int = node.all_processes["raylet"][0].process.pid
+    return process
+
+
+def _is_agent(process: int) -> bool:
+    try:
+        return b"RayAgent" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+@contextmanager
+def cluster(nodes: int, *, digits: bool) -> Iterator[LocalCluster]:
+    """So many nodes, whose agents keep their spools in a folder that goes with them."""
+    with tempfile.TemporaryDirectory(prefix="ecoml-ray-") as state:
+        os.environ |= {"XDG_STATE_HOME": state, "RAY_USAGE_STATS_ENABLED": "0"}
+        found = LocalCluster(nodes, Path(state), digits=digits)
+        try:
+            yield found
+        finally:
+            found.close()

@@ -1,0 +1,63 @@
+"""The limits on predictions: networks that are known to exceed them are never trained.
+
+Known before training: the least cost of the arithmetic, and the measured cost of smaller networks of the same kind.
+"""
+
+from __future__ import annotations
+
+from ecoml.errors import UsageError
+from ecoml.limits import Limits
+from ecoml.training.base import Executor, Foresees, Pooled, Used, Work
+from ecoml.trial import Config, Trial
+
+_CLEARLY = 1.1
+"""Factor by which a measured cost must exceed its limit to count for other networks; measurements differ a little."""
+
+
+class UseLimit:
+    """Whether a configuration may satisfy the limits on predictions.
+
+    Args:
+        limits: The limits on one prediction.
+        executor: Measures networks, and may know a lower bound of their cost.
+    """
+
+    def __init__(self, limits: Limits, executor: Executor | None) -> None:
+        self._limits = limits
+        self._foresees = executor if limits.of_use and isinstance(executor, Foresees) else None
+        self._too_dear: list[Work] = []
+
+    def __call__(self, config: Config) -> bool:
+        """Whether a configuration may satisfy the limits, as far as is known."""
+        work = None if self._foresees is None else self._foresees.work(config)
+        if work is None:
+            return True
+        most_s, most_j = self._limits.max_latency_s, self._limits.max_inference_energy_j
+        if (most_s is not None and work.least_s > most_s) or (most_j is not None and work.least_j > most_j):
+            return False
+        return not any(work.no_less_than(other) for other in self._too_dear)
+
+    def learn(self, trial: Trial) -> None:
+        """Store a measurement: if it clearly exceeds a limit, networks of at least this size are not trained."""
+        if trial.usage is None or self._limits.use_share(trial.usage.single) <= _CLEARLY or self._foresees is None:
+            return
+        if (work := self._foresees.work(trial.config)) is not None:
+            self._too_dear.append(work)
+
+
+def refuse_untried(limits: Limits, executor: Executor | None) -> None:
+    """Check that networks can be measured while nothing else runs on their device, if there are limits on predictions.
+
+    Raises:
+        UsageError: They cannot.
+    """
+    if limits.of_use and not isinstance(executor, Used):
+        raise UsageError(
+            "max_latency_s and max_inference_energy_j need a training whose predictions can be measured, such as the"
+            " built-in one; leave them out, and give slow networks a worse score instead"
+        )
+    if limits.of_use and isinstance(executor, Pooled) and len(executor.gpus()) > 1:
+        raise UsageError(
+            "predictions are measured while nothing else runs: with max_latency_s or max_inference_energy_j name one"
+            " device"
+        )

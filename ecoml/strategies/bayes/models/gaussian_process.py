@@ -99,7 +99,8 @@ class GaussianProcess(Model, FantasizeMixin):
     def expected(self, X: Tensor) -> Tensor:
         """The posterior mean alone (…, q, 1), at X (…, q, D+1), in half the time."""
         mean = self._cross(X) @ self._weights
-        return self.mean(X) + (mean if self.batch_shape else mean.reshape(*X.shape[:-1], 1))
+        expected: Tensor = self.mean(X) + (mean if self.batch_shape else mean.reshape(*X.shape[:-1], 1))
+        return expected
 
     def _cross(self, X: Tensor) -> Tensor:
         """k(X, observed); where this is one model, (…, n) of all batches: L would be copied for each of them."""

@@ -104,7 +104,8 @@ class GaussianProcess(Model, FantasizeMixin):
 
     def _cross(self, X: Tensor) -> Tensor:
         """k(X, observed); where this is one model, (…, n) of all batches: L would be copied for each of them."""
-        return self.kernel.forward(X if self.batch_shape else X.reshape(-1, X.shape[-1]), self.X)
+        covariance: Tensor = self.kernel.forward(X if self.batch_shape else X.reshape(-1, X.shape[-1]), self.X)
+        return covariance
 
     def condition_on_observations(self, X: Tensor, Y: Tensor, noise: Tensor | None = None, **_: Any) -> GaussianProcess:
         """The process that has observed Y (…, p, 1) at X (…, p, D+1) as well, a batch of them where these are several.

@@ -98,14 +98,14 @@ class GaussianProcess(Model, FantasizeMixin):
 
     def expected(self, X: Tensor) -> Tensor:
         """The posterior mean alone (…, q, 1), at X (…, q, D+1), in half the time."""
-        mean = self._cross(X) @ self._weights
-        expected: Tensor = self.mean(X) + (mean if self.batch_shape else mean.reshape(*X.shape[:-1], 1))
-        return expected
+        above = self._cross(X) @ self._weights
+        mean: Tensor = self.mean(X) + (above if self.batch_shape else above.reshape(*X.shape[:-1], 1))
+        return mean
 
     def _cross(self, X: Tensor) -> Tensor:
         """k(X, observed); where this is one model, (…, n) of all batches: L would be copied for each of them."""
-        covariance: Tensor = self.kernel.forward(X if self.batch_shape else X.reshape(-1, X.shape[-1]), self.X)
-        return covariance
+        cross: Tensor = self.kernel.forward(X if self.batch_shape else X.reshape(-1, X.shape[-1]), self.X)
+        return cross
 
     def condition_on_observations(self, X: Tensor, Y: Tensor, noise: Tensor | None = None, **_: Any) -> GaussianProcess:
         """The process that has observed Y (…, p, 1) at X (…, p, D+1) as well, a batch of them where these are several.

@@ -110,7 +110,7 @@ def main() -> None:
     """All searches, a line each, and a table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--lcbench", type=Path, required=True)
-    parser.add_argument("--tasks", type=int, default=3)
+    parser.add_argument("--tasks", default="126025,189862,189905", help="Names of the table's tasks, or `all`.")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--strategies", default="random,mo-asha")
     parser.add_argument("--workers", default=",".join(map(str, WORKERS)))
@@ -124,7 +124,8 @@ def main() -> None:
     rows: list[Row] = []
     if given.out is not None:
         given.out.write_text(",".join(field.name for field in fields(Row)) + "\n", encoding="utf-8")
-    for task in lcbench_tasks(given.lcbench)[: given.tasks]:
+    known = lcbench_tasks(given.lcbench)
+    for task in known if given.tasks == "all" else given.tasks.split(","):
         problem = open_problem("nearest", task, given.lcbench, Path(tempfile.gettempdir()))
         target, training_j = target_of(task, given.lcbench, given.rare)
         for strategy in given.strategies.split(","):

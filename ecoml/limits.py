@@ -143,7 +143,7 @@ class Limits:
     @property
     def of_use(self) -> bool:
         """Whether there is a limit on the cost of predictions."""
-        return any(getattr(self, name) is not None for name in _OF_USE)
+        return self.max_inference_energy_j is not None or self.max_latency_s is not None
 
     def allows_use(self, usage: Usage | None) -> bool:
         """Whether a network satisfies the limits on one prediction; if there is a limit, an unmeasured one does not."""

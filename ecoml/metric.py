@@ -60,10 +60,10 @@ class Metric:
 
     def rounded(self, score: float) -> float:
         """The bound, if the score exceeds it by no more than the rounding error of single precision; else the score."""
-        for bound in (self.low, self.high):
-            if bound is not None and not self.allows(score) and math.isclose(score, bound, rel_tol=1e-6, abs_tol=1e-6):
-                return bound
-        return score
+        if self.allows(score):
+            return score
+        near = (bound for bound in (self.low, self.high) if bound is not None)
+        return next((bound for bound in near if math.isclose(score, bound, rel_tol=1e-6, abs_tol=1e-6)), score)
 
     @property
     def ceiling(self) -> float:

@@ -134,9 +134,9 @@ class Usage:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # as `Energy`
 class Point:
-    """One point of a learning curve.
+    """One point of a learning curve; once made it never changes.
 
     Attributes:
         step: 1 for the first measurement. A step of the built-in training is an epoch.
@@ -179,8 +179,9 @@ def next_point(
     host: str = "",
 ) -> Point:
     """The point that follows `curve` after a step that took this energy."""
-    sum_ = curve[-1].energy + taken if curve else taken
-    energy = energy_of(sum_.energy_j, sum_.uncertainty_j, sum_.provenance, sum_.edge_j)
+    energy = curve[-1].energy + taken if curve else taken
+    if energy.edge_j or energy.opening_j or energy.closing_j:
+        energy = energy_of(energy.energy_j, energy.uncertainty_j, energy.provenance, energy.edge_j)
     utility = metric.utility(score)
     return Point(len(curve) + 1, score, energy, utility, evaluation_j, spent_j, floor_j, details or {}, host)
 

@@ -279,8 +279,11 @@ def front_of(
     """
     limits = limits or Limits()
     usable = [trial for trial in trials if limits.allows_use(trial.usage)]
-    points = [(trial, point) for trial in usable for point in trial.curve if limits.allows_j(point.energy_j)]
-    points = [(t, point) for t, point in points if among is None or (t.number, point.step) in among]
+    points = [(trial, point) for trial in usable for point in trial.curve]
+    if limits.max_energy_per_training_j is not None:
+        points = [(trial, point) for trial, point in points if limits.allows_j(point.energy_j)]
+    if among is not None:
+        points = [(trial, point) for trial, point in points if (trial.number, point.step) in among]
     chosen = front_indices([point.utility for _, point in points], [point.energy_j for _, point in points])
     return tuple(points[index][0].at(points[index][1].step) for index in chosen)
 

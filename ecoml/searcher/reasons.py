@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
@@ -43,9 +44,11 @@ def failure_of(error: BaseException) -> TrialEnd:
     return TrialEnd(kind, details)
 
 
-def too_dear(limits: Limits, point: Point, next_j: float) -> TrialEnd | None:
-    """The reason if a training has exceeded its energy limit, or would with a next step of this energy."""
-    if limits.allows_j(point.energy_j + next_j):
+def too_dear(limits: Limits, curve: Sequence[Point]) -> TrialEnd | None:
+    """The reason if a training has exceeded its energy limit, or would with a next step like its last one."""
+    point = curve[-1]
+    last_j = point.energy_j - (curve[-2].energy_j if len(curve) > 1 else 0.0)
+    if limits.allows_j(point.energy_j + last_j):
         return None
     reason = EndReason.NEXT_STEP_TOO_MUCH if limits.allows_j(point.energy_j) else EndReason.TOOK_TOO_MUCH
     told = {"energy_j": point.energy_j, "provenance": point.energy.provenance.value}

@@ -255,7 +255,7 @@ class Search:
         if trial.usage is not None and not self._limits.allows_use(trial.usage):
             self.change(trial, TrialState.STOPPED, too_dear_to_use(self._limits, trial.usage))
             return False
-        if (end := too_dear(self._limits, point, self.steps.again_j(trial))) is not None:
+        if (end := too_dear(self._limits, trial.curve)) is not None:
             self.change(trial, TrialState.STOPPED, end)
             return False
         return True

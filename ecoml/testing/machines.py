@@ -68,7 +68,9 @@ def add_power_meter(
 
     def write() -> None:
         shown = f"{round(counter.now_w * 1e6)}\n"
-        file.write_text((counter.garbage or "") if counter.failing else shown)
+        new = place / "new"
+        new.write_text((counter.garbage or "") if counter.failing else shown)
+        new.replace(file)  # as sysfs, which shows no half of a figure to a thread that reads meanwhile
 
     host.follow(write)
     return counter

@@ -79,8 +79,9 @@ class ReportedAccount:
         """As in `MeteredAccount`; without joules nothing is charged."""
         energy = EnergyByDomain() if energy_j is None else reported(energy_j, uncertainty_j)
         before_j, before_g = self.spent_j, self.co2e.spent_g
-        self.spent_j += energy.energy_j
-        step = Step(energy, co2e_g=co2e_g(energy.energy_j, self.co2e.add(energy.energy_j)))
+        taken_j = energy_j or 0.0
+        self.spent_j += taken_j
+        step = Step(energy, co2e_g=co2e_g(taken_j, self.co2e.add(taken_j)))
         whose = Purpose.TRAINING, trial
         try:
             with self._store.transaction():
@@ -92,7 +93,7 @@ class ReportedAccount:
         except BaseException:
             self.spent_j, self.co2e.spent_g = before_j, before_g
             raise
-        self.unwatched_j = max(self.unwatched_j, energy.energy_j)
+        self.unwatched_j = max(self.unwatched_j, taken_j)
 
     def commit_late(self) -> None:
         """Write steps that end within `COMMIT_S` of each other to disk together."""

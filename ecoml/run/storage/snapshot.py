@@ -156,10 +156,10 @@ def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
     progress = _read_curves(connection, trials, metric)
     entries: dict[tuple[str, str], list[Energy]] = {}
     charged: dict[int, list[Energy]] = {}
-    for purpose, number, domain, *figures in connection.execute(
+    for purpose, number, domain, energy_j, uncertainty_j, provenance, edge_j in connection.execute(
         "SELECT purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j FROM entry ORDER BY id"
     ):
-        part = _figure(figures)
+        part = energy_of(energy_j, uncertainty_j, _PROVENANCES[provenance], edge_j)
         entries.setdefault((purpose, domain), []).append(part)
         if number is not None:
             charged.setdefault(number, []).append(part)

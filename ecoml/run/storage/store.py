@@ -32,6 +32,7 @@ Pending = Mapping[tuple[Purpose, int | None], EnergyByDomain]
 
 
 _IN_FLIGHT = "purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j, co2e_g, grid"
+_ENTER = f"INSERT INTO entry (at, {_IN_FLIGHT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - names
 
 
 class Store:
@@ -71,7 +72,7 @@ class Store:
 
     def execute(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Execute a statement for each of these rows; for tables that another file manages."""
-        with self.transaction():
+        with self._transaction:
             self._connection.executemany(statement, rows)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
@@ -81,7 +82,7 @@ class Store:
 
     def set(self, key: str, value: object, provenance: StrEnum | None = None) -> None:
         """Store a setting (a JSON value); one in joules with its provenance."""
-        with self.transaction():
+        with self._transaction:
             self._connection.execute(
                 "INSERT OR REPLACE INTO setting (key, value, provenance) VALUES (?, ?, ?)",
                 (key, json.dumps(value), provenance),
@@ -89,7 +90,7 @@ class Store:
 
     def add_trial(self, trial: Trial) -> None:
         """A trial was started."""
-        with self.transaction():
+        with self._transaction:
             self._connection.execute(
                 "INSERT INTO trial (number, config, state) VALUES (?, ?, ?)",
                 (trial.number, json.dumps(dict(trial.config)), trial.state.value),
@@ -97,7 +98,7 @@ class Store:
 
     def set_state(self, trial: Trial, traceback: str | None = None) -> None:
         """A trial's state has changed."""
-        with self.transaction():
+        with self._transaction:
             self._connection.execute(
                 "UPDATE trial SET state = ?, ending = ?, traceback = ? WHERE number = ?",
                 (trial.state.value, _ending(trial.end), traceback, trial.number),
@@ -105,7 +106,7 @@ class Store:
 
     def add_measurement(self, trial: int, point: Point, taken: Energy, grams: Grams | None = None) -> None:
         """A run has yielded a point of its curve; its step took this energy and CO2e."""
-        with self.transaction():
+        with self._transaction:
             self._connection.execute(
                 "INSERT INTO measurement (trial, step, score, evaluation_j, spent_j, floor_j, at, details, energy_j,"
                 " uncertainty_j, provenance, edge_j, co2e_g, grid, host)"
@@ -121,7 +122,7 @@ class Store:
 
     def add_test(self, trial: int, step: int, score: float, details: Mapping[str, Any] | None = None) -> None:
         """A model of the front was evaluated on the test set."""
-        with self.transaction():
+        with self._transaction:
             self._connection.execute(
                 "INSERT OR REPLACE INTO test (trial, step, score, details) VALUES (?, ?, ?, ?)",
                 (trial, step, score, _json(details)),
@@ -129,7 +130,7 @@ class Store:
 
     def add_usage(self, trial: int, step: int, usage: Usage) -> None:
         """The cost of predictions with a model of the front was measured."""
-        with self.transaction():
+        with self._transaction:
             self._connection.execute(
                 "INSERT OR REPLACE INTO model (trial, step, parameters, file_bytes, flop) VALUES (?, ?, ?, ?, ?)",
                 (trial, step, usage.parameters, usage.file_bytes, usage.flop),
@@ -145,30 +146,30 @@ class Store:
 
     def add_gap(self, text: str) -> None:
         """Something could not be metered."""
-        with self.transaction():
+        with self._transaction:
             self._connection.execute("INSERT INTO gap (at, text) VALUES (?, ?)", (time.time(), text))
 
     def enter(self, pending: Pending, grams: Mapping[Activity, Grams] | None = None) -> None:
         """Enter joules for good, with their CO2e; they are no longer in flight."""
-        with self.transaction():
+        with self._transaction:
             self._forget_in_flight()
-            self.add_entries(pending, grams)
+            self._insert_entries(pending, grams)
 
     def add_entries(self, pending: Pending, grams: Mapping[Activity, Grams] | None = None) -> None:
         """Enter joules that were never in flight here, with their CO2e."""
+        with self._transaction:
+            self._insert_entries(pending, grams)
+
+    def _insert_entries(self, pending: Pending, grams: Mapping[Activity, Grams] | None) -> None:
         at = time.time()
-        with self.transaction():
-            self._connection.executemany(
-                f"INSERT INTO entry (at, {_IN_FLIGHT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - names
-                [(at, *row) for row in _rows(pending, grams or {})],
-            )
-            for energy in pending.values():
-                for gap in energy.gaps:
-                    self.add_gap(gap)
+        self._connection.executemany(_ENTER, [(at, *row) for row in _rows(pending, grams or {})])
+        for energy in pending.values():
+            for gap in energy.gaps:
+                self.add_gap(gap)
 
     def note_in_flight(self, pending: Pending, grams: Mapping[Activity, Grams] | None = None) -> None:
         """Store the energy of the current step, in case the process is killed."""
-        with self.transaction():
+        with self._transaction:
             self._forget_in_flight()
             rows = list(_rows(pending, grams or {}))
             self._connection.executemany(
@@ -194,7 +195,7 @@ class Store:
         """The metered energy of a session so far, as one window, and the seconds of each domain that count for this
         process.
         """
-        with self.transaction():
+        with self._transaction:
             self._connection.executemany(
                 "INSERT OR REPLACE INTO host (session, domain, seconds, energy_j, uncertainty_j, provenance, edge_j)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -203,7 +204,7 @@ class Store:
 
     def set_idle(self, idle: Mapping[str, Energy]) -> None:
         """Store joules of one idle second, by domain."""
-        with self.transaction():
+        with self._transaction:
             self._connection.executemany(
                 "INSERT OR REPLACE INTO idle (domain, power_w, uncertainty_w, provenance, edge_w)"
                 " VALUES (?, ?, ?, ?, ?)",
@@ -212,7 +213,7 @@ class Store:
 
     def add_shared(self, domain: str, pid: int, name: str, seconds: float) -> None:
         """Another process has used a metered domain for this many further seconds."""
-        with self.transaction():
+        with self._transaction:
             self._connection.execute(
                 "INSERT INTO shared (domain, pid, name, seconds) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT DO UPDATE SET seconds = seconds + excluded.seconds",
@@ -221,7 +222,7 @@ class Store:
 
     def add_power(self, samples: Iterable[PowerSample]) -> None:
         """Store samples of the trace."""
-        with self.transaction():
+        with self._transaction:
             self._connection.executemany(
                 "INSERT INTO power (at, seconds, purpose, trial, domain, power_w, uncertainty_w, provenance,"
                 " utilisation, temperature_c, clock_mhz) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -230,13 +231,10 @@ class Store:
 
     def recover(self) -> float:
         """After a kill: enter the energy in flight, and stop open trials. Returns the recovered joules."""
-        with self.transaction():
+        with self._transaction:
             rows = self._connection.execute(f"SELECT {_IN_FLIGHT} FROM in_flight").fetchall()  # noqa: S608 - names
             at = time.time()
-            self._connection.executemany(
-                f"INSERT INTO entry (at, {_IN_FLIGHT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - names
-                [(at, *row) for row in rows],
-            )
+            self._connection.executemany(_ENTER, [(at, *row) for row in rows])
             self._connection.execute("DELETE FROM in_flight")
             self._connection.execute(
                 "UPDATE trial SET state = ?, ending = ? WHERE state IN (?, ?)",
@@ -270,11 +268,15 @@ def _json(details: Mapping[str, Any] | None) -> str | None:
 def _rows(pending: Pending, grams: Mapping[Activity, Grams]) -> Iterator[tuple[Any, ...]]:
     """A row for each purpose, trial and domain; a piece's grams are divided among its domains like its joules."""
     for (purpose, trial), energy in pending.items():
-        whole, whole_j = grams.get((purpose, trial)), energy.energy_j
+        whole = grams.get((purpose, trial))
         for domain, part in energy.domains.items():
-            share = part.energy_j / whole_j if whole_j else 1 / len(energy.domains)
-            piece = None if whole is None else Grams(share * whole.co2e_g, whole.provenance)
+            piece = None if whole is None else _share(whole, part, energy)
             yield purpose.value, trial, domain, *figure(part), *_grams(piece)
+
+
+def _share(whole: Grams, part: Energy, energy: EnergyByDomain) -> Grams:
+    share = part.energy_j / energy.energy_j if energy.energy_j else 1 / len(energy.domains)
+    return Grams(share * whole.co2e_g, whole.provenance)
 
 
 def _grams(grams: Grams | None) -> tuple[float | None, str | None]:

@@ -55,7 +55,11 @@ class Transaction:
             raise
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None and self._depth == 1:
+        if error is None and self._depth > 1:
+            self._depth -= 1
+            self.lock.release()
+            return
+        if error is None:
             try:
                 self._commit_or_wait()
             except BaseException as failed:

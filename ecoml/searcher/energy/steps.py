@@ -53,10 +53,6 @@ class Steps:
             return 0.0
         return self._forecast.step_j(trial, unknown_j, None if trial.curve else self.floor_j(trial))
 
-    def again_j(self, trial: Trial) -> float:
-        """Forecast joules of a step like the trial's last one."""
-        return self._forecast.step_j(trial)
-
     def new_j(self, unknown_j: float = 0.0) -> float:
         """Forecast joules of the first step of a new trial; `unknown_j` as in `next_j`."""
         return self._forecast.step_j(None, unknown_j)

@@ -89,18 +89,16 @@ class Found:
     def settle(self) -> None:
         """At the end: compute the expected scores of ties, test the models, and measure what predictions cost."""
         self._ledger.enter(Purpose.OPTIMISER)
-        ties = self._ties()
+        front = self.front
+        ties = near_ties(self._trials, front, self._limits, self._metric)
         kept = believe(self._space, self._trials, ties, self._metric)
         self._ledger.enter(Purpose.OVERHEAD)
         self._ledger.keep_beliefs(kept)
         beliefs = beliefs_of(kept)
         first = recommend(ties, beliefs), frugal(ties, self._tolerance, beliefs)
         chosen = [trial for trial in first if trial is not None]
-        self._models.test(chosen, self.front)
-        self._models.use(chosen, self.front)
-
-    def _ties(self) -> list[Trial]:
-        return near_ties(self._trials, self.front, self._limits, self._metric)
+        self._models.test(chosen, front)
+        self._models.use(chosen, front)
 
     @property
     def _tolerance(self) -> float:
@@ -109,4 +107,5 @@ class Found:
     def _ties_with_best(self, trial: Trial) -> bool:
         if not self._front or trial.curve[-1].utility < self._front.ends[1] - self._tolerance - ROUNDING:
             return False
-        return any((tie.number, tie.step) == (trial.number, trial.step) for tie in self._ties())
+        ties = near_ties(self._trials, self.front, self._limits, self._metric)
+        return any((tie.number, tie.step) == (trial.number, trial.step) for tie in ties)

@@ -172,6 +172,6 @@ def test_one_gpu_is_searched_as_ever(rig, run_folder, monkeypatch):
 
 def test_gpus_that_are_not_metered_apart_are_refused(tmp_path, monkeypatch, run_folder):
     rig = Rig(tmp_path / "host", monkeypatch, counted=1)
-    with pytest.raises(MeterError, match="cuda:1 has no energy counter of its own"):
+    with pytest.raises(MeterError, match="cuda:1 has no readable energy counter of its own"):
         search(rig, run_folder, max_trials=2).run()
     assert not run_folder.exists()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ecoml.searcher.searcher import Searcher
     from ecoml.space import Choice, Float, Int, Space, load_space
     from ecoml.strategies import Continue, End, Start, Strategy
+    from ecoml.strategies.bayes import Bayes
     from ecoml.training.base import Executor
     from ecoml.training.images import CnnTraining
     from ecoml.trial import Measurement, Trial
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _LAZY = {
+    "Bayes": "ecoml.strategies.bayes",
     "BudgetExhausted": "ecoml.errors",
     "Choice": "ecoml.space",
     "CnnTraining": "ecoml.training.images",
@@ -63,6 +65,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "Bayes",
     "BudgetExhausted",
     "Choice",
     "CnnTraining",

@@ -121,7 +121,10 @@ def test_programs_that_a_page_holds_are_there(document):
 
 
 @each_document
-def test_toml_that_is_shown_is_understood(document, tmp_path):
+def test_toml_that_is_shown_is_understood(document, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if "mine.py" in document.read_text(encoding="utf-8"):  # which a page of strategies shows first
+        (tmp_path / "mine.py").write_text(blocks(document)[0], encoding="utf-8")
     for number, code in enumerate(blocks(document, language="toml")):
         path = tmp_path / f"{number}.toml"
         path.write_text(code, encoding="utf-8")
@@ -178,12 +181,13 @@ def test_the_readme_is_one_page():
     assert len(text.split()) <= PAGE_WORDS
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit")  # BoTorch's imports
 def test_the_constants_of_bayes():
     """Each number at the top of a module of `bayes` stands in the table, with its value, and no other does."""
     text = prose(ROOT / "docs/explanations/bayes-constants.md")
     rows = {(module, name): value for module, name, value in re.findall(CONSTANT, text, re.MULTILINE)}
-    for path in (ROOT / "ecoml/strategies/bayes").glob("*.py"):
-        module = import_module(f"ecoml.strategies.bayes.{path.stem}")
+    for path in (ROOT / "ecoml/strategies/bayes").rglob("*.py"):
+        module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
         for name in re.findall(NUMBER, path.read_text(encoding="utf-8"), re.MULTILINE):
             if (path.stem, name) not in PRIORS:
                 value = rows.pop((path.stem, name), "'not in the table'")
@@ -212,6 +216,20 @@ def test_the_strategy_of_the_documentation(space, tmp_path):
     exec(code, {"space": space, "train": train})  # noqa: S102 - our own document
     trials = ecoml.Result.load(tmp_path / "run").trials
     assert sorted(trial.step for trial in trials) == [1, 1, 1, 1, 3, 3, 7, 7]
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_the_botorch_model_of_the_documentation(space, tmp_path, monkeypatch):
+    def train(config):
+        for step in range(1, 5):
+            yield ecoml.Measurement(0.9 - 0.5 / step - 0.1 * abs(config["learning_rate"] - 0.01), 1.0 * config["width"])
+
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(blocks("docs/guides/botorch.md"))
+    searching = "budget_j=3000, energy='reported', max_trials=9"
+    names: dict[str, Any] = {"ecoml": ecoml, "space": space, "train": train}
+    exec(code.replace("budget_kwh=1", searching), names)  # noqa: S102 - our own document
+    assert len(names["result"].trials) == 9
 
 
 def test_the_training_of_the_documentation(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import sys
 import ecoml
 
 PUBLIC = {
+    "Bayes",
     "BudgetExhausted",
     "Choice",
     "CnnTraining",

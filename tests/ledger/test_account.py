@@ -11,7 +11,6 @@ from rigs.meter import FakeMeter
 
 from ecoml.energy import Purpose
 from ecoml.errors import BudgetExhausted
-from ecoml.ledger.accounts import metered as account_module
 from ecoml.ledger.accounts.metered import MeteredAccount
 from ecoml.metric import ACCURACY
 from ecoml.run.storage.in_flight import read_in_flight_j
@@ -31,10 +30,10 @@ class Clock:
 def opened(tmp_path):
     accounts: list[tuple[MeteredAccount, Store]] = []
 
-    def open_account(meter, clock=time.monotonic):
+    def open_account(meter, clock=time.monotonic, heartbeat_s=1.0):
         store = Store(tmp_path / f"ledger-{len(accounts)}.sqlite", create=True)
         store.add_trial(Trial(0, {}))
-        account = MeteredAccount(store, meter.window(), clock=clock)
+        account = MeteredAccount(store, meter.window(), clock=clock, heartbeat_s=heartbeat_s)
         accounts.append((account, store))
         return account, store
 
@@ -132,9 +131,8 @@ def test_looking_far_from_the_end_rarely_reads_the_meter(opened, meter):
     assert len(reads) < 100
 
 
-def test_the_heartbeat_puts_a_long_step_on_disk(opened, meter, monkeypatch):
-    monkeypatch.setattr(account_module, "HEARTBEAT_S", 0.02)
-    account, store = opened(meter)
+def test_the_heartbeat_puts_a_long_step_on_disk(opened, meter):
+    account, store = opened(meter, heartbeat_s=0.02)
     account.enter(Purpose.TRAINING, 0)
     meter.spend(9)
     deadline = time.monotonic() + 5
@@ -144,9 +142,8 @@ def test_the_heartbeat_puts_a_long_step_on_disk(opened, meter, monkeypatch):
     assert store.snapshot(ACCURACY).spent_j == 0
 
 
-def test_staying_with_a_purpose_reads_no_meter(opened, meter, monkeypatch):
-    monkeypatch.setattr(account_module, "HEARTBEAT_S", 1e3)
-    account, _ = opened(meter)
+def test_staying_with_a_purpose_reads_no_meter(opened, meter):
+    account, _ = opened(meter, heartbeat_s=1e3)
     account.enter(Purpose.TRAINING, 0)
     before_j = account.spent_j
     meter.spend(3)

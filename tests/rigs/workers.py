@@ -38,7 +38,7 @@ class Rig:
 
         class Clocked(MeteredAccount):
             def __init__(self, store, window, *, spent_j, opened_s, watch, co2e):
-                super().__init__(store, window, spent_j=spent_j, watch=watch, co2e=co2e, clock=clock)
+                super().__init__(store, window, spent_j=spent_j, watch=watch, co2e=co2e, clock=clock, heartbeat_s=1e3)
 
         monkeypatch.setattr("ecoml.ledger.accounts.opening.MeteredAccount", Clocked)
         monkeypatch.setattr("ecoml.searcher.energy.metering.measure_idle", lambda meter, left_j: Idle())
@@ -48,7 +48,6 @@ class Rig:
         )
         monkeypatch.setattr("ecoml.meter.counters.ordinals.nvml_indices", lambda few: nvml_indices(few, self.host.nvml))
         monkeypatch.setattr("ecoml.searcher.workers.wait", self.conduct)
-        monkeypatch.setattr("ecoml.ledger.accounts.metered.HEARTBEAT_S", 1e3)
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def spend(self, lane, seconds):

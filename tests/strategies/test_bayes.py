@@ -274,13 +274,11 @@ def test_proposals_that_nobody_has_answered_are_not_repeated():
     assert not set(asked) & {key(trial.config) for trial in trials}
 
 
-def test_another_process_decides_the_same_without_torch():
+def test_another_process_decides_the_same():
     code = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
         "from test_bayes import SPACE, Bayes, search\n"
-        "decisions = search(Bayes(SPACE, 4), decisions=25).decisions\n"
-        "assert 'torch' not in sys.modules\n"
-        "print(decisions)\n"
+        "print(search(Bayes(SPACE, 4), decisions=25).decisions)\n"
     )
     run = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code, *sys.path, __file__.rpartition("/")[0]],

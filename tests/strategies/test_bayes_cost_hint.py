@@ -9,7 +9,7 @@ import pytest
 
 import ecoml
 from ecoml.strategies.bayes.candidates import Candidates
-from ecoml.strategies.bayes.energy_model import EnergyModel
+from ecoml.strategies.bayes.models.energy import EnergyModel
 from ecoml.training.function import FunctionExecutor
 from ecoml.training.images.network.cost import epoch_seconds, kernels
 from ecoml.training.images.network.floor import Floor
@@ -40,7 +40,7 @@ def test_a_hint_makes_the_energy_of_new_configurations_known_sooner(observed):
         for hinted in errors:
             seen = np.column_stack([x, np.log([HINT(config) for config in configs])]) if hinted else x
             model = EnergyModel(seen[:observed], joules[:observed], np.zeros(observed))
-            errors[hinted].append(float(np.std(np.log(model(seen[observed:]) / joules[observed:]))))
+            errors[hinted].append(float(np.std(np.log(model.step_j(seen[observed:]) / joules[observed:]))))
     assert np.median(errors[True]) < 0.6 * np.median(errors[False])
 
 

@@ -13,6 +13,7 @@ from ecoml.errors import UsageError
 from ecoml.pareto import hypervolume
 from ecoml.space import Choice, Float, Int, Space
 from ecoml.strategies.base import End, Start
+from ecoml.strategies.bayes import Bayes
 from ecoml.strategies.botorch import Nehvi
 from ecoml.strategies.enumeration import key
 from ecoml.strategies.random import RandomSearch
@@ -159,16 +160,13 @@ def test_another_process_decides_the_same():
     assert run.stderr == ""
 
 
-def test_no_compiler_is_started_and_torch_is_left_as_it_was(monkeypatch, capfd):
+@pytest.mark.parametrize("strategy", [Bayes, Nehvi])
+def test_no_compiler_is_started_and_torch_is_left_as_it_was(strategy, monkeypatch, capfd):
     from torch.utils import cpp_extension
-
-    from ecoml.strategies.botorch.quiet import logei
 
     compiled = []
     monkeypatch.setattr(cpp_extension, "load", lambda *args, **kwargs: compiled.append(args))
-    monkeypatch.setattr(logei, "_load_attempted", False)
-    monkeypatch.setattr(logei, "_C", None)
-    strategy = Nehvi(SPACE, 0)
+    strategy = strategy(SPACE, 0)
     search(strategy, 6)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -180,19 +178,19 @@ def test_no_compiler_is_started_and_torch_is_left_as_it_was(monkeypatch, capfd):
     finally:
         torch.set_num_threads(threads)
     assert not compiled
-    assert logei._load_attempted is False  # whoever wants the compiled kernel still gets it
     assert torch.equal(torch.get_rng_state(), states[0])
     assert (repr(np.random.get_state()), random.getstate()) == states[1:]
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("strategy", [Bayes, Nehvi])
 @pytest.mark.parametrize(
     "mode", [torch.no_grad(), torch.inference_mode(), torch.device("meta")], ids=["no grad", "inference", "device"]
 )
-def test_what_a_training_function_leaves_switched_on_does_no_harm(mode):
-    strategies = [Nehvi(SPACE, 0) for _ in range(2)]
-    for strategy in strategies:
-        search(strategy, 5)
+def test_what_a_training_function_leaves_switched_on_does_no_harm(strategy, mode):
+    strategies = [strategy(SPACE, 0) for _ in range(2)]
+    for each in strategies:
+        search(each, 6)
     with mode:
         decision = strategies[0].ask()
     assert decision == strategies[1].ask()

@@ -6,7 +6,7 @@ import pytest
 from ecoml.energy import Provenance
 from ecoml.space import Float, Space
 from ecoml.strategies.base import Start
-from ecoml.strategies.bayes.energy_model import EnergyModel
+from ecoml.strategies.bayes.models.energy import EnergyModel
 from ecoml.strategies.botorch import Nehvi
 from ecoml.strategies.botorch.objectives import objectives_of
 from ecoml.strategies.energy_noise import log_energy_variance
@@ -33,7 +33,7 @@ def test_a_point_known_less_well_pulls_the_prediction_less():
     off = []
     for doubt in (0.0, 0.3, 3.0):
         variance[4] = doubt**2
-        off.append(abs(float(np.log(EnergyModel(x, step_j, variance)(x[4:5])[0] / true_j))))
+        off.append(abs(float(np.log(EnergyModel(x, step_j, variance).step_j(x[4:5])[0] / true_j))))
     assert off[0] > 2 * off[1] > 4 * off[2]
     assert off[2] < 0.1
 
@@ -42,12 +42,12 @@ def test_without_doubt_the_model_of_energy_is_the_plain_one():
     rng = np.random.default_rng(0)
     x, step_j = rng.random((12, 3)), np.exp(rng.random(12))
     alike = log_energy_variance([trial(number, 1.0) for number in range(12)])
-    assert EnergyModel(x, step_j, alike)(x).tolist() == EnergyModel(x, step_j, np.zeros(12))(x).tolist()
+    assert EnergyModel(x, step_j, alike).step_j(x).tolist() == EnergyModel(x, step_j, np.zeros(12)).step_j(x).tolist()
 
 
 def test_botorchs_model_hears_of_the_doubt():
-    from ecoml.strategies.botorch.quiet import thinking
     from ecoml.strategies.botorch.surrogate import fit
+    from ecoml.strategies.quiet import thinking
 
     xs = np.linspace(0.0, 1.0, 9)
     trials = [trial(i, 0.02, x, 100.0 * np.exp(x)) for i, x in enumerate(xs)]

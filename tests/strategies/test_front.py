@@ -7,8 +7,8 @@ import pytest
 
 from ecoml.pareto import front_indices
 from ecoml.strategies.bayes.front import front_of
+from ecoml.strategies.bayes.models.surrogate import CurveData, Surrogate, fit
 from ecoml.strategies.bayes.observations import milestones, observations_of
-from ecoml.strategies.bayes.surrogate import CurveData, Surrogate, fit
 from ecoml.testing.recorder import point
 from ecoml.trial import Trial, TrialState
 
@@ -26,7 +26,8 @@ def seen(trials, x, most=240):
     assert observations is not None
     x = np.array([x[trial.number] for trial in observations.trials]).reshape(-1, 1)
     data = CurveData(x, np.array([0]), observations.owner, np.log(observations.step), observations.y)
-    front = front_of(observations, x, Surrogate(fit(data), data))
+    surrogate = Surrogate(fit(data), data)
+    front = front_of(observations, lambda trial, step: surrogate.mean(x[trial], trial, np.log(step)))
     bent = front[:, 1] * observations.spread + observations.centre
     return np.column_stack([np.exp(front[:, 0]), observations.best + observations.unit * np.sinh(bent)])
 

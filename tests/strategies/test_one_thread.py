@@ -2,7 +2,7 @@
 
 from threadpoolctl import threadpool_info
 
-from ecoml.strategies.one_thread import one_thread
+from ecoml.strategies.quiet import one_thread
 
 
 def blas_threads():

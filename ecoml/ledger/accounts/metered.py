@@ -50,6 +50,7 @@ class MeteredAccount:
         watch: Observes devices at each heartbeat.
         co2e: Converts joules to CO2e.
         clock: Returns seconds.
+        heartbeat_s: Seconds between two times that joules in flight are put on disk.
 
     Attributes:
         limit_j: `check_budget` raises when this is spent; at most the budget.
@@ -72,6 +73,7 @@ class MeteredAccount:
         watch: Watch | None = None,
         co2e: GramCounter | None = None,
         clock: Callable[[], float] = time.monotonic,
+        heartbeat_s: float = HEARTBEAT_S,
     ) -> None:
         self.limit_j = float("inf")
         self.co2e = co2e or GramCounter()
@@ -82,6 +84,7 @@ class MeteredAccount:
         self._store = store
         self._window = window
         self._clock = clock
+        self._heartbeat_s = heartbeat_s
         self._lock = threading.RLock()
         self._sharing = Sharing()
         self._attribution = Attribution()
@@ -267,7 +270,7 @@ class MeteredAccount:
                 self.unwatched_j = max(self.unwatched_j, sight.read(now, lap_s, lap_j))
 
     def _live(self) -> None:
-        while not self._heart.wait(HEARTBEAT_S):
+        while not self._heart.wait(self._heartbeat_s):
             with suppress(StorageError):  # the search itself meets it at its next step, and says so
                 self._beat()
 

@@ -19,7 +19,7 @@ def believe(
         return []
     from ecoml.strategies.bayes.front import believed
     from ecoml.strategies.bayes.observations import is_usable
-    from ecoml.strategies.one_thread import one_thread
+    from ecoml.strategies.quiet import one_thread
 
     if not any(is_usable(trial) for trial in trials):  # all have failed, be it after a measurement
         return []

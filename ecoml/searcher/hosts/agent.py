@@ -7,27 +7,21 @@ there is none, or if there was no message for `lease_s`; in the latter case the 
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cloudpickle
 
-from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
+from ecoml.energy import EnergyByDomain, Purpose
 from ecoml.errors import BudgetExhausted, EcomlError, UsageError, in_one_line
 from ecoml.ledger.accounts.attribution import Step
-from ecoml.ledger.accounts.metered import MeteredAccount
-from ecoml.ledger.accounts.reported import ReportedAccount
-from ecoml.ledger.readings import Reading
-from ecoml.meter.required import refuse_unmeasured, what_is_unmeasured
-from ecoml.searcher.energy.metering import meter_for, open_metering
+from ecoml.searcher.hosts.host_account import HostAccount
 from ecoml.searcher.hosts.messages import (
     BEAT_S,
     About,
@@ -41,8 +35,7 @@ from ecoml.searcher.hosts.messages import (
 )
 from ecoml.searcher.hosts.parcels import Fetch, nothing_to_fetch, unpacked
 from ecoml.searcher.hosts.spool import Spool
-from ecoml.searcher.hosts.trainings import Trainings
-from ecoml.training.base import Executor, Pooled
+from ecoml.searcher.hosts.trainings import LeaseAccount, Trainings
 from ecoml.trial import Measurement
 
 if TYPE_CHECKING:
@@ -80,12 +73,9 @@ class Agent:
         self._host = host
         self._fetch = fetch
         self._clock = clock
-        self._meter = meter
         self._changed = threading.Condition(threading.RLock())
         self._spool = Spool(spool)
-        self._sequence = itertools.count(1)
-        self._versions: dict[int, int] = {}  # of the spool's counters, by the report that told them
-        self._acknowledged = 0  # of them
+        self._account = HostAccount(self._spool, host, meter, clock)
         self._orders = Orders(0)
         self._heard_s = clock()
         self._news = True
@@ -95,8 +85,6 @@ class Agent:
         self._short: set[int] = set()
         self._about: About | None = None
         self._refused = ""
-        self._account: MeteredAccount | ReportedAccount | None = None
-        self._idle: Mapping[str, Energy] = {}
         self._trainings: Trainings | None = None
         self._ending: threading.Thread | None = None
         self._shut = False
@@ -106,7 +94,7 @@ class Agent:
         try:
             refuse_other_versions(self._host, self._setup.versions)
             executor = unpacked(self._setup.executor, self._host, self._setup.parcels, self._fetch)
-            domains = self._open_account(executor)
+            domains = self._account.open(self._setup, executor, self._until_s)
             executor.prepare(cloudpickle.loads(self._setup.space))
             self._begin_to_train(Trainings(executor, self._host), domains)
         except Exception as error:
@@ -114,40 +102,15 @@ class Agent:
             self._refused = told if told.startswith("host ") else f"host {self._host}: {told}"
         self._tell()
 
-    def _open_account(self, executor: Executor) -> list[str]:
-        """Open the account; returns the meter's domain of each of several workers."""
-        if self._setup.reported:
-            self._account = ReportedAccount(self._spool)
-            return []
-        self._meter = meter = self._meter or meter_for(executor)
-        if self._setup.require_measured:
-            refuse_unmeasured(meter)
-        metering = open_metering(meter, self._setup.budget_j, None)
-        account = MeteredAccount(self._spool, metering.window, clock=self._clock)
-        account.until_s = self._until_s
-        self._account, self._idle = account, metering.idle.by_domain
-        gpus = executor.gpus() if isinstance(executor, Pooled) else ()
-        if len(gpus) < 2:
-            return []
-        from ecoml.meter.counters.ordinals import domains_of
-
-        return list(domains_of(gpus, meter.sources))
-
     def _begin_to_train(self, trainings: Trainings, domains: list[str]) -> None:
-        account = self._account
-        assert account is not None, "it was opened before"
-        if trainings.count > 1:
-            account.share_among(domains)
-        meter = self._meter if isinstance(account, MeteredAccount) else None
-        account.settle()
-        account.unwatched_j = 0.0  # getting ready is no step between two looks
+        self._account.begin(trainings.count, domains)
         self._about = About(
             workers=trainings.count,
             kind=trainings.kind,
-            provenance=account.provenance if meter is not None else Provenance.REPORTED,
+            provenance=self._account.provenance,
             movable=trainings.movable,
-            idle=self._idle,
-            unmeasured=what_is_unmeasured(meter) if meter is not None else (),
+            idle=self._account.idle,
+            unmeasured=self._account.unmeasured,
             process=os.getpid(),
         )
         self._trainings = trainings
@@ -166,12 +129,11 @@ class Agent:
                 self.end()
                 return
             self._heard_s = self._clock()
-            if isinstance(self._account, MeteredAccount):
-                self._account.until_s = self._until_s
+            self._account.last_until(self._until_s)
             if orders.number == self._orders.number:
                 return
             self._orders = orders
-            self._acknowledge(orders)
+            self._account.acknowledge(orders.acknowledged)
             ready = self._trainings is not None
             new = [lease for lease in orders.leases if ready and lease.number > self._begun]
             for lease in new:
@@ -187,7 +149,7 @@ class Agent:
             if self._trainings is not None:
                 for trial in [trial for trial in self._trainings.trials if trial not in used]:
                     self._trainings.drop(trial)
-            self._set_limit()
+            self._account.limit_to(self._leases.values())
             for lease in new:  # none begins before its allowance holds
                 self._ready().submit(lease.worker, self._make, lease)
             self._short &= {n for n, lease in self._leases.items() if not lease.final and not lease.recalled}
@@ -195,21 +157,9 @@ class Agent:
                 self.end()
             self._changed.notify_all()
 
-    def _acknowledge(self, orders: Orders) -> None:
-        for sequence in [number for number in self._versions if number <= orders.acknowledged]:
-            self._acknowledged = max(self._acknowledged, self._versions.pop(sequence))
-
-    def _set_limit(self) -> None:
-        """Set the limit of the host's account to what its leases allow beyond what they have taken."""
-        account = self._account
-        if isinstance(account, MeteredAccount):
-            left = [max(0.0, lease.allowance_j - account.step_j(lease.trial)) for lease in self._leases.values()]
-            account.limit(account.spent_j + sum(left))
-
     def _make(self, lease: Lease) -> None:
         """Run the step of a lease, in its worker's thread."""
-        account, trainings = self._account, self._ready()
-        assert account is not None, "leases arrive after the opening"
+        account, trainings = self._account.opened, self._ready()
         worker = trainings.worker_of(lease)
         measurement, raised, trace = None, None, ""
         try:
@@ -243,7 +193,7 @@ class Agent:
                 error = (pickled(raised), in_one_line(raised), "" if expected else trace)
                 outcome = Outcome(lease.number, lease.trial, None, bare, *error)
             self._outcomes[lease.number] = outcome
-            self._set_limit()
+            self._account.limit_to(self._leases.values())
             self._tell()
 
     def check(self, number: int, worker: int | None) -> None:
@@ -257,8 +207,7 @@ class Agent:
             if lease.recalled or self.over or self._clock() > self._until_s:
                 raise BudgetExhausted
             try:
-                assert self._account is not None, "it is open while leases are under way"
-                self._account.check_budget(worker)
+                self._account.opened.check_budget(worker)
             except BudgetExhausted:
                 if lease.final:
                     raise
@@ -277,8 +226,7 @@ class Agent:
 
     def enter(self, purpose: Purpose, trial: int | None, worker: int | None) -> None:
         """As in any account."""
-        assert self._account is not None, "it is open while leases are under way"
-        self._account.enter(purpose, trial, worker)
+        self._account.opened.enter(purpose, trial, worker)
 
     def next_report(self, timeout_s: float = BEAT_S) -> Report:
         """The next message to the driver: as soon as there is news, or after this many seconds."""
@@ -288,19 +236,7 @@ class Agent:
             if not self.over and self._clock() > self._until_s:
                 self.end()
             closed = self.closed  # before the counters are read: what it says of them must hold
-            account = self._account
-            if account is not None and not self._leases:
-                with suppress(BudgetExhausted):  # while nothing is under way, each beat is a look
-                    account.check_budget()
-            version, counters = self._spool.counters(self._acknowledged)
-            sequence = next(self._sequence)
-            self._versions[sequence] = version
-            reading = Reading(
-                *(self._host, self._spool.id, self._spool.incarnation, sequence, counters, self._spool.seen()),
-                power_w=account.power_w if isinstance(account, MeteredAccount) else 0.0,
-                unwatched_j=account.unwatched_j if account is not None else 0.0,
-                gaps=self._spool.gaps(),
-            )
+            reading = self._account.reading(at_rest=not self._leases)
             return Report(
                 reading,
                 self._orders.number,
@@ -340,9 +276,7 @@ class Agent:
                 self._changed.notify_all()
 
     def _settle_account(self) -> None:
-        with suppress(EcomlError):
-            if self._account is not None:
-                self._account.close()
+        self._account.settle()
         self.closed = True
         self._tell()
 
@@ -358,31 +292,4 @@ class Agent:
             self._ending.join()
         if self._trainings is not None:
             self._trainings.close()
-        if self._account is not None:
-            with suppress(EcomlError):
-                self._account.close()
-        if self._meter is not None:
-            self._meter.close()
-        self._spool.close()
-
-
-class LeaseAccount:
-    """A training's view of its host's account; implements `ecoml.training.base.Account`.
-
-    Attributes:
-        lease: The number of the current lease.
-        worker: The worker; None: the only one.
-    """
-
-    def __init__(self, agent: Agent, lease: int, worker: int | None) -> None:
-        self.lease = lease
-        self.worker = worker
-        self._agent = agent
-
-    def check_budget(self) -> None:
-        """Raise `BudgetExhausted` if the lease has no allowance left."""
-        self._agent.check(self.lease, self.worker)
-
-    def enter(self, purpose: Purpose) -> None:
-        """Count joules as `purpose` from now on."""
-        self._agent.enter(purpose, None, self.worker)
+        self._account.close()

@@ -82,9 +82,8 @@ class RemoteWorkers:
             UsageError: The training cannot be sent to another process.
         """
         from ecoml.searcher.hosts.messages import Setup, versions
-        from ecoml.searcher.hosts.parcels import Parcels, Shelf
+        from ecoml.searcher.hosts.parcels import Lends, Parcels, Shelf
         from ecoml.searcher.hosts.stepper import HostStepper
-        from ecoml.searcher.hosts.transport import Lends
 
         parcels = Parcels()
         if isinstance(self._transport, Lends):

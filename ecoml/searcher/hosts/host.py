@@ -9,6 +9,7 @@ from pathlib import Path
 from ecoml.energy import Purpose
 from ecoml.errors import EcomlError, HostLost
 from ecoml.searcher.hosts.messages import About, Lease, Orders
+from ecoml.searcher.search import Outcome
 from ecoml.searcher.workers import Seat
 from ecoml.training.base import Account, Run
 from ecoml.trial import Measurement, Trial
@@ -184,3 +185,12 @@ def seat_for(run: Run | None, idle: Sequence[Seat], known: Collection[str]) -> S
         return strange[0]
     own = [seat for seat, other in theirs if other is host]
     return own[0] if own else idle[0] if host.movable or host.lost else None
+
+
+def raising(lost: HostLost) -> Outcome:
+    """What a step came to whose host is lost."""
+
+    def outcome() -> Measurement:
+        raise lost
+
+    return outcome

@@ -19,6 +19,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import cloudpickle
 
@@ -80,6 +81,14 @@ class Shelf:
         if self._data is None or digest != self.parcels.data or digest_of(self._data) != digest:
             raise KeyError(digest)
         return _packed(self._data)
+
+
+@runtime_checkable
+class Lends(Protocol):
+    """A transport to hosts with disks of their own."""
+
+    def lend(self, shelf: Shelf) -> None:
+        """What can be sent to them. Called before `open`."""
 
 
 def unpacked(executor: bytes, host: str, parcels: Parcels, fetch: Fetch, cache: Path | None = None) -> Executor:

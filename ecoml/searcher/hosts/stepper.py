@@ -13,13 +13,12 @@ from ecoml.energy import comparable
 from ecoml.errors import HostLost, SearchFailed, UsageError
 from ecoml.ledger import Ledger
 from ecoml.ledger.hosts import Told
-from ecoml.searcher.hosts.host import Host, RemoteAccount, RemoteRun, RemoteWorker, seat_for
+from ecoml.searcher.hosts.host import Host, RemoteAccount, RemoteRun, RemoteWorker, raising, seat_for
 from ecoml.searcher.hosts.messages import BEAT_S, Lease, Report, Setup
 from ecoml.searcher.hosts.transport import Transport
 from ecoml.searcher.search import Outcome
 from ecoml.searcher.workers import Seat
 from ecoml.training.base import Run
-from ecoml.trial import Measurement
 
 GRACE = 1.5
 """A host counts as lost after this many lease times without a message; its agent has then stopped."""
@@ -92,7 +91,7 @@ class HostStepper:
                 raise HostLost(host.name)
             checkpoint = run.checkpoint()
         except HostLost as lost:
-            self._ended.append((seat, _raising(lost)))
+            self._ended.append((seat, raising(lost)))
             return
         if run.host is not None and run.host is not host:
             run.host.drop(trial.number)
@@ -250,7 +249,7 @@ class HostStepper:
 
     def _lose_steps(self, host: Host) -> None:
         for number in list(host.leases):
-            self._ended.append((host.end(number), _raising(HostLost(host.name))))
+            self._ended.append((host.end(number), raising(HostLost(host.name))))
         host.lost = True
         self._take_seats(host)
 
@@ -295,10 +294,3 @@ class HostStepper:
                 if report is None or report.closed:
                     waiting.discard(name)
         self._ledger.commit()
-
-
-def _raising(lost: HostLost) -> Outcome:
-    def outcome() -> Measurement:
-        raise lost
-
-    return outcome

@@ -9,25 +9,39 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from ecoml.energy import Purpose
 from ecoml.errors import UsageError
 from ecoml.searcher.hosts.messages import Lease
 from ecoml.searcher.workers import OnlyWorker
-from ecoml.training.base import Account, Executor, Floored, Movable, Pooled, Run, Tested, Worker
+from ecoml.training.base import Executor, Floored, Movable, Pooled, Run, Tested, Worker
 from ecoml.trial import Config, Trial
 
+if TYPE_CHECKING:
+    from ecoml.searcher.hosts.agent import Agent
 
-class LeasedAccount(Account, Protocol):
-    """A training's view of its host's account, for one lease after the other.
+
+class LeaseAccount:
+    """A training's view of its host's account; implements `ecoml.training.base.Account`.
 
     Attributes:
         lease: The number of the current lease.
         worker: The worker; None: the only one.
     """
 
-    lease: int
-    worker: int | None
+    def __init__(self, agent: Agent, lease: int, worker: int | None) -> None:
+        self.lease = lease
+        self.worker = worker
+        self._agent = agent
+
+    def check_budget(self) -> None:
+        """Raise `BudgetExhausted` if the lease has no allowance left."""
+        self._agent.check(self.lease, self.worker)
+
+    def enter(self, purpose: Purpose) -> None:
+        """Count joules as `purpose` from now on."""
+        self._agent.enter(purpose, None, self.worker)
 
 
 @dataclass(slots=True)
@@ -36,7 +50,7 @@ class _Held:
 
     run: Run
     trial: Trial
-    account: LeasedAccount
+    account: LeaseAccount
     worker: int
 
 
@@ -87,7 +101,7 @@ class Trainings:
         """Run a function in a worker's thread."""
         return self._workers[worker][1].submit(do, *arguments)
 
-    def run(self, lease: Lease, account: LeasedAccount) -> Run:
+    def run(self, lease: Lease, account: LeaseAccount) -> Run:
         """The run of a lease's trial, on its worker, in whose thread this is called.
 
         Raises:

@@ -16,12 +16,11 @@ from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from ecoml.errors import EcomlError
 from ecoml.searcher.hosts.agent import Agent
 from ecoml.searcher.hosts.messages import BEAT_S, Orders, Report, Setup
-from ecoml.searcher.hosts.parcels import Shelf
 
 CALL_S = 60.0
 """Longest time for the answer to a call, such as the weights of a network."""
@@ -68,14 +67,6 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """End all agents."""
-
-
-@runtime_checkable
-class Lends(Protocol):
-    """A transport to hosts with their own disks."""
-
-    def lend(self, shelf: Shelf) -> None:
-        """Set the parcels that it can send. Called before `open`."""
 
 
 class Beat:

@@ -1,13 +1,16 @@
 """What going on with a candidate is worth: its expected hypervolume improvement for each joule.
 
     Notation
+        X                       … × 1 × (D+1), features and the logarithm of the step at which a training would end
         (e₁, a₁) … (e_k, a_k)   the front by now: log energy and utility, both ascending
         f ~ N(μ, s²)            utility of a candidate at the end of its training
         c                       the most that it can be: all is right
         e                       log of its energy by then
+        g                       log of what of this is still to be spent
 
     EHVI = Σⱼ ℓⱼ · E[(min(f, c) − aⱼ)⁺],   ℓⱼ = length of [max(e, eⱼ), eⱼ₊₁],   e_{k+1} = e_k + R
     E[(min(f, c) − a)⁺] = E[(f − a)⁺] − E[(f − c)⁺]   for a ≤ c
+    worth = log EHVI − ½ g,   or log P(f ≥ target) − g where the search is for a target
 
 Since the energy of a training is known well before it is trained, the improvement of hypervolume is a sum of ordinary
 expected improvements, one for each stretch of the front to the right of the candidate. R, the length of the last
@@ -17,60 +20,169 @@ all, so that the best utility has its worth at any price: its joules are counted
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.special import erfcx, log_ndtr
+import math
+from dataclasses import dataclass
+from typing import Any
 
-Array = NDArray[np.float64]
+import torch
+from botorch.acquisition.acquisition import AcquisitionFunction
+from botorch.models.model import Model, ModelList
+from botorch.utils.transforms import t_batch_mode_transform
+from torch import Tensor
+from torch.special import erfcx, log_ndtr, ndtr
 
+from ecoml.strategies.bayes.models.gaussian_process import expected
+
+LAST = 10.0  # R
+COST_WEIGHT = 0.5  # of g
+_SURCHARGE = 0.01  # of the energy spent is added to what each training takes, or there would be no end to cheap ones
+_MARGIN = 0.03  # in standard deviations of utilities: by less than this nothing is improved, or copies of the best win
 _ROOM = 1e-6  # between the front and c at least: where all is right already, the most probable to be so is worth most
+_LEAST = 1e-9  # variance
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a decision is made from.
+
+    Attributes:
+        utility: A model of utilities, scaled, at X (…, q, D+1): features of a configuration, the logarithm of a step.
+        frugality: A model of −log joules until then, at the same X.
+        front: (k, 2), log energies and utilities of this search's front, both ascending, k ≥ 1.
+        suspended: Features of the trials that can be gone on with, and logarithms of the steps they have done (s, D+1).
+        pending: Likewise what is under way, at the steps where it will be measured (p, D+1).
+        spent_j: Joules of all trials so far.
+        ceiling: The most that a utility can be; inf where scores have no bound.
+        target: The utility at which the search ends; None: there is none.
+        caution: Times the standard deviations of utilities, which take fitted hyperparameters for known ones.
+    """
+
+    utility: Model
+    frugality: Model
+    front: Tensor
+    suspended: Tensor
+    pending: Tensor
+    spent_j: float
+    ceiling: float = math.inf
+    target: float | None = None
+    caution: float = 1.0
+
+    def log_energy(self, X: Tensor) -> Tensor:
+        """e (b,) of candidates X (b, 1, D+1)."""
+        return -expected(self.frugality, X)[:, 0]
+
+    def log_to_go(self, X: Tensor, log_energy: Tensor | None = None) -> Tensor:
+        """g (b,) of candidates X (b, 1, D+1), whose log energies (b,) may be known."""
+        own = (X[..., :-1] == self.suspended[:, :-1]).all(-1)
+        done = (own * self.suspended[:, -1].exp()).sum(-1)
+        log_energy = self.log_energy(X) if log_energy is None else log_energy
+        return log_to_go(log_energy, done, X[:, 0, -1].exp(), self.spent_j)
+
+    @property
+    def objectives(self) -> ModelList:
+        """Both as one model of two outputs, to be maximised: what BoTorch's multi-objective acquisitions take."""
+        return ModelList(self.utility, self.frugality)
+
+
+class WorthPerJoule(AcquisitionFunction):
+    """The acquisition function of `bayes`.
+
+    What is pending is taken to end as expected (Ginsbourger, Le Riche, Carraro 2010): the model of utilities is
+    conditioned on its mean there, and it stands on the front, so that its like is worth less.
+    """
+
+    def __init__(self, outlook: Outlook) -> None:
+        super().__init__(outlook.utility)
+        self._outlook = outlook
+        self._front = outlook.front
+        self.set_X_pending(outlook.pending if len(outlook.pending) else None)
+
+    def set_X_pending(self, X_pending: Tensor | None = None) -> None:
+        """Take X (p, D+1) as under way; None: nothing is."""
+        super().set_X_pending(X_pending)
+        outlook = self._outlook
+        self.model, self._front = outlook.utility, outlook.front
+        if self.X_pending is not None:
+            with torch.no_grad():
+                mean = expected(self.model, self.X_pending)
+                self.model = self.model.condition_on_observations(self.X_pending, mean.unsqueeze(-1))
+                ends = torch.stack([-expected(outlook.frugality, self.X_pending), mean], dim=-1)
+            self._front = _front(torch.cat([outlook.front, ends]))
+
+    @t_batch_mode_transform(expected_q=1)  # type: ignore[arg-type]  # its own methods have a narrower self, too
+    def forward(self, X: Tensor) -> Tensor:
+        """Worth per joule, as a logarithm (b,), of b candidates X (b, 1, D+1)."""
+        outlook = self._outlook
+        posterior: Any = self.model.posterior(X)
+        mean = posterior.mean[:, 0, 0]
+        deviation = outlook.caution * posterior.variance[:, 0, 0].clamp_min(_LEAST).sqrt()
+        log_energy = outlook.log_energy(X)
+        to_go = outlook.log_to_go(X, log_energy)
+        if outlook.target is not None:
+            probability: Tensor = log_ndtr((mean - outlook.target) / deviation)
+            return probability - to_go
+        ceiling = outlook.ceiling - _MARGIN
+        improvement = log_improvement(mean - _MARGIN, deviation, log_energy, self._front, LAST, ceiling)
+        return improvement - COST_WEIGHT * to_go
+
+
+def log_to_go(log_energy: Tensor, done: Tensor, steps: Tensor, spent_j: float) -> Tensor:
+    """g (b,): log joules from the steps that are done to those of the end, the surcharge within.
+
+    Args:
+        log_energy: Of the whole training (b,).
+        done: Steps (b,).
+        steps: Steps at the end (b,); at least one is to go.
+        spent_j: Joules of the search so far.
+    """
+    share = torch.maximum(1.0 - done / steps, 1.0 / steps)
+    return torch.log((log_energy.exp() + _SURCHARGE * spent_j) * share)
 
 
 def log_improvement(
-    mean: Array, deviation: Array, log_energy: Array, front: Array, last: float, ceiling: float
-) -> Array:
-    """log EHVI (q,) of q candidates.
+    mean: Tensor, deviation: Tensor, log_energy: Tensor, front: Tensor, last: float, ceiling: float
+) -> Tensor:
+    """log EHVI (b,) of b candidates.
 
     Args:
-        mean: μ (q,).
-        deviation: s (q,), > 0.
-        log_energy: e (q,).
+        mean: μ (b,).
+        deviation: s (b,), > 0.
+        log_energy: e (b,).
         front: (k, 2), log energies and utilities of the front, both ascending, k ≥ 1; above c they count as c.
         last: R.
         ceiling: c; inf where scores have no bound.
     """
-    begins, scores = front[:, 0], np.minimum(front[:, 1], ceiling)
-    ends = np.r_[begins[1:], begins[-1] + last]
-    lengths = ends - np.maximum(begins, log_energy[:, None])
-    lengths[:, -1] = last
+    begins, scores = front[:, 0], front[:, 1].clamp(max=ceiling)
+    lengths = begins[1:] - torch.maximum(begins[:-1], log_energy[:, None])
+    lengths = torch.nn.functional.pad(lengths, (0, 1), value=last)
     improvement = log_expected_improvement((mean[:, None] - scores) / deviation[:, None])
-    if np.isfinite(ceiling):
-        over = (mean[:, None] - np.maximum(ceiling, scores + _ROOM)) / deviation[:, None]
+    if math.isfinite(ceiling):
+        over = (mean[:, None] - (scores + _ROOM).clamp(min=ceiling)) / deviation[:, None]
         above = log_expected_improvement(over)
-        improvement += np.log(-np.expm1(np.minimum(above - improvement, -1e-15)))  # of their difference
-    with np.errstate(divide="ignore"):
-        parts = np.log(np.maximum(lengths, 0.0)) + improvement
-    top = parts.max(axis=1)
-    return np.asarray(top + np.log(np.exp(parts - top[:, None]).sum(axis=1)) + np.log(deviation))
+        improvement = improvement + torch.log(-torch.expm1((above - improvement).clamp(max=-1e-15)))
+    reached = lengths > 0
+    log_lengths = torch.where(reached, torch.where(reached, lengths, 1.0).log(), -math.inf)
+    return torch.logsumexp(log_lengths + improvement, dim=-1) + deviation.log()
 
 
-def log_probability(mean: Array, deviation: Array, target: float) -> Array:
-    """log P(f ≥ target) (q,) of q candidates with means μ (q,) and standard deviations s (q,)."""
-    return np.asarray(log_ndtr((mean - target) / deviation))
-
-
-def log_expected_improvement(z: Array) -> Array:
+def log_expected_improvement(z: Tensor) -> Tensor:
     """log E[(z + ε)⁺], ε ~ N(0, 1), accurate far below zero too.
 
     Ament et al., Unexpected Improvements to Expected Improvement for Bayesian Optimization (NeurIPS 2023), eq. 9.
     """
-    density = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
-    low = np.minimum(z, 0.0)
+    low, high = z.clamp(max=0.0), z.clamp(min=0.0)
     # φ(z) + z Φ(z) = φ(z) (1 − |z| Φ(z)/φ(z)); the ratio is √(π/2) erfcx(|z|/√2)
-    ratio = -low * np.sqrt(np.pi / 2) * erfcx(-low / np.sqrt(2))
-    with np.errstate(divide="ignore"):
-        left = np.log1p(-np.minimum(ratio, 1.0))
-    left = np.where(low < -1e3, -2.0 * np.log(-np.minimum(low, -1.0)), left)
-    below = -0.5 * low**2 - 0.5 * np.log(2 * np.pi) + left
-    above = np.log(np.exp(density) + z * np.exp(log_ndtr(np.maximum(z, -1.0))), where=z > 0, out=np.zeros_like(z))
-    return np.asarray(np.where(z > 0, above, below))
+    near, far = low.clamp(min=-1e3), low.clamp(max=-1e3)
+    ratio = -near * math.sqrt(math.pi / 2) * erfcx(-near / math.sqrt(2))
+    left = torch.where(low < -1e3, -2.0 * torch.log(-far), torch.log1p(-ratio))
+    below = -0.5 * low**2 - 0.5 * math.log(2 * math.pi) + left
+    above = torch.log(torch.exp(-0.5 * high**2) / math.sqrt(2 * math.pi) + high * ndtr(high))
+    return torch.where(z > 0, above, below)
+
+
+def _front(points: Tensor) -> Tensor:
+    """Those of log energies and utilities (n, 2) that no other beats in both, in ascending order."""
+    ordered = points[torch.argsort(points[:, 0], stable=True)]
+    best_before = torch.cummax(ordered[:, 1], dim=0).values.roll(1)
+    best_before[0] = -math.inf
+    return ordered[ordered[:, 1] > best_before]

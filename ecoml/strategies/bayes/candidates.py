@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecoml.space import Choice, Float, Space
-from ecoml.strategies.base import End
 from ecoml.strategies.bayes.features import Features
 from ecoml.strategies.bayes.observations import Observations
 from ecoml.strategies.enumeration import Enumeration, Key, all_levels, key
@@ -36,7 +35,13 @@ class Pool:
     x: Array
 
     def __add__(self, other: Pool) -> Pool:
-        return Pool(self.configs + other.configs, np.concatenate([self.u, other.u]), np.concatenate([self.x, other.x]))
+        return Pool.of([self, other])
+
+    @staticmethod
+    def of(pools: Sequence[Pool]) -> Pool:
+        """Some, at least one, as one."""
+        configs = [config for pool in pools for config in pool.configs]
+        return Pool(configs, np.concatenate([pool.u for pool in pools]), np.concatenate([pool.x for pool in pools]))
 
     def take(self, indices: NDArray[np.intp]) -> Pool:
         """Some of them, in this order."""
@@ -84,34 +89,17 @@ class Options:
         """Joules (q,) that each still takes up to so many steps."""
         return np.asarray(self.step_j * (steps - self.done))
 
-    def to_finish(self, steps: Array, mean: Array, best: float, horizon: int) -> int | None:
+    def to_finish(self, steps: Array, ends: Array, best: float, horizon: int) -> int | None:
         """The suspended trial that will be the best at its end, if it can be brought there and beats `best`.
 
         Args:
             steps: As `reach` gives them.
-            mean: Utility expected there (q,).
+            ends: Utility expected at the end of each trial observed.
             best: The best by now.
             horizon: Steps of a whole training.
         """
-        rows = np.flatnonzero((self.owner >= 0) & (steps >= horizon) & (mean > best))
-        return int(rows[np.argmax(mean[rows])]) if len(rows) else None
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """What q candidates are worth.
-
-    Attributes:
-        score: Of each, per joule, as a logarithm (q,).
-        mean: Utility expected of each (q,).
-        best: The best utility by now.
-        end: Why the search should end, if it should.
-    """
-
-    score: Array
-    mean: Array
-    best: float
-    end: End | None = None
+        rows = np.flatnonzero((self.owner >= 0) & (steps >= horizon) & (ends[self.owner] > best))
+        return int(rows[np.argmax(ends[self.owner[rows]])]) if len(rows) else None
 
 
 def options_of(new: Pool, new_j: Array, observations: Observations, x: Array) -> Options:
@@ -152,6 +140,10 @@ class Candidates:
     def groups(self) -> NDArray[np.intp]:
         """Of the columns of X, which belong together (D,)."""
         return self._features.groups
+
+    def config(self, x: Array) -> dict[str, Any]:
+        """The configuration at features (D,)."""
+        return self._space.decode(self._features.inverse(x))
 
     def pool(self, configs: Sequence[Config]) -> Pool:
         """These very configurations."""

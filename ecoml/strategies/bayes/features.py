@@ -46,6 +46,20 @@ class Features:
             parts.append(np.array(held, dtype=float).reshape(len(u), len(self._conditions)))
         return np.concatenate(parts, axis=1)
 
+    def inverse(self, x: Array) -> Array:
+        """The point of the unit cube (d,) that lies at a row (D,); of a Choice the option with the largest column."""
+        u = np.full(len(self._numeric) + len(self._choices), 0.5)
+        u[self._numeric] = x[: len(self._numeric)]
+        at = len(self._numeric)
+        for column, levels in self._choices.items():
+            columns = x[at : at + len(levels)]
+            at += len(levels)
+            if len(levels) > 1:
+                u[column] = levels[np.argmax(columns)]
+            elif len(levels):  # of two options
+                u[column] = levels[0] if columns[0] > 0.5 else 1.0 - levels[0]
+        return u
+
 
 def _columns(choice: Choice) -> Array:
     """The coordinates of the options that have a column of their own."""

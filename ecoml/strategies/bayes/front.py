@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +15,10 @@ from ecoml.strategies.bayes.features import Features
 from ecoml.strategies.bayes.observations import Observations, duplicates, milestones, observations_of
 from ecoml.trial import Trial
 
-if TYPE_CHECKING:
-    from ecoml.strategies.bayes.surrogate import Surrogate
-
 Array = NDArray[np.float64]
 
 
-def front_of(observations: Observations, x: Array, surrogate: Surrogate) -> Array:
+def front_of(observations: Observations, mean: Callable[[NDArray[np.intp], Array], Array]) -> Array:
     """Log energies and scaled utilities of the front of this run's points, both ascending.
 
     The utilities are the surrogate's, without what is chance from point to point: the best of many measurements has
@@ -32,8 +28,7 @@ def front_of(observations: Observations, x: Array, surrogate: Surrogate) -> Arra
 
     Args:
         observations: What is known.
-        x: Features of its trials (m, D).
-        surrogate: Conditioned on it.
+        mean: The surrogate's utilities (q,) of trials with these indices (q,) at these steps (q,).
     """
     measured = observations.measured
     own = [
@@ -52,7 +47,7 @@ def front_of(observations: Observations, x: Array, surrogate: Surrogate) -> Arra
     observed = set(zip(observations.owner.tolist(), observations.step.tolist(), strict=True))
     kept = [k for k, (i, point) in enumerate(own) if k in on_front or (i, point.step) in observed]
     owner, step = np.array([(own[k][0], own[k][1].step) for k in kept]).T
-    score, log_energy = surrogate.mean(x[owner], owner, np.log(step)), log_energy[kept]
+    score, log_energy = mean(owner, step), log_energy[kept]
     front = front_indices(score, log_energy)
     front = front[np.argsort(log_energy[front], kind="stable")]
     return np.column_stack([log_energy[front], score[front]])
@@ -73,7 +68,7 @@ def believed(space: Space, trials: Sequence[Trial], front: Sequence[Trial], metr
         front: Trials, each cut at a point of its curve.
         metric: What their scores are.
     """
-    from ecoml.strategies.bayes.surrogate import CurveData, Surrogate, fit
+    from ecoml.strategies.bayes.models.surrogate import CurveData, Surrogate, fit
 
     features = Features(space)
 

@@ -1,11 +1,11 @@
 """Multi-objective Bayesian optimisation of score and energy, by freeze and thaw.
 
 A decision is to start a configuration, to go on with a suspended one, or to end. New configurations are trained for a
-few steps first (a screening). From then on a surrogate of all learning curves (`observations.py`, `surrogate.py`)
-predicts where a training would end, a model of energy what that would take (`energy_model.py`), and the candidate that
-promises the most hypervolume for each joule (`acquisition.py`) is trained a little further: a suspended trial by a
-third of its steps, a new configuration from a pool (`candidates.py`) by a screening. What looked good and is not is
-thereby left after few joules, and what looked bad and is not is come back to.
+few steps first (a screening). From then on a surrogate of all learning curves (`observations.py`, `models/curves.py`)
+predicts where a training would end, a model of energy what that would take (`models/energy.py`), both BoTorch's, and
+the candidate that promises the most hypervolume for each joule (`acquisition.py`) is trained a little further: a
+suspended trial by a third of its steps, a new configuration from a pool (`candidates.py`) by a screening. What looked
+good and is not is thereby left after few joules, and what looked bad and is not is come back to.
 
 Nothing depends on the metric's scale; its bounds, where it has them, are known to be the most that there can be.
 
@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from annotated_types import Ge
@@ -27,38 +26,36 @@ from ecoml.endings import StopReason
 from ecoml.errors import UsageError
 from ecoml.space import Space
 from ecoml.strategies.base import Continue, Decision, End, Goal, Start
-from ecoml.strategies.bayes.candidates import Candidates, Options, Pool, Scores, options_of
+from ecoml.strategies.bayes.candidates import Candidates, Options, Pool, options_of
 from ecoml.strategies.bayes.design import InitialDesign
-from ecoml.strategies.bayes.energy_model import EnergyModel, steps_by_class
+from ecoml.strategies.bayes.foreign import function_of
 from ecoml.strategies.bayes.front import front_of
-from ecoml.strategies.bayes.observations import Observations, duplicates, evenly, milestones, observations_of
+from ecoml.strategies.bayes.learner import CreateModel, Learner
+from ecoml.strategies.bayes.observations import Observations, duplicates
 from ecoml.strategies.bayes.step_schedule import StepSchedule
 from ecoml.strategies.bayes.stopping import end_of
-from ecoml.strategies.energy_noise import log_energy_variance
 from ecoml.strategies.enumeration import Key, key
-from ecoml.strategies.one_thread import one_thread
+from ecoml.strategies.quiet import thinking
 from ecoml.trial import Config, Trial, TrialState
 
 if TYPE_CHECKING:
-    from ecoml.strategies.bayes.surrogate import CurveData, Surrogate
+    from botorch.models.model import Model
+    from torch import Tensor
+
+    from ecoml.strategies.bayes.acquisition import Outlook
 
 _POOL = 256
 _LISTED = 512  # a space with no more configurations than that is looked at in full
 _INCUMBENTS = 4  # trials around which candidates are drawn
-_OBSERVATIONS = 240  # at most that the surrogate is conditioned on, since its cost grows with their cube
-_LEARNT_FROM = 72  # at most that its hyperparameters are fitted to
-_REFIT = 1.2  # and anew whenever the trials have become more by this factor
-_COST_WEIGHT = 0.5
 _CAUTION = 1.4  # times the surrogate's standard deviation, which takes hyperparameters that are learnt for known ones
 _CAUTION_AT_ONCE = 2.0  # instead, where a training is one point: nothing corrects a decision on the way
-_SURCHARGE = 0.01  # of the energy spent is added to what each training takes, or there would be no end to cheap ones
 _FORESIGHT = 1.15  # times what finishing the best training is forecast to take is kept for it
 _DRAWN = 8  # points for each start of the design, where a training is one point
-_LAST = 10.0  # R of `acquisition.py`
-_MARGIN = 0.03  # in standard deviations of utilities: by less than this nothing is improved, or copies of the best win
 _NEAR = 0.03  # of the cube's diagonal: nearer than that to a configuration that was tried none is started
 
 Array = NDArray[np.float64]
+CreateAcquisition = Callable[[Any], Any]
+"""Makes of an `Outlook` a BoTorch acquisition function, which is given X (b, 1, D+1): the largest value is taken."""
 
 
 class Bayes:
@@ -70,13 +67,24 @@ class Bayes:
         initial: Configurations that are started before the first that is reasoned; None: 4 to 8, by the dimension,
             but no further ones when 4 have been trained to their end.
         default_first: Whether the first of them is the space's default configuration, where it has one.
+        model: Fits the BoTorch model of utilities that is used instead of the surrogate of learning curves: X (n, D+1),
+            features and log steps, and Y (n, 1), utilities that are scaled → Model. Or its name, `module:function`.
+        acquisition: Makes the BoTorch acquisition function that is used instead of `WorthPerJoule`: `Outlook` →
+            AcquisitionFunction, which is given X (b, 1, D+1). Or its name.
 
     Raises:
-        UsageError: Fewer than two initial configurations.
+        UsageError: Fewer than two initial configurations, or a name of nothing that can be called.
     """
 
     def __init__(
-        self, space: Space, seed: int, initial: Annotated[int, Ge(2)] | None = None, *, default_first: bool = True
+        self,
+        space: Space,
+        seed: int,
+        initial: Annotated[int, Ge(2)] | None = None,
+        *,
+        default_first: bool = True,
+        model: CreateModel | str | None = None,
+        acquisition: CreateAcquisition | str | None = None,
     ) -> None:
         if initial is not None and initial < 2:
             raise UsageError(f"a Bayesian search needs at least 2 initial proposals, not {initial}")
@@ -84,42 +92,42 @@ class Bayes:
         self._seed = seed
         self._design = InitialDesign(space, seed, initial, default_first=default_first)
         self._candidates = Candidates(space, _LISTED)
+        create_model = function_of(model) if isinstance(model, str) else model
+        self._learner = Learner(self._candidates, self._design.count, create_model)
+        self._acquisition = function_of(acquisition) if isinstance(acquisition, str) else acquisition
         self._goal = Goal()
-        self._learnt: tuple[Trial, ...] = ()
         self._trials: dict[int, Trial] = {}
-        self._places: dict[int, Pool] = {}  # where in the space each trial lies, encoded once
         self._asked: dict[Key, Config] = {}  # proposals of which nothing has been told yet
-        self._fitted: tuple[bytes, Array] | None = None  # hyperparameters, and what they were learnt from
 
     def tell(self, trial: Trial) -> None:
         """Remember the trial as it is now."""
         self._design.tell(trial)
         self._trials[trial.number] = trial
-        self._place(trial)
+        self._learner.place([trial])
         self._asked.pop(key(trial.config), None)
 
     def pursue(self, goal: Goal) -> None:
         """With a target only that score counts: decisions are for the most probable way there per joule."""
-        self._goal = goal
+        self._goal = self._learner.goal = goal
 
     def learn(self, trials: Sequence[Trial]) -> None:
         """The trials of an earlier run are observed like this run's own, and the best of them are tried again."""
-        self._learnt = tuple(trials)
-        for trial in trials:
-            self._place(trial)
+        self._learner.earlier = tuple(trials)
+        self._learner.place(trials)
 
     def ask(self) -> Decision:
         """What to do next; `End` when nothing is left that would be worth its energy."""
         trials = [self._trials[number] for number in sorted(self._trials)]
-        known = self._u(trials)
+        known = self._learner.places(trials).u
         repeats, apart = duplicates(trials, known)
         distinct = [trial for trial in trials if trial.number not in repeats]
-        observations = self._observe([*self._learnt, *distinct], milestones(1.5, 10_000), _OBSERVATIONS)
+        observations = self._learner.observe(distinct)
         schedule = StepSchedule(observations)
         for trial in distinct:
             if trial.state is TrialState.SUSPENDED and trial.step < schedule.screening:
                 return Continue(trial.number, schedule.screening - trial.step)
-        left_j, known_by_now = self._goal.left_j(), len(self._learnt) + len(trials) + len(self._asked)
+        left_j = self._goal.left_j()
+        known_by_now = len(self._learner.earlier) + len(trials) + len(self._asked)
         length = None if observations is None else observations.length
         if observations is None or not self._design.is_done(trials, known_by_now, length, left_j):
             config = self._next(observations, left_j)
@@ -127,35 +135,26 @@ class Bayes:
                 return self._started(config, None if self._design.is_default(config) else schedule.first())
             if observations is None or math.isinf(left_j):
                 return self._rest()
-        with one_thread():
+        with thinking(self._seed_now()):
             return self._best(observations, distinct, known, apart, schedule)
-
-    def _place(self, trial: Trial) -> None:
-        if trial.number not in self._places:
-            self._places[trial.number] = self._candidates.pool([trial.config])
-
-    def _u(self, trials: Sequence[Trial]) -> Array:
-        """Their points of the unit cube (len(trials), d)."""
-        places = [self._places[trial.number].u for trial in trials]
-        return np.concatenate(places) if places else np.empty((0, self._space.dimension))
-
-    def _x(self, trials: Sequence[Trial]) -> Array:
-        """Their features (len(trials), D), one trial at least."""
-        return np.concatenate([self._places[trial.number].x for trial in trials])
 
     def _next(self, observations: Observations | None, left_j: float) -> Config | None:
         """The next configuration of the initial design."""
         feasible = self._goal.feasible
         if observations is None or (observations.length != 1 and math.isinf(left_j)):
             return self._design.next(feasible)
-        energy_model = self._energy_model(observations)
-        if observations.length != 1:
-            return self._design.affordable(feasible, energy_model, observations.horizon, left_j)
-        points = np.random.default_rng(self._seed_now()).random((_DRAWN, self._space.dimension))
-        drawn = [self._space.decode(point) for point in points]
-        return self._design.cheap(
-            [config for config in drawn if key(config) not in self._asked], feasible, energy_model
-        )
+        with thinking(self._seed_now()):
+            energy = self._learner.energy(observations)
+
+            def step_j(configs: Sequence[Config]) -> Array:
+                return energy.step_j(self._candidates.pool(configs).x)
+
+            if observations.length != 1:
+                return self._design.affordable(feasible, step_j, observations.horizon, left_j)
+            points = np.random.default_rng(self._seed_now()).random((_DRAWN, self._space.dimension))
+            drawn = [self._space.decode(point) for point in points]
+            new = [config for config in drawn if key(config) not in self._asked]
+            return self._design.cheap(new, feasible, step_j)
 
     def _started(self, config: Config, steps: int | None) -> Start:
         self._design.leave_out(config)
@@ -171,15 +170,14 @@ class Bayes:
         self, observations: Observations, trials: Sequence[Trial], known: Array, apart: float, schedule: StepSchedule
     ) -> Decision:
         """The candidate worth most per joule, as long as the best training can still be finished after it."""
-        from ecoml.strategies.bayes.surrogate import Surrogate  # imports scipy, hence not before it is needed
-
-        tried, measured, horizon = self._x(observations.trials), observations.measured, observations.horizon
-        surrogate = Surrogate(self._hyperparameters(trials), self._curve_data(tried, observations))
-        ends = surrogate.mean(tried, np.arange(len(tried)), np.full(len(tried), math.log(horizon)))
+        measured, horizon = observations.measured, observations.horizon
+        tried = self._learner.places(observations.trials)
+        utility, energy = self._learner.utility(observations, trials), self._learner.energy(observations)
+        ends = _mean(utility, tried.x, np.full(len(tried.x), horizon))
         top = np.argsort(-ends[: len(measured)], kind="stable")[:_INCUMBENTS]
-        best = [measured[i] for i in top]
-        new = self._new(self._u(best), known, apart, [trial.config for trial in best if trial.number < 0])
-        every = options_of(new, self._energy_model(observations)(new.configs), observations, tried)
+        again = [measured[i].config for i in top if measured[i].number < 0]
+        new = self._new(tried.u[top], known, apart, again)
+        every = options_of(new, energy.step_j(new.x), observations, tried.x)
         if not len(every.x):
             config = self._design.next(self._goal.feasible)
             return self._rest() if config is None else self._started(config, schedule.first())
@@ -189,14 +187,16 @@ class Bayes:
         if not len(candidates.x):
             return End(StopReason.BUDGET_SPENT, {"training_j": least * float(every.step_j.min()), "left_j": left_j})
         steps = candidates.reach(horizon, left_j, self._goal.limits.max_energy_per_training_j)
-        found = self._scores(candidates, steps, surrogate, observations, tried)
-        if found.end is not None:
-            return found.end
-        choice = int(np.argmax(found.score))
+        front = front_of(observations, lambda trial, step: _mean(utility, tried.x[trial], step))
+        outlook = self._outlook(observations, utility, energy, front, candidates, schedule)
+        score, end = self._judged(candidates, steps, outlook, observations)
+        if end is not None:
+            return end
+        choice = int(np.argmax(score))
         step_j, done = float(candidates.step_j[choice]), int(candidates.done[choice])
         further = schedule.further(done, step_j)
         after_j = left_j - step_j * (further if done else schedule.screening)
-        first = candidates.to_finish(steps, found.mean, found.best, horizon)
+        first = candidates.to_finish(steps, ends, float(front[-1, 1]), horizon)
         if first is not None and first != choice and after_j < _FORESIGHT * candidates.to_go_j(horizon)[first]:
             return Continue(measured[candidates.owner[first]].number)
         if not done:
@@ -212,89 +212,78 @@ class Bayes:
         pool += self._candidates.pool([config for config in again if key(config) not in seen])
         return pool.take(np.flatnonzero([self._goal.feasible(config) for config in pool.configs]))
 
-    def _scores(
-        self, candidates: Options, steps: Array, surrogate: Surrogate, observations: Observations, tried: Array
-    ) -> Scores:
-        """What the candidates are worth, each after so many steps; `tried`: features of the trials observed (m, D)."""
-        from ecoml.strategies.bayes.acquisition import log_improvement, log_probability
+    def _outlook(
+        self,
+        observations: Observations,
+        utility: Model,
+        frugality: Model,
+        front: Array,
+        candidates: Options,
+        schedule: StepSchedule,
+    ) -> Outlook:
+        import torch
 
-        mean, deviation = surrogate(candidates.x, candidates.owner, np.log(steps))
-        deviation *= _CAUTION_AT_ONCE if observations.length == 1 else _CAUTION
-        spent_j = sum(trial.energy_j for trial in self._trials.values())
-        whole_j = candidates.step_j * steps + _SURCHARGE * spent_j
-        log_to_go_j = np.log(whole_j * (1.0 - candidates.done / steps))
-        front = front_of(observations, tried, surrogate)
-        best = float(front[-1, 1])
-        if self._goal.target is not None:
-            probability = log_probability(mean, deviation, observations.scaled(self._goal.target))
-            return Scores(probability - log_to_go_j, mean, best)
-        ceiling = observations.scaled(self._goal.metric.ceiling) - _MARGIN
-        log_energy = np.log(candidates.step_j * steps)
-        improvement = log_improvement(mean - _MARGIN, deviation, log_energy, front, _LAST, ceiling)
-        score = improvement - _COST_WEIGHT * log_to_go_j
-        if self._goal.limits.spend_all or observations.length is None:
-            return Scores(score, mean, best)
-        rate = math.exp(float((improvement - log_to_go_j).max())) * observations.bend
+        from ecoml.strategies.bayes.acquisition import Outlook
+
+        suspended = candidates.owner >= 0
+        running = [trial for trial in self._trials.values() if trial.state is TrialState.RUNNING]
+        pending = self._learner.places(running) + self._candidates.pool(list(self._asked.values()))
+        until = [max(schedule.screening, trial.step + schedule.further(trial.step, 0.0)) for trial in running]
+        target = self._goal.target
+        return Outlook(
+            utility,
+            frugality,
+            torch.from_numpy(front),
+            _rows(candidates.x[suspended], candidates.done[suspended]),
+            _rows(pending.x, np.r_[until, np.full(len(self._asked), schedule.screening)]),
+            sum(trial.energy_j for trial in self._trials.values()),
+            observations.scaled(self._goal.metric.ceiling),
+            None if target is None else observations.scaled(target),
+            _CAUTION_AT_ONCE if observations.length == 1 else _CAUTION,
+        )
+
+    def _judged(
+        self, candidates: Options, steps: Array, outlook: Outlook, observations: Observations
+    ) -> tuple[Array, End | None]:
+        """What the candidates are worth, each after so many steps; and that the search should end, if it should."""
+        import torch
+
+        from ecoml.strategies.bayes.acquisition import COST_WEIGHT, LAST, WorthPerJoule, log_to_go
+
+        rows = _rows(candidates.x, steps).unsqueeze(-2)
+        with torch.no_grad():
+            worth = WorthPerJoule(outlook)(rows)
+            score = worth if self._acquisition is None else self._acquisition(outlook)(rows)
+        if score.shape != worth.shape or score.isnan().any():
+            raise UsageError(
+                f"the acquisition gave {tuple(score.shape)} for X {tuple(rows.shape)}; it must give {len(rows)} numbers"
+            )
+        if outlook.target is not None or self._goal.limits.spend_all or observations.length is None:
+            return score.numpy(), None
+        whole_j = torch.from_numpy(candidates.step_j * steps)
+        to_go = log_to_go(whole_j.log(), torch.from_numpy(candidates.done), rows[:, 0, -1].exp(), outlook.spent_j)
+        rate = math.exp(float((worth - (1.0 - COST_WEIGHT) * to_go).max())) * observations.bend
         average_j = float(np.mean(candidates.step_j)) * observations.length
-        trials, metric = list(self._trials.values()), self._goal.metric
-        end = end_of(trials, metric, front, rate, average_j, _LAST, observations.unit)
-        return Scores(score, mean, best, end)
-
-    def _hyperparameters(self, trials: Sequence[Trial]) -> Array:
-        """Those of the surrogate, learnt from some of the first so many trials and few points of each curve.
-
-        What they are learnt from changes only now and then, and does not depend on when it was asked for: a search that
-        was interrupted finds the same ones.
-        """
-        count = least = self._design.count
-        while (count := max(count + 1, math.floor(count * _REFIT))) <= len(trials):
-            least = count
-        looked_at = milestones(3.0, 10_000)
-        first = [*self._learnt, *trials[:least]]
-        observations = self._observe(evenly(first, looked_at, _LEARNT_FROM), looked_at, _LEARNT_FROM)
-        observations = observations or self._observe(trials, looked_at, _LEARNT_FROM)
-        assert observations is not None, "something is observed, or there would be no surrogate"
-        from ecoml.strategies.bayes.surrogate import fit
-
-        data = self._curve_data(self._x(observations.trials), observations)
-        learnt_from = data.x.tobytes() + data.tau.tobytes() + data.y.tobytes()
-        if self._fitted is None or self._fitted[0] != learnt_from:
-            self._fitted = learnt_from, fit(data)
-        return self._fitted[1]
-
-    def _observe(self, trials: Sequence[Trial], steps: Sequence[int], most: int) -> Observations | None:
-        observations = observations_of(trials, steps, most, self._goal.metric.span)
-        if observations is None or observations.length is not None or self._goal.steps is None:
-            return observations
-        return replace(observations, length=max(self._goal.steps(trial.config) for trial in observations.measured))
-
-    def _energy_model(self, observations: Observations) -> Callable[[Sequence[Config]], Array]:
-        """Predicts joules of a step (n,) of n configurations."""
-        measured, steps = observations.measured, observations.horizon
-        sizes = self._log_sizes([trial.config for trial in measured], steps)
-        rows, mean_j, hosts = steps_by_class(measured)
-        of_rows = None if sizes is None else sizes[rows]
-        model = EnergyModel(self._x(measured)[rows], mean_j, log_energy_variance(measured)[rows], of_rows, hosts)
-
-        def step_j(configs: Sequence[Config]) -> Array:
-            return model(self._candidates.pool(configs).x, None if sizes is None else self._log_sizes(configs, steps))
-
-        return step_j
-
-    def _log_sizes(self, configs: Sequence[Config], steps: int) -> Array | None:
-        """Logarithms of about what a training's step takes (n,), by its hint or its arithmetic; None: not known."""
-        if self._goal.cost_hint is not None:
-            return np.log([self._goal.cost_hint(config) for config in configs])
-        if self._goal.floor_j is None:
-            return None
-        floors_j = [self._goal.floor_j(config, steps) for config in configs]
-        return None if None in floors_j else np.log(np.array(floors_j, dtype=float) / steps)
-
-    def _curve_data(self, x: Array, observations: Observations) -> CurveData:
-        from ecoml.strategies.bayes.surrogate import CurveData
-
-        return CurveData(x, self._candidates.groups, observations.owner, np.log(observations.step), observations.y)
+        trials, front = list(self._trials.values()), outlook.front.numpy()
+        return score.numpy(), end_of(trials, self._goal.metric, front, rate, average_j, LAST, observations.unit)
 
     def _seed_now(self) -> int:
         told = sum(1 + trial.step for trial in self._trials.values()) + len(self._asked)
         return int(np.random.SeedSequence([self._seed, told]).generate_state(1)[0])
+
+
+def _rows(x: Array, steps: Array) -> Tensor:
+    """X (n, D+1): features (n, D), and the logarithms of steps (n,)."""
+    import torch
+
+    return torch.from_numpy(np.column_stack([x, np.log(steps)]))
+
+
+def _mean(model: Model, x: Array, steps: Array) -> Array:
+    """What a model expects (n,) at features (n, D) and steps (n,)."""
+    import torch
+
+    from ecoml.strategies.bayes.models.gaussian_process import expected
+
+    with torch.no_grad():
+        return np.asarray(expected(model, _rows(x, steps).unsqueeze(-2))[:, 0].numpy())

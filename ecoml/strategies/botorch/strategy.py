@@ -22,6 +22,7 @@ from ecoml.strategies.base import Decision, Start
 from ecoml.strategies.bayes.candidates import Candidates
 from ecoml.strategies.botorch.objectives import Objectives, most_telling, objectives_of
 from ecoml.strategies.enumeration import Key, key
+from ecoml.strategies.quiet import thinking
 from ecoml.strategies.random import RandomSearch
 from ecoml.trial import Config, Trial
 
@@ -93,15 +94,14 @@ class Nehvi:
         if not pool.configs:
             return None
 
-        from ecoml.strategies.botorch.acquisition import Acquisition
-        from ecoml.strategies.botorch.quiet import thinking
-        from ecoml.strategies.botorch.surrogate import fit
-
         learnt = most_telling(known, _LEARNT_FROM)
         ended = [trial.config for trial in (*known.measured, *known.failed)]
         pending = [*(trial.config for trial in known.pending), *self._asked.values()]
         x = self._candidates.pool([ended[i] for i in learnt]).x
         with thinking(seed):
+            from ecoml.strategies.botorch.acquisition import Acquisition
+            from ecoml.strategies.botorch.surrogate import fit
+
             model = fit(x, known.y[learnt], known.variance[learnt])
             acquisition = Acquisition(model, x, self._candidates.pool(pending).x, known.reference, seed)
             values = acquisition(pool.x)

@@ -19,15 +19,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from botorch.models import SingleTaskGP
+from botorch.models.utils.gpytorch_modules import get_gaussian_likelihood_with_lognormal_prior
+from botorch.optim.fit import fit_gpytorch_mll_scipy
+from gpytorch.likelihoods import FixedNoiseGaussianLikelihood
+from gpytorch.mlls import ExactMarginalLogLikelihood
 from numpy.typing import NDArray
-
-from ecoml.strategies.botorch.quiet import (
-    ExactMarginalLogLikelihood,
-    FixedNoiseGaussianLikelihood,
-    SingleTaskGP,
-    fit_gpytorch_mll_scipy,
-    get_gaussian_likelihood_with_lognormal_prior,
-)
 
 Array = NDArray[np.float64]
 

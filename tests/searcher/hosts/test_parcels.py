@@ -11,7 +11,7 @@ import pytest
 
 import ecoml
 from ecoml.errors import UsageError
-from ecoml.searcher.hosts.parcels import Shelf, unpacked
+from ecoml.searcher.hosts.parcels import Fetch, Shelf, nothing_to_fetch, unpacked
 from ecoml.training.function import FunctionExecutor
 
 
@@ -29,22 +29,23 @@ def test_data_get_to_a_host_once_and_are_then_used_from_there(photos, tmp_path):
     sent = {shelf.parcels.data: shelf.content(shelf.parcels.data)}
     shutil.rmtree(photos)  # the other host has no such folder
     cache = tmp_path / "there"
-    for fetch in (sent.__getitem__, {}.__getitem__):  # the second time there is nobody to ask
+    fetches: list[Fetch] = [sent.__getitem__, nothing_to_fetch]  # the second time there is nobody to ask
+    for fetch in fetches:
         there = unpacked(cloudpickle.dumps(training), "b", shelf.parcels, fetch, cache)
         assert isinstance(there, ecoml.CnnTraining)
         assert there.own_data == cache / shelf.parcels.data / "photos"
-        assert len(list(there.own_data.rglob("*.raw"))) == 2
+        assert len(list((cache / shelf.parcels.data).rglob("*.raw"))) == 2
     with pytest.raises(UsageError, match=r"host b: .*photos is missing and cannot be sent"):
-        unpacked(cloudpickle.dumps(training), "b", shelf.parcels, {}.__getitem__, tmp_path / "empty")
+        unpacked(cloudpickle.dumps(training), "b", shelf.parcels, nothing_to_fetch, tmp_path / "empty")
 
 
 def test_data_at_a_path_that_exists_are_used_or_refused_by_name(photos, tmp_path):
     training, shelf = ecoml.CnnTraining(photos), Shelf(photos)
 
     def there():
-        return unpacked(cloudpickle.dumps(training), "b", shelf.parcels, {}.__getitem__, tmp_path / "cache")
+        return unpacked(cloudpickle.dumps(training), "b", shelf.parcels, nothing_to_fetch, tmp_path / "cache")
 
-    assert there().own_data == photos  # type: ignore[attr-defined]
+    assert there().own_data == photos
     (photos / "train" / "cat" / "2.raw").write_bytes(b"another")
     with pytest.raises(UsageError, match=r"host b: .*photos differs from the driver's"):
         there()
@@ -65,7 +66,7 @@ def test_modules_of_ones_own_get_there_with_the_package_they_are_in(tmp_path, mo
     import homemade  # type: ignore[import-not-found]
 
     def train(config):
-        from homemade.parts import half
+        from homemade.parts import half  # type: ignore[import-not-found]
 
         return half(config["width"])
 
@@ -76,7 +77,7 @@ def test_modules_of_ones_own_get_there_with_the_package_they_are_in(tmp_path, mo
 
     (package / "parts.py").write_text("def half(number):\n    return number / 3\n")
     with pytest.raises(UsageError, match=r"host b: module homemade\.parts .*differs from"):
-        unpacked(kept, "b", shelf.parcels, {}.__getitem__, tmp_path / "cache")
+        unpacked(kept, "b", shelf.parcels, nothing_to_fetch, tmp_path / "cache")
 
     for name in ("homemade", "homemade.parts"):
         monkeypatch.delitem(sys.modules, name)

@@ -11,9 +11,8 @@ from ecoml.searcher.workers import Seat
 from ecoml.trial import Trial
 
 
-def seat(name: str, kind: str, *, movable: bool) -> tuple[Host, Seat]:
-    host = Host(name, about=About(1, kind, Provenance.MEASURED, movable=movable))
-    return host, Seat(RemoteWorker(host, 0, nobody), RemoteAccount())
+def worker(name: str, kind: str, *, movable: bool) -> RemoteWorker:
+    return RemoteWorker(Host(name, about=About(1, kind, Provenance.MEASURED, movable=movable)), 0, nobody)
 
 
 def nobody(host, name, trial):
@@ -22,10 +21,10 @@ def nobody(host, name, trial):
 
 @pytest.mark.parametrize("movable", [True, False])
 def test_the_first_step_of_a_class_goes_on_with_a_training_that_another_has_begun(movable):
-    old, theirs = seat("a", "fast", movable=movable)
-    _, strange = seat("b", "slow", movable=movable)
-    run = RemoteRun(Trial(0, {}), strange.worker, nobody)
-    run.host = old
+    old, new = worker("a", "fast", movable=movable), worker("b", "slow", movable=movable)
+    theirs, strange = Seat(old, RemoteAccount()), Seat(new, RemoteAccount())
+    run = RemoteRun(Trial(0, {}), new, nobody)
+    run.host = old.host
     assert seat_for(run, [theirs, strange], {"fast"}) is (strange if movable else theirs)
     known = {"fast", "slow"}
     assert seat_for(run, [theirs, strange], known) is theirs

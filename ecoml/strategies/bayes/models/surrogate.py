@@ -18,7 +18,8 @@ has such terms with an exponential decay in place of kτ.
 
 Hyperparameters are maximum a posteriori under log-normal priors; lengthscales as in Hvarfner, Hellsten, Nardi (ICML
 2024): their location grows with log √G. The gradient is written out, because this runs before every few steps of a
-training and its joules are charged: the same fit through GPyTorch's modules takes ten times as long.
+training and its joules are charged: with the gradient by torch the same fit takes twice as long, through GPyTorch's
+modules ten times. `curves.py` has the same process as a BoTorch model.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
+from scipy.linalg import cho_solve, solve_triangular
 from scipy.optimize import minimize
 
 Array = NDArray[np.float64]
@@ -36,7 +37,7 @@ Indices = NDArray[np.intp]
 
 _ITERATIONS = 15
 """Of L-BFGS. More of them make each decision dearer, and reached targets no sooner on replayed learning curves."""
-_JITTER = 1e-6
+JITTER = 1e-6
 _BOUND = 5.0  # of a logarithm's distance from the prior's location: a flat likelihood leads nowhere
 _LENGTHSCALE = (math.log(0.5), 0.9)  # location at G = 4, and scale
 _LOCATIONS = np.log([3.0, 0.5, 0.5, 0.05, 0.05, 0.5, 3e-3])  # of kτ's lengthscale, α, β, γ, ε, η, σ²
@@ -79,45 +80,32 @@ def fit(data: CurveData) -> Array:
 
 
 class Surrogate:
-    """The posterior, for any number of predictions."""
+    """The posterior mean, without torch: what a search of any strategy believes at its end asks for no more."""
 
     def __init__(self, hyperparameters: Array, data: CurveData) -> None:
-        lengthscales, self._time, self._variances, noise = _unpacked(hyperparameters)
+        lengthscales, self._time, self._variances, noise = unpacked(hyperparameters)
         self._lengthscales = lengthscales[data.groups]
         self._data = data
         kx = _matern(_squared(data.x, data.x, self._lengthscales).sum(-1))[np.ix_(data.owner, data.owner)]
         kt = _matern(_squared(data.tau[:, None], data.tau[:, None], self._time)[..., 0])
         covariance = _sum(self._variances, kx, kt, data.owner[:, None] == data.owner)
-        covariance[np.diag_indices(len(data.y))] += noise + _JITTER
-        self._factor = np.linalg.cholesky(covariance)
-        half = solve_triangular(self._factor, data.y, lower=True, check_finite=False)
-        self._weights = solve_triangular(self._factor.T, half, check_finite=False)
+        covariance[np.diag_indices(len(data.y))] += noise + JITTER
+        self._weights = cho_solve((np.linalg.cholesky(covariance), True), data.y, check_finite=False)
 
-    def __call__(self, x: Array, owner: Indices, tau: Array) -> tuple[Array, Array]:
-        """Mean and standard deviation (q,) of the noise-free utility at features (q, D) and τ (q,).
+    def mean(self, x: Array, owner: Indices, tau: Array) -> Array:
+        """Expected utility (q,), noise-free, at features (q, D) and τ (q,).
 
         `owner` (q,) names the configuration among those observed, or is −1.
         """
-        cross = self._cross(x, owner, tau)
-        half = solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
-        variance = self._variances.sum() - (half**2).sum(0)
-        return cross @ self._weights, np.sqrt(np.maximum(variance, 1e-9))
-
-    def mean(self, x: Array, owner: Indices, tau: Array) -> Array:
-        """The mean alone (q,), which takes less time."""
-        return np.asarray(self._cross(x, owner, tau) @ self._weights)
-
-    def _cross(self, x: Array, owner: Indices, tau: Array) -> Array:
-        """Covariance (q, n) with what is observed."""
         data = self._data
         kx = _matern(_squared(x, data.x, self._lengthscales).sum(-1))[:, data.owner]
         kt = _matern(_squared(tau[:, None], data.tau[:, None], self._time)[..., 0])
-        return _sum(self._variances, kx, kt, owner[:, None] == data.owner)
+        return np.asarray(_sum(self._variances, kx, kt, owner[:, None] == data.owner) @ self._weights)
 
 
 def _loss(theta: Array, data: CurveData, locations: Array, scales: Array) -> tuple[float, Array]:
     """Negative log posterior density of logarithms of hyperparameters, and its gradient."""
-    lengthscales, time, (alpha, beta, gamma, epsilon, eta), noise = _unpacked(theta)
+    lengthscales, time, (alpha, beta, gamma, epsilon, eta), noise = unpacked(theta)
     groups, n = len(lengthscales), len(data.y)
     squared = _squared(data.x, data.x, lengthscales[data.groups])
     kx, slope_x = _matern_and_slope(squared.sum(-1))
@@ -127,7 +115,7 @@ def _loss(theta: Array, data: CurveData, locations: Array, scales: Array) -> tup
     kt, slope_t = _matern_and_slope(squared_t)
     same = (data.owner[:, None] == data.owner).astype(float)
     covariance = _sum(np.array([alpha, beta, gamma, epsilon, eta]), kx_rows, kt, same)
-    covariance[np.diag_indices(n)] += noise + _JITTER
+    covariance[np.diag_indices(n)] += noise + JITTER
     off = (theta - locations) / scales
     try:
         factor = np.linalg.cholesky(covariance)
@@ -160,7 +148,7 @@ def _loss(theta: Array, data: CurveData, locations: Array, scales: Array) -> tup
     return float(loss), gradient
 
 
-def _unpacked(theta: Array) -> tuple[Array, Array, Array, float]:
+def unpacked(theta: Array) -> tuple[Array, Array, Array, float]:
     """Lengthscales (G,), that of τ (1,), α to η (5,), σ²."""
     values = np.exp(theta)
     return values[:-7], values[-7:-6], values[-6:-1], float(values[-1])

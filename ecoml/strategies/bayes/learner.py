@@ -1,0 +1,143 @@
+"""What is learnt from trials: observations of them, and models of utility and of energy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecoml.strategies.base import Goal
+from ecoml.strategies.bayes.candidates import Candidates, Pool
+from ecoml.strategies.bayes.observations import Observations, evenly, milestones, observations_of
+from ecoml.strategies.energy_noise import log_energy_variance
+from ecoml.trial import Trial
+
+if TYPE_CHECKING:
+    from botorch.models.model import Model
+
+    from ecoml.strategies.bayes.models.energy import EnergyModel, LogSize
+    from ecoml.strategies.bayes.models.surrogate import CurveData
+
+_OBSERVATIONS = 240  # at most that the surrogate is conditioned on, since its cost grows with their cube
+_LEARNT_FROM = 72  # at most that its hyperparameters are fitted to
+_REFIT = 1.2  # and anew whenever the trials have become more by this factor
+_SIZES = 4096  # of trainings that are remembered
+
+Array = NDArray[np.float64]
+CreateModel = Callable[[Any, Any], Any]
+"""Fits a BoTorch model to X (n, D+1), features and log steps, and Y (n, 1), utilities that are scaled."""
+
+
+class Learner:
+    """Learns from trials.
+
+    Args:
+        candidates: Knows where in the space configurations lie.
+        initial: Trials of the initial design: from more of them hyperparameters are learnt anew now and then.
+        create: Makes the model of utilities; None: the surrogate of learning curves.
+
+    Attributes:
+        earlier: Trials of an earlier run, which are observed like this run's own.
+        goal: What the search is for.
+    """
+
+    def __init__(self, candidates: Candidates, initial: int, create: CreateModel | None) -> None:
+        self.earlier: tuple[Trial, ...] = ()
+        self.goal = Goal()
+        self._candidates = candidates
+        self._initial = initial
+        self._create = create
+        self._places: dict[int, Pool] = {}  # where in the space each trial lies, encoded once
+        self._fitted: tuple[bytes, Array] | None = None  # hyperparameters, and what they were learnt from
+        self._size = lru_cache(_SIZES)(self._size_of)
+
+    def place(self, trials: Iterable[Trial]) -> None:
+        """Find out where in the space they lie, unless that is known."""
+        for trial in trials:
+            if trial.number not in self._places:
+                self._places[trial.number] = self._candidates.pool([trial.config])
+
+    def places(self, trials: Sequence[Trial]) -> Pool:
+        """Where they lie."""
+        return Pool.of([self._candidates.pool([]), *(self._places[trial.number] for trial in trials)])
+
+    def observe(self, trials: Sequence[Trial]) -> Observations | None:
+        """What the earlier run and these trials say."""
+        return self._observe([*self.earlier, *trials], milestones(1.5, 10_000), _OBSERVATIONS)
+
+    def utility(self, observations: Observations, trials: Sequence[Trial]) -> Model:
+        """A model of utilities over (configuration, step), conditioned on what is observed; `trials`: this run's."""
+        import torch
+
+        from ecoml.strategies.bayes.models.curves import curve_model
+
+        data = self._data(observations)
+        if self._create is None:
+            return curve_model(self._hyperparameters(trials), data)
+        rows = torch.from_numpy(np.column_stack([data.x[data.owner], data.tau]))
+        model: Model = self._create(rows, torch.from_numpy(data.y)[:, None])
+        return model
+
+    def energy(self, observations: Observations) -> EnergyModel:
+        """A model of the joules of a step."""
+        from ecoml.strategies.bayes.models.energy import EnergyModel, steps_by_class
+
+        measured = observations.measured
+        x = self.places(measured).x
+        rows, step_j, hosts = steps_by_class(measured)
+        log_size = self._log_size(x, observations.horizon)
+        return EnergyModel(x[rows], step_j, log_energy_variance(measured)[rows], log_size, hosts)
+
+    def _hyperparameters(self, trials: Sequence[Trial]) -> Array:
+        """Those of the surrogate, learnt from some of the first so many trials and few points of each curve.
+
+        What they are learnt from changes only now and then, and does not depend on when it was asked for: a search that
+        was interrupted finds the same ones.
+        """
+        count = least = self._initial
+        while (count := max(count + 1, math.floor(count * _REFIT))) <= len(trials):
+            least = count
+        looked_at = milestones(3.0, 10_000)
+        first = [*self.earlier, *trials[:least]]
+        observations = self._observe(evenly(first, looked_at, _LEARNT_FROM), looked_at, _LEARNT_FROM)
+        observations = observations or self._observe(trials, looked_at, _LEARNT_FROM)
+        assert observations is not None, "something is observed, or there would be no surrogate"
+        from ecoml.strategies.bayes.models.surrogate import fit
+
+        data = self._data(observations)
+        learnt_from = data.x.tobytes() + data.tau.tobytes() + data.y.tobytes()
+        if self._fitted is None or self._fitted[0] != learnt_from:
+            self._fitted = learnt_from, fit(data)
+        return self._fitted[1]
+
+    def _data(self, observations: Observations) -> CurveData:
+        from ecoml.strategies.bayes.models.surrogate import CurveData
+
+        x = self.places(observations.trials).x
+        return CurveData(x, self._candidates.groups, observations.owner, np.log(observations.step), observations.y)
+
+    def _observe(self, trials: Sequence[Trial], steps: Sequence[int], most: int) -> Observations | None:
+        observations = observations_of(trials, steps, most, self.goal.metric.span)
+        if observations is None or observations.length is not None or self.goal.steps is None:
+            return observations
+        return replace(observations, length=max(self.goal.steps(trial.config) for trial in observations.measured))
+
+    def _log_size(self, x: Array, steps: int) -> LogSize | None:
+        """About what a training's step takes, by its hint or its arithmetic; None: not known of all of these (m, D)."""
+        if self.goal.cost_hint is None and self.goal.floor_j is None:
+            return None
+        if any(self._size(row.tobytes(), steps) is None for row in x):
+            return None
+        return lambda x: np.log(np.array([self._size(row.tobytes(), steps) for row in x], dtype=float))
+
+    def _size_of(self, row: bytes, steps: int) -> float | None:
+        config = self._candidates.config(np.frombuffer(row))
+        if self.goal.cost_hint is not None:
+            return self.goal.cost_hint(config)
+        floor_j = None if self.goal.floor_j is None else self.goal.floor_j(config, steps)
+        return None if floor_j is None else floor_j / steps

@@ -1,0 +1,1 @@
+"""What `bayes` expects: scores and joules, as BoTorch models over (configuration, step)."""

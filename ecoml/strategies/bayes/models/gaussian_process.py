@@ -1,0 +1,153 @@
+"""Gaussian processes as BoTorch models, for any acquisition function and any optimiser of BoTorch.
+
+    Notation
+        X   … × n × (D+1)   features of configurations (`features.py`), the logarithm of a step in the last column
+        Y   … × n × 1       what was observed there
+        K = k(X, X) + noise,   K = L Lᵀ
+
+    posterior at x:   N(m(x) + k(x, X) K⁻¹ (Y − m(X)),   k(x, x) − k(x, X) K⁻¹ k(X, x))
+
+These equations are written out in plain torch, and not left to GPyTorch's `ExactGP`, whose layers take ten times as
+long: this runs before every few steps of a training, and its joules are charged. A test holds both to each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from botorch.acquisition.objective import PosteriorTransform
+from botorch.models.model import FantasizeMixin, Model
+from botorch.posteriors.gpytorch import GPyTorchPosterior
+from botorch.posteriors.posterior import Posterior
+from gpytorch.distributions import MultivariateNormal
+from gpytorch.kernels import Kernel
+from torch import Tensor
+
+_NEAR = 1e-3  # distances are computed to 1e-5
+
+
+def zero(X: Tensor) -> Tensor:
+    """The mean (…, n, 1) of what is centred."""
+    return torch.zeros_like(X[..., :1])
+
+
+class GaussianProcess(Model, FantasizeMixin):
+    """An exact one, with one output, whose hyperparameters are known.
+
+    Args:
+        X: Where it was observed (…, n, D+1).
+        Y: What (…, n, 1).
+        noise: Variance of chance in Y (…, n).
+        kernel: k.
+        mean: m: X → (…, n, 1).
+        later_noise: Variance of chance in what is observed later, unless that is said then.
+    """
+
+    likelihood = None  # BoTorch's fantasies ask whether chance stands there; it is `noise` here
+
+    def __init__(
+        self,
+        X: Tensor,
+        Y: Tensor,
+        noise: Tensor,
+        kernel: Kernel,
+        mean: Callable[[Tensor], Tensor] = zero,
+        later_noise: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.X, self.Y, self.noise, self.later_noise = X, Y, noise, later_noise
+        self.kernel = kernel
+        self.mean = mean
+        self._factor = torch.linalg.cholesky(kernel.forward(X, X) + torch.diag_embed(noise))
+        self._weights = torch.cholesky_solve(Y - mean(X), self._factor)
+
+    @property
+    def num_outputs(self) -> int:
+        """One."""
+        return 1
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        """Of the models that this one holds: those conditioned on several possible futures are several."""
+        return self.X.shape[:-2]
+
+    def posterior(  # type: ignore[override]  # BoTorch's two bases do not agree
+        self,
+        X: Tensor,
+        output_indices: list[int] | None = None,  # noqa: ARG002 - part of BoTorch's signature; there is one output
+        observation_noise: bool | Tensor = False,
+        posterior_transform: PosteriorTransform | None = None,
+    ) -> Posterior:
+        """The joint posterior of q points, for each batch: X (…, q, D+1), mean and variance (…, q, 1)."""
+        cross = self._cross(X)
+        half = torch.linalg.solve_triangular(self._factor, cross.mT, upper=False).mT
+        if not self.batch_shape:
+            cross, half = (part.reshape(*X.shape[:-1], len(self.X)) for part in (cross, half))
+        mean = self.mean(X) + cross @ self._weights
+        single = X.shape[-2] == 1
+        prior = self.kernel.forward(X, X, diag=True).unsqueeze(-1) if single else self.kernel.forward(X, X)
+        covariance = prior - half @ half.mT
+        if observation_noise is not False:
+            later = observation_noise.squeeze(-1) if isinstance(observation_noise, Tensor) else self.later_noise
+            covariance = covariance + torch.diag_embed(torch.zeros_like(mean[..., 0]) + later)
+        posterior = GPyTorchPosterior(MultivariateNormal(mean.squeeze(-1), covariance))
+        return posterior if posterior_transform is None else posterior_transform(posterior, X=X)
+
+    def expected(self, X: Tensor) -> Tensor:
+        """The posterior mean alone (…, q, 1), at X (…, q, D+1), in half the time."""
+        mean = self._cross(X) @ self._weights
+        expected: Tensor = self.mean(X) + (mean if self.batch_shape else mean.reshape(*X.shape[:-1], 1))
+        return expected
+
+    def _cross(self, X: Tensor) -> Tensor:
+        """k(X, observed); where this is one model, (…, n) of all batches: L would be copied for each of them."""
+        return self.kernel.forward(X if self.batch_shape else X.reshape(-1, X.shape[-1]), self.X)
+
+    def condition_on_observations(self, X: Tensor, Y: Tensor, noise: Tensor | None = None, **_: Any) -> GaussianProcess:
+        """The process that has observed Y (…, p, 1) at X (…, p, D+1) as well, a batch of them where these are several.
+
+        Args:
+            X: Where.
+            Y: What.
+            noise: Its variance of chance (…, p, 1); None: as is expected of later observations.
+        """
+        shape = np.broadcast_shapes(self.batch_shape, X.shape[:-2], Y.shape[:-2])
+        added = torch.full_like(Y, self.later_noise) if noise is None else noise
+
+        def joined(before: Tensor, new: Tensor) -> Tensor:
+            return torch.cat([part.expand(*shape, *part.shape[-2:]) for part in (before, new)], dim=-2)
+
+        observed = joined(self.noise.unsqueeze(-1), added).squeeze(-1)
+        return GaussianProcess(joined(self.X, X), joined(self.Y, Y), observed, self.kernel, self.mean, self.later_noise)
+
+
+def expected(model: Model, X: Tensor) -> Tensor:
+    """What a model of one output expects (…, q) at X (…, q, D+1)."""
+    if isinstance(model, GaussianProcess):
+        return model.expected(X).squeeze(-1)
+    posterior: Any = model.posterior(X)
+    mean: Tensor = posterior.mean.squeeze(-1)
+    return mean
+
+
+def distance(x1: Tensor, x2: Tensor, *, diag: bool = False) -> Tensor:
+    """Of rows x1 (…, n, d) from rows x2 (…, m, d): (…, n, m); (…, n) of each from its own if `diag`."""
+    return torch.linalg.vector_norm(x1 - x2, dim=-1) if diag else torch.cdist(x1, x2)
+
+
+def same_configuration(x1: Tensor, x2: Tensor, apart: Tensor, *, diag: bool = False) -> Tensor:
+    """1 where rows of x1 (…, n, D+1) and x2 (…, m, D+1) are of one configuration, else 0: (…, n, m), or (…, n).
+
+    `apart` (of that shape): how far about their features lie apart. Only rows that are near are compared, which takes a
+    tenth of the time.
+    """
+    if diag:
+        return (x1[..., :-1] == x2[..., :-1]).all(-1).to(apart)
+    same = torch.zeros_like(apart)
+    *batch, rows, columns = near = torch.nonzero(apart < _NEAR, as_tuple=True)
+    one, other = (x.expand(*apart.shape[:-2], *x.shape[-2:])[(*batch, at)] for x, at in ((x1, rows), (x2, columns)))
+    same[near] = (one[:, :-1] == other[:, :-1]).all(-1).to(same)
+    return same

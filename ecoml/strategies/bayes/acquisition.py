@@ -73,7 +73,7 @@ class Outlook:
         return -expected(self.frugality, X)[:, 0]
 
     def log_to_go(self, X: Tensor, log_energy: Tensor | None = None) -> Tensor:
-        """g (b,) of candidates X (b, 1, D+1), whose log energies (b,) may be known."""
+        """g (b,) of candidates X (b, 1, D+1); their log energies (b,) can be given."""
         own = (X[..., :-1] == self.suspended[:, :-1]).all(-1)
         done = (own * self.suspended[:, -1].exp()).sum(-1)
         log_energy = self.log_energy(X) if log_energy is None else log_energy

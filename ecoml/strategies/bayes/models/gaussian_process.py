@@ -66,7 +66,7 @@ class GaussianProcess(Model, FantasizeMixin):
 
     @property
     def num_outputs(self) -> int:
-        """One."""
+        """Number of outputs: 1."""
         return 1
 
     @property
@@ -125,7 +125,7 @@ class GaussianProcess(Model, FantasizeMixin):
 
 
 def expected(model: Model, X: Tensor) -> Tensor:
-    """What a model of one output expects (…, q) at X (…, q, D+1)."""
+    """The posterior mean (…, q) of a model with one output at X (…, q, D+1)."""
     if isinstance(model, GaussianProcess):
         return model.expected(X).squeeze(-1)
     posterior: Any = model.posterior(X)

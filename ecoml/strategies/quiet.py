@@ -1,4 +1,4 @@
-"""Thinking quietly: on one thread, without warnings, and with random numbers of its own."""
+"""Computes on one thread, without warnings, and with its own random numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def one_thread() -> AbstractContextManager[Any]:
-    """Within it BLAS uses one thread, after it as many as before: a second gains nothing on some hundred rows."""
+    """A context in which BLAS uses one thread: for a few hundred rows a second thread gains nothing."""
     limit: AbstractContextManager[Any] = _blas().limit(limits=1, user_api="blas")
     return limit
 
@@ -25,14 +25,14 @@ def _blas() -> Any:
 
 @contextmanager
 def thinking(seed: int) -> Iterator[None]:
-    """Within it torch runs on one thread of the CPU with its own random state; all is as before afterwards.
+    """A context in which torch runs on one CPU thread with its own random state; it restores everything on exit.
 
-    A second thread gains nothing on matrices this small, and loses a factor of fifty where another process wants the
-    core. Warnings tell a user nothing that could be acted upon: imports of BoTorch use parts of torch that are declared
-    deprecated, and what numerical ones announce (jitter, an early end of a fit) is harmless to a proposal.
+    A second thread gains nothing on matrices this small, and loses a factor of fifty if another process needs the core.
+    The suppressed warnings are not useful to a user: BoTorch imports deprecated parts of torch, and numerical warnings
+    (jitter, an early end of a fit) do not affect a proposal.
 
     A training function that yields within `torch.no_grad()`, `inference_mode()` or `autocast()` leaves these on for
-    whoever runs meanwhile, so they are undone here, as is a default device.
+    other code, so they are undone here, as is a default device.
     """
     import torch
 

@@ -132,7 +132,7 @@ def test_a_disk_that_is_full_is_said_and_what_is_on_it_is_gone_on_with(tmp_path,
     how: dict[str, Any] = {"budget_j": 1e6, "strategy": "random", "energy": "reported"}
     with monkeypatch.context() as full:
         full.setattr(Store, "__init__", small)
-        with pytest.raises(StorageError, match=r"disk is full.*make room.*ecoml resume"):
+        with pytest.raises(StorageError, match=r"disk is full.*free some space.*ecoml resume"):
             ecoml.Searcher(space, train, directory=folder, **how).run()
     kept = Result.load(folder)
     assert 100 < len(kept.progress) == pytest.approx(kept.energy.total_j)

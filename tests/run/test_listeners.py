@@ -77,7 +77,7 @@ def test_one_that_fails_is_said_once_and_the_search_goes_on(space, reported, cap
     assert broken.told == [("start", 0), (0, 0, "running"), (0, 0.5), "end"]
     assert len(well.told) > 8
     assert [record.getMessage() for record in caplog.records] == [
-        "Broken failed, and the search goes on without it: ConnectionError: no route to the tracker"
+        "Broken failed, and the search continues without it: ConnectionError: no route to the tracker"
     ]
 
 

@@ -170,7 +170,7 @@ def test_a_cell_that_is_run_twice_is_told_what_to_close(space, reported, run_fol
 def test_run_ends_a_searcher(space, reported):
     searcher = ecoml.Searcher(space, curve([0.5]), budget_j=30, **reported)
     searcher.run()
-    with pytest.raises(UsageError, match="this search is over"):
+    with pytest.raises(UsageError, match="this search has ended"):
         searcher.run()
 
 

@@ -82,7 +82,7 @@ def test_a_training_of_which_no_size_is_known_asks_for_a_function(space, reporte
 @pytest.mark.parametrize("count", [lambda config: config["nothing"], lambda config: "many", lambda config: 1 / 0])
 def test_a_function_that_cannot_count_is_said_in_one_line(space, reported, count):
     searcher = ecoml.Searcher(space, curve([0.5]), budget_j=10, max_parameters=100, parameters=count, **reported)
-    with pytest.raises(UsageError, match="must give the number of trainable weights") as refused:
+    with pytest.raises(UsageError, match="must return the number of trainable parameters") as refused:
         searcher.run()
     assert "\n" not in str(refused.value)
 
@@ -174,7 +174,7 @@ def test_a_limit_below_every_first_step_leaves_no_front(space, reported, run_fol
     assert result.front == ()
     assert result.recommended is None
     print_result(result)
-    assert "Every training exceeded its energy budget" in capsys.readouterr().out
+    assert "Every training exceeded its energy limit" in capsys.readouterr().out
     assert write_report(run_folder, figures=False).is_file()
 
 

@@ -110,7 +110,7 @@ def test_trials_outside_the_space_are_left_out_and_counted(space, reported, earl
     assert [trial.number for trial in strategy.learnt[0]] == [-3, -2, -1]
     assert result.settings["warm_start"]["left_out"] == 1
     none = ecoml.Space({**space.parameters, "width": ecoml.Int(100, 200)})
-    with pytest.raises(UsageError, match=r"no trial of it lies in this space \(width = "):
+    with pytest.raises(UsageError, match=r"none of its trials is within this space \(width = "):
         WarmStart.of_run(earlier.directory, none, ACCURACY)
 
 

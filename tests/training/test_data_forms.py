@@ -215,7 +215,7 @@ def test_parquet_without_images(tmp_path):
     from pyarrow import parquet
 
     parquet.write_table(pyarrow.table({"text": ["a"], "label": [0]}), tmp_path / "train.parquet")
-    with pytest.raises(DataError, match="must have the columns image and label; it has text, label"):
+    with pytest.raises(DataError, match="needs the columns image and label, but has text, label"):
         load(str(tmp_path))
     (tmp_path / "train.parquet").write_bytes(b"PAR1 broken")
     with pytest.raises(DataError, match="cannot be read as a table of images"):

@@ -188,7 +188,7 @@ def seat_for(run: Run | None, idle: Sequence[Seat], known: Collection[str]) -> S
 
 
 def raising(lost: HostLost) -> Outcome:
-    """What a step came to whose host is lost."""
+    """The outcome of a step whose host is lost."""
 
     def outcome() -> Measurement:
         raise lost

@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 class HostAccount:
-    """The account on a spool. Readings may be asked for before it is open: then they say what is on disk.
+    """The account of a host, stored in a spool. Before it is open, readings return what is on disk.
 
     Args:
-        spool: Where the joules are entered.
+        spool: The file for the joules.
         host: The host's name.
-        meter: A meter of one's own; by default that of this host.
-        clock: Gives seconds.
+        meter: Your own meter; default: this host's.
+        clock: Returns seconds.
 
     Attributes:
-        joules: Charges what is spent here; None before `open`.
+        joules: Charges the host's energy; None before `open`.
         idle: Joules of an idle second, by domain.
-        unmeasured: What keeps the energy from being measured.
+        unmeasured: Why the energy is not measured.
     """
 
     def __init__(self, spool: Spool, host: str, meter: Meter | None, clock: Callable[[], float]) -> None:
@@ -50,10 +50,10 @@ class HostAccount:
         self._acknowledged = 0  # of them
 
     def open(self, setup: Setup, executor: Executor, until_s: float) -> list[str]:
-        """Open it; the meter's domain of each of several workers.
+        """Open the account; returns the meter's domain of each worker if there are several.
 
         Raises:
-            MeterError: The energy is not measured here, and that was asked for.
+            MeterError: The energy is not measured here, but this is required.
         """
         if setup.reported:
             self.joules = ReportedAccount(self._spool)
@@ -75,17 +75,17 @@ class HostAccount:
 
     @property
     def opened(self) -> MeteredAccount | ReportedAccount:
-        """What charges, while leases are under way."""
+        """The open account, which charges energy."""
         assert self.joules is not None, "it is open while leases are under way"
         return self.joules
 
     @property
     def provenance(self) -> Provenance:
-        """What its figures are worth."""
+        """Provenance of its figures."""
         return self.opened.provenance
 
     def begin(self, workers: int, domains: list[str]) -> None:
-        """Getting ready is over, and was no step between two looks."""
+        """End the preparation, which does not count as a time between two checks."""
         account = self.opened
         if workers > 1:
             account.share_among(domains)
@@ -93,24 +93,24 @@ class HostAccount:
         account.unwatched_j = 0.0
 
     def last_until(self, until_s: float) -> None:
-        """What is spent after that is no longer this account's."""
+        """Exclude all later energy from this account."""
         if isinstance(self.joules, MeteredAccount):
             self.joules.until_s = until_s
 
     def limit_to(self, leases: Iterable[Lease]) -> None:
-        """The host may spend what its leases allow, beyond what they have taken."""
+        """Limit the host to the allowances of its leases."""
         account = self.joules
         if isinstance(account, MeteredAccount):
             left = [max(0.0, lease.allowance_j - account.step_j(lease.trial)) for lease in leases]
             account.limit(account.spent_j + sum(left))
 
     def acknowledge(self, sequence: int) -> None:
-        """The driver has on disk what reports up to this one said."""
+        """Note that the driver has stored all reports up to this one."""
         for known in [number for number in self._versions if number <= sequence]:
             self._acknowledged = max(self._acknowledged, self._versions.pop(known))
 
     def reading(self, *, at_rest: bool) -> Reading:
-        """What was counted so far; while nothing is under way, each reading is a look at the budget."""
+        """The energy so far; while no step runs, each reading counts as a check of the budget."""
         account = self.joules
         if account is not None and at_rest:
             with suppress(BudgetExhausted):
@@ -126,13 +126,13 @@ class HostAccount:
         )
 
     def settle(self) -> None:
-        """No more is spent here."""
+        """Enter all energy so far; no more will follow."""
         with suppress(EcomlError):
             if self.joules is not None:
                 self.joules.close()
 
     def close(self) -> None:
-        """Let go of meter and spool."""
+        """Close meter and spool."""
         self.settle()
         if self._meter is not None:
             self._meter.close()

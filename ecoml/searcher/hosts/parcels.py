@@ -85,10 +85,10 @@ class Shelf:
 
 @runtime_checkable
 class Lends(Protocol):
-    """A transport to hosts with disks of their own."""
+    """A transport to hosts with their own disks."""
 
     def lend(self, shelf: Shelf) -> None:
-        """What can be sent to them. Called before `open`."""
+        """Set the parcels that it can send. Called before `open`."""
 
 
 def unpacked(executor: bytes, host: str, parcels: Parcels, fetch: Fetch, cache: Path | None = None) -> Executor:

@@ -1,4 +1,6 @@
-"""The default strategy: multi-objective Bayesian optimisation of score and energy, by freeze and thaw."""
+"""The default strategy: multi-objective Bayesian optimisation of score and energy, which suspends and resumes
+trainings.
+"""
 
 from ecoml.strategies.bayes.strategy import Bayes
 

@@ -1,21 +1,21 @@
-"""What going on with a candidate is worth: its expected hypervolume improvement for each joule.
+"""The acquisition function: a candidate's expected hypervolume improvement per joule.
 
-    Notation
-        X                       … × 1 × (D+1), features and the logarithm of the step at which a training would end
-        (e₁, a₁) … (e_k, a_k)   the front by now: log energy and utility, both ascending
-        f ~ N(μ, s²)            utility of a candidate at the end of its training
-        c                       the most that it can be: all is right
-        e                       log of its energy by then
-        g                       log of what of this is still to be spent
+Notation
+    X                       … × 1 × (D+1), features and the logarithm of the step at which a training would end
+    (e₁, a₁) … (e_k, a_k)   the current front: log energy and utility, both ascending
+    f ~ N(μ, s²)            utility of a candidate at the end of its training
+    c                       the highest possible utility
+    e                       log of the candidate's energy at its end
+    g                       log of the part of this energy that is still to be spent
 
     EHVI = Σⱼ ℓⱼ · E[(min(f, c) − aⱼ)⁺],   ℓⱼ = length of [max(e, eⱼ), eⱼ₊₁],   e_{k+1} = e_k + R
     E[(min(f, c) − a)⁺] = E[(f − a)⁺] − E[(f − c)⁺]   for a ≤ c
-    worth = log EHVI − ½ g,   or log P(f ≥ target) − g where the search is for a target
+    worth = log EHVI − ½ g,   or log P(f ≥ target) − g if the search has a target
 
-Since the energy of a training is known well before it is trained, the improvement of hypervolume is a sum of ordinary
+The energy of a training is known well before it is trained, so the improvement of hypervolume is a sum of ordinary
 expected improvements, one for each stretch of the front to the right of the candidate. R, the length of the last
-stretch, says how much more score counts than cheapness. It has this length also for a candidate that is dearer than
-all, so that the best utility has its worth at any price: its joules are counted already, below the line.
+stretch, determines how much more the score counts than low energy. It has this length also for a candidate more
+expensive than all others, so that the best utility counts at any energy: its joules are already in g.
 """
 
 from __future__ import annotations
@@ -43,18 +43,19 @@ _LEAST = 1e-9  # variance
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a decision is made from.
+    """The information for a decision.
 
     Attributes:
-        utility: A model of utilities, scaled, at X (…, q, D+1): features of a configuration, the logarithm of a step.
-        frugality: A model of −log joules until then, at the same X.
+        utility: A model of scaled utilities at X (…, q, D+1): features of a configuration, the logarithm of a step.
+        frugality: A model of −log joules up to this step, at the same X.
         front: (k, 2), log energies and utilities of this search's front, both ascending, k ≥ 1.
-        suspended: Features of the trials that can be gone on with, and logarithms of the steps they have done (s, D+1).
-        pending: Likewise what is under way, at the steps where it will be measured (p, D+1).
+        suspended: Features of the trials that can be continued, and logarithms of their completed steps (s, D+1).
+        pending: The same for running trials, at the steps of their next measurements (p, D+1).
         spent_j: Joules of all trials so far.
-        ceiling: The most that a utility can be; inf where scores have no bound.
+        ceiling: The highest possible utility; inf if scores have no bound.
         target: The utility at which the search ends; None: there is none.
-        caution: Times the standard deviations of utilities, which take fitted hyperparameters for known ones.
+        caution: Factor of the standard deviations of utilities, which do not include the uncertainty of the
+            hyperparameters.
     """
 
     utility: Model
@@ -72,7 +73,7 @@ class Outlook:
         return -expected(self.frugality, X)[:, 0]
 
     def log_to_go(self, X: Tensor, log_energy: Tensor | None = None) -> Tensor:
-        """g (b,) of candidates X (b, 1, D+1), whose log energies (b,) may be known."""
+        """g (b,) of candidates X (b, 1, D+1); their log energies (b,) can be given."""
         own = (X[..., :-1] == self.suspended[:, :-1]).all(-1)
         done = (own * self.suspended[:, -1].exp()).sum(-1)
         log_energy = self.log_energy(X) if log_energy is None else log_energy
@@ -80,15 +81,17 @@ class Outlook:
 
     @property
     def objectives(self) -> ModelList:
-        """Both as one model of two outputs, to be maximised: what BoTorch's multi-objective acquisitions take."""
+        """Both models as one model with two outputs to be maximised, as BoTorch's multi-objective acquisitions
+        take it.
+        """
         return ModelList(self.utility, self.frugality)
 
 
 class WorthPerJoule(AcquisitionFunction):
     """The acquisition function of `bayes`.
 
-    What is pending is taken to end as expected (Ginsbourger, Le Riche, Carraro 2010): the model of utilities is
-    conditioned on its mean there, and it stands on the front, so that its like is worth less.
+    Pending trials are assumed to end as expected (Ginsbourger, Le Riche, Carraro 2010): the model of utilities is
+    conditioned on its mean there, and this point is on the front, so that similar candidates are worth less.
     """
 
     def __init__(self, outlook: Outlook) -> None:
@@ -98,7 +101,7 @@ class WorthPerJoule(AcquisitionFunction):
         self.set_X_pending(outlook.pending if len(outlook.pending) else None)
 
     def set_X_pending(self, X_pending: Tensor | None = None) -> None:
-        """Take X (p, D+1) as under way; None: nothing is."""
+        """Set the pending X (p, D+1); None: there are none."""
         super().set_X_pending(X_pending)
         outlook = self._outlook
         self.model, self._front = outlook.utility, outlook.front
@@ -111,7 +114,7 @@ class WorthPerJoule(AcquisitionFunction):
 
     @t_batch_mode_transform(expected_q=1)  # type: ignore[arg-type]  # its own methods have a narrower self, too
     def forward(self, X: Tensor) -> Tensor:
-        """Worth per joule, as a logarithm (b,), of b candidates X (b, 1, D+1)."""
+        """Logarithm of the worth per joule (b,) of b candidates X (b, 1, D+1)."""
         outlook = self._outlook
         posterior: Any = self.model.posterior(X)
         mean = posterior.mean[:, 0, 0]
@@ -127,12 +130,12 @@ class WorthPerJoule(AcquisitionFunction):
 
 
 def log_to_go(log_energy: Tensor, done: Tensor, steps: Tensor, spent_j: float) -> Tensor:
-    """g (b,): log joules from the steps that are done to those of the end, the surcharge within.
+    """g (b,): log joules from the completed steps to the end, including the surcharge.
 
     Args:
-        log_energy: Of the whole training (b,).
-        done: Steps (b,).
-        steps: Steps at the end (b,); at least one is to go.
+        log_energy: Log energy of the complete training (b,).
+        done: Completed steps (b,).
+        steps: Steps at the end (b,), at least one more than `done`.
         spent_j: Joules of the search so far.
     """
     share = torch.maximum(1.0 - done / steps, 1.0 / steps)
@@ -148,9 +151,9 @@ def log_improvement(
         mean: μ (b,).
         deviation: s (b,), > 0.
         log_energy: e (b,).
-        front: (k, 2), log energies and utilities of the front, both ascending, k ≥ 1; above c they count as c.
+        front: (k, 2), log energies and utilities of the front, both ascending, k ≥ 1; utilities above c count as c.
         last: R.
-        ceiling: c; inf where scores have no bound.
+        ceiling: c; inf if scores have no bound.
     """
     begins, scores = front[:, 0], front[:, 1].clamp(max=ceiling)
     lengths = begins[1:] - torch.maximum(begins[:-1], log_energy[:, None])
@@ -166,7 +169,7 @@ def log_improvement(
 
 
 def log_expected_improvement(z: Tensor) -> Tensor:
-    """log E[(z + ε)⁺], ε ~ N(0, 1), accurate far below zero too.
+    """log E[(z + ε)⁺], ε ~ N(0, 1), accurate also far below zero.
 
     Ament et al., Unexpected Improvements to Expected Improvement for Bayesian Optimization (NeurIPS 2023), eq. 9.
     """
@@ -181,7 +184,7 @@ def log_expected_improvement(z: Tensor) -> Tensor:
 
 
 def _front(points: Tensor) -> Tensor:
-    """Those of log energies and utilities (n, 2) that no other beats in both, in ascending order."""
+    """The points (n, 2) of log energy and utility that no other point beats in both, in ascending order."""
     ordered = points[torch.argsort(points[:, 0], stable=True)]
     best_before = torch.cummax(ordered[:, 1], dim=0).values.roll(1)
     best_before[0] = -math.inf

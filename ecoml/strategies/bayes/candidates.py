@@ -1,4 +1,4 @@
-"""Candidates: configurations that have not been seen, from among which the acquisition function chooses.
+"""Candidates: new configurations, from which the acquisition function chooses.
 
 Notation: U is m×d in the unit cube, X is m×D (`features.py`).
 """
@@ -39,7 +39,7 @@ class Pool:
 
     @staticmethod
     def of(pools: Sequence[Pool]) -> Pool:
-        """Some, at least one, as one."""
+        """Several pools, at least one, as one."""
         configs = [config for pool in pools for config in pool.configs]
         return Pool(configs, np.concatenate([pool.u for pool in pools]), np.concatenate([pool.x for pool in pools]))
 
@@ -50,13 +50,13 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What may be gone on with: q new configurations and suspended trials, a row each.
+    """The options of a decision: q new configurations and suspended trials, one row each.
 
     Attributes:
         configs: The configurations, the new ones first.
         x: Features (q, D).
         owner: Index of the trial among those observed (q,); −1: a new configuration.
-        done: Steps it has done (q,).
+        done: Its completed steps (q,).
         step_j: Joules of a step (q,).
     """
 
@@ -67,18 +67,18 @@ class Options:
     step_j: Array
 
     def within(self, left_j: float, least: int) -> Options:
-        """Those suspended that have room for a step in the joules that are left, those new for `least` of them."""
+        """The options that fit into the joules left: suspended ones with one step, new ones with `least` steps."""
         rows = np.flatnonzero(self.step_j * np.where(self.owner < 0, least, 1) <= left_j)
         configs = [self.configs[i] for i in rows]
         return Options(configs, self.x[rows], self.owner[rows], self.done[rows], self.step_j[rows])
 
     def reach(self, horizon: int, left_j: float, most_j: float | None) -> Array:
-        """Steps (q,) that each has done when its training ends: at the horizon, or where its joules are used up.
+        """Number of steps (q,) at which each training would end: at the horizon, or when its joules are used up.
 
         Args:
-            horizon: Steps of a whole training.
-            left_j: Joules that are left.
-            most_j: Joules that a training may take; None: any.
+            horizon: Steps of a complete training.
+            left_j: Joules left.
+            most_j: Joules that one training may take; None: no limit.
         """
         steps = np.full(len(self.x), float(horizon))
         if math.isfinite(left_j):
@@ -86,26 +86,26 @@ class Options:
         return steps if most_j is None else np.clip(np.floor(most_j / self.step_j), self.done + 1, steps)
 
     def to_go_j(self, steps: Array | int) -> Array:
-        """Joules (q,) that each still takes up to so many steps."""
+        """Joules (q,) that each still needs up to this number of steps."""
         return np.asarray(self.step_j * (steps - self.done))
 
     def to_finish(self, steps: Array, ends: Array, best: float, horizon: int) -> int | None:
-        """The suspended trial that will be the best at its end, if it can be brought there and beats `best`.
+        """The suspended trial with the best expected end, if it can be finished and beats `best`.
 
         Args:
-            steps: As `reach` gives them.
-            ends: Utility expected at the end of each trial observed.
-            best: The best by now.
-            horizon: Steps of a whole training.
+            steps: The result of `reach`.
+            ends: Expected utility at the end of each observed trial.
+            best: The best utility so far.
+            horizon: Steps of a complete training.
         """
         rows = np.flatnonzero((self.owner >= 0) & (steps >= horizon) & (ends[self.owner] > best))
         return int(rows[np.argmax(ends[self.owner[rows]])]) if len(rows) else None
 
 
 def options_of(new: Pool, new_j: Array, observations: Observations, x: Array) -> Options:
-    """What may be gone on with: new configurations with their joules of a step, and suspended trials.
+    """The options of a decision: new configurations with their joules per step, and suspended trials.
 
-    `x`: features (m, D) of the trials observed.
+    `x`: features (m, D) of the observed trials.
     """
     suspended = observations.suspended
     trials = [observations.measured[i] for i in suspended]
@@ -122,8 +122,8 @@ class Candidates:
     """Draws pools from a space.
 
     Args:
-        space: What to search.
-        listed: A space with no more configurations than that is listed in full instead.
+        space: The space to search.
+        listed: A space with at most this many configurations is listed completely instead.
     """
 
     def __init__(self, space: Space, listed: int) -> None:
@@ -138,7 +138,7 @@ class Candidates:
 
     @property
     def groups(self) -> NDArray[np.intp]:
-        """Of the columns of X, which belong together (D,)."""
+        """The number of the parameter to which each column of X belongs (D,)."""
         return self._features.groups
 
     def config(self, x: Array) -> dict[str, Any]:
@@ -146,15 +146,15 @@ class Candidates:
         return self._space.decode(self._features.inverse(x))
 
     def pool(self, configs: Sequence[Config]) -> Pool:
-        """These very configurations."""
+        """A pool of exactly these configurations."""
         u = np.array([self._space.encode(config) for config in configs]).reshape(-1, self._space.dimension)
         return Pool([dict(config) for config in configs], u, self._features(configs, u))
 
     def spread(self, centres: Array, known: Array, seen: set[Key], count: int, apart: float, seed: int) -> Pool:
-        """A pool of at most `count`: half of it over the whole space, half around `centres` (k, d).
+        """A pool of at most `count` configurations: half of it from the entire space, half around `centres` (k, d).
 
-        Configurations whose keys are in `seen` are left out, and so are those nearer than `apart` to one of `known`
-        (n, d), unless hardly any would be left.
+        Configurations whose keys are in `seen` are left out, and so are those closer than `apart` to one of `known` (n,
+        d), unless hardly any would be left.
         """
         if self._enumeration is not None:
             return self._unseen((self._enumeration[i] for i in range(self._enumeration.size)), seen)
@@ -172,7 +172,9 @@ class Candidates:
         return pool
 
     def near(self, centres: Array, seen: set[Key], count: int, scale: float, seed: int) -> Pool:
-        """A pool of at most `count` around `centres` (k, d), moved by about `scale` of a range; `seen` as above."""
+        """A pool of at most `count` configurations around `centres` (k, d), moved by about `scale` of a range; `seen`
+        as above.
+        """
         if self._enumeration is not None:
             return self.pool([])
         rng = np.random.default_rng([seed, 1])
@@ -180,9 +182,9 @@ class Candidates:
         return self._unseen((self._space.decode(point) for point in moved), seen)
 
     def _moved(self, centres: Array, scale: Array, rng: np.random.Generator) -> Array:
-        """Points (m, d), each one of the centres with some of its coordinates moved by about `scale` (m, 1).
+        """Points (m, d): centres with some of their coordinates moved by about `scale` (m, 1).
 
-        What would leave the cube is reflected: clipping would heap candidates up on its faces.
+        Points outside the cube are reflected, because clipping would accumulate candidates on its faces.
         """
         count, d = len(scale), self._space.dimension
         start = centres[rng.integers(len(centres), size=count)]

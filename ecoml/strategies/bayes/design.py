@@ -1,8 +1,8 @@
-"""The initial design: what is started before the first decision that is reasoned.
+"""The initial design: the trials before the first model-based decision.
 
-The space's default configuration, where it has one, is trained to its end: it shows what the space gives without any
-search, how long a training is, and what it takes. Then follow the points of a Sobol' sequence. The design ends early
-where it would take more than its share of the budget, and of what would not fit into the rest nothing is started.
+The space's default configuration, if there is one, is trained to its end: it shows the result without a search, the
+length of a training, and its energy. Then the points of a Sobol' sequence follow. The design ends early when it has
+taken its share of the budget; no training starts that does not fit into the rest.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _FAR_LESS = 0.5  # than the mean of these, or there is little to save
 _PATIENCE = 10_000  # points that may be infeasible in a row
 
 StepEnergy = Callable[[Sequence[Config]], "np.ndarray[tuple[int], np.dtype[np.float64]]"]
-"""Predicts joules of a step (n,) of n configurations."""
+"""Predicts joules per step (n,) of n configurations."""
 
 
 class InitialDesign(RandomSearch):
-    """Points of a Sobol' sequence, the default configuration before them.
+    """Points of a Sobol' sequence, after the default configuration.
 
     Args:
-        space: What to search.
-        seed: ≥ 0; the sequence follows from it.
-        count: How many configurations; None: 4 to 8, by the dimension, but no further ones when 4 were trained whole.
-        default_first: Whether the space's default configuration is the first of them.
+        space: The space to search.
+        seed: ≥ 0; it determines the sequence.
+        count: Number of configurations; None: 4 to 8, by the dimension, and no further ones after 4 complete trainings.
+        default_first: Whether the first one is the space's default configuration.
     """
 
     def __init__(self, space: Space, seed: int, count: int | None, *, default_first: bool) -> None:
@@ -43,13 +43,14 @@ class InitialDesign(RandomSearch):
         self._whole = count or _WHOLE
 
     def is_done(self, trials: Sequence[Trial], known: int, length: int | None, left_j: float) -> bool:
-        """Whether enough was started, or trained to its end, or the design has had its share of the budget.
+        """Whether enough configurations were started or completely trained, or the design has taken its share of the
+        budget.
 
         Args:
-            trials: Those of this search.
-            known: How many configurations are known or under way, earlier runs included.
-            length: Steps of a whole training.
-            left_j: Joules that are left.
+            trials: The trials of this search.
+            known: Number of known and running configurations, including those of earlier runs.
+            length: Steps of a complete training.
+            left_j: Joules left.
         """
         if known >= self.count:
             return True
@@ -74,7 +75,9 @@ class InitialDesign(RandomSearch):
     def affordable(
         self, feasible: Callable[[Config], bool], step_j: StepEnergy, length: int, left_j: float
     ) -> Config | None:
-        """The next feasible one that may be trained to its end with what is left; None where the next few may not."""
+        """The next feasible configuration whose complete training fits into the rest; None if none of the next few
+        does.
+        """
         configs = [config for config in self.upcoming(_LOOKED_AT) if feasible(config)]
         if not configs:
             return None
@@ -82,10 +85,10 @@ class InitialDesign(RandomSearch):
         return configs[fits[0]] if len(fits) else None
 
     def cheap(self, drawn: Sequence[Config], feasible: Callable[[Config], bool], step_j: StepEnergy) -> Config | None:
-        """Of a few feasible configurations at random the one that is predicted to take least, if that is far less.
+        """The cheapest of a few random feasible configurations by prediction, if it is much cheaper than the others.
 
-        For trainings that cannot be left early: one dear one may take more than all the rest. Where they take about the
-        same, the sequence goes on.
+        This is for trainings that cannot be stopped early: one expensive training may take more than all others. If all
+        take about the same, the sequence continues.
         """
         new = [config for config in drawn if key(config) not in self.seen and feasible(config)]
         if not new:

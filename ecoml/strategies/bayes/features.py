@@ -1,10 +1,10 @@
-"""What the surrogate sees of a configuration.
+"""The features of a configuration for the surrogate.
 
-    Notation: U is n×d in the unit cube (`Space.encode`), X is n×D, D ≥ d, all of it in [0, 1].
+Notation: U is n×d in the unit cube (`Space.encode`), X is n×D, D ≥ d, all values in [0, 1].
 
-A Float or an Int is its own coordinate. A Choice of k > 2 options is k columns, 1 for the option taken and 0 for the
-others, so that no two options are nearer than others; of two options one column says it all. Conditional parameters sit
-at ½ while inactive; one column for each distinct condition says whether it holds, unless a Choice's column does.
+A Float or an Int is its own coordinate. A Choice of k > 2 options has k columns, 1 for its option and 0 for the others,
+so that all options are equally far apart; for two options one column suffices. Conditional parameters are ½ while
+inactive; one column for each distinct condition says whether it holds, unless a Choice's column does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Features:
     """Maps configurations of a space to rows X.
 
     Attributes:
-        groups: For each column (D,) the number of what it tells of: the columns of one Choice belong together.
+        groups: Number of the parameter to which each column (D,) belongs; the columns of one Choice belong together.
     """
 
     def __init__(self, space: Space) -> None:
@@ -37,7 +37,7 @@ class Features:
         self.groups = np.repeat(np.arange(len(columns)), columns)
 
     def __call__(self, configs: Iterable[Config], u: Array) -> Array:
-        """Rows (n, D) of n configurations, whose points of the unit cube are u (n, d)."""
+        """Rows (n, D) of n configurations with points u (n, d) of the unit cube."""
         parts = [u[:, self._numeric]]
         for column, levels in self._choices.items():
             parts.append((np.abs(u[:, column, None] - levels) < 1e-9).astype(float))
@@ -47,7 +47,7 @@ class Features:
         return np.concatenate(parts, axis=1)
 
     def inverse(self, x: Array) -> Array:
-        """The point of the unit cube (d,) that lies at a row (D,); of a Choice the option with the largest column."""
+        """The point of the unit cube (d,) of a row (D,); for a Choice the option with the largest column."""
         u = np.full(len(self._numeric) + len(self._choices), 0.5)
         u[self._numeric] = x[: len(self._numeric)]
         at = len(self._numeric)
@@ -62,13 +62,13 @@ class Features:
 
 
 def _columns(choice: Choice) -> Array:
-    """The coordinates of the options that have a column of their own."""
+    """The coordinates of the options that have their own column."""
     u = np.array([choice.encode(option) for option in choice.options])
     return u if len(u) > 2 else u[1:]
 
 
 def _needs_column(space: Space, when: Mapping[str, Any]) -> bool:
-    """Whether a condition says something that no column of a Choice does."""
+    """Whether a condition is not already expressed by a column of a Choice."""
     if len(when) > 1:
         return True
     ((parent, values),) = when.items()

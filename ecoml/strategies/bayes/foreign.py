@@ -1,4 +1,4 @@
-"""Functions of the user's that a strategy file names."""
+"""Loads functions of the user that a strategy file names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ecoml.errors import UsageError
 
 
 def function_of(name: str) -> Callable[..., Any]:
-    """What `module:function`, or `file.py:function` by its path from the working directory, names.
+    """The function `module:function`, or `file.py:function` with a path from the working directory.
 
     Raises:
         UsageError: There is no such function.
@@ -26,5 +26,5 @@ def function_of(name: str) -> Callable[..., Any]:
         said = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UsageError(f"{name}: cannot be imported ({said}); give module:function, or file.py:function") from None
     if not callable(found):
-        raise UsageError(f"{name}: is no function but a {type(found).__name__}; name a function")
+        raise UsageError(f"{name}: is a {type(found).__name__}, not a function")
     return found  # type: ignore[no-any-return]

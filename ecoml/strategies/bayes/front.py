@@ -1,4 +1,4 @@
-"""The front of a search as the surrogate sees it: what a candidate has to beat, and which of its points is the best."""
+"""The front of a search by the surrogate: the points that a candidate must beat, and the best of them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ Array = NDArray[np.float64]
 def front_of(observations: Observations, mean: Callable[[NDArray[np.intp], Array], Array]) -> Array:
     """Log energies and scaled utilities of the front of this run's points, both ascending.
 
-    The utilities are the surrogate's, without what is chance from point to point: the best of many measurements has
-    luck on its side, and beside it others would look worth less than they are. Looked at are the points that are
-    observed and those on the measured front. As long as this run has none, the worst utility and the dearest training
-    of the earlier run stand for its front.
+    The utilities are the surrogate's, without noise from point to point: the best of many measurements is partly
+    chance, and would make other candidates look worse than they are. The observed points and those of the measured
+    front are used. While this run has none, the worst utility and the largest energy of the earlier run are used.
 
     Args:
-        observations: What is known.
-        mean: The surrogate's utilities (q,) of trials with these indices (q,) at these steps (q,).
+        observations: The observations.
+        mean: Returns the surrogate's utilities (q,) of trials with these indices (q,) at these steps (q,).
     """
     measured = observations.measured
     own = [
@@ -58,15 +57,15 @@ _OBSERVATIONS = 240  # points at most that the surrogate is conditioned on
 
 
 def believed(space: Space, trials: Sequence[Trial], front: Sequence[Trial], metric: Metric) -> list[float]:
-    """The utilities of points of a front without what is chance: the surrogate's posterior means.
+    """The utilities of points of a front without noise: the surrogate's posterior means.
 
-    The best of many measurements has luck on its side: here the rest of its curve and the trainings like it count, too.
+    The best of many measurements is partly chance; here the rest of its curve and similar trainings count, too.
 
     Args:
-        space: What was searched.
+        space: The space that was searched.
         trials: All trials of the search.
-        front: Trials, each cut at a point of its curve.
-        metric: What their scores are.
+        front: Trials, each up to a point of its curve.
+        metric: The metric of the scores.
     """
     from ecoml.strategies.bayes.models.surrogate import CurveData, Surrogate, fit
 

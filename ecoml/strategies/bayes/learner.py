@@ -1,4 +1,4 @@
-"""What is learnt from trials: observations of them, and models of utility and of energy."""
+"""Learns from trials: observations of them, and models of utility and energy."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ _SIZES = 4096  # of trainings that are remembered
 
 Array = NDArray[np.float64]
 CreateModel = Callable[[Any, Any], Any]
-"""Fits a BoTorch model to X (n, D+1), features and log steps, and Y (n, 1), utilities that are scaled."""
+"""Fits a BoTorch model to X (n, D+1), features and log steps, and Y (n, 1), scaled utilities."""
 
 
 class Learner:
     """Learns from trials.
 
     Args:
-        candidates: Knows where in the space configurations lie.
-        initial: Trials of the initial design: from more of them hyperparameters are learnt anew now and then.
+        candidates: The features of configurations.
+        initial: Trials of the initial design: with more trials, hyperparameters are refitted from time to time.
         create: Makes the model of utilities; None: the surrogate of learning curves.
 
     Attributes:
         earlier: Trials of an earlier run, which are observed like this run's own.
-        goal: What the search is for.
+        goal: The goal of the search.
     """
 
     def __init__(self, candidates: Candidates, initial: int, create: CreateModel | None) -> None:
@@ -57,21 +57,21 @@ class Learner:
         self._size = lru_cache(_SIZES)(self._size_of)
 
     def place(self, trials: Iterable[Trial]) -> None:
-        """Find out where in the space they lie, unless that is known."""
+        """Compute the features of these trials, unless they are known."""
         for trial in trials:
             if trial.number not in self._places:
                 self._places[trial.number] = self._candidates.pool([trial.config])
 
     def places(self, trials: Sequence[Trial]) -> Pool:
-        """Where they lie."""
+        """The features of these trials."""
         return Pool.of([self._candidates.pool([]), *(self._places[trial.number] for trial in trials)])
 
     def observe(self, trials: Sequence[Trial]) -> Observations | None:
-        """What the earlier run and these trials say."""
+        """The observations of the earlier run and of these trials."""
         return self._observe([*self.earlier, *trials], milestones(1.5, 10_000), _OBSERVATIONS)
 
     def utility(self, observations: Observations, trials: Sequence[Trial]) -> Model:
-        """A model of utilities over (configuration, step), conditioned on what is observed; `trials`: this run's."""
+        """A model of utilities over (configuration, step), conditioned on the observations; `trials`: this run's."""
         import torch
 
         from ecoml.strategies.bayes.models.curves import curve_model
@@ -84,7 +84,7 @@ class Learner:
         return model
 
     def energy(self, observations: Observations) -> EnergyModel:
-        """A model of the joules of a step."""
+        """A model of the joules per step."""
         from ecoml.strategies.bayes.models.energy import EnergyModel, steps_by_class
 
         measured = observations.measured
@@ -94,10 +94,10 @@ class Learner:
         return EnergyModel(x[rows], step_j, log_energy_variance(measured)[rows], log_size, hosts)
 
     def _hyperparameters(self, trials: Sequence[Trial]) -> Array:
-        """Those of the surrogate, learnt from some of the first so many trials and few points of each curve.
+        """The hyperparameters of the surrogate, fitted to a part of the trials and few points of each curve.
 
-        What they are learnt from changes only now and then, and does not depend on when it was asked for: a search that
-        was interrupted finds the same ones.
+        The data for the fit change only from time to time, and do not depend on when the fit was requested: an
+        interrupted search finds the same hyperparameters.
         """
         count = least = self._initial
         while (count := max(count + 1, math.floor(count * _REFIT))) <= len(trials):
@@ -128,7 +128,9 @@ class Learner:
         return replace(observations, length=max(self.goal.steps(trial.config) for trial in observations.measured))
 
     def _log_size(self, x: Array, steps: int) -> LogSize | None:
-        """About what a training's step takes, by its hint or its arithmetic; None: not known of all of these (m, D)."""
+        """The approximate energy of a training's step, from its hint or its arithmetic; None if unknown for one of
+        these (m, D).
+        """
         if self.goal.cost_hint is None and self.goal.floor_j is None:
             return None
         if any(self._size(row.tobytes(), steps) is None for row in x):

@@ -1,17 +1,17 @@
-"""What the trials say, as the surrogate sees it: one row for each point of each learning curve.
+"""The observations for the surrogate: one row for each point of each learning curve.
 
-    Notation
-        m distinct configurations, n observations (rows), each of one configuration at one step
-        y   (n,)  utilities, bent, centred and scaled: nothing depends on a metric's range
+Notation
+    m distinct configurations, n observations (rows), each of one configuration at one step
+    y   (n,)  utilities, transformed, centred and scaled: nothing depends on a metric's range
 
-Bent: arsinh of their distance from the best, in units of how far good trials, a fifth of them, stay behind it. Around
-the best that is a line; how badly a training went, far below, counts less and less, or one that stayed at chance, and
-the many that were left early, would squeeze all good ones together.
+Transformed: arsinh of the distance to the best, in units of the distance of the good trials (the best fifth). Near the
+best this is linear. Far below, differences count less and less; otherwise a training that stayed at chance level, and
+the many that were stopped early, would compress the differences between good ones.
 
-A curve is thinned to points at steps that grow by a constant factor, since neighbouring points say the same. A trial
-whose curve repeats another's to the last digit is its duplicate: what trains it maps several configurations to one (a
-table that is looked up, a parameter that is rounded). A duplicate tells nothing and is not gone on with, and how far
-duplicates lie apart tells how close to a known configuration nothing new is to be found.
+A curve is thinned to points at steps that grow by a constant factor, because neighbouring points contain the same
+information. A trial whose curve is identical to another's is its duplicate: the training maps several configurations to
+one (a table look-up, a rounded parameter). A duplicate adds no information and is not continued, and the distance
+between duplicates determines how close to a known configuration no new one is useful.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ _DUPLICATE_MOST = 0.3  # that distance is at most this share of the cube's diago
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """What is known by now.
+    """The observations so far.
 
     Attributes:
-        measured: Trials with a usable point that are no duplicates.
+        measured: Trials with a usable point, without duplicates.
         failed: Trials that failed; m in all.
         owner: Index into `trials` of each observation (n,).
         step: Its step (n,), from 1.
         y: Its utility, scaled (n,).
         best: The best utility.
-        unit: How far good trials stay behind it: utilities are bent as arsinh((utility − best) / unit).
-        centre: What was subtracted from them then.
-        spread: What they were divided by then.
-        length: Steps of a whole training, None as long as none has come to its end.
+        unit: Distance of the good trials to it: utilities are transformed as arsinh((utility − best) / unit).
+        centre: The value subtracted from them afterwards.
+        spread: The divisor afterwards.
+        length: Steps of a complete training; None before one is complete.
     """
 
     measured: tuple[Trial, ...]
@@ -68,49 +68,50 @@ class Observations:
 
     @property
     def trials(self) -> tuple[Trial, ...]:
-        """Those measured, then those that failed."""
+        """The measured trials, then the failed ones."""
         return self.measured + self.failed
 
     @property
     def suspended(self) -> list[int]:
-        """Indices of the trials that can be gone on with."""
+        """Indices of the trials that can be continued."""
         return [i for i, t in enumerate(self.measured) if t.state is TrialState.SUSPENDED and t.step < self.horizon]
 
     @property
     def step_j(self) -> Array:
-        """Joules of a step of those measured (len(measured),)."""
+        """Joules per step of the measured trials (len(measured),)."""
         return np.array([trial.curve[-1].energy_j / trial.step for trial in self.measured])
 
     def scaled(self, utility: float) -> float:
-        """A utility as the surrogate sees it."""
+        """A utility on the surrogate's scale."""
         return float((np.arcsinh((utility - self.best) / self.unit) - self.centre) / self.spread)
 
     @property
     def bend(self) -> float:
-        """Utility that a unit of y is worth near the best."""
+        """The utility of one unit of y near the best."""
         return self.unit * self.spread
 
     @property
     def horizon(self) -> int:
-        """The step up to which the future is judged: a training's end, or twice as far as any has come."""
+        """The step for which ends are predicted: the end of a training, or twice the largest step so far."""
         return self.length or 2 * max(trial.step for trial in self.measured)
 
 
 def is_usable(trial: Trial) -> bool:
-    """Whether a trial has points that can be learnt from."""
+    """Whether a trial has points from which the models can learn."""
     return bool(trial.curve) and trial.state is not TrialState.FAILED and trial.curve[-1].energy_j > 0
 
 
 def observations_of(
     trials: Sequence[Trial], milestones: Sequence[int], most: int, span: float | None = 1.0
 ) -> Observations | None:
-    """What trials (no duplicates among them) say; None as long as none has a usable point.
+    """The observations of trials (without duplicates); None if no trial has a usable point.
 
     Args:
         trials: In the order of their numbers.
-        milestones: Steps at which curves are looked at, ascending; the last point of each is always looked at.
-        most: Observations at most, about: beyond, the worse curves are thinned to their last point, then left out.
-        span: How far the lowest and the highest utility there can be lie apart; None without bounds.
+        milestones: Steps at which curves are used, ascending; the last point of each is always used.
+        most: Approximate largest number of observations: beyond it, worse curves are thinned to their last point, then
+            left out.
+        span: Distance between the lowest and the highest possible utility; None without bounds.
     """
     measured = [trial for trial in trials if is_usable(trial)]
     if not measured:
@@ -150,10 +151,10 @@ def observations_of(
 
 
 def evenly(trials: Sequence[Trial], milestones: Sequence[int], most: int) -> list[Trial]:
-    """All failed trials, and of the others so many that they have about `most` points, evenly over their ranks.
+    """All failed trials, and a part of the others with about `most` points, evenly over their ranks.
 
-    The best ones alone are much alike, and would say that what they have in common makes no difference. The best and
-    the worst are among them.
+    The best ones alone are similar to each other, and would suggest that their common values make no difference. The
+    best and the worst are always included.
     """
     measured = [trial for trial in trials if is_usable(trial)]
     points = sum(sum(step < trial.step for step in milestones) + 1 for trial in measured)
@@ -177,7 +178,8 @@ def milestones(factor: float, until: int) -> list[int]:
 
 
 def duplicates(trials: Sequence[Trial], u: Array) -> tuple[set[int], float]:
-    """Numbers of the trials that repeat another with a longer (or earlier) curve, and how far apart trials must lie.
+    """Numbers of the trials that duplicate another with a longer (or earlier) curve, and the distance that trials must
+    keep.
 
     Args:
         trials: All of them, in order.

@@ -1,8 +1,8 @@
-"""How far a trial is trained before it is decided upon again.
+"""The number of steps for which a trial is trained before the next decision on it.
 
-A new configuration gets a screening; one that is gone on with grows by a factor. Where energy is metered, a stretch
-that was reasoned takes at least `_THINKING` times the joules of the decision before it: with trainings of a second,
-decisions are fewer and stretches longer, and the optimiser's share of the energy stays small whatever a training costs.
+A new configuration gets a screening; a continued one grows by a factor. If energy is metered, a continuation takes at
+least `_THINKING` times the joules of the decision before it: with trainings of a second there are fewer decisions and
+longer continuations, and the optimiser's share of the energy remains small for trainings of any cost.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ecoml.energy import Provenance
 from ecoml.strategies.bayes.observations import Observations
 
 FIRST_STEPS = 2
-"""Of a new trial; then it is looked at whether it repeats another."""
+"""Steps of a new trial before it is checked for being a duplicate."""
 
 _SCREENING_SHARE = 0.06  # of a whole training that a new configuration is given
 _SCREENING_LEAST = 3, 0.25  # steps, but no more than that share: the first steps of a short training say little
@@ -25,10 +25,10 @@ _CPU_W = 4.0  # of one busy CPU and what it keeps awake
 
 
 class StepSchedule:
-    """Lengths of stretches, in steps.
+    """Numbers of steps.
 
     Args:
-        observations: What is known; None: nothing.
+        observations: The observations; None: there are none.
     """
 
     def __init__(self, observations: Observations | None) -> None:
@@ -49,7 +49,7 @@ class StepSchedule:
         return max(min(FIRST_STEPS, self.screening), self._worth_it(step_j))
 
     def further(self, done: int, step_j: float) -> int:
-        """Steps by which a trial that has done so many is gone on with."""
+        """Number of steps by which to continue a trial with `done` steps."""
         return max(1, math.ceil(_GROWTH * done) - done, self._worth_it(step_j))
 
     def _worth_it(self, step_j: float | None) -> int:

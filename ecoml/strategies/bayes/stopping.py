@@ -1,9 +1,9 @@
-"""When a search has spent enough: as much energy again as it has spent promises too little.
+"""The end of a search: doubling the energy spent is expected to improve too little.
 
-Two forecasts must agree on that. One is the surrogate's: what the best candidate promises for each joule. The other
-knows nothing of a surrogate, which may be too sure of itself: by how much the best score rises if as many trials
-again are like those so far. Of exponential tails the expected maximum grows by ln 2 times their scale when the sample
-doubles, and the mean excess of the best over the next estimates that scale.
+Two forecasts must agree. The first is the surrogate's: the improvement per joule of the best candidate. The second uses
+no surrogate, which may be too certain: the expected rise of the best score if as many further trials are like those so
+far. For exponential tails, the expected maximum grows by ln 2 times their scale when the sample doubles, and the mean
+excess of the best over the next estimates that scale.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ def end_of(
     last: float,
     unit: float,
 ) -> End | None:
-    """That a search should end, and why; None: it should go on.
+    """The end of the search, and why; None: it continues.
 
     Args:
-        trials: All of this run.
-        metric: What their scores are.
+        trials: All trials of this run.
+        metric: The metric of their scores.
         front: (k, 2), log energies ascending in the first column.
-        rate: Hypervolume of utility and log energy that the best candidate promises for each joule.
-        whole_j: Joules of a whole training, on average.
-        last: How far the front counts beyond its dearest point, in log energy.
-        unit: Utility by which good trials stay behind the best.
+        rate: Hypervolume of utility and log energy per joule that the best candidate promises.
+        whole_j: Mean joules of a complete training.
+        last: Length of the front beyond its most expensive point, in log energy.
+        unit: Distance in utility of the good trials to the best.
     """
     spent_j = sum(trial.energy_j for trial in trials)
     if spent_j < _LEAST * whole_j:
@@ -59,10 +59,11 @@ def end_of(
 
 
 def rise_of_best(trials: Sequence[Trial], ceiling: float = 1.0) -> float:
-    """By how much as many trials again would raise the best utility, if they were like these; to `ceiling` at most.
+    """The expected rise of the best utility from as many further trials, if they were like these; at most up to
+    `ceiling`.
 
-    On n images accuracies are multiples of 1/n, and several trials may be equally good. What they would differ by on
-    more images is not known: they are spread evenly over that step.
+    On n images accuracies are multiples of 1/n, and several trials may be equally good. Their differences on more
+    images are unknown: they are spread evenly over that step.
     """
     peaks = np.sort([max(point.utility for point in trial.curve) for trial in trials if trial.curve])[::-1]
     if len(peaks) <= _TAIL:

@@ -1,15 +1,14 @@
-"""Multi-objective Bayesian optimisation of score and energy, by freeze and thaw.
+"""Multi-objective Bayesian optimisation of score and energy, which suspends and resumes trainings.
 
-A decision is to start a configuration, to go on with a suspended one, or to end. New configurations are trained for a
-few steps first (a screening). From then on a surrogate of all learning curves (`observations.py`, `models/curves.py`)
-predicts where a training would end, a model of energy what that would take (`models/energy.py`), both BoTorch's, and
-the candidate that promises the most hypervolume for each joule (`acquisition.py`) is trained a little further: a
-suspended trial by a third of its steps, a new configuration from a pool (`candidates.py`) by a screening. What looked
-good and is not is thereby left after few joules, and what looked bad and is not is come back to.
+A decision is to start a configuration, to continue a suspended one, or to end. New configurations are first trained for
+a few steps (a screening). From then on a surrogate of all learning curves (`observations.py`, `models/curves.py`)
+predicts where a training would end, a model of energy (`models/energy.py`) predicts its energy, and the candidate with
+the largest hypervolume improvement per joule (`acquisition.py`) is trained further: a suspended trial for a third of
+its steps, a new configuration from a pool (`candidates.py`) for a screening. A training that only looked good is
+thereby suspended after few joules, and one that only looked bad is resumed.
 
-Nothing depends on the metric's scale; its bounds, where it has them, are known to be the most that there can be.
-
-A decision is a function of the seed and of the trials told.
+Nothing depends on the metric's scale; its bounds, if it has them, limit the predictions. A decision is a function of
+the seed and of the trials told.
 """
 
 from __future__ import annotations
@@ -55,25 +54,25 @@ _NEAR = 0.03  # of the cube's diagonal: nearer than that to a configuration that
 
 Array = NDArray[np.float64]
 CreateAcquisition = Callable[[Any], Any]
-"""Makes of an `Outlook` a BoTorch acquisition function, which is given X (b, 1, D+1): the largest value is taken."""
+"""Makes a BoTorch acquisition function, which gets X (b, 1, D+1) and is maximised."""
 
 
 class Bayes:
-    """Goes on with what promises the most hypervolume of utility and log energy for each joule.
+    """Trains the candidate with the largest hypervolume improvement of utility and log energy per joule.
 
     Args:
-        space: What to search.
-        seed: ≥ 0; same seed and same trials, same decisions.
-        initial: Configurations that are started before the first that is reasoned; None: 4 to 8, by the dimension,
-            but no further ones when 4 have been trained to their end.
-        default_first: Whether the first of them is the space's default configuration, where it has one.
-        model: Fits the BoTorch model of utilities that is used instead of the surrogate of learning curves: X (n, D+1),
-            features and log steps, and Y (n, 1), utilities that are scaled → Model. Or its name, `module:function`.
-        acquisition: Makes the BoTorch acquisition function that is used instead of `WorthPerJoule`: `Outlook` →
-            AcquisitionFunction, which is given X (b, 1, D+1). Or its name.
+        space: The space to search.
+        seed: ≥ 0; the same seed and the same trials give the same decisions.
+        initial: Configurations before the first model-based decision; None: 4 to 8, by the dimension, and no further
+            ones after 4 complete trainings.
+        default_first: Whether the first of them is the space's default configuration, if there is one.
+        model: Fits the BoTorch model of utilities in place of the surrogate of learning curves: X (n, D+1), features
+            and log steps, and Y (n, 1), scaled utilities → Model. Or its name, `module:function`.
+        acquisition: Makes the BoTorch acquisition function in place of `WorthPerJoule`: `Outlook` →
+            AcquisitionFunction, which gets X (b, 1, D+1). Or its name.
 
     Raises:
-        UsageError: Fewer than two initial configurations, or a name of nothing that can be called.
+        UsageError: There are fewer than two initial configurations, or a name is not of a function.
     """
 
     def __init__(
@@ -100,23 +99,23 @@ class Bayes:
         self._asked: dict[Key, Config] = {}  # proposals of which nothing has been told yet
 
     def tell(self, trial: Trial) -> None:
-        """Remember the trial as it is now."""
+        """Store the trial's current state."""
         self._design.tell(trial)
         self._trials[trial.number] = trial
         self._learner.place([trial])
         self._asked.pop(key(trial.config), None)
 
     def pursue(self, goal: Goal) -> None:
-        """With a target only that score counts: decisions are for the most probable way there per joule."""
+        """With a target, only that score counts: decisions maximise the probability of reaching it per joule."""
         self._goal = self._learner.goal = goal
 
     def learn(self, trials: Sequence[Trial]) -> None:
-        """The trials of an earlier run are observed like this run's own, and the best of them are tried again."""
+        """Observe the trials of an earlier run like this run's own, and try the best of them again."""
         self._learner.earlier = tuple(trials)
         self._learner.place(trials)
 
     def ask(self) -> Decision:
-        """What to do next; `End` when nothing is left that would be worth its energy."""
+        """The next decision; `End` when no further training is worth its energy."""
         trials = [self._trials[number] for number in sorted(self._trials)]
         known = self._learner.places(trials).u
         repeats, apart = duplicates(trials, known)
@@ -162,14 +161,16 @@ class Bayes:
         return Start(config, steps)
 
     def _rest(self) -> Decision:
-        """With nothing new left: what is suspended is trained to its end."""
+        """If nothing new is left: train the suspended trials to their end."""
         trial = next((trial for trial in self._trials.values() if trial.state is TrialState.SUSPENDED), None)
         return End(StopReason.EXHAUSTED) if trial is None else Continue(trial.number)
 
     def _best(
         self, observations: Observations, trials: Sequence[Trial], known: Array, apart: float, schedule: StepSchedule
     ) -> Decision:
-        """The candidate worth most per joule, as long as the best training can still be finished after it."""
+        """The candidate with the largest worth per joule, as long as the best training can still be finished
+        afterwards.
+        """
         measured, horizon = observations.measured, observations.horizon
         tried = self._learner.places(observations.trials)
         utility, energy = self._learner.utility(observations, trials), self._learner.energy(observations)
@@ -245,7 +246,7 @@ class Bayes:
     def _judged(
         self, candidates: Options, steps: Array, outlook: Outlook, observations: Observations
     ) -> tuple[Array, End | None]:
-        """What the candidates are worth, each after so many steps; and that the search should end, if it should."""
+        """The worth of the candidates, each after its number of steps; and the end of the search, if it should end."""
         import torch
 
         from ecoml.strategies.bayes.acquisition import COST_WEIGHT, LAST, WorthPerJoule, log_to_go
@@ -256,7 +257,8 @@ class Bayes:
             score = worth if self._acquisition is None else self._acquisition(outlook)(rows)
         if score.shape != worth.shape or score.isnan().any():
             raise UsageError(
-                f"the acquisition gave {tuple(score.shape)} for X {tuple(rows.shape)}; it must give {len(rows)} numbers"
+                f"the acquisition returned {tuple(score.shape)} for X {tuple(rows.shape)};"
+                f" it must return {len(rows)} numbers"
             )
         if outlook.target is not None or self._goal.limits.spend_all or observations.length is None:
             return score.numpy(), None
@@ -280,7 +282,7 @@ def _rows(x: Array, steps: Array) -> Tensor:
 
 
 def _mean(model: Model, x: Array, steps: Array) -> Array:
-    """What a model expects (n,) at features (n, D) and steps (n,)."""
+    """A model's mean (n,) at features (n, D) and steps (n,)."""
     import torch
 
     from ecoml.strategies.bayes.models.gaussian_process import expected

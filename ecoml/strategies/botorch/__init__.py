@@ -1,4 +1,4 @@
-"""BoTorch's multi-objective Bayesian optimisation as it comes."""
+"""BoTorch's multi-objective Bayesian optimisation, unchanged."""
 
 from ecoml.strategies.botorch.strategy import Nehvi
 

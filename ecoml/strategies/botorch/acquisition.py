@@ -1,14 +1,14 @@
 """The acquisition function: noisy expected hypervolume improvement.
 
-    Notation
-        r     (2,)  reference point
-        P     k×2   objectives at the configurations that were tried, drawn from the posterior
-        α(x)  = E_P,f [ HV(P ∪ {f(x)}, r) − HV(P, r) ]
+Notation
+    r     (2,)  reference point
+    P     k×2   objectives at the tried configurations, drawn from the posterior
+    α(x)  = E_P,f [ HV(P ∪ {f(x)}, r) − HV(P, r) ]
 
 Daulton, Balandat, Bakshy, Parallel Bayesian Optimization of Multiple Noisy Objectives with Expected Hypervolume
-Improvement (NeurIPS 2021), eq. 3. The expectations are means over few quasi-random draws, the same ones for all
-candidates: what counts is which candidate is best. Its logarithm (Ament et al., NeurIPS 2023) is for climbing along a
-gradient; BoTorch would compile a kernel for it, for half a minute.
+Improvement (NeurIPS 2021), eq. 3. The expectations are means over few quasi-random draws, the same for all candidates,
+because only their order matters. Its logarithm (Ament et al., NeurIPS 2023) is for optimisation by gradients; for it
+BoTorch would compile a kernel for half a minute.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Acquisition:
     Args:
         model: A BoTorch model with two outputs.
         tried: X (n, D) of the configurations with a result.
-        pending: X (p, D) of those that may still bring one, p may be 0.
+        pending: X (p, D) of those without a result yet; p may be 0.
         reference: r (2,).
         seed: Determines the draws.
     """
@@ -57,9 +57,9 @@ class Acquisition:
 
 
 def _may_be_on_front(model: Any, tried: Array) -> NDArray[np.bool_]:
-    """Which of the configurations tried may be on the front, (n,); the pruning that follows costs much more a piece.
+    """Which of the tried configurations may be on the front, (n,); the pruning that follows costs much more for each.
 
-    Left out are those whose best case is dominated by the worst case of another.
+    A configuration is left out if its best case is dominated by the worst case of another.
     """
     with torch.no_grad():
         posterior = model.posterior(torch.from_numpy(tried))

@@ -1,13 +1,13 @@
-"""What the trials say, as two objectives to be maximised.
+"""The results of the trials, as two objectives to be maximised.
 
-    Notation
-        V   n×2   raw objectives: utility and −log energy_j
-        Y   n×2   V standardised, with failures filled in: what the surrogate is fitted to
-        S   n×2   variance of Y by how well the joules are known (`energy_noise`); 0 for utilities and failures
-        r   (2,)  reference point, on the scale of Y: hypervolume counts from here
+Notation
+    V   n×2   raw objectives: utility and −log energy_j
+    Y   n×2   V standardised, with failures filled in: the data of the surrogate
+    S   n×2   variance of Y from the uncertainty of the joules (`energy_noise`); 0 for utilities and failures
+    r   (2,)  reference point, on the scale of Y: hypervolume counts from here
 
-Nothing here depends on a benchmark's range: energies times a constant and utilities times a constant give the same Y
-and r, and with them the same proposals.
+Nothing here depends on a problem's range: multiplying energies or utilities by a constant gives the same Y and r, and
+therefore the same proposals.
 """
 
 from __future__ import annotations
@@ -26,21 +26,22 @@ from ecoml.trial import Trial, TrialState
 Array = NDArray[np.float64]
 
 _REACH = 3.0
-"""Utilities further below the median than this many times the way from there to the best count as that far below: how
-badly a training went is of no use, and one that stayed at chance would squeeze all good ones together."""
+"""Utilities are clipped this many times as far below the median as the best is above it: differences between bad
+trainings are not useful, and one that stayed at chance level would compress the differences between good ones.
+"""
 
 _ROUNDING = 1e-12
-"""Objectives that spread by no more than this share of them are all the same."""
+"""Objectives that vary by at most this share are considered equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Objectives:
-    """What is known, in the order in which it was given.
+    """The results, in the order of the trials.
 
     Attributes:
         measured: Trials that ended with a result.
         failed: Trials that failed.
-        pending: Trials that may still bring a result.
+        pending: Trials that may still give a result.
         y: Y (n, 2), the measured ones first, then the failed ones.
         variance: S (n, 2).
         reference: r (2,).
@@ -57,7 +58,7 @@ class Objectives:
 
 
 def is_measured(trial: Trial) -> bool:
-    """Whether a trial has ended with a utility and an energy that can be learnt from."""
+    """Whether a trial has ended with a usable utility and energy."""
     return (
         trial.state in (TrialState.FINISHED, TrialState.STOPPED)
         and bool(trial.curve)
@@ -67,15 +68,15 @@ def is_measured(trial: Trial) -> bool:
 
 
 def objectives_of(trials: Sequence[Trial], initial: int) -> Objectives | None:
-    """The objectives of the trials, None as long as no trial has a result.
+    """The objectives of the trials; None if no trial has a result.
 
     The last point of each curve counts. A failed trial is filled in with the worst utility (after `_REACH`) and the
-    median energy: the model then expects little around it, and learns nothing untrue about energy; its own joules are
-    no guide, since one that crashes at once would look cheap.
+    median energy: the model then expects little around it, and learns nothing wrong about energy. Its own joules are
+    not used, because a trial that crashes at once would look cheap.
 
-    The reference point is the best utility and the highest energy of the first `initial` results. It stays where it is
-    while the search goes on, or else hypervolumes of different moments would be mixed. A cheaper and worse
-    configuration than that utility is no gain to a user, and where the range of a task lies is not known beforehand.
+    The reference point is the best utility and the highest energy of the first `initial` results. It does not change
+    during the search, because hypervolumes of different times must be comparable. A cheaper configuration with a
+    utility below it is no gain, and the range of a task is not known beforehand.
     """
     measured = tuple(trial for trial in trials if is_measured(trial))
     if not measured:
@@ -104,8 +105,8 @@ def objectives_of(trials: Sequence[Trial], initial: int) -> Objectives | None:
 
 
 def most_telling(known: Objectives, count: int) -> NDArray[np.intp]:
-    """Indices (at most about `count`) of the rows of Y worth learning from: the incumbents, the better half of what is
-    allowed by utility, and an even sample of the rest.
+    """Indices (at most about `count`) of the most informative rows of Y: the incumbents, the best by utility up to half
+    of `count`, and an even sample of the rest.
     """
     n = len(known.y)
     if n <= count:

@@ -1,10 +1,10 @@
-"""BoTorch's multi-objective Bayesian optimisation as it comes: whole trainings, and what they end with.
+"""BoTorch's multi-objective Bayesian optimisation, unchanged: complete trainings, and their final results.
 
-The strategy `bayes` beats it on learning curves; it is what most would build from the library, and stands beside it.
+It is the strategy that most users would build from the library, for comparison; `bayes` beats it on learning curves.
 
-The first proposals are the first points of a scrambled Sobol' sequence. From then on a surrogate is fitted to what the
-trials have shown (`objectives.py`, `surrogate.py`), and of a pool of unseen configurations (`candidates.py`) the one
-that promises the most hypervolume is proposed (`acquisition.py`).
+The first proposals are the first points of a scrambled Sobol' sequence. From then on a surrogate is fitted to the
+results (`objectives.py`, `surrogate.py`), and of a pool of new configurations (`candidates.py`) the one with the
+largest expected hypervolume improvement is proposed (`acquisition.py`).
 
 Decision n is a function of the seed and of the trials told. torch is imported for the first proposal that needs it.
 """
@@ -37,16 +37,16 @@ _LEARNT_FROM = 256  # trials at most that the surrogate is fitted to, since its 
 
 
 class Nehvi:
-    """Proposes what promises the largest gain in hypervolume of utility and log energy.
+    """Proposes the candidate with the largest expected gain in hypervolume of utility and log energy.
 
     Args:
-        space: What to search.
-        seed: ≥ 0; same seed and same trials, same proposals.
-        initial: Proposals before the first that is reasoned; None: 4 to 8, by the space's dimension.
-        default_first: Whether the first of them is the space's default configuration, where it has one.
+        space: The space to search.
+        seed: ≥ 0; the same seed and the same trials give the same proposals.
+        initial: Proposals before the first model-based one; None: 4 to 8, by the space's dimension.
+        default_first: Whether the first of them is the space's default configuration, if there is one.
 
     Raises:
-        UsageError: Fewer than two initial proposals.
+        UsageError: There are fewer than two initial proposals.
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class Nehvi:
         self._asked: dict[Key, Config] = {}  # proposals of which nothing has been told yet
 
     def tell(self, trial: Trial) -> None:
-        """Remember the trial as it is now."""
+        """Store the trial's current state."""
         self._design.tell(trial)
         self._trials[trial.number] = trial
         self._asked.pop(key(trial.config), None)
 
     def ask(self) -> Decision:
-        """A configuration that has not been seen, to be trained to its end; `End` when there is none."""
+        """A new configuration, to be trained to its end; `End` when there is none."""
         trials = [self._trials[number] for number in sorted(self._trials)]
         known = objectives_of(trials, self._initial)
         if len(trials) + len(self._asked) < self._initial or known is None:
@@ -84,7 +84,7 @@ class Nehvi:
         return decision
 
     def _best(self, known: Objectives) -> dict[str, Any] | None:
-        """The candidate with the largest acquisition value, None if no candidate is left."""
+        """The candidate with the largest acquisition value; None if no candidate is left."""
         number = len(self._trials) + len(self._asked)
         seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
         effort = min(1.0, _FULL_EFFORT / number)

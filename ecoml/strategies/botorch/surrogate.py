@@ -1,16 +1,16 @@
 """The surrogate: two independent Gaussian processes over the features of configurations.
 
-    Notation
-        X   n×D   features in [0, 1] (`features.py`)
-        Y   n×2   utility and −log energy, standardised (`objectives.py`)
-        S   n×2   variance of Y by how well the joules are known
+Notation
+    X   n×D   features in [0, 1] (`features.py`)
+    Y   n×2   utility and −log energy, standardised (`objectives.py`)
+    S   n×2   variance of Y from the uncertainty of the joules
 
-Each column of Y has its own constant mean, noise beside S, and squared exponential kernel with a lengthscale per
-feature. The priors are BoTorch's, a log-normal one on lengthscales whose location grows with log √D: Hvarfner,
+Each column of Y has its own constant mean, noise in addition to S, and a squared exponential kernel with a lengthscale
+per feature. The priors are BoTorch's, with a log-normal one on lengthscales whose location grows with log √D: Hvarfner,
 Hellsten, Nardi, Vanilla Bayesian Optimization Performs Great in High Dimensions (ICML 2024), eq. 7.
 
-A model of whole learning curves can take this one's place: all that the acquisition function asks of it is BoTorch's
-`posterior(X)` with two outputs.
+A model of complete learning curves can replace this one: the acquisition function needs only BoTorch's `posterior(X)`
+with two outputs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 _ITERATIONS = 30
-"""Of L-BFGS. More of them make each proposal dearer, and reached targets no sooner on replayed learning curves."""
+"""Iterations of L-BFGS. More make each proposal more expensive, and did not reach targets sooner on replayed learning
+curves.
+"""
 
 
 def fit(x: Array, y: Array, variance: Array) -> Any:
@@ -42,7 +44,7 @@ def fit(x: Array, y: Array, variance: Array) -> Any:
 
 
 def _noise(variance: Array) -> Any:
-    """S, and beside it the noise that BoTorch learns where it is given none; `train_Yvar` would leave that out."""
+    """S, with the noise that BoTorch learns if it is given none; `train_Yvar` would leave that out."""
     learnt = get_gaussian_likelihood_with_lognormal_prior(torch.Size([2])).noise_covar
     likelihood = FixedNoiseGaussianLikelihood(torch.from_numpy(variance.T.copy()), batch_shape=torch.Size([2]))
     likelihood.second_noise_covar = learnt

@@ -1,1 +1,1 @@
-"""What `bayes` expects: scores and joules, as BoTorch models over (configuration, step)."""
+"""The models of `bayes`: scores and joules, as BoTorch models over (configuration, step)."""

@@ -23,8 +23,8 @@ class CurveKernel(Kernel):  # type: ignore[misc]  # GPyTorch ships no types
     Matérn-5/2 alone takes three times as long.
 
     Args:
-        lengthscales: Of the features, and of the logarithm of a step (D+1,).
-        variances: α, β, γ, ε, η.
+        lengthscales: Lengthscales of the features and of the logarithm of a step (D+1,).
+        variances: α, β, γ, ε, η (5,).
     """
 
     def __init__(self, lengthscales: Tensor, variances: Sequence[float]) -> None:
@@ -51,11 +51,11 @@ def _matern(distance: Tensor) -> Tensor:
 
 
 def curve_model(hyperparameters: NDArray[np.float64], data: CurveData) -> GaussianProcess:
-    """The posterior of scaled utilities at features and log steps; equal features are one configuration.
+    """The posterior of scaled utilities by features and log step; rows with equal features belong to one configuration.
 
     Args:
-        hyperparameters: As `surrogate.fit` gives them.
-        data: What is observed.
+        hyperparameters: The result of `surrogate.fit`.
+        data: The observations.
     """
     lengthscales, time, variances, noise = unpacked(hyperparameters)
     kernel = CurveKernel(torch.from_numpy(np.r_[lengthscales[data.groups], time]), variances.tolist())

@@ -1,21 +1,22 @@
-"""What a step of a configuration costs, before it was ever trained.
+"""The energy of a configuration's step, predicted before it is trained.
 
     log e(x) = w·(1, x − ½) + o(host) + r(x)
 
-e: joules of a step; w: ridge regression; r: a Gaussian process on what it leaves, with a fixed lengthscale. Energy is
-nearly proportional to steps, and nearly a product of powers of width, depth and batch size, which on their logarithmic
-scales is a line: few observations predict it. o: what a class of hosts takes more or less than the class that most were
-observed on, for which predictions are made; one ridge slope for each class. The first step that a new class makes seeds
-its offset, and best where it goes on with a training that another class has begun: what both took is told apart.
+e: joules of a step; w: ridge regression; r: a Gaussian process on the residual, with a fixed lengthscale. Energy is
+nearly proportional to steps, and nearly a product of powers of width, depth and batch size, which is linear on their
+logarithmic scales: few observations suffice to predict it. o: the difference between a class of hosts and the class
+with most observations, for which predictions are made; one ridge slope for each class. The first step of a new class
+gives the first value of its offset. It is most precise if it continues a training of another class, because the joules
+of both are then for the same training.
 
-Where the size of a training is known, its arithmetic a, ½ log a is taken off before and added again after, and log a
-is one of the features: energy grows with arithmetic, less than in proportion, by how much is learnt.
+If the size of a training is known by its arithmetic a, ½ log a is subtracted before the fit and added afterwards, and
+log a is one of the features: energy grows less than proportionally with arithmetic, and the exponent is learnt.
 
-r has variance s², and 5 % of it are a configuration's own. Joules that are known less well than others count less: an
-observation of variance v (`ecoml.strategies.energy_noise`) has v + s² about the line, and v about r.
+r has variance s², of which 5 % belong to each configuration alone. Less certain joules have less weight: an observation
+of variance v (`ecoml.strategies.energy_noise`) has v + s² about the line, and v about r.
 
-As a BoTorch model it predicts −log e(x) − τ at (x, τ): of the joules until a step, whose logarithm is τ, the fewer the
-better, and BoTorch maximises.
+As a BoTorch model it predicts −log e(x) − τ at (x, τ), the negative log joules up to a step with logarithm τ, because
+BoTorch maximises.
 """
 
 from __future__ import annotations
@@ -61,14 +62,14 @@ def steps_by_class(trials: Sequence[Trial]) -> tuple[NDArray[np.intp], Array, li
 
 
 class EnergyModel(GaussianProcess):
-    """Predicts joules; its one output is −log joules until a step.
+    """Predicts joules; its one output is −log joules up to a step.
 
     Args:
         x: Features (m, D) of configurations with a known cost, m ≥ 1.
         step_j: Mean joules of their steps (m,).
-        variance: Of their logarithms, by how well they are known (m,).
-        log_size: Of any configuration; None: not known.
-        hosts: Class of the host of each (m,); None: all of one.
+        variance: Variance of the logarithms of these joules (m,).
+        log_size: Log arithmetic of any configuration; None: unknown.
+        hosts: Class of the host of each (m,); None: all of one class.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class EnergyModel(GaussianProcess):
         super().__init__(X, -torch.from_numpy(log_j)[:, None], noise, EnergyKernel(), mean, later_noise=_JITTER)
 
     def step_j(self, x: Array) -> Array:
-        """Joules of a step (q,) at features (q, D), as expected."""
+        """Expected joules of a step (q,) at features (q, D)."""
         X = torch.from_numpy(np.column_stack([x, np.zeros(len(x))]))
         return np.asarray(torch.exp(-expected(self, X.unsqueeze(-2))[:, 0]).numpy())
 
@@ -124,6 +125,6 @@ def _columns(x: Array, size: Array | None, centre: float) -> Array:
 
 
 def _others(hosts: Sequence[str]) -> Array:
-    """Indicators (m, k − 1) of all classes but the one of which there are most."""
+    """Indicators (m, k − 1) of all classes except the most frequent one."""
     (_, _), *others = Counter(hosts).most_common()
     return np.array([[float(host == other) for other, _ in others] for host in hosts])

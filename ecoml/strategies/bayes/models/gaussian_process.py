@@ -1,14 +1,14 @@
-"""Gaussian processes as BoTorch models, for any acquisition function and any optimiser of BoTorch.
+"""Gaussian processes as BoTorch models, for any acquisition function and optimiser of BoTorch.
 
-    Notation
-        X   … × n × (D+1)   features of configurations (`features.py`), the logarithm of a step in the last column
-        Y   … × n × 1       what was observed there
-        K = k(X, X) + noise,   K = L Lᵀ
+Notation
+    X   … × n × (D+1)   features of configurations (`features.py`), the logarithm of a step in the last column
+    Y   … × n × 1       the observations there
+    K = k(X, X) + noise,   K = L Lᵀ
 
     posterior at x:   N(m(x) + k(x, X) K⁻¹ (Y − m(X)),   k(x, x) − k(x, X) K⁻¹ k(X, x))
 
-These equations are written out in plain torch, and not left to GPyTorch's `ExactGP`, whose layers take ten times as
-long: this runs before every few steps of a training, and its joules are charged. A test holds both to each other.
+These equations are written in plain torch instead of GPyTorch's `ExactGP`, which takes ten times as long: this code
+runs before every few steps of a training, and its joules are charged. A test compares both.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ _NEAR = 1e-3  # distances are computed to 1e-5
 
 
 def zero(X: Tensor) -> Tensor:
-    """The mean (…, n, 1) of what is centred."""
+    """The zero mean (…, n, 1) for centred observations."""
     return torch.zeros_like(X[..., :1])
 
 
 class GaussianProcess(Model, FantasizeMixin):
-    """An exact one, with one output, whose hyperparameters are known.
+    """An exact Gaussian process with one output and known hyperparameters.
 
     Args:
-        X: Where it was observed (…, n, D+1).
-        Y: What (…, n, 1).
-        noise: Variance of chance in Y (…, n).
+        X: Points of the observations (…, n, D+1).
+        Y: The observations (…, n, 1).
+        noise: Noise variance of Y (…, n).
         kernel: k.
         mean: m: X → (…, n, 1).
-        later_noise: Variance of chance in what is observed later, unless that is said then.
+        later_noise: Noise variance of later observations, unless it is given with them.
     """
 
     likelihood = None  # BoTorch's fantasies ask whether chance stands there; it is `noise` here
@@ -66,12 +66,12 @@ class GaussianProcess(Model, FantasizeMixin):
 
     @property
     def num_outputs(self) -> int:
-        """One."""
+        """Number of outputs: 1."""
         return 1
 
     @property
     def batch_shape(self) -> torch.Size:
-        """Of the models that this one holds: those conditioned on several possible futures are several."""
+        """Shape of the batch of models: a model conditioned on several possible futures is a batch."""
         return self.X.shape[:-2]
 
     def posterior(  # type: ignore[override]  # BoTorch's two bases do not agree
@@ -97,23 +97,17 @@ class GaussianProcess(Model, FantasizeMixin):
         return posterior if posterior_transform is None else posterior_transform(posterior, X=X)
 
     def expected(self, X: Tensor) -> Tensor:
-        """The posterior mean alone (…, q, 1), at X (…, q, D+1), in half the time."""
-        above = self._cross(X) @ self._weights
-        mean: Tensor = self.mean(X) + (above if self.batch_shape else above.reshape(*X.shape[:-1], 1))
-        return mean
-
-    def _cross(self, X: Tensor) -> Tensor:
-        """k(X, observed); where this is one model, (…, n) of all batches: L would be copied for each of them."""
+        """k(X, observed); for a single model (…, n) of all batches, because L would be copied for each batch."""
         cross: Tensor = self.kernel.forward(X if self.batch_shape else X.reshape(-1, X.shape[-1]), self.X)
         return cross
 
     def condition_on_observations(self, X: Tensor, Y: Tensor, noise: Tensor | None = None, **_: Any) -> GaussianProcess:
-        """The process that has observed Y (…, p, 1) at X (…, p, D+1) as well, a batch of them where these are several.
+        """The process that has also observed Y (…, p, 1) at X (…, p, D+1); a batch of processes if there are several.
 
         Args:
-            X: Where.
-            Y: What.
-            noise: Its variance of chance (…, p, 1); None: as is expected of later observations.
+            X: Points of the new observations.
+            Y: The new observations.
+            noise: Their noise variance (…, p, 1); None: `later_noise`.
         """
         shape = np.broadcast_shapes(self.batch_shape, X.shape[:-2], Y.shape[:-2])
         added = torch.full_like(Y, self.later_noise) if noise is None else noise
@@ -126,7 +120,7 @@ class GaussianProcess(Model, FantasizeMixin):
 
 
 def expected(model: Model, X: Tensor) -> Tensor:
-    """What a model of one output expects (…, q) at X (…, q, D+1)."""
+    """The posterior mean (…, q) of a model with one output at X (…, q, D+1)."""
     if isinstance(model, GaussianProcess):
         return model.expected(X).squeeze(-1)
     posterior: Any = model.posterior(X)
@@ -135,14 +129,14 @@ def expected(model: Model, X: Tensor) -> Tensor:
 
 
 def distance(x1: Tensor, x2: Tensor, *, diag: bool = False) -> Tensor:
-    """Of rows x1 (…, n, d) from rows x2 (…, m, d): (…, n, m); (…, n) of each from its own if `diag`."""
+    """Distances of rows x1 (…, n, d) from rows x2 (…, m, d): (…, n, m), or (…, n) of pairs if `diag`."""
     return torch.linalg.vector_norm(x1 - x2, dim=-1) if diag else torch.cdist(x1, x2)
 
 
 def same_configuration(x1: Tensor, x2: Tensor, apart: Tensor, *, diag: bool = False) -> Tensor:
-    """1 where rows of x1 (…, n, D+1) and x2 (…, m, D+1) are of one configuration, else 0: (…, n, m), or (…, n).
+    """1 if rows of x1 (…, n, D+1) and x2 (…, m, D+1) belong to one configuration, else 0: (…, n, m), or (…, n).
 
-    `apart` (of that shape): how far about their features lie apart. Only rows that are near are compared, which takes a
+    `apart` has the same shape: the approximate distances of the features. Only near rows are compared, which takes a
     tenth of the time.
     """
     if diag:

@@ -1,24 +1,25 @@
 """The surrogate of learning curves: one Gaussian process over (configuration, step).
 
-    Notation
-        X   m×D   features of configurations in [0, 1] (`features.py`)
-        g   (D,)  parameter that each feature tells of, G in all
-        i   (n,)  configuration of each observation
-        τ   (n,)  logarithm of its step
-        y   (n,)  its utility, scaled (`observations.py`)
+Notation
+    X   m×D   features of configurations in [0, 1] (`features.py`)
+    g   (D,)  parameter of each feature, G in all
+    i   (n,)  configuration of each observation
+    τ   (n,)  logarithm of its step
+    y   (n,)  its utility, scaled (`observations.py`)
 
     k(z, z') = kₓ(x, x') (α + β kτ(τ, τ')) + δ (γ + ε kτ(τ, τ')) + η kτ(τ, τ'),   noise σ²
 
-kₓ, kτ: Matérn-5/2 with lengthscales of their own for each parameter and for τ; δ: 1 where both are one configuration.
-A choice has one lengthscale for all its options: little would be known of each.
-The terms are what configurations have in common at all steps and at like steps; what is a configuration's own (chance,
-and what the features do not tell) for good and for a while; and what all curves share. So each point of a curve informs
-all other curves, and most of all the rest of its own. Freeze-thaw Bayesian optimisation (Swersky, Snoek, Adams 2014)
-has such terms with an exponential decay in place of kτ.
+kₓ, kτ: Matérn-5/2 with one lengthscale for each parameter and one for τ; δ: 1 if both belong to one configuration. A
+choice has one lengthscale for all its options, because there are few observations of each.
 
-Hyperparameters are maximum a posteriori under log-normal priors; lengthscales as in Hvarfner, Hellsten, Nardi (ICML
-2024): their location grows with log √G. The gradient is written out, because this runs before every few steps of a
-training and its joules are charged: with the gradient by torch the same fit takes twice as long, through GPyTorch's
+The terms describe similar configurations at all steps and at similar steps; a permanent and a temporary deviation of
+one configuration (noise, and effects that the features do not contain); and the common shape of all curves. Each point
+of a curve therefore informs all other curves, and most of all the rest of its own. Freeze-thaw Bayesian optimisation
+(Swersky, Snoek, Adams 2014) has such terms with an exponential decay in place of kτ.
+
+Hyperparameters are maximum a posteriori under log-normal priors; for lengthscales as in Hvarfner, Hellsten, Nardi (ICML
+2024): their location grows with log √G. The gradient is written by hand, because this code runs before every few steps
+of a training and its joules are charged: with torch's gradient the same fit takes twice as long, through GPyTorch's
 modules ten times. `curves.py` has the same process as a BoTorch model.
 """
 
@@ -36,20 +37,23 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 _ITERATIONS = 15
-"""Of L-BFGS. More of them make each decision dearer, and reached targets no sooner on replayed learning curves."""
+"""Iterations of L-BFGS. More make each decision more expensive, and did not reach targets sooner on replayed learning
+curves.
+"""
 JITTER = 1e-6
 _BOUND = 5.0  # of a logarithm's distance from the prior's location: a flat likelihood leads nowhere
 _LENGTHSCALE = (math.log(0.5), 0.9)  # location at G = 4, and scale
 _LOCATIONS = np.log([3.0, 0.5, 0.5, 0.05, 0.05, 0.5, 3e-3])  # of kτ's lengthscale, α, β, γ, ε, η, σ²
 _SCALES = np.array([0.2, 1.0, 1.0, 1.5, 1.5, 1.0, 2.5])
-"""That of σ² is wide: a table may have no noise, 400 validation images give much. The fit begins where σ² is not too
-small, or it ends where what is chance from point to point of a curve is taken for what a configuration has for a while.
-What a whole curve is off by, and all chance where a training is one point, stays with the configuration."""
+"""The prior of σ² is wide: a table may have no noise, 400 validation images give much. The fit starts with a σ² that is
+not too small; otherwise it attributes noise from point to point to the temporary deviation of a configuration. The
+error of an entire curve, and all noise if a training has a single point, remain in the configuration's own terms.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class CurveData:
-    """What the process is conditioned on: X (m, D), g (D,), i (n,), τ (n,) and y (n,)."""
+    """The data of the process: X (m, D), g (D,), i (n,), τ (n,) and y (n,)."""
 
     x: Array
     groups: Indices
@@ -80,7 +84,7 @@ def fit(data: CurveData) -> Array:
 
 
 class Surrogate:
-    """The posterior mean, without torch: what a search of any strategy believes at its end asks for no more."""
+    """The posterior mean, without torch; the end of any search needs no more."""
 
     def __init__(self, hyperparameters: Array, data: CurveData) -> None:
         lengthscales, self._time, self._variances, noise = unpacked(hyperparameters)
@@ -95,7 +99,7 @@ class Surrogate:
     def mean(self, x: Array, owner: Indices, tau: Array) -> Array:
         """Expected utility (q,), noise-free, at features (q, D) and τ (q,).
 
-        `owner` (q,) names the configuration among those observed, or is −1.
+        `owner` (q,) is the index of the configuration among those observed, or −1.
         """
         data = self._data
         kx = _matern(_squared(x, data.x, self._lengthscales).sum(-1))[:, data.owner]
@@ -104,7 +108,7 @@ class Surrogate:
 
 
 def _loss(theta: Array, data: CurveData, locations: Array, scales: Array) -> tuple[float, Array]:
-    """Negative log posterior density of logarithms of hyperparameters, and its gradient."""
+    """Negative log posterior density of the logarithms of hyperparameters, and its gradient."""
     lengthscales, time, (alpha, beta, gamma, epsilon, eta), noise = unpacked(theta)
     groups, n = len(lengthscales), len(data.y)
     squared = _squared(data.x, data.x, lengthscales[data.groups])
@@ -169,7 +173,7 @@ def _matern(squared: Array) -> Array:
 
 
 def _matern_and_slope(squared: Array) -> tuple[Array, Array]:
-    """Matérn-5/2, and what its derivative by the logarithm of a lengthscale is for each unit of squared distance."""
+    """Matérn-5/2, and its derivative by the logarithm of a lengthscale, per unit of squared distance."""
     root = np.sqrt(5.0 * squared)
     decay = np.exp(-root)
     return (1.0 + root + 5.0 / 3.0 * squared) * decay, 5.0 / 3.0 * (1.0 + root) * decay

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ecoml.strategies.bayes.acquisition import _MARGIN
 from ecoml.strategies.bayes.observations import evenly, milestones, observations_of
-from ecoml.strategies.bayes.strategy import _MARGIN
 from ecoml.testing.recorder import point
 from ecoml.trial import Trial, TrialState
 

@@ -286,11 +286,11 @@ def test_a_model_and_an_acquisition_of_ones_own_are_named_in_a_strategy_file(tmp
     decisions = [repr(one.decisions) for one in found.values()]
     assert len(set(decisions)) == 3
     assert all(max(trial.score or 0.0 for trial in one.trials.values()) > 0.6 for one in found.values())
-    for name, said in (("mine.py:nomodel", "KeyError"), ("mine.py:number", "no function"), ("mime:model", "mime")):
+    for name, said in (("mine.py:nomodel", "KeyError"), ("mine.py:number", "not a function"), ("mime:model", "mime")):
         with pytest.raises(UsageError, match=said) as caught:
             strategy(f'model = "{name}"')
         assert "\n" not in str(caught.value)
-    with pytest.raises(UsageError, match=r"must give \d+ numbers"):
+    with pytest.raises(UsageError, match=r"must return \d+ numbers"):
         search(strategy('acquisition = "mine.py:wrong"'))
 
 

@@ -29,7 +29,8 @@ class Networks:
     test_cost = 0.0
 
     def __init__(self, meter: FakeMeter, *, foresees: bool = False) -> None:
-        self.meter, self.tried = meter, []
+        self.meter, self.width = meter, 0
+        self.tried: list[int] = []
         if foresees:
             self.work = lambda config: Work("plain", (config["width"],), 1e-4 * config["width"], 0.0)
 
@@ -135,6 +136,7 @@ def test_a_resumed_search_knows_what_was_tried(search, tmp_path):
     executor = Networks(meter := FakeMeter())
     result = ecoml.Searcher.resume(first.directory, executor, budget_j=1e4, meter=meter).run()
     assert not set(executor.tried) & {trial.config["width"] for trial in first.trials if trial.curve}
+    assert result.recommended is not None
     assert result.recommended.config["width"] == 3
 
 
@@ -148,7 +150,9 @@ def test_a_finished_run_is_looked_at_by_other_limits(search):
     assert {(trial.number, trial.step) for trial in result.choices} <= kept, "only of those is there a model"
     assert {trial.config["width"] for trial in result.choices} == {chosen}
     assert Result.load(whole.directory, max_latency_s=None) == whole
-    assert Result.load(whole.directory, max_inference_energy_j=1e-3).nearest_in_use.config == {"width": 1}
+    nearest = Result.load(whole.directory, max_inference_energy_j=1e-3).nearest_in_use
+    assert nearest is not None
+    assert nearest.config == {"width": 1}
 
 
 def test_limits_that_cannot_be_held(tmp_path):

@@ -73,7 +73,7 @@ def test_a_backbone_predicts_what_torchvisions_does(weights):
     network = Network(Settings(backbone=SMALL), (3, 40, 40), [str(number) for number in range(1000)])
     assert network.pretrained is not None
     network.pretrained.take(str(weights))
-    network.pretrained.head[-1].load_state_dict(whole.fc.state_dict())
+    network.pretrained.head.get_submodule("1").load_state_dict(whole.fc.state_dict())
     images = torch.randint(0, 256, (4, 3, 40, 40), dtype=torch.uint8)
     wanted = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))(images / 255)
     assert torch.allclose(network.eval()(images), whole.eval()(wanted), atol=1e-4)

@@ -97,14 +97,15 @@ class GaussianProcess(Model, FantasizeMixin):
         return posterior if posterior_transform is None else posterior_transform(posterior, X=X)
 
     def expected(self, X: Tensor) -> Tensor:
-        """Only the posterior mean (…, q, 1) at X (…, q, D+1), in half the time."""
-        mean = self._cross(X) @ self._weights
-        expected: Tensor = self.mean(X) + (mean if self.batch_shape else mean.reshape(*X.shape[:-1], 1))
-        return expected
+        """The posterior mean alone (…, q, 1), at X (…, q, D+1), in half the time."""
+        above = self._cross(X) @ self._weights
+        mean: Tensor = self.mean(X) + (above if self.batch_shape else above.reshape(*X.shape[:-1], 1))
+        return mean
 
     def _cross(self, X: Tensor) -> Tensor:
         """k(X, observed); for a single model (…, n) of all batches, because L would be copied for each batch."""
-        return self.kernel.forward(X if self.batch_shape else X.reshape(-1, X.shape[-1]), self.X)
+        cross: Tensor = self.kernel.forward(X if self.batch_shape else X.reshape(-1, X.shape[-1]), self.X)
+        return cross
 
     def condition_on_observations(self, X: Tensor, Y: Tensor, noise: Tensor | None = None, **_: Any) -> GaussianProcess:
         """The process that has also observed Y (…, p, 1) at X (…, p, D+1); a batch of processes if there are several.

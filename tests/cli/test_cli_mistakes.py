@@ -51,7 +51,7 @@ def refused(ecoml, tmp_path, *arguments):
         ((*BUDGET, "--target", "91"), "such as 0.95"),
         ((*BUDGET, "--max-trials", "0"), "whole number of 1 or more"),
         ((*BUDGET, "--grid-intensity", "0"), "give grams of CO2e per kWh"),
-        ((*BUDGET, "--max-parameters", "0"), "from 1 on"),
+        ((*BUDGET, "--max-parameters", "0"), "of 1 or more"),
         ((*BUDGET, "--max-energy-per-training", "-1"), "positive, finite"),
         ((*BUDGET, "--warm-start", "nope"), "nope: no such folder"),
         ((*BUDGET, "--data", "fashion-mnist", "--data-dir", ".", "--no-download"), "fashion-mnist"),

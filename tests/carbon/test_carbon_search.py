@@ -145,9 +145,9 @@ def test_a_search_that_outlives_its_table_says_so_once(space, quick, tmp_path, e
             meter.spend(10.0)
             yield ecoml.Measurement(0.5, energy_j=10.0 if energy == "reported" else None)
 
-    metered = {} if energy == "reported" else {"meter": meter}
+    own = None if energy == "reported" else meter
     result = ecoml.Searcher(
-        space, train, budget_j=1e4, max_trials=1, grid_intensity=path, energy=energy, **metered, **quick
+        space, train, budget_j=1e4, max_trials=1, grid_intensity=path, energy=energy, meter=own, **quick
     ).run()
     told = "grid.csv ends at 1970-01-01 02:00 UTC: its last intensity, 200 g/kWh, is used from then on"
     assert result.energy.gaps.count(told) == caplog.messages.count(told) == 1
@@ -546,7 +546,7 @@ def test_the_recorded_years_are_whole_and_of_2019(grid):
     assert len(year) == 365 * 24
     assert all(end_s - begin_s == HOUR_S for begin_s, end_s, _ in year)
     assert (year[0][0], year[-1][1]) == tuple(datetime(at, 1, 1, tzinfo=UTC).timestamp() for at in (2019, 2020))
-    by_weekday = {day: [] for day in range(7)}
+    by_weekday: dict[int, list[float]] = {day: [] for day in range(7)}
     for begin_s, _, intensity in year:
         by_weekday[datetime.fromtimestamp(begin_s - 6 * HOUR_S, UTC).weekday()].append(intensity)
     means = {day: statistics.fmean(found) for day, found in by_weekday.items()}

@@ -1,5 +1,7 @@
 """What going on with a candidate is worth."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ def log_expected_improvement(z):
 
 
 def log_improvement(*arrays_and_numbers):
-    arguments = [torch.from_numpy(a) if isinstance(a, np.ndarray) else a for a in arrays_and_numbers]
+    arguments: list[Any] = [torch.from_numpy(a) if isinstance(a, np.ndarray) else a for a in arrays_and_numbers]
     return acquisition.log_improvement(*arguments).numpy()
 
 

@@ -7,9 +7,11 @@ import sys
 import numpy as np
 import pytest
 import torch
-from botorch.acquisition import LogExpectedImprovement, qKnowledgeGradient
+from botorch.acquisition.analytic import LogExpectedImprovement
+from botorch.acquisition.knowledge_gradient import qKnowledgeGradient
 from botorch.acquisition.multi_objective.parego import qLogNParEGO
-from botorch.optim import optimize_acqf, optimize_acqf_discrete, optimize_acqf_mixed
+from botorch.optim.optimize import optimize_acqf, optimize_acqf_discrete, optimize_acqf_mixed
+from botorch.posteriors.gpytorch import GPyTorchPosterior
 from gpytorch.distributions import MultivariateNormal
 from gpytorch.kernels import Kernel, MaternKernel, ScaleKernel
 from gpytorch.likelihoods import FixedNoiseGaussianLikelihood
@@ -46,7 +48,7 @@ def anywhere(*shape, seed=1):
     return torch.from_numpy(np.concatenate([rng.random((*shape, 1)), choice, 3.0 * rng.random((*shape, 1))], -1))
 
 
-class Same(Kernel):
+class Same(Kernel):  # type: ignore[misc]  # GPyTorch has no types
     """1 where rows are equal, else 0."""
 
     def forward(self, x1, x2, diag=False, **_):
@@ -71,7 +73,7 @@ def by_gpytorch(process):
     alpha, beta, gamma, epsilon, eta = process.kernel.variances
     kernel = scaled(kx, alpha) + scaled(kx * kt, beta) + scaled(same, gamma) + scaled(same * kt, epsilon)
 
-    class Exact(ExactGP):
+    class Exact(ExactGP):  # type: ignore[misc]  # as above
         def __init__(self):
             noise = FixedNoiseGaussianLikelihood(process.noise)
             super().__init__(process.X, process.Y[:, 0], noise)
@@ -115,8 +117,8 @@ def test_the_posterior_is_gpytorchs(process):
     single = process.posterior(X.unsqueeze(-2))
     assert single.mean[:, 0, 0].tolist() == pytest.approx(expected.mean.tolist(), abs=1e-6)
     assert single.variance[:, 0, 0].tolist() == pytest.approx(expected.variance.tolist(), abs=1e-6)
-    slopes = [torch.autograd.grad((of.mean.sum() + of.variance.sum()), X)[0] for of in (ours, expected)]
-    assert torch.allclose(*slopes, rtol=0, atol=1e-6)
+    slope, their_slope = [torch.autograd.grad((of.mean.sum() + of.variance.sum()), X)[0] for of in (ours, expected)]
+    assert torch.allclose(slope, their_slope, rtol=0, atol=1e-6)
 
 
 def test_what_every_search_believes_without_torch_is_the_same(data, process):
@@ -157,6 +159,7 @@ def test_what_a_configuration_took_is_known_and_what_others_take_is_near_it(data
     assert model.step_j(data.x) == pytest.approx(step_j, rel=1e-4)
     X = anywhere(40)
     posterior = model.posterior(X.unsqueeze(-2))
+    assert isinstance(posterior, GPyTorchPosterior)
     assert posterior.mean[:, 0, 0].tolist() == pytest.approx((-2.0 * X[:, 0] - X[:, -1]).tolist(), abs=0.2)
     assert (posterior.variance > 0).all()
 
@@ -183,6 +186,7 @@ def test_discrete_and_mixed_optimisers_find_its_maximum(data, process):
     grid = torch.linspace(0.0, 1.0, 101, dtype=torch.double)
     for choice in torch.eye(2, dtype=torch.double):
         X = torch.cat([grid[:, None], choice.expand(101, 2), torch.full((101, 1), HORIZON)], dim=1)
+        assert best is not None
         assert best.item() >= worth(X.unsqueeze(-2)).max().item() - 1e-3
     assert mixed[0, 3] == HORIZON
 
@@ -207,10 +211,12 @@ def test_other_acquisition_functions_of_botorch_take_both_models(data, process):
     scalarised = qLogNParEGO(known.objectives, process.X[::3], scalarization_weights=torch.tensor([0.9, 0.1]).double())
     both, value = optimize_acqf_discrete(scalarised, q=2, choices=choices)
     assert len(both) == 2
+    assert value is not None
     assert value.isfinite().all()
     bounds = torch.tensor([[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, HORIZON]], dtype=torch.double)
     gradient = qKnowledgeGradient(known.utility, num_fantasies=2)
     _, gained = optimize_acqf(gradient, bounds, q=1, num_restarts=1, raw_samples=4, options={"maxiter": 3})
+    assert gained is not None
     assert gained.isfinite()
 
 

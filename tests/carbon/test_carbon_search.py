@@ -291,7 +291,7 @@ def test_going_on_needs_a_larger_co2e_budget(space, reported, run_folder):
         ({"budget_gco2e": -5.0, "grid_intensity": 100}, "CO2e budget"),
         ({"budget_gco2e": math.nan, "grid_intensity": 100}, "finite"),
         ({"when_clean_g_per_kwh": 100.0, "grid_intensity": 100}, "--until"),
-        ({"when_clean_g_per_kwh": 100.0, "until": "+1h", "grid_intensity": 100}, "never cleaner"),
+        ({"when_clean_g_per_kwh": 100.0, "until": "+1h", "grid_intensity": 100}, "never gets cleaner"),
         ({"until": "+1h"}, "--when-clean"),
         ({"when_clean_g_per_kwh": 100.0, "until": "soon", "grid_intensity": 100}, "until is 'soon'"),
         ({"grid_intensity": "nowhere.csv"}, "cannot be read"),
@@ -528,7 +528,7 @@ def test_the_plan_is_told_with_what_eats_it_up():
     assert "2 h of work: 400 g/kWh at once, 100 with 2.0 h of waiting (75 % less" in waits
     assert "idling at 75 %" in waits
     assert "no waiting" in goes_on
-    assert "not known" in list(describe_plan([], 200.0, 24 * HOUR_S))[1]
+    assert "cannot be predicted" in list(describe_plan([], 200.0, 24 * HOUR_S))[1]
 
 
 def test_the_documented_table_is_what_the_benchmark_prints(capsys):

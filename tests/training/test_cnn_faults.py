@@ -230,7 +230,7 @@ def test_a_model_with_odd_state_is_suspended_kept_and_loaded(tmp_path, kind, cap
     with torch.inference_mode():
         right = (model(torch.from_numpy(data.images)).argmax(1).numpy() == data.labels).mean()
     assert right == pytest.approx(best.test_score, abs=0.003)
-    assert ("a dict, could not be kept" in caplog.text) == (kind == "extra of any class")
+    assert ("a dict, could not be saved" in caplog.text) == (kind == "extra of any class")
 
     runs = [training.start(trial, Book()) for trial in straight.trials]
     curves = [[next(run).score for run in runs] for _ in range(4)]

@@ -146,7 +146,7 @@ def test_runs_of_different_metrics_do_not_compare(tmp_path, table):
         gather([tmp_path / "a", tmp_path / "b"])
     path = table(HEAD + "digits,grid,0,0,10,0.5\n")
     assert [s.strategy for s in gather([tmp_path / "a", path]).problems[0].standings] == ["random", "grid"]
-    with pytest.raises(UsageError, match="do not compare"):
+    with pytest.raises(UsageError, match="cannot be compared"):
         gather([tmp_path / "b", path])
 
 

@@ -35,7 +35,7 @@ def test_a_diverged_trial_costs_its_energy(table):
         (HEAD + "p,a,0,0,ten,0.5\n", "line 2: energy_j = 'ten' is not a number"),
         (HEAD + "p,a,0,0,-1,0.5\n", "energy_j = '-1' is not a number ≥ 0"),
         (HEAD + "p,a,0,0,10,97.8\n", r"accuracy = '97.8' is not a validation accuracy in \[0, 1\] \(97.8 % is 0.978"),
-        (HEAD + "p,a,0,0,10,0.5\np,a,0,0,20,0.6\n", "line 3: trial 0 stands there twice"),
+        (HEAD + "p,a,0,0,10,0.5\np,a,0,0,20,0.6\n", "line 3: trial 0 appears twice"),
         (HEAD + "p,a,x,0,10,0.5\n", "seed = 'x'"),
         (HEAD + "p,a,0,0.5,10,0.5\n", "trial = '0.5' is not a whole number"),
         (HEAD + "p,,0,0,10,0.5\n", "strategy is empty"),

@@ -12,7 +12,7 @@ ROOT = Path(ecoml.__file__).parent
 A_DOZEN = 12
 
 FLOORS = [
-    {"errors", "metric", "energy", "endings", "fetch", "views"},
+    {"errors", "metric", "energy", "endings", "outside", "views"},
     {"limits", "pareto", "format", "trial", "carbon"},
     {"space", "meter", "run"},
     {"strategies", "training", "ledger", "budget"},

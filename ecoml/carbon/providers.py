@@ -29,7 +29,8 @@ from urllib.parse import quote
 
 from ecoml.carbon.grid import GridProvenance, Series, Stretch, check_intensity
 from ecoml.errors import UsageError
-from ecoml.fetch import Fetch, fetch_json
+from ecoml.outside.fetch import Fetch, fetch_json
+from ecoml.outside.folders import cache_folder
 
 EVERY_S = 3600.0
 """Shortest time between two requests."""
@@ -90,7 +91,7 @@ class Provider:
         self.name = f"{_NAMES[self._provider]}, {self._zone}{marginal}"
         self._fetch = fetch
         self._clock = clock
-        self._file = (cache or _cache()) / f"{self._provider}-{self._zone}.json"
+        self._file = (cache or cache_folder() / "grid") / f"{self._provider}-{self._zone}.json"
         self._failure = ""
         self._asked_s, self._series = self._remembered()
         self._news: list[str] = []
@@ -253,8 +254,3 @@ def _series(points: Mapping[float, float]) -> Series:
 
 def _unix(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
-
-
-def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(home) / "ecoml/grid"

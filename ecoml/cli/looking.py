@@ -26,10 +26,7 @@ def report(
     ] = False,
 ) -> None:
     """Write the page, the figures and the model card of a run."""
-    from ecoml.models.card import write_card
     from ecoml.report.page.page import write_report
-    from ecoml.report.terminal.summary import print_choice
-    from ecoml.run.result import Result
 
     limits = {
         "inferences": inferences,
@@ -37,11 +34,20 @@ def report(
         "max_latency_s": seconds(max_latency),
     }
     print(write_report(directory, figures=figures, grid_intensity=grid_intensity, **limits))
-    result = Result.load(directory, **limits)
-    if (card := write_card(result)) is not None:
+    limited = any(limit is not None for limit in limits.values())
+    card = directory / "card.md"
+    if card.is_file() and not limited:  # the search wrote it: PyTorch need not be loaded
         print(card)
-    if any(limit is not None for limit in limits.values()):
-        print_choice(result)
+    else:
+        from ecoml.models.card import write_card
+        from ecoml.report.terminal.summary import print_choice
+        from ecoml.run.result import Result
+
+        result = Result.load(directory, **limits)
+        if write_card(result) is not None:
+            print(card)
+        if limited:
+            print_choice(result)
     if receipt:
         from ecoml.report.receipt import write_receipt
 

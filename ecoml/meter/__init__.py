@@ -14,7 +14,6 @@ from typing import Any
 
 from ecoml.energy import Provenance
 from ecoml.errors import MeterError
-from ecoml.fetch import Fetch
 from ecoml.meter.base import DeviceState, Hardware, Meter, Process, Source, Window, describe_sources
 from ecoml.meter.choice import Choice
 from ecoml.meter.counters.constants import BUILT_IN, load_constants
@@ -32,6 +31,7 @@ from ecoml.meter.found import Found
 from ecoml.meter.host import HostMeter
 from ecoml.meter.repair.clock import MeterClock
 from ecoml.meter.repair.gauge import Gauge
+from ecoml.outside.fetch import Fetch
 
 __all__ = ["DeviceState", "Hardware", "Meter", "Process", "Source", "Window", "describe_sources", "open_meter"]
 

@@ -16,7 +16,7 @@ import pytest
 
 from ecoml.carbon.providers import EVERY_S, Provider
 from ecoml.errors import UsageError
-from ecoml.fetch import fetch_json
+from ecoml.outside.fetch import fetch_json
 
 HOUR_S = 3600.0
 NOW_S = datetime(2026, 11, 27, 12, 10, tzinfo=UTC).timestamp()

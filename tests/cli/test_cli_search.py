@@ -103,6 +103,12 @@ def test_digits_by_default_and_what_can_be_done_with_the_run(ecoml, tmp_path):
     assert watched.returncode == 0, watched.stderr
     assert f"trial {more['recommended']['trial']} after" in watched.stdout
     assert {path.suffix for path in (folder / "figures").iterdir()} == {".png", ".svg", ".pdf"}
+    again = [sys.executable, "-X", "importtime", "-m", "ecoml", "report", str(folder), "--no-figures"]
+    loaded = subprocess.run(again, capture_output=True, text=True, check=True, timeout=120)
+    assert loaded.stdout.splitlines() == [str(folder / "report.html"), str(folder / "card.md")]
+    imported = {line.rpartition("|")[2].strip() for line in loaded.stderr.splitlines()}
+    assert "altair" in imported
+    assert "torch" not in imported
 
 
 @pytest.mark.slow

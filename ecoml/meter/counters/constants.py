@@ -11,12 +11,12 @@ They are stored in `ecoml/estimate.toml` in the folder of the user's settings (`
 from __future__ import annotations
 
 import math
-import os
 import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ecoml.errors import MeterError
+from ecoml.outside.folders import config_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,7 @@ BUILT_IN = Constants()
 
 def constants_file() -> Path:
     """The path of the user's constants; the file may not exist."""
-    home = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(home) if home else Path("~/.config").expanduser()) / "ecoml" / "estimate.toml"
+    return config_folder() / "estimate.toml"
 
 
 def load_constants() -> Constants:

@@ -47,7 +47,7 @@ def require_charts() -> None:
     """Refuse to draw without the libraries for charts.
 
     Raises:
-        LibraryError: altair or vl-convert-python is not installed.
+        LibraryError: altair or vl-convert-python is not installed, or cannot be imported here.
     """
     try:
         import altair  # noqa: F401 - whether they are there
@@ -56,6 +56,8 @@ def require_charts() -> None:
         raise LibraryError(
             f"charts need {error.name}, which is not installed: pip install altair vl-convert-python"
         ) from None
+    except RuntimeError as error:  # altair asks for the home folder as it is imported
+        raise LibraryError(f"charts need a home folder ({error}): set HOME to a folder of yours") from None
 
 
 @cache

@@ -18,6 +18,7 @@ from ecoml.errors import BudgetError
 from ecoml.format import format_energy
 from ecoml.ledger import Metering
 from ecoml.meter.base import Meter
+from ecoml.outside.folders import cache_folder
 from ecoml.training.base import Executor, GetsReady
 
 FIRST_TIME_J = 1000.0
@@ -77,7 +78,7 @@ def _gpus(meter: Meter) -> tuple[str, ...]:
 
 
 def _file() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ecoml" / "getting-ready.json"
+    return cache_folder() / "getting-ready.json"
 
 
 def _remembered() -> dict[str, float]:

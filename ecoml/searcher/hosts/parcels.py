@@ -24,6 +24,7 @@ from typing import Protocol, runtime_checkable
 import cloudpickle
 
 from ecoml.errors import UsageError
+from ecoml.outside.folders import cache_folder
 from ecoml.training.base import Executor, OnFiles
 
 Fetch = Callable[[str], bytes]
@@ -104,7 +105,7 @@ def unpacked(executor: bytes, host: str, parcels: Parcels, fetch: Fetch, cache: 
     Raises:
         UsageError: Data or a module differ from the driver's, or are missing and cannot be sent.
     """
-    cache = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ecoml" / "parcels"
+    cache = cache or cache_folder() / "parcels"
     if parcels.code:
         _place_code(host, parcels, fetch, cache)
     unpickled: Executor = cloudpickle.loads(executor)
@@ -126,7 +127,11 @@ def _placed_data(host: str, data: Path, digest: str, fetch: Fetch, cache: Path) 
         unfinished = _unfinished(folder)
         with tarfile.open(fileobj=io.BytesIO(_fetched(host, str(data), digest, fetch))) as packed:
             packed.extractall(unfinished, filter="data")
-        unfinished.rename(folder)
+        try:
+            unfinished.rename(folder)
+        except OSError:  # another search on this host was quicker
+            if not folder.exists():
+                raise
     return folder / data.name
 
 

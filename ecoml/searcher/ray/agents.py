@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ecoml.errors import EcomlError, UsageError
+from ecoml.outside.folders import state_folder
 from ecoml.searcher.hosts.agent import Agent
 from ecoml.searcher.hosts.messages import Orders, Report, Setup
 from ecoml.searcher.hosts.parcels import Shelf, nothing_to_fetch
@@ -246,5 +247,4 @@ def _options(node: str) -> dict[str, Any]:
 
 def spool_of(run: str, host: str) -> Path:
     """The path of a node's account of a run, which is needed when the run is resumed."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
-    return Path(state) / "ecoml" / "spools" / run / f"{host}.sqlite"
+    return state_folder() / "spools" / run / f"{host}.sqlite"

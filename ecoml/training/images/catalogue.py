@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from ecoml.errors import DataError, UsageError
+from ecoml.outside.folders import cache_folder
 from ecoml.space import Choice, Space
 
 NAMED = {
@@ -31,11 +32,6 @@ def available_data() -> list[tuple[str, str]]:
     ]
 
 
-def cache_dir() -> Path:
-    """The default folder for downloads: `ecoml` in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ecoml"
-
-
 def places(name: str, data_dir: Path | None) -> list[Path]:
     """Folders that may hold the files of a named data set, first choice first.
 
@@ -45,7 +41,7 @@ def places(name: str, data_dir: Path | None) -> list[Path]:
     if data_dir is not None:
         return [data_dir]
     shared = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
-    return [cache_dir(), *(Path(folder) / "datasets" / name for folder in shared.split(":") if folder)]
+    return [cache_folder(), *(Path(folder) / "datasets" / name for folder in shared.split(":") if folder)]
 
 
 def refuse_mirroring(data: str, space: Space) -> None:

@@ -14,6 +14,7 @@ from ecoml.energy import Energy
 from ecoml.errors import UsageError
 from ecoml.meter.base import Window
 from ecoml.metric import Metric
+from ecoml.outside.folders import expanded
 from ecoml.space import Space
 from ecoml.training.base import Account, Run, Work
 from ecoml.training.function import name_of
@@ -399,4 +400,4 @@ class CnnTraining:
 
 
 def _absolute(path: str | Path) -> str:
-    return str(Path(path).expanduser().absolute())
+    return str(expanded(path).absolute())

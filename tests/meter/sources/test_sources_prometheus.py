@@ -12,9 +12,9 @@ import pytest
 
 from ecoml.energy import J_PER_KWH, Provenance
 from ecoml.errors import MeterError, UsageError
-from ecoml.fetch import fetch_json
 from ecoml.meter import open_meter
 from ecoml.meter.counters.remote.query import PrometheusQuery
+from ecoml.outside.fetch import fetch_json
 from ecoml.testing.machines import FakePrometheus
 from ecoml.testing.meters import SimulatedHost
 

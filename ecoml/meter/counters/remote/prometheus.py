@@ -20,7 +20,6 @@ from urllib.parse import quote, urlencode
 
 from ecoml.energy import Provenance
 from ecoml.errors import MeterError
-from ecoml.fetch import Fetch, fetch_json
 from ecoml.meter.base import Source
 from ecoml.meter.counters.remote.query import PrometheusQuery, seconds_of
 from ecoml.meter.repair.counter import Counter, PowerIntegral
@@ -29,6 +28,7 @@ from ecoml.meter.repair.interpolation import Interpolation
 from ecoml.meter.repair.polled import Polled
 from ecoml.meter.repair.sensor import Sensor
 from ecoml.meter.repair.ticks import Ticks
+from ecoml.outside.fetch import Fetch, fetch_json
 
 GAIN = 0.05
 """Half-width of the source's own error, as a share. This is an assumption; plugs state 1 to 2 %."""

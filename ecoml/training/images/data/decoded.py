@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import PIL
 
-from ecoml.training.images.catalogue import cache_dir
+from ecoml.outside.folders import cache_folder
 from ecoml.training.images.data.dataset import Images, Reading
 
 LARGEST_BYTES = 20 * 2**30
@@ -78,7 +78,7 @@ def _key(content: str) -> str:
 
 
 def _place() -> Path:
-    return cache_dir() / "decoded"
+    return cache_folder() / "decoded"
 
 
 def _make_room(place: Path, needed: int) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ecoml.errors import DataError
+from ecoml.outside.folders import expanded
 from ecoml.training.images import catalogue
 from ecoml.training.images.data.dataset import Dataset, FoundData
 from ecoml.training.images.data.split import stratified
@@ -89,7 +90,7 @@ def _find(data: str, data_dir: Path | None, download: bool, largest_side: int) -
         from ecoml.training.images.data import named
 
         return named.read(data, data_dir, download=download)
-    path = Path(data).expanduser()
+    path = expanded(data)
     with _readable(path):
         path = _as_folder(path)
         if path.is_dir():

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecoml.errors import DataError
+from ecoml.outside.folders import cache_folder
 from ecoml.training.images import catalogue
 from ecoml.training.images.data.dataset import Form, FoundData, LabelledImages, Reading
 
@@ -149,7 +150,7 @@ def _download(name: str, data_dir: Path | None) -> None:
 def _torchvision_split(name: str, train: bool, data_dir: Path | None, download: bool) -> Any:
     import torchvision
 
-    root = data_dir or catalogue.cache_dir()
+    root = data_dir or cache_folder()
     kind = getattr(torchvision.datasets, _TORCHVISION[name])
     which = {"split": "train" if train else "test"} if name == "svhn" else {"train": train}
     try:
@@ -173,7 +174,7 @@ def _quietly() -> Iterator[None]:
 
 
 def _missing(name: str, data_dir: Path | None, why: str) -> DataError:
-    folder = data_dir or catalogue.cache_dir()
+    folder = data_dir or cache_folder()
     if name in ("mnist", "fashion-mnist"):
         files = ", ".join(_IDX_FILES) + " (.gz or not)"
     else:

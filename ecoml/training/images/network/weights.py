@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ecoml.errors import UsageError
+from ecoml.outside.folders import expanded
 from ecoml.space import Space
 from ecoml.training.images.settings import NO_BACKBONE, options_of
 
@@ -18,7 +19,7 @@ def file_of(backbone: str, weights: str) -> Path:
     Raises:
         UsageError: There is no such file.
     """
-    path = Path(weights).expanduser()
+    path = expanded(weights)
     if not weights or not path.exists():
         what = f"weights = {weights!r}: there is no such file" if weights else f"backbone = {backbone!r} needs weights"
         raise UsageError(f"{what}; name the file of torchvision for {backbone}; ecoml downloads none")

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecoml.errors import DataError
-from ecoml.training.images.catalogue import cache_dir
+from ecoml.outside.folders import cache_folder
 
 Array = npt.NDArray[Any]
 
@@ -45,7 +45,7 @@ def kept(data: object) -> Path:
     for name, array in sorted(arrays.items()):
         content.update(repr((name, array.dtype.str, array.shape)).encode())
         content.update(np.ascontiguousarray(array).data)
-    path = cache_dir() / "given" / f"arrays-{content.hexdigest()}.npz"
+    path = cache_folder() / "given" / f"arrays-{content.hexdigest()}.npz"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".unfinished", delete=False) as file:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ecoml.errors import DataError
-from ecoml.training.images.catalogue import cache_dir
+from ecoml.outside.folders import cache_folder
 from ecoml.training.images.data.listing import VALIDATION
 
 _SPLITS = {"train": "train", "test": "test", **dict.fromkeys(VALIDATION, "validation")}
@@ -71,7 +71,7 @@ def unpacked(path: Path) -> Path:
             with file.open("rb") as stream:
                 while block := stream.read(2**20):
                     content.update(block)
-    folder = cache_dir() / "unpacked" / content.hexdigest() / path.stem
+    folder = cache_folder() / "unpacked" / content.hexdigest() / path.stem
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))

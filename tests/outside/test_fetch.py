@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ecoml.fetch import fetch_json
+from ecoml.outside.fetch import fetch_json
 
 SECRET = {"Authorization": "Bearer secret"}
 

@@ -1,0 +1,1 @@
+"""What ecoml uses outside itself: servers, and the user's folders."""

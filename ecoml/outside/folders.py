@@ -1,0 +1,51 @@
+"""The user's folders, by the XDG base directory specification."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """Files that can be made again: downloads, decoded images, answers of servers."""
+    return _of_user("XDG_CACHE_HOME", ".cache")
+
+
+def config_folder() -> Path:
+    """The user's settings."""
+    return _of_user("XDG_CONFIG_HOME", ".config")
+
+
+def state_folder() -> Path:
+    """Files that a later session needs."""
+    return _of_user("XDG_STATE_HOME", ".local/state")
+
+
+def expanded(path: str | Path) -> Path:
+    """The path without `~`; unchanged if that names no home folder."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
+def _of_user(variable: str, below: str) -> Path:
+    given = os.environ.get(variable)
+    return (Path(given) if given else _home() / below) / "ecoml"
+
+
+def _home() -> Path:
+    """The home folder; without one, as in a container under a bare user number, a folder for temporary files.
+
+    Raises:
+        OSError: That folder cannot be made, or belongs to another user.
+    """
+    try:
+        return Path.home()
+    except RuntimeError:
+        home = Path(tempfile.gettempdir()) / f"ecoml-{os.getuid()}"
+    home.mkdir(mode=0o700, exist_ok=True)
+    if home.stat().st_uid != os.getuid():
+        raise PermissionError(f"{home} belongs to another user: set HOME to a folder of your own")
+    return home

@@ -328,7 +328,7 @@ class CnnTraining:
         return Measurement(found[worker.score], details=found)
 
     def work(self, config: Config) -> Work | None:
-        """What is known about the cost of a prediction before the network exists; None if `floor_j` is None."""
+        """The known cost of a prediction before the network exists; None before `prepare` and for a user's network."""
         if self._prepared is None or self.model is not None:
             return None
         return self._prepared.floor.work(config, self._prepared.peak_flop_per_s)

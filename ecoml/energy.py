@@ -65,7 +65,7 @@ def comparable(first: Provenance, second: Provenance) -> bool:
     return first is second or Provenance.ESTIMATED not in (first, second) or Provenance.MISSING in (first, second)
 
 
-@dataclass(slots=True, unsafe_hash=True)  # a frozen one takes five times as long to make, in every step of a replay
+@dataclass(frozen=True, slots=True)
 class Energy:
     """The energy of one domain over one window, or over several windows.
 
@@ -185,7 +185,7 @@ def _of_shares(parts: Sequence[Energy], edge_j: float, *, joined: bool = False) 
     return Provenance.ATTRIBUTED
 
 
-@dataclass(slots=True, unsafe_hash=True)  # as `Energy`
+@dataclass(frozen=True, slots=True)
 class EnergyByDomain:
     """Energy over one window by domain, without domains that another one covers, and with the gaps.
 

@@ -134,9 +134,9 @@ class Usage:
         }
 
 
-@dataclass(slots=True, unsafe_hash=True)  # as `Energy`
+@dataclass(frozen=True, slots=True)
 class Point:
-    """One point of a learning curve; once made it never changes.
+    """One point of a learning curve.
 
     Attributes:
         step: 1 for the first measurement. A step of the built-in training is an epoch.

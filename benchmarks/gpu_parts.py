@@ -245,7 +245,7 @@ def widths(where: Where) -> Iterator[Finding]:
     prepared = training._prepared
     yield Finding("peak of large products", f"{prepared.peak_flop_per_s / 1e12:.3g} TFLOP/s")
     least_s = 0.2 if where.quick else 5.0
-    for width in (4, 8) if where.quick else (16, 64, 256) if where.cuda else (4, 8, 16):
+    for width in (4, 8) if where.quick else (16, 64, 128, 256) if where.cuda else (4, 8, 16):
         config = config_of(where, width=width, epochs=10_000, schedule="constant")
         firsts_s = [_first_epoch_s(training, number, config) for number in range(4)]
         run = training.start(ecoml.Trial(width, config), ways.Free())

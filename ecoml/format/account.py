@@ -13,7 +13,7 @@ MEANING = {
     Provenance.SAMPLED: "integrated from power readings; changes between two readings are not seen",
     Provenance.ATTRIBUTED: "a share of what a counter measured over a longer time",
     Provenance.REPORTED: "reported by the training function; ecoml metered none of it",
-    Provenance.ESTIMATED: "no energy counter was readable: CPU seconds × stated constants, to within a factor of two",
+    Provenance.ESTIMATED: "CPU seconds × stated constants where no counter was readable, to within a factor of two",
     Provenance.MISSING: "not metered",
 }
 """What each provenance says about a figure."""

@@ -147,7 +147,7 @@ class Session:
 
             self._domains = domains_of(gpus, metering.meter.sources)
         spent_j = self._before.spent_j if self._before is not None else 0.0
-        with getting_ready(executor, metering, self._budget_j - spent_j):
+        with getting_ready(executor, metering, self._budget_j - spent_j, self._strategy):
             executor.prepare(self._settings.space)
         if not isinstance(executor, OnData):
             return

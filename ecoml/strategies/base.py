@@ -12,8 +12,8 @@ After a crash a new strategy is told every stored trial once, in order of their 
 same seed and the same tells must give the same decisions, in another process too: draw random numbers from (seed,
 number of trials told), never from a generator with further state.
 
-Two methods are optional, and are called before all others, also after a crash: `pursue(goal)` describes the goal of the
-search, `learn(trials)` gives the trials of an earlier run.
+Three methods are optional, and are called before all others, also after a crash: `import_libraries()` imports what is
+large, `pursue(goal)` describes the goal of the search, `learn(trials)` gives the trials of an earlier run.
 """
 
 from __future__ import annotations
@@ -137,6 +137,16 @@ class Pursues(Protocol):
         A strategy without this method is asked again until it proposes a feasible configuration. This suits a strategy
         that walks down a list, but not one whose decisions depend on the number of calls: a resumed search would then
         differ.
+        """
+
+
+@runtime_checkable
+class NeedsLibraries(Protocol):
+    """A strategy that needs large libraries."""
+
+    def import_libraries(self) -> None:
+        """Import what it needs, and decide nothing. Called at most once, in a thread of its own, while a GPU is
+        prepared: it does not have to wait for the imports later.
         """
 
 

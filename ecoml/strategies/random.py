@@ -46,6 +46,10 @@ class RandomSearch:
         self.seen: set[Key] = set()
         """Keys of the configurations that must not be proposed (again)."""
 
+    def import_libraries(self) -> None:
+        """Import what a Sobol' sequence needs."""
+        self._stream.import_libraries()
+
     def ask(self) -> Decision:
         """A new configuration, to be trained to its end; `End` when there is none."""
         config = self.peek()
@@ -98,6 +102,11 @@ class Stream:
         self._number = -1
         self._block = np.empty((0, dimension))
 
+    def import_libraries(self) -> None:
+        """Import what its points need."""
+        if self._sampler == "sobol":
+            import scipy.stats.qmc  # noqa: F401 - takes most of a second
+
     def __getitem__(self, n: int) -> NDArray[np.float64]:
         number, offset = divmod(n, _BLOCK)
         if number != self._number:
@@ -113,7 +122,7 @@ class Stream:
 
 def sobol(dimension: int, count: int, *, seed: int, skip: int = 0) -> NDArray[np.float64]:
     """Points skip … skip+count-1 of the scrambled Sobol' sequence of a seed, (count, dimension)."""
-    from scipy.stats import qmc  # takes most of a second to import
+    from scipy.stats import qmc
 
     sequence = qmc.Sobol(dimension, scramble=True, seed=np.random.default_rng(seed))
     if skip:

@@ -15,7 +15,7 @@ from ecoml.models.export.deployed import Deployed
 from ecoml.models.export.program import Predict
 from ecoml.models.model import Model
 from ecoml.models.written import written
-from ecoml.training.images.network.network import Residual
+from ecoml.training.images.network.network import Conv2d, Residual
 from ecoml.training.images.network.pretrained import Pretrained
 
 _PLAIN = (
@@ -77,7 +77,7 @@ def _made(module: nn.Module, model: Model, depth: int) -> str:
         return "nn.Sequential(OrderedDict({\n" + "".join(f"{inner}{pair},\n" for pair in pairs) + f"{outer}}}))"
     if type(module) is nn.BatchNorm2d:  # of which newer versions show an argument that older ones do not know
         return f"nn.BatchNorm2d({module.num_features}, eps={module.eps})"
-    if type(module) in _PLAIN:
+    if type(module) in _PLAIN or isinstance(module, Conv2d):
         return f"nn.{module!r}"
     raise UsageError(
         f"{model.path}: a function of your own built this network, and its source is that function; export it"

@@ -98,6 +98,14 @@ class Bayes:
         self._trials: dict[int, Trial] = {}
         self._asked: dict[Key, Config] = {}  # proposals of which nothing has been told yet
 
+    def import_libraries(self) -> None:
+        """Import BoTorch, and what the initial design needs."""
+        self._design.import_libraries()
+        with thinking(self._seed):
+            import ecoml.strategies.bayes.acquisition
+            import ecoml.strategies.bayes.models.curves
+            import ecoml.strategies.bayes.models.energy  # noqa: F401
+
     def tell(self, trial: Trial) -> None:
         """Store the trial's current state."""
         self._design.tell(trial)

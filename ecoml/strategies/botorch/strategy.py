@@ -62,6 +62,13 @@ class Nehvi:
         self._trials: dict[int, Trial] = {}
         self._asked: dict[Key, Config] = {}  # proposals of which nothing has been told yet
 
+    def import_libraries(self) -> None:
+        """Import BoTorch."""
+        self._design.import_libraries()
+        with thinking(self._seed):
+            import ecoml.strategies.botorch.acquisition
+            import ecoml.strategies.botorch.surrogate  # noqa: F401
+
     def tell(self, trial: Trial) -> None:
         """Store the trial's current state."""
         self._design.tell(trial)

@@ -24,19 +24,19 @@ def temperature_of(logits: Tensor, labels: Tensor) -> float:
         logits: N×C of images that were not used for training.
         labels: int64 N.
     """
-    z = logits.detach().to("cpu", torch.float64)
+    z = logits.detach().double()
     if not z.isfinite().all():
         return 1.0
     z = z - z.mean(1, keepdim=True)
     n, classes = z.shape
-    right = z.gather(1, labels.to("cpu")[:, None]).squeeze(1)
+    right = z.gather(1, labels.to(z.device)[:, None]).squeeze(1)
     doubt = 1 / (n + 2)
     target = float((right * (1 - doubt) + (z.sum(1) - right) * doubt / max(1, classes - 1)).mean())
     beta = 1.0
     for _ in range(_STEPS):
         p = torch.softmax(beta * z, 1)
         mean = (p * z).sum(1)
-        slope, curvature = float(mean.mean()) - target, float(((p * z * z).sum(1) - mean * mean).mean())
+        slope, curvature = torch.stack([mean.mean() - target, ((p * z * z).sum(1) - mean * mean).mean()]).tolist()
         step = slope / max(curvature, 1e-12)
         last, beta = beta, min(max(beta - step, beta / _FACTOR, 0.01), beta * _FACTOR, 100.0)
         if abs(beta - last) <= 1e-6 * beta:

@@ -39,7 +39,7 @@ def test_the_table_says_of_each_source_what_is_known(capsys):
     assert gpu.split()[-7:] == ["100", "ms", "measured", "1.00", "mJ", "yes", "yes"]
     assert package.split()[-7:] == ["1", "ms", "assumed", "61.0", "µJ", "no", "no"]
     assert estimate.split()[-4:] == ["–", "–", "yes", "yes"]
-    assert "estimated: no energy counter was readable" in words(out)
+    assert "estimated: CPU seconds × stated constants where no counter was readable" in words(out)
 
 
 def test_in_a_pipe_remedies_are_whole_and_nothing_is_wide_or_coloured(capsys):

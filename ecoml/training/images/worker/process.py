@@ -100,7 +100,6 @@ class TrainingProcess:
                     case ("enter", purpose):
                         if account is not None:
                             account.enter(purpose)
-                        self._connection.send(True)
                     case ("remark", sentence):
                         if remark is not None:
                             remark(sentence)

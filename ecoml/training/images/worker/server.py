@@ -5,8 +5,9 @@ while memory allows. A trial that crashes, hangs or takes all memory therefore a
 
 A request is `(name of a method of TrainingServer, arguments)`. Before its answer, the process may send
 `("check_budget",)` to ask whether the budget allows another batch, `("enter", purpose)` to change the purpose, and
-`("remark", sentence)` for the result; the host replies to each with a bool. The answer is `("done", value)` or
-`("raised", pickled error, its line, its traceback)`.
+`("remark", sentence)` for the result. The host replies with a bool, but not to `enter`: a GPU's counter takes 3 ms to
+read (H200 in a virtual machine), for which the GPU would wait. The answer is `("done", value)` or `("raised", pickled
+error, its line, its traceback)`.
 """
 
 from __future__ import annotations
@@ -270,7 +271,6 @@ class _HostAccount:
 
     def enter(self, purpose: Purpose) -> None:
         self._connection.send(("enter", purpose))
-        self._connection.recv()
 
     def remark(self, sentence: str) -> None:
         self._connection.send(("remark", sentence))

@@ -37,8 +37,8 @@ SHAPES = ((10, 0.003), (10, 0.01), (10, 0.03), (3, 0.1), (1, 0.3), (12, 0.1), (2
 FEWEST = 40
 DOMAIN = "gpu:0"
 FINE_S = 0.005
-READ_S = 0.025
-"""So often the meter's thread reads a board that updates every 100 ms, once it knows that."""
+LATE_S = 0.001
+"""The meter's thread wakes up later than it wanted by up to this."""
 LEARN_S = 3.0
 
 Power = float | Callable[[float], float]
@@ -133,16 +133,18 @@ def _measure(
 
     def go_by(lasts_s: float, power_w: Power) -> None:
         nonlocal read_s
-        parts = math.ceil(lasts_s / FINE_S)
-        for _ in range(parts):
-            board.power_w = power_w(host.now_s + lasts_s / parts / 2) if callable(power_w) else power_w
-            host.advance(lasts_s / parts)
-            if host.now_s >= read_s + READ_S:
-                read_s = host.now_s
+        end_s = host.now_s + lasts_s
+        while host.now_s < end_s:
+            step_s = min(FINE_S, end_s - host.now_s, max(read_s - host.now_s, 1e-6))
+            board.power_w = power_w(host.now_s + step_s / 2) if callable(power_w) else power_w
+            host.advance(step_s)
+            if host.now_s >= read_s:
                 meter.read()
+                read_s = host.now_s + (wait_s(host.now_s) or math.inf) + rng.uniform(0.0, LATE_S)
 
     read_s = math.inf
     with open_meter(root=folder, nvml=host.nvml, clock=host.clock) as meter:
+        wait_s = meter._gauges[0].wait_s
         while host.now_s < 1000.0 + LEARN_S:  # as the polling thread does until it knows the period
             go_by(rng.uniform(0.08, 0.14) * PERIOD_S, 150.0)
             meter.read()

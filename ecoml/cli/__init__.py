@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 from inspect import signature
+from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -15,6 +17,8 @@ import typer
 from ecoml.cli import budgeting, comparing, looking, metering, searching, studies, using
 from ecoml.cli.options import in_flags, say
 from ecoml.errors import EcomlError, UsageError
+
+_STANDARD_ERROR = 2
 
 app = typer.Typer(
     help="Find the best small network that an energy budget buys.",
@@ -56,8 +60,21 @@ app.command(context_settings={"allow_interspersed_args": False})(budgeting.budge
 app.add_typer(studies.paper, name="paper")
 
 
+def _mend_streams() -> None:
+    """Whatever the terminal: a closed stream shows nothing, and a character that standard output lacks is replaced."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        pass  # else a file of the search would take the number, and be written to
+    os.close(number)
+    nowhere = Path(os.devnull)
+    sys.stdout = sys.stdout or nowhere.open("w", encoding="utf-8")
+    sys.stderr = sys.stderr or nowhere.open("w", encoding="utf-8")
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding == "utf-8" else "replace")
+
+
 def main() -> NoReturn:
     """Run the command line; a user's mistake is one line without a traceback."""
+    _mend_streams()
     try:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -30,6 +30,20 @@ def expanded(path: str | Path) -> Path:
         return Path(path)
 
 
+def is_utf8(path: str | Path) -> bool:
+    """Whether the absolute path is text; other names of files fit into no database, page or JSON."""
+    try:
+        os.fsencode(Path(path).absolute()).decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def as_text(name: str) -> str:
+    """Text with the names of files in it, whose bytes that are not UTF-8 become escapes: \\udce9."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _of_user(variable: str, below: str) -> Path:
     given = os.environ.get(variable)
     return (Path(given) if given else _home() / below) / "ecoml"

@@ -18,6 +18,7 @@ from typing import Any
 import tomli_w
 
 from ecoml.errors import RunFolderError, RunLockedError
+from ecoml.outside.folders import is_utf8
 from ecoml.run.storage.store import Store
 
 LEDGER = "ledger.sqlite"
@@ -124,7 +125,9 @@ class RunFolder:
 
 
 def check_free(path: Path) -> None:
-    """Refuse a folder that is not empty."""
+    """Refuse a folder that is not empty, or whose name is no text."""
+    if not is_utf8(path):
+        raise RunFolderError(f"{str(path.absolute())!a}: its name is not UTF-8; choose another directory=")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         go_on = f"; to continue that run: ecoml resume {path}" if (path / "run.toml").is_file() else ""
         raise RunFolderError(f"{path}: already there; choose another directory={go_on}")

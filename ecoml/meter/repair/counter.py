@@ -110,7 +110,7 @@ class Counter:
     def wait_s(self, now_s: float) -> float | None:
         """How long to wait for a reading that tells when it updates, or its power in between; None: for none."""
         learns_s = self.ticks.wait_s(now_s)
-        return self._shown.wait_s() if learns_s is None else learns_s
+        return self._shown.wait_s(now_s) if learns_s is None else learns_s
 
     def stuck(self, now_s: float) -> str | None:
         """The message that it has stopped; None if it has not."""
@@ -118,6 +118,14 @@ class Counter:
         if self._raw_j is None or still_s < self.ticks.stuck_after_s:
             return None
         return f"the counter of {self._name} has stopped at {self._raw_j:.6g} J"
+
+    def suffices(self, now_s: float) -> bool:
+        """Whether it was read so recently that between its updates the power alone is worth a reading."""
+        return self._interrupted is None and self._shown.suffices(now_s)
+
+    def glance(self, now_s: float, power_w: float) -> None:
+        """Process the power alone; its time is never before that of the last value."""
+        self._shown.see(self.energy_j, now_s, power_w, new=False, looked=False)
 
     def interrupt(self, *, clock: bool) -> None:
         """The clock was set, or the machine slept, between this reading and the next.

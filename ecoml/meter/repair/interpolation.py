@@ -25,6 +25,7 @@ _JUDGED = 20  # N
 _READ, _UNREAD = 0.05, 0.2  # of the power, if it is read or not: what comes and goes between updates is in no error
 _SLOW = 0.1  # of the power: what the figure grows with while it is ahead
 _READ_PARTS, _SHORTEST_S = 4.0, 0.01  # readings in a period, unless they were closer together than that
+_EARLY = 0.02  # of a period: an update comes no earlier than that
 _KEPT = 0.8  # of what a factor, or the error it led to, was learnt from, at each update
 
 
@@ -78,14 +79,18 @@ class AsCounted:
         """Zero: the figure is not interpolated."""
         return math.inf
 
-    def wait_s(self) -> float | None:
+    def wait_s(self, now_s: float) -> float | None:  # noqa: ARG002 - as Interpolation's
         """Nothing is to be seen between its updates."""
         return None
 
     def forget(self) -> None:
         """Do nothing: nothing is stored."""
 
-    def see(self, counted_j: float, now_s: float, power_w: float, *, new: bool) -> None:  # noqa: ARG002 - as above
+    def suffices(self, now_s: float) -> bool:  # noqa: ARG002 - as Interpolation's
+        """False: it shows everything itself."""
+        return False
+
+    def see(self, counted_j: float, *_: object, new: bool, looked: bool = True) -> None:  # noqa: ARG002 - as above
         """Process a reading."""
         self.shown_j = counted_j
 
@@ -106,6 +111,7 @@ class Interpolation:
         self._ticks = ticks
         self._tick_s, self._tick_j = math.nan, 0.0
         self._read_s, self._read_w = math.nan, math.nan
+        self._looked_s = math.nan
         self._power_w = 0.0
         self._courses = (
             _Course(lambda before_w, now_w: now_w, 1.0, _KEPT),  # noqa: ARG005 - a step just after the reading before
@@ -126,16 +132,29 @@ class Interpolation:
         age_s = now_s - self._tick_s + self._ticks.phase.within_s
         return age_s if age_s <= self._ticks.foreseen_s else math.inf
 
-    def wait_s(self) -> float | None:
-        """How long to wait for the next reading, for the power or the time of an update; None: for none."""
+    def wait_s(self, now_s: float) -> float | None:
+        """How long to wait for the next reading, for the power or the time of an update; None: for none.
+
+        The reading at the foreseen time of an update halves what is not known of this time.
+        """
         wait_s = self._ticks.period_s / _READ_PARTS
-        return wait_s if self._ticks.measured and wait_s >= _SHORTEST_S else None
+        if not self._ticks.measured or wait_s < _SHORTEST_S:
+            return None
+        due_s = self._tick_s + self._ticks.phase.period_s - now_s
+        return due_s if 0 < due_s < wait_s else wait_s
 
     def forget(self) -> None:
         """Start again, because counted and lost energy cannot be told apart."""
-        self._tick_s = self._read_s = math.nan
+        self._tick_s = self._read_s = self._looked_s = math.nan
 
-    def see(self, counted_j: float, now_s: float, power_w: float, *, new: bool) -> None:
+    def suffices(self, now_s: float) -> bool:
+        """Whether no update can have come since the last one that was seen: the power alone is then worth a reading."""
+        ticks, phase = self._ticks, self._ticks.phase
+        slow = ticks.measured and ticks.period_s >= _READ_PARTS * _SHORTEST_S
+        known = slow and math.isfinite(self.spread_w)
+        return known and now_s < self._tick_s + (1 - _EARLY) * phase.period_s - phase.within_s
+
+    def see(self, counted_j: float, now_s: float, power_w: float, *, new: bool, looked: bool = True) -> None:
         """Process a reading.
 
         Args:
@@ -143,6 +162,7 @@ class Interpolation:
             now_s: The time of the reading.
             power_w: The power at that time; NaN if it was not read.
             new: Whether an update came since the last reading.
+            looked: Whether the counter was read, and not the power alone.
         """
         foreseen_s, phase = self._ticks.foreseen_s, self._ticks.phase
         passed_s = now_s - self._read_s
@@ -151,11 +171,13 @@ class Interpolation:
         before_w = power_w if math.isnan(self._read_w) else self._read_w
         signals = [course.signal(before_w, power_w) for course in self._courses]
         if new:
-            phase.see(self._read_s, now_s, foreseen_s)
+            phase.see(self._looked_s, now_s, foreseen_s)
             self._settle(counted_j, phase.tick_s, signals)
         lasted_s = max(0.0, min(now_s, self._tick_s + foreseen_s) - max(self._tick_s, self._read_s))
         for course, signal in zip(self._courses, signals, strict=True):
             course.since += lasted_s * signal
+        if looked:
+            self._looked_s = now_s
         best = self._best
         self._power_w = best.factor * best.signal(before_w, power_w)
         about_j = counted_j + best.factor * best.since

@@ -19,6 +19,7 @@ from typing import Any
 from ecoml.endings import EndReason, TrialEnd
 from ecoml.energy import Energy, EnergyByDomain, Purpose
 from ecoml.metric import Metric
+from ecoml.outside.folders import as_text
 from ecoml.run.footprint import Grams
 from ecoml.run.storage.schema import SCHEMA_VERSION, bring_up_to_date, version_of
 from ecoml.run.storage.snapshot import PowerSample, Snapshot, snapshot_of
@@ -101,7 +102,7 @@ class Store:
         with self._transaction:
             self._connection.execute(
                 "UPDATE trial SET state = ?, ending = ?, traceback = ? WHERE number = ?",
-                (trial.state.value, _ending(trial.end), traceback, trial.number),
+                (trial.state.value, _ending(trial.end), traceback and as_text(traceback), trial.number),
             )
 
     def add_measurement(self, trial: int, point: Point, taken: Energy, grams: Grams | None = None) -> None:
@@ -147,7 +148,7 @@ class Store:
     def add_gap(self, text: str) -> None:
         """Something could not be metered."""
         with self._transaction:
-            self._connection.execute("INSERT INTO gap (at, text) VALUES (?, ?)", (time.time(), text))
+            self._connection.execute("INSERT INTO gap (at, text) VALUES (?, ?)", (time.time(), as_text(text)))
 
     def enter(self, pending: Pending, grams: Mapping[Activity, Grams] | None = None) -> None:
         """Enter joules for good, with their CO2e; they are no longer in flight."""

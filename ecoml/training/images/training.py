@@ -14,7 +14,7 @@ from ecoml.energy import Energy
 from ecoml.errors import UsageError
 from ecoml.meter.base import Window
 from ecoml.metric import Metric
-from ecoml.outside.folders import expanded
+from ecoml.outside.folders import expanded, is_utf8
 from ecoml.space import Space
 from ecoml.training.base import Account, Run, Work
 from ecoml.training.function import name_of
@@ -400,4 +400,7 @@ class CnnTraining:
 
 
 def _absolute(path: str | Path) -> str:
-    return str(expanded(path).absolute())
+    absolute = str(expanded(path).absolute())
+    if not is_utf8(absolute):
+        raise UsageError(f"data {absolute!a}: its name is not UTF-8; rename it")
+    return absolute

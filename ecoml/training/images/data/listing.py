@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ecoml.errors import DataError
+from ecoml.outside.folders import as_text, is_utf8
 
 EXTENSIONS = frozenset(
     (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
@@ -64,12 +65,14 @@ def listed(folder: Path) -> Listing:
     """The images below a folder of classes.
 
     Raises:
-        DataError: There are none, or a class has none.
+        DataError: There are none, a class has none, or its name is not UTF-8.
     """
     listing = Listing()
     if loose := sum(_is_image(file) for file in folder.iterdir()):
         listing.ignored["image outside of the classes"] = loose
     for place in _subfolders(folder):
+        if not is_utf8(place):
+            raise DataError(f"{str(place)!a}: the class's name is not UTF-8; rename the folder")
         listing.classes.add(place.name)
         before = len(listing.files)
         for file in sorted(place.iterdir()):
@@ -79,9 +82,8 @@ def listed(folder: Path) -> Listing:
                 listing.files.append(file)
                 listing.labels.append(place.name)
             else:
-                listing.ignored[
-                    "folder inside a class" if file.is_dir() else file.suffix.lower() or "no extension"
-                ] += 1
+                kind = "folder inside a class" if file.is_dir() else file.suffix.lower() or "no extension"
+                listing.ignored[as_text(kind)] += 1
         if len(listing.files) == before:
             raise DataError(f"{place}: no images in this class; add some, or keep the folder outside of the data")
     if not listing.files:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ecoml.errors import SpaceError
-from ecoml.space.values import Value, check_order, conditions_of, finite, fits, of_python, plain
+from ecoml.space.values import Value, check_order, conditions_of, finite, fits, of_python, plain, width_of
 
 _MOST_VALUES = 2**40  # above it, neighbouring bins can no longer be told apart in a float
 
@@ -35,9 +35,10 @@ class Float:
         when: Condition: name of another parameter → the values of it with which this parameter exists. If it names
             several parameters, all must match. None: the parameter always exists.
         default: The value of the default configuration; None: there is none.
+        prior_width: Standard deviation of the prior around the default, on the scale of u; None: no prior.
 
     Raises:
-        SpaceError: The bounds, the condition or the default cannot be used.
+        SpaceError: The bounds, the condition, the default or the prior cannot be used.
     """
 
     low: float
@@ -45,6 +46,7 @@ class Float:
     log: bool = False
     when: Mapping[str, Any] | None = field(default=None, hash=False)
     default: float | None = None
+    prior_width: float | None = None
     _origin: float = field(init=False, repr=False, compare=False)
     _span: float = field(init=False, repr=False, compare=False)
     _decimals: int = field(init=False, repr=False, compare=False)
@@ -124,9 +126,10 @@ class Int:
         when: Condition: name of another parameter → the values of it with which this parameter exists. If it names
             several parameters, all must match. None: the parameter always exists.
         default: The value of the default configuration; None: there is none.
+        prior_width: Standard deviation of the prior around the default, on the scale of u; None: no prior.
 
     Raises:
-        SpaceError: The bounds, the condition or the default cannot be used.
+        SpaceError: The bounds, the condition, the default or the prior cannot be used.
     """
 
     low: int
@@ -134,6 +137,7 @@ class Int:
     log: bool = False
     when: Mapping[str, Any] | None = field(default=None, hash=False)
     default: int | None = None
+    prior_width: float | None = None
     _origin: float = field(init=False, repr=False, compare=False)
     _span: float = field(init=False, repr=False, compare=False)
 
@@ -172,6 +176,12 @@ class Int:
             return ((math.log(value - 0.5) + math.log(value + 0.5)) / 2 - self._origin) / self._span
         return (value - self.low + 0.5) / self._span
 
+    def bin(self, value: int) -> tuple[float, float]:
+        """The ends of a value's bin."""
+        ends = np.log([value - 0.5, value + 0.5]) if self.log else np.array([value, value + 1]) - self.low
+        low, high = ((ends - self._origin) / self._span).tolist()
+        return low, high
+
     def problem(self, value: Any) -> str | None:
         """What is wrong with a value and how to correct it; None for a valid value."""
         if not fits(value, int):
@@ -194,14 +204,16 @@ class Choice:
         when: Condition: name of another parameter → the values of it with which this parameter exists. If it names
             several parameters, all must match. None: the parameter always exists.
         default: The value of the default configuration; None: there is none.
+        prior_width: Prior probability that another option than the default is best; None: no prior.
 
     Raises:
-        SpaceError: The options, the condition or the default cannot be used.
+        SpaceError: The options, the condition, the default or the prior cannot be used.
     """
 
     options: Sequence[Value]
     when: Mapping[str, Any] | None = field(default=None, hash=False)
     default: Value | None = None
+    prior_width: float | None = None
     _index: dict[Value, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -257,13 +269,16 @@ def _range_table(parameter: Float | Int) -> dict[str, Any]:
 
 
 def _rest_of_table(parameter: Parameter) -> dict[str, Any]:
-    default = {} if parameter.default is None else {"default": parameter.default}
+    given = {"default": parameter.default, "prior_width": parameter.prior_width}
     when = {parent: list(values) for parent, values in (parameter.when or {}).items()}
-    return {**default, **({"when": when} if when else {})}
+    return {key: value for key, value in given.items() if value is not None} | ({"when": when} if when else {})
 
 
 def _check_default(parameter: Parameter, kind: type) -> None:
-    """Check that the default is a valid value, and store it as `decode` would return it."""
+    """Check that the default is a valid value, and store it as `decode` would return it; check the prior's width."""
+    most = 1.0 - 1.0 / parameter.count if isinstance(parameter, Choice) else math.inf
+    width = width_of(type(parameter).__name__, parameter.prior_width, parameter.default, most)
+    _assign(parameter, prior_width=width)
     if parameter.default is None:
         return
     if (trouble := parameter.problem(parameter.default)) is not None:

@@ -9,6 +9,7 @@
     high = 1e-1                       # "fixed": with value, to place a fixed value among the others
     log = true
     default = 1e-2                    # optional, with any type but "fixed"
+    prior_width = 0.2                 # optional, with a default
     when = { PARENT = ["value"] }     # optional, with any type but "fixed"
 
     [fixed]
@@ -41,9 +42,10 @@ class _Float(_Table):
     log: bool = False
     when: dict[str, Any] | None = None
     default: float | None = None
+    prior_width: float | None = None
 
     def build(self) -> Parameter:
-        return Float(self.low, self.high, self.log, self.when, self.default)
+        return Float(self.low, self.high, self.log, self.when, self.default, self.prior_width)
 
 
 class _Int(_Table):
@@ -53,9 +55,10 @@ class _Int(_Table):
     log: bool = False
     when: dict[str, Any] | None = None
     default: int | None = None
+    prior_width: float | None = None
 
     def build(self) -> Parameter:
-        return Int(self.low, self.high, self.log, self.when, self.default)
+        return Int(self.low, self.high, self.log, self.when, self.default, self.prior_width)
 
 
 class _Choice(_Table):
@@ -63,9 +66,10 @@ class _Choice(_Table):
     options: list[Any]
     when: dict[str, Any] | None = None
     default: Any = None
+    prior_width: float | None = None
 
     def build(self) -> Parameter:
-        return Choice(self.options, self.when, self.default)
+        return Choice(self.options, self.when, self.default, self.prior_width)
 
 
 class _Fixed(_Table):

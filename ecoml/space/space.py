@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from ecoml.errors import SpaceError
 from ecoml.space.parameters import Float, Parameter
+from ecoml.space.prior import Prior
 from ecoml.space.values import Value, fits, plain
 from ecoml.views import html_of
 
@@ -138,6 +139,11 @@ class Space:
             return None
         u = [0.5 if p.default is None else p.encode(p.default) for p in self.free.values()]
         return self.decode(np.array(u))
+
+    @cached_property
+    def prior(self) -> Prior:
+        """Where the best configurations are expected: around the defaults of the parameters with a `prior_width`."""
+        return Prior(self.free)
 
     @cached_property
     def size(self) -> int | None:

@@ -85,6 +85,29 @@ def check_order(kind: str, low: float, high: float, log: Any) -> None:
         raise SpaceError(f"{kind}: a log scale needs low > 0, not {low!r}; raise low, or leave out log")
 
 
+def width_of(kind: str, width: Any, default: Any, most: float) -> float | None:
+    """A prior's width as a float; None without a prior.
+
+    Args:
+        kind: The class of the parameter.
+        width: The value given.
+        default: The default of the parameter, around which the prior lies.
+        most: The largest width.
+
+    Raises:
+        SpaceError: The width is not a number above 0 and at most `most`, or there is no default.
+    """
+    width = of_python(width)
+    if width is None:
+        return None
+    if default is None:
+        raise SpaceError(f"{kind}: prior_width = {width!r} needs a default, around which the prior lies; add default")
+    if not fits(width, float) or not math.isfinite(width) or not 0 < width <= most:
+        limit = "" if most == math.inf else f" and at most {most:.3g}, an even share of the other options"
+        raise SpaceError(f"{kind}: prior_width = {width!r} is not a number above 0{limit}; give one, or leave it out")
+    return float(width)
+
+
 def conditions_of(when: Any) -> dict[str, tuple[Value, ...]] | None:
     """A condition as parent → tuple of values; the user may also give a single value. None without a condition.
 

@@ -65,7 +65,7 @@ class RandomSearch:
         if self._rest.mostly_seen(self.seen):
             return self._rest.first_unseen(self.seen)
         for _ in range(len(self.seen) + _PATIENCE):
-            config = self._space.decode(self._stream[self._position])
+            config = self._space.decode(self._point(self._position))
             if key(config) not in self.seen:
                 return config
             self._position += 1
@@ -78,10 +78,13 @@ class RandomSearch:
         found = {key(config): config}
         if not self._rest.mostly_seen(self.seen):
             for position in range(self._position, self._position + count):
-                config = self._space.decode(self._stream[position])
+                config = self._space.decode(self._point(position))
                 if key(config) not in self.seen:
                     found.setdefault(key(config), config)
         return list(found.values())[:count]
+
+    def _point(self, position: int) -> NDArray[np.float64]:
+        return self._stream[position]
 
     def tell(self, trial: Trial) -> None:
         """Record the trial's configuration; its result does not matter."""

@@ -23,6 +23,7 @@ from ecoml.trial import Config
 Array = NDArray[np.float64]
 
 _STEPS = (0.3, 0.1)  # of moves from an incumbent, as shares of a parameter's range: half of them far, half near
+_PRIOR = 1.0  # β: after n trials the prior has the weight β/n
 _FEWEST = 20  # candidates that are left, however near
 
 
@@ -58,6 +59,7 @@ class Options:
         owner: Index of the trial among those observed (q,); −1: a new configuration.
         done: Its completed steps (q,).
         step_j: Joules of a step (q,).
+        log_prior: Weighted logarithms of the prior's density (q,); 0 for suspended trials.
     """
 
     configs: list[Config]
@@ -65,12 +67,13 @@ class Options:
     owner: NDArray[np.intp]
     done: Array
     step_j: Array
+    log_prior: Array
 
     def within(self, left_j: float, least: int) -> Options:
         """The options that fit into the joules left: suspended ones with one step, new ones with `least` steps."""
         rows = np.flatnonzero(self.step_j * np.where(self.owner < 0, least, 1) <= left_j)
         configs = [self.configs[i] for i in rows]
-        return Options(configs, self.x[rows], self.owner[rows], self.done[rows], self.step_j[rows])
+        return Options(configs, *(of[rows] for of in (self.x, self.owner, self.done, self.step_j, self.log_prior)))
 
     def reach(self, horizon: int, left_j: float, most_j: float | None) -> Array:
         """Number of steps (q,) at which each training would end: at the horizon, or when its joules are used up.
@@ -102,8 +105,8 @@ class Options:
         return int(rows[np.argmax(ends[self.owner[rows]])]) if len(rows) else None
 
 
-def options_of(new: Pool, new_j: Array, observations: Observations, x: Array) -> Options:
-    """The options of a decision: new configurations with their joules per step, and suspended trials.
+def options_of(new: Pool, new_j: Array, log_prior: Array, observations: Observations, x: Array) -> Options:
+    """The options of a decision: new configurations with their joules per step and log prior, and suspended trials.
 
     `x`: features (m, D) of the observed trials.
     """
@@ -115,6 +118,7 @@ def options_of(new: Pool, new_j: Array, observations: Observations, x: Array) ->
         np.r_[np.full(len(new.x), -1), suspended].astype(int),
         np.r_[np.zeros(len(new.x)), [trial.step for trial in trials]],
         np.r_[new_j, observations.step_j[suspended]],
+        np.r_[log_prior, np.zeros(len(suspended))],
     )
 
 
@@ -150,8 +154,23 @@ class Candidates:
         u = np.array([self._space.encode(config) for config in configs]).reshape(-1, self._space.dimension)
         return Pool([dict(config) for config in configs], u, self._features(configs, u))
 
+    def log_prior(self, pool: Pool, trials: int) -> Array:
+        """Logarithms of the prior's density (m,), with their weight after so many trials.
+
+        Hvarfner et al., πBO: Augmenting Acquisition Functions with User Beliefs for Bayesian Optimization (ICLR 2022),
+        eq. 6: the acquisition times π^(β/n).
+        """
+        return _PRIOR / trials * self._space.prior.log_density(pool.configs, pool.u)
+
+    def drawn(self, count: int, seed: int) -> list[Config]:
+        """Random configurations; every other one is from the prior, if there is one."""
+        points = np.random.default_rng(seed).random((count, self._space.dimension))
+        points[::2] = self._space.prior.place(points[::2])
+        return [self._space.decode(point) for point in points]
+
     def spread(self, centres: Array, known: Array, seen: set[Key], count: int, apart: float, seed: int) -> Pool:
         """A pool of at most `count` configurations: half of it from the entire space, half around `centres` (k, d).
+        If the space has a prior, half of the first half is from that.
 
         Configurations whose keys are in `seen` are left out, and so are those closer than `apart` to one of `known` (n,
         d), unless hardly any would be left.
@@ -161,6 +180,7 @@ class Candidates:
         half = max(1, count // 2)
         rng = np.random.default_rng([seed, 0])
         wide = sobol(self._space.dimension, 1 << (half - 1).bit_length(), seed=seed)[:half]
+        wide[: half // 2] = self._space.prior.place(wide[: half // 2])
         scale = np.where(rng.random((half, 1)) < 0.5, *_STEPS) * max(1.0, apart / _STEPS[1])
         pool = self._unseen(
             (self._space.decode(p) for p in np.concatenate([wide, self._moved(centres, scale, rng)])), seen

@@ -1,7 +1,8 @@
 """The initial design: the trials before the first model-based decision.
 
 The space's default configuration, if there is one, is trained to its end: it shows the result without a search, the
-length of a training, and its energy. Then the points of a Sobol' sequence follow. The design ends early when it has
+length of a training, and its energy. Then the points of a Sobol' sequence follow, of which the space's prior, if it has
+one, takes every other one: they lie at its quantiles. The design ends early when it has
 taken its share of the budget; no training starts that does not fit into the rest.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecoml.space import Space
 from ecoml.strategies.enumeration import key
@@ -41,6 +43,10 @@ class InitialDesign(RandomSearch):
         super().__init__(space, seed, "sobol", default_first=default_first)
         self.count = count or min(max(space.dimension + 1, 4), 8)
         self._whole = count or _WHOLE
+
+    def _point(self, position: int) -> NDArray[np.float64]:
+        point = super()._point(position)
+        return point if position % 2 else self._space.prior.place(point[None])[0]
 
     def is_done(self, trials: Sequence[Trial], known: int, length: int | None, left_j: float) -> bool:
         """Whether enough configurations were started or completely trained, or the design has taken its share of the

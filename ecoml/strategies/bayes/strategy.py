@@ -158,8 +158,7 @@ class Bayes:
 
             if observations.length != 1:
                 return self._design.affordable(feasible, step_j, observations.horizon, left_j)
-            points = np.random.default_rng(self._seed_now()).random((_DRAWN, self._space.dimension))
-            drawn = [self._space.decode(point) for point in points]
+            drawn = self._candidates.drawn(_DRAWN, self._seed_now())
             new = [config for config in drawn if key(config) not in self._asked]
             return self._design.cheap(new, feasible, step_j)
 
@@ -186,7 +185,8 @@ class Bayes:
         top = np.argsort(-ends[: len(measured)], kind="stable")[:_INCUMBENTS]
         again = [measured[i].config for i in top if measured[i].number < 0]
         new = self._new(tried.u[top], known, apart, again)
-        every = options_of(new, energy.step_j(new.x), observations, tried.x)
+        log_prior = self._candidates.log_prior(new, len(self._trials) + len(self._learner.earlier))
+        every = options_of(new, energy.step_j(new.x), log_prior, observations, tried.x)
         if not len(every.x):
             config = self._design.next(self._goal.feasible)
             return self._rest() if config is None else self._started(config, schedule.first())
@@ -201,7 +201,7 @@ class Bayes:
         score, end = self._judged(candidates, steps, outlook, observations)
         if end is not None:
             return end
-        choice = int(np.argmax(score))
+        choice = int(np.argmax(score + candidates.log_prior))
         step_j, done = float(candidates.step_j[choice]), int(candidates.done[choice])
         further = schedule.further(done, step_j)
         after_j = left_j - step_j * (further if done else schedule.screening)

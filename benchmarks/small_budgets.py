@@ -1,7 +1,7 @@
 """What a search recommends that has the energy of a few trainings: beside random search, and the default trained alone.
 
     python benchmarks/small_budgets.py --lcbench FILE.npz [--mapping noisy] [--tasks …] [--strategies bayes,random]
-        [--trainings 2,4,8,16] [--seeds 0,1,…] [--jobs 1] [--out DIR] [--without-default]
+        [--trainings 2,4,8,16] [--seeds 0,1,…] [--jobs 1] [--out DIR] [--without-default] [--prior-width 0.2]
     python benchmarks/small_budgets.py --recorded fashion-mnist-2000,cifar-5000 [--mapping recorded] …
     python benchmarks/small_budgets.py --real digits,fashion-mnist-2000 …
 
@@ -10,7 +10,7 @@ of the network that is recommended. Of recorded trainings (`strategy_recorded.py
 (`noisy`: validated on 400 images, judged without their chance) a task's default is the configuration that is best on
 the other tasks, by its mean rank, of the cheaper half of those recorded. Real searches use `cnn-small` and the host's
 meter (the strategy `default` trains the default alone); a recommended network is tested after the search, on nobody's
-account.
+account. `--prior-width` puts a prior of that width around the default.
 
 Each search is a line in OUT/small.jsonl, and is not repeated by the next call.
 """
@@ -28,7 +28,7 @@ import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 from defaults import trained
+from strategy_prior import with_default, with_prior
 from strategy_problems import MAPPINGS, TrainingTask, lcbench_defaults, lcbench_tasks, open_problem
 from strategy_real import data_file
 from strategy_recorded import RECORDED, mappings, open_recorded, recording
 
 import ecoml
 from ecoml.errors import UsageError
-from ecoml.space import Parameter, Space
+from ecoml.space import Space
 from ecoml.strategies import create_strategy
 from ecoml.trial import Config, Measurement
 
@@ -63,6 +64,7 @@ class Cell:
     path: Path | None
     out: Path
     default: bool
+    prior_width: float | None
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -102,10 +104,11 @@ def posed(cell: Cell) -> Posed:
     if cell.family in RECORDED:
         of = recording(cell.task)
         problem = open_recorded(cell.family, cell.task, cell.seed, cell.out)
-        return Posed(problem, of.space, of.default_j, of.default_alone(cell.trainings))
+        return Posed(problem, with_prior(of.space, cell.prior_width), of.default_j, of.default_alone(cell.trainings))
     assert cell.path is not None, "LCBench is a file"
     problem, default = open_problem(cell.family, cell.task, cell.path, cell.out), lcbench_defaults(cell.path)[cell.task]
-    space = with_default(problem.space, default) if cell.default else problem.space
+    centred = with_prior(with_default(problem.space, default), cell.prior_width)
+    space = centred if cell.default else problem.space
     score, step_j = getattr(problem, "exact", problem).curve(default)
     return Posed(problem, space, float(step_j.sum()), float(score[-1]))
 
@@ -142,16 +145,10 @@ def replayed(cell: Cell) -> Row:
     }
 
 
-def with_default(space: Space, default: Config) -> Space:
-    """The space with this default configuration."""
-    changed: dict[str, Parameter] = {name: replace(p, default=default[name]) for name, p in space.free.items()}
-    return Space(changed)
-
-
 def real(cell: Cell) -> Row:
     """A search that trains."""
     training = ecoml.CnnTraining(data_file(cell.task, cell.out), threads=1, seed=cell.seed)
-    space = ecoml.load_space("cnn-small")
+    space = with_prior(ecoml.load_space("cnn-small"), cell.prior_width)
     training.prepare(space)  # on no strategy's account
     if cell.strategy == "default":
         alone = trained(training, space.default or {}, 0, cell.out)
@@ -210,8 +207,9 @@ def searched(options: argparse.Namespace) -> list[Row]:
     of += [(family, task) for task in options.recorded for family in options.mapping or mappings(task)]
     if options.lcbench:
         of += [(family, task) for family in options.mapping or ["noisy"] for task in lcbench_tasks(options.lcbench)]
+    space = not options.without_default, options.prior_width
     cells = [
-        Cell(task, strategy, trainings, seed, family, options.lcbench, options.out, not options.without_default)
+        Cell(task, strategy, trainings, seed, family, options.lcbench, options.out, *space)
         for seed in options.seeds
         for trainings in options.trainings
         for family, task in of
@@ -274,6 +272,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seeds", type=lambda text: [int(n) for n in _names(text)], default=list(range(5)))
     parser.add_argument("--without-default", action="store_true", help="the space has none")
+    parser.add_argument("--prior-width", type=float, help="of all parameters; choices get at most an even share")
     parser.add_argument("--jobs", type=int, default=1, help="searches at the same time; real ones one at a time")
     parser.add_argument("--out", type=Path, default=Path("runs/small"))
     return parser

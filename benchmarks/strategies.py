@@ -2,7 +2,7 @@
 
     python benchmarks/strategies.py --lcbench FILE.npz [--mapping nearest,smooth,noisy] [--tables hpobench,…]
         [--trained svm-digits,…] [--synthetic 0,1] [--recorded …] [--real …] [--strategies bayes,random,…] [--tasks …]
-        [--seeds 10] [--jobs 1] [--out DIR] [--again bayes]
+        [--seeds 10] [--jobs 1] [--out DIR] [--again bayes] [--default best|worst] [--prior-width 0.2]
 
 For each problem and seed, random search makes 64 whole trainings. What it spent is everyone's budget, also of those
 that use no curves. There are three goals. `typical`: the median, over seeds, of its best accuracies, which is what 64
@@ -15,6 +15,9 @@ accuracy (`trained`: that on other images) of the most accurate measurement by t
 
 `--metric` tells the accuracies as a loss, a perplexity or an R² instead. No strategy should mind: random search
 does not, and the same ratios are to come out.
+
+`--default` gives the spaces of LCBench a default, the configuration that is best (or worst) on the other tasks of the
+cheaper half of those recorded, and `--prior-width` a prior around it. Random search sets its goals without.
 
 `--real` trains: through a `Searcher`, on the host's meter, the optimiser's own energy within. There the budget
 (`--budget-kwh`) is given, and random search with it sets the target.
@@ -42,7 +45,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from strategy_problems import MAPPINGS, METRICS, Retold, TrainingTask, lcbench_tasks, open_problem
+from strategy_prior import Centred, with_default, with_prior
+from strategy_problems import MAPPINGS, METRICS, Retold, TrainingTask, lcbench_defaults, lcbench_tasks, open_problem
 from strategy_recorded import RECORDED, mappings, open_recorded
 from strategy_replay import Goal, goal_of_random, measure, typical_of_random
 from strategy_synthetic import SYNTHETIC, open_synthetic
@@ -79,6 +83,8 @@ class Cell:
         seeds: How many there are of each problem.
         budget_kwh: Of a search that really trains.
         out: Where such a search keeps its run folder.
+        default: `best` or `worst`, of a space of LCBench; empty: it has none.
+        prior_width: Of its parameters; None: no prior.
     """
 
     family: str
@@ -92,6 +98,8 @@ class Cell:
     seeds: int
     budget_kwh: float
     out: Path
+    default: str
+    prior_width: float | None
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -109,6 +117,9 @@ def run(cell: Cell) -> dict[str, Any]:
     problem, goal = _posed(
         cell.family, cell.metric, cell.task, cell.path, cell.seed, cell.trainings, cell.seeds, cell.out
     )
+    if cell.default and cell.path is not None and cell.family in MAPPINGS:
+        default = lcbench_defaults(cell.path, cell.default == "worst")[cell.task]
+        problem = Centred(problem, with_prior(with_default(problem.space, default), cell.prior_width))
     return row | dict(measure(problem, cell.strategy, cell.seed, goal, cell.target_only))
 
 
@@ -172,6 +183,8 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
                         options.seeds,
                         options.budget_kwh,
                         options.out,
+                        options.default,
+                        options.prior_width,
                     ),
                 )
 
@@ -249,6 +262,8 @@ def _parser() -> argparse.ArgumentParser:
         "--metric", choices=["accuracy", *METRICS], default="accuracy", help="what accuracies are told as"
     )
     parser.add_argument("--target-only", action="store_true", help="leave out the hypervolume: a third of the time")
+    parser.add_argument("--default", choices=["best", "worst"], default="", help="of the spaces of LCBench")
+    parser.add_argument("--prior-width", type=float, help="of their parameters, around that default")
     parser.add_argument("--budget-kwh", type=float, default=0.0005, help="of each search that trains")
     parser.add_argument("--tasks", type=_names, default=[], help="only these")
     parser.add_argument("--strategies", type=_names, default=list(STRATEGIES))

@@ -164,15 +164,17 @@ def lcbench_tasks(path: Path) -> list[str]:
 
 
 @lru_cache(maxsize=4)
-def lcbench_defaults(path: Path) -> Mapping[str, dict[str, Any]]:
-    """A default for each task: the configuration that is best on the others, of the cheaper half of those recorded."""
+def lcbench_defaults(path: Path, worst: bool = False) -> Mapping[str, dict[str, Any]]:
+    """A default for each task: the configuration that is best on the others, of the cheaper half of those recorded; or
+    the worst.
+    """
     tasks = lcbench_tasks(path)
     with np.load(path) as data:
         ends: Array = np.array([data[f"{task}_accuracy"][:, -1] for task in tasks])
         log_j: Array = np.log([data[f"{task}_energy_j"][:, -1] for task in tasks]).mean(axis=0)
         columns = [str(name) for name in data["config_names"]]
         rows = data["config"]
-    ranks = np.argsort(np.argsort(-ends, axis=1), axis=1) + len(rows) * (log_j > np.median(log_j))
+    ranks = np.argsort(np.argsort(ends if worst else -ends, axis=1), axis=1) + len(rows) * (log_j > np.median(log_j))
     best = {task: int(np.argmin(np.delete(ranks, i, axis=0).mean(0))) for i, task in enumerate(tasks)}
     space = Space(LCBENCH_SPACE)
     configs = {task: _config(dict(zip(columns, rows[i].tolist(), strict=True))) for task, i in best.items()}

@@ -38,12 +38,13 @@ class Prior:
             placed[:, column] = _quantiles(parameter, u[:, column])
         return placed
 
-    def log_density(self, configs: Sequence[Mapping[str, Any]], u: Array) -> Array:
-        """log π (n,) of configurations and their encoded points u (n, d)."""
+    def log_density(self, configs: Sequence[Mapping[str, Any]]) -> Array:
+        """log π (n,) of configurations."""
         density = np.zeros(len(configs))
-        for column, key, parameter in self._parts:
-            active = np.array([key in config for config in configs], dtype=bool)
-            density[active] += np.log(np.maximum(_density(parameter, u[active, column]), _LEAST))
+        for _, key, parameter in self._parts:
+            active = [i for i, config in enumerate(configs) if key in config]
+            u = np.array([parameter.encode(configs[i][key]) for i in active])
+            density[active] += np.log(np.maximum(_density(parameter, u), _LEAST))
         return density
 
 

@@ -59,7 +59,6 @@ class Options:
         owner: Index of the trial among those observed (q,); −1: a new configuration.
         done: Its completed steps (q,).
         step_j: Joules of a step (q,).
-        log_prior: Weighted logarithms of the prior's density (q,); 0 for suspended trials.
     """
 
     configs: list[Config]
@@ -67,13 +66,12 @@ class Options:
     owner: NDArray[np.intp]
     done: Array
     step_j: Array
-    log_prior: Array
 
     def within(self, left_j: float, least: int) -> Options:
         """The options that fit into the joules left: suspended ones with one step, new ones with `least` steps."""
         rows = np.flatnonzero(self.step_j * np.where(self.owner < 0, least, 1) <= left_j)
         configs = [self.configs[i] for i in rows]
-        return Options(configs, *(of[rows] for of in (self.x, self.owner, self.done, self.step_j, self.log_prior)))
+        return Options(configs, self.x[rows], self.owner[rows], self.done[rows], self.step_j[rows])
 
     def reach(self, horizon: int, left_j: float, most_j: float | None) -> Array:
         """Number of steps (q,) at which each training would end: at the horizon, or when its joules are used up.
@@ -105,8 +103,8 @@ class Options:
         return int(rows[np.argmax(ends[self.owner[rows]])]) if len(rows) else None
 
 
-def options_of(new: Pool, new_j: Array, log_prior: Array, observations: Observations, x: Array) -> Options:
-    """The options of a decision: new configurations with their joules per step and log prior, and suspended trials.
+def options_of(new: Pool, new_j: Array, observations: Observations, x: Array) -> Options:
+    """The options of a decision: new configurations with their joules per step, and suspended trials.
 
     `x`: features (m, D) of the observed trials.
     """
@@ -118,7 +116,6 @@ def options_of(new: Pool, new_j: Array, log_prior: Array, observations: Observat
         np.r_[np.full(len(new.x), -1), suspended].astype(int),
         np.r_[np.zeros(len(new.x)), [trial.step for trial in trials]],
         np.r_[new_j, observations.step_j[suspended]],
-        np.r_[log_prior, np.zeros(len(suspended))],
     )
 
 
@@ -154,13 +151,13 @@ class Candidates:
         u = np.array([self._space.encode(config) for config in configs]).reshape(-1, self._space.dimension)
         return Pool([dict(config) for config in configs], u, self._features(configs, u))
 
-    def log_prior(self, pool: Pool, trials: int) -> Array:
+    def log_prior(self, configs: Sequence[Config], trials: int) -> Array:
         """Logarithms of the prior's density (m,), with their weight after so many trials.
 
         Hvarfner et al., πBO: Augmenting Acquisition Functions with User Beliefs for Bayesian Optimization (ICLR 2022),
         eq. 6: the acquisition times π^(β/n).
         """
-        return _PRIOR / trials * self._space.prior.log_density(pool.configs, pool.u)
+        return _PRIOR / trials * self._space.prior.log_density(configs)
 
     def drawn(self, count: int, seed: int) -> list[Config]:
         """Random configurations; every other one is from the prior, if there is one."""

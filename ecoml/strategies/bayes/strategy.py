@@ -185,8 +185,7 @@ class Bayes:
         top = np.argsort(-ends[: len(measured)], kind="stable")[:_INCUMBENTS]
         again = [measured[i].config for i in top if measured[i].number < 0]
         new = self._new(tried.u[top], known, apart, again)
-        log_prior = self._candidates.log_prior(new, len(self._trials) + len(self._learner.earlier))
-        every = options_of(new, energy.step_j(new.x), log_prior, observations, tried.x)
+        every = options_of(new, energy.step_j(new.x), observations, tried.x)
         if not len(every.x):
             config = self._design.next(self._goal.feasible)
             return self._rest() if config is None else self._started(config, schedule.first())
@@ -201,7 +200,8 @@ class Bayes:
         score, end = self._judged(candidates, steps, outlook, observations)
         if end is not None:
             return end
-        choice = int(np.argmax(score + candidates.log_prior))
+        log_prior = self._candidates.log_prior(candidates.configs, len(self._learner.earlier) + len(self._trials))
+        choice = int(np.argmax(score + log_prior))
         step_j, done = float(candidates.step_j[choice]), int(candidates.done[choice])
         further = schedule.further(done, step_j)
         after_j = left_j - step_j * (further if done else schedule.screening)

@@ -154,8 +154,8 @@ class Candidates:
     def log_prior(self, configs: Sequence[Config], trials: int) -> Array:
         """Logarithms of the prior's density (m,), with their weight after so many trials.
 
-        Hvarfner et al., πBO: Augmenting Acquisition Functions with User Beliefs for Bayesian Optimization (ICLR 2022),
-        eq. 6: the acquisition times π^(β/n).
+        Hvarfner et al., πBO: Augmenting Acquisition Functions with User Beliefs for Bayesian Optimization (ICLR 2022):
+        the acquisition times π^(β/n).
         """
         return _PRIOR / trials * self._space.prior.log_density(configs)
 

@@ -1,9 +1,9 @@
 """The initial design: the trials before the first model-based decision.
 
 The space's default configuration, if there is one, is trained to its end: it shows the result without a search, the
-length of a training, and its energy. Then the points of a Sobol' sequence follow, of which the space's prior, if it has
-one, takes every other one: they lie at its quantiles. The design ends early when it has
-taken its share of the budget; no training starts that does not fit into the rest.
+length of a training, and its energy. Then the points of a Sobol' sequence follow. If the space has a prior, every other
+point is moved to its quantiles. The design ends early when it has taken its share of the budget; no training starts
+that does not fit into the rest.
 """
 
 from __future__ import annotations

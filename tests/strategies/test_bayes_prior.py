@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ecoml.space import Choice, Float, Int, Space
+from ecoml.space import Choice, Float, Int, Parameter, Space
 from ecoml.strategies.base import Start
 from ecoml.strategies.bayes import Bayes
 from ecoml.strategies.bayes.candidates import Candidates
@@ -18,7 +18,7 @@ BAD = {"rate": 1.0, "width": 4, "block": "plain", "momentum": 0.0}
 
 def space(default=None, width=None):
     """The space with this default and this prior."""
-    free = {
+    free: dict[str, Parameter] = {
         "rate": Float(1e-4, 1.0, log=True),
         "width": Int(4, 64, log=True),
         "block": Choice(["plain", "residual", "separable"]),

@@ -64,7 +64,7 @@ class Cell:
     path: Path | None
     out: Path
     default: bool
-    prior_width: float | None
+    prior_width: float | None = None
 
     @property
     def key(self) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ import pytest
 import record
 import small_budgets
 import strategy_recorded
+from strategy_prior import Centred, with_prior
 from strategy_recorded import Measured, mappings, open_recorded, recording
 from strategy_synthetic import SYNTHETIC, open_synthetic
 
@@ -112,6 +113,13 @@ def test_small_budgets_are_compared_on_a_recording(made_up, tmp_path, capsys):
     assert row["spent"] <= 1.0 + 1e-9
     assert row["default"] == recording("made-up").default_alone(2)
     assert "recorded | made-up | random | " in small_budgets.table([row])
+
+
+def test_a_prior_can_be_put_around_a_default(made_up):
+    space = with_prior(recording("made-up").space, 0.55)
+    assert (space.free["width"].prior_width, space.free["head"].prior_width) == (0.55, 0.5)
+    assert space.fixed == recording("made-up").space.fixed
+    assert Centred(open_recorded("recorded", "made-up", 0, Path()), space).space is space
 
 
 def test_a_recording_that_is_not_there_or_too_small_is_said(made_up, tmp_path, capsys):

@@ -23,7 +23,7 @@ from ecoml.trial import Config
 Array = NDArray[np.float64]
 
 _STEPS = (0.3, 0.1)  # of moves from an incumbent, as shares of a parameter's range: half of them far, half near
-_PRIOR = 1.0  # β: after n trials the prior has the weight β/n
+_PRIOR = 0.2  # β: after n trials the prior has the weight β/n
 _REMEMBERED = 4096  # configurations
 _FEWEST = 20  # candidates that are left, however near
 

@@ -41,7 +41,8 @@ def _sure(result: Result, data: Mapping[str, Any]) -> str:
         told += f", and {test} on {plural(data['test_images'], 'test image')} that no choice has seen"
     return (
         f"The recommended network reaches {told}; in brackets the 95 % confidence interval of its true score. The"
-        " search chose by the validation images, so the score on these tends to be too high, and more so the fewer they are."
+        " search chose by the validation images, so the score on these tends to be too high, and more so the fewer they"
+        " are."
     )
 
 

@@ -16,7 +16,7 @@ def describe_reason(*, on_front: bool) -> str:
     if on_front:
         return "the best expected score"
     return (
-        "the best expected score. It is not on the front: a cheaper one measured at least as well, and is expected to"
+        "the best expected score. It is not on the front: a cheaper one measured at least as well, but is expected to"
         " be worse"
     )
 

@@ -61,7 +61,7 @@ def test_a_recommended_trial_off_the_front_is_marked_and_explained(tmp_path, cap
     print_result(result)
     told = " ".join(capsys.readouterr().out.split())
     for text in (told, page(result)):
-        assert "It is not on the front: a cheaper one measured at least as well, and is expected to be worse" in text
+        assert "It is not on the front: a cheaper one measured at least as well, but is expected to be worse" in text
         assert "the same: no cheaper one is expected within 1 percentage point of it" in text
 
 

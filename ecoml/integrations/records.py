@@ -47,7 +47,7 @@ def best_of(result: Result) -> dict[str, float]:
         return {}
     figures: dict[str, float] = {"trial": best.number, result.metric.step: best.step}
     if best.test_score is not None:
-        figures[f"test {result.metric.name}"] = best.test_score
+        figures[f"test {result.metric.name.removeprefix('validation ')}"] = best.test_score
     return {
         f"recommended {name}": value for name, value in {**figures, **point_figures(best, result.metric.name)}.items()
     }

@@ -140,9 +140,7 @@ def test_weights_that_cannot_be_used(weights, tmp_path, task):
         with pytest.raises(UsageError, match=rf"{name}.pth: .*{message}"):
             prepared(backbone=SMALL, weights=str(tmp_path / f"{name}.pth"))
     save_file({"conv.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(
-        UsageError, match=r"other.safetensors: not torchvision's weights of resnet18: 'conv1"
-    ):
+    with pytest.raises(UsageError, match=r"other.safetensors: not torchvision's weights of resnet18: 'conv1"):
         trained(task, {**SHORT, "weights": str(tmp_path / "other.safetensors")}, 1)
 
 

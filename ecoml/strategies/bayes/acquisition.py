@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from botorch.acquisition.acquisition import AcquisitionFunction
@@ -31,7 +30,7 @@ from botorch.utils.transforms import t_batch_mode_transform
 from torch import Tensor
 from torch.special import erfcx, log_ndtr, ndtr
 
-from ecoml.strategies.bayes.models.gaussian_process import expected
+from ecoml.strategies.bayes.models.gaussian_process import expected, marginal
 
 LAST = 10.0  # R
 COST_WEIGHT = 0.5  # of g
@@ -116,9 +115,8 @@ class WorthPerJoule(AcquisitionFunction):
     def forward(self, X: Tensor) -> Tensor:
         """Logarithm of the worth per joule (b,) of b candidates X (b, 1, D+1)."""
         outlook = self._outlook
-        posterior: Any = self.model.posterior(X)
-        mean = posterior.mean[:, 0, 0]
-        deviation = outlook.caution * posterior.variance[:, 0, 0].clamp_min(_LEAST).sqrt()
+        mean, variance = marginal(self.model, X)
+        deviation = outlook.caution * variance.clamp_min(_LEAST).sqrt()
         log_energy = outlook.log_energy(X)
         to_go = outlook.log_to_go(X, log_energy)
         if outlook.target is not None:

@@ -23,6 +23,7 @@ from ecoml.trial import Config
 Array = NDArray[np.float64]
 
 _STEPS = (0.3, 0.1)  # of moves from an incumbent, as shares of a parameter's range: half of them far, half near
+_REMEMBERED = 4096  # configurations
 _FEWEST = 20  # candidates that are left, however near
 
 
@@ -131,6 +132,7 @@ class Candidates:
         self._features = Features(space)
         listable = space.size is not None and space.size <= listed
         self._enumeration = Enumeration(space, all_levels(space)) if listable else None
+        self._by_features: dict[bytes, Config] = {}  # of the last pools; decoding takes half of a decision
         free = space.free.values()
         self._is_choice = np.array([isinstance(p, Choice) for p in free], dtype=bool)
         # A move that leaves an Int where it is would be wasted, so the least move of one is a bin.
@@ -141,14 +143,19 @@ class Candidates:
         """The number of the parameter to which each column of X belongs (D,)."""
         return self._features.groups
 
-    def config(self, x: Array) -> dict[str, Any]:
+    def config(self, x: Array) -> Config:
         """The configuration at features (D,)."""
-        return self._space.decode(self._features.inverse(x))
+        config = self._by_features.get(x.tobytes())
+        return self._space.decode(self._features.inverse(x)) if config is None else config
 
     def pool(self, configs: Sequence[Config]) -> Pool:
         """A pool of exactly these configurations."""
         u = np.array([self._space.encode(config) for config in configs]).reshape(-1, self._space.dimension)
-        return Pool([dict(config) for config in configs], u, self._features(configs, u))
+        pool = Pool([dict(config) for config in configs], u, self._features(configs, u))
+        if len(self._by_features) > _REMEMBERED:
+            self._by_features.clear()
+        self._by_features.update(zip((x.tobytes() for x in pool.x), pool.configs, strict=True))
+        return pool
 
     def spread(self, centres: Array, known: Array, seen: set[Key], count: int, apart: float, seed: int) -> Pool:
         """A pool of at most `count` configurations: half of it from the entire space, half around `centres` (k, d).

@@ -82,19 +82,22 @@ class GaussianProcess(Model, FantasizeMixin):
         posterior_transform: PosteriorTransform | None = None,
     ) -> Posterior:
         """The joint posterior of q points, for each batch: X (…, q, D+1), mean and variance (…, q, 1)."""
-        cross = self._cross(X)
-        half = torch.linalg.solve_triangular(self._factor, cross.mT, upper=False).mT
-        if not self.batch_shape:
-            cross, half = (part.reshape(*X.shape[:-1], len(self.X)) for part in (cross, half))
-        mean = self.mean(X) + cross @ self._weights
-        single = X.shape[-2] == 1
-        prior = self.kernel.forward(X, X, diag=True).unsqueeze(-1) if single else self.kernel.forward(X, X)
-        covariance = prior - half @ half.mT
+        mean, covariance = self.moments(X)
         if observation_noise is not False:
             later = observation_noise.squeeze(-1) if isinstance(observation_noise, Tensor) else self.later_noise
             covariance = covariance + torch.diag_embed(torch.zeros_like(mean[..., 0]) + later)
         posterior = GPyTorchPosterior(MultivariateNormal(mean.squeeze(-1), covariance))
         return posterior if posterior_transform is None else posterior_transform(posterior, X=X)
+
+    def moments(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        """The posterior's mean (…, q, 1) and covariance (…, q, q) at X (…, q, D+1)."""
+        cross = self._cross(X)
+        half = torch.linalg.solve_triangular(self._factor, cross.mT, upper=False).mT
+        if not self.batch_shape:
+            cross, half = (part.reshape(*X.shape[:-1], len(self.X)) for part in (cross, half))
+        single = X.shape[-2] == 1
+        prior = self.kernel.forward(X, X, diag=True).unsqueeze(-1) if single else self.kernel.forward(X, X)
+        return self.mean(X) + cross @ self._weights, prior - half @ half.mT
 
     def expected(self, X: Tensor) -> Tensor:
         """The posterior mean alone (…, q, 1), at X (…, q, D+1), in half the time."""
@@ -132,6 +135,16 @@ def expected(model: Model, X: Tensor) -> Tensor:
     posterior: Any = model.posterior(X)
     mean: Tensor = posterior.mean.squeeze(-1)
     return mean
+
+
+def marginal(model: Model, X: Tensor) -> tuple[Tensor, Tensor]:
+    """The posterior's mean and variance (b,) of a model with one output at X (b, 1, D+1)."""
+    if isinstance(model, GaussianProcess):  # without the object that GPyTorch makes of them, which imports sympy
+        mean, variance = model.moments(X)
+    else:
+        posterior: Any = model.posterior(X)
+        mean, variance = posterior.mean, posterior.variance
+    return mean[:, 0, 0], variance[:, 0, 0]
 
 
 def distance(x1: Tensor, x2: Tensor, *, diag: bool = False) -> Tensor:

@@ -49,8 +49,9 @@ class Floor:
         """FLOP of the first `epochs` epochs of a training, evaluations included."""
         settings = Settings.of(config)
         form = form_of(settings, self.shape, self.classes)
-        each = (epoch / settings.epochs for epoch in range(epochs))
-        sides = Counter(sides_at(settings, self.shape[1:], t, twice=self.twice) for t in each)
+        first, last = (sides_at(settings, self.shape[1:], t, twice=self.twice) for t in (0.0, 1.0))
+        each = (epoch / settings.epochs for epoch in range(epochs if first != last else 0))
+        sides = Counter(sides_at(settings, self.shape[1:], t, twice=self.twice) for t in each) or {last: epochs}
         images = self.train_images, self.validation_images
         return sum(form.training_flops(seen, count, *images) for seen, count in sides.items())
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import threading
 
 import pytest
 
@@ -13,6 +16,7 @@ from ecoml.meter import open_meter
 from ecoml.meter.idle import Idle
 from ecoml.run.result import Result
 from ecoml.searcher.energy.getting_ready import FIRST_TIME_J
+from ecoml.strategies.random import RandomSearch
 from ecoml.testing.hosts import SimulatedHost
 from ecoml.training.function import FunctionExecutor
 
@@ -26,9 +30,11 @@ class OnAGpu(FunctionExecutor):
         super().__init__(lambda config: self._train(config))
         self._host, self._seconds = host, seconds
         self.prepared = 0
+        self.begun = threading.Event()
 
     def prepare(self, space):
         self.prepared += 1
+        self.begun.set()
         self._host.advance(self._seconds)
 
     def _train(self, config):
@@ -101,3 +107,54 @@ def test_without_a_gpu_nothing_is_forecast(tmp_path, cache, meter):
     ecoml.Searcher(space, executor, budget_j=900.0, meter=meter, **how).run()
     assert executor.prepared == 1
     assert not cache.exists()
+
+
+class Importing(RandomSearch):
+    """Notes where its libraries are imported, and whether the training was getting ready."""
+
+    def __init__(self, space, executor, *, fails=False):
+        super().__init__(space, 0)
+        self._executor, self._fails = executor, fails
+        self.imported = []
+
+    def import_libraries(self):
+        self.imported.append(threading.current_thread() is not threading.main_thread())
+        assert self._executor.begun.wait(10), "the training gets ready at the same time"
+        if self._fails:
+            raise ImportError("no such library")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_while_a_gpu_gets_ready_the_strategy_imports_its_libraries(tmp_path, cache, fails):
+    host = SimulatedHost(tmp_path / "host")
+    host.add_gpu(power_w=100.0, name="NVIDIA H100")
+    executor = OnAGpu(host, 4.0)
+    space = ecoml.Space({"a": ecoml.Float(0.1, 0.9)})
+    strategy = Importing(space, executor, fails=fails)
+    with open_meter(root=host.root, nvml=host.nvml, clock=host.clock) as meter:
+        how = {"strategy": strategy, "directory": tmp_path / "run", "max_trials": 2}
+        result = ecoml.Searcher(space, executor, budget_j=2000.0, meter=meter, **how).run()
+    assert strategy.imported == [True]
+    assert len(result.trials) == 2
+
+
+def test_without_a_gpu_libraries_are_imported_when_they_are_needed(tmp_path, meter):
+    executor = OnAGpu(SimulatedHost(tmp_path / "host"), 1.0)
+    space = ecoml.Space({"a": ecoml.Float(0.1, 0.9)})
+    strategy = Importing(space, executor)
+    how = {"strategy": strategy, "directory": tmp_path / "run", "max_trials": 1}
+    ecoml.Searcher(space, executor, budget_j=900.0, meter=meter, **how).run()
+    assert strategy.imported == []
+
+
+def test_strategies_of_botorch_import_it_before_their_first_decision(tmp_path):
+    code = (
+        "import sys, ecoml; from ecoml.strategies import create_strategy; space = ecoml.load_space('cnn-small');"
+        " strategy = create_strategy({name!r}, space, 0); before = set(sys.modules); strategy.import_libraries();"
+        " print(*{{'botorch', 'scipy.stats'}} & (set(sys.modules) - before))"
+    )
+    for name in ("bayes", "botorch"):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(name=name)], capture_output=True, text=True, check=True, cwd=tmp_path
+        )
+        assert set(done.stdout.split()) == {"botorch", "scipy.stats"}

@@ -15,6 +15,8 @@ the recommended network on other images.
 - Real searches use `cnn-small` and the host's meter. The strategy `default` trains the default alone. The recommended
   network is tested after the search, and this energy is not charged.
 
+`--prior-width` puts a prior of this width around the default.
+
 Each search is a line in OUT/small.jsonl, and is not repeated by the next call.
 """
 
@@ -151,7 +153,7 @@ def replayed(cell: Cell) -> Row:
 def real(cell: Cell) -> Row:
     """A search with real trainings."""
     training = ecoml.CnnTraining(data_file(cell.task, cell.out), threads=1, seed=cell.seed)
-    space = ecoml.load_space("cnn-small")
+    space = with_prior(ecoml.load_space("cnn-small"), cell.prior_width)
     training.prepare(space)  # not charged to the strategy
     if cell.strategy == "default":
         alone = trained(training, space.default or {}, 0, cell.out)

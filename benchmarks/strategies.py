@@ -24,6 +24,9 @@ results: those of random search are the same.
 `--real` makes real trainings with a `Searcher`, on the host's meter, including the optimiser's energy. The budget is
 then `--budget-kwh`, and random search with this budget sets the goals.
 
+`--default` gives the spaces of LCBench a default: of the cheaper half of the recorded configurations, the one that is
+best (or worst) on the other tasks. `--prior-width` puts a prior around it. Random search sets its goals without both.
+
 Each search is a line in OUT/searches.jsonl as soon as it is done, and is not repeated by the next call; `--again`
 repeats those of some strategies. OUT/table.md, table.csv and figure.svg, .png are written at the end, from all lines.
 """
@@ -85,6 +88,8 @@ class Cell:
         seeds: Number of seeds for each problem.
         budget_kwh: Budget of a search with real trainings.
         out: Folder of the run folders of such searches.
+        default: `best` or `worst`, for spaces of LCBench; empty: no default.
+        prior_width: Of their parameters; None: no prior.
     """
 
     family: str
@@ -262,6 +267,8 @@ def _parser() -> argparse.ArgumentParser:
         "--metric", choices=["accuracy", *METRICS], default="accuracy", help="metric that strategies see"
     )
     parser.add_argument("--target-only", action="store_true", help="leave out the hypervolume: a third of the time")
+    parser.add_argument("--default", choices=["best", "worst"], default="", help="of the spaces of LCBench")
+    parser.add_argument("--prior-width", type=float, help="of their parameters, around that default")
     parser.add_argument("--budget-kwh", type=float, default=0.0005, help="of each real search")
     parser.add_argument("--tasks", type=_names, default=[], help="only these")
     parser.add_argument("--strategies", type=_names, default=list(STRATEGIES))

@@ -164,8 +164,10 @@ def lcbench_tasks(path: Path) -> list[str]:
 
 
 @lru_cache(maxsize=4)
-def lcbench_defaults(path: Path) -> Mapping[str, dict[str, Any]]:
-    """A default for each task: of the cheaper half of the recorded configurations, the best one on the other tasks."""
+def lcbench_defaults(path: Path, worst: bool = False) -> Mapping[str, dict[str, Any]]:
+    """A default for each task: of the cheaper half of the recorded configurations, the one that is best (or worst) on the
+    other tasks.
+    """
     tasks = lcbench_tasks(path)
     with np.load(path) as data:
         ends: Array = np.array([data[f"{task}_accuracy"][:, -1] for task in tasks])

@@ -165,8 +165,8 @@ def lcbench_tasks(path: Path) -> list[str]:
 
 @lru_cache(maxsize=4)
 def lcbench_defaults(path: Path, worst: bool = False) -> Mapping[str, dict[str, Any]]:
-    """A default for each task: of the cheaper half of the recorded configurations, the one that is best (or worst) on the
-    other tasks.
+    """A default for each task: of the cheaper half of the recorded configurations, the one that is best (or worst) on
+    the other tasks.
     """
     tasks = lcbench_tasks(path)
     with np.load(path) as data:

@@ -1,6 +1,6 @@
 # make demo   set up, then search the embedded digits under a small energy budget
 # make test   set up, then run the tests (test-fast: without the slow ones)
-# make tutorial   the runs of docs/start/tutorial.md, on FashionMNIST
+# make tutorial   the runs of docs/start/fashion-mnist.md, on FashionMNIST
 # make paper  reduced runs of the experiments of arXiv 2303.13972, for docs/results/study.md (about ten minutes; a second call goes on)
 # make lint   ruff, format check, strict types
 # make docs   prose and spelling, then the site, in build/site/

@@ -1,15 +1,15 @@
-"""A search on agents that are killed and stopped at random moments, and so is its driver; what its accounts say then.
+"""Kill and stop the agents and the driver of a search at random moments, and check its accounts afterwards.
 
     nice python benchmarks/chaos.py --runs 100 --log chaos.log
     nice python benchmarks/chaos.py --runs 20 --nodes 4 --log chaos-ray.log      # on Ray: see `chaos_ray.py`
 
-The log gets one line per run; a new start makes only the runs that the log does not have. Each run is a search of its
+The log has one line per run; a new start makes only the runs that the log does not have. Each run is a search of its
 own on two agents of this machine, with leases of one second. Every 0.2 to 1.2 s the program kills the driver or an
-agent (SIGKILL), or stops it for 0.5 to 3 s (SIGSTOP); it resumes a killed driver. These must hold at the end:
+agent (SIGKILL), or stops it for 0.5 to 3 s (SIGSTOP). It resumes a killed driver. At the end it checks:
 
-    all that was spent ≤ budget + stated bound
-    Σ spools = Σ of the hosts' joules in the ledger (± what it says is in doubt)
-    every measurement that was ever in the ledger is there still, and every joule entered
+    all spent energy ≤ budget + stated bound
+    Σ spools = Σ of the hosts' joules in the ledger (± the energy that the ledger calls in doubt)
+    every measurement and every joule that was ever in the ledger is still in it
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ searcher.run()
 """
 
 AS_IT_SHOULD_BE = "as it should be"
-"""Of a run without faults."""
+"""The end of the line of a run that passed all checks."""
 
 QUIET_S = 120.0
-"""So long it may then take to its end."""
+"""Seconds that a run may still take after its last fault."""
 
 
 class Place(Protocol):
@@ -67,10 +67,10 @@ class Place(Protocol):
 
     Attributes:
         workers: As `ecoml search --workers` takes them.
-        lease_s: Seconds without word from the driver after which an agent stops by itself.
-        budget_j: The least and the most that a search is given.
-        longest_s: After so long nothing more happens to a run.
-        digits: Whether the built-in training trains, on digits, instead of a function that keeps a processor busy.
+        lease_s: Seconds without a message from the driver after which an agent stops.
+        budget_j: The smallest and the largest budget of a search.
+        longest_s: After this time the run has no more faults.
+        digits: Whether the built-in training trains on digits, instead of a function that keeps a processor busy.
     """
 
     workers: str
@@ -80,10 +80,10 @@ class Place(Protocol):
     digits: bool
 
     def targets(self, driver: int) -> list[tuple[str, list[int]]]:
-        """What may be struck, by name, each with its processes."""
+        """The processes that may be killed or stopped, by name."""
 
     def killed(self, name: str, processes: list[int]) -> None:
-        """Something was killed."""
+        """Called after something was killed."""
 
     def spools(self, run: Path) -> list[Path]:
         """The accounts of a run's hosts."""
@@ -103,7 +103,7 @@ class ThisHost:
         return [("driver", [driver]), *agents, *agents]
 
     def killed(self, name: str, processes: list[int]) -> None:
-        """The driver starts another agent."""
+        """Nothing to do: the driver starts another agent."""
 
     def spools(self, run: Path) -> list[Path]:
         return list((run / "spools").glob("*.sqlite"))
@@ -111,16 +111,16 @@ class ThisHost:
 
 @dataclass
 class Account:
-    """What is left of a run on disk.
+    """What a run left on disk.
 
     Attributes:
         spent_j: All joules.
-        budget_j: The ceiling.
-        bound_j: By how much it may have been overshot, as the run says.
+        budget_j: The budget.
+        bound_j: The overshoot bound, as the run states it.
         spooled_j: Joules of all spools.
         charged_j: Joules of the hosts in the ledger.
-        doubt_j: Of which nobody knows whether they were spent: of hosts that have not closed their accounts.
-        blows: What happened.
+        doubt_j: The part that hosts may or may not have spent, because they have not closed their accounts.
+        blows: The faults.
     """
 
     spent_j: float
@@ -133,7 +133,7 @@ class Account:
 
     @property
     def faults(self) -> list[str]:
-        """What does not hold."""
+        """The conditions that do not hold."""
         found = []
         if self.spent_j > self.budget_j + self.bound_j:
             found.append(f"{self.spent_j:.2f} J spent of {self.budget_j:.2f} J, bound {self.bound_j:.2f} J")
@@ -144,7 +144,7 @@ class Account:
 
 
 def chaos(folder: Path, seed: int, place: Place | None = None, longest_s: float | None = None) -> Account:
-    """One run; its place may be given another time after which nothing more happens to it.
+    """One run. `place` may be given with another time after which there are no more faults.
 
     Raises:
         AssertionError: A measurement or an entry was lost.
@@ -182,7 +182,7 @@ def chaos(folder: Path, seed: int, place: Place | None = None, longest_s: float 
 
 
 def _strike(place: Place, driver: int, chance: random.Random) -> str:
-    """Kill something, or stop it for a while; what was done."""
+    """Kill something, or stop it for a while; returns what was done."""
     name, processes = chance.choice(place.targets(driver))
     if chance.random() < 0.5:
         _signal(processes, signal.SIGKILL)
@@ -220,7 +220,7 @@ def _start(script: Path, run: Path, budget_j: float, place: Place) -> subprocess
 
 
 def children(process: int) -> list[int]:
-    """The processes that one has started."""
+    """The processes that a process has started."""
     with suppress(OSError):
         return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
     return []
@@ -232,14 +232,14 @@ def _rows(path: Path, query: str) -> list[tuple[Any, ...]]:
 
 
 def main() -> None:
-    """Runs of chaos, a line each, and what did not hold."""
+    """Make the runs, print a line for each, and at the end what did not hold."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--nodes", type=int, default=0, help="On a Ray cluster of so many local nodes instead.")
-    parser.add_argument("--digits", action="store_true", help="There, train networks on digits.")
+    parser.add_argument("--nodes", type=int, default=0, help="Use a Ray cluster of this many local nodes.")
+    parser.add_argument("--digits", action="store_true", help="Train networks on digits (with --nodes).")
     parser.add_argument(
-        "--log", type=Path, default=Path(os.devnull), help="Keeps a line a run; those are not run again."
+        "--log", type=Path, default=Path(os.devnull), help="A file with a line for each run, which is not repeated."
     )
     given = parser.parse_args()
     if given.nodes:
@@ -260,7 +260,7 @@ def main() -> None:
 
 
 def _run(seed: int, place: Place) -> str:
-    """What one run amounts to."""
+    """The line of one run."""
     with tempfile.TemporaryDirectory(prefix="ecoml-chaos-") as folder:
         try:
             account = chaos(Path(folder), seed, place)

@@ -1,7 +1,7 @@
-"""A Ray cluster of this host for `chaos.py`: whole nodes are killed and stopped too, and others come in their place.
+"""A Ray cluster of this host for `chaos.py`: whole nodes are killed, stopped and replaced too.
 
-A node is its raylet with all that this has started. The head stays: with it the cluster ends. Where the host's own
-address cannot be reached from itself, this needs a network of its own, since Ray takes that address:
+A node is its raylet with all processes that this started. The head node is never killed, because the cluster ends with
+it. Ray uses the host's own address. If the host cannot reach that address, run in a network namespace:
 
     unshare -rn sh -c 'ip link set lo up && exec nice python benchmarks/chaos.py --runs 20 --nodes 4'
 """
@@ -55,7 +55,7 @@ class LocalCluster:
         return [_raylet(node), *children(_raylet(node))]
 
     def killed(self, name: str, processes: list[int]) -> None:
-        """Another node will come in the place of one that was killed."""
+        """Start another node later, in place of the killed one."""
         for node in [node for node in self._nodes if name == "node" and _raylet(node) == processes[0]]:
             self._nodes.remove(node)
             self._cluster.remove_node(node, allow_graceful=False)
@@ -65,7 +65,7 @@ class LocalCluster:
         return list((self._state / "ecoml/spools" / settings["workers"]["run"]).glob("*.sqlite"))
 
     def close(self) -> None:
-        """End all of it."""
+        """End the cluster."""
         self._cluster.shutdown()
 
 
@@ -83,7 +83,7 @@ def _is_agent(process: int) -> bool:
 
 @contextmanager
 def cluster(nodes: int, *, digits: bool) -> Iterator[LocalCluster]:
-    """So many nodes, whose agents keep their spools in a folder that goes with them."""
+    """This number of nodes. The agents of a node keep their spools in the node's folder."""
     with tempfile.TemporaryDirectory(prefix="ecoml-ray-") as state:
         os.environ |= {"XDG_STATE_HOME": state, "RAY_USAGE_STATS_ENABLED": "0"}
         found = LocalCluster(nodes, Path(state), digits=digits)

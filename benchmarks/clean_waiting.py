@@ -1,13 +1,13 @@
-"""What pausing while the grid is dirty saves, on a recorded year of two grids.
+"""How much CO2e a search saves by pausing while the grid is dirty, on a recorded year of two grids.
 
     python benchmarks/clean_waiting.py                                      the table of docs/results/waiting.md
-    python benchmarks/clean_waiting.py docs/figures/clean-waiting.png       and the figure, in a quarter of a minute
+    python benchmarks/clean_waiting.py docs/figures/clean-waiting.png       and the figure, in 15 s
 
-The tables are `docs/data/grid-*-2019.csv`, hourly g/kWh of the California ISO and of Duke Energy Carolinas;
-`benchmarks/grid_year.py` made them and says from what. A search begins every seventh hour of the year, so that all
-hours of the day are met alike, as long as its end is recorded. It follows the rule of `--when-clean`: it waits while
-the grid is above the limit, until its deadline. The limit is that of the year's median, or what a quarter or half of
-the 24 hours before the search did not exceed. `ecoml.carbon.plan` says what is summed.
+The tables are `docs/data/grid-*-2019.csv`: hourly g/kWh of the California ISO and of Duke Energy Carolinas.
+`benchmarks/grid_year.py` made them and states their sources. A search begins every seventh hour of the year, so that
+every hour of the day is equally frequent; searches that would end after the year are left out. A search follows the
+rule of `--when-clean`: it waits while the grid is above the limit, until its deadline. The limit is the median of the
+year, or the median or the lower quartile of the 24 hours before the search. `ecoml.carbon.plan` says what is summed.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from ecoml.carbon.table import Table
 DATA = Path(__file__).parents[1] / "docs/data"
 
 GRIDS = {"California": 230.0, "Carolinas": 310.0}
-"""Name → a limit in g/kWh: about half of the year's hours are cleaner."""
+"""Name → a limit in g/kWh, below which the grid is in about half of the year's hours."""
 
 Limit = Callable[[Sequence[float]], float]
 """From the intensities of the day before a search, in g/kWh."""
 
 LENGTHS = ((1, 24), (8, 24), (48, 96))
-"""Hours of work, and hours until it waits no more."""
+"""Hours of work, and hours after which a search waits no longer."""
 
 BEGIN_EVERY_H = 7
 DAY_H = 24
@@ -42,7 +42,7 @@ LEAST_AND_MOST_DRAWN = (-0.3, 0.15)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Means over the searches of a year: intensities in g/kWh of work; `waiting_g_per_kwh` as in `Waiting`."""
+    """Means over the searches of a year: intensities of the work in g/kWh; `waiting_g_per_kwh` as in `Waiting`."""
 
     straight_g_per_kwh: float
     clean_g_per_kwh: float
@@ -50,7 +50,7 @@ class Outcome:
     waited_h: float
 
     def saved(self, idle_share: float) -> float:
-        """The share of the CO2e that waiting saves where idling draws so much of what work does."""
+        """The saved share of the CO2e, if idling draws this share of the power of work."""
         return 1 - (self.clean_g_per_kwh + idle_share * self.waiting_g_per_kwh) / self.straight_g_per_kwh
 
 
@@ -61,7 +61,7 @@ def year_of(grid: str) -> list[Stretch]:
 
 
 def outcome(year: list[Stretch], hours: int, within_h: int, limit: Limit) -> Outcome:
-    """What becomes of the year's searches."""
+    """Simulate the searches of the year."""
     found = list(_searches(year, hours, within_h, limit))
     return Outcome(
         statistics.fmean(one.straight_g_per_kwh for one in found),
@@ -81,17 +81,19 @@ def _searches(year: list[Stretch], hours: int, within_h: int, limit: Limit) -> I
 
 
 def constant(g_per_kwh: float) -> Limit:
-    """One limit for all days."""
+    """The same limit for all days."""
     return lambda _day: g_per_kwh
 
 
 def reached_by(share: float) -> Limit:
-    """What so many of the hours of the day before did not exceed."""
+    """The intensity that this share of the hours of the day before did not exceed."""
     return lambda day: sorted(day)[round(share * len(day)) - 1]
 
 
 def draw(path: Path) -> None:
-    """Saved against the limit: a row a grid, a column a length of work, a line a share of idling."""
+    """The figure: saved CO2e against the limit; a row for each grid, a column for each length of work, a line for each
+    share of idling.
+    """
     import altair as alt
 
     from ecoml.report.charts.drawing import PRINT, finish
@@ -127,7 +129,7 @@ def draw(path: Path) -> None:
 
 
 def main(figures: Sequence[str] = ()) -> None:
-    """Print the table of docs/results/waiting.md, and draw its figure where a path is given."""
+    """Print the table of docs/results/waiting.md, and draw its figure if a path is given."""
     shares = " | ".join(f"saved, idling at {share:.0%}" if share else "saved, no idling" for share in IDLE_SHARES)
     print(f"| grid | work | limit, g/kWh | at once | waiting | waited | {shares} |")
     print("|---|---|---|---|---|---|" + "---|" * len(IDLE_SHARES))

@@ -1,12 +1,13 @@
-"""Searches on clusters that are not there, of 1 to 1,000 workers: what they take, and what it costs to drive them.
+"""Searches on simulated clusters of 1 to 1,000 workers: their energy, and the cost of driving them.
 
     python benchmarks/cluster.py --lcbench lcbench.npz --out figures.csv
 
-Hosts replay the curves of LCBench on a virtual clock (see `simulated_cluster.py`); the driver is the search's own code.
-A row a search: joules and wall time to the target, the driver's CPU time a step without the strategy's, messages a
-second of virtual time, steps a second of CPU time, and the size of the ledger. The target is a score that few of the
-table's configurations ever have. The table tells how many trainings' worth one worker's search took (median), and
-geometric means, with intervals of 90 %, of what several workers took for each of one worker's.
+Simulated hosts replay the learning curves of LCBench on a virtual clock (see `simulated_cluster.py`). The driver is the
+search's own code. The CSV has a row for each search: joules and wall time to the target, the driver's CPU time per step
+without the strategy's, messages per second of virtual time, steps per second of CPU time, and the size of the ledger.
+The target is a score that few configurations of the table ever reach. The printed table has two figures for each
+strategy and number of workers: the energy of a search with one worker in trainings (median), and the ratio of the
+energy with several workers to that with one (geometric mean, with an interval of 90 %).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from ecoml.run.result import Result
 WORKERS = (1, 2, 4, 10, 30, 100, 300, 1000)
 
 RARE = 0.01
-"""The target: the score that this share of the table's configurations have at some time."""
+"""The target is the score that this share of the table's configurations reach at some step."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Row:
 def search(
     problem: TrainingTask, task: str, strategy: str, conditions: Conditions, training_j: float, **options: Any
 ) -> Row:
-    """One search on a cluster that is not there; `training_j`: what a training typically takes."""
+    """One search on a simulated cluster; `training_j`: the energy of a typical training."""
     hosts = SimulatedHosts(problem, conditions)
     with tempfile.TemporaryDirectory(prefix="ecoml-cluster-") as folder:
         searcher = ecoml.Searcher(
@@ -100,14 +101,14 @@ def search(
 
 
 def target_of(task: str, path: Path, rare: float) -> tuple[float, float]:
-    """The score that a share of the table's configurations have, and the median joules of a training."""
+    """The score that a share of the table's configurations reach, and the median joules of a training."""
     with np.load(path) as data:
         best, joules = data[f"{task}_accuracy"].max(1), data[f"{task}_energy_j"][:, -1]
         return float(np.quantile(best, 1 - rare)), float(np.median(joules))
 
 
 def main() -> None:
-    """All searches, a line each, and a table."""
+    """Make all searches, print a line for each, and the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--lcbench", type=Path, required=True)
     parser.add_argument("--tasks", default="126025,189862,189905", help="Names of the table's tasks, or `all`.")
@@ -115,7 +116,7 @@ def main() -> None:
     parser.add_argument("--strategies", default="random,mo-asha")
     parser.add_argument("--workers", default=",".join(map(str, WORKERS)))
     parser.add_argument("--rare", type=float, default=RARE, help="Share of the configurations that reach the target.")
-    parser.add_argument("--steps", type=int, default=0, help="Instead of to a target: so many trials a worker.")
+    parser.add_argument("--steps", type=int, default=0, help="Instead of a target: the number of trials per worker.")
     parser.add_argument("--lost", type=float, default=0.0)
     parser.add_argument("--straggling", type=float, default=0.0)
     parser.add_argument("--life-s", type=float, default=float("inf"))
@@ -147,7 +148,7 @@ def main() -> None:
 
 
 def _table(rows: list[Row]) -> str:
-    """Of each strategy and number of workers, over tasks and seeds."""
+    """The rows of the printed table: each strategy and number of workers, over tasks and seeds."""
     one = {(row.task, row.strategy, row.seed): row for row in rows if row.workers == 1}
     lines = [
         "| strategy | workers | n | trainings | joules × one's | time × one's | driver ms/step | messages/s | MB |",
@@ -167,7 +168,7 @@ def _table(rows: list[Row]) -> str:
 
 
 def _mean(ratios: list[float]) -> str:
-    """The geometric mean, and an interval of 90 % for it where there are a few."""
+    """The geometric mean, with an interval of 90 % if there are several values."""
     if not ratios:
         return "–"
     logs = np.log(ratios)

@@ -1,18 +1,18 @@
-"""Which configuration should be the default of `cnn-small`: candidates trained whole, their scores and joules.
+"""Compare candidates for the default configuration of `cnn-small`: scores and joules of whole trainings.
 
     python benchmarks/defaults.py [--data digits,fashion-mnist-2000,…] [--candidates …] [--seeds 3] [--out DIR]
 
 A candidate is the space's default with some values changed. Its row has, for each data set, the mean validation and
-test accuracy at the end of a training and its joules, on this host's meter. The data: `digits`, a name or a folder that
-ecoml reads, or either with -N: N of its training images, 1,000 others to validate on. Every training is a line in
-OUT/trainings.jsonl, and is not repeated by the next call.
+test accuracy at the end of a training and its joules, on this host's meter. `--data` takes `digits`, or a name or a
+folder that ecoml reads. With -N at its end, N of its images are used for training, and 1,000 others for validation.
+Every training is a line in OUT/trainings.jsonl, and is not repeated by the next call.
 """
 
 from __future__ import annotations
 
 import os
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: joules are of one thread
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, so that trainings use one thread
 
 import argparse
 import json
@@ -51,7 +51,7 @@ CANDIDATES: Mapping[str, Mapping[str, Any]] = {
     "triangle": {"schedule": "triangle"},
     "batch 128": {"batch_size": 128},
 }
-"""What is changed in the default."""
+"""The values of each candidate that differ from the default."""
 
 Row = dict[str, Any]
 
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def table(rows: Sequence[Row], names: Sequence[str], data: Sequence[str]) -> str:
-    """A row a candidate: validation and test accuracy in percent and joules, means over the seeds."""
+    """A row for each candidate: validation and test accuracy in percent, and joules; means over the seeds."""
     kinds = ", ".join(sorted({row["provenance"] for row in rows}))
     header = ["", *(f"{Path(name).name}: validation, test, J ({kinds})" for name in data)]
     told = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]

@@ -1,9 +1,9 @@
-"""What `make demo` finds, run after run: the same search with other seeds, its middle run and its spread.
+"""The results of `make demo` with several seeds: the spread of its figures, and the output of the middle run.
 
     python benchmarks/demo.py [--seeds 10] [--budget-kwh 0.0002] [--out runs/demos]
 
-Each run is a folder OUT/seed-N and is made once; a second call continues. The middle run is the one with the median
-energy (of an even number of runs the lower of the two in the middle).
+Each run has a folder OUT/seed-N and is made once; a second call continues. The middle run is the one with the median
+energy (of an even number of runs, the lower of the two in the middle).
 
 It prints the table of docs/start/first-search.md, the sentence below the figure of README.md, and the commands that
 copy the middle run's output and figure into the documents.

@@ -1,21 +1,26 @@
-"""What a training costs: a plain PyTorch loop, the same with the obvious tuning, and ecoml, side by side.
+"""Compare the cost of a training by a plain PyTorch loop, by a tuned loop, and by ecoml.
 
     python benchmarks/executor.py compare --data fashion-mnist --width 32 --depth 3 --epochs 10 --seeds 5
     python benchmarks/executor.py widths  --data fashion-mnist
     python benchmarks/executor.py fixed   --data digits
-    python benchmarks/executor.py precisions --data digits --seeds 3   # a CPU's: bfloat16 against float32
-    python benchmarks/executor.py graph   --data cifar-shaped      # a GPU's: recorded steps against eager ones
+    python benchmarks/executor.py precisions --data digits --seeds 3   # on a CPU: bfloat16 against float32
+    python benchmarks/executor.py graph   --data cifar-shaped      # on a GPU: recorded steps against eager ones
     python benchmarks/executor.py gpu     --data-dir FOLDER        # all of these on a GPU
 
-The same data, division, layers, batches and epochs. `plain` is what one writes first: a DataLoader with a transform
-per image, convolution, batch norm, activation, pooling, torch's SGD and OneCycleLR, float32. `tuned` keeps the images
-as one normalised tensor, is channels_last, computes in bfloat16 where the hardware does, has a fused optimiser, never
-reads the loss and evaluates in large batches. `ecoml` is `CnnTraining` as it comes; `ecoml-full` without `skip_easy`
-and `start_resolution`: every image at full size in every epoch. Each training has a process of its own; ways take
-turns, so that a busy host is busy for all. Imports, the loading of data, and a first moment of training, which loads
-context, libraries and kernels, are left out; a window is filled with as many trainings as take five seconds.
-`--threads 1` keeps OpenMP from waiting busily beside other processes. Nothing is downloaded. `cifar-shaped` is made up:
-50,000 images of 32×32 in colour, ten classes that can be told apart.
+All use the same data, split, layers, batch size and number of epochs.
+
+- `plain` is the loop of a tutorial: a DataLoader with a transform per image, convolution, batch norm, activation,
+  pooling, torch's SGD and OneCycleLR, float32.
+- `tuned` keeps the images as one normalised tensor, uses channels_last, bfloat16 where the hardware has it, and a fused
+  optimiser, never reads the loss, and evaluates in large batches.
+- `ecoml` is `CnnTraining` with its defaults.
+- `ecoml-full` is without `skip_easy` and `start_resolution`: every image at full size in every epoch.
+
+Each training has a process of its own. The ways take turns, so that other load on the host affects all of them. The
+figures leave out imports, the loading of data, and a short training beforehand that loads context, libraries and
+kernels. A window contains as many trainings as fit into five seconds. `--threads 1` prevents OpenMP's threads from
+waiting busily beside other processes. Nothing is downloaded. `cifar-shaped` is synthetic: 50,000 colour images of
+32×32, in ten classes that can be told apart.
 """
 
 from __future__ import annotations
@@ -52,16 +57,16 @@ ON_A_GPU: tuple[tuple[str, dict[str, Any]], ...] = (
     ("compare", {"data": "fashion-mnist", "width": 32, "depth": 3, "epochs": 10}),
     ("compare", {"data": "cifar-shaped", "width": 64, "depth": 3, "epochs": 10}),
 )
-"""What `gpu` runs; what is short and tells whether the rest is worth waiting for comes first."""
+"""What `gpu` runs. Short runs come first, because they show whether the long ones are worth the time."""
 
 
 def main() -> None:
-    """Read the command line, run, print a table."""
+    """Run the command, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=[*_REPORTS, "gpu", "one"])
     parser.add_argument("--data", default="digits", help="a name, an .npz, or `cifar-shaped`")
-    parser.add_argument("--data-dir", type=Path, help="where the files of a named data set are")
-    parser.add_argument("--images", type=int, help="only so many of the training images")
+    parser.add_argument("--data-dir", type=Path, help="folder with the files of a named data set")
+    parser.add_argument("--images", type=int, help="use only this number of training images")
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--depth", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=10)
@@ -216,7 +221,7 @@ def _one(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write(name: str, folder: Path | None, images: int | None, file: Path) -> None:
-    """The data as one file that all ways read."""
+    """The data as one file, which all ways read."""
     arrays: dict[str, Any]
     if name == "cifar-shaped":
         random = np.random.default_rng(0)

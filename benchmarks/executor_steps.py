@@ -1,6 +1,7 @@
 """The same training with one detail of its step changed: recorded or not, float32 or bfloat16.
 
-They reach into the training, which has no setting for either; in a process of their own, as `executor.py` runs them.
+The functions change the training's internals, because it has no setting for either. `executor.py` runs each in a
+process of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from executor_ways import FULL, Free, repeated
 
 
 class Clock(Free):
-    """An account of CPU seconds by purpose, of what happens while it is entered."""
+    """An account of CPU seconds by purpose."""
 
     def __init__(self) -> None:
         self.cpu_s = {"training": 0.0, "evaluation": 0.0}
@@ -37,7 +38,7 @@ class Clock(Free):
 
 
 class Repeating:
-    """Stands in for CUDA's part of a recording where there is no GPU: a recording takes its steps anew."""
+    """A replacement for CUDA's part of a recording on hosts without a GPU: it computes the steps again."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -60,10 +61,10 @@ class Repeating:
 
 
 def recorded_and_eager(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) -> dict[str, Any]:
-    """The same training with its steps recorded, and with each kernel launched.
+    """The same training with recorded steps, and with each kernel launched separately.
 
-    `apart` is how far the two are apart after `epochs`. Images per second and joules are then those of the epochs that
-    fill a window.
+    `apart` is the largest difference between the two after `epochs`. Images per second and joules are those of the
+    epochs that fill a window.
     """
     problem = _problem(file, where["device"] or "cuda", seed, 1)
     trainings = {way: training_of(problem, config | FULL, recorded=way == "recorded") for way in ("recorded", "eager")}
@@ -78,7 +79,7 @@ def recorded_and_eager(file: Path, config: dict[str, Any], seed: int, where: dic
 
 
 def _again(training: Any) -> float:
-    """A further epoch; behind the last one comes the second again."""
+    """A further epoch; after the last one follows the second again."""
     if (found := training.advance()) is None:
         training.epoch = 1
         found = training.advance()
@@ -87,7 +88,7 @@ def _again(training: Any) -> float:
 
 
 def training_of(problem: Any, config: dict[str, Any], *, recorded: bool) -> Any:
-    """A training of equal batches, with recordings or without; on a CPU what stands in for them."""
+    """A training of equal batches, with recordings or without; on a CPU with their replacement."""
     from ecoml.training.images.worker.loop import Training
 
     training: Any = Training(problem, 0, config, Free())
@@ -100,8 +101,9 @@ def training_of(problem: Any, config: dict[str, Any], *, recorded: bool) -> Any:
 
 
 def apart(one: Any, other: Any) -> float:
-    """The largest difference between two trainings, in units of the largest number of its tensor: weights, running
-    statistics, and all that the optimiser remembers. 0.0 only where they are the same bit for bit."""
+    """The largest difference between two trainings, relative to the largest number of each tensor: weights, running
+    statistics, and the state of the optimiser. It is 0.0 only if they are equal bit for bit.
+    """
     states = ([*of.network.state_dict().values(), *of._tensors()] for of in (one, other))
     found = 0.0
     for value, expected in zip(*states, strict=True):
@@ -112,7 +114,7 @@ def apart(one: Any, other: Any) -> float:
 
 
 def both_precisions(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) -> dict[str, Any]:
-    """The same training in float32 and in bfloat16, epoch by epoch in turns, however small the network is."""
+    """The same training in float32 and in bfloat16, with alternating epochs, for networks of any size."""
     from dataclasses import replace
 
     from ecoml.training.images.steps import step
@@ -130,7 +132,7 @@ def both_precisions(file: Path, config: dict[str, Any], seed: int, where: dict[s
         for way, clock in clocks.items():
             with clock:
                 clock.accuracy = trainings[way].advance().accuracy
-            if epoch == 0:  # loads what is loaded on first use
+            if epoch == 0:  # loads libraries that are loaded on first use
                 clock.cpu_s = dict.fromkeys(clock.cpu_s, 0.0)
     limits._BF16_FROM_FLOP = from_flop
     batch_flop = trainings["float32"].network.batch_flops

@@ -1,8 +1,8 @@
-"""The ways to train that `benchmarks/executor.py` compares, each a function that trains once and says what it took.
+"""The ways to train that `benchmarks/executor.py` compares: each is a function that trains and returns the cost.
 
-All take (data file, configuration, seed, {"device": …, "threads": …, "least_s": …}) and give `cpu_s`, `wall_s`,
-`energy_j` of one training, and more. Before the clock starts each has trained for a moment, so that the device's
-context, its libraries and their kernels are there; then it trains until the window is `least_s` long.
+All take (data file, configuration, seed, {"device": …, "threads": …, "least_s": …}) and return `cpu_s`, `wall_s`,
+`energy_j` of one training, and more. Each trains briefly before the measurement, so that the device's context, its
+libraries and their kernels are loaded. Then it repeats the training until the window is `least_s` long.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FULL = {"skip_easy": 0.0, "start_resolution": 1.0}
 
 
 class Measured:
-    """CPU seconds, wall seconds and joules of what happens inside, on one device and the host."""
+    """CPU seconds, wall seconds and joules of a block of code, on one device and the host."""
 
     def __init__(self, device: str | None) -> None:
         self._device = device
@@ -64,7 +64,7 @@ class Free:
 
 
 def repeated(once: Callable[[], float], where: dict[str, Any]) -> dict[str, Any]:
-    """What `once` takes (it gives an accuracy), done again until a window of `where["least_s"]` is full."""
+    """The cost of `once`, which returns an accuracy; it is repeated until a window of `where["least_s"]` is full."""
     times = 0
     with Measured(where["device"]) as measured:
         began_s = time.perf_counter()
@@ -79,7 +79,7 @@ def repeated(once: Callable[[], float], where: dict[str, Any]) -> dict[str, Any]
 def ecoml_as_it_comes(
     file: Path, config: dict[str, Any], seed: int, where: dict[str, Any], full: bool = False
 ) -> dict[str, Any]:
-    """`CnnTraining`, and the arithmetic it did."""
+    """`CnnTraining`, with the amount of its arithmetic."""
     import ecoml
 
     executor = ecoml.CnnTraining(file, seed=seed, device=where["device"], threads=where["threads"])
@@ -95,12 +95,12 @@ def ecoml_as_it_comes(
         return accuracy
 
     once(1)
-    time.sleep(0.3)  # the worker, which has just been started, has been noticed by then
+    time.sleep(0.3)  # by then the meter has noticed the new worker process
     took = repeated(once, where)
     assert executor._prepared is not None, "it was prepared"
     found, workload = executor._prepared, executor._workers[0].workload
     floor_j = executor.floor_j(config, config["epochs"]) or float("nan")
-    # On a CPU the peak is that of all its threads.
+    # On a CPU the peak is that of all threads.
     peak = found.peak_flop_per_s / (1 if found.device.startswith("cuda") else workload.threads)
     seconds = took["wall_s" if found.device.startswith("cuda") else "cpu_s"]
     flop = floor_j * found.peak_flop_per_s / found.peak_power_w
@@ -108,12 +108,12 @@ def ecoml_as_it_comes(
 
 
 def ecoml_full(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) -> dict[str, Any]:
-    """`CnnTraining` that sees every image at full size in every epoch."""
+    """`CnnTraining` with every image at full size in every epoch."""
     return ecoml_as_it_comes(file, config, seed, where, full=True)
 
 
 def fixed_cost(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) -> dict[str, Any]:
-    """What a trial costs beside its epochs, each of full size: 20 trials of one epoch against 20 of four."""
+    """The cost of a trial beside its epochs, at full size: 20 trials of one epoch against 20 of four."""
     import ecoml
 
     executor = ecoml.CnnTraining(file, seed=seed, device=where["device"], threads=where["threads"])
@@ -141,7 +141,7 @@ def fixed_cost(file: Path, config: dict[str, Any], seed: int, where: dict[str, A
 
 
 def plain(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) -> dict[str, Any]:
-    """What one writes first."""
+    """The loop of a tutorial."""
     import torch
     from torch import nn
     from torch.utils.data import DataLoader, Dataset
@@ -197,7 +197,7 @@ def plain(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) 
 
 
 def tuned(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) -> dict[str, Any]:
-    """The same with the obvious tuning."""
+    """The same with the usual tuning."""
     import torch
     from torch import nn
 
@@ -246,7 +246,7 @@ def tuned(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) 
 
 
 def _torch_device(where: dict[str, Any], seed: int) -> Any:
-    """The device, with torch set up: its compiler, which the first optimiser imports, is an import too."""
+    """The device, with torch set up. Its compiler, which the first optimiser imports, is imported here."""
     import torch
 
     if where["threads"]:
@@ -257,7 +257,7 @@ def _torch_device(where: dict[str, Any], seed: int) -> Any:
 
 
 def _layers(config: dict[str, Any], train: Any) -> Any:
-    """The plain network of `width` and `depth` in the order of the textbooks."""
+    """The plain network of `width` and `depth`, with its layers in the usual order."""
     from torch import nn
 
     from ecoml.training.images.network.plan import plan

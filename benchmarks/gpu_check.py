@@ -1,22 +1,24 @@
-"""All that is to be known of ecoml on a GPU, in six minutes at most, by one command on a bare host without a network.
+"""Check ecoml on a GPU with one command, in six minutes at most, on a bare host without a network.
 
     python benchmarks/gpu_check.py --data-dir DIR --out DIR
-    python benchmarks/gpu_check.py --out DIR --device cpu --quick      # the same code where there is no GPU
+    python benchmarks/gpu_check.py --out DIR --device cpu --quick      # the same code on a host without a GPU
 
-Each part is a process of its own with a time limit of its own; one that fails or hangs stops no other. What it has
-found is in `DIR/PART.json` at every moment and its output in `DIR/PART.log`; `DIR/table.md` is the table that is
-printed last. `benchmarks/gpu_host.md` says what to bring. Parts, what is to be right before what is to be fast:
+Each part is a process with a time limit, so a part that fails or hangs does not stop the others. A part writes each
+finding to `DIR/PART.json` at once, and its output to `DIR/PART.log`. `DIR/table.md` is the table that is printed at the
+end. `benchmarks/gpu_host.md` lists what the host needs. Parts that check correctness run before those that measure
+speed:
 
-    host      what NVML tells, the counter's period and step, what a context draws, the counter against power integrated
-    steps     recorded against eager, left and taken up against never left, bfloat16 against float32
-    random    thirty random configurations: all recorded, memory that stays, what a recording takes
+    host      facts from NVML, the counter's period and step, the power of a context, the counter against integrated
+              power
+    steps     recorded against eager steps, suspended against uninterrupted trainings, bfloat16 against float32
+    random    thirty random configurations: are all recorded, does memory stay taken, how long is a recording
     tests     `pytest -m gpu`
-    mo-asha   a search of 0.002 kWh: within its budget, joules by purpose
-    bayes     one of 0.001 kWh
+    mo-asha   a search of 0.002 kWh: is it within its budget, joules by purpose
+    bayes     a search of 0.001 kWh, likewise
     loops     joules and accuracy against the plain and the tuned loop of `executor.py`
     widths    images per second and share of the peak at widths 16, 64, 128 and 256
 
-With `--device cpu` a simulated NVML stands in for the counters, and what takes its steps anew for CUDA's recordings.
+With `--device cpu` a simulated NVML replaces the counters, and steps are computed again in place of CUDA's recordings.
 """
 
 from __future__ import annotations
@@ -46,16 +48,16 @@ LIMITS_S = {
     "loops": 60,
     "widths": 45,
 }
-"""Seconds of each part at most; together they may take `ALL_S`."""
+"""Time limit of each part in seconds; together the parts may take `ALL_S`."""
 
 ALL_S = 350.0
-"""Seconds of all parts: what is left of six minutes is the table's."""
+"""Time limit of all parts in seconds; the rest of the six minutes is for the table."""
 
 STRETCH_ON_A_CPU = 3.0
-"""A part may take so many times longer there, as long as all of them have time."""
+"""On a CPU the time limit of a part is longer by this factor, but the limit of all parts stays `ALL_S`."""
 
 LAST_WORDS_S = 4.0
-"""Seconds between asking a part to end and ending it: a search then says how far it came."""
+"""Seconds between asking a part to end and killing it. A search uses them to print its result so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,10 @@ class Finding:
     """One line of the table.
 
     Attributes:
-        what: What was looked at.
-        figure: What was found, with its unit.
-        wanted: What it should be; empty where it is only told.
-        holds: Whether it is that; None where it is only told.
+        what: What was checked.
+        figure: The result, with its unit.
+        wanted: The condition; empty if there is none.
+        holds: Whether the condition holds; None if there is none.
     """
 
     what: str
@@ -77,14 +79,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What all parts are told.
+    """The settings of all parts.
 
     Attributes:
         data: Name of the data.
-        data_dir: Where their files are.
-        out: The folder of results.
+        data_dir: Folder of their files.
+        out: Folder of the results.
         device: `cuda` or `cpu`.
-        quick: Whether to do as little as exercises the code.
+        quick: Whether to do only as much as exercises the code.
     """
 
     data: str
@@ -95,19 +97,19 @@ class Where:
 
     @property
     def cuda(self) -> bool:
-        """Whether there is a GPU to look at."""
+        """Whether a GPU is checked."""
         return self.device.startswith("cuda")
 
 
 def main() -> int:
-    """Run the parts, or one of them, and print the table; 1 if something does not hold."""
+    """Run all parts or one of them, and print the table; returns 1 if a condition does not hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=None, help="by default fashion-mnist on a GPU, digits elsewhere")
-    parser.add_argument("--data-dir", type=Path, help="where the files of a named data set are")
+    parser.add_argument("--data-dir", type=Path, help="folder with the files of a named data set")
     parser.add_argument("--out", type=Path, required=True, help="a folder for results")
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--parts", default=",".join(LIMITS_S), help="some of them, with commas between")
-    parser.add_argument("--quick", action="store_true", help="as little as exercises the code")
+    parser.add_argument("--parts", default=",".join(LIMITS_S), help="some parts, separated by commas")
+    parser.add_argument("--quick", action="store_true", help="do only as much as exercises the code")
     parser.add_argument("--part", help=argparse.SUPPRESS)
     given = parser.parse_args()
     data = given.data or ("fashion-mnist" if given.device.startswith("cuda") else "digits")
@@ -132,7 +134,7 @@ def main() -> int:
 
 
 def _apart(part: str, where: Where, limit_s: float) -> list[Finding]:
-    """What a part found, in a process of its own; a line that it failed or was ended, if it did."""
+    """The findings of a part, which runs in a process of its own; if it failed or was ended, a line says so."""
     file = where.out / f"{part}.json"
     file.unlink(missing_ok=True)
     if limit_s < 1:
@@ -164,14 +166,14 @@ def _apart(part: str, where: Where, limit_s: float) -> list[Finding]:
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
-    """End a part and all that it has started."""
+    """End a part and all processes that it has started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
 
 
 def _part(part: str, where: Where) -> int:
-    """Run one part here; each finding is on disk as soon as it is made."""
+    """Run one part in this process; each finding is on disk at once."""
     import gpu_counters
     import gpu_parts
 

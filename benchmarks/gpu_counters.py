@@ -1,4 +1,4 @@
-"""What NVML tells of a GPU, apart from ecoml's own reading of it: for `gpu_check.py`."""
+"""What NVML says of a GPU, read without ecoml's own meter, for `gpu_check.py`."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _READ_EVERY_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """A GPU as NVML shows it, and a clock that goes with it; a simulated one moves when it is slept on.
+    """A GPU as NVML shows it, and its clock. The time of a simulated GPU advances when `sleep` is called.
 
     Attributes:
-        nvml: The module, or what stands in for it.
+        nvml: The module, or its simulated replacement.
         handle: The GPU.
-        clock: In seconds.
-        sleep: Lets seconds go by.
-        tick_s: Between two readings that are as close as can be.
+        clock: Returns the time in seconds.
+        sleep: Waits for some seconds.
+        tick_s: Shortest time between two readings.
     """
 
     nvml: Any
@@ -43,7 +43,7 @@ class Board:
         return int(self.nvml.nvmlDeviceGetTotalEnergyConsumption(self.handle)) * 1e-3
 
     def power_w(self) -> float:
-        """Watts at the moment, as far as the board tells them."""
+        """The current power in watts, as the board states it."""
         try:
             from ecoml.meter.counters.device import field_value
 
@@ -56,7 +56,9 @@ class Board:
 
 
 def host(where: Where) -> Iterator[Finding]:
-    """Host and NVML: names and limits, the counter's period, step and latency, a context's power, counter and power."""
+    """Facts of the host and NVML: names, limits, the counter's period, step and latency, a context's power, and the
+    counter against power.
+    """
     import platform
 
     import torch
@@ -68,7 +70,7 @@ def host(where: Where) -> Iterator[Finding]:
         yield from _ticks(board)
         rest_w = _mean_power_w(board, _REST_S)
         yield Finding("power at rest, without a context", f"{rest_w:.1f} W")
-        load(0.0)  # makes the context
+        load(0.0)  # creates the context
         board.sleep(0.5)
         context_w = _mean_power_w(board, _REST_S) - rest_w
         yield Finding("power of a context, above that", f"{context_w:+.1f} W", "26–50 W")
@@ -95,7 +97,7 @@ def _facts(board: Board) -> Iterator[Finding]:
 
 
 def _ticks(board: Board) -> Iterator[Finding]:
-    """How often the energy counter moves, by how much at least, and what a reading takes."""
+    """How often the energy counter is updated, its smallest step, and the time of a reading."""
     took_s, changes = [], []
     end_s, last_j = board.clock() + _WATCH_S, board.energy_j()
     while board.clock() < end_s:
@@ -117,7 +119,7 @@ def _ticks(board: Board) -> Iterator[Finding]:
 
 
 def _mean_power_w(board: Board, seconds: float) -> float:
-    """Power between two updates of the counter that lie so far apart."""
+    """Mean power between two updates of the counter that are this far apart."""
     one_s, one_j = _at_an_update(board)
     board.sleep(seconds)
     other_s, other_j = _at_an_update(board)
@@ -125,7 +127,7 @@ def _mean_power_w(board: Board, seconds: float) -> float:
 
 
 def _at_an_update(board: Board) -> tuple[float, float]:
-    """Time and joules right after the counter has moved; as they are, if it does not move for a second."""
+    """Time and joules right after an update of the counter; the current ones if there is no update for a second."""
     before_j, end_s = board.energy_j(), board.clock() + 1.0
     while board.clock() < end_s and board.energy_j() == before_j:
         board.sleep(board.tick_s)
@@ -133,8 +135,8 @@ def _at_an_update(board: Board) -> tuple[float, float]:
 
 
 def _counter_against_power(board: Board, load: Callable[[float], None]) -> Finding:
-    """Joules of the counter against power integrated over the same time, under load."""
-    load(0.5)  # clocks rise
+    """Joules of the counter against the power, integrated over the same time, under load."""
+    load(0.5)  # until the clock rates have risen
     one_s, one_j = _at_an_update(board)
     sum_j, read_s = 0.0, one_s
     while board.clock() < one_s + _LOAD_S:
@@ -150,7 +152,7 @@ def _counter_against_power(board: Board, load: Callable[[float], None]) -> Findi
 
 
 def _sources() -> Iterator[Finding]:
-    """What ecoml reads here."""
+    """What ecoml's own meter reads on this host."""
     from ecoml.meter import open_meter
 
     with open_meter() as meter:
@@ -162,7 +164,7 @@ def _sources() -> Iterator[Finding]:
 
 
 def _gpu() -> tuple[Board, Callable[[float], None]]:
-    """The first GPU that this process may use, and a load that lasts at least so many seconds."""
+    """The first GPU that this process may use, and a load that lasts at least this many seconds."""
     import pynvml
 
     from ecoml.meter.counters.ordinals import nvml_indices
@@ -187,7 +189,7 @@ def _gpu() -> tuple[Board, Callable[[float], None]]:
 
 
 def _simulated(folder: Path) -> tuple[Board, Callable[[float], None]]:
-    """A simulated GPU that updates its counter every 100 ms, draws 70 W, 40 W more with a context and 600 W at work."""
+    """A simulated GPU: it updates its counter every 100 ms, draws 70 W, 40 W more with a context, and 600 W at work."""
     from ecoml.testing.hosts import SimulatedHost
 
     simulated = SimulatedHost(folder)

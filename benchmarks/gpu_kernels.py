@@ -1,15 +1,15 @@
-"""Where a small network's step goes on a GPU, and what was tried against it: the figures of `docs/results/gpu.md`.
+"""Kernels of a small network's step on a GPU, and what makes them faster: the figures of `docs/results/gpu.md`.
 
     python benchmarks/gpu_kernels.py --data-dir DIR                 # all parts; FashionMNIST's files are in DIR
     python benchmarks/gpu_kernels.py --data-dir DIR --parts step,together
 
-    nvml         microseconds that each of NVML's calls takes
-    depthwise    first call and later calls of a depthwise convolution, of cuDNN and of PyTorch's own kernels
+    nvml         microseconds of each of NVML's calls
+    depthwise    first and later calls of a depthwise convolution, with cuDNN's and with PyTorch's own kernels
     widened      epochs, time and joules of a step with a grey image as one channel and as eight
     step         kernels of a recorded step, by time
     together     time and joules of a step if 1 to 8 recorded trainings run at once, each on a stream of its own
 
-It needs a GPU; `gpu_host.md` says what to bring. On an H200 all parts take a minute.
+It needs a GPU; `gpu_host.md` lists the requirements. On an H200 all parts take a minute.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="fashion-mnist")
     parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--parts", default=",".join(_PARTS), help="some of them, with commas between")
+    parser.add_argument("--parts", default=",".join(_PARTS), help="some parts, separated by commas")
     given = parser.parse_args()
     where = Where(given.data, str(given.data_dir.resolve()), Path(), "cuda:0", quick=False)
     print(f"{torch.cuda.get_device_name(0)}, torch {torch.__version__}, CUDA {torch.version.cuda}")
@@ -65,7 +65,7 @@ def nvml(_: Where) -> None:
 
 
 def depthwise(_: Where) -> None:
-    """Depthwise convolutions of 1,024 images, forward and backward: the first call of a shape, and later ones."""
+    """Depthwise convolutions of 1,024 images, forward and backward: the first call for a shape, and later calls."""
     for channels, side, kernel in ((64, 28, 3), (128, 14, 3), (96, 7, 5), (40, 28, 5)):
         weight = torch.randn(channels, 1, kernel, kernel, device="cuda", dtype=torch.bfloat16, requires_grad=True)
         for name, layout in (("channels_last (cuDNN)", torch.channels_last), ("NCHW", torch.contiguous_format)):
@@ -83,7 +83,7 @@ def depthwise(_: Where) -> None:
 
 
 def widened(where: Where) -> None:
-    """Networks whose first layer gets one channel, as it comes, or eight."""
+    """Networks whose first layer gets a grey image as one channel, or as eight."""
     from ecoml.training.images.network import network
 
     as_it_comes = network.Conv2d.forward
@@ -164,14 +164,14 @@ def _training(where: Where, task: Any, number: int, width: int) -> Any:
 
 
 def _recording(training: Any) -> tuple[Callable[[], None], int, Any]:
-    """A recording of a training, how many steps it has, and the position that they read."""
+    """A recording of a training, the number of its steps, and the position that the steps read."""
     steps = next(iter(training._steps.values()))
     count = max(steps.player._recordings)
     return steps.player._recordings[count], count, steps.position
 
 
 def _per_step(trainings: list[Any]) -> tuple[float, float]:
-    """Seconds and joules of a recorded step of trainings that run at once."""
+    """Seconds and joules of a recorded step, for trainings that run at once."""
     streams = [_cuda.Stream() for _ in trainings]
     taken, (began_s, began_j) = 0, _at_an_update()
     while time.perf_counter() < began_s + WINDOW_S:
@@ -188,7 +188,7 @@ def _per_step(trainings: list[Any]) -> tuple[float, float]:
 
 
 def _at_an_update() -> tuple[float, float]:
-    """Time and joules right after the energy counter has moved."""
+    """Time and joules right after an update of the energy counter."""
     import pynvml
 
     handle = _board()

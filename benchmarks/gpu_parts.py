@@ -1,4 +1,4 @@
-"""The parts of `gpu_check.py` that train: each gives its findings as it makes them."""
+"""The parts of `gpu_check.py` that train. Each yields its findings one by one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BUDGET_KWH = {"mo-asha": 0.002, "bayes": 0.001}
 
 
 def config_of(where: Where, **changes: Any) -> dict[str, Any]:
-    """The configuration of most parts, smaller where there is no GPU."""
+    """The configuration of most parts; smaller without a GPU."""
     return BASE | ({} if where.cuda else ON_A_CPU) | changes
 
 
@@ -48,7 +48,7 @@ def task_of(where: Where, *, deterministic: bool = False) -> Any:
 
 
 def executor_of(where: Where) -> Any:
-    """The built-in training, ready."""
+    """The built-in training, prepared."""
     import ecoml
 
     executor = ecoml.CnnTraining(where.data, data_dir=where.data_dir, download=False, device=where.device)
@@ -57,7 +57,9 @@ def executor_of(where: Where) -> Any:
 
 
 def the_same_steps(where: Where) -> Iterator[Finding]:
-    """Recorded against eager and left against never left, tensor by tensor; bfloat16 against float32."""
+    """Recorded against eager steps, suspended against uninterrupted trainings, tensor by tensor; bfloat16 against
+    float32.
+    """
     from ecoml.training.images.worker.loop import Training
 
     task = task_of(where, deterministic=True)
@@ -93,7 +95,7 @@ def the_same_steps(where: Where) -> Iterator[Finding]:
 
 
 def random_configurations(where: Where) -> Iterator[Finding]:
-    """Thirty random configurations, an epoch each: whether all are recorded, what it takes, and that memory stays."""
+    """Thirty random configurations, an epoch each: are all recorded, how long does it take, does memory stay taken?"""
     from ecoml import load_space
     from ecoml.training.images.steps.recording import WORTH_STEPS
     from ecoml.training.images.worker.loop import Training
@@ -112,7 +114,7 @@ def random_configurations(where: Where) -> Iterator[Finding]:
         while training.advance() is not None:
             pass
         batch = min(config.get("batch_size", 128), len(task.train))
-        if epochs * (len(task.train) // batch) >= 2 * WORTH_STEPS:  # skip_easy leaves some out
+        if epochs * (len(task.train) // batch) >= 2 * WORTH_STEPS:  # because skip_easy leaves some images out
             enough += 1
             recorded += training.recorded
             failed += [training.unrecorded] * bool(training.unrecorded)
@@ -130,7 +132,7 @@ def random_configurations(where: Where) -> Iterator[Finding]:
 
 
 class Timed:
-    """A recorder that keeps the time of each recording."""
+    """A recorder that stores the time of each recording."""
 
     def __init__(self, recorder: Any, took_s: list[float]) -> None:
         self._recorder = recorder
@@ -145,7 +147,7 @@ class Timed:
 
 
 def _held_mib(where: Where) -> float:
-    """Memory of the device that is taken; on a CPU this process's own."""
+    """The device's memory in use; on a CPU, the memory of this process."""
     if where.cuda:
         import torch
 
@@ -154,7 +156,7 @@ def _held_mib(where: Where) -> float:
 
 
 def marked_tests(where: Where) -> Iterator[Finding]:
-    """The tests that need a GPU: a worker killed, a device assertion, no memory, a budget kept, meters checked."""
+    """The tests that need a GPU: killed worker, device assertion, exhausted memory, budget, meters."""
     command = [
         sys.executable,
         "-m",
@@ -180,7 +182,7 @@ def marked_tests(where: Where) -> Iterator[Finding]:
 
 
 def search(strategy: str, where: Where) -> Iterator[Finding]:
-    """A search of `BUDGET_KWH`; a hundredth of it where there is no GPU."""
+    """A search of `BUDGET_KWH`; a hundredth of it without a GPU."""
     import ecoml
     from ecoml.energy import J_PER_KWH, Purpose
     from ecoml.format import format_energy, percent
@@ -192,7 +194,7 @@ def search(strategy: str, where: Where) -> Iterator[Finding]:
     searcher = ecoml.Searcher(space, executor, budget_j=budget_j, strategy=strategy, directory=folder, spend_all=True)
     try:
         result = searcher.run()
-    except KeyboardInterrupt:  # its time is over
+    except KeyboardInterrupt:  # its time limit has passed
         result = ecoml.Result.load(folder)
     energy = result.energy
     total_j = energy.total_j
@@ -238,7 +240,7 @@ def against_loops(where: Where) -> Iterator[Finding]:
 
 
 def widths(where: Where) -> Iterator[Finding]:
-    """Images per second and share of the peak, and what a further trial takes beside its epochs."""
+    """Images per second, share of the peak, and the cost of a further trial beside its epochs."""
     import ecoml
 
     training = executor_of(where)

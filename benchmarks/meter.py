@@ -1,12 +1,12 @@
-"""What energy meters make of counters that wrap, fail, repeat and reset, and what metering costs a training.
+"""How energy meters handle counters that wrap, fail, repeat and reset, and how much metering costs a training.
 
     python benchmarks/meter.py [--tools ecoml,zeus] [--scenarios wrap,…] [--no-overhead] [--json]
     python benchmarks/meter.py slow-counter [--seconds S] [--seeds N] [--json]       see slow_counter.py
 
 Errors: every tool reads the same simulated RAPL counters at the same simulated time, in a process of its own, with its
-defaults; none is changed (see `simulated_system/sitecustomize.py`). The truth is what the counters would show had they
-no end. Overhead: the CPU time of a real training (digits, one thread), of each tool's windows, one per epoch, and of
-the threads and processes it runs beside. Tools that are not installed are named: `pip install -e .[bench]`.
+defaults and unchanged (see `simulated_system/sitecustomize.py`). The true value is that of counters without a maximum.
+Overhead: the CPU time of a real training (digits, one thread), of each tool's windows, one per epoch, and of the tool's
+threads and processes. Tools that are not installed are named; to install them: `pip install -e .[bench]`.
 """
 
 from __future__ import annotations
@@ -39,28 +39,28 @@ from simulated_system.sitecustomize import State  # noqa: E402 - as above
 from ecoml.testing.hosts import SimulatedHost  # noqa: E402 - as above
 
 RANGE_J = 262_143.328_85
-"""What the counters of most processors wrap at: after 15.6 min at 280 W."""
+"""Joules at which the counters of most processors wrap: after 15.6 min at 280 W."""
 SMALL_RANGE_J = 65_712.999_613
-"""What those of others do: after 4.2 min at 260 W."""
+"""Joules at which those of other processors wrap: after 4.2 min at 260 W."""
 FASTEST, SHORTEST_S = 60.0, 6.0
-"""A window takes at least so many real seconds, and goes by at most so much faster than reality."""
+"""The least real seconds of a window, and the largest factor by which it may pass faster than reality."""
 SETTLE_S = 3.0
-"""Real time for the processes that tools start beside them to be there."""
+"""Real seconds in which the processes that a tool starts become ready."""
 STEP_S = 0.002
 HELD_S = 0.2
-"""So long the time waits for a thread that is about to wake."""
+"""Real seconds that the simulated clock waits for a thread that is about to wake."""
 TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A host and what happens to it during one window.
+    """A host and the events during one window.
 
     Attributes:
-        what: For people.
-        build: Adds packages to a host and gives the counters whose sum is the truth.
-        window_s: Simulated seconds of the window, or what gives them when it has opened.
-        events: Simulated second of the window → what happens then.
+        what: Its description for people.
+        build: Adds packages to a host, and returns the counters whose sum is the true energy.
+        window_s: Simulated seconds of the window, or a function that returns them when the window has opened.
+        events: Simulated second of the window → the event.
         denied: Whether the counters cannot be opened.
     """
 
@@ -72,7 +72,7 @@ class Scenario:
 
 
 class World:
-    """A simulated host whose time goes by, faster or slower, while the tools run in it."""
+    """A simulated host. Its time passes, faster or slower, while the tools run on it."""
 
     def __init__(self, folder: Path, scenario: Scenario) -> None:
         self.host = SimulatedHost(folder)
@@ -90,7 +90,7 @@ class World:
         self._thread.start()
 
     def go_by(self, seconds: float, speed: float) -> None:
-        """Let simulated seconds go by; afterwards time goes on as in reality."""
+        """Let simulated seconds pass; afterwards time passes as in reality."""
         self._over.clear()
         self._end_s, self._speed = self.host.now_s + seconds, speed
         self._over.wait()
@@ -123,7 +123,7 @@ class World:
 
 
 def _furnish(root: Path) -> None:
-    """What else tools look for: two processors with the same number of cores, a place for locks."""
+    """Other files that tools look for: two processors with the same number of cores, a folder for locks."""
     cpus = root / "sys/devices/system/cpu"
     for cpu in range(4):
         (cpus / f"cpu{cpu}/topology").mkdir(parents=True)
@@ -208,7 +208,7 @@ class Child:
     answer: dict[str, Any] = field(default_factory=dict)
 
     def hear(self) -> dict[str, Any]:
-        """Its next answer; a process that says nothing for `TIMEOUT_S` is ended."""
+        """Its next answer; a process that does not answer within `TIMEOUT_S` is ended."""
         timer = threading.Timer(TIMEOUT_S, self.end)
         timer.start()
         assert self.process.stdout is not None
@@ -219,20 +219,20 @@ class Child:
         return dict(json.loads(line)) if line else {"raises": "ended: the tool ended the process it was to measure"}
 
     def say(self) -> None:
-        """Let it go on."""
+        """Let it continue."""
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it has ended; `hear` says so
             self.process.stdin.write("\n")
             self.process.stdin.flush()
 
     def end(self) -> None:
-        """End it, with all it has started."""
+        """End it, with all processes that it started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def start(tool: str, what: str, root: Path, *, clock: bool, log: IO[str]) -> Child:
-    """A tool in its own process within a simulated system."""
+    """A tool in a process of its own, within a simulated system."""
     folder = root / "home" / tool
     folder.mkdir(parents=True)
     paths = [str(HERE / "simulated_system"), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
@@ -261,7 +261,7 @@ def start(tool: str, what: str, root: Path, *, clock: bool, log: IO[str]) -> Chi
 
 
 def measure(scenario: Scenario, tools: list[str], folder: Path) -> dict[str, dict[str, Any]]:
-    """What each tool says of one window of a scenario."""
+    """The result of each tool for one window of a scenario."""
     world = World(folder, scenario)
     with (folder / "log").open("w") as log, ThreadPoolExecutor(len(tools)) as together:
         children = [start(tool, "error", folder, clock=True, log=log) for tool in tools]
@@ -297,11 +297,11 @@ def _let_pass(world: World, scenario: Scenario) -> None:
         event(world)
         past_s = at_s
     world.go_by(max(0.0, window_s - 1.0 - past_s), speed)
-    world.go_by(min(1.0, window_s - past_s), 1.0)  # unhurried, so that every tool keeps up with the end
+    world.go_by(min(1.0, window_s - past_s), 1.0)  # slowly, so that every tool can follow until the end
 
 
 def overhead(tools: list[str]) -> dict[str, dict[str, Any]]:
-    """What a training costs, alone and with each tool; one after the other."""
+    """The cost of a training, alone and with each tool, one after the other."""
     told: dict[str, dict[str, Any]] = {}
     for tool in ["none", *(tool for tool in tools if tool in OVERHEAD)]:
         with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w") as log:
@@ -316,7 +316,7 @@ def overhead(tools: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def error_of(answer: dict[str, Any]) -> float:
-    """How far a tool is off; what was drawn while it opened and closed its window may be in it or not."""
+    """The error of a tool; energy drawn while it opened and closed its window may be included or not."""
     over_j = answer["energy_j"] - answer["true_j"]
     return float(over_j if over_j < 0 else max(0.0, over_j - answer["edges_j"]))
 
@@ -370,7 +370,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=4, help="slow-counter: for each row")
     parser.add_argument("--tools", default=",".join(TOOLS), help="comma-separated, of: %(default)s")
     parser.add_argument("--scenarios", default=",".join(SCENARIOS), help="comma-separated, of: %(default)s")
-    parser.add_argument("--no-overhead", action="store_true", help="leave the trainings out")
+    parser.add_argument("--no-overhead", action="store_true", help="measure no overhead")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     options = parser.parse_args()
     if options.what == "slow-counter":

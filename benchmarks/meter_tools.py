@@ -1,9 +1,9 @@
 """One energy meter in a process of its own, for `benchmarks/meter.py`: ecoml, or another tool with its defaults.
 
-    python meter_tools.py TOOL error       one window; its limits come as lines on standard input
+    python meter_tools.py TOOL error       one window; lines on standard input open and close it
     python meter_tools.py TOOL overhead    a training of about `TRAINING_S` seconds, one window per epoch
 
-Each answer is a line of JSON on the descriptor that standard output was; whatever a tool prints goes to standard error.
+Each answer is a line of JSON on the original standard output; everything that a tool prints goes to standard error.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ TRAINING_S = 10.0
 
 
 class Tool(Protocol):
-    """A tool, set up when it is made."""
+    """A tool, which is set up by its constructor."""
 
     def begin(self) -> None:
         """Open a window."""
 
     def end(self) -> dict[str, Any]:
-        """Close it: `energy_j` of the processor, None where the tool says it has none; ecoml adds `uncertainty_j`."""
+        """Close it. Returns `energy_j` of the processor, None if the tool has no figure; ecoml adds `uncertainty_j`."""
 
     def close(self) -> None:
-        """End what runs beside the training."""
+        """End the tool's threads and processes."""
 
 
 class Ecoml:
@@ -106,7 +106,7 @@ class PyJoules:
 
 
 class CodeCarbon:
-    """codecarbon's offline tracker; what it says of the CPU."""
+    """codecarbon's offline tracker: its figure for the CPU."""
 
     def __init__(self) -> None:
         from codecarbon import OfflineEmissionsTracker
@@ -128,7 +128,7 @@ class CodeCarbon:
 
 
 class CodeCarbonTasks(CodeCarbon):
-    """codecarbon where one tracker lives through a training, with a task for each window."""
+    """codecarbon with one tracker for the entire training, and a task for each window."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -204,7 +204,7 @@ class Perun:
 
 
 class CarbonTracker:
-    """carbontracker's measuring thread on the CPU, without the look-up of where the power comes from."""
+    """carbontracker's measuring thread on the CPU, without its request for the grid of the host."""
 
     def __init__(self) -> None:
         from carbontracker.components import component
@@ -243,7 +243,7 @@ OVERHEAD: dict[str, Callable[[], Tool]] = {"ecoml": Ecoml, "codecarbon": CodeCar
 
 
 def one_window(tool: Tool, say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    """A window between two lines of standard input; the truth is taken just inside and just outside of it."""
+    """A window between two lines of standard input. The true energy is read just inside and just outside of it."""
     from sitecustomize import State  # the simulated system's
 
     state = State(os.environ["ECOML_SIMULATED_STATE"])
@@ -261,7 +261,7 @@ def one_window(tool: Tool, say: Callable[[dict[str, Any]], None]) -> dict[str, A
 
 
 class _Threads:
-    """CPU seconds of the Python threads that are started while this is there, ended ones included."""
+    """CPU seconds of the Python threads that start while this object is active, ended ones included."""
 
     def __init__(self) -> None:
         self._ended_s = 0.0
@@ -280,7 +280,7 @@ class _Threads:
 
     @property
     def cpu_s(self) -> float:
-        """So far."""
+        """CPU seconds so far."""
         return self._ended_s + sum(_scheduled_s(f"self/task/{thread.native_id}") for thread in list(self._running))
 
 
@@ -292,7 +292,7 @@ def _scheduled_s(process: str) -> float:
 
 
 def _children() -> set[str]:
-    """Processes this one has started."""
+    """Processes that this process has started."""
     return {child for path in Path("/proc/self/task").glob("*/children") for child in path.read_text().split()}
 
 
@@ -308,7 +308,7 @@ def _processes_s(processes: set[str]) -> float:
 
 
 def training(make: Callable[[], Tool] | None) -> dict[str, Any]:
-    """CPU seconds of a real training, and those a tool adds to it."""
+    """CPU seconds of a real training, and those that a tool adds."""
     from ecoml.training.images import CnnTraining
     from ecoml.trial import Trial
 
@@ -323,7 +323,7 @@ def training(make: Callable[[], Tool] | None) -> dict[str, Any]:
     executor.prepare()
     config = {"width": 16, "depth": 3, "batch_size": 128, "learning_rate": 0.1, "epochs": 10_000}
     run = executor.start(Trial(0, config), Free())
-    next(run)  # what is paid once, is paid
+    next(run)  # so that costs of the first window are left out
     workers = _children()
 
     def beside() -> float:
@@ -336,7 +336,7 @@ def training(make: Callable[[], Tool] | None) -> dict[str, Any]:
     if tool is not None:
         tool.begin()
         tool.end()
-        time.sleep(3.0)  # processes of its own have started
+        time.sleep(3.0)  # until its processes have started
     startup_s = time.process_time() - started_s + _processes_s(_children() - workers)
 
     beside_s, windows_s, windows = beside(), 0.0, 0

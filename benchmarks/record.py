@@ -3,19 +3,19 @@
     nice -n 15 python benchmarks/record.py --data digits,fashion-mnist-2000,FOLDER-5000 [--trainings 2000]
         [--minutes 100] [--out benchmarks/recorded]
 
-The data are named as in `defaults.py`. Trainings 0 to 3 are of the space's default, which shows what chance does; then
-follow the points of a Sobol' sequence. Of every epoch: accuracy on the validation and on the test images, and the CPU
-seconds of one thread, without those of the test. Next is always the data set that has taken the fewest CPU seconds.
+Data are named as in `defaults.py`. Trainings 0 to 3 use the space's default; they show the effect of chance. The points
+of a Sobol' sequence follow. A record has for every epoch the accuracy on the validation and on the test images, and the
+CPU seconds of one thread without the test. The next training is always on the data set with the fewest CPU seconds.
 
-Each training is a row of OUT/DATA.parquet once it is done. The same call goes on after a stop, and a later one with a
-larger number adds further points of the same sequence.
+Each training is a row of OUT/DATA.parquet as soon as it is done. After a stop the same command continues; a larger
+number of trainings adds points of the same sequence.
 """
 
 from __future__ import annotations
 
 import os
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch are imported: CPU seconds are of one thread
+os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch are imported, so that they use one thread
 
 import argparse
 import itertools
@@ -41,7 +41,7 @@ from ecoml.strategies.random import RandomSearch
 from ecoml.trial import Config
 
 DEFAULTS = 4
-"""How often the default is trained."""
+"""Number of trainings of the default."""
 
 Row = dict[str, Any]
 
@@ -52,8 +52,8 @@ class Recording:
 
     Attributes:
         path: The Parquet file.
-        rows: One a training, in the order of their numbers.
-        about: What the file's metadata say beside them.
+        rows: One per training, in the order of their numbers.
+        about: The file's metadata.
     """
 
     path: Path
@@ -66,7 +66,7 @@ class Recording:
         return sum(sum(row["cpu_s"]) for row in self.rows)
 
     def add(self, row: Row) -> None:
-        """Append a row; a kill leaves the file as it was before or as it is after."""
+        """Append a row. If the process is killed, the file is either as before or as after."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -78,7 +78,7 @@ class Recording:
 
 
 def read(path: Path) -> tuple[list[Row], dict[str, str]]:
-    """The rows of a recording, and what its metadata say; neither where there is none."""
+    """The rows of a recording and its metadata; both are empty if there is no file."""
     if not path.is_file():
         return [], {}
     import pyarrow.parquet as pq
@@ -193,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=lambda text: text.split(","), default=["digits", "fashion-mnist-2000"])
     parser.add_argument("--trainings", type=int, default=2000, help="of each data set, those already recorded included")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="no training starts later than that")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="start no training later than that")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "recorded")
     parser.add_argument("--kept-in", type=Path, default=Path("runs/data"), help="folder of the parts of the data")
     parser.add_argument("--machine", default=f"{os.cpu_count()} virtual cores, {platform.machine()}")

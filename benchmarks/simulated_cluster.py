@@ -1,7 +1,7 @@
-"""Hosts that are not there: a transport on a virtual clock, whose hosts replay recorded learning curves.
+"""A simulated cluster: a transport on a virtual clock, whose hosts replay recorded learning curves.
 
-Messages take time, come late, or get lost; hosts are slower than others for a while, die, come back, idle at a price.
-The driver's code is the search's own: it sees a transport and a clock.
+Messages take time, arrive late, or are lost. Hosts are slower than others for a while, die, return, and draw power when
+idle. The driver's code is the search's own: it sees only a transport and a clock.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from ecoml.trial import Measurement
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What the cluster is like.
+    """The properties of the cluster.
 
     Attributes:
-        workers: Hosts, of one worker each.
+        workers: Number of hosts, with one worker each.
         busy_w: Power of a host that trains.
-        idle_w: Power of one that does not.
-        latency_s: Mean time that a message takes.
-        lost: Share of the messages that get lost.
+        idle_w: Power of a host that does not train.
+        latency_s: Mean time of a message.
+        lost: Share of the messages that are lost.
         straggling: Share of the steps that take four times as long, at the same power.
-        life_s: Mean time until a host dies; it is back after a minute.
-        seed: Of all chance.
+        life_s: Mean time until a host dies; it returns after a minute.
+        seed: Seed of all random events.
     """
 
     workers: int
@@ -52,13 +52,13 @@ class Conditions:
 
 @dataclass(slots=True, eq=False)
 class _Host:
-    """One host: what it trains, and its counters.
+    """One host: its step and its counters.
 
     Attributes:
-        idle_since: When it began to idle.
+        idle_since: Time since which it has been idle.
         counters: Joules so far.
         changed: Counters that were not acknowledged yet.
-        step: Its lease, when that began, and how long and how many joules it takes.
+        step: The lease of its step, the step's start, its duration and its joules.
     """
 
     name: str
@@ -78,17 +78,17 @@ class _Host:
 
 
 class SimulatedHosts:
-    """A cluster that is not there; fulfils `ecoml.searcher.hosts.transport.Transport`.
+    """A simulated cluster; fulfils `ecoml.searcher.hosts.transport.Transport`.
 
     Args:
-        problem: Whose curves the trials replay.
-        conditions: What the cluster is like.
+        problem: The problem whose curves the trials replay.
+        conditions: The properties of the cluster.
 
     Attributes:
         now_s: The virtual time.
         own_s: CPU seconds of the simulation itself.
-        messages: How many were carried.
-        spent_j: What the hosts have truly spent.
+        messages: Number of messages.
+        spent_j: The joules that the hosts have really spent.
     """
 
     def __init__(self, problem: TrainingTask, conditions: Conditions) -> None:
@@ -113,7 +113,7 @@ class SimulatedHosts:
             self._begin(host)
 
     def _begin(self, host: _Host) -> None:
-        """A new incarnation of a host's agent."""
+        """Start a new agent on a host."""
         host.incarnation += 1
         host.sequence = host.orders = host.begun = 0
         host.alive, host.closed, host.step = True, False, None
@@ -186,7 +186,7 @@ class SimulatedHosts:
         self._after(seconds, lambda: self._end(host, lease))
 
     def _end(self, host: _Host, lease: Lease, *, recalled: bool = False) -> None:
-        """A step is over, or has to wait for a larger allowance."""
+        """A step has ended, or waits for a larger allowance."""
         if not host.alive or host.closed or host.step is None or host.step[0].number != lease.number:
             return
         joules = host.step[3]
@@ -210,7 +210,7 @@ class SimulatedHosts:
         self._say(host)
 
     def _account(self, host: _Host) -> None:
-        """Bring a host's counters up to now."""
+        """Advance a host's counters to the current time."""
         seconds, host.accounted_s = self.now_s - host.accounted_s, self.now_s
         if host.step is None:
             self._add(host, (Purpose.OVERHEAD, None), seconds * self._conditions.idle_w)
@@ -283,5 +283,5 @@ class SimulatedHosts:
 
 
 def no_training(config: Mapping[str, Any]) -> Iterator[Measurement]:
-    """What a searcher is given: the hosts replay instead."""
+    """The executor that a searcher gets. It trains nothing, because the hosts replay."""
     raise AssertionError(f"the simulated hosts train {config}")

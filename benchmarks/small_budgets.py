@@ -1,16 +1,19 @@
-"""What a search recommends that has the energy of a few trainings: beside random search, and the default trained alone.
+"""What a search with the energy of a few trainings recommends, beside random search and the default alone.
 
     python benchmarks/small_budgets.py --lcbench FILE.npz [--mapping noisy] [--tasks …] [--strategies bayes,random]
         [--trainings 2,4,8,16] [--seeds 0,1,…] [--jobs 1] [--out DIR] [--without-default]
     python benchmarks/small_budgets.py --recorded fashion-mnist-2000,cifar-5000 [--mapping recorded] …
     python benchmarks/small_budgets.py --real digits,fashion-mnist-2000 …
 
-The budget is that of so many trainings of the space's default configuration. What counts is the score, on other images,
-of the network that is recommended. Of recorded trainings (`strategy_recorded.py`) that is the test accuracy. On LCBench
-(`noisy`: validated on 400 images, judged without their chance) a task's default is the configuration that is best on
-the other tasks, by its mean rank, of the cheaper half of those recorded. Real searches use `cnn-small` and the host's
-meter (the strategy `default` trains the default alone); a recommended network is tested after the search, on nobody's
-account.
+The budget is the energy of this number of trainings of the space's default configuration. The result is the score of
+the recommended network on other images.
+
+- Recorded trainings (`strategy_recorded.py`): the score is the test accuracy.
+- LCBench: with `noisy`, strategies see accuracies as if measured on 400 images, and the score is the true accuracy. The
+  default of a task is, among the cheaper half of the recorded configurations, the one with the best mean rank on all
+  other tasks.
+- Real searches use `cnn-small` and the host's meter. The strategy `default` trains the default alone. The recommended
+  network is tested after the search, and this energy is not charged.
 
 Each search is a line in OUT/small.jsonl, and is not repeated by the next call.
 """
@@ -19,7 +22,7 @@ from __future__ import annotations
 
 import os
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch are imported: CPU seconds are of one thread
+os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch are imported, so that they use one thread
 
 import argparse
 import json
@@ -53,7 +56,7 @@ KEY = ("family", "task", "strategy", "trainings", "seed")
 
 @dataclass(frozen=True)
 class Cell:
-    """One search that is to be made: `trainings` of the default are its budget."""
+    """One search. Its budget is the energy of `trainings` trainings of the default."""
 
     task: str
     strategy: str
@@ -70,7 +73,7 @@ class Cell:
 
 
 def run(cell: Cell) -> Row:
-    """Make the search; its row: `test` is of the recommended network, `default` of the default alone."""
+    """Make the search; returns its row: `test` is the recommended network's score, `default` the default's."""
     found = real(cell) if cell.family == "real" else replayed(cell)
     return dict(zip(KEY, cell.key, strict=True)) | found
 
@@ -80,10 +83,10 @@ class Posed:
     """A problem of recorded trainings.
 
     Attributes:
-        problem: It.
+        problem: The problem.
         space: Its space with its default.
         default_j: Joules of a training of the default.
-        default: What the default alone comes to with the whole budget.
+        default: The score of the default alone, with the whole budget.
     """
 
     problem: TrainingTask
@@ -93,12 +96,12 @@ class Posed:
 
     @property
     def exact(self) -> TrainingTask:
-        """The same with the scores that count."""
+        """The same problem with the scores that count."""
         return getattr(self.problem, "exact", self.problem)
 
 
 def posed(cell: Cell) -> Posed:
-    """The problem of a cell that trains nothing."""
+    """The problem of a cell with recorded trainings."""
     if cell.family in RECORDED:
         of = recording(cell.task)
         problem = open_recorded(cell.family, cell.task, cell.seed, cell.out)
@@ -149,10 +152,10 @@ def with_default(space: Space, default: Config) -> Space:
 
 
 def real(cell: Cell) -> Row:
-    """A search that trains."""
+    """A search with real trainings."""
     training = ecoml.CnnTraining(data_file(cell.task, cell.out), threads=1, seed=cell.seed)
     space = ecoml.load_space("cnn-small")
-    training.prepare(space)  # on no strategy's account
+    training.prepare(space)  # not charged to the strategy
     if cell.strategy == "default":
         alone = trained(training, space.default or {}, 0, cell.out)
         return {"test": alone["test"], "front": alone["test"], "default": None, "spent_j": alone["energy_j"]}
@@ -201,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def searched(options: argparse.Namespace) -> list[Row]:
-    """The rows that are asked for; what is not there yet is searched, and appended to the file."""
+    """The requested rows. Missing searches are made, and appended to the file."""
     options.out.mkdir(parents=True, exist_ok=True)
     lines = options.out / "small.jsonl"
     rows = [json.loads(line) for line in lines.read_text("utf-8").splitlines()] if lines.is_file() else []
@@ -229,7 +232,7 @@ def searched(options: argparse.Namespace) -> list[Row]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Mean test score in percent of what is recommended, and of the front's best, by strategy and budget."""
+    """Mean test score in percent of the recommended network, and of the front's best, by strategy and budget."""
     budgets, strategies = (sorted({row[key] for row in rows}) for key in ("trainings", "strategy"))
     told = ["| " + " | ".join(["", "task", "", *(f"{budget:g} trainings" for budget in budgets)]) + " |"]
     told.append("|---" * (3 + len(budgets)) + "|")
@@ -251,7 +254,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _found(rows: Sequence[Row]) -> str:
-    """Of the recommended ones the mean and its standard error, and the mean of the fronts' best."""
+    """Mean and standard error of the recommended networks, and the mean of the fronts' best."""
     if not rows:
         return "–"
     test, front = (100 * np.array([row[key] for row in rows]) for key in ("test", "front"))

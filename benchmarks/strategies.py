@@ -1,33 +1,38 @@
-"""How much less energy than random search each strategy needs to find as much. All strategies in one run.
+"""How much energy each strategy needs to reach the results of random search. All strategies in one run.
 
     python benchmarks/strategies.py --lcbench FILE.npz [--mapping nearest,smooth,noisy] [--tables hpobench,…]
         [--trained svm-digits,…] [--synthetic 0,1] [--recorded …] [--real …] [--strategies bayes,random,…] [--tasks …]
         [--seeds 10] [--jobs 1] [--out DIR] [--again bayes]
 
-For each problem and seed, random search makes 64 whole trainings. What it spent is everyone's budget, also of those
-that use no curves. There are three goals. `typical`: the median, over seeds, of its best accuracies, which is what 64
-random trainings are worth; a strategy's energy to it is compared with that of the 64. `target`: its best with the very
-seed of the strategy, compared with the joules at which it first had that. `hypervolume`: that of its front (accuracy,
-log joules; every point of a curve counts), likewise. A strategy that spends the budget without, has started 2,000
-trials without, or ends before, has missed: its energy counts as the budget in means, which flatters it, and the misses
-stand beside. Where accuracies are measured with chance (`noisy`, `trained`), what counts as the best one is the true
-accuracy (`trained`: that on other images) of the most accurate measurement by then.
+For each problem and seed, random search makes 64 whole trainings. Their energy is the budget of every strategy, also of
+those that do not use learning curves. There are three goals:
 
-`--metric` tells the accuracies as a loss, a perplexity or an R² instead. No strategy should mind: random search
-does not, and the same ratios are to come out.
+- `typical`: the median, over seeds, of random search's best accuracies. The figure is the energy of the 64 trainings,
+  divided by the strategy's energy when it first reached that accuracy.
+- `target`: random search's best accuracy with the same seed. The figure is random search's energy when it first reached
+  it, divided by the strategy's.
+- `hypervolume`: that of random search's front (accuracy, log joules; every point of a curve counts), likewise.
 
-`--real` trains: through a `Searcher`, on the host's meter, the optimiser's own energy within. There the budget
-(`--budget-kwh`) is given, and random search with it sets the target.
+A strategy that spends the budget, starts 2,000 trials, or ends before it has reached a goal has missed it. In means a
+miss counts as the budget, which is less than the strategy would have needed; the number of misses is given. If
+accuracies are measured with noise (`noisy`, `trained`), the best accuracy so far is the true accuracy of the most
+accurate measurement so far (for `trained`, its accuracy on other images).
 
-Each search is a line in OUT/searches.jsonl as soon as it is done, and is not repeated by the next call; `--again` makes
-those of some strategies anew. OUT/table.md, table.csv and figure.svg, .png are written at the end, from all lines.
+`--metric` gives strategies a loss, a perplexity or an R² in place of accuracies. This should change no strategy's
+results: those of random search are the same.
+
+`--real` makes real trainings with a `Searcher`, on the host's meter, including the optimiser's energy. The budget is
+then `--budget-kwh`, and random search with this budget sets the goals.
+
+Each search is a line in OUT/searches.jsonl as soon as it is done, and is not repeated by the next call; `--again`
+repeats those of some strategies. OUT/table.md, table.csv and figure.svg, .png are written at the end, from all lines.
 """
 
 from __future__ import annotations
 
 import os
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch are imported: CPU seconds are of one thread
+os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch are imported, so that they use one thread
 
 import argparse
 import json
@@ -57,28 +62,28 @@ STRATEGIES = (
     *("smac", "smac-multi-fidelity"),
 )
 OPEN: Mapping[str, Callable[[str], TrainingTask]] = {"trained": open_trained, "synthetic": open_synthetic}
-"""Families whose tasks have a name and nothing else."""
+"""Families whose tasks need only a name."""
 
 KEY = ("family", "task", "strategy", "seed")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One search that is to be made.
+    """One search.
 
     Attributes:
         family: `nearest`, `smooth`, `noisy`, `trained`, `synthetic`, `real`, one of `strategy_recorded.RECORDED`,
             or one of `strategy_tabular.TABLES`.
-        metric: `accuracy`, or what it is told as: one of `strategy_problems.METRICS`.
+        metric: `accuracy`, or one of `strategy_problems.METRICS`, as which strategies see it.
         task: The problem's name.
         strategy: Its name, as `ecoml strategies` lists it.
         seed: The seed.
         path: The LCBench file.
-        target_only: Whether the search ends at the accuracies, before it has reached the hypervolume.
-        trainings: Of random search.
-        seeds: How many there are of each problem.
-        budget_kwh: Of a search that really trains.
-        out: Where such a search keeps its run folder.
+        target_only: Whether the search ends when it has reached the accuracies, without the hypervolume.
+        trainings: Number of random search's trainings.
+        seeds: Number of seeds for each problem.
+        budget_kwh: Budget of a search with real trainings.
+        out: Folder of the run folders of such searches.
     """
 
     family: str
@@ -100,7 +105,7 @@ class Cell:
 
 
 def run(cell: Cell) -> dict[str, Any]:
-    """Make the search; its row."""
+    """Make the search; returns its row."""
     row = dict(zip(KEY, cell.key, strict=True))
     if cell.family == "real":
         from strategy_real import search
@@ -130,7 +135,7 @@ def _posed(
 
 
 def cells(options: argparse.Namespace) -> Iterator[Cell]:
-    """What is asked for: seed by seed, so that a run cut short has compared all strategies."""
+    """The requested searches, seed by seed, so that an interrupted run has compared all strategies."""
     from ecoml.strategies import available_strategies
 
     known = dict(available_strategies())
@@ -177,7 +182,7 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The rows so far; of a line that was cut by a kill nothing is left."""
+    """The rows so far; a line that was cut off by a kill is removed."""
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:
@@ -209,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     done = {tuple(row[key] for key in KEY) for row in rows}
     wanted = [cell for cell in wanted if cell.key not in done]
     _run_all([cell for cell in wanted if cell.family != "real"], options.jobs, lines)
-    _run_all([cell for cell in wanted if cell.family == "real"], 1, lines)  # two cannot be metered apart
+    _run_all([cell for cell in wanted if cell.family == "real"], 1, lines)  # at once they cannot be metered apart
     from strategy_table import publish
 
     print(publish(read(lines), options.out))
@@ -217,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run_all(wanted: Sequence[Cell], jobs: int, lines: Path) -> None:
-    """Run the cells in processes of their own, and append each row when it is there."""
+    """Run the cells in processes of their own, and append each row as soon as it is there."""
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool, lines.open("a", encoding="utf-8") as file:
         futures = [pool.submit(run, cell) for cell in wanted]
         for number, future in enumerate(as_completed(futures), start=1):
@@ -246,17 +251,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--recorded", type=_names, default=[], help="data of recorded trainings: fashion-mnist-2000")
     parser.add_argument("--real", type=_names, default=[], help="data to train on: digits, fashion-mnist-5000")
     parser.add_argument(
-        "--metric", choices=["accuracy", *METRICS], default="accuracy", help="what accuracies are told as"
+        "--metric", choices=["accuracy", *METRICS], default="accuracy", help="metric that strategies see"
     )
     parser.add_argument("--target-only", action="store_true", help="leave out the hypervolume: a third of the time")
-    parser.add_argument("--budget-kwh", type=float, default=0.0005, help="of each search that trains")
+    parser.add_argument("--budget-kwh", type=float, default=0.0005, help="of each real search")
     parser.add_argument("--tasks", type=_names, default=[], help="only these")
     parser.add_argument("--strategies", type=_names, default=list(STRATEGIES))
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--trainings", type=int, default=64, help="of random search, which set target and budget")
+    parser.add_argument("--trainings", type=int, default=64, help="whole trainings of random search")
     parser.add_argument("--jobs", type=int, default=1, help="searches at the same time; real ones one at a time")
     parser.add_argument("--out", type=Path, default=Path("runs/strategies"))
-    parser.add_argument("--again", type=_names, default=[], help="strategies whose searches are made anew")
+    parser.add_argument("--again", type=_names, default=[], help="strategies whose searches are repeated")
     return parser
 
 

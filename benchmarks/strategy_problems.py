@@ -1,10 +1,10 @@
-"""What `strategies.py` measures on without training: learning curves of trainings that others ran.
+"""The problems of `strategies.py` without trainings: recorded learning curves.
 
 LCBench (`--lcbench FILE.npz`): `config` (n, 7), and for each task `TASK_accuracy` (n, T) and cumulative
-`TASK_energy_j` (n, T). A configuration is answered with the recorded one nearest to it in the unit cube (`nearest`), or
-by a small network fitted to the table (`smooth`): a nearest-neighbour table is constant in cells, which no training is.
-`noisy` is `smooth`, measured on 400 validation images: a strategy is told accuracies with their chance, and what it
-found is judged without.
+`TASK_energy_j` (n, T). A configuration gets the curve of the recorded one that is nearest in the unit cube (`nearest`),
+or that of a small network fitted to the table (`smooth`), because a nearest-neighbour table is constant in cells, and
+real trainings are not. `noisy` is `smooth` as if measured on 400 validation images: strategies see noisy accuracies,
+and are evaluated by the true ones.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ LCBENCH_SPACE: dict[str, Float | Int | Choice | Value] = {
 
 
 MAPPINGS = ("nearest", "smooth", "noisy")
-"""How the table of LCBench can be read."""
+"""The ways to read the table of LCBench."""
 
 CHANCE_OF_CURVE, CHANCE_OF_POINT = 0.6, 0.4
-"""Standard deviations of what `noisy` adds, in those of a binomial share; see docs/results/strategies.md."""
+"""Standard deviations of the noise of `noisy`, in those of a binomial share; see docs/results/strategies.md."""
 
 
 class TrainingTask(Protocol):
-    """A search space, and what every training in it would give.
+    """A search space, and the learning curve of every training in it.
 
-    One that is measured with chance has an `exact` problem, by whose scores it is judged; one that does not measure
-    accuracy has a `metric`.
+    A problem with noisy scores has an `exact` problem, by whose scores strategies are evaluated. A problem that does
+    not measure accuracy has a `metric`.
     """
 
     @property
@@ -61,7 +61,7 @@ class TrainingTask(Protocol):
 
 @dataclass
 class Nearest:
-    """A table of curves, answered by the recorded configuration nearest in the unit cube."""
+    """A table of curves: a configuration gets the recorded curve that is nearest in the unit cube."""
 
     space: Space
     u: Array = field(repr=False)  # (n, d)
@@ -75,7 +75,7 @@ class Nearest:
 
 @dataclass
 class Smooth:
-    """A network from the unit cube to a curve: its logits by eight principal components, and a step's log joules."""
+    """A network from the unit cube to a curve: its logits, by eight principal components, and a step's log joules."""
 
     space: Space
     layers: list[tuple[Array, Array]] = field(repr=False)  # weights (out, in) and offsets (out,)
@@ -96,7 +96,7 @@ class Smooth:
 
 @dataclass
 class Noisy:
-    """A problem whose accuracies are measured on a few images: by chance, a curve is off, and each of its points is."""
+    """A problem with accuracies measured on few images: each curve has an error, and each of its points another."""
 
     exact: TrainingTask
     images: int = 400
@@ -123,12 +123,12 @@ METRICS: Mapping[str, tuple[Metric, Callable[[Array], Array]]] = {
     "perplexity": (Metric("perplexity", minimize=True), lambda share: 20.0 * 500.0 ** (1.0 - share)),
     "r2": (Metric("R²", high=1.0), lambda share: 2.0 - 1.0 / np.maximum(share, 1e-3)),
 }
-"""Metrics without bounds, as which the accuracies of any task can be told: each is as good as its accuracy is."""
+"""Metrics without bounds, into which the accuracies of any task can be converted; the order is the same."""
 
 
 @dataclass
 class Retold:
-    """A task whose accuracies are told as another metric, by its name in `METRICS`."""
+    """A task whose accuracies are converted into another metric, by its name in `METRICS`."""
 
     task: TrainingTask
     name: str
@@ -154,7 +154,7 @@ def lcbench_tasks(path: Path) -> list[str]:
     """Names of the tasks in a file.
 
     Raises:
-        UsageError: There is no such file, or it holds something else.
+        UsageError: There is no such file, or its content is different.
     """
     try:
         with np.load(path) as data:
@@ -165,7 +165,7 @@ def lcbench_tasks(path: Path) -> list[str]:
 
 @lru_cache(maxsize=4)
 def lcbench_defaults(path: Path) -> Mapping[str, dict[str, Any]]:
-    """A default for each task: the configuration that is best on the others, of the cheaper half of those recorded."""
+    """A default for each task: of the cheaper half of the recorded configurations, the best one on the other tasks."""
     tasks = lcbench_tasks(path)
     with np.load(path) as data:
         ends: Array = np.array([data[f"{task}_accuracy"][:, -1] for task in tasks])
@@ -185,9 +185,9 @@ def open_problem(family: str, task: str, path: Path | None, kept_in: Path) -> Tr
 
     Args:
         family: `nearest`, `smooth` or `noisy`.
-        task: A task of it.
+        task: One of its tasks.
         path: The LCBench file.
-        kept_in: Folder that keeps the networks of `smooth`, which take some seconds to fit.
+        kept_in: Folder for the networks of `smooth`, which take some seconds to fit.
     """
     if family == "noisy":
         return Noisy(open_problem("smooth", task, path, kept_in))
@@ -207,7 +207,7 @@ def open_problem(family: str, task: str, path: Path | None, kept_in: Path) -> Tr
 def fitted(space: Space, u: Array, score: Array, step_j: Array, file: Path) -> Smooth:
     """A smooth problem from a table: points of the unit cube (n, d), scores and joules of each step (n, T).
 
-    The file keeps the network.
+    The network is stored in the file.
     """
     if not file.is_file():
         _fit(u, score, step_j, file)
@@ -218,7 +218,9 @@ def fitted(space: Space, u: Array, score: Array, step_j: Array, file: Path) -> S
 
 
 def _config(row: Mapping[str, float]) -> dict[str, Any]:
-    """A row of the table as a configuration: whole where the space is, and within its bounds (the table is rounded)."""
+    """A row of the table as a configuration. Integers are rounded, and values clipped to the bounds (the table is
+    rounded).
+    """
     config: dict[str, Any] = {}
     for name, parameter in LCBENCH_SPACE.items():
         assert isinstance(parameter, Float | Int)
@@ -228,7 +230,7 @@ def _config(row: Mapping[str, float]) -> dict[str, Any]:
 
 
 def _fit(u: Array, score: Array, step_j: Array, file: Path) -> None:
-    """Fit the network; seconds of CPU time, the same weights every time. Says how much of the table it explains."""
+    """Fit the network: takes seconds of CPU time, always gives the same weights, and prints the explained share."""
     import torch
 
     torch.manual_seed(0)
@@ -238,7 +240,7 @@ def _fit(u: Array, score: Array, step_j: Array, file: Path) -> None:
     centre, spread = float(log_energy.mean()), float(log_energy.std())
     components = np.linalg.svd(logits - logits.mean(0), full_matrices=False)[2][:8]
     scores = (logits - logits.mean(0)) @ components.T
-    scale = float(scores[:, 0].std())  # one for all: the first components are to count most
+    scale = float(scores[:, 0].std())  # the same for all, so that the first components count most
     target = np.column_stack([scores / scale, (log_energy - centre) / spread])
     x = torch.tensor(2.0 * u - 1.0, dtype=torch.float32)
     y = torch.tensor(target, dtype=torch.float32)
@@ -267,7 +269,7 @@ def _fit(u: Array, score: Array, step_j: Array, file: Path) -> None:
         f"weights_{i}": layer.weight.detach().numpy().astype(float) for i, layer in enumerate(layers)
     }
     arrays |= {f"offsets_{i}": layer.bias.detach().numpy().astype(float) for i, layer in enumerate(layers)}
-    new = file.with_suffix(f".{os.getpid()}.npz")  # several processes may be at it
+    new = file.with_suffix(f".{os.getpid()}.npz")  # because several processes may write it
     np.savez(new, **arrays, base=components * scale, mean=logits.mean(0), log_energy=np.array([centre, spread]))
     new.replace(file)
 

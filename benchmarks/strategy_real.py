@@ -1,7 +1,7 @@
-"""Searches that really train: `ecoml.Searcher` on digits or some of FashionMNIST, on the host's meter.
+"""Searches with real trainings: `ecoml.Searcher` on digits or a part of FashionMNIST, on the host's meter.
 
-What such a search is to reach is known when random search with the same seed has spent its budget, so a row keeps every
-measurement, and `with_goals` fills in the rest.
+The goals are known only after random search with the same seed has spent its budget. A row therefore stores every
+measurement, and `with_goals` adds the rest.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from ecoml.training.images.data.dataset import LabelledImages
 
 Row = dict[str, Any]
 
-_VALIDATION = 1000  # images to validate on, when data are cut short: one standard deviation is a point at 88 %
-_TEST = 5000  # images at most to test on then
+_VALIDATION = 1000  # validation images of a part of the data: one standard deviation is 1 percentage point at 88 %
+_TEST = 5000  # largest number of test images then
 
 
 def search(task: str, strategy: str, seed: int, budget_kwh: float, out: Path) -> Row:
-    """One search to its end; `points` are (joules spent by the search, accuracy, joules of the trial)."""
+    """One complete search; `points` are (joules spent by the search, accuracy, joules of the trial)."""
     directory = out / "real" / f"{task}-{strategy}-{seed}"
     if directory.exists():
-        shutil.rmtree(directory)  # it was cut short: its row is not there
+        shutil.rmtree(directory)  # an interrupted search, which has no row
     directory.parent.mkdir(parents=True, exist_ok=True)
     training = ecoml.CnnTraining(data_file(task, out), threads=1)
     space = ecoml.load_space("cnn-small")
-    training.prepare(space)  # on no strategy's account
+    training.prepare(space)  # not charged to the strategy
     result = ecoml.Searcher(
         *(space, training),
         budget_kwh=budget_kwh,
@@ -58,7 +58,7 @@ def search(task: str, strategy: str, seed: int, budget_kwh: float, out: Path) ->
 
 
 def with_goals(rows: Sequence[Row]) -> list[Row]:
-    """The rows, those of real searches with what random search's with the same seed sets as goal."""
+    """The rows; those of real searches with the goals that random search with the same seed sets."""
     random = {
         (row["task"], row["seed"]): row for row in rows if row["family"] == "real" and row["strategy"] == "random"
     }
@@ -92,7 +92,7 @@ def _reached(row: Mapping[str, Any], goal: Goal) -> Row:
 
 
 def data_file(task: str, out: Path) -> str | Path:
-    """`digits`, a name or path that ecoml reads, or NAME-N: N of its training images, and others to validate on."""
+    """`digits`, a name or path that ecoml reads, or NAME-N: N of its training images, and others for validation."""
     name, _, count = task.rpartition("-")
     if not count.isdigit():
         return task
@@ -120,6 +120,6 @@ def data_file(task: str, out: Path) -> str | Path:
 
 
 def _order(images: LabelledImages) -> npt.NDArray[np.intp]:
-    """Their own, or, where it goes class by class, as in a folder, one at random."""
+    """The training images in their order, or in random order if they are sorted by class, as in a folder."""
     order = np.arange(len(images))
     return np.random.default_rng(0).permutation(order) if (np.diff(images.labels) >= 0).all() else order

@@ -1,9 +1,9 @@
-"""Real trainings of `cnn-small`, as `record.py` recorded them: strategies are told validation accuracies, and judged by
-those on test images.
+"""Real trainings of `cnn-small`, recorded by `record.py`. Strategies see validation accuracies, and are evaluated by
+test accuracies.
 
-A configuration is answered with the recorded one nearest to it in the unit cube (`recorded`), chance and all, or by a
-small network fitted to the test accuracies (`recorded-smooth`), as if validated on 1,000 images. Joules are CPU seconds
-at the estimate's power of a busy CPU.
+A configuration gets the recorded training that is nearest in the unit cube (`recorded`), with its noise, or the curve
+of a small network fitted to the test accuracies (`recorded-smooth`), as if validated on 1,000 images. Joules are CPU
+seconds times the estimate's power of a busy CPU.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from ecoml.meter.counters.constants import BUILT_IN
 from ecoml.space import Space
 
 RECORDED = ("recorded", "recorded-smooth")
-"""How a recording can be read."""
+"""The ways to read a recording."""
 
 FOLDER = Path(__file__).parent / "recorded"
 
 _VALIDATION = 1000  # images
-_SMOOTH_FROM = 200  # trainings: a network fitted to fewer tells nothing of other configurations
-_CHANCE = 0.1  # accuracy of a network that diverged: all these data have ten classes
+_SMOOTH_FROM = 200  # trainings: a network fitted to fewer predicts other configurations badly
+_CHANCE = 0.1  # accuracy of a network that diverged, because all these data have ten classes
 
 
 @dataclass
 class Measured:
-    """A problem whose configurations are judged by another score than the one that is measured."""
+    """A problem that measures one score, and evaluates configurations by another."""
 
     told: TrainingTask
     exact: TrainingTask
@@ -74,20 +74,20 @@ class Recording:
         return float(self.step_j[:DEFAULTS].sum(axis=1).mean())
 
     def default_alone(self, trainings: float) -> float:
-        """Test accuracy of the default, trained so often (as often as recorded, at most): of the best validated."""
+        """Test accuracy of the best validated of this many trainings of the default; at most those recorded."""
         validation, test = self.validation[:DEFAULTS, -1], self.test[:DEFAULTS, -1]
         draws = itertools.combinations(range(DEFAULTS), min(int(trainings), DEFAULTS))
         return float(np.mean([test[max(draw, key=lambda i: validation[i])] for draw in draws]))
 
     def nearest(self, seed: int) -> Measured:
-        """Answered from the table. Of the default's trainings a search sees one, by its seed."""
+        """A problem that reads the table. Of the default's trainings a search sees one, chosen by its seed."""
         kept = np.r_[seed % DEFAULTS, DEFAULTS : len(self.u)]
         u, step_j = self.u[kept], self.step_j[kept]
         told, exact = (Nearest(self.space, u, score[kept], step_j) for score in (self.validation, self.test))
         return Measured(told, exact)
 
     def smooth(self, kept_in: Path) -> Noisy:
-        """Answered by a network, which a file in that folder keeps.
+        """A problem that evaluates a network, which is stored in a file of the folder.
 
         Raises:
             UsageError: Too few trainings are recorded.
@@ -105,7 +105,7 @@ def recording(name: str) -> Recording:
     """A recording by the name of its data.
 
     Raises:
-        UsageError: There is none; the line says how to make it.
+        UsageError: There is none; the message names the command that makes it.
     """
     rows, _ = read(FOLDER / f"{name}.parquet")
     if len(rows) <= DEFAULTS:
@@ -122,7 +122,7 @@ def recording(name: str) -> Recording:
 
 
 def _whole(values: Sequence[float], steps: int, rest: float) -> list[float]:
-    """Of a training that diverged, and was not gone on with, what the rest would have been."""
+    """The missing epochs of a training that diverged and was not continued."""
     return [*values, *[rest] * (steps - len(values))]
 
 
@@ -131,15 +131,15 @@ def _config(space: Space, row: Row) -> dict[str, Any]:
 
 
 def mappings(name: str) -> tuple[str, ...]:
-    """How a recording can be read now: too few trainings make no smooth model.
+    """The ways to read a recording now; `recorded-smooth` needs more trainings.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no recording.
     """
     return RECORDED if len(recording(name).u) >= _SMOOTH_FROM else RECORDED[:1]
 
 
 def open_recorded(family: str, task: str, seed: int, kept_in: Path) -> TrainingTask:
-    """A recording as one of `RECORDED`, for a search with this seed; the folder keeps the networks."""
+    """A recording as one of `RECORDED`, for a search with this seed; the networks are stored in the folder."""
     of = recording(task)
     return of.smooth(kept_in) if family == "recorded-smooth" else of.nearest(seed)

@@ -17,23 +17,25 @@ from ecoml.testing.recorder import record_search
 from ecoml.trial import Config, Measurement, Trial
 
 MOST_TRIALS = 2000
-"""Of a search: where the dearest training takes 100,000 times what the cheapest does, a budget may never end."""
+"""Most trials of a search. If the dearest training takes 100,000 times the energy of the cheapest, a budget may last
+forever.
+"""
 
-_LEAST_J = 1e-9  # of a step: a table that rounds its seconds has steps that took none, and no search is told that
+_LEAST_J = 1e-9  # least joules of a step: a table with rounded seconds has steps of 0 s, which no search may see
 
 
 @dataclass
 class Replayed:
-    """What came of a search.
+    """The course of a search.
 
     Attributes:
         trials: All its trials.
-        spent_j: Joules that the whole search had spent at each measurement.
-        utility: The utility there, without chance: the accuracy, or what the problem measures, the more the better.
-        found: Likewise, of the best measurement by then.
-        point_j: The joules of that trial by then.
+        spent_j: Joules that the entire search had spent at each measurement.
+        utility: The true utility at each measurement: the accuracy, or the problem's score, where more is better.
+        found: The true utility of the best measurement so far, at each measurement.
+        point_j: The joules of that trial so far.
         optimiser_s: CPU seconds of asking and telling.
-        ended: Why the strategy ended the search; empty where the budget or the goal did.
+        ended: Why the strategy ended the search; empty if the budget or the goal ended it.
     """
 
     trials: list[Trial] = field(default_factory=list)
@@ -47,14 +49,14 @@ class Replayed:
 
 @dataclass(frozen=True)
 class Goal:
-    """What random search had after its trainings; the other strategies are to reach it.
+    """The results of random search after its trainings, which the other strategies are to reach.
 
     Attributes:
-        typical: The median, over seeds, of what it found.
-        utility: What it found with the same seed.
+        typical: The median, over seeds, of its best utilities.
+        utility: Its best utility with the same seed.
         hypervolume: Of utility and log joules, of all points of all curves, up to `reference`.
         reference: The lowest utility and the largest log joules among its points.
-        budget_j: What its trainings took: the budget of every strategy.
+        budget_j: The joules of its trainings, which are the budget of every strategy.
     """
 
     typical: float
@@ -65,11 +67,11 @@ class Goal:
 
 
 class Reached:
-    """Follows a search; the joules at which it had reached each part of a goal, inf before.
+    """Follows a search, and stores the joules at which it reached each part of a goal; inf before.
 
     Args:
-        goal: What is to be reached.
-        target_only: Whether the utilities are enough; the hypervolume is not looked at.
+        goal: The goal.
+        target_only: Whether the utilities are enough, without the hypervolume.
     """
 
     def __init__(self, goal: Goal, target_only: bool = False) -> None:
@@ -81,7 +83,7 @@ class Reached:
         self.hypervolume_j = math.inf
 
     def __call__(self, spent_j: float, found: float, utility: float, point_j: float) -> bool:
-        """A further measurement (see `Replayed`); whether all is reached now, or the budget is spent."""
+        """Take a measurement (see `Replayed`); returns whether all is reached, or the budget is spent."""
         if spent_j > self._goal.budget_j:
             return True
         if found >= self._goal.typical:
@@ -98,7 +100,7 @@ class Reached:
         return reached or spent_j >= self._goal.budget_j
 
     def row(self) -> dict[str, float | None]:
-        """As columns of the results, None where it was missed."""
+        """The columns of the results, None for a missed goal."""
         found = {"typical": self.typical_j, "target": self.target_j}
         if not self._target_only:
             found["hypervolume"] = self.hypervolume_j
@@ -112,7 +114,7 @@ def replay(
     max_trials: int | None = None,
     until: Callable[[float, float, float, float], bool] = lambda *_: False,
 ) -> Replayed:
-    """Search until so many trials, or `until`, called with (spent_j, found, utility, point_j), ends it."""
+    """Search until this many trials, or until `until`, called with (spent_j, found, utility, point_j), ends it."""
     replayed = Replayed()
     metric: Metric = getattr(problem, "metric", ACCURACY)
     exact: dict[int, Array] = {}
@@ -146,7 +148,7 @@ def replay(
 
 
 def goal_of_random(problem: TrainingTask, seed: int, trainings: int, typical: float) -> Goal:
-    """What random search with this seed has after so many whole trainings; `typical` is known already."""
+    """The results of random search with this seed after this many whole trainings, with the given `typical`."""
     search = _random(problem, seed, trainings)
     reference = (min(search.utility), math.log(max(search.point_j)))
     points = [(utility, math.log(joules)) for utility, joules in zip(search.utility, search.point_j, strict=True)]
@@ -154,7 +156,7 @@ def goal_of_random(problem: TrainingTask, seed: int, trainings: int, typical: fl
 
 
 def typical_of_random(problem: TrainingTask, seeds: Iterable[int], trainings: int) -> float:
-    """The median, over seeds, of the utility that random search finds in so many trainings."""
+    """The median, over seeds, of the best utility of random search in this many trainings."""
     return statistics.median(_random(problem, seed, trainings).found[-1] for seed in seeds)
 
 
@@ -165,7 +167,7 @@ def _random(problem: TrainingTask, seed: int, trainings: int) -> Replayed:
 def measure(
     problem: TrainingTask, strategy: str, seed: int, goal: Goal, target_only: bool = False
 ) -> Mapping[str, Any]:
-    """One strategy, one seed: a row of the results, its energies in joules and None where the goal was missed."""
+    """One strategy, one seed: a row of the results, with its energies in joules, None for a missed goal."""
     reached = Reached(goal, target_only)
     search = replay(
         *(create_strategy(strategy, problem.space, seed), problem),

@@ -1,18 +1,18 @@
-"""Synthetic learning curves with what makes a training hard to judge early, each alone and all of it together.
+"""Synthetic learning curves with properties that make a training hard to judge early, each alone and all together.
 
     Notation
         u   configuration in the unit cube
         z   its quality: a bowl and a random field, about N(0, 1) over the space
-        a   where its training ends: chance + (top − chance) · sigmoid(1.5 z)
-        t   share of the training done, in (0, 1]
-        p   plateau, in which it stays at chance;   τ   how slowly it rises then
+        a   its final score: chance + (top − chance) · sigmoid(1.5 z)
+        t   completed share of the training, in (0, 1]
+        p   length of the plateau, during which the score is that of chance;   τ   how slowly it rises then
 
     score(t) = chance + (a − chance) · r(t) / r(1),   r(t) = 1 − exp(−max(t − p, 0) / τ)
 
 plateaus: p is up to 0.45, and larger for better configurations. crossings: τ is 0.03 to 0.9, and larger for better
-ones. divergence: three in ten fall back to chance and stay there, most of them where the learning rate is high. noise:
-accuracies are measured on 200 images. costs: a step of the dearest takes a hundred times what one of the cheapest does,
-elsewhere four times. A landscape is drawn by its number.
+ones. divergence: three in ten fall back to chance and stay there, most of them at high learning rates. noise:
+accuracies are measured on 200 images. costs: the most expensive step takes a hundred times the energy of the cheapest,
+and four times in the other tasks. The number of a landscape is the seed of its random fields.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Array = NDArray[np.float64]
 
 TRAITS = ("plateaus", "crossings", "divergence", "noise", "costs")
 SYNTHETIC = (*TRAITS, "everything")
-"""What a task is called, before its number."""
+"""Names of the tasks, before the number."""
 
 SPACE: dict[str, Float | Int | Choice] = {
     "learning_rate": Float(1e-4, 1.0, log=True),

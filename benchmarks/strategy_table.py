@@ -1,10 +1,9 @@
-"""From rows of searches to what is read: ratios to random search, their intervals, misses; as table, CSV and figure.
+"""Compute ratios to random search, their intervals and misses from the rows of searches; write table, CSV and figure.
 
-For one problem and seed, a strategy's ratio is the joules random search took to the goal (to `typical`: all it spent) /
-those the strategy took. A
-strategy that missed counts with its budget, which is the least it would have taken: its ratio is an upper bound.
-The mean of a strategy is geometric, over problems and seeds; its interval resamples the seeds of each problem
-(percentile bootstrap), so it speaks of these problems, not of others.
+For one problem and seed, a strategy's ratio is random search's joules to the goal (for `typical`: all its joules),
+divided by the strategy's. A miss counts with the strategy's budget. It would have needed at least that, so its ratio is
+an upper bound. The mean of a strategy is geometric, over problems and seeds. Its interval resamples the seeds of each
+problem (percentile bootstrap), so it applies to these problems only.
 """
 
 from __future__ import annotations
@@ -28,22 +27,22 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Standing:
-    """How a strategy did towards a goal on a family of problems.
+    """The result of a strategy for a goal on a family of problems.
 
     Attributes:
         family: As `strategies.Cell` names it.
         goal: `typical`, `target` or `hypervolume`.
         strategy: Its name.
-        searches: With a counterpart of random search.
-        problems: They are on so many.
-        misses: How many did not reach the goal.
-        mean: Geometric mean of the ratios; with misses it is at most that.
+        searches: Number of searches with a counterpart of random search.
+        problems: Number of problems.
+        misses: Number of searches that did not reach the goal.
+        mean: Geometric mean of the ratios; with misses it is an upper bound.
         low: Lower end of its interval.
         high: Upper end.
-        median: Of the ratios.
+        median: Median of the ratios.
         median_low: Lower end of its interval.
         median_high: Upper end.
-        optimiser_s: Median CPU seconds of the optimiser a trial; not a number where they were not measured.
+        optimiser_s: Median CPU seconds of the optimiser per trial; NaN if they were not measured.
     """
 
     family: str
@@ -62,7 +61,7 @@ class Standing:
 
 
 def standings(rows: Sequence[Mapping[str, Any]]) -> list[Standing]:
-    """Every strategy on every family towards each goal, the best mean first."""
+    """Every strategy, family and goal, with the best mean first."""
     found = []
     for family in sorted({row["family"] for row in rows}):
         for goal, column in GOALS.items():
@@ -108,11 +107,11 @@ def bootstrap(
     """Geometric mean and median of ratios, and their percentile intervals.
 
     Args:
-        problems: Log ratios, those of a problem together.
-        seed: Of the resampling.
+        problems: Log ratios, grouped by problem.
+        seed: Seed of the resampling.
 
     Returns:
-        Mean, median, the interval of the mean, that of the median; no numbers where no problem has a second seed.
+        Mean, median, interval of the mean, interval of the median; the intervals are NaN if no problem has two seeds.
     """
     rng = np.random.default_rng(seed)
     arrays = [np.asarray(logs, dtype=float) for logs in problems]
@@ -128,7 +127,7 @@ def bootstrap(
 
 
 def markdown(found: Sequence[Standing]) -> str:
-    """One table a family."""
+    """A table for each family."""
     parts = []
     for family in dict.fromkeys(standing.family for standing in found):
         of = {goal: {s.strategy: s for s in found if (s.family, s.goal) == (family, goal)} for goal in GOALS}
@@ -163,7 +162,7 @@ def _interval(low: float, high: float) -> str:
 
 
 def publish(rows: Sequence[Row], out: Path) -> str:
-    """Write table.md, table.csv, searches.csv and the figure; the table."""
+    """Write table.md, table.csv, searches.csv and the figure; returns the table."""
     complete = with_goals(rows)
     found = standings(complete)
     text = markdown(found)
@@ -184,7 +183,7 @@ def _write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _draw(found: Sequence[Standing], path: Path) -> None:
-    """Ratio to random search with its interval, a point a strategy and family; hollow where some searches missed."""
+    """Ratios to random search with their intervals, a point for each strategy and family; hollow if searches missed."""
     import altair as alt
 
     from ecoml.report.charts.drawing import PRINT, finish, layer_of

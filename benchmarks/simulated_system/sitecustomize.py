@@ -1,13 +1,13 @@
-"""A simulated system under any Python program: its energy counters, its clock, and what goes wrong with them.
+"""A simulated system for any Python program: its energy counters, its clock, and their faults.
 
 Python imports this module by itself when the folder is on PYTHONPATH, in child processes too. It does nothing unless
-these are set:
+these variables are set:
 
-    ECOML_SIMULATED_ROOT   a folder; what lies under `SHOWN` is looked for below it (builtins.open, os, pathlib, glob)
-    ECOML_SIMULATED_STATE  a file of `STATE`: the clock, the true energy so far, and what is wrong with the counters
+    ECOML_SIMULATED_ROOT   a folder; files under `SHOWN` are read from below it (builtins.open, os, pathlib, glob)
+    ECOML_SIMULATED_STATE  a file of `STATE`: the clock, the true energy so far, and the faults of the counters
     ECOML_SIMULATED_CLOCK  if set, `time` and waits for threads and processes follow the simulated clock
 
-No program is changed or told of it: each reads the system's files at the paths it always reads.
+No program is changed or informed: each reads the system's files at their usual paths.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from pathlib import Path
 from typing import Any
 
 STATE = struct.Struct("dddd")
-"""Seconds of the clock; true joules of the processor; whether reading a counter fails, and whether opening one does."""
+"""Seconds of the clock; true joules of the processor; whether reading a counter fails; whether opening one fails."""
 SLEEPERS = struct.Struct("1024d")
-"""When each sleeping thread wants to wake, by its number; 0: it does not sleep. The clock waits for those that wake."""
+"""When each sleeping thread wants to wake, by its number; 0: it does not sleep. The clock waits for waking threads."""
 SHOWN = ("/sys/class/powercap", "/sys/devices/virtual/powercap", "/sys/devices/system/cpu", "/proc/cpuinfo", "/run/")
 _COUNTER = "/energy_uj"
 _STEP_S = 0.001  # real seconds between two looks at the simulated clock
 
 
 class State:
-    """What the simulation shares with the programs that run in it."""
+    """The memory that the simulation shares with the programs that run in it."""
 
     def __init__(self, path: str) -> None:
         with Path(path).open("r+b") as file:
@@ -54,7 +54,7 @@ class State:
 
     @property
     def true_j(self) -> float:
-        """What the processor has drawn so far."""
+        """Joules that the processor has drawn so far."""
         return float(STATE.unpack_from(self._memory)[1])
 
     @property
@@ -69,23 +69,23 @@ class State:
 
     @property
     def next_s(self) -> float:
-        """When the first of the sleeping threads wants to wake."""
+        """When the first sleeping thread wants to wake."""
         return min(filter(None, SLEEPERS.unpack_from(self._memory, STATE.size)), default=float("inf"))
 
     def forget(self) -> None:
-        """Wait for none of the threads that are about to wake: they were ended in their sleep."""
+        """Forget all threads that are about to wake, because they were ended while they slept."""
         clock_s = self.clock_s
         ends_s = SLEEPERS.unpack_from(self._memory, STATE.size)
         for slot in (slot for slot, end_s in enumerate(ends_s) if 0.0 < end_s <= clock_s):
             struct.pack_into("d", self._memory, STATE.size + 8 * slot, 0.0)
 
     def sleep_until(self, end_s: float) -> None:
-        """Say when this thread wants to wake; 0: it has."""
+        """Store when this thread wants to wake; 0: it has woken."""
         slot = threading.get_native_id() % (SLEEPERS.size // 8)
         struct.pack_into("d", self._memory, STATE.size + 8 * slot, end_s)
 
     def write(self, clock_s: float, true_j: float, failing: bool, denied: bool) -> None:
-        """Set all of it."""
+        """Set all values."""
         STATE.pack_into(self._memory, 0, clock_s, true_j, failing, denied)
 
 
@@ -159,7 +159,7 @@ def _show_files(root: str, state: State) -> None:
         path = there(path)
         return not (is_counter(path) and state.denied) and real_access(path, mode, **keywords)
 
-    builtins.open = io.open = open_  # type: ignore[assignment]  # it takes what `open` takes
+    builtins.open = io.open = open_  # type: ignore[assignment]  # it takes the arguments of `open`
     os.open, os.access = os_open, access
     for name in ("read", "pread"):
         setattr(os, name, reading(getattr(os, name)))
@@ -203,7 +203,7 @@ def _follow_clock(state: State) -> None:
         return wait
 
     def briefly(real: Callable[..., bool]) -> Callable[..., bool]:
-        # Whoever waits for a condition looks at the clock and at what is waited for by himself, and waits again.
+        # A waiting thread checks the clock and its condition itself, and waits again.
         def wait(condition: Any, timeout: float | None = None) -> bool:
             return real(condition, None if timeout is None else min(timeout, _STEP_S))
 

@@ -198,15 +198,14 @@ def resume(
 
 def _suitable_budget(space: Space, training: Executor) -> str:
     """The message that names a suitable budget for these data, from the energy of one training."""
-    from ecoml.energy import J_PER_KWH
     from ecoml.experiments.compare.running import TRAININGS, sample_training
-    from ecoml.format import format_figure
+    from ecoml.format import format_figure, format_kwh
 
     sample = sample_training(space, training)
     return (
         f"how much energy may the search take? A default training takes {format_figure(sample.energy)}"
         f" ({sample.energy.provenance}) here; for about {TRAININGS} of them:"
-        f" --budget-kwh {sample.budget_j / J_PER_KWH:.2g}"
+        f" --budget-kwh {format_kwh(sample.budget_j).removesuffix(' kWh')}"
     )
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ecoml.experiments.effects.effects import Effects
     from ecoml.experiments.paper.study import Study
 
+_MOST_CELLS = 16
+"""Up to this many combinations of levels are printed, and their pairs: four factors of two levels."""
+
 Factors = Annotated[list[str] | None, typer.Option("--factor", help="A parameter to vary; may be repeated.")]
 ScaleName = Annotated[
     str,
@@ -281,7 +284,10 @@ def _show_effects(found: Effects, folder: Path, as_json: bool) -> None:
     if as_json:
         print(json.dumps(effects_dict(found), indent=2))
         return
-    print_tables(factors_table(found), cells_table(found), post_hoc_table(found))
+    few = len(found.cells) <= _MOST_CELLS
+    print_tables(factors_table(found), *([cells_table(found), post_hoc_table(found)] if few else []))
+    if not few:
+        print(f"The {len(found.cells)} cells and their pairs are in {path}; --factor NAME shows those of one factor.")
     for line in effects_sentences(found):
         print(line)
     print(f"Numbers: {path}; interaction plot: {folder / 'figures'}/")

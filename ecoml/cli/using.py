@@ -51,8 +51,9 @@ def predict(
     """Predict the classes of images with a model of a search."""
     if as_csv and as_json:
         raise UsageError("--csv and --json exclude each other: give one of them")
+    from ecoml.format import describe_seen
     from ecoml.models import load_model
-    from ecoml.models.inputs import inputs_of, predicted
+    from ecoml.models.inputs import inputs_of, predicted, trained_on
 
     model = load_model(run, trial, step=step)
     inputs = inputs_of(images, model, labelled=evaluate)
@@ -62,6 +63,9 @@ def predict(
             say(str(found))
         else:
             good.append((given, found))
+    for path in images if evaluate else ():
+        if (data := trained_on(path, run)) is not None:
+            say(f"{path}: {describe_seen(data)}")
     _print(good, model.classes, top, evaluate=evaluate, as_csv=as_csv, as_json=as_json)
     if len(good) < len(inputs):
         say(f"{len(inputs) - len(good):,} of {len(inputs):,} images could not be read and are left out")

@@ -21,8 +21,8 @@ from ecoml.format.carbon import (
     format_co2e,
     format_moment,
 )
-from ecoml.format.choice import describe_frugal
-from ecoml.format.data import describe_data, describe_treatment
+from ecoml.format.choice import describe_frugal, describe_reason
+from ecoml.format.data import describe_data, describe_seen, describe_treatment
 from ecoml.format.ends import (
     describe_ceiling,
     describe_course,
@@ -86,8 +86,10 @@ __all__ = [
     "describe_plan",
     "describe_pretraining",
     "describe_reach",
+    "describe_reason",
     "describe_resumption",
     "describe_search_end",
+    "describe_seen",
     "describe_sharing",
     "describe_spent",
     "describe_treatment",

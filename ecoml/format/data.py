@@ -40,8 +40,17 @@ def describe_data(data: Mapping[str, Any], metric: Metric) -> list[str]:
         *describe_treatment(data),
         *chosen,
         f"{guess}, and one validation image is worth up to {format_gain(metric, data['image_worth'])}",
-        f"{format_score(metric, _EXAMPLE)} on those images means {sure}",
+        f"a measured score of {format_score(metric, _EXAMPLE)} on so many images means a true one {sure}",
     ]
+
+
+def describe_seen(data: Mapping[str, Any]) -> str:
+    """The warning that an accuracy on all images of a search says little, because it trained on most of them."""
+    return (
+        f"the search trained on {data['train_images']:,} of these {data['images']:,} images and chose by"
+        f" {data['validation_images']:,} more, so this accuracy is too high; the page has that on the other"
+        f" {data['test_images']:,}"
+    )
 
 
 def _classes(data: Mapping[str, Any]) -> str:

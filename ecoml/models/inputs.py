@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ecoml.errors import DataError, UsageError
 from ecoml.models.model import Model, Prediction, refuse_unknown
+from ecoml.run.folder import read_settings
 from ecoml.training.images.data.listing import EXTENSIONS, listed, splits_of
 from ecoml.training.images.data.npz import images_of
 
@@ -59,6 +60,16 @@ def inputs_of(named: Sequence[Path], model: Model, *, labelled: bool) -> list[In
             raise UsageError(f"{path}: no images in it; supported are files of {', '.join(sorted(EXTENSIONS))}")
     refuse_unknown((given.label for given in found if given.label is not None), model, str(named[0]))
     return found
+
+
+def trained_on(named: Path, run: Path) -> Mapping[str, Any] | None:
+    """Table [data] of a run that drew its test images from these; None if it did not, or if `run` is no run folder."""
+    if not (run / "run.toml").is_file():
+        return None
+    settings = read_settings(run)
+    data, path = settings.get("data", {}), settings.get("executor", {}).get("data")
+    same = isinstance(path, str) and Path(path).resolve() == named.resolve()
+    return data if same and "test" in data.get("drawn", ()) else None
 
 
 def predicted(inputs: Sequence[Input], model: Model) -> Iterator[tuple[Input, Prediction | DataError]]:

@@ -6,9 +6,11 @@ import csv
 import json
 import re
 import shutil
+import tomllib
 
 import numpy as np
 import pytest
+import tomli_w
 from PIL import Image
 
 import ecoml
@@ -56,6 +58,22 @@ def test_how_good_it_is_is_what_the_searchs_test_found(run, photos, told):
     assert len(re.findall(r"^.* no\. \d +$", text, re.MULTILINE)) == 20, "each class, and each row of the matrix"
     rows = list(csv.DictReader(told("predict", run.directory, photos, "--evaluate", "--csv").splitlines()))
     assert sum(row["true_class"] == row["class"] for row in rows) == round(120 * best.test_score)
+
+
+def test_an_accuracy_on_the_images_of_the_search_is_called_too_high(run, photos, tmp_path, capsys):
+    from ecoml.cli import app
+
+    def warned(folder):
+        app(["predict", str(copy), str(folder), "--evaluate"], standalone_mode=False)
+        return capsys.readouterr().err
+
+    copy = shutil.copytree(run.directory, tmp_path / "copy")
+    assert "too high" not in warned(photos), "its test images are a folder of their own"
+    settings = tomllib.loads((copy / "run.toml").read_text())
+    settings["data"]["drawn"] = ["validation", "test"]
+    (copy / "run.toml").write_text(tomli_w.dumps(settings))
+    assert f"{photos}: the search trained on 190 of these 360 images" in warned(photos)
+    assert "too high" not in warned(photos / "test")
 
 
 def test_another_trial_and_a_file_of_arrays(run, told, tmp_path):

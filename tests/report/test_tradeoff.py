@@ -1,10 +1,15 @@
 """What accuracy costs within a run."""
 
+from dataclasses import replace
+
 import pytest
 from rigs.run_folders import Course, write_run
 
+from ecoml.report.charts.drawing import PAGE
 from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
 from ecoml.report.page.page import page
+from ecoml.report.page.sections.front import front_drawing
+from ecoml.report.terminal.summary import print_result
 from ecoml.run.result import Result
 
 
@@ -41,6 +46,23 @@ def test_the_advice_is_in_words_with_its_source_and_on_the_page(result):
     assert "(estimated)" in told
     assert "Half the energy costs 0.7 percentage points of validation accuracy" in page(result)
     assert tradeoff_dict(found)["provenance"] == "estimated"
+
+
+def test_a_recommended_trial_off_the_front_is_marked_and_explained(tmp_path, capsys):
+    result = Result.load(write_run(tmp_path / "run", [Course([(0.9, 5)]), Course([(0.9, 8)])]))
+    assert [trial.number for trial in result.front] == [0]
+    result = replace(result, recommended=result.trials[1], frugal=result.trials[1])
+    marked = [
+        layer["encoding"]["text"]["value"]
+        for layer in front_drawing(result, PAGE).to_dict(validate=False)["layer"]
+        if "text" in layer["encoding"]
+    ]
+    assert marked == ["trial 1"]
+    print_result(result)
+    told = " ".join(capsys.readouterr().out.split())
+    for text in (told, page(result)):
+        assert "It is not on the front: a cheaper one measured at least as well, but is expected to be worse" in text
+        assert "the same: no cheaper one is expected within 1 percentage point of it" in text
 
 
 def test_where_nothing_is_cheaper_it_says_so(tmp_path):

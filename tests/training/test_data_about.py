@@ -50,7 +50,7 @@ def test_what_the_data_are_is_known_before_a_search_and_kept_by_it(tmp_path):
         "images of 90×70 to 60×200 pixels were scaled until the shorter side fitted 64×64, and cropped to the centre",
         "always guessing dog reaches 62.50 % validation accuracy, and one validation image is worth up to"
         " 12 percentage points",
-        "95.00 % on those images means between 61.2 and 99.6 %",
+        "a measured score of 95.00 % on so many images means a true one between 61.2 and 99.6 %",
     ]
 
     result = ecoml.search(SPACE, training, budget_j=1e5, max_trials=1, strategy="random", directory=tmp_path / "r")

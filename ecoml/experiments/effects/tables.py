@@ -96,7 +96,7 @@ def _change(change: Change, metric: Metric) -> tuple[str, str, str, str]:
 
 
 def _test(test: RankTest | None) -> tuple[str, str, str]:
-    return (NOTHING,) * 3 if test is None else (f"{test.h:.4g}", _p(test.p), f"{test.eta2:.3f}")
+    return (NOTHING,) * 3 if test is None else (f"{test.h:.4g}", _p(test.p), f"{test.eta2:.3f}".replace("-", "−"))
 
 
 def _p(p: float | None) -> str:
@@ -104,7 +104,7 @@ def _p(p: float | None) -> str:
 
 
 def _signed(share: float) -> str:
-    return f"{100 * share:+.1f} %"
+    return f"{100 * share:+.1f} %".replace("-", "−")
 
 
 def _share(value: float) -> str:

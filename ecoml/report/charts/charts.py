@@ -31,7 +31,7 @@ def front_chart(
     Args:
         points: `trial`, `energy_j` > 0, `score`, and the fields of `tips`.
         front: The same, cheapest first.
-        recommended: The record of `front` to mark.
+        recommended: The record to mark, on the front or not.
         metric: The metric of the scores.
         tips: Contents of the tooltip: field → title.
         source: Provenance of the energies, in a word.

@@ -106,6 +106,12 @@ def front_records(result: Result) -> list[Record]:
     return [told(trial, trial.curve[-1]) for trial in result.front if drawable(trial.curve[-1])]
 
 
+def choice_records(result: Result) -> list[Record]:
+    """The front and, if it is not on it, the recommended trial; cheapest first."""
+    told = _teller(result)
+    return [told(trial, trial.curve[-1]) for trial in result.choices if drawable(trial.curve[-1])]
+
+
 def curve_records(result: Result) -> Thinned:
     """Learning curves of at least two points; if there are too many, those on the front are kept first."""
     on_front = {trial.number for trial in result.front}

@@ -105,7 +105,7 @@ def advice(tradeoff: Tradeoff) -> Iterator[str]:
         return f"trial {choice.trial} after {plural(choice.step, metric.step)}"
 
     yield (
-        f"The best training, {which(best)}, reaches {named_score(metric, best.score)} for"
+        f"Of all trainings, {which(best)} measured best: {named_score(metric, best.score)} for"
         f" {format_energy(best.energy_j)} ({source})."
     )
     told: Saving | None = None

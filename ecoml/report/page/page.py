@@ -11,6 +11,7 @@ from ecoml.format import (
     describe_frugal,
     describe_limits,
     describe_nearest,
+    describe_reason,
     describe_search_end,
     describe_trial_end,
     describe_warm_start,
@@ -154,7 +155,7 @@ def _recommended(result: Result) -> dict[str, Any] | None:
     if best is None:
         return None
     steps = plural(best.step, metric.step)
-    rule = f"The best expected score: trial {best.number}, trained for {steps}."
+    rule = f"Trial {best.number}, trained for {steps}: {describe_reason(on_front=best in result.front)}."
     if result.frugal is not None:
         rule += f" Frugal: {describe_frugal(best, result.frugal, tolerance(result.front, metric), metric)}."
     return {

@@ -20,6 +20,7 @@ from ecoml.format import (
     describe_lifetime,
     describe_limits,
     describe_nearest,
+    describe_reason,
     describe_search_end,
     describe_sharing,
     describe_usage,
@@ -156,7 +157,7 @@ def _print_recommendation(out: Console, result: Result) -> None:
             ("\nRecommended: ", "bold"),
             (f"trial {best.number} after {plural(best.step, metric.step)}", "bold green"),
             f", {score}{on_test} for {format_energy(best.energy_j)} of training"
-            f" ({best.energy.provenance}): the best expected score",
+            f" ({best.energy.provenance}): {describe_reason(on_front=best in result.front)}",
         )
     )
     if result.frugal is not None:

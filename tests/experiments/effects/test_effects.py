@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from rigs.run_folders import Course, write_run
 from scipy.stats import kruskal
 
+from ecoml.cli import app
 from ecoml.endings import FailureKind, TrialEnd
 from ecoml.energy import Energy, Provenance
 from ecoml.errors import RunFolderError, UsageError
@@ -214,6 +217,18 @@ def test_what_an_optimiser_chose_is_not_tested_and_said_not_to_be(tmp_path, stra
     numbers = effects_dict(effects)
     assert (numbers["factors"][0]["changes"][0]["p"] is not None) is tested
     assert numbers["factors"][0]["changes"][0]["energy"] == pytest.approx(1.0, abs=0.05), "what was seen stands"
+
+
+def test_many_cells_are_left_to_the_file(tmp_path, capsys):
+    configs = [{"width": width, "depth": depth} for width in range(5) for depth in range(4)]
+    folder = write_run(tmp_path / "run", [Course([(0.5, 1.0 + c["width"])], c) for c in configs for _ in range(2)])
+    app(["effects", str(folder)], standalone_mode=False)
+    told = capsys.readouterr().out
+    assert "The 20 cells and their pairs are in" in told
+    assert "Pairs of cells" not in told
+    app(["effects", str(folder), "--factor", "depth"], standalone_mode=False)
+    assert "Pairs of cells" in capsys.readouterr().out
+    assert len(json.loads((folder / "effects.json").read_text())["cells"]) == 4
 
 
 def test_effects_on_a_loss_speak_of_the_loss(tmp_path):

@@ -39,7 +39,11 @@ def _sure(result: Result, data: Mapping[str, Any]) -> str:
     if best.test_score is not None:
         test = format_sure(metric, best.test_score, data, "test")
         told += f", and {test} on {plural(data['test_images'], 'test image')} that no choice has seen"
-    return f"The recommended network reaches {told}; in brackets the 95 % confidence interval of its true score."
+    return (
+        f"The recommended network reaches {told}; in brackets the 95 % confidence interval of its true score. The"
+        " search chose by the validation images, so the score on these tends to be too high, and more so the fewer they"
+        " are."
+    )
 
 
 def _classes(data: Mapping[str, Any], recalls: Sequence[float | None] | None, part: str) -> Table:

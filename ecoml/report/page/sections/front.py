@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ecoml.energy import weakest
 from ecoml.format import capitalised, format_config, format_figure, format_sure, plural_of
-from ecoml.report.charts.records import front_records, point_records, point_tips, tested, varying
+from ecoml.report.charts.records import choice_records, front_records, point_records, point_tips, tested, varying
 from ecoml.report.charts.tradeoff import advice, tradeoff_of
 from ecoml.report.page.document import Cell, Chart, Row, Table
 from ecoml.run.result import Result
@@ -34,7 +34,7 @@ def front_context(result: Result) -> dict[str, Any] | None:
             caption="Every point of every learning curve (grey), since training can end at each of them. The blue steps"
             f" join the front: no other point beats these on both {name} and energy. The diamond is the recommended"
             f" trial.{thinned}",
-            walk=front_records(result),
+            walk=choice_records(result),
             tips=point_tips(result),
         ),
         "table": _table(result),
@@ -45,11 +45,10 @@ def front_drawing(result: Result, style: Style) -> Drawing:
     """Score against a trial's energy, with the front and the recommended trial."""
     from ecoml.report.charts.charts import front_chart
 
-    front = front_records(result)
     return front_chart(
         point_records(result).records,
-        front,
-        next((r for r in front if _is_recommended(result, r["trial"], r["step"])), None),
+        front_records(result),
+        next((r for r in choice_records(result) if _is_recommended(result, r["trial"], r["step"])), None),
         metric=result.metric,
         tips=point_tips(result),
         source=weakest(trial.energy.provenance for trial in result.trials if trial.curve).value,

@@ -17,8 +17,8 @@ FLOORS = [
     {"space", "meter", "run"},
     {"strategies", "training", "ledger", "budget"},
     {"models", "searcher"},
-    {"report", "integrations"},
-    {"api", "experiments", "notebook", "testing"},
+    {"report"},
+    {"api", "experiments", "integrations", "notebook", "testing"},
     {"cli"},
     {"__main__"},
 ]

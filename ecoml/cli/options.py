@@ -132,7 +132,7 @@ _OPTIONS = {
 }
 """Python's arguments for options with another name."""
 
-_PYTHON_NAME = re.compile(r"(?<![`\w.])(\w+)(=True\b|=)?(?=(\S)?)")
+_PYTHON_NAME = re.compile(r"(?<![`\w.])(\w+)(=True\b|=)?(?=([^\s,;])?)")
 
 
 def in_flags(message: str, names: Collection[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -211,6 +212,7 @@ def _suitable_budget(space: Space, training: Executor) -> str:
 def _run(searcher: Searcher, as_json: bool) -> None:
     from ecoml.run.result import Result
 
+    since_s = time.time()
     try:
         result = searcher.run()
     except KeyboardInterrupt:
@@ -219,19 +221,22 @@ def _run(searcher: Searcher, as_json: bool) -> None:
             raise typer.Exit(130) from None
         result = Result.load(searcher.directory)
         if result.trials:
-            _show(result, as_json)
+            _show(result, as_json, since_s)
         print(
             f"ecoml: interrupted; all results so far are saved. Continue with: ecoml resume {result.directory}",
             file=sys.stderr,
         )
         raise typer.Exit(130) from None
-    _show(result, as_json)
+    _show(result, as_json, since_s)
 
 
-def _page(result: Result) -> Path | None:
+def _page(result: Result, since_s: float) -> Path | None:
     """The page of a result; None, with a message, if it cannot be drawn."""
     from ecoml.report.page.page import write_report
 
+    path = result.directory / "report.html"
+    if path.is_file() and path.stat().st_mtime >= since_s:  # drawn for a tracker
+        return path
     try:
         return write_report(result.directory)
     except LibraryError as error:
@@ -239,13 +244,13 @@ def _page(result: Result) -> Path | None:
         return None
 
 
-def _show(result: Result, as_json: bool) -> None:
+def _show(result: Result, as_json: bool, since_s: float) -> None:
     from ecoml.models.card import write_card
     from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
     from ecoml.run.choice.lifetime import lifetime_of
     from ecoml.run.models import kept_models
 
-    page, card = _page(result), write_card(result)
+    page, card = _page(result, since_s), write_card(result)
     tradeoff = tradeoff_of(result)
     if as_json:
         content = {**result.to_dict(), "report": str(page) if page else None, "card": str(card) if card else None}

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ecoml.errors import LibraryError
 from ecoml.integrations.figures import energy_figures
+from ecoml.models.card import write_card
+from ecoml.report.page.page import write_report
 from ecoml.run.result import Result
 from ecoml.trial import Trial
 
@@ -43,13 +47,16 @@ def best_of(result: Result) -> dict[str, float]:
         return {}
     figures: dict[str, float] = {"trial": best.number, result.metric.step: best.step}
     if best.test_score is not None:
-        figures[f"test {result.metric.name}"] = best.test_score
+        figures[f"test {result.metric.name.removeprefix('validation ')}"] = best.test_score
     return {
         f"recommended {name}": value for name, value in {**figures, **point_figures(best, result.metric.name)}.items()
     }
 
 
 def files_of(result: Result) -> Iterator[Path]:
-    """The files to upload: settings, page, and the models of the front."""
+    """Write page and model card, and yield the files to upload: settings, page, card, and the models of the front."""
+    with suppress(LibraryError):  # without charts there is no page, and everything else is uploaded
+        write_report(result.directory)
+    write_card(result)
     for pattern in ("run.toml", "report.html", "card.md", "export/*/README.md", "models/*.safetensors"):
         yield from sorted(result.directory.glob(pattern))

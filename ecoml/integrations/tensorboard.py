@@ -1,4 +1,5 @@
-"""A search in TensorBoard: a run for each trial, with its curves and its parameters, and one for the entire search.
+"""A search in TensorBoard: a run for each trial, with its curves and its parameters, and one for the entire search,
+with the model card as text.
 
 tensorboard --logdir runs/mine/tensorboard
 """
@@ -12,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from ecoml.integrations.records import account_figures, best_of, point_figures, settings_of
+from ecoml.models.card import write_card
 from ecoml.run.result import Result
 from ecoml.trial import Trial
 
@@ -57,6 +59,8 @@ class TensorBoardTracker:
         if self._whole is not None:
             for name, value in {**account_figures(result), **best_of(result)}.items():
                 self._whole.add_scalar(name, value)
+            if (card := write_card(result)) is not None:
+                self._whole.add_text("model card", card.read_text(encoding="utf-8"))
             self._whole.close()
         for writer in self._open.values():
             writer.close()

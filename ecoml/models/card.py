@@ -54,7 +54,7 @@ def card(model: Model, *, exported_as: str = "", checked: Mapping[str, Any] | No
         seen="×".join(str(side) for side in reversed(model.network.sides)),
         parameters=f"{model.parameters:,}",
         bytes=f"{model.path.stat().st_size:,}",
-        config=format_config(_config(model, result)),
+        config=format_config(_config(model, result, trial)),
         run=None if result is None else _run(result),
         quality=None if result is None or trial is None else _quality(result, trial, model),
         energy=None if result is None or trial is None else _energy(result, trial),
@@ -97,10 +97,11 @@ def _scaled(model: Model) -> str:
     return "" if model.network.sides == model.network.shape[1:] else f", which the network scales to {width}×{height}"
 
 
-def _config(model: Model, result: Result | None) -> dict[str, Any]:
+def _config(model: Model, result: Result | None, trial: Trial | None) -> dict[str, Any]:
     """The searched part of the configuration; the complete one if that part is unknown."""
-    fixed = frozenset() if result is None else result.fixed
-    return {name: value for name, value in model.config.items() if name not in fixed}
+    if result is None or trial is None:
+        return dict(model.config)
+    return {name: value for name, value in trial.config.items() if name not in result.fixed}
 
 
 def _run(result: Result) -> dict[str, Any]:

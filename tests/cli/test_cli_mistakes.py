@@ -177,6 +177,7 @@ def test_a_comparison_that_makes_no_sense(ecoml, tmp_path, option, value, said):
         ("give several times that, at least budget_kwh=0.02", "give several times that, at least --budget-kwh 0.02"),
         ("max_trials is 0; give a whole number of 1 or more", "--max-trials is 0; give a whole number of 1 or more"),
         ("runs/seed: already there; choose another directory=", "runs/seed: already there; choose another --out"),
+        ("already there; another directory=; or resume", "already there; another --out; or resume"),
         ("without require_measured=True the search runs", "without --require-measured the search runs"),
         ("start from another run, or leave warm_start= out", "start from another run, or leave --warm-start out"),
         ("the seed is -1; the data in my_data/metric.csv", "the seed is -1; the data in my_data/metric.csv"),

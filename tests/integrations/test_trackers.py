@@ -10,6 +10,8 @@ from rigs.scripts import curve
 
 import ecoml
 import ecoml.integrations
+from ecoml.format import format_score
+from ecoml.models.card import card
 
 SCORES = [0.5, 0.625]
 
@@ -39,6 +41,23 @@ def search(space, reported, run_folder):
     return run
 
 
+@pytest.fixture
+def card_of(run_folder):
+    """The model card after a search of one training by ecoml, with a tracker."""
+
+    def run(tracker):
+        space, training = ecoml.Space({"width": 2, "epochs": 1}), ecoml.CnnTraining("digits", threads=1)
+        given = {"budget_j": 1e4, "max_trials": 1, "strategy": "random", "directory": run_folder, "progress": False}
+        result = ecoml.search(space, training, listeners=[tracker], **given)
+        text = (run_folder / "card.md").read_text(encoding="utf-8")
+        assert result.recommended is not None
+        assert format_score(result.metric, result.recommended.test_score) in text
+        assert text == card(ecoml.load_model(result)), "the account was complete"
+        return text
+
+    return run
+
+
 def test_tensorboard(search, run_folder, monkeypatch):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -60,6 +79,16 @@ def test_tensorboard(search, run_folder, monkeypatch):
     assert whole.Scalars("recommended energy_j/reported")[0].value == result.recommended.energy_j
 
 
+def test_tensorboard_has_the_card(card_of, run_folder):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    text = card_of(ecoml.integrations.TensorBoardTracker())
+    whole = EventAccumulator(str(run_folder / "tensorboard" / "search")).Reload()
+    (event,) = whole.Tensors("model card/text_summary")
+    assert event.tensor_proto.string_val[0].decode() == text
+
+
 def test_mlflow(search, tmp_path, run_folder):
     pytest.importorskip("mlflow")
     from mlflow.tracking import MlflowClient
@@ -79,9 +108,23 @@ def test_mlflow(search, tmp_path, run_folder):
     assert sorted((entry.step, entry.value) for entry in history) == [(1, 10), (2, 20)]
     assert whole.data.metrics["search_energy_j/reported"] == 40
     assert (whole.data.params["strategy"], whole.info.status) == ("random", "FINISHED")
-    assert {entry.path for entry in client.list_artifacts(whole.info.run_id)} == {"run.toml", "models"}
+    assert {entry.path for entry in client.list_artifacts(whole.info.run_id)} == {"run.toml", "report.html", "models"}
     kept = client.download_artifacts(whole.info.run_id, "models/trial-0.safetensors", str(tmp_path))
     assert Path(kept).read_bytes() == b"weights"
+
+
+def test_mlflow_has_the_card(card_of, tmp_path):
+    pytest.importorskip("mlflow")
+    from mlflow.tracking import MlflowClient
+
+    where = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    text = card_of(ecoml.integrations.MLflowTracker(where, experiment="ours"))
+    client = MlflowClient(where)
+    experiment = client.get_experiment_by_name("ours")
+    assert experiment is not None
+    (whole,) = client.search_runs([experiment.experiment_id], "tags.ecoml = 'search'")
+    kept = client.download_artifacts(whole.info.run_id, "card.md", str(tmp_path))
+    assert Path(kept).read_text(encoding="utf-8") == text
 
 
 def logged(file: bytes):
@@ -99,22 +142,27 @@ def logged(file: bytes):
             parts = []
 
 
-def test_wandb_offline(search, run_folder, monkeypatch):
-    wandb = pytest.importorskip("wandb")
+def records(folder: Path):
+    """The records of the one run that wandb stored below a folder."""
     from wandb.proto.wandb_internal_pb2 import Record
 
+    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
+    for data in logged(path.read_bytes()):
+        record = Record()
+        record.ParseFromString(data)
+        yield record.WhichOneof("record_type"), record
+
+
+def test_wandb_offline(search, run_folder, monkeypatch):
+    wandb = pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     search(ecoml.integrations.WandbTracker(project="ours"))
     wandb.teardown()
-    (path,) = run_folder.glob("wandb/offline-run-*/*.wandb")
     history: list[dict[str, str]] = []
     summary: dict[str, str] = {}
     files: list[str] = []
     run = None
-    for data in logged(path.read_bytes()):
-        record = Record()
-        record.ParseFromString(data)
-        kind = record.WhichOneof("record_type")
+    for kind, record in records(run_folder):
         if kind == "history":
             history.append({item.key or item.nested_key[0]: item.value_json for item in record.history.item})
         elif kind == "summary":
@@ -130,7 +178,22 @@ def test_wandb_offline(search, run_folder, monkeypatch):
     assert [float(entry["spent_j"]) for entry in curve] == [10, 20, 30, 40]
     assert [float(entry["energy_j/reported"]) for entry in curve] == [10, 20, 10, 20]
     assert float(summary["search_energy_j/reported"]) == 40
-    assert {"run.toml", "models/trial-0.safetensors"} <= set(files)
+    assert {"run.toml", "report.html", "models/trial-0.safetensors"} <= set(files)
+
+
+def test_wandb_has_the_card(card_of, run_folder, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    text = card_of(ecoml.integrations.WandbTracker())
+    wandb.teardown()
+    kept = [
+        Path(entry.local_path)
+        for kind, record in records(run_folder)
+        if kind == "artifact"
+        for entry in record.artifact.manifest.contents
+        if entry.path == "card.md"
+    ]
+    assert [path.read_text(encoding="utf-8") for path in kept] == [text]
 
 
 def test_a_tracker_whose_server_is_not_there_ends_no_search(space, reported, monkeypatch, caplog):

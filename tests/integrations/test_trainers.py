@@ -80,7 +80,9 @@ def test_lightning(tmp_path, meter):
     )
 
 
-def test_hugging_face(tmp_path, meter):
+@pytest.fixture
+def hugging_face(tmp_path, meter):
+    """Makes a Trainer of Hugging Face."""
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("accelerate")
 
@@ -94,26 +96,39 @@ def test_hugging_face(tmp_path, meter):
             logits = self.layer(inputs)
             return {"loss": torch.nn.functional.cross_entropy(logits, labels), "logits": logits}
 
+    def make(*callbacks, report_to=()):
+        options = {"num_train_epochs": 10**6, "logging_steps": 5, "use_cpu": True, "save_strategy": "no"}
+        settings = transformers.TrainingArguments(
+            str(tmp_path), report_to=list(report_to), disable_tqdm=True, **options
+        )
+        data = [{"inputs": inputs, "labels": label} for inputs, label in batches()]
+        return transformers.Trainer(Net(), settings, train_dataset=data, callbacks=list(callbacks))
+
+    return make
+
+
+def test_hugging_face(hugging_face, meter):
     stops = ecoml.integrations.TransformersBudget(j=BUDGET_J, meter=meter)
-    trainer = transformers.Trainer(
-        Net(),
-        transformers.TrainingArguments(
-            str(tmp_path),
-            num_train_epochs=10**6,
-            logging_steps=5,
-            use_cpu=True,
-            report_to=[],
-            save_strategy="no",
-            disable_tqdm=True,
-        ),
-        train_dataset=[{"inputs": inputs, "labels": label} for inputs, label in batches()],
-        callbacks=[stops],
-    )
+    trainer = hugging_face(stops)
     trainer.train()
     check(stops.budget)
     logged = [entry for entry in trainer.state.log_history if "loss" in entry]
     check_figures(logged[-1])
     check_figures(logged[0])
+
+
+def test_hugging_face_reports_joules_to_tensorboard(hugging_face, meter, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    stops = ecoml.integrations.TransformersBudget(j=BUDGET_J, meter=meter)
+    trainer = hugging_face(report_to=["tensorboard"])
+    trainer.callback_handler.callbacks.insert(0, stops)
+    trainer.train()
+    check(stops.budget)
+    (events,) = tmp_path.glob("runs/*/events*")
+    told = EventAccumulator(str(events)).Reload()
+    assert told.Scalars("train/energy_j/measured")[-1].value == stops.budget.spent_j
 
 
 def test_keras(meter):

@@ -3,6 +3,7 @@ files and shapes. What pretraining is worth, they do not show."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ from ecoml.training.images.data.resident import Resident
 from ecoml.training.images.network.floor import Floor
 from ecoml.training.images.network.form import form_of
 from ecoml.training.images.network.network import Network
+from ecoml.training.images.network.pretrained import Pretrained
 from ecoml.training.images.settings import BACKBONES, Settings
 from ecoml.training.images.worker.device import task_of
 from ecoml.training.images.worker.loop import Training
@@ -126,6 +128,28 @@ def test_weights_that_cannot_be_used(weights, tmp_path, task):
         prepared(backbone=SMALL, weights=str(tmp_path / "none.pth"))
     with pytest.raises(UsageError, match="it takes one of none, resnet18"):
         prepared(backbone="vgg11", weights=str(weights))
+    network = torchvision.models.get_model(SMALL)
+    state = network.state_dict()
+    for name, content, message in (
+        ("whole", network, "not a state dict, or damaged; give torchvision's file of resnet18"),
+        ("checkpoint", {"model": state}, "'conv1.weight' is missing, and its first entry is 'model'; give the file of"),
+        ("larger", torchvision.models.get_model("resnet34").state_dict(), "'layer1.2.conv1.weight' is no part of it"),
+        ("bent", {**state, "conv1.weight": torch.zeros(64, 1, 7, 7)}, r"has the shape \(64, 1, 7, 7\) instead of"),
+    ):
+        torch.save(content, tmp_path / f"{name}.pth")
+        with pytest.raises(UsageError, match=rf"{name}.pth: .*{message}"):
+            prepared(backbone=SMALL, weights=str(tmp_path / f"{name}.pth"))
     save_file({"conv.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(UsageError, match=r"other.safetensors: cannot be read as torchvision's weights of resnet18"):
+    with pytest.raises(UsageError, match=r"other.safetensors: not torchvision's weights of resnet18: 'conv1"):
         trained(task, {**SHORT, "weights": str(tmp_path / "other.safetensors")}, 1)
+
+
+def test_files_of_older_versions_are_read(weights, tmp_path):
+    state = torch.load(weights / f"{SMALL}-f37072fd.pth", weights_only=True)
+    old = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    old["fc.weight"] = torch.zeros(5, 512)  # of other classes
+    torch.save(OrderedDict(old), tmp_path / f"{SMALL}-5c106cde.pth", _use_new_zipfile_serialization=False)
+    backbone = Pretrained(SMALL, True, torch.nn.Identity())
+    backbone.take(str(tmp_path))
+    loaded = backbone.features.state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in old.items() if not name.startswith("fc."))

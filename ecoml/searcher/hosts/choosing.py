@@ -11,6 +11,7 @@ from ecoml.errors import UsageError
 from ecoml.ledger import Ledger
 from ecoml.run.folder import RunFolder
 from ecoml.searcher.setup.settings import SearchSettings
+from ecoml.searcher.setup.use_limit import AFTERWARDS
 from ecoml.training.base import Executor, OnFiles
 
 if TYPE_CHECKING:
@@ -55,8 +56,9 @@ class RemoteWorkers:
             )
         if settings.limits.of_use:
             raise UsageError(
-                "predictions are measured on this process's device while nothing else runs on it: leave out either"
-                " workers=, or max_latency_s= and max_inference_energy_j="
+                "workers of one host share its processor, and other hosts are faster or slower, so that a network"
+                " would be kept or dropped by where it was trained: leave out either workers=, or max_latency_s= and"
+                f" max_inference_energy_j=, and choose when the search has ended: {AFTERWARDS}"
             )
         if settings.sources:
             raise UsageError(

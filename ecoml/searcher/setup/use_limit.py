@@ -13,6 +13,9 @@ from ecoml.trial import Config, Trial
 _CLEARLY = 1.1
 """Factor by which a measured cost must exceed its limit to count for other networks; measurements differ a little."""
 
+AFTERWARDS = "ecoml report RUN --max-latency MS --max-inference-energy J"
+"""Chooses among the models that were measured at the end of a search, when nothing else ran."""
+
 
 class UseLimit:
     """Whether a configuration may satisfy the limits on predictions.
@@ -58,6 +61,7 @@ def refuse_untried(limits: Limits, executor: Executor | None) -> None:
         )
     if limits.of_use and isinstance(executor, Pooled) and len(executor.gpus()) > 1:
         raise UsageError(
-            "predictions are measured while nothing else runs: with max_latency_s or max_inference_energy_j name one"
-            " device"
+            "trainings on other GPUs share the processor that starts each prediction, so that a prediction measured"
+            " beside them would take too long: with max_latency_s or max_inference_energy_j name one device, or leave"
+            f" them out and choose when the search has ended: {AFTERWARDS}"
         )

@@ -25,7 +25,7 @@ from ecoml.training.images.data.listing import stamp
 from ecoml.training.images.data.loader import class_counts
 from ecoml.training.images.network.cost import epoch_seconds
 from ecoml.training.images.network.form import form_of
-from ecoml.training.images.network.weights import refuse_absent
+from ecoml.training.images.network.weights import refuse_unusable
 from ecoml.training.images.scores import ACCURACY, BALANCED, METRICS, imbalanced
 from ecoml.training.images.settings import LARGEST_SIDE, Settings, largest_side, validate_space
 from ecoml.training.images.worker.shared import WorkerRun, shared_worker
@@ -207,7 +207,7 @@ class CnnTraining:
         if space is not None:
             validate_space(space, own_model=self.model is not None)
             catalogue.refuse_mirroring(self.data, space)
-            refuse_absent(space)
+            refuse_unusable(space)
             self._largest_side = largest_side(space)
         self._ready(stamp(self.data))
 

@@ -13,16 +13,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
 from torch import Tensor, nn
 
-from ecoml.errors import UsageError, in_one_line
 from ecoml.training.images.network.plan import Plan, Shape, linear_widths
-from ecoml.training.images.network.weights import file_of
+from ecoml.training.images.network.weights import last_linear, weights_of
 from ecoml.training.images.settings import Settings
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -50,7 +48,7 @@ class Pretrained(nn.Module):
         self.frozen = frozen
         with torch.device("meta"):  # what torchvision draws would be replaced at once
             self.features: nn.Module = torchvision.models.get_model(name, weights=None)
-        self.last = [at for at, part in self.features.named_modules() if isinstance(part, nn.Linear)][-1]
+        self.last = last_linear(self.features)
         self.features.set_submodule(self.last, nn.Identity())
         self.mean: Tensor
         self.std: Tensor
@@ -80,25 +78,8 @@ class Pretrained(nn.Module):
         Raises:
             UsageError: The file is missing, cannot be read, or belongs to another network.
         """
-        path = file_of(self.name, weights)
-        try:
-            state = {name: value for name, value in _read(path).items() if not name.startswith(f"{self.last}.")}
-            self.features.load_state_dict(state, assign=True)
-        except Exception as error:
-            raise UsageError(
-                f"{path}: cannot be read as torchvision's weights of {self.name} ({in_one_line(error):.160}); give the"
-                " file that torchvision.models has for it"
-            ) from None
+        self.features.load_state_dict(weights_of(self.name, weights), assign=True)
         self.features.float().to(memory_format=torch.channels_last).requires_grad_(not self.frozen)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        import safetensors.torch
-
-        return safetensors.torch.load_file(path)
-    kept: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return kept
 
 
 @dataclass(frozen=True, slots=True)

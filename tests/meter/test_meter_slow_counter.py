@@ -78,9 +78,10 @@ def test_below_an_update_a_trial_says_that_it_is_a_share_and_a_long_one_that_it_
             assert measure(load, 100, 0.03, power=power, seconds=30.0, seeds=1).figures()["attributed"] <= most
 
 
-def test_between_two_updates_only_the_power_is_read_and_the_figures_hold():
-    host = SimulatedHost(Path(tempfile.mkdtemp()))
+def test_between_two_updates_only_the_power_is_read_and_the_figures_hold(tmp_path, monkeypatch):
+    host = SimulatedHost(tmp_path)
     board = host.add_gpu(150.0, period_s=0.1, phase_s=0.03, limit_w=MOST_W, shows_power=True)
+    assert host.nvml is not None
     asked = []
     fields = host.nvml.nvmlDeviceGetFieldValues
 
@@ -88,7 +89,7 @@ def test_between_two_updates_only_the_power_is_read_and_the_figures_hold():
         asked.append(len(ids))
         return fields(handle, ids)
 
-    host.nvml.nvmlDeviceGetFieldValues = listening
+    monkeypatch.setattr(host.nvml, "nvmlDeviceGetFieldValues", listening)
     with open_meter(root=host.root, nvml=host.nvml, clock=host.clock) as meter:
         for _ in range(400):  # learns the period
             host.advance(0.01)

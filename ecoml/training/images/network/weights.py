@@ -66,7 +66,8 @@ def last_linear(network: nn.Module) -> str:
     """The name of a network's last linear layer, which assigns features to classes."""
     from torch import nn
 
-    return [name for name, part in network.named_modules() if isinstance(part, nn.Linear)][-1]
+    *_, last = (name for name, part in network.named_modules() if isinstance(part, nn.Linear))
+    return str(last)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

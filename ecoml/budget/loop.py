@@ -31,6 +31,8 @@ AGAIN_S = 30.0
 
 _RETRY_S = 0.05
 
+_READ_BY = "ecoml.budget.", "ecoml.meter."
+
 
 def energy_budget(
     kwh: float | None = None, *, j: float | None = None, hard: bool = True, meter: Meter | None = None
@@ -70,6 +72,7 @@ class EnergyBudget:
         self._spending: Spending | None = None
         self._left = threading.Event()
         self._armed = False
+        self._late = False
         self._quiet_until_s = 0.0
         self._signal: signal.Signals | int | None = None
         self._thread: threading.Thread | None = None
@@ -110,7 +113,13 @@ class EnergyBudget:
     @property
     def by_domain(self) -> EnergyByDomain:
         """The energy by domain, and what could not be read."""
-        return self._spending.read() if self._spending is not None else EnergyByDomain()
+        if self._spending is None:
+            return EnergyByDomain()
+        spent = self._spending.read()
+        if self._late:
+            self._late = False
+            self._raise(spent)
+        return spent
 
     @property
     def spent_j(self) -> float:
@@ -136,13 +145,13 @@ class EnergyBudget:
             BudgetExhausted: The budget is spent.
         """
         if self.exhausted:
-            raise self._error()
+            raise self._error(self.by_domain)
 
     def __repr__(self) -> str:
         return f"<EnergyBudget: {describe_spent(self.energy, self.budget_j)}>"
 
-    def _error(self) -> BudgetExhausted:
-        return BudgetExhausted(f"the energy budget is spent: {describe_spent(self.energy, self.budget_j)}")
+    def _error(self, spent: EnergyByDomain) -> BudgetExhausted:
+        return BudgetExhausted(f"the energy budget is spent: {describe_spent(spent.total, self.budget_j)}")
 
     def _watch(self, spending: Spending, thread: int, number: int) -> None:
         while not self._left.wait(spending.due_s()):
@@ -151,13 +160,29 @@ class EnergyBudget:
                 self._left.wait(max(_RETRY_S, self._quiet_until_s - time.monotonic()))
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        """The signal handler. It does not interrupt the entry to the block or the exit from it."""
+        """The signal handler. It interrupts neither the entry to the block nor the exit from it. A reading, during
+        which the main thread holds the meter's locks, is interrupted at its end, or by the next signal.
+        """
         del number
-        ours = frame is not None and frame.f_code in (EnergyBudget.__enter__.__code__, EnergyBudget.__exit__.__code__)
+        self._late = _is_reading(frame)
+        if not self._late:
+            assert self._spending is not None, "the handler stands only within the block"
+            self._raise(self._spending.last)
+
+    def _raise(self, spent: EnergyByDomain) -> None:
         now_s = time.monotonic()
-        if self._armed and not self._left.is_set() and now_s >= self._quiet_until_s and not ours:
+        if self._armed and not self._left.is_set() and now_s >= self._quiet_until_s:
             self._quiet_until_s = now_s + AGAIN_S
-            raise self._error()
+            raise self._error(spent)
+
+
+def _is_reading(frame: FrameType | None) -> bool:
+    """Whether code of a budget or of a meter runs, be it called by the user's."""
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).startswith(_READ_BY):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _unused_signal() -> int:

@@ -49,6 +49,11 @@ class Spending:
                 self._lap()
             return self._energy
 
+    @property
+    def last(self) -> EnergyByDomain:
+        """The energy up to the last reading; takes no lock, for signal handlers."""
+        return self._energy
+
     def exhausted(self) -> bool:
         """Whether the budget is spent. Reads the meter only if the rest of the budget could be spent by now."""
         with self._lock:

@@ -60,6 +60,40 @@ def test_a_loop_that_never_checks_is_interrupted(idle):
     assert "ecoml-budget" not in {thread.name for thread in threading.enumerate()}
 
 
+class Interrupting(FakeMeter):
+    """When the budget is spent, its signal arrives in the midst of a reading in the main thread."""
+
+    budget: Any = None
+
+    def now_j(self):
+        now_j = super().now_j()
+        main = threading.current_thread() is threading.main_thread()
+        if self.budget is not None and main and now_j > 5 and not self.budget._left.is_set():
+            signal.raise_signal(self.budget._signal)
+        return now_j
+
+
+@pytest.mark.parametrize("read", ["check", "energy", "spent_j", "__repr__"])
+def test_a_signal_in_the_midst_of_a_reading_waits_for_its_end(read):
+    meter = Interrupting(power_w=100)
+    began_s = time.monotonic()
+    with pytest.raises(ecoml.BudgetExhausted, match=r"of 5\.00 J"), ecoml.energy_budget(j=5, meter=meter) as budget:
+        meter.budget = budget
+        while True:
+            found = getattr(budget, read)
+            _ = found() if callable(found) else found
+    assert time.monotonic() - began_s < 2
+    assert budget.spent_j >= 5
+
+
+def test_readings_that_meet_the_real_signal_never_hang():
+    """The budget ends at any point of a loop that does nothing but read."""
+    for power_w in range(100, 400, 5):
+        with pytest.raises(ecoml.BudgetExhausted), ecoml.energy_budget(j=2, meter=FakeMeter(power_w=power_w)) as budget:
+            while budget.spent_j < 1000:
+                pass
+
+
 def test_what_swallows_the_error_meets_it_again(monkeypatch):
     monkeypatch.setattr(loop, "AGAIN_S", 0.2)
     met = 0

@@ -37,9 +37,7 @@ log = logging.getLogger("ecoml")
 
 
 @contextmanager
-def getting_ready(
-    executor: Executor, metering: Metering | None, budget_j: float, strategy: Strategy | None = None
-) -> Iterator[None]:
+def getting_ready(executor: Executor, metering: Metering | None, budget_j: float, strategy: Strategy) -> Iterator[None]:
     """A context around `Executor.prepare`: refuses a budget that the forecast exceeds, and stores the energy that it
     took. While a GPU is prepared, the strategy imports its libraries.
 
@@ -47,7 +45,7 @@ def getting_ready(
         executor: The executor that prepares.
         metering: The session's metering; None: energy is reported.
         budget_j: Joules left to spend.
-        strategy: The strategy of the search; None: it has imported everything.
+        strategy: The strategy of the search.
 
     Raises:
         BudgetError: The forecast of the preparation is as large as the budget.
@@ -80,7 +78,7 @@ def getting_ready(
 
 
 @contextmanager
-def _loading(strategy: Strategy | None) -> Iterator[None]:
+def _loading(strategy: Strategy) -> Iterator[None]:
     """A context during which the strategy imports its libraries; it ends when both are done.
 
     BoTorch takes seconds to import; a GPU that waits for it draws more than a hundred watts (H200: 26 % of a search of

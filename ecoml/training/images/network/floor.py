@@ -49,10 +49,12 @@ class Floor:
         """FLOP of the first `epochs` epochs of a training, evaluations included."""
         settings = Settings.of(config)
         form = form_of(settings, self.shape, self.classes)
-        first, last = (sides_at(settings, self.shape[1:], t, twice=self.twice) for t in (0.0, 1.0))
-        each = (epoch / settings.epochs for epoch in range(epochs if first != last else 0))
-        sides = Counter(sides_at(settings, self.shape[1:], t, twice=self.twice) for t in each) or {last: epochs}
         images = self.train_images, self.validation_images
+        first, last = (sides_at(settings, self.shape[1:], t, twice=self.twice) for t in (0.0, 1.0))
+        if first == last:  # a resolution only rises
+            return form.training_flops(last, epochs, *images)
+        each = (epoch / settings.epochs for epoch in range(epochs))
+        sides = Counter(sides_at(settings, self.shape[1:], t, twice=self.twice) for t in each)
         return sum(form.training_flops(seen, count, *images) for seen, count in sides.items())
 
     def work(self, config: Config, peak_flop_per_s: float) -> Work:

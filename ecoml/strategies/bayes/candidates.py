@@ -133,9 +133,7 @@ class Candidates:
         self._features = Features(space)
         listable = space.size is not None and space.size <= listed
         self._enumeration = Enumeration(space, all_levels(space)) if listable else None
-        self._by_features: dict[
-            bytes, Config
-        ] = {}  # of the last pools; decoding them again took a seventh of a decision
+        self._by_features: dict[bytes, Config] = {}  # of the last pools: decoding again is slow
         free = space.free.values()
         self._is_choice = np.array([isinstance(p, Choice) for p in free], dtype=bool)
         # A move that leaves an Int where it is would be wasted, so the least move of one is a bin.

@@ -119,7 +119,7 @@ class ComparisonPlan:
     @property
     def total_j(self) -> float:
         """The budgets of all searches together, in joules."""
-        return self.task.budget_j * self.seeds * len(self.strategies)
+        return self.task.budget_j * (self.seeds * len(self.strategies))
 
     def in_words(self, left_j: float, power_w: float | None = None) -> str:
         """What will run, and its energy, in words.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -150,7 +151,7 @@ def run_plan(
     """
     plan.keep()
     cells = plan.cells
-    left_j = plan.total_j - sum(_used_j(cell, plan.task.budget_j) for cell in cells)
+    left_j = math.fsum(plan.task.budget_j - _used_j(cell, plan.task.budget_j) for cell in cells)
     say(plan.in_words(left_j, power_w() if power_w is not None and left_j > 0 else None))
     for number, cell in enumerate(cells, start=1):
         line = f"{number} of {len(cells)}: {cell.strategy}, seed {cell.seed}"
@@ -172,9 +173,8 @@ def searches_with(task: Task) -> Callable[[Cell], None]:
     def run(cell: Cell) -> None:
         from ecoml.searcher.searcher import Searcher
 
-        task.executor.prepare(
-            task.space
-        )  # once for all cells, and on none's account: the first would pay for the others
+        # Once for all cells and on nobody's account: the first would pay for the others.
+        task.executor.prepare(task.space)
         if (cell.directory / "ledger.sqlite").is_file():
             Searcher.resume(cell.directory, task.executor).run()
             return

@@ -82,10 +82,11 @@ def test_cells_are_interleaved_seed_by_seed_and_paired(folder, tmp_path):
     ]
 
 
-def test_what_is_finished_is_not_run_again_and_the_folder_compares_by_itself(folder, tmp_path):
-    first, _ = start(folder, tmp_path, fake([]))
+@pytest.mark.parametrize("budget_j", [100.0, 100.1, 40.3])
+def test_what_is_finished_is_not_run_again_and_the_folder_compares_by_itself(folder, tmp_path, budget_j):
+    first, _ = start(folder, tmp_path, fake([]), budget_j=budget_j)
     order: list[tuple[str, int]] = []
-    again, said = start(folder, tmp_path, fake(order))
+    again, said = start(folder, tmp_path, fake(order), budget_j=budget_j)
     assert order == []
     assert said[0].endswith("in all, of which 0.00 J are still to be spent")
     assert all(line.endswith("done before") for line in said[1:])

@@ -262,8 +262,8 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _found(rows: Sequence[Row]) -> str:
-    """Mean and standard error of the recommended networks; the mean of the fronts' best, and the least and largest share
-    of the budget that was spent.
+    """Mean and standard error of the recommended networks; in brackets the mean of the fronts' best, and the least and
+    largest share of the budget that was spent.
     """
     if not rows:
         return "–"

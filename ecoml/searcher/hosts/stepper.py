@@ -244,6 +244,8 @@ class HostStepper:
             return
         if host.spool:
             self._ledger.hosts.lose(host.spool)
+        else:
+            self._ledger.hosts.lose_unreported(host.name)
         self._lose_steps(host)
         self._restart(host)
 
@@ -300,5 +302,6 @@ class HostStepper:
                 if report is None or report.closed:
                     waiting.discard(name)
         for name in sorted(name for name in waiting if not self._hosts[name].spool):
+            self._ledger.hosts.lose_unreported(name)
             self._ledger.note(f"host {name} was still starting when the search ended: its energy is not known")
         self._ledger.commit()

@@ -17,7 +17,6 @@ from slow_counter import LOADS, measure
 import ecoml
 from ecoml.energy import Provenance
 from ecoml.meter import open_meter
-from ecoml.meter.idle import Idle
 from ecoml.meter.repair.counter import Counter
 from ecoml.meter.repair.interpolation import Interpolation
 from ecoml.meter.repair.ticks import Ticks
@@ -286,7 +285,6 @@ def test_an_error_that_is_worse_than_all_before_widens_what_is_told_from_then_on
 def test_trials_of_a_search_hold_their_joules_and_the_account_holds_all(space, quick, tmp_path, monkeypatch):
     host = SimulatedHost(tmp_path / "host")
     package, gpu = host.add_package(power_w=50.0), host.add_gpu(power_w=80.0, limit_w=MOST_W)
-    monkeypatch.setattr("ecoml.searcher.energy.metering.measure_idle", lambda meter, left_j: Idle())
 
     def opened(gpus=None, sources=()):
         meter = open_meter(root=host.root, nvml=host.nvml, clock=host.clock)

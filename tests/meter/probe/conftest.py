@@ -2,13 +2,11 @@
 
 import pytest
 
-from ecoml.meter.probe import check
 from ecoml.testing.meters import SimulatedHost
 
 
 @pytest.fixture(autouse=True)
-def short_look(monkeypatch):
-    monkeypatch.setattr(check, "LOOK_S", 0.5)
+def all_gpus(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 

@@ -13,7 +13,7 @@ from ecoml.meter.probe import check, load
 from ecoml.meter.probe.check import Probe, board_powers
 
 
-def probe(host, busy):
+def probe(host, busy, look_s=0.5):
     """Probe a host on which `busy` maps counters to their power under load."""
 
     @contextmanager
@@ -28,7 +28,9 @@ def probe(host, busy):
 
     with open_meter(root=host.root, nvml=host.nvml, clock=host.clock) as meter:
         boards_w = board_powers(meter, host.nvml)
-        return Probe(meter, cpus=2, load=loaded, boards_w=boards_w, clock=host.clock, sleep=host.advance).run()
+        return Probe(
+            meter, cpus=2, load=loaded, boards_w=boards_w, clock=host.clock, sleep=host.advance, look_s=look_s
+        ).run()
 
 
 def finding_of(found, domain):
@@ -109,10 +111,9 @@ def test_a_counter_that_stands_still_is_named(host, trouble):
     assert finding_of(found, "cpu:0").agrees
 
 
-def test_what_can_be_checked_of_an_estimate(host, monkeypatch):
-    monkeypatch.setattr(check, "LOOK_S", 0.02)  # there are no updates to see
+def test_what_can_be_checked_of_an_estimate(host):
     host.add_process(0.0)
-    found = probe(host, {host._busy: 2.0})
+    found = probe(host, {host._busy: 2.0}, look_s=0.02)  # there are no updates to see
     finding = finding_of(found, "cpu")
     assert found.agrees
     assert finding.provenance is Provenance.ESTIMATED
@@ -122,10 +123,9 @@ def test_what_can_be_checked_of_an_estimate(host, monkeypatch):
     assert "no counter to compare with" in finding.unchecked
 
 
-def test_an_estimate_that_does_not_see_the_load_is_found(host, monkeypatch):
-    monkeypatch.setattr(check, "LOOK_S", 0.02)  # there are no updates to see
+def test_an_estimate_that_does_not_see_the_load_is_found(host):
     host.add_process(0.0)
-    found = probe(host, {})
+    found = probe(host, {}, look_s=0.02)  # as above
     assert not found.agrees
     assert "no joules above rest" in finding_of(found, "cpu").faults[0]
 

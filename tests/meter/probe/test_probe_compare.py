@@ -43,8 +43,8 @@ def compare(host, busy, **options):
                     if one is not None:
                         one.read()
 
-        check.LOOK_S = 0.01  # how the counters tick is looked at in other tests
-        return Probe(meter, cpus=2, load=loaded, clock=host.clock, sleep=sleep).run()
+        # How the counters tick is looked at in other tests.
+        return Probe(meter, cpus=2, load=loaded, clock=host.clock, sleep=sleep, look_s=0.01).run()
 
 
 def test_a_plug_says_how_much_of_it_the_counters_explain(host):

@@ -60,7 +60,8 @@ class Neps:
     def report(self, number: int, curve: Sequence[tuple[float, float]], state: str | None) -> None:
         """Tell NePS the last point of a request."""
         if state == "failed" or not curve:
-            self._neps.tell(self._trials[number], RuntimeError("the training failed"))
+            # Multi-objective Hyperband cannot rank a failure.
+            self._neps.tell(self._trials[number], [1e30, 1e30] if self._both else RuntimeError("the training failed"))
             return
         utility, energy_j = curve[-1]
         self._neps.tell(self._trials[number], [-utility, energy_j] if self._both else -utility)

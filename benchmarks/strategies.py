@@ -74,6 +74,9 @@ STRATEGIES = (
 OPEN: Mapping[str, Callable[[str], TrainingTask]] = {"trained": open_trained, "synthetic": open_synthetic}
 """Families whose tasks need only a name."""
 
+SEEDED = {*TABLES, *RECORDED}
+"""Families whose problems differ between seeds."""
+
 KEY = ("family", "task", "strategy", "seed")
 
 
@@ -140,6 +143,19 @@ def run(cell: Cell) -> dict[str, Any]:
 def _posed(
     family: str, metric: str, task: str, path: Path | None, seed: int, trainings: int, seeds: int, out: Path
 ) -> tuple[TrainingTask, Goal]:
+    problem = _problem(family, metric, task, path, seed, out)
+    typical = _typical(family, metric, task, path, seed if family in SEEDED else 0, trainings, seeds, out)
+    return problem, goal_of_random(problem, seed, trainings, typical)
+
+
+@lru_cache(maxsize=64)
+def _typical(
+    family: str, metric: str, task: str, path: Path | None, seed: int, trainings: int, seeds: int, out: Path
+) -> float:
+    return typical_of_random(_problem(family, metric, task, path, seed, out), range(seeds), trainings)
+
+
+def _problem(family: str, metric: str, task: str, path: Path | None, seed: int, out: Path) -> TrainingTask:
     if family in TABLES:
         problem: TrainingTask = open_table(family, task, seed)
     elif family in RECORDED:
@@ -148,9 +164,7 @@ def _posed(
         problem = OPEN[family](task)
     else:
         problem = open_problem(family, task, path, out)
-    if metric != "accuracy":
-        problem = Retold(problem, metric)
-    return problem, goal_of_random(problem, seed, trainings, typical_of_random(problem, range(seeds), trainings))
+    return problem if metric == "accuracy" else Retold(problem, metric)
 
 
 def cells(options: argparse.Namespace) -> Iterator[Cell]:

@@ -12,8 +12,9 @@ import pytest
 from ecoml.errors import UsageError
 from ecoml.space import Choice, Float, Int, Space
 from ecoml.strategies import Continue, End, Start, available_strategies, create_strategy
+from ecoml.strategies.peers import alone, quiet
 from ecoml.strategies.peers.optuna_study import OptunaSearch
-from ecoml.strategies.peers.requests import PeerSearch
+from ecoml.strategies.peers.requests import PeerSearch, as_ours
 from ecoml.strategies.peers.smac_facade import SmacSearch
 from ecoml.testing.recorder import record_search
 from ecoml.testing.strategies import STEPS, mixed_space, outcome, train, train_or_fail
@@ -262,6 +263,41 @@ def test_flaml_is_told_utility_joules_and_steps():
     expected = {(point.utility, point.energy_j, point.step) for trial in trials for point in trial.curve if trial.curve}
     assert {(result["utility"], result["joules"], result["config"][steps]) for result in told} <= expected
     assert {trial.step for trial in trials[1:]} == {1, STEPS}, "some were left after a step, and others went on"
+
+
+@pytest.mark.parametrize("name", ["flaml-cfo", "flaml-blendsearch", "flaml-blendsearch-steps"])
+def test_flamls_own_loop_evaluates_the_same_configurations(name):
+    pytest.importorskip("flaml")
+    from ecoml.strategies.peers import flaml_search
+
+    space = Space({"width": Int(1, 10_000, log=True), "depth": Int(1, 4), "learning_rate": Float(1e-4, 1.0, log=True)})
+    found = [trial.config for trial in trials_of(create_strategy(name, space, 5), space, 30)]
+    with alone("flaml", [0]), quiet("optuna"), flaml_search._without_ray():
+        from flaml import CFO, BlendSearch, tune
+
+        given = {"metric": "utility", "mode": "max"}
+        resource = {"resource_attr": "steps", "min_resource": 1, "max_resource": STEPS} if "steps" in name else {}
+        searcher = (CFO if name == "flaml-cfo" else BlendSearch)(
+            **given,
+            space={name: flaml_search._domain(parameter) for name, parameter in space.free.items()},
+            seed=5,
+            cost_attr="joules",
+            **resource,
+        )
+        seen: list[dict[str, Any]] = []
+
+        def evaluate(config):
+            ours = as_ours(space, config)
+            if len(seen) == 20:
+                return None  # ends the loop
+            if ours not in seen:
+                seen.append(ours)
+            reached = outcome(ours, round(config.get("steps", STEPS)))
+            return {"utility": reached.utility, "joules": reached.energy_j}
+
+        tune.run(evaluate, search_alg=searcher, num_samples=-1, verbose=0, **given)
+    assert len(seen) == 20
+    assert found[: len(seen)] == seen[: len(found)]
 
 
 @pytest.mark.parametrize("name", ["flaml-cfo", "flaml-blendsearch"])

@@ -33,6 +33,7 @@ from ecoml.run.result import Result
 SEARCH = """
 import sys, time
 import ecoml
+from ecoml.errors import SearchFailed
 from ecoml.searcher.hosts.choosing import RemoteWorkers
 
 folder, budget_j, workers, digits = sys.argv[1], float(sys.argv[2]), sys.argv[4], sys.argv[6] == "True"
@@ -52,8 +53,15 @@ if sys.argv[3] == "new":
     searcher = ecoml.Searcher(space, train, budget_j=budget_j, strategy="random", directory=folder, workers=workers)
 else:
     searcher = ecoml.Searcher.resume(folder, train, workers=workers)
-searcher.run()
+try:
+    searcher.run()
+except SearchFailed as error:
+    print(error, file=sys.stderr)
+    sys.exit(%d if type(error) is SearchFailed else 1)
 """
+
+HOSTS_LOST = 75
+"""Exit code of a driver whose last host was lost: the search can be resumed."""
 
 AS_IT_SHOULD_BE = "as it should be"
 """The end of the line of a run that passed all checks."""
@@ -153,7 +161,7 @@ def chaos(folder: Path, seed: int, place: Place | None = None, longest_s: float 
     longest_s = longest_s or place.longest_s
     chance = random.Random(seed)  # noqa: S311 - no secret
     script, run = folder / "search.py", folder / "run"
-    script.write_text(SEARCH, encoding="utf-8")
+    script.write_text(SEARCH % HOSTS_LOST, encoding="utf-8")
     budget_j, blows = chance.uniform(*place.budget_j), list[str]()
     started_s = time.monotonic()
     driver = _start(script, run, budget_j, place)
@@ -171,7 +179,7 @@ def chaos(folder: Path, seed: int, place: Place | None = None, longest_s: float 
             assert driver.stderr is not None
             with driver.stderr:
                 said = driver.stderr.read().decode()
-            if driver.returncode != -signal.SIGKILL and "go on with `ecoml resume`" not in said:
+            if driver.returncode not in (-signal.SIGKILL, HOSTS_LOST):
                 break
             driver = _start(script, run, budget_j, place)
             continue

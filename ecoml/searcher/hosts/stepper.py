@@ -78,7 +78,7 @@ class HostStepper:
                 self._turn()
             yield
         finally:
-            self._release(list(self._hosts.values()))
+            self._release()
             self._transport.close()
 
     def advance(self, seat: Seat, run: Run) -> None:
@@ -244,6 +244,8 @@ class HostStepper:
             return
         if host.spool:
             self._ledger.hosts.lose(host.spool)
+        else:
+            self._ledger.hosts.lose_unreported(host.name)
         self._lose_steps(host)
         self._restart(host)
 
@@ -279,18 +281,27 @@ class HostStepper:
             if not host.released and now_s - host.heard_s > limit_s:
                 self._gone(host)
 
-    def _release(self, hosts: Sequence[Host]) -> None:
-        """Let hosts settle their accounts, and wait for this at most as long as a lease lasts."""
+    def _release(self) -> None:
+        """Let all hosts settle their accounts, also those that are still starting, and wait for this at most as long as
+        a lease lasts.
+        """
         until_s = self._clock() + self._setup.lease_s
-        waiting = {host.name for host in hosts if not host.lost and host.spool}
-        for host in hosts:
+        waiting = set(self._transport.hosts)
+        for name in waiting:
+            host = self._hosts.setdefault(name, Host(name))
             host.released = host.news = True
+        waiting -= {name for name in waiting if self._hosts[name].lost}
         while waiting and self._clock() < until_s:
             for name in waiting:
                 self._transport.send(name, self._hosts[name].orders(self._clock()))
             for name, report in self._transport.wait(min(BEAT_S, max(0.0, until_s - self._clock()))):
-                if report is not None and self._ledger.hosts.take(report.reading) and report.closed:
-                    self._ledger.hosts.release(report.reading.spool)
+                if report is not None and self._ledger.hosts.take(report.reading):
+                    self._hosts[name].spool = report.reading.spool
+                    if report.closed:
+                        self._ledger.hosts.release(report.reading.spool)
                 if report is None or report.closed:
                     waiting.discard(name)
+        for name in sorted(name for name in waiting if not self._hosts[name].spool):
+            self._ledger.hosts.lose_unreported(name)
+            self._ledger.note(f"host {name} was still starting when the search ended: its energy is not known")
         self._ledger.commit()

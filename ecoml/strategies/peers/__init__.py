@@ -6,13 +6,18 @@ A peer is imported only when it is used; `missing` says whether its package is n
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import random
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-from ecoml.errors import UsageError
+import numpy as np
 
-__all__ = ["missing", "quiet", "require"]
+from ecoml.errors import UsageError
+from ecoml.strategies.quiet import one_thread
+
+__all__ = ["alone", "missing", "quiet", "require"]
 
 
 def missing(package: str | None) -> bool:
@@ -42,3 +47,22 @@ def quiet(package: str) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+@contextmanager
+def alone(package: str, entropy: Sequence[int]) -> Iterator[None]:
+    """A context for calls of a package that uses the global random numbers: they are seeded, and restored on exit.
+
+    The package is quiet, its warnings are suppressed, and BLAS uses one thread.
+    """
+    seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+    python, numpy = random.getstate(), np.random.get_state()
+    with quiet(package), warnings.catch_warnings(), one_thread():
+        warnings.simplefilter("ignore")
+        random.seed(seed)
+        np.random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)

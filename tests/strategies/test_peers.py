@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -35,8 +34,8 @@ class Problem:
 
 @pytest.fixture
 def without_peers(monkeypatch):
-    absent = ("flaml", "optuna", "smac", "syne_tune")
-    monkeypatch.setattr("ecoml.strategies.peers.find_spec", lambda name: None if name in absent else find_spec(name))
+    for name in ("flaml", "optuna", "smac", "syne_tune"):
+        monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
 
 
 @pytest.mark.usefixtures("without_peers")

@@ -3,6 +3,7 @@
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import peer_process
@@ -56,7 +57,7 @@ def test_conformance(check):
 
 
 def test_the_first_training_shows_the_length_and_later_ones_are_continued():
-    peers: list = []
+    peers: list[Any] = []
     search = record_search(search_of(mixed_space(), 0, peers), mixed_space(), train, decisions=30)
     assert [length for length, _ in peers] == [None, STEPS]
     assert search.decisions[0] == Start(search.trials[0].config, None)
@@ -68,7 +69,7 @@ def test_the_first_training_shows_the_length_and_later_ones_are_continued():
 
 
 def test_a_length_that_is_known_is_used_at_once():
-    peers: list = []
+    peers: list[Any] = []
     strategy = search_of(mixed_space(), 0, peers)
     strategy.pursue(Goal(steps=lambda config: config["epochs"]))
     decision = strategy.ask()
@@ -78,7 +79,7 @@ def test_a_length_that_is_known_is_used_at_once():
 
 
 def test_failures_and_refusals_are_told_and_known_results_are_not_trained_again():
-    peers: list = []
+    peers: list[Any] = []
     space = Space({"depth": Int(1, 4), "width": Int(1, 3)})
     strategy = search_of(space, 1, peers)
     strategy.pursue(Goal(feasible=lambda config: config["width"] > 1))

@@ -256,7 +256,8 @@ def test_flaml_is_told_utility_joules_and_steps():
     strategy = create_strategy("flaml-blendsearch-steps", space, 1)
     trials = trials_of(strategy, space, 30)
     assert isinstance(strategy, PeerSearch)
-    told = [result for result in strategy._peer._searcher._result.values() if result]
+    peer: Any = strategy._peer
+    told = [result for result in peer._searcher._result.values() if result]
     assert len(told) > 8
     steps = "steps of the training"
     expected = {(point.utility, point.energy_j, point.step) for trial in trials for point in trial.curve if trial.curve}
@@ -316,7 +317,8 @@ def test_syne_tune_stops_trainings_early_and_sees_every_measurement(name):
     trials = trials_of(strategy, mixed_space(), 60)[:-1]  # the last one is cut
     assert {trial.step for trial in trials} == {1, STEPS}
     assert isinstance(strategy, PeerSearch)
-    rung = next(recorded for step, recorded in strategy._peer._scheduler.brackets[0].rungs if step == 1)
+    peer: Any = strategy._peer
+    rung = next(recorded for step, recorded in peer._scheduler.brackets[0].rungs if step == 1)
     seen = [list(rung[trial.number].values()) for trial in trials]
     if name == "syne-tune-moasha":
         assert seen == [[-trial.curve[0].utility, trial.curve[0].energy_j] for trial in trials]

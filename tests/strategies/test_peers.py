@@ -49,7 +49,8 @@ def without_peers(monkeypatch):
     ],
 )
 def test_a_missing_package_is_one_line_with_the_remedy(name, package):
-    with pytest.raises(UsageError, match=rf"{package}.*pip install 'ecoml\[peers\]'$"):
+    extra = "syne-tune" if package == "syne_tune" else "peers"
+    with pytest.raises(UsageError, match=rf"{package}.*pip install 'ecoml\[{extra}\]'$"):
         create_strategy(name, LINE, 0)
     listed = dict(available_strategies())
     assert f"{package} is not installed" in listed[name]

@@ -17,12 +17,17 @@ import numpy as np
 from ecoml.errors import UsageError
 from ecoml.strategies.quiet import one_thread
 
-__all__ = ["alone", "missing", "quiet", "require"]
+__all__ = ["alone", "missing", "quiet", "remedy", "require"]
 
 
 def missing(package: str | None) -> bool:
     """Whether a package that a strategy needs is not installed."""
     return package is not None and find_spec(package) is None
+
+
+def remedy(package: str) -> str:
+    """How to install a package that a strategy needs."""
+    return f"pip install 'ecoml[{'syne-tune' if package == 'syne_tune' else 'peers'}]'"
 
 
 def require(package: str) -> None:
@@ -32,9 +37,7 @@ def require(package: str) -> None:
         UsageError: It is not installed; the message says how to install it.
     """
     if missing(package):
-        raise UsageError(
-            f"this strategy needs the package {package}, which is not installed; pip install 'ecoml[peers]'"
-        )
+        raise UsageError(f"this strategy needs the package {package}, which is not installed; {remedy(package)}")
 
 
 @contextmanager

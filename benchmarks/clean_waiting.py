@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ecoml.carbon.grid import HOUR_S, Stretch
 from ecoml.carbon.plan import Waiting, wait_for_clean
-from ecoml.carbon.table import Table
+from ecoml.carbon.table import IntensityTable
 
 DATA = Path(__file__).parents[1] / "docs/data"
 
@@ -56,7 +56,7 @@ class Outcome:
 
 def year_of(grid: str) -> list[Stretch]:
     """A grid's year, hour by hour."""
-    table = Table.read(DATA / f"grid-{grid.lower()}-2019.csv")
+    table = IntensityTable.read(DATA / f"grid-{grid.lower()}-2019.csv")
     return table.course(table.series.times_s[0], table.series.end_s)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ecoml.carbon.grid import Grid, Stated
 from ecoml.carbon.providers import PROVIDERS, Provider
-from ecoml.carbon.table import Table
+from ecoml.carbon.table import IntensityTable
 from ecoml.errors import UsageError
 
 
@@ -31,5 +31,5 @@ def grid_of(given: float | str | Path | None) -> Grid | None:
     try:
         number = float(text)
     except ValueError:
-        return Table.read(Path(text))
+        return IntensityTable.read(Path(text))
     return Stated(number)

@@ -24,7 +24,7 @@ _LAST_S = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 """A later time has no valid date."""
 
 
-class Table:
+class IntensityTable:
     """Intensities from a file. Each row holds from its time to that of the next; the last one holds for the median
     step.
 
@@ -53,7 +53,7 @@ class Table:
         self._told = False
 
     @classmethod
-    def read(cls, path: Path) -> Table:
+    def read(cls, path: Path) -> IntensityTable:
         """The table in a file.
 
         Raises:

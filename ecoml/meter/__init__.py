@@ -14,8 +14,8 @@ from typing import Any
 
 from ecoml.energy import Provenance
 from ecoml.errors import MeterError
-from ecoml.meter.base import REAL_TIME, DeviceState, Hardware, Meter, Pace, Process, Source, Window, describe_sources
-from ecoml.meter.choice import Choice
+from ecoml.meter.base import REAL_TIME, DeviceState, Hardware, Meter, Process, Source, Timing, Window, describe_sources
+from ecoml.meter.choice import SourceChoice
 from ecoml.meter.counters.constants import BUILT_IN, load_constants
 from ecoml.meter.counters.cpu.rapl import find_rapl
 from ecoml.meter.counters.cpu_time import cpu_seconds, usable_cpus
@@ -27,7 +27,7 @@ from ecoml.meter.counters.node.ipmi import Ipmitool
 from ecoml.meter.counters.nvml import find_gpus
 from ecoml.meter.counters.remote.prometheus import open_prometheus
 from ecoml.meter.counters.zeus.find import find_zeus
-from ecoml.meter.found import Found
+from ecoml.meter.found import FoundSources
 from ecoml.meter.host import HostMeter
 from ecoml.meter.repair.clock import MeterClock
 from ecoml.meter.repair.gauge import Gauge
@@ -81,12 +81,12 @@ def open_meter(
     """
     root = Path(root)
     host = root == Path("/")
-    choice = Choice.of(sources)
+    choice = SourceChoice.of(sources)
     constants = load_constants() if host else BUILT_IN
     meter_clock = MeterClock.of_this_host() if clock is None else MeterClock(clock)
     now_s, _ = meter_clock()
     boards, close_nvml = find_gpus(root, nvml, now_s, gpus)
-    found = Found(boards, keep=compare)
+    found = FoundSources(boards, keep=compare)
     found.add(find_zeus(root, zeus, now_s, clock, gpus))
     rapl = find_rapl(root, now_s, found.module, powercap=choice.powercap, keep=compare)
     if choice.powercap is not None and not any(source.readable for source in rapl.sources):
@@ -131,7 +131,7 @@ def open_meter(
         watch=clock is None and bool(hardware),
         beside=beside,
         on_close=close_nvml,
-        pace=REAL_TIME if clock is None else Pace(clock, sleep),
+        pace=REAL_TIME if clock is None else Timing(clock, sleep),
     )
 
 

@@ -15,7 +15,7 @@ from ecoml.energy import EnergyByDomain, Provenance
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Timing:
     """How time passes for a meter: as for everybody, or as a simulation wants it.
 
     Attributes:
@@ -27,7 +27,7 @@ class Pace:
     sleep: Callable[[float], None] | None = time.sleep
 
 
-REAL_TIME = Pace()
+REAL_TIME = Timing()
 
 
 @dataclass(frozen=True, slots=True)

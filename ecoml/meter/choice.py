@@ -16,7 +16,7 @@ _POWERCAP = "powercap:"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SourceChoice:
     """The selected sources.
 
     Attributes:
@@ -30,7 +30,7 @@ class Choice:
     queries: tuple[PrometheusQuery, ...] = ()
 
     @classmethod
-    def of(cls, given: Sequence[str]) -> Choice:
+    def of(cls, given: Sequence[str]) -> SourceChoice:
         """The selection of a list of `node`, `powercap:DIR` and `prometheus:URL?query=…`.
 
         Raises:

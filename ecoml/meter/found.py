@@ -27,7 +27,7 @@ def contains(whole: str, part: str) -> bool:
     return whole == NODE or (kind == "psys" and held in ("cpu", "dram")) or (whole == "cpu" and held == "cpu")
 
 
-class Found:
+class FoundSources:
     """The sources found so far, and which of them are counted.
 
     Args:

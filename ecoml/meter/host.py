@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Self
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance, weakest
-from ecoml.meter.base import REAL_TIME, DeviceState, Pace, Source
+from ecoml.meter.base import REAL_TIME, DeviceState, Source, Timing
 from ecoml.meter.counters.estimate import Estimate
 from ecoml.meter.counters.neighbours import Neighbours
 from ecoml.meter.repair.clock import MeterClock
@@ -62,7 +62,7 @@ class HostMeter:
         watch: bool = False,
         beside: HostMeter | None = None,
         on_close: Callable[[], None] = lambda: None,
-        pace: Pace = REAL_TIME,
+        pace: Timing = REAL_TIME,
     ) -> None:
         self._gauges = tuple(gauges)
         self._sources = tuple(sources)

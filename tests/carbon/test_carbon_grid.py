@@ -9,7 +9,7 @@ import pytest
 from ecoml.carbon import providers
 from ecoml.carbon.grid import GridProvenance, Stated
 from ecoml.carbon.spec import grid_of
-from ecoml.carbon.table import Table
+from ecoml.carbon.table import IntensityTable
 from ecoml.errors import UsageError
 
 HOUR_S = 3600.0
@@ -44,7 +44,9 @@ def test_what_is_no_grid_is_refused_in_one_line(given, monkeypatch):
 
 
 def test_each_row_of_a_table_holds_until_the_next():
-    table = Table("time,g/kWh\n2026-11-27T10:00,300\n2026-11-27T11:00,200.5\n2026-11-27T13:00Z,100\n", "grid.csv")
+    table = IntensityTable(
+        "time,g/kWh\n2026-11-27T10:00,300\n2026-11-27T11:00,200.5\n2026-11-27T13:00Z,100\n", "grid.csv"
+    )
     at = [
         unix(f"2026-11-27T{clock}:00+00:00")
         for clock in ("09:00", "10:00", "10:59", "11:00", "12:59", "13:59", "14:00")
@@ -66,20 +68,20 @@ def test_each_row_of_a_table_holds_until_the_next():
     ],
 )
 def test_the_last_row_holds_as_long_as_most_do(rows, lasts_h):
-    table = Table("".join(f"2026-11-27T{at},200\n" for at in rows), "grid.csv")
+    table = IntensityTable("".join(f"2026-11-27T{at},200\n" for at in rows), "grid.csv")
     assert table.series.end_s - unix(f"2026-11-27T{rows[-1]}Z") == lasts_h * HOUR_S
 
 
 def test_a_table_of_days_or_months_holds_a_day_or_a_month():
-    days = Table("2026-11-26,200\n2026-11-27,300\n", "grid.csv")
-    months = Table("".join(f"2026-{month:02}-01,{month}\n" for month in range(1, 13)), "grid.csv")
+    days = IntensityTable("2026-11-26,200\n2026-11-27,300\n", "grid.csv")
+    months = IntensityTable("".join(f"2026-{month:02}-01,{month}\n" for month in range(1, 13)), "grid.csv")
     assert days.knows(unix("2026-11-27T23:59Z"))
     assert not days.knows(unix("2026-11-28T00:00Z"))
     assert months.knows(unix("2026-12-31T23:59Z"))
 
 
 def test_a_table_that_has_ended_says_so_once(monkeypatch):
-    table = Table("2026-11-27T10:00,300\n2026-11-27T11:00,200\n", "data/grid.csv")
+    table = IntensityTable("2026-11-27T10:00,300\n2026-11-27T11:00,200\n", "data/grid.csv")
     now = [unix("2026-11-27T11:59Z")]
     monkeypatch.setattr(time, "time", lambda: now[0])
     table.start()
@@ -93,7 +95,7 @@ def test_a_table_that_has_ended_says_so_once(monkeypatch):
 
 def test_a_table_as_electricity_maps_offers_it():
     header = "Datetime (UTC),Zone id,Carbon intensity gCO₂eq/kWh (direct),Carbon intensity gCO₂eq/kWh (Life cycle)"
-    table = Table(
+    table = IntensityTable(
         f"{header}\n2024-01-01 00:00:00,DE,300,350\n2024-01-01 01:00:00,DE,,\n2024-01-01 02:00:00,DE,200,260", "x"
     )
     assert table.at(unix("2024-01-01T01:30:00+00:00")) == 350, "an hour nobody measured is as the one before"
@@ -123,21 +125,21 @@ def test_a_table_as_electricity_maps_offers_it():
 )
 def test_a_table_that_cannot_be_read_says_where(text, told):
     with pytest.raises(UsageError, match=told):
-        Table(text, "grid.csv")
+        IntensityTable(text, "grid.csv")
 
 
 @pytest.mark.parametrize("unit", ["gCO2/kWh", "kgCO2e/MWh", "g_per_kwh", "tCO2/GWh intensity", "intensity"])
 def test_headings_that_are_grams_per_kwh_are_taken(unit):
-    assert Table(f"time,{unit}\n2026-11-27T10:00,300\n2026-11-27T10:00,300\n", "grid.csv").at(0.0) == 300
+    assert IntensityTable(f"time,{unit}\n2026-11-27T10:00,300\n2026-11-27T10:00,300\n", "grid.csv").at(0.0) == 300
 
 
 def test_a_table_at_the_end_of_time_is_refused_in_words():
     with pytest.raises(UsageError, match="now is"):
-        Table("9999-12-31T23:00-14:00,300\n", "grid.csv").start()
+        IntensityTable("9999-12-31T23:00-14:00,300\n", "grid.csv").start()
 
 
 def test_a_table_of_another_year_is_refused_when_a_search_begins():
-    table = Table("2022-01-01T00:00,300\n2022-01-01T01:00,200\n", "grid.csv")
+    table = IntensityTable("2022-01-01T00:00,300\n2022-01-01T01:00,200\n", "grid.csv")
     with pytest.raises(UsageError, match="reaches from 2022-01-01"):
         table.start()
 

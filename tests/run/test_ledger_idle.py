@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import ecoml
 from ecoml.energy import Energy, Provenance
 from ecoml.meter import Source, open_meter
-from ecoml.meter.base import Pace
+from ecoml.meter.base import Timing
 from ecoml.meter.counters import neighbours
 from ecoml.meter.counters.constants import BUILT_IN, Constants
 from ecoml.meter.counters.cpu_time import usable_cpus
@@ -77,7 +77,7 @@ def test_a_model_knows_without_waiting(tmp_path):
 
 
 def test_a_meter_of_ones_own_that_knows_nothing_of_idling_is_left_in_peace(meter):
-    meter.pace = Pace(sleep=lambda seconds: pytest.fail("it waited"))
+    meter.pace = Timing(sleep=lambda seconds: pytest.fail("it waited"))
     assert not measure_idle(meter, 1e9).by_domain
 
 
@@ -151,7 +151,7 @@ def test_idling_is_claimed_once_between_all_processes_of_ecoml_as_the_joules_are
     else:
         gauge = SharedGauge(whole._gauges[0], crowd)
     source = Source("test", gauge.domain, gauge.provenance, True, True, "")
-    meter = HostMeter([gauge], [source], {}, MeterClock(host.clock), pace=Pace(host.clock, host.advance))
+    meter = HostMeter([gauge], [source], {}, MeterClock(host.clock), pace=Timing(host.clock, host.advance))
     idle = measure_idle(meter, 1e6)
     (second,) = idle.by_domain.values()
     assert second.energy_j == pytest.approx(20.0, rel=0.05), "of the host, whoever claims it"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from typing import Any
 
 import pytest
 from rigs.meter import FakeMeter
@@ -33,7 +34,7 @@ def finished(request, space, quick, tmp_path, monkeypatch):
     host = SimulatedHost(tmp_path / "host")
     host.add_package(power_w=50.0)
     host.add_gpu(power_w=200.0)
-    simulated = {"root": host.root, "nvml": host.nvml, "clock": host.clock, "sleep": host.advance}
+    simulated: dict[str, Any] = {"root": host.root, "nvml": host.nvml, "clock": host.clock, "sleep": host.advance}
     meter = open_meter(**simulated) if request.param == "counters" else None
     trials = []
 

@@ -15,7 +15,7 @@ from ecoml.training.images.data.resident import Resident
 from ecoml.training.images.network.floor import Floor
 from ecoml.training.images.network.plan import plan
 from ecoml.training.images.settings import Settings
-from ecoml.training.images.steps.recipe import Average, Optimiser, share_of
+from ecoml.training.images.steps.recipe import Average, WeightOptimiser, share_of
 from ecoml.training.images.worker import device
 
 IMAGES = Resident(torch.randint(1, 256, (9, 12, 12, 3), dtype=torch.uint8), torch.arange(9))
@@ -68,7 +68,7 @@ def test_steps_are_those_of_torchs_optimisers(name, weight_decay):
     ours = torch.nn.Linear(3, 2)
     theirs = torch.nn.Linear(3, 2)
     theirs.load_state_dict(ours.state_dict())
-    optimiser = Optimiser(settings, ours)
+    optimiser = WeightOptimiser(settings, ours)
     groups = [{"params": [theirs.weight], "weight_decay": weight_decay}, {"params": [theirs.bias], "weight_decay": 0.0}]
     if name == "sgd":
         reference: torch.optim.Optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.8, nesterov=True)

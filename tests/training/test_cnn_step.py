@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 from ecoml.training.images.data.resident import Resident
 from ecoml.training.images.network.network import Network
 from ecoml.training.images.settings import Settings
-from ecoml.training.images.steps.recipe import Average, Optimiser
+from ecoml.training.images.steps.recipe import Average, WeightOptimiser
 from ecoml.training.images.steps.step import Batch, Position
 from ecoml.training.images.worker.evaluation import confusion, logits_of
 
@@ -55,7 +55,7 @@ def step_elsewhere(config, body=None):
     data = Resident(here.train.images.to(device), here.train.labels.to(device))
     there = replace(here, train=data, validation=data, device=device, bf16=False)  # autocast knows no such device
     network = Network(settings, here.shape, here.classes, None if body is None else body()).to(device)
-    optimiser, average = Optimiser(settings, network), Average(network)
+    optimiser, average = WeightOptimiser(settings, network), Average(network)
     position = Position(device, 4, 32)
     batch = Batch(there, network, optimiser, data)
     batch.losses = torch.empty(len(data), device=device)

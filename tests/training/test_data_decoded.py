@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ecoml.training.images.data import decoded, folder
-from ecoml.training.images.data.dataset import Form, Reading
+from ecoml.training.images.data.dataset import Form, ImageReading
 from ecoml.training.images.data.loader import load
 
 
@@ -95,7 +95,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(photos, cache, decodings
 
 
 def test_those_not_used_for_longest_make_room(cache, monkeypatch):
-    images, reading = np.zeros((10, 4, 4, 1), np.uint8), Reading(Form(4, 4, 1))
+    images, reading = np.zeros((10, 4, 4, 1), np.uint8), ImageReading(Form(4, 4, 1))
     decoded.keep("a", {"train": images}, reading)
     (first,) = cache.iterdir()
     entry_bytes = sum(file.stat().st_size for file in first.iterdir())

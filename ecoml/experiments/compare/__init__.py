@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from ecoml.experiments.compare.comparison import Comparison, gather
 from ecoml.experiments.compare.files import write_comparison
-from ecoml.experiments.compare.plan import Cell, ComparisonPlan, Task, plan_comparison
+from ecoml.experiments.compare.plan import ComparisonPlan, PlannedSearch, Task, plan_comparison
 from ecoml.experiments.compare.running import run_comparison
 
 __all__ = [
-    "Cell",
     "Comparison",
     "ComparisonPlan",
+    "PlannedSearch",
     "Task",
     "gather",
     "plan_comparison",

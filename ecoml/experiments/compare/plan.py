@@ -70,7 +70,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class PlannedSearch:
     """One search of a comparison.
 
     Attributes:
@@ -103,7 +103,7 @@ class ComparisonPlan:
     task: Task
 
     @property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[PlannedSearch]:
         """All searches, seed by seed; each seed starts with the next strategy.
 
         The strategies therefore advance side by side, and each is first, second, … equally often: a machine that grows
@@ -111,7 +111,7 @@ class ComparisonPlan:
         """
         names = list(self.strategies)
         return [
-            Cell(name, self.strategies[name], seed, self.out / name / f"seed-{seed}")
+            PlannedSearch(name, self.strategies[name], seed, self.out / name / f"seed-{seed}")
             for seed in range(self.seeds)
             for name in names[seed % len(names) :] + names[: seed % len(names)]
         ]

@@ -14,7 +14,7 @@ import numpy as np
 from ecoml.energy import Energy, Purpose
 from ecoml.errors import SearchFailed, UsageError, in_one_line
 from ecoml.experiments.compare.comparison import Comparison, compare_searches, searches_below
-from ecoml.experiments.compare.plan import Cell, ComparisonPlan, Task, plan_comparison
+from ecoml.experiments.compare.plan import ComparisonPlan, PlannedSearch, Task, plan_comparison
 from ecoml.experiments.compare.standings import check_target
 from ecoml.run.result import Result
 from ecoml.space import Space
@@ -99,7 +99,7 @@ def run_comparison(
     reference: str | None = None,
     say: Callable[[str], None] = lambda _line: None,
     power_w: Callable[[], float] | None = None,
-    run_cell: Callable[[Cell], None] | None = None,
+    run_cell: Callable[[PlannedSearch], None] | None = None,
 ) -> Comparison:
     """Run the missing searches of a comparison, then compare. After a stop, the same call continues.
 
@@ -139,7 +139,7 @@ def check_question(plan: ComparisonPlan, targets: Sequence[float], reference: st
 
 def run_plan(
     plan: ComparisonPlan,
-    run_cell: Callable[[Cell], None],
+    run_cell: Callable[[PlannedSearch], None],
     say: Callable[[str], None],
     power_w: Callable[[], float] | None = None,
 ) -> None:
@@ -167,10 +167,10 @@ def run_plan(
             say(f"{line}: {error}")
 
 
-def searches_with(task: Task) -> Callable[[Cell], None]:
+def searches_with(task: Task) -> Callable[[PlannedSearch], None]:
     """A function that runs or continues a search with a `Searcher`."""
 
-    def run(cell: Cell) -> None:
+    def run(cell: PlannedSearch) -> None:
         from ecoml.searcher.searcher import Searcher
 
         # Once for all cells and on nobody's account: the first would pay for the others.
@@ -196,7 +196,7 @@ def searches_with(task: Task) -> Callable[[Cell], None]:
     return run
 
 
-def _used_j(cell: Cell, budget_j: float) -> float:
+def _used_j(cell: PlannedSearch, budget_j: float) -> float:
     """Joules of its budget that a search has used: all of them once it has ended."""
     if not (cell.directory / "ledger.sqlite").is_file():
         return 0.0

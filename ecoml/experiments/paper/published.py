@@ -62,7 +62,7 @@ class PublishedTraining:
 
     def start(self, trial: Trial, account: Account) -> Run:
         """A run of one complete training, with one measurement at its end."""
-        return _Run(self, trial, account)
+        return _PublishedRun(self, trial, account)
 
     def describe(self) -> Mapping[str, Any]:
         """Its description for `run.toml`; only `ecoml paper … --as-published` can continue it."""
@@ -109,7 +109,7 @@ class PublishedTraining:
         return right / len(test_labels)
 
 
-class _Run:
+class _PublishedRun:
     def __init__(self, training: PublishedTraining, trial: Trial, account: Account) -> None:
         self._training, self._trial, self._account = training, trial, account
         self._done = False

@@ -23,7 +23,7 @@ from ecoml.experiments.profile.layers import Layer, layers_of, without_inplace
 from ecoml.experiments.profile.measure import BlockCost, BlockMeter, Task, cost, measure, together
 from ecoml.experiments.profile.memory import keep_freed_memory
 from ecoml.training.images.settings import Settings
-from ecoml.training.images.steps.recipe import Optimiser
+from ecoml.training.images.steps.recipe import WeightOptimiser
 from ecoml.training.images.worker.device import has_bf16
 
 NOTHING = cost(0.0, 0.0, Provenance.MEASURED, 0.0)
@@ -116,7 +116,7 @@ def profile_step(
     images = images.contiguous(memory_format=torch.channels_last)  # as in the training
     labels = torch.arange(len(images), device=device) % classes
     precision = _precision(device)
-    optimiser = Optimiser(settings or Settings(), network)
+    optimiser = WeightOptimiser(settings or Settings(), network)
 
     def forward() -> Tensor:
         with precision():

@@ -26,7 +26,7 @@ share.
 
 
 @dataclass(frozen=True, slots=True)
-class Saving:
+class EnergySaving:
     """A point of the front that is cheaper than the best one.
 
     Attributes:
@@ -71,9 +71,9 @@ class Tradeoff:
         tolerance: How much worse a score may be and still count as good as the best.
     """
 
-    best: Saving
-    within: dict[int, Saving]
-    half: Saving | None
+    best: EnergySaving
+    within: dict[int, EnergySaving]
+    half: EnergySaving | None
     cheaper: Half | None
     dearer: Half | None
     provenance: Provenance
@@ -101,14 +101,14 @@ def advice(tradeoff: Tradeoff) -> Iterator[str]:
     """The trade-off as sentences."""
     best, source, metric = tradeoff.best, tradeoff.provenance, tradeoff.metric
 
-    def which(choice: Saving) -> str:
+    def which(choice: EnergySaving) -> str:
         return f"trial {choice.trial} after {plural(choice.step, metric.step)}"
 
     yield (
         f"Of all trainings, {which(best)} measured best: {named_score(metric, best.score)} for"
         f" {format_energy(best.energy_j)} ({source})."
     )
-    told: Saving | None = None
+    told: EnergySaving | None = None
     for times, choice in tradeoff.within.items() if tradeoff.tolerance else ():
         gain = format_gain(metric, times * tradeoff.tolerance)
         if (choice.trial, choice.step) == (best.trial, best.step):
@@ -147,10 +147,10 @@ def _cheapest(front: Sequence[Trial], below: float) -> Trial:
     return next(trial for trial in front if trial.curve[-1].utility >= enough)
 
 
-def _saving(trial: Trial, best: Trial) -> Saving:
+def _saving(trial: Trial, best: Trial) -> EnergySaving:
     point, most = trial.curve[-1], best.curve[-1]
     saved = 1 - point.energy_j / most.energy_j if most.energy_j else 0.0
-    return Saving(trial.number, trial.step, point.energy_j, point.score, saved, most.utility - point.utility)
+    return EnergySaving(trial.number, trial.step, point.energy_j, point.score, saved, most.utility - point.utility)
 
 
 def _half(trials: Sequence[Trial], metric: Metric) -> Half:

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from ecoml.carbon.grid import Grid
 from ecoml.carbon.spec import grid_of
-from ecoml.carbon.table import Table
+from ecoml.carbon.table import IntensityTable
 from ecoml.errors import UsageError
 from ecoml.limits import Limits
-from ecoml.meter.choice import Choice
+from ecoml.meter.choice import SourceChoice
 from ecoml.metric import ACCURACY, Metric
 from ecoml.run.result import limits_of, metric_of
 from ecoml.searcher.setup import warm_start
@@ -67,7 +67,7 @@ class SearchSettings:
             raise UsageError(f'the metric is {self.metric!r}; give ecoml.Metric("validation loss", minimize=True)')
         self.limits.check_target(self.metric)
         self._check_grid()
-        Choice.of(self.sources)
+        SourceChoice.of(self.sources)
         if self.sources and self.energy == "reported":
             raise UsageError("a training that reports its energy is not metered: leave out the meter's sources")
 
@@ -129,7 +129,7 @@ class SearchSettings:
             files[STRATEGY_FILE] = Path(self.strategy).read_text(encoding="utf-8")
         if self.warm_start is not None:
             files[warm_start.FILE] = self.warm_start.to_json()
-        if isinstance(self.grid, Table):
+        if isinstance(self.grid, IntensityTable):
             files[GRID_FILE] = self.grid.text
         return files
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from ecoml.errors import DataError
-from ecoml.training.images.data.dataset import Reading
+from ecoml.training.images.data.dataset import ImageReading
 from ecoml.training.images.network.plan import Shape
 from ecoml.training.images.scores import ACCURACY, Confusion, imbalanced
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class DataDescription:
     """The description of a training's data.
 
     Attributes:
@@ -37,7 +37,7 @@ class About:
     test: Mapping[str, int]
     digest: str
     drawn: tuple[str, ...]
-    reading: Reading
+    reading: ImageReading
     score: str = ACCURACY
     copies: int = 0
 

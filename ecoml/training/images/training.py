@@ -19,7 +19,7 @@ from ecoml.space import Space
 from ecoml.training.base import Account, Run, Work
 from ecoml.training.function import name_of
 from ecoml.training.images import catalogue
-from ecoml.training.images.about import About, refuse_changed
+from ecoml.training.images.about import DataDescription, refuse_changed
 from ecoml.training.images.data.forms.arrays import ItemsWithLabels, kept
 from ecoml.training.images.data.listing import stamp
 from ecoml.training.images.data.loader import class_counts
@@ -165,7 +165,7 @@ class CnnTraining:
         return METRICS[self._measured()]
 
     @property
-    def about(self) -> About:
+    def about(self) -> DataDescription:
         """The description of the data: images by class, the split, how the images were changed. Reads the data if
         necessary.
 

@@ -76,7 +76,7 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ImageReading:
     """What a reader did with the images it found.
 
     Attributes:
@@ -96,7 +96,7 @@ class Reading:
     blank: int = 0
 
     @classmethod
-    def of(cls, table: Mapping[str, Any]) -> Reading:
+    def of(cls, table: Mapping[str, Any]) -> ImageReading:
         """The reading in a table from `dataclasses.asdict`, through JSON."""
         sizes = {name: tuple(table[name]) if table[name] else None for name in ("smallest", "largest")}
         return cls(**{**table, **sizes, "form": Form.of(table["form"])})
@@ -153,7 +153,7 @@ class FoundData:
 
     name: str
     classes: tuple[str, ...]
-    reading: Reading
+    reading: ImageReading
     train: LabelledImages
     test: LabelledImages | None = None
     validation: LabelledImages | None = None
@@ -177,7 +177,7 @@ class Dataset:
 
     name: str
     classes: tuple[str, ...]
-    reading: Reading
+    reading: ImageReading
     train: LabelledImages
     test: LabelledImages
     validation: LabelledImages | None

@@ -23,7 +23,7 @@ import numpy as np
 import PIL
 
 from ecoml.outside.folders import cache_folder
-from ecoml.training.images.data.dataset import Images, Reading
+from ecoml.training.images.data.dataset import ImageReading, Images
 
 LARGEST_BYTES = 20 * 2**30
 _FORMAT = "3"
@@ -41,12 +41,12 @@ def digest(labelled: Mapping[str, Iterable[tuple[Path, str]]]) -> str:
     return content.hexdigest()
 
 
-def find(content: str, splits: Iterable[str]) -> tuple[dict[str, Images], Reading] | None:
+def find(content: str, splits: Iterable[str]) -> tuple[dict[str, Images], ImageReading] | None:
     """Images N×H×W×C by split, and how they were changed, if they are cached for this content."""
     folder = _place() / _key(content)
     try:
         found = {split: np.load(folder / f"{split}.npy", mmap_mode="r") for split in splits}
-        reading = Reading.of(json.loads((folder / _READING).read_text(encoding="utf-8")))
+        reading = ImageReading.of(json.loads((folder / _READING).read_text(encoding="utf-8")))
         os.utime(folder)
     except (OSError, ValueError, EOFError, KeyError, TypeError):  # not there, or damaged: decoded again
         shutil.rmtree(folder, ignore_errors=True)
@@ -54,7 +54,7 @@ def find(content: str, splits: Iterable[str]) -> tuple[dict[str, Images], Readin
     return found, reading
 
 
-def keep(content: str, decoded: Mapping[str, Images], reading: Reading) -> None:
+def keep(content: str, decoded: Mapping[str, Images], reading: ImageReading) -> None:
     """Cache the images N×H×W×C of this content by split, and how they were changed, if there is room."""
     needed = sum(images.nbytes for images in decoded.values())
     if needed > LARGEST_BYTES:

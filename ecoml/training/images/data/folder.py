@@ -24,9 +24,9 @@ from ecoml.training.images.data.dataset import (
     NATURAL,
     Form,
     FoundData,
+    ImageReading,
     Images,
     LabelledImages,
-    Reading,
     numbered,
     range_of,
 )
@@ -88,7 +88,7 @@ def of_listings(
     )
 
 
-def _decoded(listings: dict[str, Listing], digest: str, largest_side: int) -> tuple[Mapping[str, Images], Reading]:
+def _decoded(listings: dict[str, Listing], digest: str, largest_side: int) -> tuple[Mapping[str, Images], ImageReading]:
     """Images N×H×W×C by split; decoded at most once per machine and size."""
     content = digest if largest_side == LARGEST_SIDE else f"{digest} {largest_side}"
     found = decoded.find(content, listings)
@@ -99,7 +99,7 @@ def _decoded(listings: dict[str, Listing], digest: str, largest_side: int) -> tu
     return found
 
 
-def _decode(files: Mapping[str, list[Path]], largest_side: int) -> tuple[dict[str, Images], Reading]:
+def _decode(files: Mapping[str, list[Path]], largest_side: int) -> tuple[dict[str, Images], ImageReading]:
     survey = _survey(files, largest_side)
     form = _form(survey, files["train"], largest_side)
     images = {split: _images(of, form) for split, of in files.items()}
@@ -113,7 +113,7 @@ def _decode(files: Mapping[str, list[Path]], largest_side: int) -> tuple[dict[st
         _has_vanished(file, image) for split in files for file, image in zip(files[split], images[split], strict=True)
     )
     smallest, largest = (sizes[0], sizes[-1]) if changed else (None, None)
-    return images, Reading(form, {}, smallest, largest, survey.several, blank)
+    return images, ImageReading(form, {}, smallest, largest, survey.several, blank)
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ecoml.errors import DataError
 from ecoml.outside.folders import cache_folder
 from ecoml.training.images import catalogue
-from ecoml.training.images.data.dataset import Form, FoundData, LabelledImages, Reading
+from ecoml.training.images.data.dataset import Form, FoundData, ImageReading, LabelledImages
 
 _TORCHVISION = {
     "mnist": "MNIST",
@@ -58,7 +58,7 @@ def read(name: str, data_dir: Path | None, *, download: bool) -> FoundData:
 
 def _found(name: str, classes: tuple[str, ...], train: LabelledImages, test: LabelledImages | None = None) -> FoundData:
     channels, height, width = train.images.shape[1:]
-    return FoundData(name, classes, Reading(Form(height, width, channels)), train, test)
+    return FoundData(name, classes, ImageReading(Form(height, width, channels)), train, test)
 
 
 def _digits() -> FoundData:

@@ -24,9 +24,9 @@ from ecoml.training.images.data.dataset import (
     NATURAL,
     Form,
     FoundData,
+    ImageReading,
     Images,
     LabelledImages,
-    Reading,
     levels_of,
     numbered,
     range_of,
@@ -65,7 +65,7 @@ def read(path: Path) -> FoundData:
             raise DataError(f"{path}: x{prefix} goes {there} and {x_key} {here}; store both alike")
         return LabelledImages(levels_of(images, low, high), numbered(labels.tolist(), classes, f"{path}: {y_key}"))
 
-    reading = Reading(Form(height, width, channels, ranges=ranges))
+    reading = ImageReading(Form(height, width, channels, ranges=ranges))
     return FoundData(path.stem, tuple(str(name) for name in classes), reading, train, other("test"), other("val"))
 
 

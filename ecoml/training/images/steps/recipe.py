@@ -17,7 +17,7 @@ _HORIZON = 100
 """Number of steps in the running average of the weights; at first a tenth of the steps so far."""
 
 
-class Optimiser:
+class WeightOptimiser:
     """Updates a network's weights; batch norms and biases have no weight decay.
 
     Attributes:

@@ -38,7 +38,7 @@ _WARM_UP = 2
 _cuda: Any = torch.cuda  # untyped in some versions
 
 
-class Recorder(Protocol):
+class StepRecorder(Protocol):
     """Records steps on a device."""
 
     bytes: int
@@ -80,7 +80,7 @@ class Player:
         step: Callable[[], None],
         clear: Callable[[], None],
         state: Sequence[Tensor],
-        recorder: Recorder | None,
+        recorder: StepRecorder | None,
         unrolled: int = UNROLLED,
     ) -> None:
         self.refused = ""
@@ -116,7 +116,7 @@ class Player:
         self._step()
         return 1
 
-    def _play(self, recorder: Recorder, coming: int) -> int:
+    def _play(self, recorder: StepRecorder, coming: int) -> int:
         if self._warm < _WARM_UP:
             self._warm += 1
             recorder.aside(self._step)
@@ -136,7 +136,7 @@ class Player:
         self._recordings[count]()
         return count
 
-    def _try_out(self, recorder: Recorder) -> int:
+    def _try_out(self, recorder: StepRecorder) -> int:
         before = [value.detach().clone() for value in self._state]
         with self._refusing():
             recorder.strictly(self._step)
@@ -216,7 +216,7 @@ class CudaRecorder:
             self._stream = None
 
 
-def recorder_of(device: torch.device) -> Recorder | None:
+def recorder_of(device: torch.device) -> StepRecorder | None:
     """The recorder of a device; None if steps cannot be recorded there."""
     return CudaRecorder() if device.type == "cuda" else None
 

@@ -18,7 +18,7 @@ from torch.nn import functional
 from ecoml.training.images.data.augment import batch_of
 from ecoml.training.images.data.resident import Resident, TrainingTask
 from ecoml.training.images.network.network import Network
-from ecoml.training.images.steps.recipe import Optimiser
+from ecoml.training.images.steps.recipe import WeightOptimiser
 
 _BF16_FROM_FLOP = 8e7
 """FLOP of a batch's forward pass from which bfloat16 is faster on a CPU that supports it; see
@@ -35,7 +35,7 @@ class Batch:
         losses: Last loss of each training image; None if not needed.
     """
 
-    def __init__(self, task: TrainingTask, network: Network, optimiser: Optimiser, data: Resident) -> None:
+    def __init__(self, task: TrainingTask, network: Network, optimiser: WeightOptimiser, data: Resident) -> None:
         self.loss = torch.zeros((), device=task.device)
         self.weights = torch.ones(len(data), device=task.device)
         self.losses: Tensor | None = None

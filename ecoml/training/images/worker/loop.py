@@ -27,7 +27,7 @@ from ecoml.training.images.scores import Confusion
 from ecoml.training.images.settings import Settings
 from ecoml.training.images.steps.batches import batch_size, bounds_of, bytes_needed
 from ecoml.training.images.steps.features import features_of
-from ecoml.training.images.steps.recipe import Average, Optimiser, class_weights, share_of
+from ecoml.training.images.steps.recipe import Average, WeightOptimiser, class_weights, share_of
 from ecoml.training.images.steps.recording import UNROLLED, UNROLLED_BELOW_FLOP, Player, recorder_of
 from ecoml.training.images.steps.step import Batch, Position, check_loss, in_precision
 from ecoml.training.images.worker.device import Pace, finish, free_bytes
@@ -43,7 +43,7 @@ _MEASURED_IMAGES = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class ResolutionSteps:
     """The steps at one resolution.
 
     Attributes:
@@ -94,11 +94,11 @@ class Training:
         else:
             self.network.pretrained.take(settings.weights)
         self.network.to(task.device)
-        self._optimiser = Optimiser(settings, self.network)
+        self._optimiser = WeightOptimiser(settings, self.network)
         self._average = Average(self.network) if settings.schedule == "averaged" else None
         self._losses = torch.full((len(task.train),), math.inf, device=task.device) if settings.skip_easy else None
         self._class_weights = class_weights(task.train.labels, len(task.classes), settings.class_weights)
-        self._steps: dict[tuple[int, int], Steps] = {}
+        self._steps: dict[tuple[int, int], ResolutionSteps] = {}
         self._features: tuple[Resident, Resident] | None = None
 
     def advance(self) -> Confusion | None:
@@ -168,7 +168,7 @@ class Training:
             if self._task.device.type == "cpu":  # elsewhere reading it would make the device wait
                 check_loss(batch.loss, self.epoch)
 
-    def _play(self, steps: Steps, order: Tensor, bounds: list[tuple[int, int]]) -> None:
+    def _play(self, steps: ResolutionSteps, order: Tensor, bounds: list[tuple[int, int]]) -> None:
         """Run the equal steps of an epoch, several at once if they are recorded."""
         rates = [self._rate(start, stop, len(order)) for start, stop in bounds]
         steps.position.begin(order, rates, [share_of(self._updates + step + 1) for step in range(len(bounds))])
@@ -263,7 +263,7 @@ class Training:
             self._features = train, validation
         return self._features or images
 
-    def _steps_at(self, sides: tuple[int, int], size: int) -> Steps:
+    def _steps_at(self, sides: tuple[int, int], size: int) -> ResolutionSteps:
         if sides not in self._steps:
             self.release()
             self._steps.clear()  # resolutions only rise
@@ -272,7 +272,7 @@ class Training:
             self._steps[sides] = self._playable(batch, size)
         return self._steps[sides]
 
-    def _playable(self, batch: Batch, size: int) -> Steps:
+    def _playable(self, batch: Batch, size: int) -> ResolutionSteps:
         device, average, optimiser = self._task.device, self._average, self._optimiser
         position = Position(device, max(1, len(self._task.train) // size), size)
 
@@ -284,7 +284,7 @@ class Training:
         state = [*self.network.parameters(), *self.network.buffers(), *optimiser.state, batch.loss, position.next]
         state += [*(average.state if average is not None else []), *([] if batch.losses is None else [batch.losses])]
         unrolled = UNROLLED if self.network.batch_flops < UNROLLED_BELOW_FLOP else 1
-        return Steps(batch, position, Player(step, optimiser.clear, state, self.recorder, unrolled))
+        return ResolutionSteps(batch, position, Player(step, optimiser.clear, state, self.recorder, unrolled))
 
     def _order(self) -> tuple[Tensor, Tensor]:
         """The images of this epoch in order, and the weight of every image.

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from ecoml.energy import Purpose
 from ecoml.errors import BudgetExhausted, DataError, UsageError
-from ecoml.training.images.about import About
+from ecoml.training.images.about import DataDescription
 from ecoml.training.images.worker.residents import Residents
 from ecoml.training.images.worker.workload import Prepared, Workload
 from ecoml.trial import Config
@@ -106,7 +106,7 @@ class TrainingServer:
         flop_per_s, power_w = self._peaks[of]
         parts = task.train.labels, task.validation.labels, dataset.test.labels
         train, validation, test = (_counts(labels, task.classes) for labels in parts)
-        about = About(
+        about = DataDescription(
             *(dataset.name, train, validation, test, dataset.digest, dataset.drawn, dataset.reading),
             copies=dataset.copies(workload.validation_share, workload.seed),
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ecoml.errors import UsageError
-from ecoml.training.images.about import About
+from ecoml.training.images.about import DataDescription
 from ecoml.training.images.network.floor import Floor
 from ecoml.training.images.settings import LARGEST_SIDE
 
@@ -54,7 +54,7 @@ class Prepared:
         peak_power_w: The assumed power at this performance; NaN if unknown.
     """
 
-    about: About
+    about: DataDescription
     device: str
     bf16: bool
     peak_flop_per_s: float

@@ -207,10 +207,11 @@ class MeteredAccount:
     def close(self) -> None:
         """Enter the rest; later energy does not belong to this search. May be called twice."""
         self._stop_heart()
-        if not self._closed:
-            self._beat(last=True)
-        self.settle()
-        self._closed = True
+        with self._lock:  # a training that still runs must not add to what is told to be all
+            if not self._closed:
+                self._beat(last=True)
+            self.settle()
+            self._closed = True
 
     def _stop_heart(self) -> None:
         self._heart.set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -13,9 +12,10 @@ from ecoml.energy import comparable
 from ecoml.errors import HostLost, SearchFailed, UsageError
 from ecoml.ledger import Ledger
 from ecoml.ledger.hosts import Told
+from ecoml.searcher.hosts.closing import settle
 from ecoml.searcher.hosts.host import Host, RemoteAccount, RemoteRun, RemoteWorker, raising, seat_for
 from ecoml.searcher.hosts.messages import BEAT_S, Lease, Report, Setup
-from ecoml.searcher.hosts.transport import Transport
+from ecoml.searcher.hosts.transport import Event, Transport
 from ecoml.searcher.search import Outcome
 from ecoml.searcher.workers import Seat
 from ecoml.training.base import Run
@@ -79,8 +79,10 @@ class HostStepper:
                 self._turn()
             yield
         finally:
-            self._release(list(self._hosts.values()))
-            self._transport.close()
+            try:
+                settle(self._hosts, self._transport, self._ledger, self._setup.lease_s)
+            finally:
+                self._transport.close()
 
     def advance(self, seat: Seat, run: Run) -> None:
         """Lease a run's next step to its host."""
@@ -152,13 +154,21 @@ class HostStepper:
         if self._left:
             self._left, self.seats = False, [seat for seat in self.seats if not seat.gone]
         with self._interruptible:
-            events = self._transport.wait(max(0.0, self._beat_s + BEAT_S - self._clock()))
+            events = self._wait(max(0.0, self._beat_s + BEAT_S - self._clock()))
         for name, report in events:
             host = self._hosts.get(name) or self._new_host(name)
             if report is None:
                 self._gone(host)
             else:
                 self._hear(host, report)
+
+    def _wait(self, timeout_s: float) -> Sequence[Event]:
+        try:
+            return self._transport.wait(timeout_s)
+        except SearchFailed:  # nothing more is heard of any host
+            for host in [host for host in self._hosts.values() if not host.released]:
+                self._lose(host)
+            raise
 
     def _new_host(self, name: str, spool: str = "", restarts: int = 0) -> Host:
         host = self._hosts[name] = Host(name, self._due, spool, heard_s=self._clock(), restarts=restarts)
@@ -242,12 +252,14 @@ class HostStepper:
 
     def _gone(self, host: Host) -> None:
         """A host's agent is lost: its open allowances are in doubt until its spool is back."""
-        if host.released:
-            return
+        if not host.released:
+            self._lose(host)
+            self._restart(host)
+
+    def _lose(self, host: Host) -> None:
         if host.spool:
             self._ledger.hosts.lose(host.spool)
         self._lose_steps(host)
-        self._restart(host)
 
     def _lose_steps(self, host: Host) -> None:
         for number in list(host.leases):
@@ -279,21 +291,3 @@ class HostStepper:
             limit_s = GRACE * self._setup.lease_s if host.incarnation else START_S
             if not host.released and now_s - host.heard_s > limit_s:
                 self._gone(host)
-
-    def _release(self, hosts: Sequence[Host]) -> None:
-        """Let hosts settle their accounts, and wait for this at most as long as a lease lasts."""
-        until_s, told_s = self._clock() + self._setup.lease_s, -math.inf
-        waiting = {host.name: host for host in hosts if not host.lost and host.spool}
-        for host in hosts:
-            host.release()
-        while waiting and (now_s := self._clock()) < until_s:
-            if now_s - told_s >= BEAT_S:
-                told_s = now_s
-                for host in waiting.values():
-                    self._transport.send(host.name, host.orders())
-            for name, report in self._transport.wait(min(told_s + BEAT_S, until_s) - now_s):
-                if report is not None and self._ledger.hosts.take(report.reading) and report.closed:
-                    self._ledger.hosts.release(report.reading.spool)
-                if report is None or report.closed:
-                    waiting.pop(name, None)
-        self._ledger.commit()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -15,16 +16,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ecoml.errors import EcomlError, UsageError
+from ecoml.errors import EcomlError, SearchFailed, UsageError
 from ecoml.outside.folders import state_folder
 from ecoml.searcher.hosts.agent import Agent
 from ecoml.searcher.hosts.messages import Orders, Report, Setup
 from ecoml.searcher.hosts.parcels import Shelf, nothing_to_fetch
 from ecoml.searcher.hosts.transport import CALL_S, Beat, Event
 
-JOIN_S = 5.0
-"""Seconds between two searches for new nodes."""
+LOOK_S = 5.0
+"""Seconds between two looks at the head, and for new nodes."""
 
+HEAD_S = 30.0
+"""A cluster whose head cannot be reached for this long has ended. (Ray ends its processes after 60 seconds.)"""
+
+CONNECT_S = 1.0
 CLOSE_S = 5.0
 
 
@@ -46,7 +51,7 @@ class RayAgents:
         self._nodes: dict[str, str] = {}  # host → node
         self._actors: dict[str, Any] = {}
         self._listening: dict[Any, str] = {}  # a reference to what comes → host
-        self._looked_s = 0.0
+        self._looked_s = self._answered_s = 0.0  # when it looked at the head, and when the head answered
         self._mine = False
         self._shelf: Shelf | None = None
         self._depot: Any = None
@@ -74,14 +79,34 @@ class RayAgents:
             here = ray.get_runtime_context().get_node_id()
             self._depot = ray.remote(RayDepot).options(**_options(here)).remote(self._shelf)
         self._beat = Beat(self._carry)
+        self._answered_s = time.monotonic()
         self._look_for_nodes()
         self.expected = len(self._nodes)
+
+    def _head_answers(self) -> bool:
+        """Whether the head can be reached. Ray is asked for its nodes only then, because otherwise it never returns.
+
+        Raises:
+            SearchFailed: It could not be reached for so long that the cluster has ended.
+        """
+        self._looked_s = time.monotonic()
+        host, _, port = self._address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+        except OSError:
+            if self._looked_s - self._answered_s > HEAD_S:
+                raise SearchFailed(
+                    f"the head of the Ray cluster at {self._address} is lost, and the cluster with it; all measurements"
+                    " are saved: start Ray again, then continue with `ecoml resume RUN --workers ray://HEAD:PORT`"
+                ) from None
+            return False
+        self._answered_s = self._looked_s
+        return True
 
     def _look_for_nodes(self) -> None:
         """Start an agent on each node without one."""
         import ray
 
-        self._looked_s = time.monotonic()
         alive = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
         for node_id, node in alive.items():
             if node_id not in self._nodes.values():
@@ -111,7 +136,7 @@ class RayAgents:
     def wait(self, timeout_s: float) -> Sequence[Event]:
         import ray
 
-        if time.monotonic() - self._looked_s > JOIN_S:
+        if time.monotonic() - self._looked_s > LOOK_S and self._head_answers():
             self._look_for_nodes()
         if not self._listening:
             time.sleep(timeout_s)
@@ -150,8 +175,12 @@ class RayAgents:
 
         if host not in self._actors:
             raise ConnectionError(f"host {host} is lost")
+        reference, until_s = self._actors[host].call.remote(name, trial), time.monotonic() + CALL_S
         try:
-            given: bytes = ray.get(self._actors[host].call.remote(name, trial), timeout=CALL_S)
+            while not ray.wait([reference], timeout=LOOK_S)[0]:
+                if time.monotonic() > until_s or not self._head_answers():
+                    raise ConnectionError(f"host {host} does not answer")
+            given: bytes = ray.get(reference)
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
             raise (cause if isinstance(cause, EcomlError) else ConnectionError(f"host {host}: {cause}")) from None
@@ -168,6 +197,8 @@ class RayAgents:
         if (actor := self._actors.pop(host, None)) is not None:
             with suppress(ray.exceptions.RayError):
                 ray.kill(actor)
+        if not self._head_answers():
+            return True  # when the host has been silent for long enough
         node = next((node for node in ray.nodes() if node["NodeID"] == self._nodes[host]), None)
         if node is None or not node["Alive"]:
             return False

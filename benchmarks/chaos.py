@@ -33,8 +33,10 @@ from ecoml.run.result import Result
 SEARCH = """
 import sys, time
 import ecoml
+import ecoml.searcher.ray.agents
 from ecoml.searcher.hosts.choosing import RemoteWorkers
 
+ecoml.searcher.ray.agents.HEAD_S = 5.0
 folder, budget_j, workers, digits = sys.argv[1], float(sys.argv[2]), sys.argv[4], sys.argv[6] == "True"
 RemoteWorkers.__init__.__defaults__ = (float(sys.argv[5]),)
 space = ecoml.Space({"rate": ecoml.Float(1e-4, 1e-1, log=True), "width": ecoml.Int(8, 64)})
@@ -171,7 +173,7 @@ def chaos(folder: Path, seed: int, place: Place | None = None, longest_s: float 
             assert driver.stderr is not None
             with driver.stderr:
                 said = driver.stderr.read().decode()
-            if driver.returncode != -signal.SIGKILL and "go on with `ecoml resume`" not in said:
+            if driver.returncode != -signal.SIGKILL and "continue with `ecoml resume" not in said:
                 break
             driver = _start(script, run, budget_j, place)
             continue

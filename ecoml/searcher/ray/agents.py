@@ -53,6 +53,7 @@ class RayAgents:
         self._listening: dict[Any, str] = {}  # a reference to what comes → host
         self._looked_s = self._answered_s = 0.0  # when it looked at the head, and when the head answered
         self._mine = False
+        self._cut_off = False  # whether there is no node on this host any more: Ray then raises an OSError
         self._shelf: Shelf | None = None
         self._depot: Any = None
 
@@ -67,7 +68,10 @@ class RayAgents:
 
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._setup = setup
+        self._answered_s = time.monotonic()
         try:
+            if not self._head_answers():  # Ray would try for minutes
+                raise ConnectionRefusedError
             self._mine = not ray.is_initialized()
             ray.init(self._address, ignore_reinit_error=True, log_to_driver=False, logging_level="ERROR")
         except Exception as error:
@@ -79,29 +83,33 @@ class RayAgents:
             here = ray.get_runtime_context().get_node_id()
             self._depot = ray.remote(RayDepot).options(**_options(here)).remote(self._shelf)
         self._beat = Beat(self._carry)
-        self._answered_s = time.monotonic()
         self._look_for_nodes()
         self.expected = len(self._nodes)
 
     def _head_answers(self) -> bool:
-        """Whether the head can be reached. Ray is asked for its nodes only then, because otherwise it never returns.
-
-        Raises:
-            SearchFailed: It could not be reached for so long that the cluster has ended.
-        """
+        """Whether the head can be reached. Ray is asked for its nodes only then, because otherwise it never returns."""
         self._looked_s = time.monotonic()
         host, _, port = self._address.rpartition(":")
         try:
             socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
         except OSError:
-            if self._looked_s - self._answered_s > HEAD_S:
-                raise SearchFailed(
-                    f"the head of the Ray cluster at {self._address} is lost, and the cluster with it; all measurements"
-                    " are saved: start Ray again, then continue with `ecoml resume RUN --workers ray://HEAD:PORT`"
-                ) from None
             return False
         self._answered_s = self._looked_s
         return True
+
+    def _look(self) -> None:
+        """Look at the head, and for new nodes.
+
+        Raises:
+            SearchFailed: The cluster has ended.
+        """
+        if not self._cut_off and self._head_answers():
+            self._look_for_nodes()
+        elif self._cut_off or self._looked_s - self._answered_s > HEAD_S:
+            raise SearchFailed(
+                f"the head of the Ray cluster at {self._address}, or this host's own node, is lost; all measurements"
+                " are saved: start Ray again, then continue with `ecoml resume RUN --workers ray://HEAD:PORT`"
+            )
 
     def _look_for_nodes(self) -> None:
         """Start an agent on each node without one."""
@@ -136,16 +144,20 @@ class RayAgents:
     def wait(self, timeout_s: float) -> Sequence[Event]:
         import ray
 
-        if time.monotonic() - self._looked_s > LOOK_S and self._head_answers():
-            self._look_for_nodes()
+        if self._cut_off or time.monotonic() - self._looked_s > LOOK_S:
+            self._look()
         if not self._listening:
             time.sleep(timeout_s)
             return []
         waiting = list(self._listening)
-        come, waiting = ray.wait(waiting, num_returns=1, timeout=timeout_s)
-        if come and waiting:
-            come += ray.wait(waiting, num_returns=len(waiting), timeout=0)[0]
-        return [self._event(reference) for reference in come]
+        try:
+            come, waiting = ray.wait(waiting, num_returns=1, timeout=timeout_s)
+            if come and waiting:
+                come += ray.wait(waiting, num_returns=len(waiting), timeout=0)[0]
+            return [self._event(reference) for reference in come]
+        except OSError:
+            self._cut_off = True
+            return []
 
     def _event(self, reference: Any) -> Event:
         import ray
@@ -167,7 +179,7 @@ class RayAgents:
         import ray
 
         if (actor := self._actors.get(host)) is not None:
-            with suppress(ray.exceptions.RayError):
+            with suppress(ray.exceptions.RayError, OSError):
                 actor.take.remote(orders)
 
     def call(self, host: str, name: str, trial: int) -> bytes:
@@ -179,12 +191,15 @@ class RayAgents:
         try:
             while not ray.wait([reference], timeout=LOOK_S)[0]:
                 if time.monotonic() > until_s or not self._head_answers():
-                    raise ConnectionError(f"host {host} does not answer")
+                    raise ray.exceptions.GetTimeoutError
             given: bytes = ray.get(reference)
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
             raise (cause if isinstance(cause, EcomlError) else ConnectionError(f"host {host}: {cause}")) from None
         except ray.exceptions.RayError:
+            raise ConnectionError(f"host {host} does not answer") from None
+        except OSError:
+            self._cut_off = True
             raise ConnectionError(f"host {host} does not answer") from None
         return given
 

@@ -69,9 +69,7 @@ def main(folder: Path) -> None:
         "spent": [energy.total_j, energy.budget_j + energy.overshoot_bound_j],
         "doubt": energy.doubt_j,
         "charged": charged_j(run),
-        "spools": str(
-            Path(os.environ["XDG_STATE_HOME"]) / "ecoml/spools" / Result.load(run).settings["workers"]["run"]
-        ),
+        "spools": str(spools / result.settings["workers"]["run"]),
     }
     cluster.shutdown()
     print("TOLD", json.dumps(told))

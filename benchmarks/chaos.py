@@ -60,6 +60,9 @@ searcher.run()
 AS_IT_SHOULD_BE = "as it should be"
 """The end of the line of a run that passed all checks."""
 
+RESUMABLE = "continue with `ecoml resume", "no Ray cluster answers"
+"""What a driver says whose hosts are all lost, or whose cluster has ended."""
+
 QUIET_S = 120.0
 """Seconds that a run may still take after its last fault."""
 
@@ -173,7 +176,7 @@ def chaos(folder: Path, seed: int, place: Place | None = None, longest_s: float 
             assert driver.stderr is not None
             with driver.stderr:
                 said = driver.stderr.read().decode()
-            if driver.returncode != -signal.SIGKILL and "continue with `ecoml resume" not in said:
+            if driver.returncode != -signal.SIGKILL and not any(words in said for words in RESUMABLE):
                 break
             driver = _start(script, run, budget_j, place)
             continue

@@ -27,9 +27,9 @@ LOOK_S = 5.0
 """Seconds between two looks at the head, and for new nodes."""
 
 HEAD_S = 30.0
-"""A cluster whose head cannot be reached for this long has ended. (Ray ends its processes after 60 seconds.)"""
+"""A cluster whose head does not answer for this long has ended. (Ray ends its processes after 60 seconds.)"""
 
-CONNECT_S = 1.0
+ANSWER_S = 2.0
 CLOSE_S = 5.0
 
 
@@ -68,10 +68,9 @@ class RayAgents:
 
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._setup = setup
-        self._answered_s = time.monotonic()
         try:
-            if not self._head_answers():  # Ray would try for minutes
-                raise ConnectionRefusedError
+            host, _, port = self._address.rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()  # Ray would try for minutes
             self._mine = not ray.is_initialized()
             ray.init(self._address, ignore_reinit_error=True, log_to_driver=False, logging_level="ERROR")
         except Exception as error:
@@ -83,16 +82,20 @@ class RayAgents:
             here = ray.get_runtime_context().get_node_id()
             self._depot = ray.remote(RayDepot).options(**_options(here)).remote(self._shelf)
         self._beat = Beat(self._carry)
+        self._looked_s = self._answered_s = time.monotonic()
         self._look_for_nodes()
         self.expected = len(self._nodes)
 
     def _head_answers(self) -> bool:
-        """Whether the head can be reached. Ray is asked for its nodes only then, because otherwise it never returns."""
+        """Whether the head answers. Ray is asked for more only then: without its head, or with another one at the same
+        address, its calls never return, or end this process.
+        """
+        from ray._private.worker import global_worker  # the public calls take no time limit
+
         self._looked_s = time.monotonic()
-        host, _, port = self._address.rpartition(":")
         try:
-            socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
-        except OSError:
+            global_worker.gcs_client.get_all_node_info(timeout=ANSWER_S)
+        except Exception:
             return False
         self._answered_s = self._looked_s
         return True

@@ -61,7 +61,7 @@ AS_IT_SHOULD_BE = "as it should be"
 """The end of the line of a run that passed all checks."""
 
 RESUMABLE = "continue with `ecoml resume", "no Ray cluster answers", "Failed to register worker to Raylet"
-"""What a driver says whose hosts are all lost, or whose cluster has ended; or Ray, if it ends while a driver connects."""
+"""What a driver says whose hosts are lost, or whose cluster has ended; or Ray, if it ends while a driver connects."""
 
 QUIET_S = 120.0
 """Seconds that a run may still take after its last fault."""

@@ -34,6 +34,7 @@ SEARCH = """
 import sys, time
 import ecoml
 import ecoml.searcher.ray.agents
+from ecoml.errors import SearchFailed
 from ecoml.searcher.hosts.choosing import RemoteWorkers
 
 ecoml.searcher.ray.agents.HEAD_S = 5.0
@@ -54,14 +55,21 @@ if sys.argv[3] == "new":
     searcher = ecoml.Searcher(space, train, budget_j=budget_j, strategy="random", directory=folder, workers=workers)
 else:
     searcher = ecoml.Searcher.resume(folder, train, workers=workers)
-searcher.run()
+try:
+    searcher.run()
+except SearchFailed as error:
+    print(error, file=sys.stderr)
+    sys.exit(%d if type(error) is SearchFailed else 1)
 """
+
+HOSTS_LOST = 75
+"""Exit code of a driver whose last host was lost: the search can be resumed."""
+
+CLUSTER_ENDED = "no Ray cluster answers", "Failed to register worker to Raylet"
+"""What a driver, or Ray in its place, says when it starts while the head is killed."""
 
 AS_IT_SHOULD_BE = "as it should be"
 """The end of the line of a run that passed all checks."""
-
-RESUMABLE = "continue with `ecoml resume", "no Ray cluster answers", "Failed to register worker to Raylet"
-"""What a driver says whose hosts are lost, or whose cluster has ended; or Ray, if it ends while a driver connects."""
 
 QUIET_S = 120.0
 """Seconds that a run may still take after its last fault."""
@@ -158,7 +166,7 @@ def chaos(folder: Path, seed: int, place: Place | None = None, longest_s: float 
     longest_s = longest_s or place.longest_s
     chance = random.Random(seed)  # noqa: S311 - no secret
     script, run = folder / "search.py", folder / "run"
-    script.write_text(SEARCH, encoding="utf-8")
+    script.write_text(SEARCH % HOSTS_LOST, encoding="utf-8")
     budget_j, blows = chance.uniform(*place.budget_j), list[str]()
     started_s = time.monotonic()
     driver = _start(script, run, budget_j, place)
@@ -176,7 +184,7 @@ def chaos(folder: Path, seed: int, place: Place | None = None, longest_s: float 
             assert driver.stderr is not None
             with driver.stderr:
                 said = driver.stderr.read().decode()
-            if driver.returncode != -signal.SIGKILL and not any(words in said for words in RESUMABLE):
+            if driver.returncode not in (-signal.SIGKILL, HOSTS_LOST) and not any(map(said.count, CLUSTER_ENDED)):
                 break
             driver = _start(script, run, budget_j, place)
             continue

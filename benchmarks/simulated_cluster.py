@@ -103,6 +103,11 @@ class SimulatedHosts:
         self._count = 0
         self._curves: dict[int, list[tuple[float, float]]] = {}
 
+    @property
+    def hosts(self) -> list[str]:
+        """Names of the hosts that live."""
+        return [name for name, host in self._hosts.items() if host.alive]
+
     def clock(self) -> float:
         """The virtual time."""
         return self.now_s

@@ -2,6 +2,7 @@
 
     python benchmarks/small_budgets.py --lcbench FILE.npz [--mapping noisy] [--tasks …] [--strategies bayes,random]
         [--trainings 2,4,8,16] [--seeds 0,1,…] [--jobs 1] [--out DIR] [--without-default] [--prior-width 0.2]
+        [--spend-all]
     python benchmarks/small_budgets.py --recorded fashion-mnist-2000,cifar-5000 [--mapping recorded] …
     python benchmarks/small_budgets.py --real digits,fashion-mnist-2000 …
 
@@ -15,7 +16,8 @@ the recommended network on other images.
 - Real searches use `cnn-small` and the host's meter. The strategy `default` trains the default alone. The recommended
   network is tested after the search, and this energy is not charged.
 
-`--prior-width` puts a prior of this width around the default.
+`--prior-width` puts a prior of this width around the default. `--spend-all` turns the early end off; with the same
+`--out`, the table shows both.
 
 Each search is a line in OUT/small.jsonl, and is not repeated by the next call.
 """
@@ -54,7 +56,7 @@ from ecoml.strategies import create_strategy
 from ecoml.trial import Config, Measurement
 
 Row = dict[str, Any]
-KEY = ("family", "task", "strategy", "trainings", "seed")
+KEY = ("family", "task", "strategy", "trainings", "seed", "spend_all")
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,11 @@ class Cell:
     out: Path
     default: bool
     prior_width: float | None = None
+    spend_all: bool = False
 
     @property
     def key(self) -> tuple[Any, ...]:
-        return (self.family, self.task, self.strategy, self.trainings, self.seed)
+        return (self.family, self.task, self.strategy, self.trainings, self.seed, self.spend_all)
 
 
 def run(cell: Cell) -> Row:
@@ -135,6 +138,7 @@ def replayed(cell: Cell) -> Row:
         directory=directory,
         energy="reported",
         seed=cell.seed,
+        spend_all=cell.spend_all,
     ).run()
     true = [float(of.exact.curve(trial.config)[0][trial.step - 1]) for trial in result.front]
     chosen = result.recommended
@@ -166,6 +170,7 @@ def real(cell: Cell) -> Row:
         strategy=cell.strategy,
         directory=directory,
         seed=cell.seed,
+        spend_all=cell.spend_all,
     ).run()
     tests = {(t.number, t.step): _tested(training, directory, t) for t in result.choices}
     chosen = result.recommended
@@ -178,6 +183,7 @@ def real(cell: Cell) -> Row:
         "validation": chosen.score,
         "trials": len(result.trials),
         "steps": [trial.step for trial in result.trials],
+        "spent": result.energy.total_j / result.energy.budget_j,
         "spent_j": result.energy.total_j,
         "ended": None if result.ended is None else result.ended.reason.value,
     }
@@ -207,14 +213,15 @@ def searched(options: argparse.Namespace) -> list[Row]:
     options.out.mkdir(parents=True, exist_ok=True)
     lines = options.out / "small.jsonl"
     rows = [json.loads(line) for line in lines.read_text("utf-8").splitlines()] if lines.is_file() else []
+    rows = [{"spend_all": False} | row for row in rows]
     done = {tuple(row[key] for key in KEY) for row in rows}
     of = [("real", task) for task in options.real]
     of += [(family, task) for task in options.recorded for family in options.mapping or mappings(task)]
     if options.lcbench:
         of += [(family, task) for family in options.mapping or ["noisy"] for task in lcbench_tasks(options.lcbench)]
-    space = not options.without_default, options.prior_width
+    how = not options.without_default, options.prior_width, options.spend_all
     cells = [
-        Cell(task, strategy, trainings, seed, family, options.lcbench, options.out, *space)
+        Cell(task, strategy, trainings, seed, family, options.lcbench, options.out, *how)
         for seed in options.seeds
         for trainings in options.trainings
         for family, task in of
@@ -227,12 +234,13 @@ def searched(options: argparse.Namespace) -> list[Row]:
             rows.append(future.result())
             file.write(json.dumps(rows[-1]) + "\n")
             file.flush()
-    keys = {cell.key for cell in cells}
-    return [row for row in rows if tuple(row[key] for key in KEY) in keys]
+    keys = {cell.key[:-1] for cell in cells}
+    return [row for row in rows if tuple(row[key] for key in KEY[:-1]) in keys]
 
 
 def table(rows: Sequence[Row]) -> str:
     """Mean test score in percent of the recommended network, and of the front's best, by strategy and budget."""
+    rows = [row | {"strategy": row["strategy"] + ", all spent" * row["spend_all"]} for row in rows]
     budgets, strategies = (sorted({row[key] for row in rows}) for key in ("trainings", "strategy"))
     told = ["| " + " | ".join(["", "task", "", *(f"{budget:g} trainings" for budget in budgets)]) + " |"]
     told.append("|---" * (3 + len(budgets)) + "|")
@@ -254,12 +262,16 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _found(rows: Sequence[Row]) -> str:
-    """Mean and standard error of the recommended networks, and the mean of the fronts' best."""
+    """Mean and standard error of the recommended networks; in brackets the mean of the fronts' best, and the least and
+    largest share of the budget that was spent.
+    """
     if not rows:
         return "–"
     test, front = (100 * np.array([row[key] for row in rows]) for key in ("test", "front"))
     error = test.std(ddof=1) / len(test) ** 0.5 if len(test) > 1 else float("nan")
-    return f"{test.mean():.2f} ± {error:.2f} ({front.mean():.2f})"
+    shares = sorted(row["spent"] for row in rows if "spent" in row)
+    spent = f"; spent {shares[0]:.0%} to {shares[-1]:.0%}" if shares else ""
+    return f"{test.mean():.2f} ± {error:.2f} ({front.mean():.2f}{spent})"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -278,6 +290,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=lambda text: [int(n) for n in _names(text)], default=list(range(5)))
     parser.add_argument("--without-default", action="store_true", help="the space has none")
     parser.add_argument("--prior-width", type=float, help="of all parameters; choices get at most an even share")
+    parser.add_argument("--spend-all", action="store_true", help="spend the whole budget")
     parser.add_argument("--jobs", type=int, default=1, help="searches at the same time; real ones one at a time")
     parser.add_argument("--out", type=Path, default=Path("runs/small"))
     return parser

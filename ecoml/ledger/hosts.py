@@ -165,6 +165,8 @@ class HostAccounts:
 
     def take(self, reading: Reading) -> bool:
         """Charge what a host has counted since its last reading; False for a late or repeated reading."""
+        if reading.spool not in self._spools and (unreported := _unreported(reading.host)) in self._spools:
+            self.release(unreported)
         spool = self._spools.setdefault(reading.spool, _Spool(reading.host))
         if reading.order <= spool.order:
             return False
@@ -228,6 +230,14 @@ class HostAccounts:
         """The host is lost: the rest of its open allowances is in doubt."""
         self._change(spool, enrolled=True, lost=True)
 
+    def lose_unreported(self, host: str) -> None:
+        """The host is lost before its first report: until it reports, it may have spent what the host with the highest
+        power spends in a lease time.
+        """
+        power_w = max((spool.power_w for spool in self._spools.values()), default=0.0)
+        self._spools[_unreported(host)] = _Spool(host, power_w=power_w, lost=True)
+        self._keep(_unreported(host))
+
     def release(self, spool: str) -> None:
         """The host has closed its account, and all its energy is charged."""
         self._spools[spool].open_j = 0.0
@@ -271,3 +281,8 @@ class HostAccounts:
             ],
         )
         self._unseen_j.set(spool, found.unseen_j(self._lease_s))
+
+
+def _unreported(host: str) -> str:
+    """The id under which a host's spool is kept before its first report."""
+    return f"unreported {host}"

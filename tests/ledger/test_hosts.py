@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ecoml.carbon.spec import grid_of
@@ -78,6 +80,19 @@ def test_allowances_of_a_lost_host_are_in_doubt_until_its_spool_returns(store):
     assert (again.doubt_j, again.unseen_j, again.spent_j) == (0.0, 500.0, 120.0)
     again.release("one")
     assert again.unseen_j == 0.0
+
+
+def test_a_host_that_is_lost_before_its_first_report_is_in_doubt_until_it_reports(store):
+    hosts = HostAccounts(store, lease_s=5.0)
+    hosts.take(reading(1, 10.0, power_w=40.0))
+    hosts.lose_unreported("other")
+    assert hosts.doubt_j == 200.0
+    again = HostAccounts(store, lease_s=5.0)
+    again.enrol("one")
+    assert again.doubt_j == 200.0, "it is on disk"
+    again.take(replace(reading(1, 3.0, spool="two"), host="other"))
+    assert again.doubt_j == 0.0
+    assert again.by_host_j["other"] == pytest.approx(3.0)
 
 
 def test_a_step_has_the_joules_that_its_host_says_it_had(store):

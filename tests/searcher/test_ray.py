@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from chaos import HOSTS_LOST
 
 import ecoml
 from ecoml.errors import UsageError
@@ -88,7 +89,7 @@ def test_a_search_on_two_nodes_of_which_one_loses_its_agent(tmp_path):
 @with_ray
 def test_a_search_whose_head_is_lost_ends_with_one_line_and_is_resumed_on_another_cluster(tmp_path):
     told = told_by("ray_head.py", tmp_path)
-    assert told["code"] == 1, "the search ended by itself"
+    assert told["code"] == HOSTS_LOST, "the search ended by itself"
     assert "is lost" in told["said"]
     assert "ecoml resume RUN --workers ray://HEAD:PORT" in told["said"]
     assert told["resumed"][0] == 0, told["resumed"][1]

@@ -74,6 +74,7 @@ class Agent:
         self._fetch = fetch
         self._clock = clock
         self._changed = threading.Condition(threading.RLock())
+        self._opening = threading.Lock()
         self._spool = Spool(spool)
         self._account = HostAccount(self._spool, host, meter, clock)
         self._orders = Orders(0)
@@ -92,15 +93,21 @@ class Agent:
     def open(self) -> None:
         """Prepare: open the meter, and load what the training needs. Reports may be requested during this."""
         try:
-            refuse_other_versions(self._host, self._setup.versions)
-            executor = unpacked(self._setup.executor, self._host, self._setup.parcels, self._fetch)
-            domains = self._account.open(self._setup, executor, self._until_s)
-            executor.prepare(cloudpickle.loads(self._setup.space))
-            self._begin_to_train(Trainings(executor, self._host), domains)
+            with self._opening:
+                self._prepare()
         except Exception as error:
             told = str(error) if isinstance(error, EcomlError) else in_one_line(error)
             self._refused = told if told.startswith("host ") else f"host {self._host}: {told}"
         self._tell()
+
+    def _prepare(self) -> None:
+        refuse_other_versions(self._host, self._setup.versions)
+        executor = unpacked(self._setup.executor, self._host, self._setup.parcels, self._fetch)
+        if not self.over:
+            domains = self._account.open(self._setup, executor, self._until_s)
+        if not self.over:
+            executor.prepare(cloudpickle.loads(self._setup.space))
+            self._begin_to_train(Trainings(executor, self._host), domains)
 
     def _begin_to_train(self, trainings: Trainings, domains: list[str]) -> None:
         self._account.begin(trainings.count, domains)
@@ -276,7 +283,8 @@ class Agent:
                 self._changed.notify_all()
 
     def _settle_account(self) -> None:
-        self._account.settle()
+        with self._opening:  # preparing takes energy as well
+            self._account.settle()
         self.closed = True
         self._tell()
 

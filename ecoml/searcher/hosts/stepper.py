@@ -259,6 +259,8 @@ class HostStepper:
     def _lose(self, host: Host) -> None:
         if host.spool:
             self._ledger.hosts.lose(host.spool)
+        else:
+            self._ledger.hosts.lose_unreported(host.name)
         self._lose_steps(host)
 
     def _lose_steps(self, host: Host) -> None:

@@ -42,6 +42,10 @@ class Transport(Protocol):
     def expected(self) -> int:
         """Number of hosts to wait for when a search starts."""
 
+    @property
+    def hosts(self) -> Sequence[str]:
+        """Names of the hosts with an agent, including those that have not reported yet."""
+
     def clock(self) -> float:
         """Seconds on the clock of its time limits."""
 
@@ -119,6 +123,10 @@ class LocalAgents:
         self.expected = count
         self._environment = environment
         self._agents: dict[str, _Process] = {}
+
+    @property
+    def hosts(self) -> Sequence[str]:
+        return [host for host, agent in self._agents.items() if not agent.connection.closed]
 
     def clock(self) -> float:
         return time.monotonic()

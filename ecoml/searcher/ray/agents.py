@@ -57,6 +57,10 @@ class RayAgents:
         self._shelf: Shelf | None = None
         self._depot: Any = None
 
+    @property
+    def hosts(self) -> Sequence[str]:
+        return list(self._actors)
+
     def clock(self) -> float:
         return time.monotonic()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -53,12 +54,13 @@ def start(tmp_path, monkeypatch):
     METERS["here"] = FakeMeter()
     agents = []
 
-    def start(lease_s=20.0):
+    def start(lease_s=20.0, opened=True):
         setup = Setup(
             "run", cloudpickle.dumps(Spending()), cloudpickle.dumps(SPACE), False, False, lease_s, 1e6, versions()
         )
         agent = Agent(setup, tmp_path / "spool.sqlite", "node", meter=METERS["here"])
-        agent.open()
+        if opened:
+            agent.open()
         agents.append(agent)
         return agent
 
@@ -128,6 +130,28 @@ def test_without_word_from_the_driver_it_stops_and_closes_its_account(start):
     assert counted_j(report, 1) == METERS["here"].spent_j
     agent.take(Orders(2, (lease(number=2),)))
     assert until(agent, lambda report: report.closed).running == ()
+
+
+def test_released_while_it_prepares_it_closes_its_account_with_what_that_took(start, monkeypatch):
+    preparing, may_end = threading.Event(), threading.Event()
+
+    def prepare(self, space):
+        METERS["here"].spend(1.0)
+        preparing.set()
+        assert may_end.wait(10.0)
+        METERS["here"].spend(2.0)
+
+    monkeypatch.setattr(Spending, "prepare", prepare)
+    agent = start(opened=False)
+    opening = threading.Thread(target=agent.open)
+    opening.start()
+    assert preparing.wait(10.0)
+    agent.take(Orders(1, released=True))
+    assert not agent.next_report(0.05).closed
+    may_end.set()
+    report = until(agent, lambda report: report.closed)
+    opening.join()
+    assert report.reading.counters[Purpose.OVERHEAD, None].energy_j == pytest.approx(3.0)
 
 
 def test_a_new_incarnation_tells_what_the_one_before_has_counted(start):

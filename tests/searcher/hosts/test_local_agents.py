@@ -12,6 +12,7 @@ import ecoml
 from ecoml.endings import EndReason, StopReason
 from ecoml.errors import UsageError
 from ecoml.searcher.hosts.choosing import RemoteWorkers
+from ecoml.searcher.hosts.transport import LocalAgents
 from ecoml.strategies import End, create_strategy
 from ecoml.trial import TrialState
 
@@ -71,6 +72,32 @@ def test_lost_repeated_and_late_messages_change_no_joule(run_folder):
         assert trial.energy_j == pytest.approx(trial.config["width"] * 5.0)
     assert result.energy.total_j == pytest.approx(sum(trial.energy_j for trial in result.trials))
     assert charged_j(run_folder) == pytest.approx(spooled_j(run_folder))
+
+
+def test_a_host_that_has_not_reported_when_the_search_ends_is_still_counted(run_folder):
+    class Late(LocalAgents):
+        """The second host's messages arrive only once the first has closed its account."""
+
+        def __init__(self):
+            super().__init__(2)
+            self.expected, self.held_back, self.closed = 1, [], False
+
+        def open(self, setup, spools):
+            super().open(setup, spools)
+            self._start("local-2")
+
+        def wait(self, timeout_s):
+            events = super().wait(timeout_s)
+            self.closed |= any(host == "local-1" and report is not None and report.closed for host, report in events)
+            self.held_back += [event for event in events if event[0] == "local-2"]
+            told = [event for event in events if event[0] == "local-1"]
+            return told + (self.held_back if self.closed else [])
+
+    ecoml.Searcher(
+        SPACE, work, budget_j=1e6, strategy="random", directory=run_folder, workers=Late(), max_trials=2
+    ).run()
+    assert set(spooled_j(run_folder)) == {"local-1", "local-2"}
+    assert charged_j(run_folder) == pytest.approx(spooled_j(run_folder), rel=1e-9)
 
 
 def test_killed_and_stopped_agents_cost_a_trial_and_no_joule(run_folder, short_leases):

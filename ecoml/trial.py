@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from ecoml.endings import TrialEnd
 from ecoml.energy import Energy, Provenance, energy_of
@@ -134,8 +134,10 @@ class Usage:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+_NO_DETAILS: Mapping[str, Any] = {}
+
+
+class Point(NamedTuple):
     """One point of a learning curve.
 
     Attributes:
@@ -157,7 +159,7 @@ class Point:
     evaluation_j: float = 0.0
     spent_j: float = 0.0
     floor_j: float | None = None
-    details: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    details: Mapping[str, Any] = _NO_DETAILS
     host: str = ""
 
     @property
@@ -175,7 +177,7 @@ def next_point(
     evaluation_j: float = 0.0,
     spent_j: float = 0.0,
     floor_j: float | None = None,
-    details: Mapping[str, Any] | None = None,
+    details: Mapping[str, Any] = _NO_DETAILS,
     host: str = "",
 ) -> Point:
     """The point that follows `curve` after a step that took this energy."""
@@ -183,7 +185,7 @@ def next_point(
     if energy.edge_j or energy.opening_j or energy.closing_j:
         energy = energy_of(energy.energy_j, energy.uncertainty_j, energy.provenance, energy.edge_j)
     utility = metric.utility(score)
-    return Point(len(curve) + 1, score, energy, utility, evaluation_j, spent_j, floor_j, details or {}, host)
+    return Point(len(curve) + 1, score, energy, utility, evaluation_j, spent_j, floor_j, details or _NO_DETAILS, host)
 
 
 _NOTHING = Energy(0.0, 0.0, Provenance.MISSING)

@@ -14,7 +14,7 @@ from typing import Any
 
 from ecoml.energy import Provenance
 from ecoml.errors import MeterError
-from ecoml.meter.base import DeviceState, Hardware, Meter, Process, Source, Window, describe_sources
+from ecoml.meter.base import REAL_TIME, DeviceState, Hardware, Meter, Pace, Process, Source, Window, describe_sources
 from ecoml.meter.choice import Choice
 from ecoml.meter.counters.constants import BUILT_IN, load_constants
 from ecoml.meter.counters.cpu.rapl import find_rapl
@@ -50,6 +50,7 @@ def open_meter(
     zeus: Any | None = None,
     ipmitool: Ipmitool | None = None,
     fetch: Fetch | None = None,
+    sleep: Callable[[float], None] | None = None,
 ) -> HostMeter:
     """This host's meter.
 
@@ -67,6 +68,7 @@ def open_meter(
         ipmitool: Returns what `ipmitool dcmi power reading` prints; None: the tool itself, if there is a management
             controller.
         fetch: Sends a request to a server; None: over HTTP.
+        sleep: Waits for seconds of the simulated clock; None: nothing waits for it, and no idle power is measured.
 
     Returns:
         A meter that is already counting. Close it, or use it as a context manager. It belongs to this process: a forked
@@ -129,6 +131,7 @@ def open_meter(
         watch=clock is None and bool(hardware),
         beside=beside,
         on_close=close_nvml,
+        pace=REAL_TIME if clock is None else Pace(clock, sleep),
     )
 
 

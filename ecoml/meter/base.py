@@ -6,11 +6,28 @@ two readings. Of domains that cover each other, only one is reported.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, Self
 
 from ecoml.energy import EnergyByDomain, Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How time passes for a meter: as for everybody, or as a simulation wants it.
+
+    Attributes:
+        clock: Returns seconds.
+        sleep: Waits for seconds of this clock; None: nothing waits for it.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] | None = time.sleep
+
+
+REAL_TIME = Pace()
 
 
 @dataclass(frozen=True, slots=True)

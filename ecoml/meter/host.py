@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Self
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance, weakest
-from ecoml.meter.base import DeviceState, Source
+from ecoml.meter.base import REAL_TIME, DeviceState, Pace, Source
 from ecoml.meter.counters.estimate import Estimate
 from ecoml.meter.counters.neighbours import Neighbours
 from ecoml.meter.repair.clock import MeterClock
@@ -44,6 +44,10 @@ class HostMeter:
         beside: A second meter for readable sources that are not counted here; None: there is none. It is closed
             together with this one.
         on_close: Called once, after the gauges are closed.
+        pace: How time passes for it.
+
+    Attributes:
+        pace: How time passes for it.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class HostMeter:
         watch: bool = False,
         beside: HostMeter | None = None,
         on_close: Callable[[], None] = lambda: None,
+        pace: Pace = REAL_TIME,
     ) -> None:
         self._gauges = tuple(gauges)
         self._sources = tuple(sources)
@@ -66,6 +71,7 @@ class HostMeter:
         self._devices = dict(devices or {})
         self._neighbours = neighbours
         self.beside = beside
+        self.pace = pace
         # Runs when the meter is closed, or has been forgotten; not at exit, where the system frees all.
         self._free = weakref.finalize(self, _free, self._gauges, neighbours, on_close)
         self._free.atexit = False

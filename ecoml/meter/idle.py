@@ -7,12 +7,11 @@ saved without the search.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance
-from ecoml.meter.base import Meter, Window
+from ecoml.meter.base import REAL_TIME, Meter, Pace, Window
 
 SHORTEST_S = 1.0
 PERIODS = 20
@@ -47,20 +46,17 @@ class Idle:
     note: str = ""
 
 
-def measure_idle(
-    meter: Meter,
-    budget_j: float,
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Idle:
+def measure_idle(meter: Meter, budget_j: float) -> Idle:
     """Observe the counters of a meter in a quiet window, unless this takes more than a hundredth of the budget."""
     known: Mapping[str, Energy] = getattr(meter, "idle", {})
     counted = [source for source in meter.sources if source.used and source.provenance in _COUNTED]
+    pace: Pace = getattr(meter, "pace", REAL_TIME)
     if not counted:
         return Idle(known)
+    if pace.sleep is None:
+        return Idle(known, "idle power was not measured: the time of this meter is simulated, and nothing waits for it")
     lasts_s = min(LONGEST_S, max([SHORTEST_S, *(PERIODS * (source.period_s or 0.0) for source in counted)]))
-    seen, seconds, claimed_s = _quiet(meter, lasts_s, MOST_OF_BUDGET * budget_j, clock, sleep)
+    seen, seconds, claimed_s = _quiet(meter, lasts_s, MOST_OF_BUDGET * budget_j, pace.clock, pace.sleep)
     if seen is None:
         return Idle(
             known,

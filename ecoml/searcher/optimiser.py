@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -36,6 +37,8 @@ class Optimiser:
         self._strategy = strategy
         self._ledger = ledger
         self._interruptible = interruptible
+        self._context = contextvars.copy_context()  # numpy keeps its handling of errors in there
+        self._context.run(np.seterr, **_NUMPY)
 
     def inform(self, goal: Goal, warm_start: WarmStart | None) -> None:
         """Tell the strategy the goal of the search, and the trials of an earlier run."""
@@ -55,8 +58,8 @@ class Optimiser:
         """Its next decision, which starts only configurations that `may_start` allows."""
         before_j = self._ledger.host_j
         self._ledger.enter(Purpose.OPTIMISER)
-        with self._interruptible, np.errstate(**_NUMPY):
-            decision = ask_feasible(self._strategy, may_start)
+        with self._interruptible:
+            decision = self._context.run(ask_feasible, self._strategy, may_start)
         self._ledger.enter(Purpose.OVERHEAD)
         self.thinking_j = self._ledger.host_j - before_j
         return decision
@@ -64,6 +67,5 @@ class Optimiser:
     def tell(self, trial: Trial) -> None:
         """Tell the strategy the state of a trial."""
         self._ledger.enter(Purpose.OPTIMISER)
-        with np.errstate(**_NUMPY):
-            self._strategy.tell(trial)
+        self._context.run(self._strategy.tell, trial)
         self._ledger.enter(Purpose.OVERHEAD)

@@ -46,6 +46,8 @@ def failure_of(error: BaseException) -> TrialEnd:
 
 def too_dear(limits: Limits, curve: Sequence[Point]) -> TrialEnd | None:
     """The reason if a training has exceeded its energy limit, or would with a next step like its last one."""
+    if limits.max_energy_per_training_j is None:
+        return None
     point = curve[-1]
     last_j = point.energy_j - (curve[-2].energy_j if len(curve) > 1 else 0.0)
     if limits.allows_j(point.energy_j + last_j):

@@ -17,7 +17,6 @@ from slow_counter import LOADS, measure
 import ecoml
 from ecoml.energy import Provenance
 from ecoml.meter import open_meter
-from ecoml.meter.idle import Idle
 from ecoml.meter.repair.counter import Counter
 from ecoml.meter.repair.interpolation import Interpolation
 from ecoml.meter.repair.ticks import Ticks
@@ -283,19 +282,14 @@ def test_an_error_that_is_worse_than_all_before_widens_what_is_told_from_then_on
     assert run(5.0, 150.0).spread_w <= 0.25 * 150.0, "twenty updates later it is forgotten"
 
 
-def test_trials_of_a_search_hold_their_joules_and_the_account_holds_all(space, quick, tmp_path, monkeypatch):
+def test_trials_of_a_search_hold_their_joules_and_the_account_holds_all(space, quick, tmp_path):
     host = SimulatedHost(tmp_path / "host")
     package, gpu = host.add_package(power_w=50.0), host.add_gpu(power_w=80.0, limit_w=MOST_W)
-    monkeypatch.setattr("ecoml.searcher.energy.metering.measure_idle", lambda meter, left_j: Idle())
 
-    def opened(gpus=None, sources=()):
-        meter = open_meter(root=host.root, nvml=host.nvml, clock=host.clock)
-        for pause_s in [1.1e-4] * 100 + [0.011] * 300:  # as at the opening, and as the thread does in the first seconds
-            host.advance(pause_s)
-            meter.read()
-        return meter
-
-    monkeypatch.setattr("ecoml.meter.open_meter", opened)
+    meter = open_meter(root=host.root, nvml=host.nvml, clock=host.clock)
+    for pause_s in [1.1e-4] * 100 + [0.011] * 300:  # as at the opening, and as the thread does in the first seconds
+        host.advance(pause_s)
+        meter.read()
     true_j: list[float] = []
     rng = random.Random(0)
 
@@ -307,7 +301,8 @@ def test_trials_of_a_search_hold_their_joules_and_the_account_holds_all(space, q
             yield 0.5
         true_j.append(gpu.true_j + package.true_j - before_j)
 
-    result = ecoml.Searcher(space, train, budget_j=1e6, max_trials=12, **quick).run()
+    with meter:
+        result = ecoml.Searcher(space, train, budget_j=1e6, max_trials=12, meter=meter, **quick).run()
     assert len(true_j) == 12
     for trial, truth_j in zip(result.trials, true_j, strict=True):
         told_j = [point.energy_j for point in trial.curve]

@@ -10,7 +10,6 @@ from ecoml.energy import Purpose
 from ecoml.ledger.accounts.metered import MeteredAccount
 from ecoml.meter import open_meter
 from ecoml.meter.counters.ordinals import nvml_indices
-from ecoml.meter.idle import Idle
 from ecoml.testing.hosts import SimulatedHost
 
 GPU_W = (300.0, 700.0)
@@ -41,7 +40,6 @@ class Rig:
                 super().__init__(store, window, spent_j=spent_j, watch=watch, co2e=co2e, clock=clock, heartbeat_s=1e3)
 
         monkeypatch.setattr("ecoml.ledger.accounts.opening.MeteredAccount", Clocked)
-        monkeypatch.setattr("ecoml.searcher.energy.metering.measure_idle", lambda meter, left_j: Idle())
         monkeypatch.setattr(
             "ecoml.meter.open_meter",
             lambda **given: open_meter(root=self.host.root, nvml=self.host.nvml, clock=self.host.clock, **given),

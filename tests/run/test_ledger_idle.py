@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import ecoml
 from ecoml.energy import Energy, Provenance
 from ecoml.meter import Source, open_meter
+from ecoml.meter.base import Pace
 from ecoml.meter.counters import neighbours
 from ecoml.meter.counters.constants import BUILT_IN, Constants
 from ecoml.meter.counters.cpu_time import usable_cpus
@@ -29,8 +30,9 @@ from ecoml.testing.hosts import SimulatedHost
 
 
 def idling(host: SimulatedHost, budget_j: float, sleep: Callable[[float], None] | None = None):
-    with open_meter(root=host.root, nvml=host.nvml, clock=host.clock) as meter:
-        return measure_idle(meter, budget_j, clock=host.clock, sleep=sleep or host.advance)
+    sleep = sleep or host.advance
+    with open_meter(root=host.root, nvml=host.nvml, clock=host.clock, sleep=sleep) as meter:
+        return measure_idle(meter, budget_j)
 
 
 def test_counters_are_watched_through_a_quiet_window(tmp_path):
@@ -75,7 +77,8 @@ def test_a_model_knows_without_waiting(tmp_path):
 
 
 def test_a_meter_of_ones_own_that_knows_nothing_of_idling_is_left_in_peace(meter):
-    assert not measure_idle(meter, 1e9, sleep=lambda seconds: pytest.fail("it waited")).by_domain
+    meter.pace = Pace(sleep=lambda seconds: pytest.fail("it waited"))
+    assert not measure_idle(meter, 1e9).by_domain
 
 
 @given(
@@ -148,8 +151,8 @@ def test_idling_is_claimed_once_between_all_processes_of_ecoml_as_the_joules_are
     else:
         gauge = SharedGauge(whole._gauges[0], crowd)
     source = Source("test", gauge.domain, gauge.provenance, True, True, "")
-    meter = HostMeter([gauge], [source], {}, MeterClock(host.clock))
-    idle = measure_idle(meter, 1e6, clock=host.clock, sleep=host.advance)
+    meter = HostMeter([gauge], [source], {}, MeterClock(host.clock), pace=Pace(host.clock, host.advance))
+    idle = measure_idle(meter, 1e6)
     (second,) = idle.by_domain.values()
     assert second.energy_j == pytest.approx(20.0, rel=0.05), "of the host, whoever claims it"
     window = meter.window()

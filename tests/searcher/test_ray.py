@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 
 def test_without_ray_one_line_says_what_to_do(run_folder, monkeypatch, space):
-    monkeypatch.setattr("ecoml.searcher.ray.agents.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
     with pytest.raises(UsageError, match=r"pip install 'ecoml\[ray\]'") as error:
         ecoml.Searcher(space, lambda config: 0.5, budget_j=1.0, directory=run_folder, workers="ray://head:6379")
     assert "\n" not in str(error.value)

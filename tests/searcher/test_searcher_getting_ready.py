@@ -13,7 +13,6 @@ import ecoml
 from ecoml.energy import Purpose
 from ecoml.errors import BudgetError
 from ecoml.meter import open_meter
-from ecoml.meter.idle import Idle
 from ecoml.run.result import Result
 from ecoml.searcher.energy.getting_ready import FIRST_TIME_J
 from ecoml.strategies.random import RandomSearch
@@ -45,7 +44,6 @@ class OnAGpu(FunctionExecutor):
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("ecoml.searcher.energy.metering.measure_idle", lambda meter, left_j: Idle())
     return tmp_path / "cache" / "ecoml" / "getting-ready.json"
 
 

@@ -7,7 +7,6 @@ import pytest
 import ecoml
 from ecoml.meter import open_meter
 from ecoml.meter.counters.ordinals import nvml_indices
-from ecoml.meter.idle import Idle
 from ecoml.testing.hosts import SimulatedHost
 
 
@@ -15,7 +14,6 @@ def test_a_trial_holds_only_its_own_gpu(space, quick, tmp_path, monkeypatch):
     host = SimulatedHost(tmp_path / "host")
     host.add_package(power_w=50.0)
     used, other = host.add_gpu(power_w=300.0), host.add_gpu(power_w=700.0)
-    monkeypatch.setattr("ecoml.searcher.energy.metering.measure_idle", lambda meter, left_j: Idle())
     monkeypatch.setattr(
         "ecoml.meter.open_meter",
         lambda **given: open_meter(root=host.root, nvml=host.nvml, clock=host.clock, **given),

@@ -14,7 +14,6 @@ from ecoml.energy import Provenance
 from ecoml.errors import MeterError
 from ecoml.ledger.accounts import metered as account_module
 from ecoml.meter import open_meter
-from ecoml.meter.idle import Idle
 from ecoml.report.page.page import write_report
 from ecoml.report.terminal.progress import show
 from ecoml.report.terminal.summary import print_result
@@ -31,11 +30,11 @@ LIMITS = ("budget_j", "limit_j")
 def finished(request, space, quick, tmp_path, monkeypatch):
     """A finished run of each kind, with a failed trial, an unfinished one and a trace."""
     monkeypatch.setattr(account_module, "HEARTBEAT_S", 0.02)
-    monkeypatch.setattr("ecoml.searcher.energy.metering.measure_idle", _idle)
     host = SimulatedHost(tmp_path / "host")
     host.add_package(power_w=50.0)
     host.add_gpu(power_w=200.0)
-    meter = open_meter(root=host.root, nvml=host.nvml, clock=host.clock) if request.param == "counters" else None
+    simulated = {"root": host.root, "nvml": host.nvml, "clock": host.clock, "sleep": host.advance}
+    meter = open_meter(**simulated) if request.param == "counters" else None
     trials = []
 
     def steps(config):
@@ -52,15 +51,10 @@ def finished(request, space, quick, tmp_path, monkeypatch):
 
     train = reporting if request.param == "reported" else steps
     quick["energy"] = "reported" if request.param == "reported" else "metered"
-    result = ecoml.Searcher(space, train, budget_j=1e5, meter=meter, max_trials=4, trace=True, **quick).run()
+    result = ecoml.Searcher(space, train, budget_j=1e6, meter=meter, max_trials=4, trace=True, **quick).run()
     if meter is not None:
         meter.close()
     return result
-
-
-def _idle(meter, left_j):
-    known = getattr(meter, "idle", {})
-    return Idle({**{name: ecoml.energy.Energy(9, 1, Provenance.MEASURED) for name in ("cpu:0", "gpu:0")}, **known})
 
 
 def bare_figures(value, where="result"):

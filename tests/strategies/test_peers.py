@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -33,8 +32,8 @@ class Problem:
 
 @pytest.fixture
 def without_peers(monkeypatch):
-    absent = ("optuna", "smac")
-    monkeypatch.setattr("ecoml.strategies.peers.find_spec", lambda name: None if name in absent else find_spec(name))
+    for name in ("optuna", "smac"):
+        monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
 
 
 @pytest.mark.usefixtures("without_peers")

@@ -10,7 +10,6 @@ import pytest
 import ecoml
 from ecoml.errors import UsageError
 from ecoml.meter import open_meter
-from ecoml.meter.idle import Idle
 from ecoml.testing.hosts import SimulatedHost
 from ecoml.training.images.worker.shared import shared_worker
 from ecoml.training.images.worker.worker import ImageWorker
@@ -85,7 +84,6 @@ def test_two_workers_train_at_once_within_one_search(on_two, tmp_path, monkeypat
     host.add_package(power_w=50.0)
     for _ in range(2):
         host.add_gpu(power_w=200.0)
-    monkeypatch.setattr("ecoml.searcher.energy.metering.measure_idle", lambda meter, left_j: Idle())
     monkeypatch.setattr("ecoml.meter.counters.ordinals.nvml_indices", tuple)
     together: list[int] = []
     space = ecoml.Space({"learning_rate": ecoml.Float(0.01, 0.1, log=True), "width": 8, "depth": 1, "epochs": 4})

@@ -89,6 +89,7 @@ class Probe:
         clock: Returns seconds; None: `time.monotonic`.
         sleep: Waits for a number of seconds; None: `time.sleep`.
         say: Receives progress messages.
+        look_s: Seconds of looking at every change of the counters.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Probe:
         clock: Callable[[], float] | None = None,
         sleep: Callable[[float], None] | None = None,
         say: Callable[[str], None] | None = None,
+        look_s: float = LOOK_S,
     ) -> None:
         self._meter = meter
         self._load = load or (lambda: _everything(cpus))
@@ -108,6 +110,7 @@ class Probe:
         self._clock = clock or time.monotonic
         self._sleep = sleep or time.sleep
         self._say = say or _silent
+        self._look_s = look_s
         sources = (*meter.sources, *(() if meter.beside is None else meter.beside.sources))
         lags_s = [source.lag_s for source in sources if source.readable]
         self._settle_s = min(MOST_SETTLE_S, max([SETTLE_S, *lags_s]))
@@ -116,7 +119,7 @@ class Probe:
         """Run the test; takes about 20 s, plus three times the delay of the slowest source."""
         started_s = self._clock()
         whole = self._meter.window()
-        self._say(f"looking closely for {LOOK_S:g} s")
+        self._say(f"looking closely for {self._look_s:g} s")
         ticks = self._look()
         self._sleep(self._settle_s - SETTLE_S)
         rest_s = max(REST_S, self._settle_s / REST_WINDOWS)
@@ -147,7 +150,7 @@ class Probe:
     def _look(self) -> dict[str, Look]:
         """When and by how much each domain's reading changes."""
         ticks: dict[str, Look] = {}
-        end_s = self._clock() + LOOK_S
+        end_s = self._clock() + self._look_s
         while (now_s := self._clock()) < end_s:
             for domain, energy_j in self._meter.counted().items():
                 ticks.setdefault(domain, Look()).see(energy_j, now_s)

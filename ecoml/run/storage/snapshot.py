@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ecoml.carbon.grid import GridProvenance
 from ecoml.endings import SearchEnd, TrialEnd
@@ -22,8 +24,7 @@ from ecoml.trial import Inference, Point, Trial, TrialState, Usage, next_point
 _PROVENANCES = {provenance.value: provenance for provenance in Provenance}
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """One measurement in the order of the search; `point.spent_j` is the energy that the search had spent by then.
 
     Attributes:
@@ -145,6 +146,19 @@ def read_trace(path: Path) -> list[PowerSample]:
         ]
 
 
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Reading makes many objects and no garbage: Python need not search them for it in between."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_no_collection()
 def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
     """The content of a connection; the caller prevents changes during the reading."""
     trials = {
@@ -154,15 +168,15 @@ def snapshot_of(connection: sqlite3.Connection, metric: Metric) -> Snapshot:
         )
     }
     progress = _read_curves(connection, trials, metric)
-    entries: dict[tuple[str, str], list[Energy]] = {}
-    charged: dict[int, list[Energy]] = {}
+    entries: defaultdict[tuple[str, str], list[Energy]] = defaultdict(list)
+    charged: defaultdict[int, list[Energy]] = defaultdict(list)
     for purpose, number, domain, energy_j, uncertainty_j, provenance, edge_j in connection.execute(
         "SELECT purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j FROM entry ORDER BY id"
     ):
         part = energy_of(energy_j, uncertainty_j, _PROVENANCES[provenance], edge_j)
-        entries.setdefault((purpose, domain), []).append(part)
+        entries[purpose, domain].append(part)
         if number is not None:
-            charged.setdefault(number, []).append(part)
+            charged[number].append(part)
     for number, parts in charged.items():
         _set_tail(trials[number], parts)
     host: dict[str, list[Energy]] = {}
@@ -235,18 +249,32 @@ def _read_footprint(connection: sqlite3.Connection) -> Footprint:
 def _read_curves(connection: sqlite3.Connection, trials: Mapping[int, Trial], metric: Metric) -> list[Progress]:
     """Add all measurements to their trials' curves."""
     progress = []
-    for number, score, evaluation_j, spent_j, floor_j, details, host, *figures in connection.execute(
-        "SELECT trial, score, evaluation_j, spent_j, floor_j, details, host, energy_j, uncertainty_j, provenance,"
-        " edge_j FROM measurement ORDER BY id"
+    for (
+        number,
+        score,
+        joules,
+        half_j,
+        source,
+        edge_j,
+        evaluation_j,
+        spent_j,
+        floor_j,
+        details,
+        host,
+    ) in connection.execute(
+        "SELECT trial, score, energy_j, uncertainty_j, provenance, edge_j, evaluation_j, spent_j, floor_j, details,"
+        " host FROM measurement ORDER BY id"
     ):
         curve = trials[number].curve
-        taken = _figure(figures)
         point = next_point(
-            *(curve, score, taken, metric),
+            curve,
+            score,
+            energy_of(joules, half_j, _PROVENANCES[source], edge_j),
+            metric,
             evaluation_j=evaluation_j,
             spent_j=spent_j,
             floor_j=floor_j,
-            details=json.loads(details) if details else None,
+            details=json.loads(details) if details else {},
             host=host or "",
         )
         curve.append(point)

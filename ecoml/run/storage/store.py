@@ -162,8 +162,7 @@ class Store:
             self._insert_entries(pending, grams)
 
     def _insert_entries(self, pending: Pending, grams: Mapping[Activity, Grams] | None) -> None:
-        at = time.time()
-        self._connection.executemany(_ENTER, [(at, *row) for row in _rows(pending, grams or {})])
+        self._connection.executemany(_ENTER, _rows(pending, grams or {}, time.time()))
         for energy in pending.values():
             for gap in energy.gaps:
                 self.add_gap(gap)
@@ -266,13 +265,15 @@ def _json(details: Mapping[str, Any] | None) -> str | None:
     return json.dumps(details) if details else None
 
 
-def _rows(pending: Pending, grams: Mapping[Activity, Grams]) -> Iterator[tuple[Any, ...]]:
-    """A row for each purpose, trial and domain; a piece's grams are divided among its domains like its joules."""
+def _rows(pending: Pending, grams: Mapping[Activity, Grams], *at: float) -> Iterator[tuple[Any, ...]]:
+    """A row for each purpose, trial and domain, which begins with `at`; a piece's grams are divided among its domains
+    like its joules.
+    """
     for (purpose, trial), energy in pending.items():
         whole = grams.get((purpose, trial))
         for domain, part in energy.domains.items():
             piece = None if whole is None else _share(whole, part, energy)
-            yield purpose.value, trial, domain, *figure(part), *_grams(piece)
+            yield *at, str(purpose), trial, domain, *figure(part), *_grams(piece)
 
 
 def _share(whole: Grams, part: Energy, energy: EnergyByDomain) -> Grams:
@@ -286,4 +287,4 @@ def _grams(grams: Grams | None) -> tuple[float | None, str | None]:
 
 def figure(part: Energy) -> tuple[float, float, str, float]:
     """Joules, half-width, provenance, and the edges' part of the half-width, as all tables store them."""
-    return part.energy_j, part.uncertainty_j, part.provenance.value, part.edge_j
+    return part.energy_j, part.uncertainty_j, str(part.provenance), part.edge_j

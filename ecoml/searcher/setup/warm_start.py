@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class WarmStart:
             )
         for number, trial in enumerate(known, start=-len(known)):
             trial.number = number
-            trial.curve = [replace(point, spent_j=0.0, floor_j=None) for point in trial.curve]
+            trial.curve = [point._replace(spent_j=0.0, floor_j=None) for point in trial.curve]
             if not trial.state.ended:
                 trial.state = TrialState.STOPPED
         return cls(str(path), str(settings["run"]["problem"]), tuple(known), len(trials) - len(known))

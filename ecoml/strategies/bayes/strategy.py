@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from ecoml.strategies.bayes.acquisition import Outlook
 
-_POOL = 256
+_POOL = 128
 _LISTED = 512  # a space with no more configurations than that is looked at in full
 _INCUMBENTS = 4  # trials around which candidates are drawn
 _CAUTION = 1.4  # times the surrogate's standard deviation, which takes hyperparameters that are learnt for known ones

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pyarrow.parquet
@@ -58,7 +59,7 @@ def test_the_parquet_file_is_the_csv_with_types(table, tmp_path):
 
 
 def test_without_pyarrow_it_is_left_out_and_said_to_be(table, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("ecoml.experiments.compare.searches.find_spec", lambda _name: None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # as if it were not installed
     comparison = gather([table(HEAD + rows_of("p", "random", 1, 40))])
     page = write_comparison(comparison, tmp_path / "out")
     print_comparison(comparison, page)

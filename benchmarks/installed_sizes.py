@@ -2,7 +2,7 @@
 
     python -m venv /tmp/sizes
     /tmp/sizes/bin/pip install --constraint constraints.txt \\
-        '.[peers,onnx,parquet,zeus,ray,trackers,trainers,notebook]'
+        '.[peers,syne-tune,onnx,parquet,zeus,ray,trackers,trainers,notebook]'
     /tmp/sizes/bin/python benchmarks/installed_sizes.py
 
 A package's size is that of its files, as `pip show --files` lists them. A package that several dependencies need is

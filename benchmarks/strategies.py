@@ -2,7 +2,7 @@
 
     python benchmarks/strategies.py --lcbench FILE.npz [--mapping nearest,smooth,noisy] [--tables hpobench,…]
         [--trained svm-digits,…] [--synthetic 0,1] [--recorded …] [--real …] [--strategies bayes,random,…] [--tasks …]
-        [--seeds 10] [--jobs 1] [--out DIR] [--again bayes] [--default best|worst] [--prior-width 0.2]
+        [--seeds 10] [--jobs 1] [--out DIR] [--again bayes] [--default best|worst] [--prior-width 0.2] [--neps PYTHON]
 
 For each problem and seed, random search makes 64 whole trainings. Their energy is the budget of every strategy, also of
 those that do not use learning curves. There are three goals:
@@ -26,6 +26,9 @@ then `--budget-kwh`, and random search with this budget sets the goals.
 
 `--default` gives the spaces of LCBench a default: of the cheaper half of the recorded configurations, the one that is
 best (or worst) on the other tasks. `--prior-width` puts a prior around it. Random search sets its goals without both.
+
+NePS needs another GPyTorch and NetworkX than ecoml. It runs in an environment of its own, whose interpreter `--neps`
+names (docs/results/protocol.md); without it, its strategies are left out.
 
 Each search is a line in OUT/searches.jsonl as soon as it is done, and is not repeated by the next call; `--again`
 repeats those of some strategies. OUT/table.md, table.csv and figure.svg, .png are written at the end, from all lines.
@@ -53,7 +56,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from strategy_prior import Centred, with_default, with_prior
 from strategy_problems import MAPPINGS, METRICS, Retold, TrainingTask, lcbench_defaults, lcbench_tasks, open_problem
 from strategy_recorded import RECORDED, mappings, open_recorded
-from strategy_replay import Goal, goal_of_random, measure, typical_of_random
+from strategy_replay import NEPS, Goal, goal_of_random, measure, typical_of_random
 from strategy_synthetic import SYNTHETIC, open_synthetic
 from strategy_tabular import TABLES, open_table, require_tables
 from strategy_trained import TRAINED, open_trained
@@ -64,9 +67,15 @@ STRATEGIES = (
     *("bayes", "random", "botorch", "paper-bo", "mo-asha", "one-epoch-top-k"),
     *("optuna-tpe", "optuna-tpe-median", "optuna-tpe-hyperband", "optuna-gp", "optuna-nsga2"),
     *("smac", "smac-multi-fidelity"),
+    *("syne-tune-asha", "syne-tune-bohb", "syne-tune-moasha", "syne-tune-asha-cqr"),
+    *("flaml-cfo", "flaml-blendsearch", "flaml-blendsearch-steps"),
+    *NEPS,
 )
 OPEN: Mapping[str, Callable[[str], TrainingTask]] = {"trained": open_trained, "synthetic": open_synthetic}
 """Families whose tasks need only a name."""
+
+SEEDED = {*TABLES, *RECORDED}
+"""Families whose problems differ between seeds."""
 
 KEY = ("family", "task", "strategy", "seed")
 
@@ -90,6 +99,7 @@ class Cell:
         out: Folder of the run folders of such searches.
         default: `best` or `worst`, for spaces of LCBench; empty: no default.
         prior_width: Of their parameters; None: no prior.
+        neps: The interpreter of the environment with NePS; None: there is none.
     """
 
     family: str
@@ -105,6 +115,7 @@ class Cell:
     out: Path
     default: str
     prior_width: float | None
+    neps: Path | None
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -125,13 +136,26 @@ def run(cell: Cell) -> dict[str, Any]:
     if cell.default and cell.path is not None and cell.family in MAPPINGS:
         default = lcbench_defaults(cell.path, cell.default == "worst")[cell.task]
         problem = Centred(problem, with_prior(with_default(problem.space, default), cell.prior_width))
-    return row | dict(measure(problem, cell.strategy, cell.seed, goal, cell.target_only))
+    return row | dict(measure(problem, cell.strategy, cell.seed, goal, cell.target_only, cell.neps))
 
 
 @lru_cache(maxsize=8)
 def _posed(
     family: str, metric: str, task: str, path: Path | None, seed: int, trainings: int, seeds: int, out: Path
 ) -> tuple[TrainingTask, Goal]:
+    problem = _problem(family, metric, task, path, seed, out)
+    typical = _typical(family, metric, task, path, seed if family in SEEDED else 0, trainings, seeds, out)
+    return problem, goal_of_random(problem, seed, trainings, typical)
+
+
+@lru_cache(maxsize=64)
+def _typical(
+    family: str, metric: str, task: str, path: Path | None, seed: int, trainings: int, seeds: int, out: Path
+) -> float:
+    return typical_of_random(_problem(family, metric, task, path, seed, out), range(seeds), trainings)
+
+
+def _problem(family: str, metric: str, task: str, path: Path | None, seed: int, out: Path) -> TrainingTask:
     if family in TABLES:
         problem: TrainingTask = open_table(family, task, seed)
     elif family in RECORDED:
@@ -140,16 +164,14 @@ def _posed(
         problem = OPEN[family](task)
     else:
         problem = open_problem(family, task, path, out)
-    if metric != "accuracy":
-        problem = Retold(problem, metric)
-    return problem, goal_of_random(problem, seed, trainings, typical_of_random(problem, range(seeds), trainings))
+    return problem if metric == "accuracy" else Retold(problem, metric)
 
 
 def cells(options: argparse.Namespace) -> Iterator[Cell]:
     """The requested searches, seed by seed, so that an interrupted run has compared all strategies."""
     from ecoml.strategies import available_strategies
 
-    known = dict(available_strategies())
+    known = dict(available_strategies()) | dict.fromkeys(NEPS, "" if options.neps else "not installed; give --neps")
     problems = []
     if options.lcbench:
         if wrong := [name for name in options.mapping if name not in MAPPINGS]:
@@ -179,6 +201,8 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
     for seed in range(options.seeds):
         for family, task in problems:
             for strategy in strategies:
+                if family == "real" and strategy in NEPS:
+                    continue  # its energy could not be metered apart
                 yield Cell(
                     *(family, options.metric, task, strategy, seed),
                     *(
@@ -190,6 +214,7 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
                         options.out,
                         options.default,
                         options.prior_width,
+                        options.neps,
                     ),
                 )
 
@@ -275,6 +300,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trainings", type=int, default=64, help="whole trainings of random search")
     parser.add_argument("--jobs", type=int, default=1, help="searches at the same time; real ones one at a time")
+    parser.add_argument("--neps", type=Path, help="the Python of an environment with NePS")
     parser.add_argument("--out", type=Path, default=Path("runs/strategies"))
     parser.add_argument("--again", type=_names, default=[], help="strategies whose searches are repeated")
     return parser

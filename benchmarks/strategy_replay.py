@@ -6,8 +6,10 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from peer_process import PeerProcess, search_by_process
 from strategy_problems import Array, TrainingTask
 
 from ecoml.metric import ACCURACY, Metric
@@ -20,6 +22,9 @@ MOST_TRIALS = 2000
 """Most trials of a search. If the dearest training takes 100,000 times the energy of the cheapest, a budget may last
 forever.
 """
+
+NEPS = {"neps-priorband": "priorband", "neps-mo-hyperband": "mo_hyperband"}
+"""Strategies in an environment of their own, with their names in NePS."""
 
 _LEAST_J = 1e-9  # least joules of a step: a table with rounded seconds has steps of 0 s, which no search may see
 
@@ -165,15 +170,28 @@ def _random(problem: TrainingTask, seed: int, trainings: int) -> Replayed:
 
 
 def measure(
-    problem: TrainingTask, strategy: str, seed: int, goal: Goal, target_only: bool = False
+    problem: TrainingTask, strategy: str, seed: int, goal: Goal, target_only: bool = False, neps: Path | None = None
 ) -> Mapping[str, Any]:
-    """One strategy, one seed: a row of the results, with its energies in joules, None for a missed goal."""
+    """One strategy, one seed: a row of the results, with its energies in joules, None for a missed goal.
+
+    Args:
+        problem: The problem.
+        strategy: Its name, as `ecoml strategies` lists it, or one of `NEPS`.
+        seed: The seed.
+        goal: What it is to reach.
+        target_only: As in `Reached`.
+        neps: The interpreter of the environment with NePS.
+    """
     reached = Reached(goal, target_only)
-    search = replay(
-        *(create_strategy(strategy, problem.space, seed), problem),
-        max_trials=MOST_TRIALS,
-        until=reached,
-    )
+    process: PeerProcess | None = None
+    search_by: Strategy
+    if strategy in NEPS:
+        assert neps is not None, "left out without it"
+        script = str(Path(__file__).parent / "peer_neps.py")
+        search_by, process = search_by_process(problem.space, seed, neps, script, NEPS[strategy])
+    else:
+        search_by = create_strategy(strategy, problem.space, seed)
+    search = replay(search_by, problem, max_trials=MOST_TRIALS, until=reached)
     return {
         "typical_utility": goal.typical,
         "target_utility": goal.utility,
@@ -181,6 +199,6 @@ def measure(
         **reached.row(),
         "spent_j": min(search.spent_j[-1], goal.budget_j),
         "trials": len(search.trials),
-        "optimiser_s": search.optimiser_s,
+        "optimiser_s": search.optimiser_s + (process.cpu_s if process else 0.0),
         "ended": search.ended,
     }

@@ -48,10 +48,10 @@ def available_strategies() -> list[tuple[str, str]]:
 
 
 def _described(file: StrategyFile) -> str:
-    from ecoml.strategies.peers import missing
+    from ecoml.strategies.peers import missing, remedy
 
     if missing(file.package):
-        return f"{file.description}; {file.package} is not installed: pip install 'ecoml[peers]'"
+        return f"{file.description}; {file.package} is not installed: {remedy(file.package)}"
     return file.description
 
 

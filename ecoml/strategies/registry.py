@@ -31,9 +31,11 @@ from ecoml.strategies.botorch import Nehvi
 from ecoml.strategies.factorial import Factorial
 from ecoml.strategies.grid import GridSearch
 from ecoml.strategies.peers import require
+from ecoml.strategies.peers.flaml_search import flaml_search
 from ecoml.strategies.peers.optuna_study import OptunaSearch
 from ecoml.strategies.peers.paper_search import PaperSearch
 from ecoml.strategies.peers.smac_facade import SmacSearch
+from ecoml.strategies.peers.syne_tune_scheduler import syne_tune_search
 from ecoml.strategies.random import RandomSearch
 from ecoml.strategies.repeated import Repeated
 from ecoml.strategies.top_k import TopK
@@ -57,6 +59,7 @@ class StrategyFile:
 _KINDS: Mapping[str, Callable[..., Strategy]] = {
     "bayes": Bayes,
     "factorial": Factorial,
+    "flaml": flaml_search,
     "grid": GridSearch,
     "mo-asha": Halving,
     "nehvi": Nehvi,
@@ -64,9 +67,10 @@ _KINDS: Mapping[str, Callable[..., Strategy]] = {
     "paper-bo": PaperSearch,
     "random": RandomSearch,
     "smac": SmacSearch,
+    "syne-tune": syne_tune_search,
     "top-k": TopK,
 }
-_PACKAGES = {"optuna": "optuna", "smac": "smac"}
+_PACKAGES = {"flaml": "flaml", "optuna": "optuna", "smac": "smac", "syne-tune": "syne_tune"}
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
 
@@ -111,7 +115,7 @@ def read_strategy(path: Path) -> StrategyFile:
 
 def _settings_of(kind: Callable[..., Strategy], given: int) -> type[BaseModel]:
     """A pydantic model of a constructor's arguments, without the first few."""
-    hints = get_type_hints(kind.__init__, include_extras=True)
+    hints = get_type_hints(vars(kind)["__init__"] if isinstance(kind, type) else kind, include_extras=True)
     parameters = list(signature(kind).parameters.values())[given:]
     fields: dict[str, Any] = {
         p.name: (hints[p.name], ... if p.default is Parameter.empty else p.default) for p in parameters

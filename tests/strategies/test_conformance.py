@@ -8,7 +8,7 @@ from ecoml.strategies.peers import missing
 from ecoml.strategies.registry import read_strategy
 from ecoml.testing.strategies import STRATEGY_CHECKS
 
-SLOW = {"optuna-gp", "paper-bo", "smac", "smac-multi-fidelity"}
+SLOW = {"optuna-gp", "paper-bo", "smac", "smac-multi-fidelity", "syne-tune-asha-cqr"}
 
 
 def strategies():

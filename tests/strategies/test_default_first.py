@@ -60,7 +60,9 @@ def test_a_grid_stays_a_grid(name):
     assert configs == started(create_strategy(name, WITHOUT, 0), WITHOUT)
 
 
-@pytest.mark.parametrize("kind", ["bayes", "random", "mo-asha", "top-k", "nehvi", "paper-bo", "optuna", "smac"])
+@pytest.mark.parametrize(
+    "kind", ["bayes", "random", "mo-asha", "top-k", "nehvi", "paper-bo", "optuna", "smac", "flaml", "syne-tune"]
+)
 def test_a_strategy_file_can_leave_it_out(kind, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(f'strategy = "{kind}"\n[settings]\ndefault_first = false\n', encoding="utf-8")

@@ -11,7 +11,9 @@ import pytest
 from ecoml.errors import UsageError
 from ecoml.space import Choice, Float, Int, Space
 from ecoml.strategies import Continue, End, Start, available_strategies, create_strategy
+from ecoml.strategies.peers import alone, quiet
 from ecoml.strategies.peers.optuna_study import OptunaSearch
+from ecoml.strategies.peers.requests import PeerSearch, as_ours
 from ecoml.strategies.peers.smac_facade import SmacSearch
 from ecoml.testing.recorder import record_search
 from ecoml.testing.strategies import STEPS, mixed_space, outcome, train, train_or_fail
@@ -32,14 +34,23 @@ class Problem:
 
 @pytest.fixture
 def without_peers(monkeypatch):
-    for name in ("optuna", "smac"):
+    for name in ("flaml", "optuna", "smac", "syne_tune"):
         monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
 
 
 @pytest.mark.usefixtures("without_peers")
-@pytest.mark.parametrize(("name", "package"), [("optuna-tpe", "optuna"), ("smac-multi-fidelity", "smac")])
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [
+        ("optuna-tpe", "optuna"),
+        ("smac-multi-fidelity", "smac"),
+        ("flaml-cfo", "flaml"),
+        ("syne-tune-asha", "syne_tune"),
+    ],
+)
 def test_a_missing_package_is_one_line_with_the_remedy(name, package):
-    with pytest.raises(UsageError, match=rf"{package}.*pip install 'ecoml\[peers\]'$"):
+    extra = "syne-tune" if package == "syne_tune" else "peers"
+    with pytest.raises(UsageError, match=rf"{package}.*pip install 'ecoml\[{extra}\]'$"):
         create_strategy(name, LINE, 0)
     listed = dict(available_strategies())
     assert f"{package} is not installed" in listed[name]
@@ -238,3 +249,117 @@ def test_smac_learns_what_is_good():
     space = Space({"width": Int(1, 10_000), "depth": Int(1, 4), "k": Int(1, 9)})
     scores = [trial.score or 0.0 for trial in trials_of(create_strategy("smac", space, 0), space, 41)]
     assert np.mean(scores[25:]) > np.mean(scores[:25])
+
+
+def test_flaml_is_told_utility_joules_and_steps():
+    pytest.importorskip("flaml")
+    space = mixed_space()
+    strategy = create_strategy("flaml-blendsearch-steps", space, 1)
+    trials = trials_of(strategy, space, 30)
+    assert isinstance(strategy, PeerSearch)
+    peer: Any = strategy._peer
+    told = [result for result in peer._searcher._result.values() if result]
+    assert len(told) > 8
+    steps = "steps of the training"
+    expected = {(point.utility, point.energy_j, point.step) for trial in trials for point in trial.curve if trial.curve}
+    assert {(result["utility"], result["joules"], result["config"][steps]) for result in told} <= expected
+    assert {trial.step for trial in trials[1:]} == {1, STEPS}, "some were left after a step, and others went on"
+
+
+@pytest.mark.parametrize("name", ["flaml-cfo", "flaml-blendsearch", "flaml-blendsearch-steps"])
+def test_flamls_own_loop_evaluates_the_same_configurations(name):
+    pytest.importorskip("flaml")
+    from ecoml.strategies.peers import flaml_search
+
+    space = Space({"width": Int(1, 10_000, log=True), "depth": Int(1, 4), "learning_rate": Float(1e-4, 1.0, log=True)})
+    found = [trial.config for trial in trials_of(create_strategy(name, space, 5), space, 30)]
+    with alone("flaml", [0]), quiet("optuna"), flaml_search._without_ray():
+        from flaml import CFO, BlendSearch, tune
+
+        given = {"metric": "utility", "mode": "max"}
+        resource = {"resource_attr": "steps", "min_resource": 1, "max_resource": STEPS} if "steps" in name else {}
+        searcher = (CFO if name == "flaml-cfo" else BlendSearch)(
+            **given,
+            space={name: flaml_search._domain(parameter) for name, parameter in space.free.items()},
+            seed=5,
+            cost_attr="joules",
+            **resource,
+        )
+        seen: list[dict[str, Any]] = []
+
+        def evaluate(config):
+            ours = as_ours(space, config)
+            if len(seen) == 20:
+                return None  # ends the loop
+            if ours not in seen:
+                seen.append(ours)
+            reached = outcome(ours, round(config.get("steps", STEPS)))
+            return {"utility": reached.utility, "joules": reached.energy_j}
+
+        tune.run(evaluate, search_alg=searcher, num_samples=-1, verbose=0, **given)
+    assert len(seen) == 20
+    assert found[: len(seen)] == seen[: len(found)]
+
+
+@pytest.mark.parametrize("name", ["flaml-cfo", "flaml-blendsearch"])
+def test_flaml_learns_what_is_good(name):
+    pytest.importorskip("flaml")
+    space = Space({"width": Int(1, 10_000), "depth": Int(1, 4), "k": Int(1, 9)})
+    trials = trials_of(create_strategy(name, space, 0), space, 41)
+    scores = [trial.score or 0.0 for trial in trials]
+    assert {trial.step for trial in trials[:-1]} == {STEPS}, "trainings are complete"
+    assert np.mean(scores[25:]) > np.mean(scores[:5])
+
+
+@pytest.mark.parametrize("name", ["syne-tune-asha", "syne-tune-bohb", "syne-tune-moasha"])
+def test_syne_tune_stops_trainings_early_and_sees_every_measurement(name):
+    pytest.importorskip("syne_tune")
+    strategy = create_strategy(name, mixed_space(), 0)
+    trials = trials_of(strategy, mixed_space(), 60)[:-1]  # the last one is cut
+    assert {trial.step for trial in trials} == {1, STEPS}
+    assert isinstance(strategy, PeerSearch)
+    peer: Any = strategy._peer
+    rung = next(recorded for step, recorded in peer._scheduler.brackets[0].rungs if step == 1)
+    seen = [list(rung[trial.number].values()) for trial in trials]
+    if name == "syne-tune-moasha":
+        assert seen == [[-trial.curve[0].utility, trial.curve[0].energy_j] for trial in trials]
+    else:
+        assert seen == [[-trial.curve[0].utility] for trial in trials]
+
+
+@pytest.mark.slow
+def test_syne_tunes_quantiles_learn_what_is_good():
+    pytest.importorskip("syne_tune")
+    pytest.importorskip("huggingface_hub")
+    space = Space({"width": Int(1, 10_000), "depth": Choice([1])})
+    trials = trials_of(create_strategy("syne-tune-asha-cqr", space, 0), space, 40)
+    widths = [trial.config["width"] for trial in trials]
+    assert np.mean(widths[-10:]) > 1.2 * np.mean(widths[:5])
+
+
+@pytest.mark.parametrize("name", ["priorband", "mo_hyperband"])
+def test_neps_requests_rungs_and_promotes_the_best(name):
+    """In an environment with NePS; ecoml's has another GPyTorch."""
+    pytest.importorskip("neps")
+    from peer_neps import Neps
+
+    space = [{"name": "x", "kind": "Float", "low": 0.0, "high": 1.0, "log": False, "options": None, "default": 0.5}]
+
+    def requests(first):
+        peer = Neps(name, {"space": space, "seed": 3, "length": 9, "first": first})
+        found = []
+        for number in range(17):
+            values, until = peer.suggest()
+            found.append((values["x"], until))
+            peer.report(number, [(values["x"], 1.0 + step) for step in range(until)], "failed" if number == 4 else None)
+        return found
+
+    found = requests({"x": 0.5})
+    assert found == requests({"x": 0.5})
+    assert found[0] == (0.5, 1)
+    assert found[0] != requests(None)[0]
+    assert [until for _, until in found[:13]] == [1] * 9 + [3] * 3 + [9]
+    assert found[4][0] not in [x for x, _ in found[9:13]], "a failed training is not promoted"
+    if name == "priorband":
+        assert sorted(x for x, _ in found[9:12]) == sorted(x for x, _ in found[:9] if x != found[4][0])[-3:]
+        assert found[12][0] == max(x for x, _ in found[9:12])

@@ -55,12 +55,21 @@ def test_a_file_of_ones_own(tmp_path):
         ('strategy = "optima"\n', ["'optima'", "did you mean 'optuna'?"]),
         (
             'strategy = "alchemy"\n',
-            ["'alchemy'", "bayes, factorial, grid, mo-asha, nehvi, optuna, paper-bo, random, smac, top-k"],
+            [
+                "'alchemy'",
+                "bayes, factorial, flaml, grid, mo-asha, nehvi, optuna, paper-bo, random, smac, syne-tune, top-k",
+            ],
         ),
-        ("strategy = 3\n", ["3", "bayes, factorial, grid, mo-asha, nehvi, optuna, paper-bo, random, smac, top-k"]),
+        (
+            "strategy = 3\n",
+            ["3", "bayes, factorial, flaml, grid, mo-asha, nehvi, optuna, paper-bo, random, smac, syne-tune, top-k"],
+        ),
         (
             'description = "x"\n',
-            ["`strategy` is missing", "bayes, factorial, grid, mo-asha, nehvi, optuna, paper-bo, random, smac, top-k"],
+            [
+                "`strategy` is missing",
+                "bayes, factorial, flaml, grid, mo-asha, nehvi, optuna, paper-bo, random, smac, syne-tune, top-k",
+            ],
         ),
         ("strategy = \n", ["not valid TOML", "line 1"]),
     ],
@@ -89,7 +98,7 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_an_unknown_name_is_answered_with_the_known_ones():
     with pytest.raises(UsageError, match=r"'bayse'; did you mean 'bayes'\?"):
         create_strategy("bayse", SPACE, 0)
-    with pytest.raises(UsageError, match=r"'x'.*bayes, botorch, grid, mo-asha, .*paper-grid, random, .*smac, sobol"):
+    with pytest.raises(UsageError, match=r"'x'.*bayes, botorch, .*grid, mo-asha, .*paper-grid, random, .*smac, sobol"):
         create_strategy("x", SPACE, 0)
 
 

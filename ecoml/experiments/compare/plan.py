@@ -237,7 +237,7 @@ def plan_comparison(
 
 def _files(path: Path, say: Callable[[str], None]) -> list[Path]:
     """The usable strategy files at a path."""
-    from ecoml.strategies.peers import missing, require
+    from ecoml.strategies.peers import missing, remedy, require
     from ecoml.strategies.registry import read_strategy
 
     files = sorted(path.glob("*.toml")) if path.is_dir() else [path]
@@ -248,7 +248,8 @@ def _files(path: Path, say: Callable[[str], None]) -> list[Path]:
         require(str(packages[path]))
     absent = [file for file in files if missing(packages[file])]
     for file in absent:
-        say(f"{file.stem}: left out, as {packages[file]} is not installed; pip install 'ecoml[peers]'")
+        package = str(packages[file])
+        say(f"{file.stem}: left out, as {package} is not installed; {remedy(package)}")
     return [file for file in files if file not in absent]
 
 

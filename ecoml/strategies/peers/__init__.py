@@ -6,18 +6,28 @@ A peer is imported only when it is used; `missing` says whether its package is n
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import random
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-from ecoml.errors import UsageError
+import numpy as np
 
-__all__ = ["missing", "quiet", "require"]
+from ecoml.errors import UsageError
+from ecoml.strategies.quiet import one_thread
+
+__all__ = ["alone", "missing", "quiet", "remedy", "require"]
 
 
 def missing(package: str | None) -> bool:
     """Whether a package that a strategy needs is not installed."""
     return package is not None and find_spec(package) is None
+
+
+def remedy(package: str) -> str:
+    """How to install a package that a strategy needs."""
+    return f"pip install 'ecoml[{'syne-tune' if package == 'syne_tune' else 'peers'}]'"
 
 
 def require(package: str) -> None:
@@ -27,9 +37,7 @@ def require(package: str) -> None:
         UsageError: It is not installed; the message says how to install it.
     """
     if missing(package):
-        raise UsageError(
-            f"this strategy needs the package {package}, which is not installed; pip install 'ecoml[peers]'"
-        )
+        raise UsageError(f"this strategy needs the package {package}, which is not installed; {remedy(package)}")
 
 
 @contextmanager
@@ -42,3 +50,22 @@ def quiet(package: str) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+@contextmanager
+def alone(package: str, entropy: Sequence[int]) -> Iterator[None]:
+    """A context for calls of a package that uses the global random numbers: they are seeded, and restored on exit.
+
+    The package is quiet, its warnings are suppressed, and BLAS uses one thread.
+    """
+    seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+    python, numpy = random.getstate(), np.random.get_state()
+    with quiet(package), warnings.catch_warnings(), one_thread():
+        warnings.simplefilter("ignore")
+        random.seed(seed)
+        np.random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)

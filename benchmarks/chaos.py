@@ -33,9 +33,11 @@ from ecoml.run.result import Result
 SEARCH = """
 import sys, time
 import ecoml
+import ecoml.searcher.ray.agents
 from ecoml.errors import SearchFailed
 from ecoml.searcher.hosts.choosing import RemoteWorkers
 
+ecoml.searcher.ray.agents.HEAD_S = 5.0
 folder, budget_j, workers, digits = sys.argv[1], float(sys.argv[2]), sys.argv[4], sys.argv[6] == "True"
 RemoteWorkers.__init__.__defaults__ = (float(sys.argv[5]),)
 space = ecoml.Space({"rate": ecoml.Float(1e-4, 1e-1, log=True), "width": ecoml.Int(8, 64)})
@@ -62,6 +64,9 @@ except SearchFailed as error:
 
 HOSTS_LOST = 75
 """Exit code of a driver whose last host was lost: the search can be resumed."""
+
+CLUSTER_ENDED = "no Ray cluster answers", "Failed to register worker to Raylet"
+"""What a driver, or Ray in its place, says when it starts while the head is killed."""
 
 AS_IT_SHOULD_BE = "as it should be"
 """The end of the line of a run that passed all checks."""
@@ -179,7 +184,7 @@ def chaos(folder: Path, seed: int, place: Place | None = None, longest_s: float 
             assert driver.stderr is not None
             with driver.stderr:
                 said = driver.stderr.read().decode()
-            if driver.returncode not in (-signal.SIGKILL, HOSTS_LOST):
+            if driver.returncode not in (-signal.SIGKILL, HOSTS_LOST) and not any(map(said.count, CLUSTER_ENDED)):
                 break
             driver = _start(script, run, budget_j, place)
             continue

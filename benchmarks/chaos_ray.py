@@ -1,7 +1,8 @@
 """A Ray cluster of this host for `chaos.py`: whole nodes are killed, stopped and replaced too.
 
-A node is its raylet with all processes that this started. The head node is never killed, because the cluster ends with
-it. Ray uses the host's own address. If the host cannot reach that address, run in a network namespace:
+A node is its raylet with all processes that this started; the head has the cluster's server as well. If the head is
+killed, the search must end with one line, and it is resumed on another cluster. Ray uses the host's own address. If the
+host cannot reach that address, run in a network namespace:
 
     unshare -rn sh -c 'ip link set lo up && exec nice python benchmarks/chaos.py --runs 20 --nodes 4'
 """
@@ -31,19 +32,23 @@ class LocalCluster:
         self.digits = digits
         self.budget_j = (500.0, 700.0) if digits else (150.0, 250.0)
         self._state = state
-        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-        self._wanted, self._nodes = nodes - 1, list[Any]()
-        while len(self._nodes) < self._wanted:
+        self._nodes_wanted, self._ended = nodes - 1, list[Cluster]()
+        self._start()
+
+    def _start(self) -> None:
+        self._cluster, self._nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1}), list[Any]()
+        while len(self._nodes) < self._nodes_wanted:
             self._add_node()
         self.workers = f"ray://{self._cluster.address}"
 
     def targets(self, driver: int) -> list[tuple[str, list[int]]]:
-        if len(self._nodes) < self._wanted:
+        if len(self._nodes) < self._nodes_wanted:
             self._add_node()
         nodes = [self._processes(node) for node in self._nodes]
-        head = children(_raylet(self._cluster.head_node))
+        head = self._processes(self._cluster.head_node)
         agents = [("agent", [process]) for tree in [head, *nodes] for process in tree if _is_agent(process)]
-        return [("driver", [driver]), *agents, *(("node", tree) for tree in nodes)]
+        server = self._cluster.head_node.all_processes["gcs_server"][0].process.pid
+        return [("driver", [driver]), *agents, *(("node", tree) for tree in nodes), ("head", [server, *head])]
 
     def _add_node(self) -> None:
         try:
@@ -55,7 +60,10 @@ class LocalCluster:
         return [_raylet(node), *children(_raylet(node))]
 
     def killed(self, name: str, processes: list[int]) -> None:
-        """Start another node later, in place of the killed one."""
+        """Start another cluster, or another node later, in place of the killed one."""
+        if name == "head":  # its other nodes go on, until Ray ends them after a minute
+            self._ended.append(self._cluster)
+            self._start()
         for node in [node for node in self._nodes if name == "node" and _raylet(node) == processes[0]]:
             self._nodes.remove(node)
             self._cluster.remove_node(node, allow_graceful=False)
@@ -65,8 +73,9 @@ class LocalCluster:
         return list((self._state / "ecoml/spools" / settings["workers"]["run"]).glob("*.sqlite"))
 
     def close(self) -> None:
-        """End the cluster."""
-        self._cluster.shutdown()
+        """End all clusters."""
+        for ended in (*self._ended, self._cluster):
+            ended.shutdown()
 
 
 def _raylet(node: Any) -> int:

@@ -165,6 +165,9 @@ def resume(
         float | None, typer.Option(metavar="G", help="Add this many grams to the CO2e budget.")
     ] = None,
     grid_intensity: GridIntensity = None,
+    workers: Annotated[
+        str | None, typer.Option(metavar="WHERE", help="Other workers, as in search. [default: as before]")
+    ] = None,
     track: Track = None,
     as_json: Json = False,
 ) -> None:
@@ -190,6 +193,7 @@ def resume(
         budget_j=budget_j,
         budget_gco2e=budget_g,
         grid_intensity=grid_intensity,
+        workers=workers,
         show=show,
         listeners=[create_tracker(name) for name in track or []],
     )

@@ -46,7 +46,7 @@ class Budget:
         self.total_j = total_j
         self.closing_j = 0.0
         self.overpromised_j = 0.0
-        self.reservations = Reservations(total_j, lambda: self.left_j, hosts.of_step_j, ample=ample, tried=tried)
+        self.reservations = Reservations(total_j, lambda: self.left_j, hosts.steps, ample=ample, tried=tried)
         self._account = account
         self._hosts = hosts
         self._total_g = math.inf if total_g is None else total_g

@@ -20,7 +20,9 @@ from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, co2e_g, we
 from ecoml.ledger.accounts.attribution import Step
 from ecoml.ledger.accounts.sharing import Activity
 from ecoml.ledger.gram_counter import GramCounter
+from ecoml.ledger.open_steps import OpenSteps
 from ecoml.ledger.readings import Reading, difference
+from ecoml.ledger.running_sum import RunningSum
 from ecoml.run.storage.store import Store
 
 _OF_STEP = (Purpose.TRAINING, Purpose.EVALUATION)
@@ -83,7 +85,7 @@ class HostAccounts:
 
     Attributes:
         spent_j: Joules of all hosts since the search started.
-        of_step_j: Joules charged to each trial since its last step ended.
+        steps: Joules of each trial's step under way.
     """
 
     def __init__(self, store: Store, lease_s: float = 0.0, co2e: GramCounter | None = None) -> None:
@@ -92,14 +94,14 @@ class HostAccounts:
         self._lease_s = lease_s
         self._co2e = co2e or GramCounter()
         self._spools: dict[str, _Spool] = {}  # by its id
-        self.of_step_j: dict[int, float] = {}
+        self.steps = OpenSteps()
         self._since: dict[int, EnergyByDomain] = {}  # charged to a trial since its last step ended
         self._since_g: dict[int, float] = {}  # and what that stands for
         self._ended: dict[int, Told] = {}
         self._sources: set[Provenance] = set()
         self._longest_s = 0.0
         self._told: set[tuple[str, str]] = set()
-        self._unseen_j: dict[str, float] = {}  # by spool
+        self._unseen_j = RunningSum()  # by spool
         self._take_up()
 
     def _take_up(self) -> None:
@@ -110,7 +112,7 @@ class HostAccounts:
         for spool, host, incarnation, sequence, power_w, unwatched_j, open_j, enrolled in rows:
             order, held = (incarnation, sequence), bool(enrolled)
             self._spools[spool] = _Spool(host, order, power_w, unwatched_j, open_j, held, held)
-            self._unseen_j[spool] = self._spools[spool].unseen_j(self._lease_s)
+            self._unseen_j.set(spool, self._spools[spool].unseen_j(self._lease_s))
         for spool, purpose, trial, domain, *figures in self._store.rows(
             "SELECT spool, purpose, trial, domain, energy_j, uncertainty_j, provenance, edge_j FROM reading"
         ):
@@ -129,7 +131,7 @@ class HostAccounts:
         """Joules that hosts may spend unnoticed in addition to open allowances: until they stop, and what is in
         doubt.
         """
-        return math.fsum(self._unseen_j.values())
+        return self._unseen_j.total()
 
     @property
     def doubt_j(self) -> float:
@@ -209,7 +211,7 @@ class HostAccounts:
             self.spent_j += joules
             if trial is not None and purpose in _OF_STEP:
                 self._since[trial] = self._since[trial] + energy if trial in self._since else energy
-                self.of_step_j[trial] = self.of_step_j.get(trial, 0.0) + joules
+                self.steps.charge(trial, joules)
                 self._since_g[trial] = self._since_g.get(trial, 0.0) + grams[purpose, trial]
 
     def opened(self, spool: str, open_j: float) -> None:
@@ -263,7 +265,7 @@ class HostAccounts:
             step = self._ended[trial].step if trial in self._ended else Step(since)
             yield replace(step, co2e_g=self._since_g.get(trial, 0.0))
         self._since.pop(trial, None)
-        self.of_step_j.pop(trial, None)
+        self.steps.settle(trial)
         self._since_g.pop(trial, None)
         self._ended.pop(trial, None)
 
@@ -278,7 +280,7 @@ class HostAccounts:
                 )
             ],
         )
-        self._unseen_j[spool] = found.unseen_j(self._lease_s)
+        self._unseen_j.set(spool, found.unseen_j(self._lease_s))
 
 
 def _unreported(host: str) -> str:

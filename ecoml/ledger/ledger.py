@@ -159,14 +159,18 @@ class Ledger:
         """Let all entries wait for `commit`: steps of many hosts are written to disk together."""
         self._store.delay(LONGEST_UNCOMMITTED_S)
 
+    def check(self) -> None:
+        """Read the driver's own energy, if it is time to."""
+        with suppress(BudgetExhausted):  # what is left is looked at before anything is started
+            self._account.check_budget()
+
     def commit(self) -> None:
         """Write waiting entries to disk, and check that they, with all that may still be spent, are within the budget.
 
         Raises:
             StorageError: The run folder cannot be written.
         """
-        with suppress(BudgetExhausted):  # what is left is looked at before anything is started
-            self._account.check_budget()
+        self.check()
         self._store.flush()
         self.budget.check_promises()
 

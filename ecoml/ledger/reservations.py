@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+
+from ecoml.ledger.open_steps import OpenSteps
 
 AMPLE = 3.0
 """A step on another host may take this many times its forecast before the host must ask for more."""
@@ -21,7 +22,7 @@ class Reservations:
     Args:
         budget_j: The energy budget.
         left_j: Returns the joules left for steps.
-        charged_j: Joules already charged to each trial's running step; it changes.
+        steps: The steps under way, with the joules already charged to each.
         ample: Whether a step gets more than its forecast, as on another host.
         tried: Whether any step was ever made: the first step of a search is always made.
     """
@@ -30,30 +31,29 @@ class Reservations:
         self,
         budget_j: float,
         left_j: Callable[[], float],
-        charged_j: Mapping[int, float],
+        steps: OpenSteps,
         *,
         ample: bool,
         tried: bool,
     ) -> None:
         self._budget_j = budget_j
         self._left_j = left_j
-        self._charged_j = charged_j
+        self._steps = steps
         self._ample = ample
         self._tried = tried
-        self._held_j: dict[int, float] = {}
 
     @property
     def total_j(self) -> float:
         """Joules that are reserved and not charged yet."""
-        return self._open_j(None)
+        return self._steps.total_j()
 
     def open_j(self, trial: int) -> float:
         """Joules that are reserved for a trial's step and not charged yet."""
-        return max(0.0, self._held_j.get(trial, 0.0) - self._charged_j.get(trial, 0.0))
+        return self._steps.open_j(trial)
 
     def allowance_j(self, trial: int) -> float:
         """Joules that a trial's step may take."""
-        return self._held_j[trial]
+        return self._steps.held_j[trial]
 
     def fits(self, forecast_j: float, trial: int | None = None) -> bool:
         """Whether a step fits in addition to those of other trials."""
@@ -65,35 +65,32 @@ class Reservations:
         if not self.fits(forecast_j, trial):
             return False
         self._tried = True
-        self._held_j[trial] = forecast_j
+        held_j = forecast_j
         if self._ample:
             wanted_j = AMPLE * forecast_j or UNKNOWN_SHARE * self._left_j()
-            self._held_j[trial] = max(forecast_j, min(wanted_j, self._free_j(trial)))
+            held_j = max(forecast_j, min(wanted_j, self._free_j(trial)))
+        self._steps.hold(trial, held_j)
         return True
 
     def allow_more(self, trial: int) -> float:
         """Reserve as much again for a step that has used its reservation, if possible; returns all joules that it may
         take.
         """
-        more_j = min(self._held_j[trial] or UNKNOWN_SHARE * self._left_j(), self._free_j(trial))
+        held_j = self._steps.held_j[trial]
+        more_j = min(held_j or UNKNOWN_SHARE * self._left_j(), self._free_j(trial))
         if more_j > ROUNDING * self._budget_j:
-            self._held_j[trial] += more_j
-        return self._held_j[trial]
+            self._steps.hold(trial, held_j + more_j)
+        return self._steps.held_j[trial]
 
     def release(self, trial: int) -> None:
         """The trial has no running step."""
-        self._held_j.pop(trial, None)
+        self._steps.release(trial)
 
     def clear(self) -> None:
         """There are no running steps."""
-        self._held_j.clear()
+        for trial in list(self._steps.held_j):
+            self._steps.release(trial)
 
     def _free_j(self, trial: int | None) -> float:
         """Joules left in addition to the steps of other trials."""
-        return self._left_j() - self._open_j(trial)
-
-    def _open_j(self, trial: int | None) -> float:
-        """Open reservations of all other trials."""
-        charged_j = self._charged_j.get
-        held = self._held_j.items()
-        return math.fsum(max(0.0, held_j - charged_j(other, 0.0)) for other, held_j in held if other != trial)
+        return self._left_j() - self._steps.total_j(without=trial)

@@ -221,7 +221,10 @@ class Searcher:
                 folder.settings.get("executor", {}), path, folder.settings.get("data", {})
             )
             self = cls.__new__(cls)
-            workers = workers or folder.settings.get("workers", {}).get("given") or None
+            started_with = folder.settings.get("workers")
+            if workers is not None and started_with is None:
+                raise UsageError(f"{path}: this search was started without workers; continue it without them, too")
+            workers = workers or (started_with or {}).get("given") or None
             self._set_up(
                 *(settings, executor, path, total_j, parameters, workers, show),
                 meter=own,

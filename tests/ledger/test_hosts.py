@@ -45,7 +45,7 @@ def test_whatever_becomes_of_messages_each_joule_is_charged_once(store):
         hosts.take(said[number])
     assert hosts.spent_j == pytest.approx(70.0 + 21.0)
     assert store.snapshot(ACCURACY).spent_j == pytest.approx(91.0)
-    assert hosts.of_step_j[0] == pytest.approx(70.0)
+    assert hosts.steps.charged_j[0] == pytest.approx(70.0)
 
 
 def test_a_new_incarnation_goes_on_where_the_old_one_was(store):
@@ -105,7 +105,7 @@ def test_a_step_has_the_joules_that_its_host_says_it_had(store):
         assert step.energy is own
     assert 0 not in hosts
     hosts.take(reading(3, 17.0))
-    assert hosts.of_step_j[0] == pytest.approx(2.0)
+    assert hosts.steps.charged_j[0] == pytest.approx(2.0)
 
 
 def test_what_hosts_spend_stands_for_co2e_on_the_grid_of_the_driver(store):

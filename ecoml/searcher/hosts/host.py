@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ecoml.energy import Purpose
 from ecoml.errors import EcomlError, HostLost
@@ -31,16 +32,16 @@ class Host:
         leases: Open leases by number, with the seat that waits for each.
         keeps: Suspended trials on this host.
         heard_s: Time of its last message.
-        told_s: Time of the last message to it.
         numbers: Numbers of the orders that were sent to it.
         acknowledged: The sequence number of its last report that is on disk.
-        news: Whether it needs a message before its next beat.
+        due: Names of the hosts that need a message before the next beat.
         lost: Whether it no longer answers.
         released: Whether it is no longer needed.
         restarts: How often its agent was restarted since a step of it has ended.
     """
 
     name: str
+    due: dict[str, None] = field(default_factory=dict)
     spool: str = ""
     incarnation: int = 0
     about: About | None = None
@@ -48,10 +49,8 @@ class Host:
     leases: dict[int, tuple[Lease, Seat]] = field(default_factory=dict)
     keeps: set[int] = field(default_factory=set)
     heard_s: float = 0.0
-    told_s: float = 0.0
     numbers: int = 0
     acknowledged: int = 0
-    news: bool = True
     lost: bool = False
     released: bool = False
     restarts: int = 0
@@ -66,23 +65,38 @@ class Host:
         """Whether its trials can continue on another host."""
         return self.about is not None and self.about.movable
 
-    def orders(self, now_s: float) -> Orders:
+    def has_news(self) -> None:
+        """It needs a message before its next beat."""
+        self.due[self.name] = None
+
+    def release(self) -> None:
+        """It is no longer needed."""
+        self.released = True
+        self.has_news()
+
+    def orders(self) -> Orders:
         """The current orders for this host."""
-        self.numbers, self.told_s, self.news = self.numbers + 1, now_s, False
+        self.numbers += 1
         leases = tuple(lease for lease, _ in self.leases.values())
         return Orders(self.numbers, leases, frozenset(self.keeps), self.acknowledged, self.released)
+
+    def change(self, lease: int, **terms: Any) -> None:
+        """Change the terms of an open lease."""
+        before, seat = self.leases[lease]
+        self.leases[lease] = replace(before, **terms), seat
+        self.has_news()
 
     def end(self, lease: int) -> Seat:
         """A lease has ended; its trial may stay on the host for now."""
         ended, seat = self.leases.pop(lease)
         self.keeps.add(ended.trial)
-        self.news = True
+        self.has_news()
         return seat
 
     def drop(self, trial: int) -> None:
         """A suspended trial on this host is no longer needed."""
         self.keeps.discard(trial)
-        self.news = True
+        self.has_news()
 
 
 class RemoteRun:

@@ -6,16 +6,16 @@ import itertools
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from ecoml.energy import comparable
 from ecoml.errors import HostLost, SearchFailed, UsageError
 from ecoml.ledger import Ledger
 from ecoml.ledger.hosts import Told
+from ecoml.searcher.hosts.closing import settle
 from ecoml.searcher.hosts.host import Host, RemoteAccount, RemoteRun, RemoteWorker, raising, seat_for
 from ecoml.searcher.hosts.messages import BEAT_S, Lease, Report, Setup
-from ecoml.searcher.hosts.transport import Transport
+from ecoml.searcher.hosts.transport import Event, Transport
 from ecoml.searcher.search import Outcome
 from ecoml.searcher.workers import Seat
 from ecoml.training.base import Run
@@ -60,9 +60,10 @@ class HostStepper:
         self._interruptible = interruptible
         self._clock = transport.clock
         self._hosts: dict[str, Host] = {}
+        self._due: dict[str, None] = {}  # hosts that need a message before the next beat
         self._leases = itertools.count(1)
         self._ended: deque[tuple[Seat, Outcome]] = deque()
-        self._joined = False
+        self._joined = self._left = self._recalled = False
         self._kinds: set[str] = set()  # classes of hosts that have made a step
         self._refused: list[str] = []
         self._beat_s = self._turned_s = transport.clock()
@@ -78,8 +79,10 @@ class HostStepper:
                 self._turn()
             yield
         finally:
-            self._release()
-            self._transport.close()
+            try:
+                settle(self._hosts, self._transport, self._ledger, self._setup.lease_s)
+            finally:
+                self._transport.close()
 
     def advance(self, seat: Seat, run: Run) -> None:
         """Lease a run's next step to its host."""
@@ -101,7 +104,7 @@ class HostStepper:
         lease = Lease(*place, trial.config, trial.step, allowance_j, checkpoint=checkpoint)
         host.keeps.discard(trial.number)
         host.leases[number] = lease, seat
-        host.news = True
+        host.has_news()
 
     def ended(self) -> Iterator[tuple[Seat, Outcome]]:
         """Wait until at least one step ends or one host joins; yields the outcomes of the steps that have ended."""
@@ -118,9 +121,9 @@ class HostStepper:
     def rest(self, idle: Sequence[Seat]) -> None:
         """Release hosts on which no further step will start, because their idle energy counts as well."""
         resting = {id(seat) for seat in idle}
-        for host in self._hosts.values():
-            if host.seats and not host.keeps and all(id(seat) in resting for seat in host.seats):
-                host.released = host.news = True
+        for host in dict.fromkeys(seat.worker.host for seat in idle if isinstance(seat.worker, RemoteWorker)):
+            if not host.keeps and all(id(seat) in resting for seat in host.seats):
+                host.release()
                 self._take_seats(host)
 
     def _turn(self) -> None:
@@ -128,41 +131,55 @@ class HostStepper:
         now_s = self._clock()
         self._ledger.hosts.turned(now_s - self._turned_s)
         self._turned_s = now_s
-        if self.seats and self.seats[0].account.recalled:
+        if not self._recalled and any(seat.account.recalled for seat in self.seats[:1]):
             self._recall()
         if now_s - self._beat_s >= BEAT_S:
             self._beat_s = now_s
             self._look_for_silence(now_s)
-            due = list(self._hosts.values())
-        else:
-            due = [host for host in self._hosts.values() if host.news]
-        due = [host for host in due if not host.lost]
+            self._due.update(dict.fromkeys(self._hosts))
+        due = [host for host in map(self._hosts.__getitem__, self._due) if not host.lost]
+        self._due.clear()
         for host in due:
             if host.spool:
                 open_j = sum(self._ledger.budget.reservations.open_j(lease.trial) for lease, _ in host.leases.values())
                 self._ledger.hosts.opened(host.spool, open_j)
-        self._ledger.commit()
+        if due:
+            self._ledger.commit()
+        else:
+            self._ledger.check()
         for host in due:
-            self._transport.send(host.name, host.orders(now_s))
+            self._transport.send(host.name, host.orders())
         if self._ended:
             return
-        self.seats = [seat for seat in self.seats if not seat.gone]
+        if self._left:
+            self._left, self.seats = False, [seat for seat in self.seats if not seat.gone]
         with self._interruptible:
-            events = self._transport.wait(max(0.0, self._beat_s + BEAT_S - self._clock()))
+            events = self._wait(max(0.0, self._beat_s + BEAT_S - self._clock()))
         for name, report in events:
-            host = self._hosts.get(name) or Host(name)
-            self._hosts[name] = host
+            host = self._hosts.get(name) or self._new_host(name)
             if report is None:
                 self._gone(host)
             else:
                 self._hear(host, report)
 
+    def _wait(self, timeout_s: float) -> Sequence[Event]:
+        try:
+            return self._transport.wait(timeout_s)
+        except SearchFailed:  # nothing more is heard of any host
+            for host in [host for host in self._hosts.values() if not host.released]:
+                self._lose(host)
+            raise
+
+    def _new_host(self, name: str, spool: str = "", restarts: int = 0) -> Host:
+        host = self._hosts[name] = Host(name, self._due, spool, heard_s=self._clock(), restarts=restarts)
+        host.has_news()
+        return host
+
     def _recall(self) -> None:
+        self._recalled = True
         for host in self._hosts.values():
-            for number, (lease, seat) in host.leases.items():
-                if not lease.recalled:
-                    host.leases[number] = replace(lease, recalled=True), seat
-                    host.news = True
+            for number in host.leases:
+                host.change(number, recalled=True)
 
     def _hear(self, host: Host, report: Report) -> None:
         """Charge the joules that a host has counted, and process the outcomes of its leases."""
@@ -171,7 +188,7 @@ class HostStepper:
         if not self._ledger.hosts.take(reading):
             return
         if host.released and host.lost and reading.incarnation > host.incarnation:  # it has come back
-            host = self._hosts[host.name] = Host(host.name, heard_s=host.heard_s)
+            host = self._new_host(host.name)
         host.spool, host.incarnation, host.acknowledged = reading.spool, *reading.order
         if not host.lost or not report.running:
             self._ledger.hosts.enrol(reading.spool)
@@ -193,13 +210,10 @@ class HostStepper:
     def _allow_more(self, host: Host, number: int) -> None:
         if number not in host.leases:
             return
-        lease, seat = host.leases[number]
+        lease, _ = host.leases[number]
         allowance_j = self._ledger.budget.reservations.allow_more(lease.trial)
-        if allowance_j > lease.allowance_j:
-            host.leases[number] = replace(lease, allowance_j=allowance_j), seat
-        else:
-            host.leases[number] = replace(lease, final=True), seat
-        host.news = True
+        more = allowance_j > lease.allowance_j
+        host.change(number, allowance_j=allowance_j, final=not more)
 
     def _join(self, host: Host, report: Report) -> None:
         about = report.about
@@ -219,9 +233,7 @@ class HostStepper:
         self._joined = True
 
     def _leave(self, host: Host, report: Report) -> None:
-        """A host has closed its account: because it was released, cannot take part, or received no message for too
-        long.
-        """
+        """A host has closed its account: it was released, cannot take part, or got no message for too long."""
         self._ledger.hosts.release(report.reading.spool)
         if report.refused:
             self._refuse(host, report.refused)
@@ -231,7 +243,7 @@ class HostStepper:
             self._restart(host)
 
     def _refuse(self, host: Host, why: str) -> None:
-        host.released = host.news = True
+        host.release()
         if why not in self._refused:
             self._refused.append(why)
             self._ledger.note(why)
@@ -240,14 +252,16 @@ class HostStepper:
 
     def _gone(self, host: Host) -> None:
         """A host's agent is lost: its open allowances are in doubt until its spool is back."""
-        if host.released:
-            return
+        if not host.released:
+            self._lose(host)
+            self._restart(host)
+
+    def _lose(self, host: Host) -> None:
         if host.spool:
             self._ledger.hosts.lose(host.spool)
         else:
             self._ledger.hosts.lose_unreported(host.name)
         self._lose_steps(host)
-        self._restart(host)
 
     def _lose_steps(self, host: Host) -> None:
         for number in list(host.leases):
@@ -259,13 +273,12 @@ class HostStepper:
         for seat in host.seats:
             seat.gone = True
         host.seats = []
-        self._joined = True
+        self._joined = self._left = True
 
     def _restart(self, host: Host) -> None:
         host.restarts += 1
         if host.restarts <= MOST_RESTARTS and self._transport.restart(host.name):
-            restarts = host.restarts
-            self._hosts[host.name] = Host(host.name, host.spool, heard_s=self._clock(), restarts=restarts)
+            self._new_host(host.name, host.spool, host.restarts)
             return
         host.released = True
         if not any(not other.released for other in self._hosts.values()):
@@ -280,28 +293,3 @@ class HostStepper:
             limit_s = GRACE * self._setup.lease_s if host.incarnation else START_S
             if not host.released and now_s - host.heard_s > limit_s:
                 self._gone(host)
-
-    def _release(self) -> None:
-        """Let all hosts settle their accounts, also those that are still starting, and wait for this at most as long as
-        a lease lasts.
-        """
-        until_s = self._clock() + self._setup.lease_s
-        waiting = set(self._transport.hosts)
-        for name in waiting:
-            host = self._hosts.setdefault(name, Host(name))
-            host.released = host.news = True
-        waiting -= {name for name in waiting if self._hosts[name].lost}
-        while waiting and self._clock() < until_s:
-            for name in waiting:
-                self._transport.send(name, self._hosts[name].orders(self._clock()))
-            for name, report in self._transport.wait(min(BEAT_S, max(0.0, until_s - self._clock()))):
-                if report is not None and self._ledger.hosts.take(report.reading):
-                    self._hosts[name].spool = report.reading.spool
-                    if report.closed:
-                        self._ledger.hosts.release(report.reading.spool)
-                if report is None or report.closed:
-                    waiting.discard(name)
-        for name in sorted(name for name in waiting if not self._hosts[name].spool):
-            self._ledger.hosts.lose_unreported(name)
-            self._ledger.note(f"host {name} was still starting when the search ended: its energy is not known")
-        self._ledger.commit()

@@ -36,7 +36,7 @@ Event = tuple[str, Report | None]
 
 
 class Transport(Protocol):
-    """Reaches the agents. No method raises because an agent is lost: this is an event."""
+    """Reaches the agents. No method raises because one agent is lost: this is an event."""
 
     @property
     def expected(self) -> int:
@@ -53,7 +53,11 @@ class Transport(Protocol):
         """Start the agents. Those on this host store their spools in `spools`."""
 
     def wait(self, timeout_s: float) -> Sequence[Event]:
-        """The events so far, as soon as there is one, or after this many seconds."""
+        """The events so far, as soon as there is one, or after this many seconds.
+
+        Raises:
+            SearchFailed: There will be no more events, from any host.
+        """
 
     def send(self, host: str, orders: Orders) -> None:
         """Send orders; they may be lost."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -15,16 +16,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ecoml.errors import EcomlError, UsageError
+from ecoml.errors import EcomlError, SearchFailed, UsageError
 from ecoml.outside.folders import state_folder
 from ecoml.searcher.hosts.agent import Agent
 from ecoml.searcher.hosts.messages import Orders, Report, Setup
 from ecoml.searcher.hosts.parcels import Shelf, nothing_to_fetch
 from ecoml.searcher.hosts.transport import CALL_S, Beat, Event
 
-JOIN_S = 5.0
-"""Seconds between two searches for new nodes."""
+LOOK_S = 5.0
+"""Seconds between two looks at the head, and for new nodes."""
 
+HEAD_S = 30.0
+"""A cluster whose head does not answer for this long has ended. (Ray ends its processes after 60 seconds.)"""
+
+ANSWER_S = 2.0
 CLOSE_S = 5.0
 
 
@@ -46,8 +51,9 @@ class RayAgents:
         self._nodes: dict[str, str] = {}  # host → node
         self._actors: dict[str, Any] = {}
         self._listening: dict[Any, str] = {}  # a reference to what comes → host
-        self._looked_s = 0.0
+        self._looked_s = self._answered_s = 0.0  # when it looked at the head, and when the head answered
         self._mine = False
+        self._cut_off = False  # whether there is no node on this host any more: Ray then raises an OSError
         self._shelf: Shelf | None = None
         self._depot: Any = None
 
@@ -67,6 +73,8 @@ class RayAgents:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._setup = setup
         try:
+            host, _, port = self._address.rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()  # Ray would try for minutes
             self._mine = not ray.is_initialized()
             ray.init(self._address, ignore_reinit_error=True, log_to_driver=False, logging_level="ERROR")
         except Exception as error:
@@ -78,14 +86,42 @@ class RayAgents:
             here = ray.get_runtime_context().get_node_id()
             self._depot = ray.remote(RayDepot).options(**_options(here)).remote(self._shelf)
         self._beat = Beat(self._carry)
+        self._looked_s = self._answered_s = time.monotonic()
         self._look_for_nodes()
         self.expected = len(self._nodes)
+
+    def _head_answers(self) -> bool:
+        """Whether the head answers. Ray is asked for more only then: without its head, or with another one at the same
+        address, its calls never return, or end this process.
+        """
+        from ray._private.worker import global_worker  # the public calls take no time limit
+
+        self._looked_s = time.monotonic()
+        try:
+            global_worker.gcs_client.get_all_node_info(timeout=ANSWER_S)
+        except Exception:
+            return False
+        self._answered_s = self._looked_s
+        return True
+
+    def _look(self) -> None:
+        """Look at the head, and for new nodes.
+
+        Raises:
+            SearchFailed: The cluster has ended.
+        """
+        if not self._cut_off and self._head_answers():
+            self._look_for_nodes()
+        elif self._cut_off or self._looked_s - self._answered_s > HEAD_S:
+            raise SearchFailed(
+                f"the head of the Ray cluster at {self._address}, or this host's own node, is lost; all measurements"
+                " are saved: start Ray again, then continue with `ecoml resume RUN --workers ray://HEAD:PORT`"
+            )
 
     def _look_for_nodes(self) -> None:
         """Start an agent on each node without one."""
         import ray
 
-        self._looked_s = time.monotonic()
         alive = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
         for node_id, node in alive.items():
             if node_id not in self._nodes.values():
@@ -115,16 +151,20 @@ class RayAgents:
     def wait(self, timeout_s: float) -> Sequence[Event]:
         import ray
 
-        if time.monotonic() - self._looked_s > JOIN_S:
-            self._look_for_nodes()
+        if self._cut_off or time.monotonic() - self._looked_s > LOOK_S:
+            self._look()
         if not self._listening:
             time.sleep(timeout_s)
             return []
         waiting = list(self._listening)
-        come, waiting = ray.wait(waiting, num_returns=1, timeout=timeout_s)
-        if come and waiting:
-            come += ray.wait(waiting, num_returns=len(waiting), timeout=0)[0]
-        return [self._event(reference) for reference in come]
+        try:
+            come, waiting = ray.wait(waiting, num_returns=1, timeout=timeout_s)
+            if come and waiting:
+                come += ray.wait(waiting, num_returns=len(waiting), timeout=0)[0]
+            return [self._event(reference) for reference in come]
+        except OSError:
+            self._cut_off = True
+            return []
 
     def _event(self, reference: Any) -> Event:
         import ray
@@ -146,7 +186,7 @@ class RayAgents:
         import ray
 
         if (actor := self._actors.get(host)) is not None:
-            with suppress(ray.exceptions.RayError):
+            with suppress(ray.exceptions.RayError, OSError):
                 actor.take.remote(orders)
 
     def call(self, host: str, name: str, trial: int) -> bytes:
@@ -154,12 +194,19 @@ class RayAgents:
 
         if host not in self._actors:
             raise ConnectionError(f"host {host} is lost")
+        reference, until_s = self._actors[host].call.remote(name, trial), time.monotonic() + CALL_S
         try:
-            given: bytes = ray.get(self._actors[host].call.remote(name, trial), timeout=CALL_S)
+            while not ray.wait([reference], timeout=LOOK_S)[0]:
+                if time.monotonic() > until_s or not self._head_answers():
+                    raise ray.exceptions.GetTimeoutError
+            given: bytes = ray.get(reference)
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
             raise (cause if isinstance(cause, EcomlError) else ConnectionError(f"host {host}: {cause}")) from None
         except ray.exceptions.RayError:
+            raise ConnectionError(f"host {host} does not answer") from None
+        except OSError:
+            self._cut_off = True
             raise ConnectionError(f"host {host} does not answer") from None
         return given
 
@@ -172,6 +219,8 @@ class RayAgents:
         if (actor := self._actors.pop(host, None)) is not None:
             with suppress(ray.exceptions.RayError):
                 ray.kill(actor)
+        if not self._head_answers():
+            return True  # when the host has been silent for long enough
         node = next((node for node in ray.nodes() if node["NodeID"] == self._nodes[host]), None)
         if node is None or not node["Alive"]:
             return False

@@ -50,7 +50,7 @@ def available_strategies() -> list[tuple[str, str]]:
 def _described(file: StrategyFile) -> str:
     from ecoml.strategies.peers import missing, remedy
 
-    if missing(file.package):
+    if file.package is not None and missing(file.package):
         return f"{file.description}; {file.package} is not installed: {remedy(file.package)}"
     return file.description
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -30,10 +31,10 @@ class Clock:
 def opened(tmp_path):
     accounts: list[tuple[MeteredAccount, Store]] = []
 
-    def open_account(meter, clock=time.monotonic, heartbeat_s=1.0):
+    def open_account(meter, clock=time.monotonic, heartbeat_s=1.0, kind=MeteredAccount):
         store = Store(tmp_path / f"ledger-{len(accounts)}.sqlite", create=True)
         store.add_trial(Trial(0, {}))
-        account = MeteredAccount(store, meter.window(), clock=clock, heartbeat_s=heartbeat_s)
+        account = kind(store, meter.window(), clock=clock, heartbeat_s=heartbeat_s)
         accounts.append((account, store))
         return account, store
 
@@ -59,6 +60,25 @@ def test_purposes_sum_to_the_meter_and_each_gets_its_own(tmp_path_factory, spend
     store.close()
     assert found == expected
     assert account.spent_j == meter.spent_j
+
+
+def test_a_training_that_still_runs_adds_nothing_once_the_account_is_closed(opened, meter):
+    class Interrupted(MeteredAccount):
+        """Between the last entry and the end another thread enters a purpose."""
+
+        def settle(self):
+            super().settle()
+            meter.spend(1.0)
+            thread = threading.Thread(target=self.enter, args=(Purpose.EVALUATION,), daemon=True)
+            thread.start()
+            thread.join(0.1)
+
+    account, store = opened(meter, kind=Interrupted)
+    meter.spend(2.0)
+    account.close()
+    time.sleep(0.05)
+    account.settle()
+    assert account.spent_j == store.snapshot(ACCURACY).spent_j == 2.0
 
 
 def test_a_step_knows_its_evaluation(opened, meter):

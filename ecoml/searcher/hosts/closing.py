@@ -22,25 +22,29 @@ def settle(hosts: dict[str, Host], transport: Transport, ledger: Ledger, lease_s
     waiting = {name: host for name, host in waiting.items() if not host.lost}
     with suppress(SearchFailed):  # nothing more is heard of any host
         _hear(waiting, transport, ledger, lease_s)
-    for name in [name for name, host in waiting.items() if not host.spool]:
-        ledger.hosts.lose_unreported(name)
-        ledger.note(f"host {name} was still starting when the search ended: its energy is not known")
+    for name, host in waiting.items():
+        if host.spool:
+            ledger.hosts.lose(host.spool)
+        else:
+            ledger.hosts.lose_unreported(name)
+            ledger.note(f"host {name} was still starting when the search ended: its energy is not known")
     ledger.commit()
 
 
 def _hear(waiting: dict[str, Host], transport: Transport, ledger: Ledger, lease_s: float) -> None:
-    """Hear the last of these hosts; those that have closed their accounts, or are lost, wait no more."""
-    until_s, told_s = transport.clock() + lease_s, -math.inf
-    while waiting and (now_s := transport.clock()) < until_s:
+    """Hear the last of these hosts; those that have closed their accounts wait no more."""
+    until_s, told_s, gone = transport.clock() + lease_s, -math.inf, set[str]()
+    while waiting.keys() - gone and (now_s := transport.clock()) < until_s:
         if now_s - told_s >= BEAT_S:
             told_s = now_s
             for name, host in waiting.items():
                 transport.send(name, host.orders())
         for name, report in transport.wait(min(told_s + BEAT_S, until_s) - now_s):
-            if report is not None and ledger.hosts.take(report.reading):
+            if report is None:
+                gone.add(name)
+            elif ledger.hosts.take(report.reading):
                 if name in waiting:
                     waiting[name].spool = report.reading.spool
                 if report.closed:
                     ledger.hosts.release(report.reading.spool)
-            if report is None or report.closed:
-                waiting.pop(name, None)
+                    waiting.pop(name, None)

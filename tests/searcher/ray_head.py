@@ -24,7 +24,7 @@ LEASE_S = 3.0
 def search(folder: Path, how: str, cluster: Cluster) -> subprocess.Popen[str]:
     """A process that searches, or resumes the search."""
     (folder / "search.py").write_text(SEARCH % HOSTS_LOST)
-    given = [folder / "run", 60.0, how, f"ray://{cluster.address}", LEASE_S, False]
+    given = [folder / "run", 200.0, how, f"ray://{cluster.address}", LEASE_S, False]
     return subprocess.Popen([sys.executable, folder / "search.py", *map(str, given)], stderr=subprocess.PIPE, text=True)
 
 

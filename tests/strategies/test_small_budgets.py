@@ -129,8 +129,7 @@ def test_the_default_is_trained_to_its_end_first():
 def test_the_energy_of_a_first_step_follows_from_its_arithmetic():
     forecast = Forecast()
     assert forecast.step_j(None, 7.0) == 7.0
-    first = point(1, 0.5, 10.0)
-    object.__setattr__(first, "floor_j", 1.0)
+    first = point(1, 0.5, 10.0)._replace(floor_j=1.0)
     forecast.learn(Trial(0, {}, TrialState.SUSPENDED, [first]))
     assert forecast.step_j(None) == 10.0
     assert forecast.step_j(None, floor_j=4.0) == pytest.approx(20.0), "a part is the same for all"

@@ -97,7 +97,7 @@ def widened(where: Where) -> None:
     try:
         for width in _WIDTHS:
             for name, forward in (("one channel", nn.Conv2d.forward), ("eight", eight)):
-                network.Conv2d.forward = forward  # type: ignore[method-assign, assignment]
+                network.Conv2d.forward = forward  # type: ignore[method-assign, assignment]  # to compare
                 training, seconds, accuracy = _training(where, task, 0, width), [], 0.0
                 for _ in range(8):
                     began_s = time.perf_counter()
@@ -112,7 +112,7 @@ def widened(where: Where) -> None:
                 )
                 training.release()
     finally:
-        network.Conv2d.forward = as_it_comes  # type: ignore[method-assign]
+        network.Conv2d.forward = as_it_comes  # type: ignore[method-assign]  # as above
 
 
 def step(where: Where) -> None:

@@ -11,7 +11,7 @@ import pytest
 from ecoml.errors import UsageError
 from ecoml.space import Choice, Float, Int, Space
 from ecoml.strategies import Continue, End, Start, available_strategies, create_strategy
-from ecoml.strategies.peers import alone, quiet
+from ecoml.strategies.peers import alone, quiet, remedy
 from ecoml.strategies.peers.optuna_study import OptunaSearch
 from ecoml.strategies.peers.requests import PeerSearch, as_ours
 from ecoml.strategies.peers.smac_facade import SmacSearch
@@ -55,6 +55,10 @@ def test_a_missing_package_is_one_line_with_the_remedy(name, package):
     listed = dict(available_strategies())
     assert f"{package} is not installed" in listed[name]
     assert "not installed" not in listed["mo-asha"] + listed["paper-bo"]
+
+
+def test_what_syne_tune_needs_beside_it_is_in_the_same_extra():
+    assert remedy("huggingface_hub") == remedy("syne_tune") == "pip install 'ecoml[syne-tune]'"
 
 
 @pytest.mark.usefixtures("without_peers")

@@ -131,7 +131,7 @@ class HostStepper:
         now_s = self._clock()
         self._ledger.hosts.turned(now_s - self._turned_s)
         self._turned_s = now_s
-        if not self._recalled and any(seat.account.recalled for seat in self.seats[:1]):
+        if not self._recalled and self.seats and self.seats[0].account.recalled:
             self._recall()
         if now_s - self._beat_s >= BEAT_S:
             self._beat_s = now_s

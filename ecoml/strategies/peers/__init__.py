@@ -27,7 +27,8 @@ def missing(package: str | None) -> bool:
 
 def remedy(package: str) -> str:
     """How to install a package that a strategy needs."""
-    return f"pip install 'ecoml[{'syne-tune' if package == 'syne_tune' else 'peers'}]'"
+    extra = "syne-tune" if package in ("syne_tune", "huggingface_hub") else "peers"
+    return f"pip install 'ecoml[{extra}]'"
 
 
 def require(package: str) -> None:

@@ -106,13 +106,13 @@ def _without_ray() -> Iterator[None]:
     """A context in which `import ray` fails."""
     missing = object()
     before = sys.modules.get("ray", missing)
-    sys.modules["ray"] = None  # type: ignore[assignment]
+    sys.modules["ray"] = None  # type: ignore[assignment]  # what makes `import ray` fail
     try:
         yield
     finally:
         del sys.modules["ray"]
         if before is not missing:
-            sys.modules["ray"] = before  # type: ignore[assignment]
+            sys.modules["ray"] = before  # type: ignore[assignment]  # a module, as it is not `missing`
 
 
 def _domain(parameter: Parameter) -> Any:

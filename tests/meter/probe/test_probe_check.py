@@ -3,9 +3,9 @@
 import json
 import threading
 import time
-from contextlib import contextmanager
 
 import pytest
+from rigs.load import loaded
 
 from ecoml.energy import Provenance
 from ecoml.meter import open_meter
@@ -16,20 +16,16 @@ from ecoml.meter.probe.check import Probe, board_powers
 def probe(host, busy, look_s=0.5):
     """Probe a host on which `busy` maps counters to their power under load."""
 
-    @contextmanager
-    def loaded():
-        rest = {counter: counter.power_w for counter in busy}
-        began_s = host.now_s
-        for counter, power_w in busy.items():
-            counter.power_w = power_w
-        yield lambda: 2.0 * (host.now_s - began_s)
-        for counter, power_w in rest.items():
-            counter.power_w = power_w
-
     with open_meter(root=host.root, nvml=host.nvml, clock=host.clock) as meter:
         boards_w = board_powers(meter, host.nvml)
         return Probe(
-            meter, cpus=2, load=loaded, boards_w=boards_w, clock=host.clock, sleep=host.advance, look_s=look_s
+            meter,
+            cpus=2,
+            load=lambda: loaded(host, busy),
+            boards_w=boards_w,
+            clock=host.clock,
+            sleep=host.advance,
+            look_s=look_s,
         ).run()
 
 

@@ -1,9 +1,9 @@
 """The probe compares what is counted with what stands beside it: a plug, psys, a second source."""
 
 import json
-from contextlib import contextmanager
 
 import pytest
+from rigs.load import loaded
 
 from ecoml.meter import open_meter
 from ecoml.meter.probe import check
@@ -21,16 +21,6 @@ def finding_of(found, domain):
 def compare(host, busy, **options):
     """As `probe`, with all that stands beside what is counted; `busy` maps counters to their power under load."""
 
-    @contextmanager
-    def loaded():
-        rest = {counter: counter.power_w for counter in busy}
-        began_s = host.now_s
-        for counter, power_w in busy.items():
-            counter.power_w = power_w
-        yield lambda: 2.0 * (host.now_s - began_s)
-        for counter, power_w in rest.items():
-            counter.power_w = power_w
-
     with open_meter(root=host.root, nvml=host.nvml, clock=host.clock, compare=True, **options) as meter:
 
         def sleep(seconds):
@@ -44,7 +34,7 @@ def compare(host, busy, **options):
                         one.read()
 
         # How the counters tick is looked at in other tests.
-        return Probe(meter, cpus=2, load=loaded, clock=host.clock, sleep=sleep, look_s=0.01).run()
+        return Probe(meter, cpus=2, load=lambda: loaded(host, busy), clock=host.clock, sleep=sleep, look_s=0.01).run()
 
 
 def test_a_plug_says_how_much_of_it_the_counters_explain(host):

@@ -13,6 +13,7 @@ import ecoml
 from ecoml.errors import DataError
 from ecoml.training.images import CnnTraining
 from ecoml.training.images.data.loader import load
+from ecoml.training.images.worker.shared import SharedWorker
 
 
 def picture(path, mode="RGB", size=(8, 8), value=100, **options):
@@ -77,6 +78,19 @@ def test_a_path_is_a_folder_although_a_data_set_has_its_name(tmp_path, monkeypat
     assert CnnTraining("digits").data == "digits"
     assert "the folder of that name is ./digits" in caplog.text
     assert CnnTraining("./digits").data == str(tmp_path / "digits")
+
+
+def test_a_worker_started_where_a_folder_has_a_data_sets_name_serves_the_data_set_elsewhere(tmp_path, monkeypatch):
+    classes_of(tmp_path / "digits", names=("nought", "one"))
+    training = CnnTraining("digits", threads=1)
+    training.prepare()
+    workload = training._workers[0].workload
+    monkeypatch.chdir(tmp_path)
+    worker = SharedWorker()  # its process is started here
+    try:
+        assert worker.prepare(workload).about.classes.keys() == set("0123456789")
+    finally:
+        worker.stop()
 
 
 def test_train_may_be_a_class(tmp_path):

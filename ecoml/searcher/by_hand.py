@@ -38,7 +38,7 @@ class ByHand:
             search.reserve(search.trials[number], unknown_j)
         if self._asked and not ledger.budget.reservations.fits(search.steps.new_j(unknown_j)):
             return None
-        decision = search.decide()
+        decision = search.decisions.next()
         if isinstance(decision, SearchEnd):
             if not self._asked:  # else there may be room again when what is under way has been told
                 search.end(decision)

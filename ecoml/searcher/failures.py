@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ecoml.endings import SearchEnd, StopReason, TrialEnd
+from ecoml.trial import Trial
 
 FAILED_IN_A_ROW = 20
 """After this many failed trials in a row the search ends, because the cause is probably not the configurations."""
@@ -12,9 +15,14 @@ FAILED_ALIKE = 3
 
 
 class Failures:
-    """The failures since the last measurement."""
+    """The failures since the last measurement.
 
-    def __init__(self) -> None:
+    Args:
+        trials: All trials of the search; the sequence grows.
+    """
+
+    def __init__(self, trials: Sequence[Trial]) -> None:
+        self._trials = trials
         self._ends: list[TrialEnd] = []
 
     def add(self, end: TrialEnd) -> None:
@@ -25,9 +33,14 @@ class Failures:
         """A measurement succeeded."""
         self._ends.clear()
 
-    def end(self, *, nothing_measured: bool) -> SearchEnd | None:
+    @property
+    def nothing_measured(self) -> bool:
+        """Whether there is no measurement yet, so that every trial is affected by the current fault."""
+        return not any(trial.curve for trial in self._trials)
+
+    def end(self) -> SearchEnd | None:
         """The end of the search if there are too many failures; fewer are enough if nothing was measured at all."""
         last = self._ends[-FAILED_ALIKE:]
-        alike = len(last) == FAILED_ALIKE and all(end == last[0] for end in last) and nothing_measured
+        alike = len(last) == FAILED_ALIKE and all(end == last[0] for end in last) and self.nothing_measured
         failed = last if alike else self._ends if len(self._ends) >= FAILED_IN_A_ROW else []
         return SearchEnd(StopReason.FAILURES, {"trials": len(failed), "last": failed[-1].to_dict()}) if failed else None

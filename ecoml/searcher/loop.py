@@ -68,7 +68,7 @@ class Loop:
         """Give every idle worker a trial, if possible; returns why there is no further one."""
         while idle := self._idle:
             if self._next is None or self._search.reached:
-                decision = self._search.decide()
+                decision = self._search.decisions.next()
                 if isinstance(decision, SearchEnd):
                     return decision
                 if isinstance(decision, Start):
@@ -127,7 +127,7 @@ class Loop:
             self._advance(seat, trial)
         else:
             self._search.change(trial, TrialState.STOPPED, TrialEnd(EndReason.BUDGET))
-            return None if self._busy or self._search.can_go_on else self._search.steps.spent_on(trial)
+            return None if self._busy or self._search.decisions.can_go_on else self._search.steps.spent_on(trial)
         return None
 
     def _recall(self, why: EndReason) -> None:

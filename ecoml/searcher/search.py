@@ -1,6 +1,6 @@
-"""The state of a search, and the operations on its trials: decide, begin, take, record, change, end.
+"""The state of a search, and the operations on its trials: begin, reserve, take, record, change, end.
 
-`Loop` calls these operations. Strategies see running trials as running.
+`Loop` calls these operations, for what `Decisions` decides. Strategies see running trials as running.
 """
 
 from __future__ import annotations
@@ -12,24 +12,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
+from ecoml.endings import EndReason, FailureKind, SearchEnd, TrialEnd
 from ecoml.energy import Purpose
-from ecoml.errors import BudgetExhausted, HostLost, SearchFailed, StorageError, TrainingError, in_one_line
+from ecoml.errors import BudgetExhausted, HostLost, StorageError, TrainingError, in_one_line
 from ecoml.format import describe_trial_end
 from ecoml.ledger import Ledger
+from ecoml.searcher.decisions import Decisions
 from ecoml.searcher.energy.steps import Steps
 from ecoml.searcher.failures import Failures
 from ecoml.searcher.front.found import Found
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.optimiser import Optimiser
-from ecoml.searcher.reasons import budget_spent, failure_of, too_dear, too_dear_to_use, what_is_wrong
+from ecoml.searcher.reasons import failure_of, too_dear, too_dear_to_use, what_is_wrong
 from ecoml.searcher.setup.settings import SearchSettings
 from ecoml.searcher.setup.size_limit import SizeLimit
-from ecoml.searcher.setup.use_limit import UseLimit
-from ecoml.strategies import Continue, End, Start, Strategy
-from ecoml.strategies.base import Goal
-from ecoml.training.base import Executor, Hinted, Remarks, Run
-from ecoml.trial import Config, Measurement, Trial, TrialState
+from ecoml.strategies import Start, Strategy
+from ecoml.training.base import Executor, Remarks, Run
+from ecoml.trial import Measurement, Trial, TrialState
 
 Listener = Callable[[Trial], None]
 
@@ -62,6 +61,7 @@ class Search:
         runs: Runs of running and suspended trials, by their numbers.
         cut: The reason for a training that is refused a further batch.
         steps: The forecasts of the next steps.
+        decisions: What is done next.
         wait: Called between steps; waits while the search must pause.
     """
 
@@ -76,7 +76,6 @@ class Search:
     ) -> None:
         self.settings = settings
         self.ledger = ledger
-        self.size = size
         self.interruptible = interrupts.allowed
         self.trials: list[Trial] = []
         self.current: Trial | None = None
@@ -88,26 +87,21 @@ class Search:
         self._limits, self._metric = settings.limits, settings.metric
         self.steps = Steps(executor, ledger)
         self._optimiser = Optimiser(strategy, ledger, self.interruptible)
-        self._open: set[int] = set()
+        self._unended: dict[int, Trial] = {}
         self._found = Found(settings, self.trials, executor, ledger, interrupts)
-        self._failures = Failures()
-        self._use = UseLimit(settings.limits, executor)
+        self._failures = Failures(self.trials)
         self._executor = executor
         self._reservations = ledger.budget.reservations
-        lasting, floored = self.steps.lasting, self.steps.floored
-        goal = Goal(
-            *(self._limits, self._metric, self._is_within, self.steps.left_j),
-            steps=None if lasting is None else lasting.steps,
-            floor_j=None if floored is None else floored.floor_j,
-            cost_hint=executor.cost_hint if isinstance(executor, Hinted) else None,
+        self.decisions = Decisions(
+            *(settings, executor, ledger, self._optimiser, size, self.steps, self._found, self._failures),
+            *(self.trials, self._unended),
         )
-        self._optimiser.inform(goal, settings.warm_start)
 
     def restore(self, trials: list[Trial]) -> None:
         """Restore the trials of an earlier session, and tell the strategy about them."""
         self.trials.extend(trials)
         for trial in trials:
-            self._use.learn(trial)
+            self.decisions.learn_use(trial)
             if trial.curve:
                 self.steps.learn(trial.at(1))
         self._optimiser.restore(trials)
@@ -123,59 +117,11 @@ class Search:
         """The current front."""
         return self._found.front
 
-    def decide(self) -> Start | Continue | SearchEnd:
-        """The next decision, or why the search ends."""
-        if end := self._over():
-            return end
-        decision = self._optimiser.ask(self._may_start)
-        match decision:
-            case End(StopReason() as reason, details):
-                source: dict[str, Any] = {"provenance": self.ledger.provenance.value} if details else {}
-                if reason is StopReason.BUDGET_SPENT and self.ledger.budget.left_by_co2e:
-                    source["co2e_g"] = self.ledger.spent_g
-                return SearchEnd(reason, {**details, **source, **self.size.details})
-            case End(message):
-                return SearchEnd(StopReason.STRATEGY, {"message": message, **self.size.details})
-            case Start() if self._has_all_trials:
-                return SearchEnd(StopReason.MAX_TRIALS, {"trials": len(self.trials)})
-            case Start():
-                pass
-            case Continue(number):
-                if number not in self._open or self.trials[number].state is TrialState.RUNNING:
-                    suspended = sorted(n for n in self._open if self.trials[n].state is TrialState.SUSPENDED)
-                    raise SearchFailed(
-                        f"the strategy wants to continue trial {number}; suspended are {suspended or 'none'}"
-                    )
-            case _:
-                raise SearchFailed(
-                    f"the strategy's ask() returned {decision!r:.80}; it must return Start, Continue or End"
-                )
-        return self._that_fits(decision)
-
-    def _that_fits(self, decision: Start | Continue) -> Start | Continue | SearchEnd:
-        """The decision; if it does not fit into the budget, the decision to continue the best training that does."""
-        if isinstance(decision, Start):
-            trial = Trial(len(self.trials), decision.config)
-        else:
-            trial = self.trials[decision.number]
-        if self._reservations.total_j or self._reservations.fits(next_j := self.steps.next_j(trial)):
-            return decision
-        best = max(self._suspended_that_fit(), key=lambda trial: trial.curve[-1].utility, default=None)
-        return budget_spent(self.ledger, next_j) if best is None else Continue(best.number)
-
-    def _suspended_that_fit(self) -> list[Trial]:
-        return self.steps.fitting(self.trials[number] for number in sorted(self._open))
-
-    @property
-    def can_go_on(self) -> bool:
-        """Whether the budget has room for a step of a suspended trial."""
-        return bool(self._suspended_that_fit())
-
     def begin(self, decision: Start) -> Trial:
         """A new trial that has not been advanced."""
         trial = Trial(len(self.trials), dict(decision.config))
         self.trials.append(trial)
-        self._open.add(trial.number)
+        self._unended[trial.number] = trial
         self.ledger.started(trial)
         self.current = trial
         self._tell(trial)
@@ -213,7 +159,7 @@ class Search:
             return False
         except TrainingError as error:
             self.fail(trial, FailureKind.ERROR, message=str(error))
-            if self._nothing_measured:
+            if self._failures.nothing_measured:
                 raise
             return False
         except StorageError:  # there is no room to go on, for this trial or for any other
@@ -235,7 +181,7 @@ class Search:
         if (score := self._metric.rounded(measurement.score)) != measurement.score:
             measurement = replace(measurement, score=score)
         if (wrong := what_is_wrong(self._metric, measurement)) is not None:
-            first = self._nothing_measured
+            first = self._failures.nothing_measured
             self._fail(trial, wrong, energy_j=measurement.energy_j)
             if first and wrong.reason is not FailureKind.DIVERGED:
                 why = describe_trial_end(wrong, self._metric)
@@ -247,9 +193,14 @@ class Search:
         if self.settings.warm_start is not None:
             self.settings.warm_start.refuse_mixture(point.energy.provenance)
         self.steps.learn(trial)
-        if self._limits.of_use and trial.usage is None and not self._try_in_use(trial):
-            return False
-        if not self._keep_model(trial, on_front=self._found.add(trial, point)):
+        run = self.runs.get(trial.number)
+        try:
+            if self._limits.of_use and trial.usage is None:
+                self._found.try_in_use(run, trial)
+                self.decisions.learn_use(trial)
+            self._found.keep(run, trial, on_front=self._found.add(trial, point))
+        except (ChildProcessError, TimeoutError) as error:  # what held the weights is gone, and they with it
+            self.fail(trial, FailureKind.WORKER_LOST, message=in_one_line(error))
             return False
         self._tell(trial)
         if trial.usage is not None and not self._limits.allows_use(trial.usage):
@@ -257,25 +208,6 @@ class Search:
             return False
         if (end := too_dear(self._limits, trial.curve)) is not None:
             self.change(trial, TrialState.STOPPED, end)
-            return False
-        return True
-
-    def _try_in_use(self, trial: Trial) -> bool:
-        """Measure the cost of predictions with a trial's network; returns whether the network is still in memory."""
-        try:
-            self._found.try_in_use(self.runs.get(trial.number), trial)
-        except (ChildProcessError, TimeoutError) as error:
-            self.fail(trial, FailureKind.WORKER_LOST, message=in_one_line(error))
-            return False
-        self._use.learn(trial)
-        return True
-
-    def _keep_model(self, trial: Trial, *, on_front: bool) -> bool:
-        """Save the model of a trial if it is one of the best; returns whether its weights still exist."""
-        try:
-            self._found.keep(self.runs.get(trial.number), trial, on_front=on_front)
-        except (ChildProcessError, TimeoutError) as error:  # what held the weights is gone, and they with it
-            self.fail(trial, FailureKind.WORKER_LOST, message=in_one_line(error))
             return False
         return True
 
@@ -296,7 +228,7 @@ class Search:
         if state is not TrialState.RUNNING:
             self._reservations.release(trial.number)
         if state.ended:
-            self._open.discard(trial.number)
+            self._unended.pop(trial.number, None)
             self._close(trial.number)
         self.ledger.changed(trial, trace)
         log.debug("trial %d: %s after %d measurements", trial.number, state.value, trial.step)
@@ -304,8 +236,8 @@ class Search:
 
     def end(self, end: SearchEnd, *, test: bool = True) -> None:
         """Close what is open, test the front, and store why the search ended."""
-        for number in sorted(self._open):
-            self.change(self.trials[number], TrialState.STOPPED, TrialEnd(EndReason.SEARCH_ENDED))
+        for trial in list(self._unended.values()):
+            self.change(trial, TrialState.STOPPED, TrialEnd(EndReason.SEARCH_ENDED))
         if test:
             self._found.settle()
         if isinstance(self._executor, Remarks):
@@ -329,33 +261,6 @@ class Search:
             log.warning("trial %d: closing its training raised %s", number, in_one_line(error))
             if not self.ledger.closed:
                 self.ledger.note(f"trial {number}: closing its training raised {in_one_line(error)}")
-
-    def _over(self) -> SearchEnd | None:
-        if self.reached:
-            return SearchEnd(StopReason.TARGET_REACHED, {"target": self._limits.target})
-        if (end := self._failures.end(nothing_measured=self._nothing_measured)) is not None:
-            return end
-        if self._has_all_trials and not self._open:
-            return SearchEnd(StopReason.MAX_TRIALS, {"trials": len(self.trials)})
-        next_j = 0.0 if self._open else self._optimiser.thinking_j + self.steps.new_j()
-        return None if self._reservations.fits(next_j) else budget_spent(self.ledger, next_j)
-
-    def _may_start(self, config: Config) -> bool:
-        self.settings.space.validate(config)
-        return self._is_within(config)
-
-    def _is_within(self, config: Config) -> bool:
-        return self.size(config) and self._use(config)
-
-    @property
-    def _has_all_trials(self) -> bool:
-        most = self._limits.max_trials
-        return most is not None and len(self.trials) >= most
-
-    @property
-    def _nothing_measured(self) -> bool:
-        """Whether there is no measurement yet, so that every trial is affected by the current fault."""
-        return not any(trial.curve for trial in self.trials)
 
     def _tell(self, trial: Trial) -> None:
         self._optimiser.tell(trial)

@@ -6,32 +6,26 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecoml.energy import Energy
 from ecoml.errors import UsageError
 from ecoml.meter.base import Window
 from ecoml.metric import Metric
-from ecoml.outside.folders import expanded, is_utf8
 from ecoml.space import Space
 from ecoml.training.base import Account, Run, Work
 from ecoml.training.function import name_of
-from ecoml.training.images import catalogue
+from ecoml.training.images import catalogue, given
 from ecoml.training.images.about import DataDescription, refuse_changed
-from ecoml.training.images.data.forms.arrays import ItemsWithLabels, kept
 from ecoml.training.images.data.listing import stamp
-from ecoml.training.images.data.loader import class_counts
-from ecoml.training.images.network.cost import epoch_seconds
 from ecoml.training.images.network.form import form_of
 from ecoml.training.images.network.weights import refuse_unusable
-from ecoml.training.images.scores import ACCURACY, BALANCED, METRICS, imbalanced
+from ecoml.training.images.scores import METRICS
 from ecoml.training.images.settings import LARGEST_SIDE, Settings, largest_side, validate_space
 from ecoml.training.images.worker.shared import WorkerRun, shared_worker
 from ecoml.training.images.worker.worker import ImageWorker, devices_of, gpus_of, taken_remarks
 from ecoml.training.images.worker.workload import Prepared, Workload, pickled, usable_cores
-from ecoml.trial import Config, Inference, Measurement, Trial, Usage
+from ecoml.trial import Config, Measurement, Trial, Usage
 
 if TYPE_CHECKING:
     from ecoml.training.images.network.own import Build
@@ -41,15 +35,6 @@ log = logging.getLogger("ecoml")
 
 PATIENCE_S = 120.0
 """A trial is considered hung after this many seconds without a sign of life, unless the user sets another limit."""
-
-
-USE_BATCHES = (1, 64)
-"""Batch sizes for the cost of predictions: that of a service, and that of bulk predictions."""
-
-_TEST_PRECISION = 2.5
-"""Upper bound of the energy of a pass in full precision, as for tests, in passes in bfloat16
-(docs/results/training.md).
-"""
 
 
 class CnnTraining:
@@ -90,7 +75,7 @@ class CnnTraining:
 
     def __init__(
         self,
-        data: str | Path | tuple[Any, Any] | Mapping[str, Any] | ItemsWithLabels = "digits",
+        data: given.Data = "digits",
         *,
         data_dir: str | Path | None = None,
         download: bool = True,
@@ -115,13 +100,8 @@ class CnnTraining:
             raise UsageError(f"model is a {type(model).__name__}; give a function that builds a torch.nn.Module")
         if metric is not None and metric not in METRICS:
             raise UsageError(f"metric is {metric!r}; give one of {', '.join(METRICS)}")
-        if not isinstance(data, str | Path):
-            data = kept(data)
-        named = isinstance(data, str) and data in catalogue.NAMED  # a Path is a folder or a file, whatever it is called
-        self.data = str(data) if named else _absolute(data)
-        if named and Path(data).is_dir():
-            log.warning("%s is the data set of that name; the folder of that name is ./%s", data, data)
-        self.data_dir = None if data_dir is None else _absolute(data_dir)
+        self.data = given.as_text(data)
+        self.data_dir = None if data_dir is None else given.absolute(data_dir)
         self.download = download
         self.device = device
         self.seed = seed
@@ -143,17 +123,16 @@ class CnnTraining:
     @property
     def problem(self) -> str:
         """Short name of the data for people: `fashion-mnist`, or the name of the folder or file."""
-        return self.data if self.data in catalogue.NAMED else Path(self.data).stem
+        return given.short_name(self.data)
 
     @property
     def own_data(self) -> Path | None:
         """The user's own file or folder that it reads; None for named data, and for a CSV of images elsewhere."""
-        named = self.data in catalogue.NAMED or self.data.lower().endswith(".csv")
-        return None if named else Path(self.data)
+        return given.own_path(self.data)
 
     @own_data.setter
     def own_data(self, path: Path) -> None:
-        self.data = _absolute(path)
+        self.data = given.absolute(path)
 
     @property
     def metric(self) -> Metric:
@@ -190,10 +169,7 @@ class CnnTraining:
     @property
     def test_cost(self) -> float:
         """Energy of one pass over the test set in validation passes; NaN before `prepare`."""
-        if self._prepared is None:
-            return float("nan")
-        about = self._prepared.about
-        return about.test_images / about.validation_images * (_TEST_PRECISION if self._prepared.bf16 else 1.0)
+        return math.nan if self._prepared is None else self._prepared.test_cost
 
     def prepare(self, space: Space | None = None) -> None:
         """Check the space, start the worker, and let it load the data and move them to the device.
@@ -264,10 +240,9 @@ class CnnTraining:
             UsageError: The configuration cannot be used.
         """
         if self.model is not None:
-            from ecoml.training.images.network.own import built
+            from ecoml.training.images.network.own import parameters_of
 
-            sizes: list[int] = [weights.numel() for weights in built(self.model, config).parameters()]
-            return sum(sizes)
+            return parameters_of(self.model, config)
         found = self.about
         return form_of(Settings.of(config), found.shape, len(found.train)).parameters
 
@@ -284,9 +259,7 @@ class CnnTraining:
 
         None before `prepare`, for networks of the user's own, and if the power at peak performance is unknown.
         """
-        if self._prepared is None or self.model is not None or math.isnan(self._prepared.peak_power_w):
-            return None
-        return self._prepared.floor.energy_j(config, step)
+        return None if (known := self._of_built_in) is None else known.floor_j(config, step)
 
     @property
     def ready(self) -> bool:
@@ -302,9 +275,7 @@ class CnnTraining:
         """On a GPU, a function that estimates the seconds of an epoch of a built-in network, from its kernels and its
         arithmetic.
         """
-        if self._prepared is None or self.model is not None or not self._prepared.device.startswith("cuda"):
-            return None
-        return partial(epoch_seconds, data=self._prepared.floor, peak_flop_per_s=self._prepared.peak_flop_per_s)
+        return None if (known := self._of_built_in) is None else known.cost_hint
 
     def save(self, run: Run, trial: Trial, path: Path) -> None:
         """Write the run's current weights to `path`.
@@ -329,9 +300,7 @@ class CnnTraining:
 
     def work(self, config: Config) -> Work | None:
         """The known cost of a prediction before the network exists; None before `prepare` and for a user's network."""
-        if self._prepared is None or self.model is not None:
-            return None
-        return self._prepared.floor.work(config, self._prepared.peak_flop_per_s)
+        return None if (known := self._of_built_in) is None else known.floor.work(config, known.peak_flop_per_s)
 
     def use(self, path: Path, seconds: float, window: Callable[[], Window]) -> Usage:
         """The cost of predictions with the model in `path`, in full precision, on validation images.
@@ -340,16 +309,12 @@ class CnnTraining:
             UsageError: As `test`.
         """
         self._ready()
-        worker = self._workers[0]
-        parameters, flop = worker.ready_to_use(path, self.problem)
-        inferences = {}
-        for batch_size in USE_BATCHES:
-            worker.predict(batch_size, 0.0)  # what a library does on first use is no part of it
-            with window() as opened:
-                images, latency_s = worker.predict(batch_size, seconds)
-            whole = Energy(opened.energy_j, opened.uncertainty_j, opened.provenance)
-            inferences[batch_size] = Inference(batch_size, images, latency_s, whole.times(1 / images))
-        return Usage(parameters, path.stat().st_size, flop, inferences)
+        return self._workers[0].use(path, self.problem, seconds, window)
+
+    @property
+    def _of_built_in(self) -> Prepared | None:
+        """What is known after `prepare` of trainings of the built-in networks; None for the user's own."""
+        return None if self.model is not None else self._prepared
 
     def _ready(self, stamped: str | None = None) -> Prepared:
         """The worker's properties of the data; it is asked again if the seed, the size or the data's stamp has
@@ -387,20 +352,10 @@ class CnnTraining:
 
     def _measured(self) -> str:
         """Which of `METRICS` is measured: the one requested, or the one that suits the data."""
-        if self._score is not None:
-            return self._score
-        counts = class_counts(self.data)
-        return BALANCED if counts and imbalanced(counts) else ACCURACY
+        return self._score or given.suitable_score(self.data)
 
     def _worker(self, workload: Workload, device: str | None) -> ImageWorker:
         """The worker of one of several devices, by its name; None: of the only one."""
         if device is not None:
             workload = replace(workload, device=device)
         return ImageWorker(workload, shared_worker(device), self.patience_s)
-
-
-def _absolute(path: str | Path) -> str:
-    absolute = str(expanded(path).absolute())
-    if not is_utf8(absolute):
-        raise UsageError(f"data {absolute!a}: its name is not UTF-8; rename it")
-    return absolute

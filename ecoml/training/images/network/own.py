@@ -41,6 +41,15 @@ def built(build: Build, config: Config) -> nn.Module:
     return body
 
 
+def parameters_of(build: Build, config: Config) -> int:
+    """Number of trainable parameters of the user's network of a configuration.
+
+    Raises:
+        UsageError: As `built`.
+    """
+    return sum(weights.numel() for weights in built(build, config).parameters())
+
+
 @contextlib.contextmanager
 def global_state_kept() -> Iterator[None]:
     """Restore torch's global state after the context, in which gradients are recorded."""

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ecoml.energy import Energy
 from ecoml.errors import UsageError
+from ecoml.meter.base import Window
 from ecoml.training.base import Account, Run
 from ecoml.training.images.scores import ACCURACY
 from ecoml.training.images.worker.shared import SharedWorker, WorkerRun
 from ecoml.training.images.worker.workload import Prepared, Workload
-from ecoml.trial import Trial
+from ecoml.trial import Inference, Trial, Usage
+
+USE_BATCHES = (1, 64)
+"""Batch sizes for the cost of predictions: that of a service, and that of bulk predictions."""
 
 
 class ImageWorker:
@@ -59,12 +64,26 @@ class ImageWorker:
         """Scores of a model file on the test images; `problem` names the data for people."""
         return self.process.test(self.workload, path, problem, self._patience_s)
 
-    def ready_to_use(self, path: Path, problem: str) -> tuple[int, int]:
-        """Load a model file for predictions; returns its number of parameters, and the FLOP per image."""
-        found: tuple[int, int] = self.process.ask("ready_to_use", self.workload, path.absolute(), problem)
-        return found
+    def use(self, path: Path, problem: str, seconds: float, window: Callable[[], Window]) -> Usage:
+        """The cost of predictions with a model file, in full precision, on validation images.
 
-    def predict(self, batch_size: int, seconds: float) -> tuple[int, float]:
+        Args:
+            path: The file.
+            problem: Names the data for people.
+            seconds: How long each batch size is measured, at least one batch.
+            window: Opens a window of the meter.
+        """
+        parameters, flop = self.process.ask("ready_to_use", self.workload, path.absolute(), problem)
+        inferences = {}
+        for batch_size in USE_BATCHES:
+            self._predict(batch_size, 0.0)  # what a library does on first use is no part of it
+            with window() as opened:
+                images, latency_s = self._predict(batch_size, seconds)
+            whole = Energy(opened.energy_j, opened.uncertainty_j, opened.provenance)
+            inferences[batch_size] = Inference(batch_size, images, latency_s, whole.times(1 / images))
+        return Usage(parameters, path.stat().st_size, flop, inferences)
+
+    def _predict(self, batch_size: int, seconds: float) -> tuple[int, float]:
         """Predict validation images for this many seconds, at least one batch; returns the number of images, and the
         median seconds per batch.
         """

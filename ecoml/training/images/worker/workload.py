@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ecoml.errors import UsageError
 from ecoml.training.images.about import DataDescription
+from ecoml.training.images.network.cost import epoch_seconds
 from ecoml.training.images.network.floor import Floor
 from ecoml.training.images.settings import LARGEST_SIDE
+from ecoml.trial import Config
 
 if TYPE_CHECKING:
     from ecoml.training.images.network.own import Build
@@ -42,6 +47,12 @@ class Workload:
     model_name: str | None = None
 
 
+_TEST_PRECISION = 2.5
+"""Upper bound of the energy of a pass in full precision, as for tests, in passes in bfloat16
+(docs/results/training.md).
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """The worker's description of data and device.
@@ -66,6 +77,22 @@ class Prepared:
         about, j_per_flop = self.about, self.peak_power_w / self.peak_flop_per_s
         counts = len(about.train), about.train_images, about.validation_images
         return Floor(about.shape, *counts, j_per_flop, twice=self.device.startswith("cuda"))
+
+    def floor_j(self, config: Config, step: int) -> float | None:
+        """The least joules of the arithmetic of the first `step` epochs; None if the power at peak is unknown."""
+        return None if math.isnan(self.peak_power_w) else self.floor.energy_j(config, step)
+
+    @property
+    def cost_hint(self) -> Callable[[Config], float] | None:
+        """On a GPU, a function that estimates the seconds of an epoch, from its kernels and its arithmetic."""
+        if not self.device.startswith("cuda"):
+            return None
+        return partial(epoch_seconds, data=self.floor, peak_flop_per_s=self.peak_flop_per_s)
+
+    @property
+    def test_cost(self) -> float:
+        """Energy of one pass over the test set in validation passes."""
+        return self.about.test_images / self.about.validation_images * (_TEST_PRECISION if self.bf16 else 1.0)
 
 
 def pickled(model: Build) -> bytes:

@@ -19,7 +19,7 @@ from strategy_problems import TrainingTask
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
 from ecoml.errors import BudgetExhausted
 from ecoml.ledger.accounts.attribution import Step
-from ecoml.ledger.readings import Reading
+from ecoml.ledger.statement import Statement
 from ecoml.searcher.hosts.messages import About, Lease, Orders, Outcome, Report, Setup, pickled
 from ecoml.searcher.hosts.transport import Event
 from ecoml.trial import Measurement
@@ -255,14 +255,14 @@ class SimulatedHosts:
             for activity in host.changed
         }
         host.changed = {activity: at if at < host.sequence else host.sequence for activity, at in host.changed.items()}
-        reading = Reading(
+        statement = Statement(
             *(host.name, host.name, host.incarnation, host.sequence, changed),
             power_w=self._conditions.busy_w,
         )
         running = (host.step[0].number,) if host.step is not None else ()
         short = running if host.step is not None and host.step[3] > host.allowed_j else ()
         about = About(1, "simulated", Provenance.REPORTED, movable=True)
-        said = Report(reading, host.orders, running, tuple(host.outcomes.values()), short, about, "", host.closed)
+        said = Report(statement, host.orders, running, tuple(host.outcomes.values()), short, about, "", host.closed)
         if self._chance.random() >= self._conditions.lost:
             self._after(self._latency_s(), lambda: (host.name, said))
 

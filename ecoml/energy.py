@@ -99,26 +99,20 @@ class Energy:
             return Energy(self.energy_j + other.energy_j, uncertainty_j, Provenance.REPORTED)
         if edge_j:
             edge_j = min(edge_j, max(math.hypot(self.edge_j, other.edge_j), self.opening_j + other.closing_j))
-        provenance = weaker(self.provenance, other.provenance)
-        if provenance is Provenance.ATTRIBUTED:
-            provenance = _of_shares((self, other), edge_j)
-        return Energy(
-            self.energy_j + other.energy_j,
-            self.common_j + other.common_j + edge_j,
-            provenance,
-            edge_j,
-            self.opening_j,
-            other.closing_j,
-        )
+        return self._with(other, edge_j, joined=False)
 
     def then(self, other: Energy) -> Energy:
         """The sum of this window and the next one, which opened with the reading that closed this one: their common
         edge cancels.
         """
         edge_j = min(self.opening_j + other.closing_j, self.edge_j + other.edge_j)
+        return self._with(other, edge_j, joined=True)
+
+    def _with(self, other: Energy, edge_j: float, *, joined: bool) -> Energy:
+        """The sum with this half-width of its edges; `joined`: as `then`."""
         provenance = weaker(self.provenance, other.provenance)
         if provenance is Provenance.ATTRIBUTED:
-            provenance = _of_shares((self, other), edge_j, joined=True)
+            provenance = _of_shares((self, other), edge_j, joined=joined)
         return Energy(
             self.energy_j + other.energy_j,
             self.common_j + other.common_j + edge_j,

@@ -2,8 +2,8 @@
 
     charged + open allowances + doubt + Σ over hosts (highest power × lease time) + reserve for the end ≤ budget
 
-A host's counters are cumulative, and the charge is the difference to the last committed reading: a repeated reading
-adds nothing, the next reading makes up for a lost one, and a late one is ignored.
+A host's counters are cumulative, and the charge is the difference to the last committed statement: a repeated statement
+adds nothing, the next statement makes up for a lost one, and a late one is ignored.
 
 Charged energy is converted to CO2e with the driver's grid, at the intensity of the time of the charge: within a beat of
 the time it was spent, or later if a host was out of reach. Hosts on other grids are counted with this one as well.
@@ -21,8 +21,8 @@ from ecoml.ledger.accounts.attribution import Step
 from ecoml.ledger.accounts.sharing import Activity
 from ecoml.ledger.gram_counter import GramCounter
 from ecoml.ledger.open_steps import OpenSteps
-from ecoml.ledger.readings import Reading, difference
 from ecoml.ledger.running_sum import RunningSum
+from ecoml.ledger.statement import Statement, difference
 from ecoml.run.storage.store import Store
 
 _OF_STEP = (Purpose.TRAINING, Purpose.EVALUATION)
@@ -50,7 +50,7 @@ class _Spool:
 
     Attributes:
         host: The host's name.
-        order: Order of the last reading that was charged.
+        order: Order of the last statement that was charged.
         power_w: The highest power so far.
         unwatched_j: The largest energy between two checks.
         open_j: Open allowances, or those that were open when it was lost.
@@ -163,16 +163,16 @@ class HostAccounts:
             found[spool.host] = found.get(spool.host, 0.0) + spent_j
         return found
 
-    def take(self, reading: Reading) -> bool:
-        """Charge what a host has counted since its last reading; False for a late or repeated reading."""
-        if reading.spool not in self._spools and (unreported := _unreported(reading.host)) in self._spools:
+    def take(self, statement: Statement) -> bool:
+        """Charge what a host has counted since its last statement; False for a late or repeated one."""
+        if statement.spool not in self._spools and (unreported := _unreported(statement.host)) in self._spools:
             self.release(unreported)
-        spool = self._spools.setdefault(reading.spool, _Spool(reading.host))
-        if reading.order <= spool.order:
+        spool = self._spools.setdefault(statement.spool, _Spool(statement.host))
+        if statement.order <= spool.order:
             return False
         gained: dict[Activity, dict[str, Energy]] = {}
         rows = []
-        for activity, energy in reading.counters.items():
+        for activity, energy in statement.counters.items():
             for domain, part in energy.domains.items():
                 key = activity, domain
                 before = spool.counted.get(key)
@@ -180,10 +180,10 @@ class HostAccounts:
                     continue
                 spool.counted[key] = part
                 self._sources.add(part.provenance)
-                gained.setdefault(activity, {})[f"{reading.host}/{domain}"] = difference(part, before)
+                gained.setdefault(activity, {})[f"{statement.host}/{domain}"] = difference(part, before)
                 number = _NO_TRIAL if activity[1] is None else activity[1]
                 figures = part.energy_j, part.uncertainty_j, part.provenance.value, part.edge_j
-                rows.append((reading.spool, activity[0].value, number, domain, *figures))
+                rows.append((statement.spool, activity[0].value, number, domain, *figures))
         charged = {activity: EnergyByDomain(domains) for activity, domains in gained.items()}
         g_per_kwh = self._co2e.add(math.fsum(energy.energy_j for energy in charged.values()))
         grams = {activity: co2e_g(energy.energy_j, g_per_kwh) for activity, energy in charged.items()}
@@ -191,17 +191,17 @@ class HostAccounts:
             self._store.add_entries(charged, self._co2e.of(grams))
             if rows:
                 self._store.execute("INSERT OR REPLACE INTO reading VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-            for (session, domain), (seconds, window) in reading.seen.items():
-                name = f"{reading.host}/{domain}"
+            for (session, domain), (seconds, window) in statement.seen.items():
+                name = f"{statement.host}/{domain}"
                 self._store.set_host(session, {name: seconds}, EnergyByDomain({name: window}))
-            spool.order, spool.host = reading.order, reading.host
-            spool.power_w = max(spool.power_w, reading.power_w)
-            spool.unwatched_j = max(spool.unwatched_j, reading.unwatched_j)
-            for gap in reading.gaps:
-                if (reading.host, gap) not in self._told:
-                    self._told.add((reading.host, gap))
-                    self._store.add_gap(f"{reading.host}: {gap}")
-            self._keep(reading.spool)
+            spool.order, spool.host = statement.order, statement.host
+            spool.power_w = max(spool.power_w, statement.power_w)
+            spool.unwatched_j = max(spool.unwatched_j, statement.unwatched_j)
+            for gap in statement.gaps:
+                if (statement.host, gap) not in self._told:
+                    self._told.add((statement.host, gap))
+                    self._store.add_gap(f"{statement.host}: {gap}")
+            self._keep(statement.spool)
         self._add(charged, grams)
         return True
 

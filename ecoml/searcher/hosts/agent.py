@@ -243,9 +243,9 @@ class Agent:
             if not self.over and self._clock() > self._until_s:
                 self.end()
             closed = self.closed  # before the counters are read: what it says of them must hold
-            reading = self._account.reading(at_rest=not self._leases)
+            statement = self._account.statement(at_rest=not self._leases)
             return Report(
-                reading,
+                statement,
                 self._orders.number,
                 tuple(self._leases),
                 tuple(self._outcomes.values()),

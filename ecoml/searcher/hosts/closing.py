@@ -42,9 +42,9 @@ def _hear(waiting: dict[str, Host], transport: Transport, ledger: Ledger, lease_
         for name, report in transport.wait(min(told_s + BEAT_S, until_s) - now_s):
             if report is None:
                 gone.add(name)
-            elif ledger.hosts.take(report.reading):
+            elif ledger.hosts.take(report.statement):
                 if name in waiting:
-                    waiting[name].spool = report.reading.spool
+                    waiting[name].spool = report.statement.spool
                 if report.closed:
-                    ledger.hosts.release(report.reading.spool)
+                    ledger.hosts.release(report.statement.spool)
                     waiting.pop(name, None)

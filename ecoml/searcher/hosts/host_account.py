@@ -11,7 +11,7 @@ from ecoml.energy import Energy, Provenance
 from ecoml.errors import BudgetExhausted, EcomlError
 from ecoml.ledger.accounts.metered import MeteredAccount
 from ecoml.ledger.accounts.reported import ReportedAccount
-from ecoml.ledger.readings import Reading
+from ecoml.ledger.statement import Statement
 from ecoml.meter.required import refuse_unmeasured, what_is_unmeasured
 from ecoml.searcher.energy.metering import meter_for, open_metering
 from ecoml.searcher.hosts.messages import Lease, Setup
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class HostAccount:
-    """The account of a host, stored in a spool. Before it is open, readings return what is on disk.
+    """The account of a host, stored in a spool. Before it is open, statements show what is on disk.
 
     Args:
         spool: The file for the joules.
@@ -109,8 +109,8 @@ class HostAccount:
         for known in [number for number in self._versions if number <= sequence]:
             self._acknowledged = max(self._acknowledged, self._versions.pop(known))
 
-    def reading(self, *, at_rest: bool) -> Reading:
-        """The energy so far; while no step runs, each reading counts as a check of the budget."""
+    def statement(self, *, at_rest: bool) -> Statement:
+        """The energy so far; while no step runs, each statement counts as a check of the budget."""
         account = self.joules
         if account is not None and at_rest:
             with suppress(BudgetExhausted):
@@ -118,7 +118,7 @@ class HostAccount:
         version, counters = self._spool.counters(self._acknowledged)
         sequence = next(self._sequence)
         self._versions[sequence] = version
-        return Reading(
+        return Statement(
             *(self._host, self._spool.id, self._spool.incarnation, sequence, counters, self._spool.seen()),
             power_w=account.power_w if account is not None else 0.0,
             unwatched_j=account.unwatched_j if account is not None else 0.0,

@@ -17,7 +17,7 @@ from typing import Any
 from ecoml.energy import Energy, Provenance
 from ecoml.errors import UsageError
 from ecoml.ledger.accounts.attribution import Step
-from ecoml.ledger.readings import Reading
+from ecoml.ledger.statement import Statement
 from ecoml.searcher.hosts.parcels import Parcels
 from ecoml.trial import Config, Measurement
 
@@ -162,7 +162,7 @@ class Report:
     """The state of a host; everything in it is on the host's own disk when it is sent.
 
     Attributes:
-        reading: Its joules.
+        statement: Its joules.
         heard: The number of the last orders.
         running: Leases that are running.
         outcomes: Outcomes of leases that are not yet acknowledged.
@@ -172,7 +172,7 @@ class Report:
         closed: Whether its account is closed, so that this incarnation sends nothing more.
     """
 
-    reading: Reading
+    statement: Statement
     heard: int = 0
     running: tuple[int, ...] = ()
     outcomes: tuple[Outcome, ...] = ()

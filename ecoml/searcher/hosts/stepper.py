@@ -183,15 +183,15 @@ class HostStepper:
 
     def _hear(self, host: Host, report: Report) -> None:
         """Charge the joules that a host has counted, and process the outcomes of its leases."""
-        reading = report.reading
+        statement = report.statement
         host.heard_s = self._clock()
-        if not self._ledger.hosts.take(reading):
+        if not self._ledger.hosts.take(statement):
             return
-        if host.released and host.lost and reading.incarnation > host.incarnation:  # it has come back
+        if host.released and host.lost and statement.incarnation > host.incarnation:  # it has come back
             host = self._new_host(host.name)
-        host.spool, host.incarnation, host.acknowledged = reading.spool, *reading.order
+        host.spool, host.incarnation, host.acknowledged = statement.spool, *statement.order
         if not host.lost or not report.running:
-            self._ledger.hosts.enrol(reading.spool)
+            self._ledger.hosts.enrol(statement.spool)
         for outcome in report.outcomes:
             if outcome.lease in host.leases:
                 host.restarts = 0
@@ -234,7 +234,7 @@ class HostStepper:
 
     def _leave(self, host: Host, report: Report) -> None:
         """A host has closed its account: it was released, cannot take part, or got no message for too long."""
-        self._ledger.hosts.release(report.reading.spool)
+        self._ledger.hosts.release(report.statement.spool)
         if report.refused:
             self._refuse(host, report.refused)
             return

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ecoml.errors import EcomlError
+from ecoml.outside.python import start_python
 from ecoml.searcher.hosts.agent import Agent
 from ecoml.searcher.hosts.messages import BEAT_S, Orders, Report, Setup
 
@@ -181,18 +182,12 @@ class _Process:
     def __init__(self, host: str, setup: Setup, spools: Path, environment: dict[str, str]) -> None:
         self.host = host
         self.connection, theirs = Pipe()
-        paths = [os.fspath(path) for path in sys.path if isinstance(path, str | os.PathLike)]
-        code = (
-            f"import sys; sys.path[:] = {paths!r}; from ecoml.searcher.hosts.transport import serve;"
-            f" serve({theirs.fileno()}, {host!r}, {os.fspath(spools)!r})"
-        )
-        self._process = subprocess.Popen(  # noqa: S603 - this very Python
-            [sys.executable, "-c", code],
-            stdin=subprocess.DEVNULL,
-            stdout=2,
-            pass_fds=(theirs.fileno(),),
-            env={**os.environ, **environment},
-            start_new_session=True,  # Ctrl-C is the driver's to answer
+        self._process = start_python(
+            "ecoml.searcher.hosts.transport:serve",
+            *(theirs.fileno(), host, os.fspath(spools)),
+            descriptors=(theirs.fileno(),),
+            environment={**os.environ, **environment},
+            new_session=True,  # Ctrl-C is the driver's to answer
         )
         theirs.close()
         self._backlog: deque[Report | None] = deque()

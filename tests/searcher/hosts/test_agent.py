@@ -84,7 +84,7 @@ def until(agent, holds, timeout_s=10.0):
 
 
 def counted_j(report, trial):
-    return report.reading.counters[Purpose.TRAINING, trial].energy_j
+    return report.statement.counters[Purpose.TRAINING, trial].energy_j
 
 
 def test_a_lease_is_made_once_however_often_it_is_ordered(start):
@@ -98,12 +98,12 @@ def test_a_lease_is_made_once_however_often_it_is_ordered(start):
     assert report.outcomes == again.outcomes, "it is told until it is acknowledged"
     assert report.outcomes[0]().score == 0.5
     assert report.outcomes[0].step.energy.energy_j == pytest.approx(10.0)
-    agent.take(Orders(3, acknowledged=again.reading.sequence))
+    agent.take(Orders(3, acknowledged=again.statement.sequence))
     agent.take(Orders(2, (lease(),)))  # late
     last = agent.next_report(0.05)
     assert not last.outcomes
     assert METERS["here"].spent_j == 10.0
-    assert (Purpose.TRAINING, 1) not in last.reading.counters, "what is acknowledged is told no more"
+    assert (Purpose.TRAINING, 1) not in last.statement.counters, "what is acknowledged is told no more"
 
 
 def test_at_its_allowance_a_step_waits_for_more_and_ends_where_there_is_none(start):
@@ -151,7 +151,7 @@ def test_released_while_it_prepares_it_closes_its_account_with_what_that_took(st
     may_end.set()
     report = until(agent, lambda report: report.closed)
     opening.join()
-    assert report.reading.counters[Purpose.OVERHEAD, None].energy_j == pytest.approx(3.0)
+    assert report.statement.counters[Purpose.OVERHEAD, None].energy_j == pytest.approx(3.0)
 
 
 def test_a_new_incarnation_tells_what_the_one_before_has_counted(start):
@@ -161,6 +161,6 @@ def test_a_new_incarnation_tells_what_the_one_before_has_counted(start):
     first.close()
     second = start()
     report = second.next_report(0.05)
-    assert report.reading.spool == told.reading.spool
-    assert report.reading.incarnation == told.reading.incarnation + 1
+    assert report.statement.spool == told.statement.spool
+    assert report.statement.incarnation == told.statement.incarnation + 1
     assert counted_j(report, 1) == pytest.approx(10.0)

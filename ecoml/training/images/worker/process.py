@@ -8,13 +8,13 @@ import pickle
 import select
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from multiprocessing import Pipe
 from time import monotonic
 from typing import Any
 
 from ecoml.errors import BudgetExhausted
+from ecoml.outside.python import start_python
 from ecoml.training.base import Account
 
 _LONGEST_FACTOR = 20.0
@@ -39,17 +39,11 @@ class TrainingProcess:
         self._host = os.getpid()
         self._connection, theirs = Pipe()
         lifeline, self._lifeline = os.pipe()
-        paths = [os.fspath(path) for path in sys.path if isinstance(path, str | os.PathLike)]
-        code = (
-            f"import sys; sys.path[:] = {paths!r}; from ecoml.training.images.worker.server import serve;"
-            f" serve({theirs.fileno()}, {lifeline})"
-        )
-        self._process = subprocess.Popen(  # noqa: S603 - this very Python
-            [sys.executable, "-c", code],
-            stdin=subprocess.DEVNULL,
-            stdout=2,  # what a caller's model prints must not get between the lines of --json
-            pass_fds=(theirs.fileno(), lifeline),
-            env={**_ENVIRONMENT, **os.environ},
+        self._process = start_python(
+            "ecoml.training.images.worker.server:serve",
+            *(theirs.fileno(), lifeline),
+            descriptors=(theirs.fileno(), lifeline),
+            environment={**_ENVIRONMENT, **os.environ},
         )
         theirs.close()
         os.close(lifeline)

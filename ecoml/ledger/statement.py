@@ -1,4 +1,4 @@
-"""Readings of a host's own account, and the difference of two of them."""
+"""Statements of a host's own account, and the difference of two of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ecoml.ledger.accounts.sharing import Activity
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Statement:
     """A host's joules so far. The counters only increase, also over the agent's incarnations, because its spool stores
     them.
 
@@ -19,7 +19,7 @@ class Reading:
         host: The host's name.
         spool: The id of its spool: the counters count since it was created.
         incarnation: Number of the agent's process that writes the spool, from 1.
-        sequence: Greater than that of all earlier readings of this incarnation.
+        sequence: Greater than that of all earlier statements of this incarnation.
         counters: Joules by purpose and trial, for everything that changed since the last acknowledgement.
         seen: The metered energy, by session and domain: seconds, and joules as one window.
         power_w: The highest power so far.
@@ -39,12 +39,12 @@ class Reading:
 
     @property
     def order(self) -> tuple[int, int]:
-        """Greater for the later of two readings."""
+        """Greater for the later of two statements."""
         return self.incarnation, self.sequence
 
 
 def difference(new: Energy, old: Energy | None) -> Energy:
-    """The increase of a counter since an older reading; never negative."""
+    """The increase of a counter since an older statement; never negative."""
     if old is None:
         return new
     edge_j = math.sqrt(max(0.0, new.edge_j**2 - old.edge_j**2))  # edges were added in quadrature

@@ -22,7 +22,7 @@ import math
 import random
 import statistics
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
@@ -167,18 +167,18 @@ def _measure(
         errors.lost_j = max(errors.lost_j, abs(math.fsum(laps_j) - window.by_domain[DOMAIN]))
 
 
-def table(seconds: float, seeds: int) -> list[dict[str, str | float]]:
+def table(seconds: float, seeds: int, shapes: Sequence[tuple[int, float]]) -> list[dict[str, str | float]]:
     """All boards, loads and shapes of trials."""
     rows: list[dict[str, str | float]] = []
-    for board, load, (epochs, epoch_s) in itertools.product(BOARDS, LOADS, SHAPES):
+    for board, load, (epochs, epoch_s) in itertools.product(BOARDS, LOADS, shapes):
         found = measure(load, epochs, epoch_s, power=BOARDS[board], seconds=seconds, seeds=seeds)
         rows.append({"board": board, "load": load, "trial": f"{epochs} × {epoch_s:g} s"} | found.figures())
     return rows
 
 
-def run(seconds: float, seeds: int, *, as_json: bool) -> None:
+def run(seconds: float, seeds: int, *, as_json: bool, shapes: Sequence[tuple[int, float]] = SHAPES) -> None:
     """Print the table."""
-    rows = table(seconds, seeds)
+    rows = table(seconds, seeds, shapes)
     if as_json:
         print(json.dumps(rows, indent=2))
         return

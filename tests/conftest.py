@@ -22,11 +22,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
-def alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever else meters this host, or has set constants of the estimate, is no part of a test."""
+def alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Whoever else meters this host, or has set constants of the estimate, is no part of a test.
+
+    Returns:
+        The folder in which meters of this host announce themselves; the first one makes it.
+    """
     folder = tmp_path_factory.mktemp("alone")
     monkeypatch.setattr("ecoml.meter.counters.neighbours._FOLDERS", [folder / "locks"])
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
+    return folder / "locks"
 
 
 @pytest.fixture

@@ -64,9 +64,12 @@ class EnergyBudget:
         hard: Whether the block is interrupted at the budget; False outside the main thread.
     """
 
-    def __init__(self, budget_j: float, *, hard: bool = True, meter: Meter | None = None) -> None:
+    def __init__(
+        self, budget_j: float, *, hard: bool = True, meter: Meter | None = None, again_s: float = AGAIN_S
+    ) -> None:
         self.budget_j = budget_j
         self.hard = hard
+        self._again_s = again_s
         self._meter = meter
         self._meter_is_ours = meter is None
         self._spending: Spending | None = None
@@ -172,7 +175,7 @@ class EnergyBudget:
     def _raise(self, spent: EnergyByDomain) -> None:
         now_s = time.monotonic()
         if self._armed and not self._left.is_set() and now_s >= self._quiet_until_s:
-            self._quiet_until_s = now_s + AGAIN_S
+            self._quiet_until_s = now_s + self._again_s
             raise self._error(spent)
 
 

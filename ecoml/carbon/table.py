@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,11 +33,13 @@ class IntensityTable:
     Args:
         text: The file's content.
         spec: Its name, as given by the user.
+        clock: Returns Unix seconds.
 
     Raises:
         UsageError: It is not such a table.
 
     Attributes:
+        clock: As given.
         text: The file's content, for the run folder.
         series: The intensities.
     """
@@ -45,7 +47,8 @@ class IntensityTable:
     provenance = GridProvenance.TABLE
     varies = True
 
-    def __init__(self, text: str, spec: str) -> None:
+    def __init__(self, text: str, spec: str, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
         self.text = text
         self.spec = spec
         self.name = Path(spec).name
@@ -86,7 +89,7 @@ class IntensityTable:
         Raises:
             UsageError: The table does not contain the current time.
         """
-        now_s = time.time()
+        now_s = self.clock()
         if not self.knows(now_s):
             first, last = (_iso(at_s) for at_s in (self.series.times_s[0], self.series.end_s))
             raise UsageError(
@@ -96,7 +99,7 @@ class IntensityTable:
 
     def news(self) -> list[str]:
         """The message that the table has ended, once."""
-        if self._told or time.time() < self.series.end_s:
+        if self._told or self.clock() < self.series.end_s:
             return []
         self._told = True
         last = f"its last intensity, {self.series.values[-1]:g} g/kWh,"

@@ -15,7 +15,7 @@ class Metering:
     Attributes:
         meter: The host's meter.
         window: Its window over the session.
-        opened_s: When the window was opened, on `time.monotonic`.
+        opened_s: When the window was opened, on the meter's clock.
         idle: The host's idle power.
     """
 

@@ -132,6 +132,7 @@ def open_meter(
         beside=beside,
         on_close=close_nvml,
         pace=REAL_TIME if clock is None else Timing(clock, sleep),
+        nvml=nvml,
     )
 
 

@@ -81,6 +81,12 @@ class Source:
     lag_s: float = 0.0
 
 
+def pace_of(meter: Meter) -> Timing:
+    """How time passes for a meter; for a user's own that does not say it, as for everybody."""
+    pace: Timing = getattr(meter, "pace", REAL_TIME)
+    return pace
+
+
 def describe_sources(sources: Iterable[Source]) -> dict[str, dict[str, Any]]:
     """The energy sources by domain, for the file that documents a run; no value is None."""
     described: dict[str, dict[str, Any]] = {}

@@ -13,7 +13,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance, weakest
 from ecoml.meter.base import REAL_TIME, DeviceState, Source, Timing
@@ -45,9 +45,10 @@ class HostMeter:
             together with this one.
         on_close: Called once, after the gauges are closed.
         pace: How time passes for it.
+        nvml: The NVML of its GPUs; None: the module `pynvml`.
 
     Attributes:
-        pace: How time passes for it.
+        pace, nvml: As given.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class HostMeter:
         beside: HostMeter | None = None,
         on_close: Callable[[], None] = lambda: None,
         pace: Timing = REAL_TIME,
+        nvml: Any | None = None,
     ) -> None:
         self._gauges = tuple(gauges)
         self._sources = tuple(sources)
@@ -72,6 +74,7 @@ class HostMeter:
         self._neighbours = neighbours
         self.beside = beside
         self.pace = pace
+        self.nvml = nvml
         # Runs when the meter is closed, or has been forgotten; not at exit, where the system frees all.
         self._free = weakref.finalize(self, _free, self._gauges, neighbours, on_close)
         self._free.atexit = False

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance
-from ecoml.meter.base import REAL_TIME, Meter, Timing, Window
+from ecoml.meter.base import Meter, Window, pace_of
 
 SHORTEST_S = 1.0
 PERIODS = 20
@@ -50,7 +50,7 @@ def measure_idle(meter: Meter, budget_j: float) -> Idle:
     """Observe the counters of a meter in a quiet window, unless this takes more than a hundredth of the budget."""
     known: Mapping[str, Energy] = getattr(meter, "idle", {})
     counted = [source for source in meter.sources if source.used and source.provenance in _COUNTED]
-    pace: Timing = getattr(meter, "pace", REAL_TIME)
+    pace = pace_of(meter)
     if not counted:
         return Idle(known)
     if pace.sleep is None:

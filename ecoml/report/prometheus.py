@@ -36,15 +36,17 @@ class Exposition:
     Args:
         folder: The run folder; its search may be running.
         clock: Returns seconds.
+        look_s: Shortest time between two readings of the folder.
 
     Attributes:
         over: Whether no process writes to the folder any more.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic, look_s: float = LOOK_S) -> None:
         self.over = False
         self._folder = folder
         self._clock = clock
+        self._look_s = look_s
         self._lock = threading.Lock()
         self._read_s = -math.inf
         self._text = ""
@@ -58,7 +60,7 @@ class Exposition:
             RunFolderError: The folder is no run folder, or of a newer version.
         """
         with self._lock:
-            if self._clock() - self._read_s >= LOOK_S:
+            if self._clock() - self._read_s >= self._look_s:
                 self._text = "".join(f"{line}\n" for line in self._lines())
                 self._read_s = self._clock()
             return self._text
@@ -121,19 +123,23 @@ class Exposition:
             yield from _metric("ecoml_co2e_budget_left_grams", "gauge", "What is left of it.", {"": left_g})
 
 
-def serve(folder: Path, where: str, say: Callable[[str], None]) -> None:
+def serve(
+    folder: Path, where: str, say: Callable[[str], None], *, look_s: float = LOOK_S, linger_s: float = LINGER_S
+) -> None:
     """Serve a run's metrics until a minute after it has ended, or until Ctrl-C.
 
     Args:
         folder: The run folder.
         where: `PORT`, on this host only, or `ADDRESS:PORT`.
         say: Receives the address.
+        look_s: Shortest time between two readings of the folder.
+        linger_s: How long it continues after the search has ended.
 
     Raises:
         RunFolderError: The folder is no run folder, or of a newer version.
         UsageError: The address cannot be used.
     """
-    exposition = Exposition(folder)
+    exposition = Exposition(folder, look_s=look_s)
     exposition.text()
     host, _, port = where.rpartition(":")
     if not port.isdigit() or not 0 <= int(port) < 65536:
@@ -148,7 +154,7 @@ def serve(folder: Path, where: str, say: Callable[[str], None]) -> None:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
     thread.start()
     try:
-        _until_over(exposition)
+        _until_over(exposition, look_s, linger_s)
     except KeyboardInterrupt:  # ends the serving, not the search
         pass
     finally:
@@ -157,12 +163,12 @@ def serve(folder: Path, where: str, say: Callable[[str], None]) -> None:
         thread.join()
 
 
-def _until_over(exposition: Exposition, sleep: Callable[[float], None] = time.sleep) -> None:
+def _until_over(exposition: Exposition, look_s: float, linger_s: float) -> None:
     over_s = 0.0
-    while over_s < LINGER_S:
-        sleep(LOOK_S)
+    while over_s < linger_s:
+        time.sleep(look_s)
         exposition.text()
-        over_s = over_s + LOOK_S if exposition.over else 0.0
+        over_s = over_s + look_s if exposition.over else 0.0
 
 
 def _handler(exposition: Exposition) -> type[BaseHTTPRequestHandler]:

@@ -145,7 +145,7 @@ class Session:
         if isinstance(executor, Pooled) and metering is not None and len(gpus := executor.gpus()) > 1:
             from ecoml.meter.counters.ordinals import domains_of
 
-            self._domains = domains_of(gpus, metering.meter.sources)
+            self._domains = domains_of(gpus, metering.meter)
         spent_j = self._before.spent_j if self._before is not None else 0.0
         with getting_ready(executor, metering, self._budget_j - spent_j, self._strategy):
             executor.prepare(self._settings.space)

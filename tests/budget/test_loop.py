@@ -14,7 +14,7 @@ import pytest
 from rigs.meter import FakeMeter
 
 import ecoml
-from ecoml.budget import loop
+from ecoml.budget.loop import EnergyBudget
 from ecoml.budget.spending import Spending
 from ecoml.energy import Provenance
 
@@ -94,10 +94,9 @@ def test_readings_that_meet_the_real_signal_never_hang():
                 pass
 
 
-def test_what_swallows_the_error_meets_it_again(monkeypatch):
-    monkeypatch.setattr(loop, "AGAIN_S", 0.2)
+def test_what_swallows_the_error_meets_it_again():
     met = 0
-    with ecoml.energy_budget(j=1, meter=FakeMeter(power_w=100)):
+    with EnergyBudget(1, meter=FakeMeter(power_w=100), again_s=0.2):
         while met < 3:
             with contextlib.suppress(ecoml.BudgetExhausted):
                 try:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ecoml.carbon import providers
 from ecoml.carbon.grid import GridProvenance, Stated
 from ecoml.carbon.spec import grid_of
 from ecoml.carbon.table import IntensityTable
@@ -80,10 +79,9 @@ def test_a_table_of_days_or_months_holds_a_day_or_a_month():
     assert months.knows(unix("2026-12-31T23:59Z"))
 
 
-def test_a_table_that_has_ended_says_so_once(monkeypatch):
-    table = IntensityTable("2026-11-27T10:00,300\n2026-11-27T11:00,200\n", "data/grid.csv")
+def test_a_table_that_has_ended_says_so_once():
     now = [unix("2026-11-27T11:59Z")]
-    monkeypatch.setattr(time, "time", lambda: now[0])
+    table = IntensityTable("2026-11-27T10:00,300\n2026-11-27T11:00,200\n", "data/grid.csv", lambda: now[0])
     table.start()
     assert table.news() == []
     now[0] += 60.0
@@ -160,7 +158,6 @@ def test_no_request_is_made_without_being_asked_for(monkeypatch, tmp_path):
         raise AssertionError("somebody was asked")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(providers, "fetch_json", refuse)
     now_s = time.time()
     path = tmp_path / "grid.csv"
     path.write_text(f"{iso(now_s - 60)},300\n{iso(now_s + 3600)},200\n")

@@ -5,7 +5,6 @@ import math
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +15,7 @@ from rigs.scripts import curve, why
 
 import ecoml
 from ecoml.carbon.grid import GridProvenance
+from ecoml.carbon.table import IntensityTable
 from ecoml.endings import EndReason, StopReason
 from ecoml.energy import J_PER_KWH, Provenance, Purpose, co2e_g
 from ecoml.errors import BudgetError, UsageError
@@ -90,10 +90,9 @@ def test_another_grid_named_afterwards_keeps_the_budget_and_what_was_counted_aga
 
 
 @pytest.mark.parametrize("energy", ["reported", "metered"])
-def test_a_search_that_outlives_its_table_says_so_once(space, quick, tmp_path, energy, monkeypatch, caplog):
+def test_a_search_that_outlives_its_table_says_so_once(space, quick, tmp_path, energy, caplog):
     path = table_file(tmp_path, 300.0, 200.0, begins_s=0.0)
     now = [1.5 * HOUR_S]
-    monkeypatch.setattr("ecoml.carbon.table.time", SimpleNamespace(time=lambda: now[0]))
     meter = FakeMeter()
 
     def train(config):
@@ -103,9 +102,13 @@ def test_a_search_that_outlives_its_table_says_so_once(space, quick, tmp_path, e
             yield ecoml.Measurement(0.5, energy_j=10.0 if energy == "reported" else None)
 
     own = None if energy == "reported" else meter
-    result = ecoml.Searcher(
+    searcher = ecoml.Searcher(
         space, train, budget_j=1e4, max_trials=1, grid_intensity=path, energy=energy, meter=own, **quick
-    ).run()
+    )
+    grid = searcher.settings.grid
+    assert isinstance(grid, IntensityTable)
+    grid.clock = lambda: now[0]
+    result = searcher.run()
     told = "grid.csv ends at 1970-01-01 02:00 UTC: its last intensity, 200 g/kWh, is used from then on"
     assert result.energy.gaps.count(told) == caplog.messages.count(told) == 1
     assert result.energy.co2e.co2e_g == pytest.approx(co2e_g(30.0, 200.0))

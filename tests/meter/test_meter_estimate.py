@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -98,29 +99,26 @@ def test_living_children_and_grandchildren_count_and_stay_counted():
 
 @linux
 @pytest.mark.parametrize("told", [True, False])
-def test_living_children_are_found_also_where_the_kernel_does_not_list_them(told, monkeypatch):
+def test_living_children_are_found_also_where_the_kernel_does_not_list_them(told):
     if told and not Path(f"/proc/self/task/{os.getpid()}/children").exists():
         pytest.skip("this kernel does not list them")
-    monkeypatch.setattr(processes, "_TELLS_CHILDREN", told)
     grandchild = "import time; print(1, flush=True); time.sleep(60)"
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {grandchild!r}])"
     with subprocess.Popen([sys.executable, "-c", child], stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        found = processes.descendants(os.getpid())
+        found = processes.descendants(os.getpid(), listed=told)
         family = processes.family()
         os.killpg(process.pid, signal.SIGKILL)
     assert process.pid in found
     assert len(found) >= 2, "the grandchild is one of them"
     assert family == found | {os.getpid()}
-    assert processes.descendants(process.pid) == set()
+    assert processes.descendants(process.pid, listed=told) == set()
 
 
 @linux
-def test_children_count_while_they_live_where_the_kernel_does_not_list_them(monkeypatch):
-    monkeypatch.setattr(processes, "_TELLS_CHILDREN", False)
-    monkeypatch.setattr("ecoml.meter.counters.cpu_time._SCAN_SHARE", 1.0)
-    cpu_s = TreeCpuTime()
+def test_children_count_while_they_live_where_the_kernel_does_not_list_them():
+    cpu_s = TreeCpuTime(partial(processes.descendants, listed=False), scan_share=1.0)
     with subprocess.Popen([sys.executable, "-c", BURN.format(60)]) as child:
         end_s = time.monotonic() + 30.0
         while (lived_s := cpu_s() - time.process_time()) < 0.5 and time.monotonic() < end_s:

@@ -1,6 +1,7 @@
 """What a meter does when hardware, clock and machine misbehave: on simulated hosts, through the public way in."""
 
 import math
+import os
 
 import pytest
 
@@ -289,10 +290,9 @@ def test_power_is_the_mean_of_the_last_second(host):
 
 
 def test_what_a_gpu_does_is_told_and_strangers_on_it_are_named(host, monkeypatch):
-    monkeypatch.setattr("ecoml.meter.counters.device.family", lambda: {77})
     monkeypatch.setattr("ecoml.meter.counters.device.can_be_told_apart", lambda pid: True)
     state = {"utilisation": 0.97, "temperature_c": 61, "clock_mhz": 1980, "memory_used_b": 5 * 2**30}
-    gpu = host.add_gpu(300.0, state=state, processes={77: 2**30, 4242: 4 * 2**30, 99999999: None})
+    gpu = host.add_gpu(300.0, state=state, processes={os.getpid(): 2**30, 4242: 4 * 2**30, 99999999: None})
     host.add_gpu(300.0)
     host.nvml.nvmlSystemGetProcessName = lambda pid: b"python3" if pid == 4242 else None
     with meter_of(host) as meter:

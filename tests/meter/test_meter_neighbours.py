@@ -28,10 +28,9 @@ time.sleep(60)
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(neighbours, "_FOLDERS", [tmp_path / "locks"])
+def folder(alone, monkeypatch):
     monkeypatch.setattr(neighbours, "_CHECK_S", 0.0)
-    return tmp_path / "locks"
+    return alone
 
 
 @pytest.fixture
@@ -137,9 +136,8 @@ def test_what_a_killed_process_left_behind_is_cleared_away(start, folder):
         assert not left.exists()
 
 
-def test_a_host_where_no_folder_can_be_written_is_metered_all_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr(neighbours, "_FOLDERS", [tmp_path / "file" / "folder"])
-    (tmp_path / "file").touch()
+def test_a_host_where_no_folder_can_be_written_is_metered_all_the_same(alone):
+    alone.touch()
     with open_meter() as meter:
         assert meter.neighbours == ()
         assert meter.read()["cpu"] >= 0

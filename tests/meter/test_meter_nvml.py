@@ -323,7 +323,7 @@ def test_this_hosts_nvml_is_started_once_and_its_boards_are_mapped_once(host, mo
     for _ in range(3):
         assert nvml_indices((0,)) == (1,)
         with open_meter() as meter:
-            assert domains_of((0, 1), meter.sources) == ["gpu:1", "gpu:0"]
+            assert domains_of((0, 1), meter) == ["gpu:1", "gpu:0"]
     assert calls.count("nvmlInit") == 1
     assert calls.count("nvmlShutdown") == 0
     assert calls.count("nvmlDeviceGetUUID") == 3, "one board is found at the second look, the other at the first"

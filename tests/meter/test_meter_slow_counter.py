@@ -318,10 +318,10 @@ def test_trials_of_a_search_hold_their_joules_and_the_account_holds_all(space, q
     assert purposes == pytest.approx(result.energy.total_j)
 
 
-def test_the_benchmark_prints_what_it_found(capsys, monkeypatch):
-    monkeypatch.setattr(slow_counter, "SHAPES", ((3, 0.03),))
-    slow_counter.run(1.0, 1, as_json=True)
+def test_the_benchmark_prints_what_it_found(capsys):
+    shapes = ((3, 0.03),)
+    slow_counter.run(1.0, 1, as_json=True, shapes=shapes)
     rows = json.loads(capsys.readouterr().out)
     assert [(row["board"], row["load"]) for row in rows] == list(itertools.product(slow_counter.BOARDS, LOADS))
-    slow_counter.run(1.0, 1, as_json=False)
+    slow_counter.run(1.0, 1, as_json=False, shapes=shapes)
     assert "3 × 0.03 s" in capsys.readouterr().out

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+import sys
 import tomllib
 
 import numpy as np
@@ -20,7 +21,8 @@ from ecoml.training.images.data.loader import load
 
 
 def test_a_line_for_each_image(run, photos, told, monkeypatch):
-    monkeypatch.setattr("ecoml.report.terminal.summary.PLAIN_WIDTH", 80)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")  # of 80 columns
     monkeypatch.chdir(photos / "test")
     files = sorted(file for file in photos.glob("test/no. 3/*"))
     names = [file.relative_to(photos / "test") for file in files]

@@ -12,6 +12,7 @@ from rigs.meter import FakeMeter
 import ecoml
 from ecoml.energy import Energy, Provenance
 from ecoml.errors import UsageError
+from ecoml.meter.base import Source
 from ecoml.metric import ACCURACY
 from ecoml.models.card import card
 from ecoml.report.page.sections.usage import usage_context
@@ -111,9 +112,7 @@ class Using:
 
 
 @pytest.fixture
-def search(space, tmp_path, monkeypatch):
-    monkeypatch.setattr("ecoml.ledger.Ledger.power_w", 12.0)
-
+def search(space, tmp_path):
     def run(executor, meter, **given):
         return ecoml.Searcher(space, executor, meter=meter, strategy="random", directory=tmp_path / "r", **given).run()
 
@@ -121,7 +120,7 @@ def search(space, tmp_path, monkeypatch):
 
 
 def test_trying_takes_a_small_share_and_stays_within_the_budget(search):
-    meter = FakeMeter()
+    meter = FakeMeter(spends_w=12.0)
     executor = Using(meter)
     result = search(executor, meter, budget_j=1000)
     assert result.energy.total_j <= 1000
@@ -135,15 +134,15 @@ def test_trying_takes_a_small_share_and_stays_within_the_budget(search):
     assert result.energy.by_purpose["evaluation"].energy_j == 3 * len(executor.tried)
 
 
-def test_a_slow_counter_is_given_time(search, monkeypatch):
-    monkeypatch.setattr("ecoml.ledger.Ledger.update_s", 0.1)
-    executor = Using(meter := FakeMeter())
+def test_a_slow_counter_is_given_time(search):
+    executor = Using(meter := FakeMeter(spends_w=12.0))
+    meter.sources = (Source("slow", "cpu:0", Provenance.MEASURED, True, True, "a processor", period_s=0.1),)
     search(executor, meter, budget_j=3000, max_trials=15)
     assert {seconds for _, seconds in executor.tried} == {0.5}
 
 
 def test_a_model_that_cannot_be_tried_is_named_and_loses_nothing(search):
-    meter = FakeMeter()
+    meter = FakeMeter(spends_w=12.0)
     result = search(Using(meter, MemoryError("no room")), meter, budget_j=1000)
     assert result.recommended.usage is None
     assert "could not be measured in use: MemoryError: no room" in result.energy.gaps[0]

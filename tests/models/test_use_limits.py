@@ -66,11 +66,9 @@ class Networks:
 
 
 @pytest.fixture
-def search(tmp_path, monkeypatch):
-    monkeypatch.setattr("ecoml.ledger.Ledger.power_w", 12.0)
-
+def search(tmp_path):
     def run(*, foresees=False, **given: Any) -> tuple[Result, Networks]:
-        executor = Networks(meter := FakeMeter(), foresees=foresees)
+        executor = Networks(meter := FakeMeter(spends_w=12.0), foresees=foresees)
         options = {"budget_j": 1e4, "strategy": "grid", "directory": tmp_path / "r", **given}
         return ecoml.Searcher(SPACE, executor, meter=meter, **options).run(), executor
 
@@ -133,7 +131,7 @@ def test_what_arithmetic_forbids_is_not_trained(search):
 
 def test_a_resumed_search_knows_what_was_tried(search, tmp_path):
     first, _ = search(max_latency_s=0.003, max_trials=8, budget_j=100)
-    executor = Networks(meter := FakeMeter())
+    executor = Networks(meter := FakeMeter(spends_w=12.0))
     result = ecoml.Searcher.resume(first.directory, executor, budget_j=1e4, meter=meter).run()
     assert not set(executor.tried) & {trial.config["width"] for trial in first.trials if trial.curve}
     assert result.recommended is not None

@@ -73,8 +73,7 @@ def test_promtool_takes_it(make_run):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_running_search_is_served_and_its_counters_never_fall(space, quick, run_folder, meter, monkeypatch):
-    monkeypatch.setattr(prometheus, "LOOK_S", 0.0)
+def test_a_running_search_is_served_and_its_counters_never_fall(space, quick, run_folder, meter):
     seen = []
 
     def train(config):
@@ -84,7 +83,7 @@ def test_a_running_search_is_served_and_its_counters_never_fall(space, quick, ru
                 seen.append(parse(exposition.text()))
             yield 0.5 + 0.1 * step
 
-    exposition = Exposition(run_folder)
+    exposition = Exposition(run_folder, look_s=0.0)
     result = ecoml.Searcher(space, train, budget_j=1e4, meter=meter, max_trials=3, grid_intensity=500, **quick).run()
     last = parse(exposition.text())
     for before, after in zip(seen, [*seen[1:], last], strict=True):
@@ -104,11 +103,9 @@ def test_labels_are_escaped(make_run):
     assert any('metric="loss of \\"x\\"\\\\y"' in key for key in values)
 
 
-def test_it_is_served_over_http_until_a_while_after_the_search(make_run, monkeypatch):
-    monkeypatch.setattr(prometheus, "LOOK_S", 0.05)
-    monkeypatch.setattr(prometheus, "LINGER_S", 0.6)
-    told: list[str] = []
-    thread = threading.Thread(target=serve, args=(make_run([Course([(0.6, 1.0)])]), "0", told.append))
+def test_it_is_served_over_http_until_a_while_after_the_search(make_run):
+    told, soon = list[str](), {"look_s": 0.05, "linger_s": 0.6}
+    thread = threading.Thread(target=serve, args=(make_run([Course([(0.6, 1.0)])]), "0", told.append), kwargs=soon)
     thread.start()
     while not told:
         time.sleep(0.01)

@@ -6,7 +6,7 @@ import time
 from typing import Self
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance
-from ecoml.meter.base import DeviceState, Source
+from ecoml.meter.base import REAL_TIME, DeviceState, Source, Timing
 
 
 class FakeWindow:
@@ -50,13 +50,22 @@ class FakeWindow:
 
 
 class FakeMeter:
-    """A meter that shows what a test has spent, plus `power_w` times the time that passes."""
+    """A meter that shows what a test has spent, plus `power_w` times the time that passes.
+
+    Args:
+        provenance: Of its joules.
+        power_w: See above.
+        spends_w: The power at which a test spends; its clock then shows how long that takes. None: it takes no time.
+    """
 
     sources: tuple[Source, ...] = ()
 
-    def __init__(self, provenance: Provenance = Provenance.MEASURED, power_w: float = 0.0) -> None:
+    def __init__(
+        self, provenance: Provenance = Provenance.MEASURED, power_w: float = 0.0, spends_w: float | None = None
+    ) -> None:
         self.provenance = provenance
         self.spent_j = 0.0
+        self.pace = REAL_TIME if spends_w is None else Timing(lambda: self.spent_j / spends_w, None)
         self._power_w = power_w
         self._since = time.monotonic()
 

@@ -7,9 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, wait
 
 import ecoml
 from ecoml.energy import Purpose
-from ecoml.ledger.accounts.metered import MeteredAccount
 from ecoml.meter import open_meter
-from ecoml.meter.counters.ordinals import nvml_indices
 from ecoml.testing.hosts import SimulatedHost
 
 GPU_W = (300.0, 700.0)
@@ -22,6 +20,7 @@ class Rig:
     """Lets the simulated time go by, to the end of the next thing that any lane is at.
 
     Attributes:
+        meter: Its meter.
         taken_over: (trial, worker) wherever a worker went on with a run.
     """
 
@@ -33,18 +32,9 @@ class Rig:
         self.interrupt_at = None
         self._ends_s = {}
         self._changed = threading.Condition()
-        clock = self.host.clock
-
-        class Clocked(MeteredAccount):
-            def __init__(self, store, window, *, spent_j, opened_s, watch, co2e):
-                super().__init__(store, window, spent_j=spent_j, watch=watch, co2e=co2e, clock=clock, heartbeat_s=1e3)
-
-        monkeypatch.setattr("ecoml.ledger.accounts.opening.MeteredAccount", Clocked)
-        monkeypatch.setattr(
-            "ecoml.meter.open_meter",
-            lambda **given: open_meter(root=self.host.root, nvml=self.host.nvml, clock=self.host.clock, **given),
+        self.meter = open_meter(
+            root=self.host.root, nvml=self.host.nvml, clock=self.host.clock, gpus=tuple(range(counted))
         )
-        monkeypatch.setattr("ecoml.meter.counters.ordinals.nvml_indices", lambda few: nvml_indices(few, self.host.nvml))
         monkeypatch.setattr("ecoml.searcher.workers.wait", self.conduct)
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
@@ -74,6 +64,13 @@ class Rig:
                 self._changed.notify_all()
                 self._changed.wait_for(self._all_have_left, PATIENCE_S)
         return wait(steps, return_when=return_when)
+
+
+class Alone(Rig):
+    """One lane, in the loop's own thread."""
+
+    def spend(self, lane, seconds):
+        self.host.advance(seconds)
 
 
 class Worker:

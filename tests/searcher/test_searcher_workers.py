@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing, nullcontext
 
 import pytest
 from rigs.scripts import purposes, why
-from rigs.workers import CPU_W, GPU_W, OnAll, Rig
+from rigs.workers import CPU_W, GPU_W, Alone, OnAll, Rig
 
 import ecoml
 from ecoml.endings import EndReason, SearchEnd, StopReason
@@ -19,12 +20,14 @@ SPACE = ecoml.Space({"width": ecoml.Int(8, 64), "x": ecoml.Float(0.0, 1.0)})
 
 @pytest.fixture
 def rig(tmp_path, monkeypatch):
-    return Rig(tmp_path / "host", monkeypatch)
+    rig = Rig(tmp_path / "host", monkeypatch)
+    with rig.meter:
+        yield rig
 
 
 def search(rig, folder, *, strategy="random", **options):
     executor = options.pop("executor", None) or OnAll(rig)
-    options = {"budget_j": 1e7, "seed": 1, **options}
+    options = {"budget_j": 1e7, "seed": 1, "meter": rig.meter, **options}
     return ecoml.Searcher(SPACE, executor, strategy=strategy, directory=folder, **options)
 
 
@@ -156,22 +159,27 @@ def test_an_interruption_charges_all_that_is_under_way_and_the_search_can_go_on(
     assert len(stopped) == 2
     spent_j, host_j = sums(run_folder)
     assert spent_j == pytest.approx(host_j, rel=1e-9)
-    result = ecoml.Searcher.resume(run_folder, OnAll(rig)).run()
+    result = ecoml.Searcher.resume(run_folder, OnAll(rig), meter=rig.meter).run()
     assert len(result.trials) == 6
     assert result.energy.total_j > before.energy.total_j
 
 
-def test_one_gpu_is_searched_as_ever(rig, run_folder, monkeypatch):
-    monkeypatch.setattr("ecoml.searcher.workers.ThreadedStepper", None)
-    executor = OnAll(rig, gpus=1)
-    monkeypatch.setattr(Rig, "spend", lambda self, lane, seconds: self.host.advance(seconds))
-    result = search(rig, run_folder, executor=executor, max_trials=2).run()
+def test_one_gpu_is_searched_as_ever(tmp_path, run_folder, monkeypatch):
+    rig, threads = Alone(tmp_path / "host", monkeypatch, counted=1), set()
+
+    def outcome(trial, step):
+        threads.add(threading.current_thread())
+        return 0.1 * step
+
+    with rig.meter:
+        result = search(rig, run_folder, executor=OnAll(rig, outcome, gpus=1), max_trials=2).run()
+    assert threads == {threading.main_thread()}
     width = result.trials[0].config["width"]
     assert result.trials[0].curve[-1].energy_j == pytest.approx(0.4 * width * (GPU_W[0] + CPU_W), rel=0.01)
 
 
 def test_gpus_that_are_not_metered_apart_are_refused(tmp_path, monkeypatch, run_folder):
     rig = Rig(tmp_path / "host", monkeypatch, counted=1)
-    with pytest.raises(MeterError, match="cuda:1 has no readable energy counter of its own"):
+    with rig.meter, pytest.raises(MeterError, match="cuda:1 has no readable energy counter of its own"):
         search(rig, run_folder, max_trials=2).run()
     assert not run_folder.exists()

@@ -135,16 +135,16 @@ def test_an_initial_design_of_whole_trainings_is_short_and_cheap():
 
 
 @pytest.mark.parametrize(("initial", "expected"), [(None, 4), (6, 6)])
-def test_so_many_whole_trainings_come_before_the_first_reasoned(initial, expected, monkeypatch):
-    reasoned, best = [], Bayes._best
+def test_so_many_whole_trainings_come_before_the_first_reasoned(initial, expected):
+    reasoned = []
 
-    def watched(bayes, *arguments):
-        reasoned.append(len(bayes._trials))
-        return best(bayes, *arguments)
+    class Watched(Bayes):
+        def _best(self, *arguments):
+            reasoned.append(len(self._trials))
+            return super()._best(*arguments)
 
-    monkeypatch.setattr(Bayes, "_best", watched)
     train = training(lambda config, step: (outcome(config, STEPS)[0], 10.0), steps=1)
-    search(Bayes(SPACE, 0, initial), train, decisions=8)
+    search(Watched(SPACE, 0, initial), train, decisions=8)
     assert reasoned[0] == expected
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ecoml.space import Choice, Float, Int, Parameter, Space
+from ecoml.space.prior import Prior
 from ecoml.strategies.base import Start
 from ecoml.strategies.bayes import Bayes
 from ecoml.strategies.bayes.candidates import Candidates
@@ -95,10 +96,12 @@ def test_a_wrong_prior_costs_little():
     assert wrong < 1.5 * without
 
 
-def test_without_a_width_no_decision_depends_on_the_prior(monkeypatch):
-    with_code = search(space(GOOD), decisions=30).decisions
-
-    monkeypatch.setattr("ecoml.space.prior.Prior.place", lambda prior, u: u)
-    monkeypatch.setattr("ecoml.space.prior.Prior.log_density", lambda prior, configs: np.zeros(len(configs)))
-    assert search(space(GOOD), decisions=30).decisions == with_code
-    assert search(space(GOOD, 0.2), decisions=30).decisions == with_code
+def test_without_a_width_no_decision_depends_on_the_prior():
+    without, none = search(space(GOOD), decisions=30).decisions, Prior({})
+    u, configs = np.random.default_rng(0).random((9, 4)), [space(GOOD).default] * 9
+    for prior in (none, space(GOOD).prior):
+        assert np.array_equal(prior.place(u), u)
+        assert not prior.log_density(configs).any()
+    wide = space(GOOD, 0.2)
+    wide.prior = none
+    assert search(wide, decisions=30).decisions == without

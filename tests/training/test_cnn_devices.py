@@ -84,7 +84,7 @@ def test_two_workers_train_at_once_within_one_search(on_two, tmp_path, monkeypat
     host.add_package(power_w=50.0)
     for _ in range(2):
         host.add_gpu(power_w=200.0)
-    monkeypatch.setattr("ecoml.meter.counters.ordinals.nvml_indices", tuple)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     together: list[int] = []
     space = ecoml.Space({"learning_rate": ecoml.Float(0.01, 0.1, log=True), "width": 8, "depth": 1, "epochs": 4})
 

@@ -8,6 +8,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
+import pytest
 from rigs.images import Book, rest, workload
 
 from ecoml.training.images.worker.residents import MOST, MOST_RECORDED, Residents
@@ -92,24 +93,21 @@ class NoConnection(Connection):
 
 def test_a_worker_goes_on_with_what_stayed_and_reads_the_file_only_of_what_left(tmp_path, monkeypatch):
     server = TrainingServer(NoConnection())
-    restored = []
-    monkeypatch.setattr(
-        "ecoml.training.images.worker.loop.Training.restore", lambda self, path: restored.append(path.name)
-    )
     of = workload("digits")
     for run in (0, 1):
         server.hold(of, run, run, SMALL, 0, None)
         server.advance(of)
         server.checkpoint(tmp_path / f"{run}")
-    server.hold(of, 0, 0, SMALL, 1, tmp_path / "0")
+    server.hold(of, 0, 0, SMALL, 1, tmp_path / "none")
     assert server._training is not None
     assert server._training.epoch == 1
-    assert restored == []
     server.checkpoint(tmp_path / "0")
     monkeypatch.setattr("ecoml.training.images.worker.device.free_bytes", lambda device: 0)
     server.hold(of, 2, 2, SMALL, 0, None)
+    with pytest.raises(FileNotFoundError):
+        server.hold(of, 1, 1, SMALL, 1, tmp_path / "none")
     server.hold(of, 1, 1, SMALL, 1, tmp_path / "1")
-    assert restored == ["1"]
+    assert server._training.epoch == 1
 
 
 def test_trainings_whose_worker_died_while_they_waited_have_the_curves_of_trainings_that_were_never_left():

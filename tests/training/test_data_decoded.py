@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -94,22 +95,22 @@ def test_a_cache_that_cannot_be_written_is_done_without(photos, cache, decodings
     assert len(decodings) == 2
 
 
-def test_those_not_used_for_longest_make_room(cache, monkeypatch):
+def test_those_not_used_for_longest_make_room(cache):
     images, reading = np.zeros((10, 4, 4, 1), np.uint8), ImageReading(Form(4, 4, 1))
     decoded.keep("a", {"train": images}, reading)
     (first,) = cache.iterdir()
     entry_bytes = sum(file.stat().st_size for file in first.iterdir())
-    monkeypatch.setattr(decoded, "LARGEST_BYTES", 3 * entry_bytes)
+    keep = partial(decoded.keep, largest_bytes=3 * entry_bytes)
     for number, content in enumerate(("a", "b", "c")):
         before = set(cache.iterdir())
-        decoded.keep(content, {"train": images}, reading)
+        keep(content, {"train": images}, reading)
         os.utime(first if content == "a" else (set(cache.iterdir()) - before).pop(), (number, number))
     found = decoded.find("a", ["train"])
     assert found is not None
     assert found[1] == reading, "and now it was used last"
-    decoded.keep("d", {"train": images}, reading)
+    keep("d", {"train": images}, reading)
     assert [content for content in "abcd" if decoded.find(content, ["train"])] == ["a", "c", "d"]
-    decoded.keep("e", {"train": np.zeros((3 * entry_bytes + 1, 1, 1, 1), np.uint8)}, reading)
+    keep("e", {"train": np.zeros((3 * entry_bytes + 1, 1, 1, 1), np.uint8)}, reading)
     assert decoded.find("e", ["train"]) is None, "larger than all room"
 
 

@@ -50,7 +50,7 @@ class MeteredAccount:
         watch: Observes devices at each heartbeat.
         co2e: Converts joules to CO2e.
         clock: Returns seconds.
-        heartbeat_s: Seconds between two times that joules in flight are put on disk.
+        heartbeat_s: Seconds between two times that joules in flight are put on disk; None: never (simulated time).
 
     Attributes:
         limit_j: `check_budget` raises when this is spent; at most the budget.
@@ -73,7 +73,7 @@ class MeteredAccount:
         watch: Watch | None = None,
         co2e: GramCounter | None = None,
         clock: Callable[[], float] = time.monotonic,
-        heartbeat_s: float = HEARTBEAT_S,
+        heartbeat_s: float | None = HEARTBEAT_S,
     ) -> None:
         self.limit_j = float("inf")
         self.co2e = co2e or GramCounter()

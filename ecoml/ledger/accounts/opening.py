@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ecoml.ledger.accounts.meter_thread import Watch
-from ecoml.ledger.accounts.metered import MeteredAccount
+from ecoml.ledger.accounts.metered import HEARTBEAT_S, MeteredAccount
 from ecoml.ledger.accounts.reported import ReportedAccount
 from ecoml.ledger.gram_counter import GramCounter
 from ecoml.ledger.metering import Metering
+from ecoml.meter.base import pace_of
 from ecoml.run.storage.store import Store
 
 Account = MeteredAccount | ReportedAccount
@@ -25,8 +26,15 @@ def open_account(store: Store, metering: Metering | None, spent_j: float, *, tra
     if metering is None:
         return ReportedAccount(store, spent_j=spent_j, co2e=co2e)
     watch = Watch(metering.meter, store, metering.opened_s, trace=trace)
+    pace = pace_of(metering.meter)
     account = MeteredAccount(
-        store, metering.window, spent_j=spent_j, opened_s=metering.opened_s, watch=watch, co2e=co2e
+        *(store, metering.window),
+        spent_j=spent_j,
+        opened_s=metering.opened_s,
+        watch=watch,
+        co2e=co2e,
+        clock=pace.clock,
+        heartbeat_s=None if pace.sleep is None else HEARTBEAT_S,
     )
     with store.transaction():
         store.set_idle(metering.idle.by_domain)

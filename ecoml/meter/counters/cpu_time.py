@@ -54,11 +54,17 @@ class TreeCpuTime:
 
     Living children are found in Linux's `/proc`; on other systems a child counts once it has been waited for. A child
     that is handed to another parent, or never waited for, counts only while it lives.
+
+    Args:
+        find: Returns the living descendants of a process.
+        scan_share: The largest share of the time that looking for them may take.
     """
 
     covers = "this process and its children"
 
-    def __init__(self) -> None:
+    def __init__(self, find: Callable[[int], set[int]] = descendants, scan_share: float = _SCAN_SHARE) -> None:
+        self._find = find
+        self._scan_share = scan_share
         self._living: dict[int, int] = {}  # process → descriptor of its stat file
         self._scan_s = -float("inf")  # when the next scan is due
 
@@ -68,7 +74,7 @@ class TreeCpuTime:
         now_s = time.monotonic()
         if now_s >= self._scan_s:
             self._scan()
-            self._scan_s = now_s + max(_SCAN_S, (time.monotonic() - now_s) / _SCAN_SHARE)
+            self._scan_s = now_s + max(_SCAN_S, (time.monotonic() - now_s) / self._scan_share)
         for pid, descriptor in list(self._living.items()):
             try:
                 total_s += stat_cpu_s(os.pread(descriptor, 1024, 0))
@@ -86,7 +92,7 @@ class TreeCpuTime:
             os.close(self._living.pop(pid))
 
     def _scan(self) -> None:
-        for pid in descendants(os.getpid()) - self._living.keys():
+        for pid in self._find(os.getpid()) - self._living.keys():
             with contextlib.suppress(OSError):
                 self._living[pid] = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ecoml.errors import MeterError
-from ecoml.meter.base import Source
+from ecoml.meter.base import Meter
 from ecoml.meter.counters.device import MODULE, ask, is_kept_open, start_nvml, text
 
 
@@ -102,16 +102,16 @@ def nvml_indices(ordinals: Collection[int], nvml: Any | None = None) -> tuple[in
     return indices if len(indices) == len(found) else None
 
 
-def domains_of(ordinals: Sequence[int], sources: Iterable[Source]) -> list[str]:
+def domains_of(ordinals: Sequence[int], meter: Meter) -> list[str]:
     """The domain of each GPU that CUDA numbers so; trials on several GPUs are told apart by domain.
 
     Raises:
-        MeterError: One of them has no domain of its own among the sources used.
+        MeterError: One of them has no domain of its own among the sources that the meter uses.
     """
-    used = {source.domain for source in sources if source.used}
-    domains: list[str] = []
+    used = {source.domain for source in meter.sources if source.used}
+    nvml, domains = getattr(meter, "nvml", None), list[str]()
     for ordinal in ordinals:
-        names = [f"{kind}:{index}" for index in nvml_indices((ordinal,)) or () for kind in ("gpu", MODULE)]
+        names = [f"{kind}:{index}" for index in nvml_indices((ordinal,), nvml) or () for kind in ("gpu", MODULE)]
         own = [name for name in names if name in used and name not in domains]
         if not own:
             raise MeterError(

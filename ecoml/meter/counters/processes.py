@@ -11,9 +11,14 @@ from pathlib import Path
 _FIRST_PID_NAMESPACE = 4026531836  # PROC_PID_INIT_INO of the kernel
 
 
-def descendants(pid: int) -> set[int]:
-    """The living descendants of a process; none if `/proc` does not list them."""
-    children_of = _children if _TELLS_CHILDREN else _parents_of_all()
+def descendants(pid: int, *, listed: bool | None = None) -> set[int]:
+    """The living descendants of a process; none if `/proc` does not list them.
+
+    Args:
+        pid: The process.
+        listed: Whether the kernel lists the children of each process (CONFIG_PROC_CHILDREN); None: as it is here.
+    """
+    children_of = _children if (_TELLS_CHILDREN if listed is None else listed) else _parents_of_all()
     found: set[int] = set()
     parents = [pid]
     while parents:
@@ -24,7 +29,7 @@ def descendants(pid: int) -> set[int]:
 
 
 def _children(pid: int) -> list[int]:
-    """The children as the kernel lists them (CONFIG_PROC_CHILDREN)."""
+    """The children as the kernel lists them."""
     tasks = f"/proc/{pid}/task"
     found: list[int] = []
     with contextlib.suppress(OSError):

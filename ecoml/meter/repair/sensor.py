@@ -115,10 +115,10 @@ class Sensor:
         ticks = self._mend.ticks
         if ticks is None or not ticks.measured or ticks.bound_s > _ALIGN_S or self.failure is not None:
             return
-        energy_j, end_s = self._mend.energy_j, time.perf_counter() + _ALIGN_S
+        energy_j, end_s = self._mend.energy_j, clock() + _ALIGN_S
         for _ in range(_ALIGN_READS):
-            self.read(clock())
-            if self._mend.energy_j != energy_j or time.perf_counter() > end_s:
+            self.read(now_s := clock())
+            if self._mend.energy_j != energy_j or now_s > end_s:
                 return
             time.sleep(_ALIGN_STEP_S)
 

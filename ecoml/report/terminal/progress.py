@@ -36,11 +36,8 @@ from ecoml.trial import Trial, TrialState
 REFRESHES_PER_S = 1.0
 """Seconds between two drawings: drawing costs energy, and once a second is enough for a person."""
 
-SHORTEST_SILENCE_S = 0.5
-"""Shortest time between two plain lines."""
-
-LONGEST_SILENCE_S = 60.0
-"""After this many seconds there is a line, even if nothing has happened."""
+SILENCE_S = 0.5, 60.0
+"""The shortest time between two plain lines; and the longest, even if nothing has happened."""
 
 SHARE_OF_BUDGET = 0.1
 """There is also a line whenever this share of the budget has been spent."""
@@ -68,7 +65,7 @@ def show(search: Search) -> Iterator[None]:
         elif sys.stderr and sys.stderr.isatty():
             shown = _live(source)
         else:
-            shown = _plain(search, PlainLines(source))
+            shown = in_lines(search, PlainLines(source))
         with shown:
             yield
 
@@ -154,7 +151,7 @@ def _live(source: StatusSource) -> Iterator[None]:
 
 
 @contextmanager
-def _plain(search: Search, lines: PlainLines) -> Iterator[None]:
+def in_lines(search: Search, lines: PlainLines) -> Iterator[None]:
     """Print lines when a trial ends, and when there was none for long; print all remaining news at the end."""
 
     def ended(trial: Trial) -> None:
@@ -181,6 +178,12 @@ class PlainLines:
     """Lines for a changed recommendation, a failed trial, a tenth of the budget, or a minute without a line.
 
     The log of a long search stays short, and shows that the search is running. Thread-safe.
+
+    Args:
+        source: The search.
+        say: Prints a line.
+        clock: Returns seconds.
+        silence_s: The shortest and the longest time between two lines.
     """
 
     def __init__(
@@ -189,19 +192,21 @@ class PlainLines:
         *,
         say: Callable[[str], None] = log.info,
         clock: Callable[[], float] = time.monotonic,
+        silence_s: tuple[float, float] = SILENCE_S,
     ) -> None:
         self._source = source
         self._say = say
         self._clock = clock
         self._lock = threading.Lock()
-        self._said_at = clock() - SHORTEST_SILENCE_S
+        self._shortest_s, self._longest_s = silence_s
+        self._said_at = clock() - self._shortest_s
         self._said_spent_j = 0.0
         self._recommended: tuple[int, int] | None = None
         self._ended: set[int] | None = None
 
     def due_in_s(self) -> float:
         """Seconds until a line is due."""
-        return max(SHORTEST_SILENCE_S, self._said_at + LONGEST_SILENCE_S - self._clock())
+        return max(self._shortest_s, self._said_at + self._longest_s - self._clock())
 
     def look(self, *, last: bool = False) -> None:
         """Print the news if it is worth a line; with `last`, print all news."""
@@ -219,11 +224,11 @@ class PlainLines:
 
     def _is_worth_a_line(self, status: Status, new: list[int], now: float) -> bool:
         silent_s = now - self._said_at
-        if silent_s >= LONGEST_SILENCE_S:
+        if silent_s >= self._longest_s:
             return True
         return (
             bool(new)
-            and silent_s >= SHORTEST_SILENCE_S
+            and silent_s >= self._shortest_s
             and (
                 status.spent_j - self._said_spent_j >= SHARE_OF_BUDGET * status.budget_j
                 or _of(status.recommended) != self._recommended

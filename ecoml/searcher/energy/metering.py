@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from ecoml.energy import Provenance, Purpose, comparable
 from ecoml.errors import MeterError
 from ecoml.ledger import Metering
-from ecoml.meter.base import Meter
+from ecoml.meter.base import Meter, pace_of
 from ecoml.meter.idle import Idle, measure_idle
 from ecoml.run.storage.snapshot import Snapshot
 from ecoml.training.base import Executor, OnGpus
@@ -32,7 +31,7 @@ def open_metering(meter: Meter, budget_j: float, before: Snapshot | None) -> Met
         budget_j: The budget of the entire search.
         before: The state that earlier sessions left, if any; idle power is measured once.
     """
-    opened_s, window = time.monotonic(), meter.window().__enter__()
+    opened_s, window = pace_of(meter).clock(), meter.window().__enter__()
     if before is not None and before.idle:
         return Metering(meter, window, opened_s, Idle(before.idle))
     left_j = budget_j - (before.spent_j if before is not None else 0.0)

@@ -71,7 +71,7 @@ class HostAccount:
             return []
         from ecoml.meter.counters.ordinals import domains_of
 
-        return list(domains_of(gpus, meter.sources))
+        return list(domains_of(gpus, meter))
 
     @property
     def opened(self) -> MeteredAccount | ReportedAccount:

@@ -170,10 +170,9 @@ def test_the_tool_itself_is_run_with_a_time_out(tmp_path, monkeypatch):
     tool(tmp_path, "echo 'Could not open device at /dev/ipmi0' >&2; exit 1")
     with pytest.raises(OSError, match="only root"):
         ipmi.run_ipmitool()
-    monkeypatch.setattr(ipmi, "TIMEOUT_S", 0.1)
     tool(tmp_path, "exec sleep 5")
     with pytest.raises(OSError, match=r"within 0\.1 s"):
-        ipmi.run_ipmitool()
+        ipmi.run_ipmitool(timeout_s=0.1)
     monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
     with pytest.raises(OSError, match="not installed"):
         ipmi.run_ipmitool()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-import time
+import threading
 
 import pytest
 from report.statuses import status, trial
 from rigs.run_folders import Course, failed, write_run
 
 import ecoml
-from ecoml.report.terminal.progress import PlainLines, show
-from ecoml.report.terminal.status import FolderStatus
+from ecoml.report.terminal.progress import PlainLines, in_lines, show
+from ecoml.report.terminal.status import FolderStatus, LiveStatus
 from ecoml.trial import Trial, TrialState
 
 
@@ -137,21 +137,23 @@ def test_who_has_a_handler_gets_the_lines_there(space, run_folder, unheard, capf
     assert "spent 4.00 J of 4.00 J (reported)" in (tmp_path / "log.txt").read_text(encoding="utf-8")
 
 
-def test_a_line_comes_while_a_step_is_under_way(space, run_folder, unheard, capfd, monkeypatch):
-    monkeypatch.setattr("ecoml.report.terminal.progress.LONGEST_SILENCE_S", 0.1)
-    monkeypatch.setattr("ecoml.report.terminal.progress.SHORTEST_SILENCE_S", 0.05)
-    unheard()
-    shown: list[str] = []
+def test_a_line_comes_while_a_step_is_under_way(space, run_folder):
+    said: list[str] = []
+    heard = threading.Event()
+
+    def say(line):
+        said.append(line)
+        heard.set()
 
     def slow(config):
-        deadline = time.monotonic() + 30
-        while not shown and time.monotonic() < deadline:
-            time.sleep(0.05)
-            shown.append(err) if (err := capfd.readouterr().err) else None
+        assert heard.wait(30.0)
         yield ecoml.Measurement(0.9, energy_j=4.0)
 
-    searched(space, run_folder, slow, show=show)
-    assert "trial   0         –    0.00 J  0 steps, new  | spent 0.00 J of 4.00 J (reported)" in shown[0]
+    def soon(search):
+        return in_lines(search, PlainLines(LiveStatus(search), say=say, silence_s=(0.05, 0.1)))
+
+    searched(space, run_folder, slow, show=soon)
+    assert said[0] == "trial   0         –    0.00 J  0 steps, new  | spent 0.00 J of 4.00 J (reported)"
 
 
 def test_it_can_be_silenced(space, run_folder, unheard, capfd):

@@ -54,9 +54,9 @@ def start(tmp_path, monkeypatch):
     METERS["here"] = FakeMeter()
     agents = []
 
-    def start(lease_s=20.0, opened=True):
+    def start(lease_s=20.0, opened=True, executor=Spending):
         setup = Setup(
-            "run", cloudpickle.dumps(Spending()), cloudpickle.dumps(SPACE), False, False, lease_s, 1e6, versions()
+            "run", cloudpickle.dumps(executor()), cloudpickle.dumps(SPACE), False, False, lease_s, 1e6, versions()
         )
         agent = Agent(setup, tmp_path / "spool.sqlite", "node", meter=METERS["here"])
         if opened:
@@ -132,23 +132,24 @@ def test_without_word_from_the_driver_it_stops_and_closes_its_account(start):
     assert until(agent, lambda report: report.closed).running == ()
 
 
-def test_released_while_it_prepares_it_closes_its_account_with_what_that_took(start, monkeypatch):
-    preparing, may_end = threading.Event(), threading.Event()
+class Preparing(Spending):
+    begun, may_end = threading.Event(), threading.Event()
 
     def prepare(self, space):
         METERS["here"].spend(1.0)
-        preparing.set()
-        assert may_end.wait(10.0)
+        self.begun.set()
+        assert self.may_end.wait(10.0)
         METERS["here"].spend(2.0)
 
-    monkeypatch.setattr(Spending, "prepare", prepare)
-    agent = start(opened=False)
+
+def test_released_while_it_prepares_it_closes_its_account_with_what_that_took(start):
+    agent = start(opened=False, executor=Preparing)
     opening = threading.Thread(target=agent.open)
     opening.start()
-    assert preparing.wait(10.0)
+    assert Preparing.begun.wait(10.0)
     agent.take(Orders(1, released=True))
     assert not agent.next_report(0.05).closed
-    may_end.set()
+    Preparing.may_end.set()
     report = until(agent, lambda report: report.closed)
     opening.join()
     assert report.statement.counters[Purpose.OVERHEAD, None].energy_j == pytest.approx(3.0)

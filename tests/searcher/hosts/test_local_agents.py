@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -127,10 +128,13 @@ def test_the_budget_holds_on_all_hosts_together(run_folder, short_leases):
     assert searcher._session.search.ledger.budget.overpromised_j <= result.energy.overshoot_bound_j
 
 
-def test_another_version_is_refused_by_name(run_folder, monkeypatch):
-    monkeypatch.setattr("ecoml.searcher.hosts.messages.versions", lambda: {"python": "2.7"})
+def test_another_version_is_refused_by_name(run_folder):
+    class Older(LocalAgents):
+        def open(self, setup, spools):
+            super().open(replace(setup, versions={"python": "2.7"}), spools)
+
     with pytest.raises(UsageError, match=r"host local-1: python is 3\.\d+ there and 2\.7 here"):
-        ecoml.Searcher(SPACE, work, budget_j=1e6, directory=run_folder, workers="local:1").run()
+        ecoml.Searcher(SPACE, work, budget_j=1e6, directory=run_folder, workers=Older(1)).run()
 
 
 @pytest.mark.parametrize("given", ["local:0", "local", "slurm://here", "ray://"])

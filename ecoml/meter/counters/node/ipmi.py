@@ -33,7 +33,7 @@ def has_controller(root: Path) -> bool:
     return any((root / device).exists() for device in _DEVICES)
 
 
-def run_ipmitool() -> str:
+def run_ipmitool(timeout_s: float = TIMEOUT_S) -> str:
     """The output of this host's `ipmitool dcmi power reading`.
 
     Raises:
@@ -44,10 +44,10 @@ def run_ipmitool() -> str:
         raise OSError("ipmitool is not installed: `sudo apt-get install ipmitool`")
     try:
         done = subprocess.run(  # noqa: S603 - a tool of the system, without a shell
-            [tool, *_COMMAND], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            [tool, *_COMMAND], capture_output=True, text=True, timeout=timeout_s, check=False
         )
     except subprocess.TimeoutExpired:
-        raise OSError(f"ipmitool gave no answer within {TIMEOUT_S:g} s") from None
+        raise OSError(f"ipmitool gave no answer within {timeout_s:g} s") from None
     if done.returncode:
         why = " ".join(done.stderr.split())[:120] or f"exit code {done.returncode}"
         remedy = ": only root may ask the controller" if "ermission" in why or "Could not open" in why else ""

@@ -54,15 +54,24 @@ def find(content: str, splits: Iterable[str]) -> tuple[dict[str, Images], ImageR
     return found, reading
 
 
-def keep(content: str, decoded: Mapping[str, Images], reading: ImageReading) -> None:
-    """Cache the images N×H×W×C of this content by split, and how they were changed, if there is room."""
+def keep(
+    content: str, decoded: Mapping[str, Images], reading: ImageReading, largest_bytes: int = LARGEST_BYTES
+) -> None:
+    """Cache the images N×H×W×C of this content by split, and how they were changed, if there is room.
+
+    Args:
+        content: The hash of the content.
+        decoded: The images.
+        reading: How they were changed.
+        largest_bytes: The most that all entries together may take.
+    """
     needed = sum(images.nbytes for images in decoded.values())
-    if needed > LARGEST_BYTES:
+    if needed > largest_bytes:
         return
     place = _place()
     with contextlib.suppress(OSError):
         place.mkdir(parents=True, exist_ok=True)
-        _make_room(place, needed)
+        _make_room(place, largest_bytes - needed)
         unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=place))
         try:
             for split, images in decoded.items():
@@ -81,11 +90,12 @@ def _place() -> Path:
     return cache_folder() / "decoded"
 
 
-def _make_room(place: Path, needed: int) -> None:
+def _make_room(place: Path, most_bytes: int) -> None:
+    """Delete entries until the others take no more than this."""
     entries = [(folder.stat().st_mtime, folder) for folder in place.iterdir() if folder.is_dir()]
     sizes = {folder: sum(file.stat().st_size for file in folder.iterdir()) for _, folder in entries}
     for _, folder in sorted(entries):
-        if sum(sizes.values()) + needed <= LARGEST_BYTES:
+        if sum(sizes.values()) <= most_bytes:
             return
         shutil.rmtree(folder, ignore_errors=True)
         del sizes[folder]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import hypothesis
@@ -11,6 +15,9 @@ import pytest
 from rigs.meter import FakeMeter
 
 import ecoml
+from ecoml.cli import main
+
+Typed = Callable[..., CompletedProcess[str]]
 
 # A busy machine is not a failure: properties are about what is computed, not how fast.
 hypothesis.settings.register_profile("ecoml", deadline=None)
@@ -65,3 +72,18 @@ def reported(quick: dict[str, Any]) -> dict[str, Any]:
 def quick(run_folder: Path) -> dict[str, Any]:
     """Arguments that most searches in tests share."""
     return {"strategy": "random", "directory": run_folder}
+
+
+@pytest.fixture
+def typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Typed:
+    """Runs `ecoml …` in this process, in the current folder: for all that says nothing of processes."""
+
+    def run(*arguments: object) -> CompletedProcess[str]:
+        capsys.readouterr()
+        with monkeypatch.context() as patch, pytest.raises(SystemExit) as end:
+            patch.setattr(sys, "argv", ["ecoml", *map(str, arguments)])
+            patch.setattr(logging.getLogger("ecoml"), "propagate", False)  # to pytest, which is none of its readers
+            main()
+        return CompletedProcess([*map(str, arguments)], int(end.value.code or 0), *capsys.readouterr())
+
+    return run

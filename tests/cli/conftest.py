@@ -1,4 +1,4 @@
-"""The command line in a process of its own, as a user runs it."""
+"""The command line, in a process of its own where a test is about that."""
 
 from __future__ import annotations
 
@@ -18,14 +18,27 @@ Ecoml = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def ecoml(tmp_path: Path) -> Ecoml:
-    """Runs `ecoml …` in a folder of the test's own."""
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the test's own, and the current one."""
     (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+@pytest.fixture
+def typed(typed: Ecoml, here: Path) -> Ecoml:
+    """Runs `ecoml …` in this process, in that folder."""
+    return typed
+
+
+@pytest.fixture
+def ecoml(here: Path) -> Ecoml:
+    """Runs `ecoml …` in a process of its own, in that folder."""
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "ecoml", *map(str, arguments)],
-            cwd=tmp_path / "here",
+            cwd=here,
             capture_output=True,
             text=True,
             check=False,

@@ -31,12 +31,12 @@ def folder(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_folder_of_strategies_as_typed(ecoml, folder, tiny_space, tmp_path):
+def test_a_folder_of_strategies_as_typed(typed, folder, tiny_space, here):
     """No budget, no folder: it says what it takes, can be interrupted, and the same command goes on to the end."""
-    typed = ["compare", folder, "--space", tiny_space, "--seeds", 2]
-    here = tmp_path / "here"
-    command = [sys.executable, "-m", "ecoml", *map(str, typed)]
-    with subprocess.Popen(command, cwd=here, stderr=subprocess.PIPE, text=True, env=os.environ) as begun:
+    tiny_space.write_text(tiny_space.read_text().replace("epochs = 3", "epochs = 1"))
+    arguments = ["compare", folder, "--space", tiny_space, "--seeds", 2]
+    command = [sys.executable, "-m", "ecoml", *map(str, arguments)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ) as begun:
         assert begun.stderr is not None
         said = []
         for line in begun.stderr:
@@ -51,13 +51,13 @@ def test_a_folder_of_strategies_as_typed(ecoml, folder, tiny_space, tmp_path):
     assert "the same command continues" in said[-1]
     out = here / "runs" / "compare-digits-tiny"
     budget_j = tomllib.loads((out / "compare.toml").read_text())["budget_j"]
-    done = ecoml(*typed)
+    done = typed(*arguments)
     assert done.returncode == 0, done.stderr
     assert "1 of 6: bayes, seed 0: done before" in done.stderr
     assert "are still to be spent" in done.stderr
     assert "Energy until" in done.stdout
     assert all((out / name).is_file() for name in ("compare.html", "compare.json", "figures/best-so-far.svg"))
-    again = ecoml(*typed, "--json")
+    again = typed(*arguments, "--json")
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("done before") == 6
     assert "a default training takes" not in again.stderr, "nothing is left to be told"
@@ -67,11 +67,11 @@ def test_a_folder_of_strategies_as_typed(ecoml, folder, tiny_space, tmp_path):
 
 
 @pytest.mark.slow
-def test_several_strategy_files(ecoml, folder, tiny_space, tmp_path):
+def test_several_strategy_files(typed, folder, tiny_space, tmp_path):
     (tmp_path / "grid.toml").write_text(FILES["grid"])
     files = (folder / "random.toml", folder / "bayes.toml", tmp_path / "grid.toml")
     budget = ("--budget-kwh", 5e-6, "--seeds", 1, "--space", tiny_space)
-    done = ecoml("compare", *files, *budget, "--out", tmp_path / "out")
+    done = typed("compare", *files, *budget, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "3 strategies (random, bayes, grid) × 1 seed" in done.stderr
     assert (tmp_path / "out" / "compare.html").is_file()
@@ -88,13 +88,12 @@ def test_several_strategy_files(ecoml, folder, tiny_space, tmp_path):
         (("nowhere.toml",), "there is no such file"),
     ],
 )
-def test_what_cannot_be_run_is_refused_in_one_line_before_anything_is_trained(ecoml, folder, tmp_path, arguments, said):
-    here = tmp_path / "here"
+def test_what_cannot_be_run_is_refused_in_one_line_before_anything_is_trained(typed, folder, here, arguments, said):
     folder.rename(here / "strategies")
     (here / "table.csv").write_text("problem,strategy,seed,trial,energy_j,accuracy\np,random,0,0,10,0.5\n")
     (here / "other").mkdir()
     (here / "other" / "random.toml").write_text('strategy = "grid"\n')
-    done = ecoml("compare", *arguments)
+    done = typed("compare", *arguments)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1

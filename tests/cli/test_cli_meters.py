@@ -62,17 +62,17 @@ def test_watching_is_ended_by_ctrl_c_without_a_word(tmp_path):
         (("--watch", "--seconds", "nan"), "at least 1 s"),
     ],
 )
-def test_options_that_do_not_go_together(ecoml, arguments, said):
-    done = ecoml("meters", *arguments)
+def test_options_that_do_not_go_together(typed, arguments, said):
+    done = typed("meters", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_calibrating_without_a_counter_is_refused_in_one_line(ecoml, measured):
+def test_calibrating_without_a_counter_is_refused_in_one_line(typed, measured):
     if measured:
         pytest.skip("this host has a counter of its processor")
-    done = ecoml("meters", "--calibrate")
+    done = typed("meters", "--calibrate")
     assert (done.returncode, done.stdout) == (2, "")
     assert "--calibrate needs a counter of the processor" in done.stderr
     assert len(done.stderr.splitlines()) == 1

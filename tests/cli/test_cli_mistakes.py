@@ -20,10 +20,10 @@ def snapshot(folder):
     return {path: path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
 
 
-def refused(ecoml, tmp_path, *arguments):
+def refused(typed, tmp_path, *arguments):
     """The one line with which a call is refused."""
     before = snapshot(tmp_path)
-    done = ecoml(*arguments)
+    done = typed(*arguments)
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1, done.stderr
@@ -57,8 +57,8 @@ def refused(ecoml, tmp_path, *arguments):
         ((*BUDGET, "--data", "fashion-mnist", "--data-dir", ".", "--no-download"), "fashion-mnist"),
     ],
 )
-def test_a_wrong_option(ecoml, tmp_path, arguments, said):
-    assert said in refused(ecoml, tmp_path, "search", *arguments)
+def test_a_wrong_option(typed, tmp_path, arguments, said):
+    assert said in refused(typed, tmp_path, "search", *arguments)
 
 
 RATE = '[parameters.learning_rate]\ntype = "float"\n'
@@ -77,10 +77,10 @@ RATE = '[parameters.learning_rate]\ntype = "float"\n'
         ("", "parameter"),
     ],
 )
-def test_a_broken_space(ecoml, tmp_path, content, said):
+def test_a_broken_space(typed, tmp_path, content, said):
     path = tmp_path / "mine.toml"
     path.write_text(content)
-    line = refused(ecoml, tmp_path, "search", *BUDGET, "--space", path)
+    line = refused(typed, tmp_path, "search", *BUDGET, "--space", path)
     assert said in line
     assert "mine" in line
 
@@ -94,7 +94,7 @@ def test_a_broken_space(ecoml, tmp_path, content, said):
         ("broken image", "9.png: cannot be read as an image"),
     ],
 )
-def test_a_data_folder_that_cannot_be_used(ecoml, tmp_path, images, trouble, said):
+def test_a_data_folder_that_cannot_be_used(typed, tmp_path, images, trouble, said):
     if trouble in ("missing", "empty"):
         shutil.rmtree(images)
     if trouble == "empty":
@@ -103,7 +103,7 @@ def test_a_data_folder_that_cannot_be_used(ecoml, tmp_path, images, trouble, sai
         shutil.rmtree(images / "dark")
     if trouble == "broken image":
         (images / "dark" / "9.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
-    assert said in refused(ecoml, tmp_path, "search", *BUDGET, "--data", images)
+    assert said in refused(typed, tmp_path, "search", *BUDGET, "--data", images)
 
 
 @pytest.mark.parametrize(
@@ -115,31 +115,31 @@ def test_a_data_folder_that_cannot_be_used(ecoml, tmp_path, images, trouble, sai
         ({"x": np.zeros((20, 8, 8))}, "y"),
     ],
 )
-def test_an_npz_that_cannot_be_used(ecoml, tmp_path, arrays, said):
+def test_an_npz_that_cannot_be_used(typed, tmp_path, arrays, said):
     np.savez(tmp_path / "mine.npz", **arrays)
-    line = refused(ecoml, tmp_path, "search", *BUDGET, "--data", tmp_path / "mine.npz")
+    line = refused(typed, tmp_path, "search", *BUDGET, "--data", tmp_path / "mine.npz")
     assert "mine.npz" in line
     assert said in line
 
 
-def test_an_output_folder_that_is_there(ecoml, tmp_path):
+def test_an_output_folder_that_is_there(typed, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("years of work")
-    assert "choose another --out" in refused(ecoml, tmp_path, "search", *BUDGET, "--out", tmp_path / "out")
+    assert "choose another --out" in refused(typed, tmp_path, "search", *BUDGET, "--out", tmp_path / "out")
 
 
 @pytest.mark.parametrize("command", ["resume", "report", "watch"])
-def test_a_folder_that_is_no_run(ecoml, tmp_path, command):
-    assert "no such folder" in refused(ecoml, tmp_path, command, tmp_path / "nowhere")
+def test_a_folder_that_is_no_run(typed, tmp_path, command):
+    assert "no such folder" in refused(typed, tmp_path, command, tmp_path / "nowhere")
     (tmp_path / "there").mkdir()
-    assert "not a run folder" in refused(ecoml, tmp_path, command, tmp_path / "there")
+    assert "not a run folder" in refused(typed, tmp_path, command, tmp_path / "there")
     (tmp_path / "there" / "run.toml").write_text("format = 999\n")
-    assert "newer ecoml" in refused(ecoml, tmp_path, command, tmp_path / "there")
+    assert "newer ecoml" in refused(typed, tmp_path, command, tmp_path / "there")
     (tmp_path / "there" / "run.toml").write_text("format = ")
-    assert "run.toml" in refused(ecoml, tmp_path, command, tmp_path / "there")
+    assert "run.toml" in refused(typed, tmp_path, command, tmp_path / "there")
 
 
-def test_an_estimate_where_a_measurement_is_required(ecoml, tmp_path):
+def test_an_estimate_where_a_measurement_is_required(typed, tmp_path):
     from ecoml.energy import Provenance
     from ecoml.meter import open_meter
 
@@ -148,13 +148,13 @@ def test_an_estimate_where_a_measurement_is_required(ecoml, tmp_path):
     meter.close()
     if provenance is Provenance.MEASURED:
         pytest.skip("this host measures its energy")
-    line = refused(ecoml, tmp_path, "search", *BUDGET, "--require-measured")
+    line = refused(typed, tmp_path, "search", *BUDGET, "--require-measured")
     assert "measured energy is required" in line
 
 
 @pytest.mark.parametrize("arguments", [(), ("nowhere",), ("nowhere.csv",)])
-def test_nothing_to_compare(ecoml, tmp_path, arguments):
-    refused(ecoml, tmp_path, "compare", *arguments)
+def test_nothing_to_compare(typed, tmp_path, arguments):
+    refused(typed, tmp_path, "compare", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -165,10 +165,10 @@ def test_nothing_to_compare(ecoml, tmp_path, arguments):
         ("--grid-intensity", "-3", "give grams of CO2e per kWh"),
     ],
 )
-def test_a_comparison_that_makes_no_sense(ecoml, tmp_path, option, value, said):
+def test_a_comparison_that_makes_no_sense(typed, tmp_path, option, value, said):
     table = tmp_path / "table.csv"
     table.write_text("problem,strategy,seed,trial,energy_j,accuracy\np,random,0,0,10,0.5\n")
-    assert said in refused(ecoml, tmp_path, "compare", table, option, value)
+    assert said in refused(typed, tmp_path, "compare", table, option, value)
 
 
 @pytest.mark.parametrize(

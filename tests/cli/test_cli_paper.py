@@ -13,7 +13,7 @@ from ecoml.experiments.paper.study import SCALES, open_study
 
 
 @pytest.mark.slow
-def test_rq1_end_to_end_from_the_command_line(ecoml, tmp_path):
+def test_rq1_end_to_end_from_the_command_line(typed, tmp_path):
     arguments: tuple[object, ...] = (
         "paper",
         "rq1",
@@ -27,7 +27,7 @@ def test_rq1_end_to_end_from_the_command_line(ecoml, tmp_path):
         3,
     )
     arguments += ("--device", "cpu", "--threads", 1, "--out", tmp_path / "rq1")
-    first = ecoml(*arguments)
+    first = typed(*arguments)
     assert first.returncode == 0, first.stderr
     assert "the size differs: 400 training images" in first.stdout
     assert "estimated" in first.stdout
@@ -39,27 +39,27 @@ def test_rq1_end_to_end_from_the_command_line(ecoml, tmp_path):
     assert len({row["learning_rate"] for row in rows if row["strategy"] == "random"}) == 3
     assert (tmp_path / "rq1" / "compare.html").is_file()
     assert (tmp_path / "rq1" / "figures" / "rounds-simplecnn-3hp.svg").is_file()
-    again = ecoml(*arguments, "--json")
+    again = typed(*arguments, "--json")
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("done before") == 3
     assert json.loads(again.stdout)["table_iii"] == found["table_iii"]
 
 
 @pytest.mark.slow
-def test_effects_runs_a_factorial_on_a_space_and_reads_any_run(ecoml, tiny_space, tmp_path):
+def test_effects_runs_a_factorial_on_a_space_and_reads_any_run(typed, tiny_space, tmp_path):
     out = tmp_path / "effects"
     arguments = ("--factor", "width", "--draws", 2, "--budget-kwh", 0.01, "--out", out)
-    ran = ecoml("effects", tiny_space, *arguments)
+    ran = typed("effects", tiny_space, *arguments)
     assert ran.returncode == 0, ran.stderr
     assert "width" in ran.stdout
     assert (out / "figures" / "interaction.png").is_file()
-    read = ecoml("effects", out, "--factor", "width", "--json")
+    read = typed("effects", out, "--factor", "width", "--json")
     assert json.loads(read.stdout)["factors"][0]["levels"] == [4, 8]
-    refused = ecoml("effects", tiny_space, "--factor", "width")
+    refused = typed("effects", tiny_space, "--factor", "width")
     assert refused.returncode == 2
     assert "--budget-kwh" in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 1
-    profiled = ecoml("profile", out, "--trial", 0, "--blocks", 2, "--batch", 8, "--out", tmp_path / "profile")
+    profiled = typed("profile", out, "--trial", 0, "--blocks", 2, "--batch", 8, "--out", tmp_path / "profile")
     assert profiled.returncode == 0, profiled.stderr
     assert "whole step" in profiled.stdout
     assert json.loads((tmp_path / "profile" / "profile.json").read_text())["batch"] == 8

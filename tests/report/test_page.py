@@ -16,6 +16,7 @@ from ecoml.energy import Provenance
 from ecoml.errors import RunFolderError, UsageError
 from ecoml.format import format_energy
 from ecoml.metric import ACCURACY, Metric
+from ecoml.report.charts.figures import chart_library
 from ecoml.report.page.page import write_report
 from ecoml.report.page.sections.progress import targets
 from ecoml.run.models import model_path
@@ -120,6 +121,15 @@ def test_the_chart_library_is_there_once(make_run):
     html = write_report(make_run([GOOD, BETTER])).read_text(encoding="utf-8")
     assert html.count("window.vegaEmbed=") == 1
     assert len(html) < 1_100_000
+
+
+def test_the_chart_library_is_put_together_once_on_a_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    library = chart_library.__wrapped__()
+    (kept,) = (tmp_path / "ecoml").iterdir()
+    assert kept.read_text(encoding="utf-8") == library
+    kept.write_text("from there", encoding="utf-8")
+    assert chart_library.__wrapped__() == "from there"
 
 
 def test_text_is_escaped(make_run):

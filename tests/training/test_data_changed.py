@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -26,12 +24,16 @@ def picture(path, level):
     Image.fromarray(pixels).save(path)
 
 
-@pytest.fixture
-def pets(tmp_path):
+def kinds(folder):
     for name, level in (("cat", 20), ("dog", 150)):
         for number in range(12):
-            picture(tmp_path / "pets" / name / f"{number}.png", level + number)
-    return tmp_path / "pets"
+            picture(folder / "pets" / name / f"{number}.png", level + number)
+    return folder / "pets"
+
+
+@pytest.fixture
+def pets(tmp_path):
+    return kinds(tmp_path)
 
 
 def search(data, folder):
@@ -79,20 +81,16 @@ def test_a_run_does_not_go_on_with_other_data(birds, tmp_path, change):
     assert Result.load(tmp_path / "r") == before
 
 
-def test_the_command_line_says_it_in_one_line(pets, tmp_path):
+def test_the_command_line_says_it_in_one_line(pets, tmp_path, typed, monkeypatch):
     (tmp_path / "tiny.toml").write_text(
         "[parameters.width]\ntype = 'int'\nlow = 2\nhigh = 4\n[fixed]\ndepth = 1\nepochs = 1\n"
     )
-
-    def run(*arguments):
-        command = [sys.executable, "-m", "ecoml", *map(str, arguments)]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-
+    monkeypatch.chdir(tmp_path)
     given = "--data", "pets", "--space", "tiny.toml", "--strategy", "random", "--max-trials", 1, "--threads", 1
-    done = run("search", "--budget-kwh", 0.01, *given, "--out", "pets/runs/first")
+    done = typed("search", "--budget-kwh", 0.01, *given, "--out", "pets/runs/first")
     assert done.returncode == 0, done.stderr
     swap(pets / "cat", pets / "dog")
-    again = run("resume", "pets/runs/first", "--add-kwh", 0.01)
+    again = typed("resume", "pets/runs/first", "--add-kwh", 0.01)
     assert again.returncode == 2
     (line,) = again.stderr.strip().splitlines()
     assert "the data are not those it began with (the files or their contents differ in the same classes)" in line
@@ -155,14 +153,26 @@ def test_a_new_search_in_the_same_process_sees_the_data_as_they_are_now(pets, tm
     assert model.classes == ("cat", "dog", "eel")
 
 
-@pytest.mark.parametrize("place", ["run", "runs/first", "results/pets/first", "train", "test"])
-def test_results_among_the_data_are_no_data(pets, tmp_path, place):
-    results = [search(pets, pets / place)]
-    (pets / place / "figures").mkdir()
-    picture(pets / place / "figures" / "front.png", 99)
-    shared_worker().stop()  # another process
-    results.append(search(pets, tmp_path / "second"))
-    results.append(ecoml.Searcher.resume(pets / place, budget_j=2e5).run())
+PLACES = "run", "runs/first", "results/pets/first", "train", "test"
+
+
+@pytest.fixture(scope="module")
+def results_among(tmp_path_factory):
+    """For each place of a run among the data: the data and the result, made by a worker that has ended."""
+    made = {}
+    for place in PLACES:
+        pets = kinds(tmp_path_factory.mktemp("among"))
+        made[place] = pets, search(pets, pets / place)
+        (pets / place / "figures").mkdir()
+        picture(pets / place / "figures" / "front.png", 99)
+    shared_worker().stop()
+    return made
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_results_among_the_data_are_no_data(results_among, tmp_path, place):
+    pets, first = results_among[place]
+    results = [first, search(pets, tmp_path / "second"), ecoml.Searcher.resume(pets / place, budget_j=2e5).run()]
     assert [result.settings["data"]["digest"] for result in results] == [results[0].settings["data"]["digest"]] * 3
     assert "ignored" not in results[0].settings["data"]
     assert results[1].settings["data"]["ignored"] == {"folder of results": 1}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -178,27 +176,19 @@ def test_balanced_data_are_measured_by_accuracy(tmp_path):
         _ = ecoml.CnnTraining(tmp_path / "nowhere").metric
 
 
-def test_the_command_line_chooses_it_too(kitchen, tmp_path):
+def test_the_command_line_chooses_it_too(kitchen, tmp_path, typed):
     (tmp_path / "tiny.toml").write_text("[parameters.width]\ntype = 'int'\nlow = 2\nhigh = 4\n[fixed]\nepochs = 1\n")
-    given = "--data", kitchen, "--space", tmp_path / "tiny.toml", "--strategy", "random", "--max-trials", "1"
+    given = "--data", kitchen, "--space", tmp_path / "tiny.toml", "--strategy", "random", "--max-trials", 1
     names = {None: "validation balanced accuracy", "accuracy": "validation accuracy"}
     for number, (asked, name) in enumerate(names.items()):
-        command = [*given, "--budget-kwh", "0.01", "--threads", "1", "--out", tmp_path / str(number), "--json"]
-        command += [] if asked is None else ["--metric", asked]
-        done = subprocess.run(
-            [sys.executable, "-m", "ecoml", "search", *map(str, command)], capture_output=True, text=True, check=False
-        )
+        command = [*given, "--budget-kwh", 0.01, "--threads", 1, "--out", tmp_path / str(number), "--json"]
+        done = typed("search", *command, *([] if asked is None else ["--metric", asked]))
         assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)
         assert told["metric"]["name"] == name
         assert told["data"]["imbalanced"] is True
         assert set(told["recommended"]["details"]) >= {"accuracy", "balanced-accuracy", "macro-f1", "recalls"}
-    done = subprocess.run(
-        [sys.executable, "-m", "ecoml", "search", "--budget-kwh", "1", "--metric", "auc"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = typed("search", "--budget-kwh", 1, "--metric", "auc")
     assert done.returncode == 2
     assert "metric is 'auc'; give one of accuracy, balanced-accuracy, macro-f1" in done.stderr
 

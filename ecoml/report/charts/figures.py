@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import version as version_of
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Literal
 
 from ecoml.errors import LibraryError
+from ecoml.outside.folders import cache_folder
 
 if TYPE_CHECKING:
     from ecoml.report.charts.drawing import Drawing
@@ -62,10 +66,23 @@ def require_charts() -> None:
 
 @cache
 def chart_library() -> str:
-    """The JavaScript of the page's charts: vega, vega-lite and vega-embed, 0.9 MB, for one inline script."""
+    """The JavaScript of the page's charts: vega, vega-lite and vega-embed, 0.9 MB, for one inline script.
+
+    It takes two seconds of a processor to put together, and is kept in the user's cache.
+    """
     import vl_convert
 
-    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", _vegalite_version()))
+    version = _vegalite_version()
+    name = f"charts-{version_of('vl-convert-python')}-{version}.js"
+    with suppress(OSError, UnicodeDecodeError):
+        return (cache_folder() / name).read_text(encoding="utf-8")
+    library = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", version))
+    with suppress(OSError):  # without a cache it is put together again
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", dir=cache_folder(), suffix=".unfinished", encoding="utf-8", delete=False) as file:
+            file.write(library)
+        Path(file.name).replace(cache_folder() / name)
+    return library
 
 
 def _vegalite_version() -> str:

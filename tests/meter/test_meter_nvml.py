@@ -317,7 +317,6 @@ def test_this_hosts_nvml_is_started_once_and_its_boards_are_mapped_once(host, mo
     own, calls = counting(host.nvml, "nvmlInit", "nvmlShutdown", "nvmlDeviceGetUUID")
     own._nvmlGetFunctionPointer = None
     monkeypatch.setitem(sys.modules, "pynvml", own)
-    monkeypatch.setattr("ecoml.meter.counters.device._started", {})
     monkeypatch.setattr("ecoml.meter.counters.ordinals._known", {})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-11111111,GPU-00000000")
     for _ in range(3):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +22,7 @@ from rigs.scripts import CONFIG, Script
 import ecoml
 from ecoml.energy import Provenance
 from ecoml.errors import SearchFailed
-from ecoml.ledger.accounts import metered as account_module
+from ecoml.ledger.accounts.metered import MeteredAccount
 from ecoml.meter import open_meter
 from ecoml.metric import ACCURACY
 from ecoml.run.result import Result
@@ -100,8 +101,8 @@ def test_purposes_are_the_hosts_total_with_trials_left_and_taken_up_in_any_order
         )
 
 
-def test_a_failed_steps_joules_are_told_in_full_however_often_the_meter_is_read(space, quick, meter, monkeypatch):
-    monkeypatch.setattr(account_module, "HEARTBEAT_S", 0.01)
+def test_a_failed_steps_joules_are_told_in_full_however_often_the_meter_is_read(space, quick, meter):
+    opened = []
 
     class Looking:
         def prepare(self, space):
@@ -116,13 +117,17 @@ def test_a_failed_steps_joules_are_told_in_full_however_often_the_meter_is_read(
                 for _ in range(10):
                     account.check_budget()
                     meter.spend(3)
-                    time.sleep(0.005)
+                    opened[0].ledger.settle()
                 raise RuntimeError("boom")
 
             return run()
 
+    def show(search):
+        opened.append(search)
+        return nullcontext()
+
     quick["strategy"] = strategy = Thinker([ecoml.Start(CONFIG)], meter)
-    result = ecoml.Searcher(space, Looking(), budget_j=1e6, meter=meter, **quick).run()
+    result = ecoml.Searcher(space, Looking(), budget_j=1e6, meter=meter, show=show, **quick).run()
     assert strategy.energies[0] == (30, 30)
     assert result.trials[0].tail is not None
     assert (result.trials[0].tail.energy_j, result.trials[0].energy.provenance) == (30, Provenance.MEASURED)
@@ -279,7 +284,7 @@ def test_what_is_reported_lies_within_its_uncertainty_of_the_truth(space, tmp_pa
         window = meter.window()
         store = Store(folder / "l.sqlite", create=True)
         store.add_trial(ecoml.trial.Trial(0, {}))
-        account = account_module.MeteredAccount(store, window, clock=host.clock)
+        account = MeteredAccount(store, window, clock=host.clock)
         trial_j = 0.0
         curve: list[ecoml.trial.Point] = []
         for what, seconds in plan:

@@ -13,7 +13,6 @@ from rigs.meter import FakeMeter
 import ecoml
 from ecoml.energy import Provenance
 from ecoml.errors import MeterError
-from ecoml.ledger.accounts import metered as account_module
 from ecoml.meter import open_meter
 from ecoml.report.page.page import write_report
 from ecoml.report.terminal.progress import show
@@ -28,9 +27,8 @@ LIMITS = ("budget_j", "limit_j")
 
 
 @pytest.fixture(params=["counters", "estimate", "reported"])
-def finished(request, space, quick, tmp_path, monkeypatch):
+def finished(request, space, quick, tmp_path):
     """A finished run of each kind, with a failed trial, an unfinished one and a trace."""
-    monkeypatch.setattr(account_module, "HEARTBEAT_S", 0.02)
     host = SimulatedHost(tmp_path / "host")
     host.add_package(power_w=50.0)
     host.add_gpu(power_w=200.0)

@@ -43,22 +43,22 @@ class Table:
         space: Its parameters. Numbers on a scale of equal steps are indices of their levels; choices are names.
         levels: The levels of each parameter.
         rows: Metric → its repetitions, by the indices of all levels as one string of digits.
-        metric: The one that `score` converts into an accuracy.
+        column: The metric that `score` converts into an accuracy.
         repeat: The number of the repetition that the search sees.
     """
 
     space: Space
     levels: Mapping[str, list[Any]]
     rows: Mapping[str, Mapping[str, list[float]]] = field(repr=False)
-    metric: str
+    column: str
     score: Callable[[float], float]
     repeat: int
 
     def curve(self, config: Config) -> tuple[Array, Array]:
         """The only point of this training: accuracy (1,) and joules (1,)."""
         row = self.rows["".join(str(self._level(name, config[name])) for name in self.levels)]
-        repeat = self.repeat % len(row[self.metric])
-        return np.array([self.score(row[self.metric][repeat])]), np.array([row["train_time"][repeat]])
+        repeat = self.repeat % len(row[self.column])
+        return np.array([self.score(row[self.column][repeat])]), np.array([row["train_time"][repeat]])
 
     def _level(self, name: str, value: Any) -> int:
         return self.levels[name].index(value) if isinstance(self.space.free[name], Choice) else value
@@ -79,8 +79,8 @@ def open_table(family: str, task: str, seed: int) -> Table:
         name: Choice(list(values)) if isinstance(values[0], str) else Int(0, len(values) - 1)
         for name, values in levels.items()
     }
-    _, metric, score = _KINDS[family]
-    return Table(Space(parameters), levels, rows, metric, score, seed)
+    _, column, score = _KINDS[family]
+    return Table(Space(parameters), levels, rows, column, score, seed)
 
 
 @lru_cache(maxsize=2)

@@ -7,7 +7,7 @@ import pytest
 
 from ecoml.endings import StopReason
 from ecoml.metric import ACCURACY
-from ecoml.strategies.bayes.stopping import end_of, rise_of_best
+from ecoml.strategies.bayes.stopping import end_of, rise_of_best, rise_of_front
 from ecoml.testing.recorder import point
 from ecoml.trial import Trial, TrialState
 
@@ -77,3 +77,34 @@ def test_where_all_good_trials_are_close_together_less_is_worth_its_energy():
     saturated = trials_of([0.9] * 5 + [0.5] * 24 + [0.5001])
     assert promised(saturated, 1.1e-6, 10.0, 0.001) == pytest.approx((5.5e-5, 2e-4))
     assert promised(saturated, 1.1e-6, 10.0, 0.00025) is None, "0.0055 of 0.05 points is something"
+
+
+def search_of(*points):
+    """Trials of one point each: (score, its joules); `spent_j` is the sum so far."""
+    trials, spent_j = [], 0.0
+    for number, (score, energy_j) in enumerate(points):
+        spent_j += energy_j
+        told = point(1, score, energy_j)._replace(spent_j=spent_j)
+        trials.append(Trial(number, {"x": number}, TrialState.FINISHED, [told]))
+    return trials
+
+
+def test_what_the_later_half_of_the_energy_gained_is_averaged_over_the_front():
+    early = [(0.5, 1.0), (0.8, math.e)]  # at log energies 0 and 1
+    length = math.log(10.0) + 9.0
+    assert rise_of_front(search_of(*early, (0.9, 10.0)), 9.0) == pytest.approx(0.1 * 9 / length)
+    cheaper = rise_of_front(search_of(*early, (0.1, 10.0), (0.8, 2.0)), 9.0)
+    assert cheaper == pytest.approx(0.3 * (1 - math.log(2.0)) / length)
+    assert rise_of_front(search_of(*early, (0.79, 10.0), (0.4, 1.0)), 9.0) == 0.0
+
+
+def test_without_the_order_of_points_the_front_may_rise_by_anything():
+    assert rise_of_front(trials_of([0.9] * 5), 9.0) == math.inf
+    assert rise_of_front(search_of((0.9, 1.0)), 9.0) == math.inf
+
+
+def test_a_search_whose_later_half_gained_nothing_ends_whatever_the_surrogate_promises():
+    best, others = [(0.9, 10.0)] * 5, [(0.5, 10.0)] * 24 + [(0.5001, 10.0)]
+    foreseen = 3.0 * rise_of_best(search_of(*best, *others)) / 6.0  # FRONT is 3 long, and 3 beyond
+    assert promised(search_of(*best, *others), 1.0, 10.0, 0.01) == pytest.approx((foreseen, 5e-4))
+    assert promised(search_of(*others, *best), 1.0, 10.0, 0.01) is None, "it found them just now"

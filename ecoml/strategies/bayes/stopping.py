@@ -1,9 +1,10 @@
 """The end of a search: doubling the energy spent is expected to improve too little.
 
-Two forecasts must agree. The first is the surrogate's: the improvement per joule of the best candidate. The second uses
-no surrogate, which may be too certain: the expected rise of the best score if as many further trials are like those so
-far. For exponential tails, the expected maximum grows by ln 2 times their scale when the sample doubles, and the mean
-excess of the best over the next estimates that scale.
+Two forecasts must agree. The first is the improvement per joule that the surrogate promises for the best candidate, but
+no more than what the later half of the energy has gained: the surrogate takes the best of many guesses, and a doubling
+rarely gains more than the one before it. The second uses no surrogate, which may be too certain: the expected rise of
+the best score if as many further trials are like those so far. For exponential tails, the expected maximum grows by
+ln 2 times their scale when the sample doubles, and the mean excess of the best over the next estimates that scale.
 """
 
 from __future__ import annotations
@@ -50,12 +51,35 @@ def end_of(
         return None
     length = float(np.ptp(front[:, 0])) + last
     worth = _WORTH_SHARE * unit if metric.span is None else min(_WORTH * metric.span, _WORTH_SHARE * unit)
-    promise = spent_j * rate / length
+    promise = min(spent_j * rate / length, rise_of_front(trials, last))
     if promise < worth:  # else there is no need to look at all points
         promise = max(promise, last * rise_of_best(trials, metric.ceiling) / length)
     if promise >= worth:
         return None
     return End(StopReason.NOT_WORTH_IT, {"spent_j": spent_j, "promise": promise, "worth": worth})
+
+
+def rise_of_front(trials: Sequence[Trial], last: float) -> float:
+    """The rise of the measured front by the later half of the search's energy, on average over log energy.
+
+    Args:
+        trials: All trials of this run.
+        last: Length of the front beyond its most expensive point, in log energy.
+    """
+    points = [point for trial in trials for point in trial.curve if point.energy_j > 0]
+    spent_j = np.array([point.spent_j for point in points])
+    log_energy, utility = np.log([point.energy_j for point in points]), np.array([point.utility for point in points])
+    early = spent_j <= 0.5 * spent_j.max()
+    if early.all() or not early.any():  # nothing is known about the order
+        return math.inf
+    begin, end = float(log_energy[early].min()), float(log_energy.max()) + last
+
+    def area(log_energy: NDArray[np.float64], utility: NDArray[np.float64]) -> float:
+        order = np.argsort(log_energy, kind="stable")
+        edges = np.append(np.maximum(log_energy[order], begin), end)
+        return float(np.maximum.accumulate(utility[order]) @ np.diff(edges))
+
+    return (area(log_energy, utility) - area(log_energy[early], utility[early])) / (end - begin)
 
 
 def rise_of_best(trials: Sequence[Trial], ceiling: float = 1.0) -> float:

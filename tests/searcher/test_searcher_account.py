@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -102,7 +103,7 @@ def test_purposes_are_the_hosts_total_with_trials_left_and_taken_up_in_any_order
 
 
 def test_a_failed_steps_joules_are_told_in_full_however_often_the_meter_is_read(space, quick, meter):
-    opened = []
+    opened: list[Any] = []
 
     class Looking:
         def prepare(self, space):
@@ -241,7 +242,7 @@ def test_killed_with_suspended_trials_the_account_is_in_balance_each_time(tmp_pa
 
 
 def test_one_meter_and_one_polling_thread_for_a_whole_search(space, quick, monkeypatch):
-    opened = []
+    opened: list[Any] = []
     threads: set[str] = set()
 
     def counted(*args, **kwargs):

@@ -92,10 +92,12 @@ def search_of(*points):
 def test_what_the_later_half_of_the_energy_gained_is_averaged_over_the_front():
     early = [(0.5, 1.0), (0.8, math.e)]  # at log energies 0 and 1
     length = math.log(10.0) + 9.0
-    assert rise_of_front(search_of(*early, (0.9, 10.0)), 9.0) == pytest.approx(0.1 * 9 / length)
-    cheaper = rise_of_front(search_of(*early, (0.1, 10.0), (0.8, 2.0)), 9.0)
-    assert cheaper == pytest.approx(0.3 * (1 - math.log(2.0)) / length)
-    assert rise_of_front(search_of(*early, (0.79, 10.0), (0.4, 1.0)), 9.0) == 0.0
+    late = (0.1, 10.0), (0.101, 10.0)  # scores are thousandths
+    assert rise_of_front(search_of(*early, *late, (0.9, 10.0)), 9.0) == pytest.approx(0.099 * 9 / length)
+    cheaper = rise_of_front(search_of(*early, *late, (0.8, 2.0)), 9.0)
+    assert cheaper == pytest.approx(0.299 * (1 - math.log(2.0)) / length)
+    assert rise_of_front(search_of(*early, *late, (0.79, 10.0), (0.4, 1.0)), 9.0) == 0.0
+    assert rise_of_front(search_of(*early, *late, (0.801, 10.0)), 9.0) == pytest.approx(0.0), "a thousandth is chance"
 
 
 def test_without_the_order_of_points_the_front_may_rise_by_anything():

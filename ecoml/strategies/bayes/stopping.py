@@ -62,24 +62,31 @@ def end_of(
 def rise_of_front(trials: Sequence[Trial], last: float) -> float:
     """The rise of the measured front by the later half of the search's energy, on average over log energy.
 
+    On n images a rise by one image is chance: only what exceeds the smallest difference of two scores counts.
+
     Args:
         trials: All trials of this run.
         last: Length of the front beyond its most expensive point, in log energy.
     """
-    points = [point for trial in trials for point in trial.curve if point.energy_j > 0]
+    points = sorted(
+        (point for trial in trials for point in trial.curve if point.energy_j > 0), key=lambda p: p.energy_j
+    )
     spent_j = np.array([point.spent_j for point in points])
     log_energy, utility = np.log([point.energy_j for point in points]), np.array([point.utility for point in points])
     early = spent_j <= 0.5 * spent_j.max()
     if early.all() or not early.any():  # nothing is known about the order
         return math.inf
-    begin, end = float(log_energy[early].min()), float(log_energy.max()) + last
+    lengths = np.diff(np.append(log_energy, log_energy[-1] + last))
+    now, then = np.maximum.accumulate(utility), np.maximum.accumulate(np.where(early, utility, -math.inf))
+    known = then > -math.inf
+    rise = np.maximum(now - then - _resolution(trials), 0.0)[known] @ lengths[known]
+    return float(rise / lengths[known].sum())
 
-    def area(log_energy: NDArray[np.float64], utility: NDArray[np.float64]) -> float:
-        order = np.argsort(log_energy, kind="stable")
-        edges = np.append(np.maximum(log_energy[order], begin), end)
-        return float(np.maximum.accumulate(utility[order]) @ np.diff(edges))
 
-    return (area(log_energy, utility) - area(log_energy[early], utility[early])) / (end - begin)
+def _resolution(trials: Sequence[Trial]) -> float:
+    """The smallest difference of two utilities: that of one image, where accuracies are measured."""
+    values = np.unique([point.utility for trial in trials for point in trial.curve])
+    return float(np.diff(values).min()) if len(values) > 1 else 0.0
 
 
 def rise_of_best(trials: Sequence[Trial], ceiling: float = 1.0) -> float:
@@ -92,9 +99,7 @@ def rise_of_best(trials: Sequence[Trial], ceiling: float = 1.0) -> float:
     peaks = np.sort([max(point.utility for point in trial.curve) for trial in trials if trial.curve])[::-1]
     if len(peaks) <= _TAIL:
         return math.inf
-    values = np.unique([point.utility for trial in trials for point in trial.curve])
-    step = float(np.diff(values).min()) if len(values) > 1 else 0.0
     _, first, equal = np.unique(-peaks, return_index=True, return_counts=True)
     rank = np.arange(len(peaks)) - np.repeat(first, equal)
-    spread = peaks + step * (0.5 - (rank + 0.5) / np.repeat(equal, equal))
+    spread = peaks + _resolution(trials) * (0.5 - (rank + 0.5) / np.repeat(equal, equal))
     return min(math.log(2) * float(spread[:_TAIL].mean() - spread[_TAIL]), ceiling - float(peaks[0]))

@@ -89,7 +89,7 @@ def search_of(*points):
     return trials
 
 
-def test_what_the_later_half_of_the_energy_gained_is_averaged_over_the_front():
+def test_what_was_gained_since_a_quarter_of_the_energy_is_averaged_over_the_front():
     early = [(0.5, 1.0), (0.8, math.e)]  # at log energies 0 and 1
     length = math.log(10.0) + 9.0
     late = (0.1, 10.0), (0.101, 10.0)  # scores are thousandths
@@ -105,7 +105,7 @@ def test_without_the_order_of_points_the_front_may_rise_by_anything():
     assert rise_of_front(search_of((0.9, 1.0)), 9.0) == math.inf
 
 
-def test_a_search_whose_later_half_gained_nothing_ends_whatever_the_surrogate_promises():
+def test_a_search_that_has_long_gained_nothing_ends_whatever_the_surrogate_promises():
     best, others = [(0.9, 10.0)] * 5, [(0.5, 10.0)] * 24 + [(0.5001, 10.0)]
     foreseen = 3.0 * rise_of_best(search_of(*best, *others)) / 6.0  # FRONT is 3 long, and 3 beyond
     assert promised(search_of(*best, *others), 1.0, 10.0, 0.01) == pytest.approx((foreseen, 5e-4))

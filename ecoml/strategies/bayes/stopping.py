@@ -1,10 +1,11 @@
 """The end of a search: doubling the energy spent is expected to improve too little.
 
 Two forecasts must agree. The first is the improvement per joule that the surrogate promises for the best candidate, but
-no more than what the later half of the energy has gained: the surrogate takes the best of many guesses, and a doubling
-rarely gains more than the one before it. The second uses no surrogate, which may be too certain: the expected rise of
-the best score if as many further trials are like those so far. For exponential tails, the expected maximum grows by
-ln 2 times their scale when the sample doubles, and the mean excess of the best over the next estimates that scale.
+no more than what the last three quarters of the energy have gained: the surrogate takes the best of many guesses, and a
+doubling rarely gains more than the two before it. The second uses no surrogate, which may be too certain: the expected
+rise of the best score if as many further trials are like those so far. For exponential tails, the expected maximum
+grows by ln 2 times their scale when the sample doubles, and the mean excess of the best over the next estimates that
+scale.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ecoml.trial import Trial
 _WORTH = 0.0005  # of the score's range, on average over the front
 _WORTH_SHARE = 0.2  # of how far good trials stay behind the best, where that is less: they may all be at 99.9 %
 _LEAST = 20.0  # whole trainings, of which the energy must have been spent
+_EARLY = 0.25  # of the energy: later a gain is expected only if something was gained since
 _TAIL = 4  # best trials, whose mean excess over the next is looked at
 
 
@@ -60,7 +62,7 @@ def end_of(
 
 
 def rise_of_front(trials: Sequence[Trial], last: float) -> float:
-    """The rise of the measured front by the later half of the search's energy, on average over log energy.
+    """The rise of the measured front since a quarter of the search's energy, on average over log energy.
 
     On n images a rise by one image is chance: only what exceeds the smallest difference of two scores counts.
 
@@ -73,7 +75,7 @@ def rise_of_front(trials: Sequence[Trial], last: float) -> float:
     )
     spent_j = np.array([point.spent_j for point in points])
     log_energy, utility = np.log([point.energy_j for point in points]), np.array([point.utility for point in points])
-    early = spent_j <= 0.5 * spent_j.max()
+    early = spent_j <= _EARLY * spent_j.max()
     if early.all() or not early.any():  # nothing is known about the order
         return math.inf
     lengths = np.diff(np.append(log_energy, log_energy[-1] + last))

@@ -168,10 +168,11 @@ def resume(
     workers: Annotated[
         str | None, typer.Option(metavar="WHERE", help="Other workers, as in search. [default: as before]")
     ] = None,
+    spend_all: SpendAll = False,
     track: Track = None,
     as_json: Json = False,
 ) -> None:
-    """Continue a search after a stop, a crash or a spent budget."""
+    """Continue a search after a stop, a crash, a spent budget or an early end."""
     from ecoml.integrations import create_tracker
     from ecoml.limits import budget_in_joules
     from ecoml.report.terminal.progress import show
@@ -194,6 +195,7 @@ def resume(
         budget_gco2e=budget_g,
         grid_intensity=grid_intensity,
         workers=workers,
+        spend_all=spend_all,
         show=show,
         listeners=[create_tracker(name) for name in track or []],
     )

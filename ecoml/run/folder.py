@@ -17,7 +17,7 @@ from typing import Any
 
 import tomli_w
 
-from ecoml.errors import RunFolderError, RunLockedError
+from ecoml.errors import RunFolderError, RunLockedError, StorageError
 from ecoml.outside.folders import is_utf8
 from ecoml.run.storage.store import Store
 
@@ -108,6 +108,17 @@ class RunFolder:
     def ledger(self) -> Path:
         """The path of the ledger's file."""
         return self.path / LEDGER
+
+    def change(self, **tables: Any) -> None:
+        """Replace tables of `run.toml`."""
+        settings = {**self.settings, **tables}
+        new = self.path / ".run.toml.new"
+        try:
+            new.write_text(tomli_w.dumps(settings), encoding="utf-8")
+            new.replace(self.path / "run.toml")
+        except OSError as error:
+            raise StorageError(f"{self.path / 'run.toml'}: cannot be written ({error.strerror})") from None
+        self.settings = settings
 
     def close(self) -> None:
         """Release the lock. May be called twice."""

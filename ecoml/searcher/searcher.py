@@ -175,10 +175,11 @@ class Searcher:
         parameters: Parameters | None = None,
         workers: Workers | None = None,
         grid_intensity: float | str | Path | None = None,
+        spend_all: bool = False,
         show: Show | None = None,
         listeners: Iterable[Listener] = (),
     ) -> Self:
-        """A searcher that continues a run folder: after a crash, a Ctrl-C, or a spent budget.
+        """A searcher that continues a run folder: after a crash, a Ctrl-C, a spent budget, or an early end.
 
         Args:
             directory: The run folder.
@@ -191,6 +192,7 @@ class Searcher:
             parameters: The same function as before, if there was one.
             workers: As in the constructor; default: the same as before.
             grid_intensity: Another one from now on; default: the same as before.
+            spend_all: From now on continue until the budget is spent, even if the strategy expects little.
             show: As in the constructor.
             listeners: As in the constructor.
 
@@ -210,7 +212,8 @@ class Searcher:
             budget_gco2e = before.settings.get("budget_g") if budget_gco2e is None else budget_gco2e
             before.settings["budget_g"] = budget_gco2e
             grid = grid_of(grid_intensity) or settings.grid
-            limits = replace(settings.limits, budget_gco2e=budget_gco2e)
+            spend_all = spend_all or settings.limits.spend_all
+            limits = replace(settings.limits, budget_gco2e=budget_gco2e, spend_all=spend_all)
             settings = replace(settings, grid=grid, limits=limits, sources=sources or settings.sources)
             derived = folder.settings["run"].get("budget_from_co2e", False) and not new_budget
             if derived and budget_gco2e is not None and grid is not None:
@@ -225,6 +228,8 @@ class Searcher:
             if workers is not None and started_with is None:
                 raise UsageError(f"{path}: this search was started without workers; continue it without them, too")
             workers = workers or (started_with or {}).get("given") or None
+            if spend_all:
+                folder.change(limits={**folder.settings.get("limits", {}), "spend_all": True})
             self._set_up(
                 *(settings, executor, path, total_j, parameters, workers, show),
                 meter=own,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import Any
 
 import numpy as np
@@ -262,6 +263,36 @@ def test_what_an_early_end_leaves_unspent_is_said(space, reported, capsys):
     shown = capsys.readouterr().out
     assert "Ended: the rest is not worth its energy" in shown
     assert "Left unspent: 30.0 J (reported), 75" in shown
+
+
+class Careful(Script):
+    """Ends the search after its first trial, unless it is told to spend the entire budget."""
+
+    def __init__(self):
+        super().__init__(ecoml.Start({**CONFIG, "width": width}) for width in range(8, 20))
+
+    def pursue(self, goal):
+        self.spend_all = goal.limits.spend_all
+
+    def ask(self):
+        if self.told and not self.spend_all:
+            return ecoml.End(StopReason.NOT_WORTH_IT, {"spent_j": 10.0, "promise": 0.0, "worth": 0.1})
+        return super().ask()
+
+
+def test_a_search_that_ended_early_is_continued_to_the_end_of_its_budget(space, reported, run_folder, capsys):
+    reported["strategy"] = Careful()
+    result = ecoml.Searcher(space, curve([0.5]), budget_j=40, **reported).run()
+    print_result(result)
+    assert f"ecoml resume {run_folder} --spend-all" in "".join(capsys.readouterr().out.splitlines())
+    before = tomllib.loads((run_folder / "run.toml").read_text())
+    result = ecoml.Searcher.resume(run_folder, curve([0.5]), strategy=Careful(), spend_all=True).run()
+    assert (result.energy.left_j, result.limits.spend_all) == (0.0, True)
+    assert tomllib.loads((run_folder / "run.toml").read_text()) == {**before, "limits": {"spend_all": True}}
+    print_result(result)
+    assert "Told to spend the entire budget" in capsys.readouterr().out
+    result = ecoml.Searcher.resume(run_folder, curve([0.5]), strategy=Careful(), budget_j=60).run()
+    assert result.energy.left_j == 0.0, "it remembers"
 
 
 @pytest.mark.parametrize(("trials", "told"), [(1, "1 trial was made"), (2, "2 trials were made")])

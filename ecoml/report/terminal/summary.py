@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ecoml.endings import StopReason
 from ecoml.energy import Purpose
 from ecoml.format import (
     MEANING,
@@ -105,6 +106,8 @@ def print_result(
     out.print(Text.assemble(("\nEnded: ", "bold"), ended))
     left = percent(energy.left_j / energy.budget_j, 1)
     out.print(f"Left unspent: {format_energy(energy.left_j)} ({energy.provenance}), {left} of the budget")
+    if result.ended is not None and result.ended.reason is StopReason.NOT_WORTH_IT:
+        out.print(f"To spend it all the same: ecoml resume {result.directory} --spend-all", markup=False)
     for line in describe_limits(result.limits, metric):
         out.print(line, markup=False)
     if (warm_start := result.settings.get("warm_start")) is not None:

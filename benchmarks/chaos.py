@@ -28,6 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from chaos_processes import children
+
 from ecoml.run.result import Result
 
 SEARCH = """
@@ -230,13 +232,6 @@ def _start(script: Path, run: Path, budget_j: float, place: Place) -> subprocess
     how = "resume" if (run / "ledger.sqlite").is_file() else "new"
     arguments = [run, budget_j, how, place.workers, place.lease_s, place.digits]
     return subprocess.Popen([sys.executable, script, *map(str, arguments)], stderr=subprocess.PIPE)
-
-
-def children(process: int) -> list[int]:
-    """The processes that a process has started."""
-    with suppress(OSError):
-        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-    return []
 
 
 def _rows(path: Path, query: str) -> list[tuple[Any, ...]]:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from chaos import children
+from chaos_processes import children
 from ray.cluster_utils import Cluster
 
 

@@ -32,11 +32,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from gpu_finding import ROOT, Finding, Where
 
 LIMITS_S = {
     "host": 25,
@@ -58,47 +58,6 @@ STRETCH_ON_A_CPU = 3.0
 
 LAST_WORDS_S = 4.0
 """Seconds between asking a part to end and killing it. A search uses them to print its result so far."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the table.
-
-    Attributes:
-        what: What was checked.
-        figure: The result, with its unit.
-        wanted: The condition; empty if there is none.
-        holds: Whether the condition holds; None if there is none.
-    """
-
-    what: str
-    figure: str
-    wanted: str = ""
-    holds: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """The settings of all parts.
-
-    Attributes:
-        data: Name of the data.
-        data_dir: Folder of their files.
-        out: Folder of the results.
-        device: `cuda` or `cpu`.
-        quick: Whether to do only as much as exercises the code.
-    """
-
-    data: str
-    data_dir: str | None
-    out: Path
-    device: str
-    quick: bool
-
-    @property
-    def cuda(self) -> bool:
-        """Whether a GPU is checked."""
-        return self.device.startswith("cuda")
 
 
 def main() -> int:

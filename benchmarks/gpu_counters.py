@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from gpu_check import Finding, Where
+from gpu_finding import Finding, Where
 
 _POWER_INSTANT = 186
 _WATCH_S = 1.5

@@ -24,7 +24,7 @@ from typing import Any
 import executor_ways as ways
 import gpu_parts
 import torch
-from gpu_check import Where
+from gpu_finding import Where
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -16,7 +16,7 @@ from typing import Any
 import executor_steps as steps
 import executor_ways as ways
 import numpy as np
-from gpu_check import ROOT, Finding, Where
+from gpu_finding import ROOT, Finding, Where
 
 RECIPES: dict[str, dict[str, Any]] = {
     "sgd": {},

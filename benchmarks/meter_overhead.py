@@ -7,12 +7,22 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from meter_tools import Tool
+from typing import Any, Protocol
 
 TRAINING_S = 10.0
+
+
+class Tool(Protocol):
+    """A tool, which is set up by its constructor."""
+
+    def begin(self) -> None:
+        """Open a window."""
+
+    def end(self) -> dict[str, Any]:
+        """Close it. Returns `energy_j` of the processor, None if the tool has no figure; ecoml adds `uncertainty_j`."""
+
+    def close(self) -> None:
+        """End the tool's threads and processes."""
 
 
 class _Threads:

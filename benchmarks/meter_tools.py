@@ -13,22 +13,9 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
-from meter_overhead import training
-
-
-class Tool(Protocol):
-    """A tool, which is set up by its constructor."""
-
-    def begin(self) -> None:
-        """Open a window."""
-
-    def end(self) -> dict[str, Any]:
-        """Close it. Returns `energy_j` of the processor, None if the tool has no figure; ecoml adds `uncertainty_j`."""
-
-    def close(self) -> None:
-        """End the tool's threads and processes."""
+from meter_overhead import Tool, training
 
 
 class Ecoml:

@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ecoml.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from ecoml.api import search
     from ecoml.budget import EnergyBudget, energy_budget
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from ecoml.training.base import Executor
     from ecoml.training.images import CnnTraining
     from ecoml.trial import Measurement, Trial
-
-__version__ = "0.2.0"
 
 _LAZY = {
     "Bayes": "ecoml.strategies.bayes",

@@ -38,7 +38,8 @@ def test_a_part_that_fails_stops_no_other_and_everything_is_on_disk(tmp_path):
 
 
 def test_a_part_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path):
-    from gpu_check import Where, _apart
+    from gpu_check import _apart
+    from gpu_finding import Where
 
     where = Where("digits", None, tmp_path, "cpu", quick=True)
     (finding,) = _apart("widths", where, 1.0)

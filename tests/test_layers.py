@@ -12,7 +12,7 @@ ROOT = Path(ecoml.__file__).parent
 A_DOZEN = 12
 
 FLOORS = [
-    {"errors", "metric", "energy", "endings", "outside", "views"},
+    {"errors", "metric", "energy", "endings", "outside", "version", "views"},
     {"limits", "pareto", "format", "trial", "carbon"},
     {"space", "meter", "run"},
     {"strategies", "training", "ledger", "budget"},

@@ -10,8 +10,8 @@ from ecoml.energy import Energy, Provenance
 from ecoml.format.figures import duration, format_energy, format_kwh, percent
 
 if TYPE_CHECKING:
+    from ecoml.carbon.footprint import Footprint
     from ecoml.carbon.plan import Waiting
-    from ecoml.run.footprint import Footprint
 
 GRID_MEANING = {
     "stated": "one intensity for all hours, as given",

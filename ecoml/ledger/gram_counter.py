@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
+from ecoml.carbon.footprint import Grams
 from ecoml.carbon.grid import Grid
 from ecoml.energy import J_PER_KWH, co2e_g
 from ecoml.ledger.accounts.sharing import Activity
-from ecoml.run.footprint import Grams
 
 log = logging.getLogger("ecoml")
 

@@ -13,11 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from ecoml.carbon.footprint import Footprint
 from ecoml.energy import Purpose
 from ecoml.errors import EcomlError, UsageError
 from ecoml.metric import Metric
 from ecoml.run.folder import LEDGER, read_settings
-from ecoml.run.footprint import Footprint
 from ecoml.run.result import metric_of, result_of
 from ecoml.run.storage.in_flight import is_written, read_in_flight
 from ecoml.run.storage.snapshot import read_snapshot

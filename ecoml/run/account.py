@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from ecoml.carbon.footprint import Footprint
 from ecoml.energy import J_PER_KWH, Energy, EnergyByDomain, Provenance, Purpose, SharedUse, energy_of
 from ecoml.format import describe_spent
-from ecoml.run.footprint import Footprint
 from ecoml.run.storage.snapshot import Snapshot
 from ecoml.views import html_of
 

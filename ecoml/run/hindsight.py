@@ -6,12 +6,12 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+from ecoml.carbon.footprint import Footprint
 from ecoml.carbon.grid import Grid, GridProvenance
 from ecoml.carbon.spec import grid_of
 from ecoml.energy import Purpose, co2e_g
 from ecoml.errors import UsageError
 from ecoml.run.folder import LEDGER
-from ecoml.run.footprint import Footprint
 from ecoml.run.result import Result
 from ecoml.run.storage.schema import open_file
 

@@ -154,7 +154,9 @@ class Result:
         Raises:
             UsageError: pandas is not installed.
         """
-        return data_frame(point_rows(self) if points else trial_rows(self))
+        if points:
+            return data_frame(point_rows(self.trials, self.front, self.progress))
+        return data_frame(trial_rows(self.trials, self.front, self.recommended))
 
     def plot(self, what: str = "front") -> Any:
         """An Altair chart: `front`, `curves`, `energy` or `importance`; see `ecoml.notebook.plots.plot`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ecoml.errors import UsageError
@@ -11,18 +11,16 @@ from ecoml.trial import Point, Trial
 if TYPE_CHECKING:
     import pandas
 
-    from ecoml.run.result import Result
 
-
-def trial_rows(result: Result) -> Iterator[dict[str, Any]]:
+def trial_rows(trials: Iterable[Trial], front: Iterable[Trial], recommended: Trial | None) -> Iterator[dict[str, Any]]:
     """`trial`, `state`, `end`, `step`, `score`, `test_score`, `energy_j`, `uncertainty_j`, `provenance`, `on_front`,
     `recommended`, and a column `config.…` for each parameter.
 
     The score is that of the trial's last point; the joules also include what was charged after it.
     """
-    on_front = {trial.number for trial in result.front}
-    tests = {(trial.number, trial.step): trial.test_score for trial in result.front}
-    for trial in result.trials:
+    tests = {(trial.number, trial.step): trial.test_score for trial in front}
+    on_front = {number for number, _ in tests}
+    for trial in trials:
         yield {
             "trial": trial.number,
             "state": trial.state.value,
@@ -32,19 +30,20 @@ def trial_rows(result: Result) -> Iterator[dict[str, Any]]:
             "test_score": tests.get((trial.number, trial.step)),
             **trial.energy.to_dict(),
             "on_front": trial.number in on_front,
-            "recommended": result.recommended is not None and trial.number == result.recommended.number,
+            "recommended": recommended is not None and trial.number == recommended.number,
             **_config(trial),
         }
 
 
-def point_rows(result: Result) -> Iterator[dict[str, Any]]:
+def point_rows(
+    trials: Sequence[Trial], front: Iterable[Trial], progress: Iterable[tuple[int, Point]]
+) -> Iterator[dict[str, Any]]:
     """In the order of the search: `trial`, `step`, `score`, `energy_j` of the trial up to this step, `uncertainty_j`,
     `provenance`, `spent_j` of the entire search so far, `on_front`, and the configuration.
     """
-    on_front = {(trial.number, trial.step) for trial in result.front}
-    for entry in result.progress:
-        trial, point = result.trials[entry.trial], entry.point
-        yield {**_point(entry.trial, point), "on_front": (entry.trial, point.step) in on_front, **_config(trial)}
+    on_front = {(trial.number, trial.step) for trial in front}
+    for number, point in progress:
+        yield {**_point(number, point), "on_front": (number, point.step) in on_front, **_config(trials[number])}
 
 
 def _point(number: int, point: Point) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def test_html_is_escaped():
 
 
 def test_rows_of_trials_and_of_points(result):
-    rows = list(trial_rows(result))
+    rows = list(trial_rows(result.trials, result.front, result.recommended))
     assert [row["trial"] for row in rows] == list(range(24))
     first, trial = rows[0], result.trials[0]
     assert first["energy_j"] == trial.energy_j == pytest.approx(6 * trial.config["width"])
@@ -75,7 +75,7 @@ def test_rows_of_trials_and_of_points(result):
     assert first["config.activation"] == trial.config["activation"]
     assert [row["trial"] for row in rows if row["recommended"]] == [result.recommended.number]
     assert {row["trial"] for row in rows if row["on_front"]} == {trial.number for trial in result.front}
-    points = list(point_rows(result))
+    points = list(point_rows(result.trials, result.front, result.progress))
     assert len(points) == 72
     assert points[-1]["spent_j"] == pytest.approx(result.energy.total_j)
     assert {(row["trial"], row["step"]) for row in points if row["on_front"]} == {

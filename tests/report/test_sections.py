@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rigs.run_folders import LEFT, Course, failed
 
+from ecoml.carbon.footprint import Footprint
 from ecoml.carbon.grid import GridProvenance
 from ecoml.endings import EndReason, TrialEnd
 from ecoml.energy import Energy, Provenance, co2e_g
@@ -19,7 +20,6 @@ from ecoml.report.charts.importance import Importance, Untold, importances
 from ecoml.report.charts.returns import Stretch, diminishing_from, overall, stretches
 from ecoml.report.page.page import page
 from ecoml.report.page.sections.curves import left_by_choice, saved_on, taken_up_again
-from ecoml.run.footprint import Footprint
 from ecoml.run.hindsight import past_grid, seen_on
 from ecoml.run.result import Result
 from ecoml.trial import Point, Trial, TrialState

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
+from ecoml.carbon.footprint import Footprint
 from ecoml.carbon.grid import Grid
 from ecoml.energy import add_up, co2e_g
 from ecoml.experiments.compare.comparison import Comparison
@@ -21,7 +22,6 @@ from ecoml.experiments.compare.tables import energy_table, means_table, quality_
 from ecoml.format import describe_footprint, format_energy, format_score, plural
 from ecoml.report.page.writing import writing
 from ecoml.report.statistics import ENOUGH_SEEDS
-from ecoml.run.footprint import Footprint
 from ecoml.run.hindsight import footprint_on, past_grid
 
 if TYPE_CHECKING:

@@ -87,6 +87,6 @@ def _made(module: nn.Module, model: Model, depth: int) -> str:
 
 def versions() -> dict[str, str]:
     """The versions of the libraries that made an export."""
-    from ecoml import __version__
+    from ecoml.version import __version__
 
     return {"ecoml": __version__, "torch": torch.__version__, "python": sys.version.split()[0]}

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ecoml.carbon.footprint import Footprint
 from ecoml.carbon.grid import GridProvenance
 from ecoml.endings import SearchEnd, TrialEnd
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, SharedUse, add_up, energy_of
 from ecoml.metric import Metric
-from ecoml.run.footprint import Footprint
 from ecoml.run.storage.schema import open_to_read, unreadable
 from ecoml.trial import Inference, Point, Trial, TrialState, Usage, next_point
 

@@ -16,11 +16,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from ecoml.carbon.footprint import Grams
 from ecoml.endings import EndReason, TrialEnd
 from ecoml.energy import Energy, EnergyByDomain, Purpose
 from ecoml.metric import Metric
 from ecoml.outside.folders import as_text
-from ecoml.run.footprint import Grams
 from ecoml.run.storage.schema import SCHEMA_VERSION, bring_up_to_date, version_of
 from ecoml.run.storage.snapshot import PowerSample, Snapshot, snapshot_of
 from ecoml.run.storage.transaction import Transaction

@@ -9,10 +9,10 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from ecoml.carbon.footprint import Grams
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose, add_up
 from ecoml.errors import RunLockedError
 from ecoml.ledger.accounts.sharing import Activity
-from ecoml.run.footprint import Grams
 from ecoml.run.storage.store import Store
 from ecoml.trial import Config, Trial
 

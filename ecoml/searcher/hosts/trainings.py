@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ecoml.energy import Purpose
 from ecoml.errors import UsageError
@@ -18,30 +18,40 @@ from ecoml.searcher.workers import OnlyWorker
 from ecoml.training.base import Executor, Floored, Movable, Pooled, Run, Tested, Worker
 from ecoml.trial import Config, Trial
 
-if TYPE_CHECKING:
-    from ecoml.searcher.hosts.agent import Agent
+
+class Allowances(Protocol):
+    """What a training asks of its host."""
+
+    def check(self, lease: int, worker: int | None) -> None:
+        """Raise `BudgetExhausted` if the lease has no allowance left."""
+
+    def enter(self, purpose: Purpose, trial: int | None, worker: int | None) -> None:
+        """Count joules as `purpose` from now on."""
 
 
 class LeaseAccount:
     """A training's view of its host's account; implements `ecoml.training.base.Account`.
+
+    Args:
+        host: The host.
 
     Attributes:
         lease: The number of the current lease.
         worker: The worker; None: the only one.
     """
 
-    def __init__(self, agent: Agent, lease: int, worker: int | None) -> None:
+    def __init__(self, host: Allowances, lease: int, worker: int | None) -> None:
         self.lease = lease
         self.worker = worker
-        self._agent = agent
+        self._host = host
 
     def check_budget(self) -> None:
         """Raise `BudgetExhausted` if the lease has no allowance left."""
-        self._agent.check(self.lease, self.worker)
+        self._host.check(self.lease, self.worker)
 
     def enter(self, purpose: Purpose) -> None:
         """Count joules as `purpose` from now on."""
-        self._agent.enter(purpose, None, self.worker)
+        self._host.enter(purpose, None, self.worker)
 
 
 @dataclass(slots=True)

@@ -18,7 +18,6 @@ import safetensors
 import safetensors.torch
 import torch
 
-from ecoml import __version__
 from ecoml.errors import UsageError
 from ecoml.training.images.data.dataset import Form
 from ecoml.training.images.network.network import Network
@@ -26,6 +25,7 @@ from ecoml.training.images.network.own import built
 from ecoml.training.images.network.state import LEFT_OUT, packed, unpacked
 from ecoml.training.images.settings import Settings
 from ecoml.trial import Config
+from ecoml.version import __version__
 
 if TYPE_CHECKING:
     from ecoml.training.images.network.own import Build

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+from ecoml.carbon.footprint import Footprint
 from ecoml.energy import Energy, Provenance, co2e_g
 from ecoml.format import GRID_MEANING, describe_co2e, estimate_interval, format_co2e, format_kwh
-from ecoml.run.footprint import Footprint
 
 
 def footprint_facts(total: Energy, footprint: Footprint) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ import contextlib
 import ctypes
 import os
 import signal
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from ecoml.meter.counters.processes import descendants
 
@@ -24,6 +24,7 @@ class ProcessTree:
         command: The command as a list of words; the first is looked up in PATH.
         mask: Signals that are blocked in the command.
         to_stderr: Whether the command's standard output goes to standard error.
+        find: Returns the living descendants of a process.
 
     Raises:
         OSError: The command cannot be started.
@@ -33,9 +34,17 @@ class ProcessTree:
         status: The command's exit code, negative for the signal that ended it; None while it runs.
     """
 
-    def __init__(self, command: Sequence[str], *, mask: Collection[int] = (), to_stderr: bool = False) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        mask: Collection[int] = (),
+        to_stderr: bool = False,
+        find: Callable[[int], set[int]] = descendants,
+    ) -> None:
         _adopt_orphans(True)
-        self._others = descendants(os.getpid())
+        self._find = find
+        self._others = find(os.getpid())
         self.status: int | None = None
         try:
             self.pid = os.posix_spawnp(
@@ -52,16 +61,21 @@ class ProcessTree:
             raise
 
     def living(self) -> set[int]:
-        """The processes that have not ended; those that have are reaped first."""
-        found = descendants(os.getpid()) - self._others
-        for pid in [*found]:
-            with contextlib.suppress(ChildProcessError):  # another's child, to be collected by that one
-                collected, status = os.waitpid(pid, os.WNOHANG)
-                if collected:
-                    found.discard(pid)
-                if collected == self.pid:
-                    self.status = os.waitstatus_to_exitcode(status)
-        return found
+        """The processes that have not ended; those that have are reaped first.
+
+        While one ended, its children may have been missed; once it is reaped, they are this process's own.
+        """
+        found = self._find(os.getpid()) - self._others
+        ended = {pid for pid in found if self._has_ended(pid)}
+        return self.living() if ended else found
+
+    def _has_ended(self, pid: int) -> bool:
+        with contextlib.suppress(ChildProcessError):  # another's child, to be collected by that one
+            collected, status = os.waitpid(pid, os.WNOHANG)
+            if collected == self.pid:
+                self.status = os.waitstatus_to_exitcode(status)
+            return bool(collected)
+        return False
 
     def pass_on(self, number: int) -> None:
         """Send a signal to the command's process group, as a terminal does."""

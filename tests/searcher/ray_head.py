@@ -12,7 +12,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from chaos import HOSTS_LOST, SEARCH, children
+from chaos import HOSTS_LOST, SEARCH
+from chaos_processes import children
 from ray.cluster_utils import Cluster
 from rigs.hosts import charged_j
 

@@ -30,7 +30,7 @@ from urllib.parse import quote
 from ecoml.carbon.grid import GridProvenance, Series, Stretch, check_intensity
 from ecoml.errors import UsageError
 from ecoml.outside.fetch import Fetch, fetch_json
-from ecoml.outside.folders import cache_folder
+from ecoml.outside.folders import cache_folder, write_whole
 
 EVERY_S = 3600.0
 """Shortest time between two requests."""
@@ -218,11 +218,8 @@ class Provider:
     def _remember(self) -> None:
         points = [] if self._series is None else list(zip(self._series.times_s, self._series.values, strict=True))
         with suppress(OSError):  # then the next process asks anew
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self._file.with_suffix(f".{os.getpid()}")
             kept = {"asked_s": self._asked_s, "points": points, "failure": self._failure}
-            temporary.write_text(json.dumps(kept), encoding="utf-8")
-            temporary.replace(self._file)
+            write_whole(self._file, json.dumps(kept))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -1,9 +1,10 @@
-"""The user's folders, by the XDG base directory specification."""
+"""The user's folders, by the XDG base directory specification, and files in them."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -20,6 +21,25 @@ def config_folder() -> Path:
 def state_folder() -> Path:
     """Files that a later session needs."""
     return _of_user("XDG_STATE_HOME", ".local/state")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file, and its folder if need be. Whoever looks sees the old text or all of the new one.
+
+    Raises:
+        OSError: It cannot be written; nothing is left of it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        if isinstance(error, OSError):
+            error.filename = str(path)  # the caller knows no other
+        raise
 
 
 def expanded(path: str | Path) -> Path:

@@ -18,7 +18,7 @@ from typing import Any
 import tomli_w
 
 from ecoml.errors import RunFolderError, RunLockedError, StorageError
-from ecoml.outside.folders import is_utf8
+from ecoml.outside.folders import is_utf8, write_whole
 from ecoml.run.storage.store import Store
 
 LEDGER = "ledger.sqlite"
@@ -112,10 +112,8 @@ class RunFolder:
     def change(self, **tables: Any) -> None:
         """Replace tables of `run.toml`."""
         settings = {**self.settings, **tables}
-        new = self.path / ".run.toml.new"
         try:
-            new.write_text(tomli_w.dumps(settings), encoding="utf-8")
-            new.replace(self.path / "run.toml")
+            write_whole(self.path / "run.toml", tomli_w.dumps(settings))
         except OSError as error:
             raise StorageError(f"{self.path / 'run.toml'}: cannot be written ({error.strerror})") from None
         self.settings = settings

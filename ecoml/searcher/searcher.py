@@ -212,8 +212,8 @@ class Searcher:
             budget_gco2e = before.settings.get("budget_g") if budget_gco2e is None else budget_gco2e
             before.settings["budget_g"] = budget_gco2e
             grid = grid_of(grid_intensity) or settings.grid
-            spend_all = spend_all or settings.limits.spend_all
-            limits = replace(settings.limits, budget_gco2e=budget_gco2e, spend_all=spend_all)
+            all_of_it = spend_all or settings.limits.spend_all
+            limits = replace(settings.limits, budget_gco2e=budget_gco2e, spend_all=all_of_it)
             settings = replace(settings, grid=grid, limits=limits, sources=sources or settings.sources)
             derived = folder.settings["run"].get("budget_from_co2e", False) and not new_budget
             if derived and budget_gco2e is not None and grid is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import ecoml
-from ecoml.outside.folders import cache_folder, config_folder, expanded, state_folder
+from ecoml.outside.folders import cache_folder, config_folder, expanded, state_folder, write_whole
 
 NOBODY = """
 import os, pwd, sys
@@ -81,3 +81,17 @@ def test_a_search_needs_no_home_folder(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "Recommended: trial 0" in done.stdout
     assert "the page was not written: charts need a home folder" in done.stderr
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "new" / "file"
+    write_whole(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "half \udce9")
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        write_whole(tmp_path / "folder", "text")
+    assert caught.value.filename == str(tmp_path / "folder")
+    assert {entry.name for entry in tmp_path.iterdir()} == {"new", "folder"}

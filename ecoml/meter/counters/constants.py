@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ecoml.errors import MeterError
-from ecoml.outside.folders import config_folder
+from ecoml.outside.folders import config_folder, write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +95,8 @@ def save_constants(constants: Constants) -> Path:
     import tomli_w
 
     path = constants_file()
-    fresh = path.with_suffix(".new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(tomli_w.dumps(asdict(constants)), encoding="utf-8")
-        fresh.replace(path)
+        write_whole(path, tomli_w.dumps(asdict(constants)))
     except OSError as error:
         raise MeterError(
             f"{path}: it cannot be written ({error.strerror}); set XDG_CONFIG_HOME to a folder that you may write"

@@ -7,11 +7,10 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import version as version_of
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Literal
 
 from ecoml.errors import LibraryError
-from ecoml.outside.folders import cache_folder
+from ecoml.outside.folders import cache_folder, write_whole
 
 if TYPE_CHECKING:
     from ecoml.report.charts.drawing import Drawing
@@ -78,10 +77,7 @@ def chart_library() -> str:
         return (cache_folder() / name).read_text(encoding="utf-8")
     library = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", version))
     with suppress(OSError):  # without a cache it is put together again
-        cache_folder().mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile("w", dir=cache_folder(), suffix=".unfinished", encoding="utf-8", delete=False) as file:
-            file.write(library)
-        Path(file.name).replace(cache_folder() / name)
+        write_whole(cache_folder() / name, library)
     return library
 
 

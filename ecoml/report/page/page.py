@@ -20,6 +20,7 @@ from ecoml.format import (
     named_score,
     plural,
 )
+from ecoml.outside.folders import write_whole
 from ecoml.report.charts.figures import require_charts
 from ecoml.report.page.document import TEMPLATES, render
 from ecoml.report.page.sections.curves import curves_context
@@ -68,9 +69,7 @@ def write_report(
     path = result.directory / "report.html"
     content = page(result)
     with writing(result.directory, "make it writable, or copy the run folder and name the copy"):
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(content, encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, content)
         if figures:
             write_figures(result, result.directory / "figures")
     return path

@@ -53,7 +53,9 @@ def end_of(
         return None
     length = float(np.ptp(front[:, 0])) + last
     worth = _WORTH_SHARE * unit if metric.span is None else min(_WORTH * metric.span, _WORTH_SHARE * unit)
-    promise = min(spent_j * rate / length, rise_of_front(trials, last))
+    promise = spent_j * rate / length
+    if promise >= worth:
+        promise = min(promise, rise_of_front(trials, last))
     if promise < worth:  # else there is no need to look at all points
         promise = max(promise, last * rise_of_best(trials, metric.ceiling) / length)
     if promise >= worth:

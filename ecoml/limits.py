@@ -10,15 +10,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, time, timedelta
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from ecoml.energy import J_PER_KWH
 from ecoml.errors import BudgetError, UsageError, did_you_mean
 from ecoml.metric import Metric
-
-if TYPE_CHECKING:
-    from ecoml.trial import Inference, Usage
-
 
 _OF_USE = ("max_inference_energy_j", "max_latency_s")
 _CLEAN = "when_clean_g_per_kwh"
@@ -145,13 +141,13 @@ class Limits:
         """Whether there is a limit on the cost of predictions."""
         return self.max_inference_energy_j is not None or self.max_latency_s is not None
 
-    def allows_use(self, usage: Usage | None) -> bool:
-        """Whether a network satisfies the limits on one prediction; if there is a limit, an unmeasured one does not."""
-        return not self.of_use or (usage is not None and self.use_share(usage.single) <= 1 + _ROUNDING)
+    def allows_use(self, cost: tuple[float, float] | None) -> bool:
+        """Whether the joules and seconds of one prediction satisfy the limits; if there is a limit, None does not."""
+        return not self.of_use or (cost is not None and self.use_share(*cost) <= 1 + _ROUNDING)
 
-    def use_share(self, one: Inference) -> float:
+    def use_share(self, energy_j: float, latency_s: float) -> float:
         """The cost of one prediction as a share of its limit: the larger of the shares of energy and time."""
-        shares = (one.energy.energy_j, self.max_inference_energy_j), (one.latency_s, self.max_latency_s)
+        shares = (energy_j, self.max_inference_energy_j), (latency_s, self.max_latency_s)
         return max((taken / most for taken, most in shares if most is not None), default=0.0)
 
     def allows_j(self, energy_j: float) -> bool:

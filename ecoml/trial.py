@@ -124,6 +124,11 @@ class Usage:
         """The measurement with one image at a time."""
         return self.inferences[1]
 
+    @property
+    def cost(self) -> tuple[float, float]:
+        """Joules and seconds of the prediction of one image."""
+        return self.single.energy.energy_j, self.single.latency_s
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
@@ -217,6 +222,11 @@ class Trial:
     test_score: float | None = None
     test_details: Mapping[str, Any] = field(default_factory=dict)
     usage: Usage | None = None
+
+    @property
+    def cost_of_use(self) -> tuple[float, float] | None:
+        """Joules and seconds of the prediction of one image; None if not measured."""
+        return None if self.usage is None else self.usage.cost
 
     @property
     def score(self) -> float | None:

@@ -12,13 +12,13 @@ ROOT = Path(ecoml.__file__).parent
 A_DOZEN = 12
 
 FLOORS = [
-    {"errors", "metric", "energy", "endings", "outside", "version", "views"},
-    {"limits", "pareto", "format", "trial", "carbon"},
-    {"space", "meter", "run"},
-    {"strategies", "training", "ledger", "budget"},
+    {"errors", "metric", "energy", "endings", "outside", "pareto", "version", "views"},
+    {"limits", "trial", "space", "meter", "carbon"},
+    {"format", "run", "strategies"},
+    {"training", "ledger", "budget"},
     {"models", "searcher"},
-    {"report"},
-    {"api", "experiments", "integrations", "notebook", "testing"},
+    {"report", "testing"},
+    {"api", "experiments", "integrations", "notebook"},
     {"cli"},
     {"__main__"},
 ]
@@ -37,15 +37,10 @@ def module_of(path: Path) -> str:
 MODULES = {module_of(path): path for path in sorted(ROOT.rglob("*.py"))}
 
 
-def imported(path: Path, *, for_types: bool = False) -> set[str]:
-    """Modules of ecoml that a file imports, inside functions too; those for types alone only if asked for."""
+def imported(path: Path) -> set[str]:
+    """Modules of ecoml that a file imports, inside functions and for types too."""
     names: set[str] = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    checks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
-    typing_only = {inner for node in checks for inner in ast.walk(node)}
-    for node in ast.walk(tree):
-        if node in typing_only and not for_types:
-            continue
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "ecoml":
             submodules = {f"{node.module}.{alias.name}" for alias in node.names} & MODULES.keys()
             names |= submodules or {node.module}
@@ -73,7 +68,7 @@ def test_no_room_imports_one_above_it():
 
 
 def test_no_two_files_import_each_other():
-    graph = {module: imported(path, for_types=True) - {module} for module, path in MODULES.items() if path not in FACES}
+    graph = {module: imported(path) - {module} for module, path in MODULES.items() if path not in FACES}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

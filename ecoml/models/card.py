@@ -10,6 +10,7 @@ from ecoml.errors import RunFolderError, UsageError
 from ecoml.format import (
     MEANING,
     describe_data,
+    describe_pretraining,
     describe_usage,
     format_config,
     format_energy,
@@ -177,7 +178,7 @@ def _energy(result: Result, trial: Trial) -> dict[str, Any]:
             for purpose, part in account.by_purpose.items()
         ],
         "meaning": MEANING[account.provenance],
-        "gaps": [*account.uncounted, *account.unmeasured, *account.gaps],
+        "gaps": [*describe_pretraining(account.pretrained), *account.unmeasured, *account.gaps],
         "sources": [
             (domain, f"{source['source']}: {source['covers']}")
             for domain, source in result.settings.get("meter", {}).items()

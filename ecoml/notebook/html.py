@@ -10,6 +10,7 @@ from ecoml.energy import Energy
 from ecoml.format import (
     MEANING,
     capitalised,
+    describe_pretraining,
     describe_search_end,
     describe_spent,
     describe_trial,
@@ -89,13 +90,13 @@ def _space(space: Space) -> str:
 @html.register
 def _account(account: EnergyAccount) -> str:
     source = account.provenance
-    gaps = fold_gaps(
-        [*account.uncounted, *account.unmeasured, *(gap for gap in account.gaps if gap not in account.unmeasured)]
-    )
+    uncounted = describe_pretraining(account.pretrained)
+    gaps = (gap for gap in account.gaps if gap not in account.unmeasured)
+    folded = fold_gaps([*uncounted, *account.unmeasured, *gaps])
     parts = {**{purpose.value: part for purpose, part in account.by_purpose.items()}, "total": account.total}
     return _view(
         f"Energy: {describe_spent(account.total, account.budget_j)}",
-        [f"{capitalised(source.value)}: {MEANING[source]}.", *gaps],
+        [f"{capitalised(source.value)}: {MEANING[source]}.", *folded],
         [_energies("By purpose", parts, account.total_j), _energies("By domain", account.by_domain, account.total_j)],
     )
 

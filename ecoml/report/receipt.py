@@ -21,6 +21,7 @@ from ecoml.format import (
     MEANING,
     capitalised,
     describe_co2e,
+    describe_pretraining,
     describe_search_end,
     estimate_interval,
     format_energy,
@@ -128,7 +129,7 @@ def paragraph(result: Result) -> str:
         parts.append(f"The recommended network reaches {named_score(result.metric, best.score)} for {one} of training.")
     if result.ended is not None:
         parts.append(f"Why the search ended: {describe_search_end(result.ended, result.metric)}.")
-    parts += [f"{capitalised(sentence)}." for sentence in energy.uncounted]
+    parts += [f"{capitalised(sentence)}." for sentence in describe_pretraining(energy.pretrained)]
     if energy.gaps:
         parts.append(f"Its metering has {plural(len(energy.gaps), 'gap')}, listed in the run's report.")
     return " ".join(parts)

@@ -8,7 +8,6 @@ from typing import Any
 
 from ecoml.carbon.footprint import Footprint
 from ecoml.energy import J_PER_KWH, Energy, EnergyByDomain, Provenance, Purpose, SharedUse, energy_of
-from ecoml.format import describe_spent
 from ecoml.run.storage.snapshot import Snapshot
 from ecoml.views import html_of
 
@@ -37,7 +36,7 @@ class EnergyAccount:
         idle_second: Energy of one idle second by domain.
         shared: Other processes that used metered domains.
         unmeasured: Why the energy is not measured, one sentence with its remedy each.
-        uncounted: Energy of the models that is in no account, one sentence each: the pretraining of a backbone.
+        pretrained: Backbones of the trials; the energy of their pretraining is in no account.
         getting_ready_j: Part of the overhead: importing, loading the data, a device's context and libraries.
         doubt_j: Joules that lost hosts may have spent in addition.
         co2e: Its CO2e, as far as the grid's intensity was known.
@@ -57,7 +56,7 @@ class EnergyAccount:
     idle_second: Mapping[str, Energy] = field(default_factory=dict)
     shared: tuple[SharedUse, ...] = ()
     unmeasured: tuple[str, ...] = ()
-    uncounted: tuple[str, ...] = ()
+    pretrained: tuple[str, ...] = ()
     getting_ready_j: float = 0.0
     doubt_j: float = 0.0
     co2e: Footprint = field(default_factory=Footprint)
@@ -93,7 +92,7 @@ class EnergyAccount:
         return max(0.0, self.budget_j - self.total_j)
 
     def __repr__(self) -> str:
-        return f"<EnergyAccount: {describe_spent(self.total, self.budget_j)}>"
+        return f"<EnergyAccount: {self.provenance}, total_j={self.total_j:.6g}, budget_j={self.budget_j:.6g}>"
 
     def _repr_html_(self) -> str:
         return html_of(self)
@@ -120,7 +119,7 @@ class EnergyAccount:
             "shared_with": [asdict(other) for other in self.shared],
             "gaps": list(self.gaps),
             "unmeasured": list(self.unmeasured),
-            "uncounted": list(self.uncounted),
+            "pretrained": list(self.pretrained),
             "optimiser_cpu_s_apart": self.thinking_cpu_s,
             "seconds": self.seconds,
             "co2e": None if self.co2e.provenance is None else self.co2e.to_dict(),

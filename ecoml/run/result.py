@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecoml.endings import SearchEnd
-from ecoml.format import describe_pretraining, describe_spent, describe_trial, plural
 from ecoml.limits import Limits
 from ecoml.metric import ACCURACY, Metric
 from ecoml.pareto import front_indices
@@ -130,7 +129,7 @@ class Result:
         """
         if self.front or not self.limits.of_use:
             return None
-        shares = {t.number: self.limits.use_share(t.usage.single) for t in self.trials if t.usage is not None}
+        shares = {t.number: self.limits.use_share(*t.usage.cost) for t in self.trials if t.usage is not None}
         return self.trials[min(shares, key=lambda number: shares[number])] if shares else None
 
     def efficiency(self, *trials: Trial) -> float | None:
@@ -163,9 +162,9 @@ class Result:
         return chart_of(self, what)
 
     def __repr__(self) -> str:
-        best = "none measured" if self.recommended is None else describe_trial(self.recommended, self.metric)
-        spent = describe_spent(self.energy.total, self.energy.budget_j)
-        return f"<Result: {plural(len(self.trials), 'trial')}; recommended {best}; spent {spent}; in {self.directory}>"
+        best = self.recommended
+        told = "None" if best is None else f"trial {best.number} step {best.step}, {self.metric.name}={best.score:.4g}"
+        return f"<Result: trials={len(self.trials)}, recommended={told}, {self.energy!r}, directory={self.directory}>"
 
     def _repr_html_(self) -> str:
         return html_of(self)
@@ -246,7 +245,7 @@ def result_of(
         recommended=recommend(ties, beliefs),
         frugal=frugal(ties, tolerance(front, metric) if front else 0.0, beliefs),
         beliefs=beliefs,
-        energy=replace(account_of(snapshot), uncounted=_uncounted(snapshot.trials, settings)),
+        energy=replace(account_of(snapshot), pretrained=_pretrained(snapshot.trials, settings)),
         progress=tuple(snapshot.progress),
         ended=snapshot.ended,
         metric=metric,
@@ -255,10 +254,10 @@ def result_of(
     )
 
 
-def _uncounted(trials: Sequence[Trial], settings: Mapping[str, Any]) -> tuple[str, ...]:
+def _pretrained(trials: Sequence[Trial], settings: Mapping[str, Any]) -> tuple[str, ...]:
     if settings.get("executor", {}).get("kind") != "cnn":
         return ()
-    return describe_pretraining({str(trial.config.get("backbone", "none")) for trial in trials} - {"none"})
+    return tuple(sorted({str(trial.config.get("backbone", "none")) for trial in trials} - {"none"}))
 
 
 def metric_of(settings: Mapping[str, Any]) -> Metric:
@@ -280,7 +279,7 @@ def front_of(
     are not in `among` are ignored.
     """
     limits = limits or Limits()
-    usable = [trial for trial in trials if limits.allows_use(trial.usage)]
+    usable = [trial for trial in trials if limits.allows_use(trial.cost_of_use)]
     points = [(trial, point) for trial in usable for point in trial.curve]
     if limits.max_energy_per_training_j is not None:
         points = [(trial, point) for trial, point in points if limits.allows_j(point.energy_j)]

@@ -203,7 +203,7 @@ class Search:
             self.fail(trial, FailureKind.WORKER_LOST, message=in_one_line(error))
             return False
         self._tell(trial)
-        if trial.usage is not None and not self._limits.allows_use(trial.usage):
+        if trial.usage is not None and not self._limits.allows_use(trial.cost_of_use):
             self.change(trial, TrialState.STOPPED, too_dear_to_use(self._limits, trial.usage))
             return False
         if (end := too_dear(self._limits, trial.curve)) is not None:

@@ -29,8 +29,8 @@ def test_words_are_short(result, space):
     for value in (result, best, result.energy, space):
         assert len(repr(value)) < 320
         assert "\n" not in repr(value)
-    assert f"recommended trial {best.number} after 3 steps" in repr(result)
-    assert "(reported)" in repr(result.energy)
+    assert f"recommended=trial {best.number} step 3, validation accuracy={best.score:.4g}" in repr(result)
+    assert repr(result.energy).startswith("<EnergyAccount: reported, total_j=3984, ")
     assert repr(space) == "<Space: learning_rate, width, activation>"
 
 

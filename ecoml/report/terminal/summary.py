@@ -21,6 +21,7 @@ from ecoml.format import (
     describe_lifetime,
     describe_limits,
     describe_nearest,
+    describe_pretraining,
     describe_reason,
     describe_search_end,
     describe_sharing,
@@ -93,7 +94,7 @@ def print_result(
         out.print(f"CO2e: {told}", markup=False)
     gaps = fold_gaps(gap for gap in energy.gaps if gap not in energy.unmeasured)
     for warning in (
-        *energy.uncounted,
+        *describe_pretraining(energy.pretrained),
         *energy.unmeasured,
         *describe_sharing(energy.shared),
         *(f"gap: {gap}" for gap in gaps),

@@ -56,7 +56,7 @@ def near_ties(trials: Sequence[Trial], front: Sequence[Trial], limits: Limits, m
     enough = front[-1].curve[-1].utility - tolerance(front, metric) - ROUNDING
     ties = {(trial.number, trial.step): trial for trial in front if trial.curve[-1].utility >= enough}
     left = [trial for trial in trials if trial.curve and limits.allows_j(trial.curve[-1].energy_j)]
-    left = [trial for trial in left if limits.allows_use(trial.usage)]
+    left = [trial for trial in left if limits.allows_use(trial.cost_of_use)]
     left = [trial for trial in left if trial.curve[-1].utility >= enough and (trial.number, trial.step) not in ties]
     left.sort(key=lambda trial: (-trial.curve[-1].utility, -trial.step))
     ties |= {(trial.number, trial.step): trial.at(trial.step) for trial in left[:MOST_TIES]}

@@ -53,7 +53,7 @@ class Found:
 
     def add(self, trial: Trial, point: Point) -> bool:
         """Add a point of a trial; returns whether it is on the front."""
-        if not (self._limits.allows_j(point.energy_j) and self._limits.allows_use(trial.usage)):
+        if not (self._limits.allows_j(point.energy_j) and self._limits.allows_use(trial.cost_of_use)):
             return False
         self.reached |= self._metric.reaches(point.score, self._limits.target)
         return self._front.add(point.utility, point.energy_j)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ecoml.energy import Energy, Provenance
 from ecoml.format import (
+    describe_pretraining,
     describe_sharing,
     estimate_interval,
     fold_gaps,
@@ -34,7 +35,7 @@ def energy_context(account: EnergyAccount) -> dict[str, Any]:
     return {
         "gaps": fold_gaps(gap for gap in account.gaps if gap not in account.unmeasured),
         "unmeasured": account.unmeasured,
-        "uncounted": account.uncounted,
+        "uncounted": describe_pretraining(account.pretrained),
         "shared": describe_sharing(account.shared),
         "facts": list(_facts(account)),
         "bar": [

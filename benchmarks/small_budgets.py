@@ -47,7 +47,7 @@ from defaults import trained
 from strategy_prior import with_default, with_prior
 from strategy_problems import MAPPINGS, TrainingTask, lcbench_defaults, lcbench_tasks, open_problem
 from strategy_real import data_file
-from strategy_recorded import RECORDED, mappings, open_recorded, recording
+from strategy_recorded import RECORDED, Measured, mappings, open_recorded, recording
 
 import ecoml
 from ecoml.errors import UsageError
@@ -112,11 +112,18 @@ def posed(cell: Cell) -> Posed:
     if cell.family in RECORDED:
         of = recording(cell.task)
         problem = open_recorded(cell.family, cell.task, cell.seed, cell.out)
-        return Posed(problem, with_prior(of.space, cell.prior_width), of.default_j, of.default_alone(cell.trainings))
+        space = with_prior(of.space, cell.prior_width)
+        if isinstance(problem, Measured):
+            return Posed(problem, space, of.default_j, of.default_alone(cell.trainings))
+        assert space.default is not None, "a shipped space has a default"
+        return _posed(problem, space, space.default)
     assert cell.path is not None, "LCBench is a file"
     problem, default = open_problem(cell.family, cell.task, cell.path, cell.out), lcbench_defaults(cell.path)[cell.task]
     centred = with_prior(with_default(problem.space, default), cell.prior_width)
-    space = centred if cell.default else problem.space
+    return _posed(problem, centred if cell.default else problem.space, default)
+
+
+def _posed(problem: TrainingTask, space: Space, default: Config) -> Posed:
     score, step_j = getattr(problem, "exact", problem).curve(default)
     return Posed(problem, space, float(step_j.sum()), float(score[-1]))
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
+
+WITHIN = 0.01
+"""A model is nearly as good as the best if it is at most this share of the score's range worse."""
+
+_REPEATED = 0.6  # standard deviation of an accuracy when a training is repeated, in binomial ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +82,30 @@ class Metric:
         """The distance between the bounds; None unless there are both."""
         return None if self.low is None or self.high is None else self.high - self.low
 
+    def tolerance(self, lowest: float, best: float) -> float:
+        """How much worse than the best a utility may be and still be nearly as good: `WITHIN` of the metric's range.
+
+        Without bounds the range is that of a front with utilities between these two.
+        """
+        return WITHIN * (best - lowest if self.span is None else self.span)
+
     @property
     def is_share(self) -> bool:
         """Whether the score is a share in [0, 1], which messages print in percent."""
         return (self.low, self.high) == (0.0, 1.0)
+
+    def chance(self, utilities: Iterable[float]) -> float:
+        """How far chance moves the best of these utilities, where scores are shares of n images: `_REPEATED` of the
+        binomial standard error, but at least one image.
+
+        The smallest difference between two of the utilities counts as one image. For other metrics it is the result.
+        """
+        values = sorted(set(utilities))
+        image = min((high - low for low, high in pairwise(values)), default=0.0)
+        if not self.is_share or not values:
+            return image
+        best = min(max(values[-1], 0.0), 1.0)
+        return max(image, _REPEATED * math.sqrt(best * (1.0 - best) * image))
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that are not None, for JSON and TOML."""

@@ -24,34 +24,36 @@ def trials_of(scores, energy_j=10.0):
 def test_the_best_of_twice_as_many_exponential_draws_is_foreseen():
     rng = np.random.default_rng(0)
     draws = 0.5 + 0.01 * rng.exponential(size=(2000, 128))
-    foreseen = [rise_of_best(trials_of(row[:64])) for row in draws[:300]]
+    foreseen = [rise_of_best(trials_of(row[:64]), 1.0, 0.0) for row in draws[:300]]
     assert np.mean(foreseen) == pytest.approx(np.mean(draws.max(1) - draws[:, :64].max(1)), rel=0.15)
 
 
 @pytest.mark.parametrize("scores", [[], [0.5] * 4])
 def test_of_hardly_anything_nothing_is_foreseen(scores):
-    assert rise_of_best(trials_of(scores)) == math.inf
+    assert rise_of_best(trials_of(scores), 1.0, 0.0) == math.inf
 
 
-def test_many_equal_bests_promise_hardly_a_rise_and_few_a_part_of_a_step():
-    steps = [0.89, 0.88]  # accuracies are hundredths
-    assert rise_of_best(trials_of([0.9] * 5 + steps + [0.1] * 20)) == pytest.approx(math.log(2) * 0.5 * 0.01)
-    assert rise_of_best(trials_of([0.9] * 200 + steps)) < 0.0002
-    assert rise_of_best(trials_of([0.9] * 20)) == 0.0
+def test_of_what_the_best_exceed_the_next_by_chance_does_not_count():
+    scores = [0.9] * 4 + [0.89] + [0.1] * 20
+    assert rise_of_best(trials_of(scores), 1.0, 0.004) == pytest.approx(math.log(2) * 0.006)
+    assert rise_of_best(trials_of(scores), 1.0, 0.01) == pytest.approx(0.0)
+    assert rise_of_best(trials_of([0.9] * 20), 1.0, 0.01) == 0.0
 
 
-@pytest.mark.parametrize("images", [100, 300])
-def test_the_rise_is_foreseen_in_shares_of_few_images_too(images):
+@pytest.mark.parametrize("images", [100, 300, 1000])
+def test_equal_networks_on_few_images_promise_hardly_a_rise(images):
     rng = np.random.default_rng(0)
-    draws = 0.5 + 0.01 * rng.exponential(size=(1000, 128))
-    shares = np.floor(draws * images) / images
-    foreseen = [rise_of_best(trials_of(row[:64])) for row in shares[:300]]
-    assert np.mean(foreseen) == pytest.approx(np.mean(shares.max(1) - shares[:, :64].max(1)), rel=0.3)
+    shares = 0.9 + 0.6 * np.sqrt(0.09 / images) * rng.normal(size=(300, 64))
+    shares = np.round(shares * images) / images
+    searches = [trials_of(row) for row in shares]
+    chance = np.mean([ACCURACY.chance(row) for row in shares])
+    raw, told = (np.mean([rise_of_best(trials, 1.0, by) for trials in searches]) for by in (0.0, chance))
+    assert told < 0.1 * raw
 
 
 def test_nothing_rises_above_1():
-    assert rise_of_best(trials_of([1.0, 0.99, 0.98, 0.97, 0.96])) == 0.0
-    assert rise_of_best(trials_of([0.999, 0.99, 0.98, 0.97, 0.96])) == pytest.approx(0.001)
+    assert rise_of_best(trials_of([1.0, 0.99, 0.98, 0.97, 0.96]), 1.0, 0.0) == 0.0
+    assert rise_of_best(trials_of([0.999, 0.99, 0.98, 0.97, 0.96]), 1.0, 0.0) == pytest.approx(0.001)
 
 
 def promised(trials, rate, whole_j, unit):
@@ -65,18 +67,19 @@ def promised(trials, rate, whole_j, unit):
 
 
 def test_a_search_ends_when_both_forecasts_are_low_and_enough_was_spent():
-    saturated = trials_of([0.9] * 5 + [0.5] * 24 + [0.5001])  # 300 J
-    assert promised(saturated, 1.1e-6, 10.0, 0.01) == pytest.approx((5.5e-5, 5e-4))
-    assert promised(saturated, 1.1e-6, 16.0, 0.01) is None, "that of twenty trainings was not spent yet"
-    assert promised(saturated, 1.1e-5, 10.0, 0.01) is None, "the surrogate sees something"
-    rising = trials_of([0.91, 0.905, 0.903, 0.902, 0.9] + [0.5] * 25)
+    saturated = trials_of([0.9] * 5 + [0.5] * 34 + [0.5001])  # 400 J
+    assert promised(saturated, 0.825e-6, 10.0, 0.01) == pytest.approx((5.5e-5, 5e-4))
+    assert promised(saturated, 0.825e-6, 21.0, 0.01) is None, "that of twenty trainings was not spent yet"
+    assert promised(saturated, 0.825e-5, 10.0, 0.01) is None, "the surrogate sees something"
+    assert promised(saturated[:39], 0.825e-6, 10.0, 0.01) is None, "39 trials say too little"
+    rising = trials_of([0.99, 0.97, 0.95, 0.93, 0.9] + [0.5] * 35)
     assert promised(rising, 0.0, 10.0, 0.01) is None, "the best are still far apart"
 
 
 def test_where_all_good_trials_are_close_together_less_is_worth_its_energy():
-    saturated = trials_of([0.9] * 5 + [0.5] * 24 + [0.5001])
-    assert promised(saturated, 1.1e-6, 10.0, 0.001) == pytest.approx((5.5e-5, 2e-4))
-    assert promised(saturated, 1.1e-6, 10.0, 0.00025) is None, "0.0055 of 0.05 points is something"
+    saturated = trials_of([0.9] * 5 + [0.5] * 34 + [0.5000001])
+    assert promised(saturated, 0.825e-6, 10.0, 0.001) == pytest.approx((5.5e-5, 2e-4))
+    assert promised(saturated, 0.825e-6, 10.0, 0.00025) is None, "0.0055 of 0.05 points is something"
 
 
 def search_of(*points):
@@ -89,24 +92,32 @@ def search_of(*points):
     return trials
 
 
-def test_what_was_gained_since_a_quarter_of_the_energy_is_averaged_over_the_front():
+def test_what_was_gained_since_a_quarter_of_the_energy_is_averaged_over_the_best_part_of_the_front():
     early = [(0.5, 1.0), (0.8, math.e)]  # at log energies 0 and 1
     length = math.log(10.0) + 9.0
-    late = (0.1, 10.0), (0.101, 10.0)  # scores are thousandths
-    assert rise_of_front(search_of(*early, *late, (0.9, 10.0)), 9.0) == pytest.approx(0.099 * 9 / length)
-    cheaper = rise_of_front(search_of(*early, *late, (0.8, 2.0)), 9.0)
-    assert cheaper == pytest.approx(0.299 * (1 - math.log(2.0)) / length)
-    assert rise_of_front(search_of(*early, *late, (0.79, 10.0), (0.4, 1.0)), 9.0) == 0.0
-    assert rise_of_front(search_of(*early, *late, (0.801, 10.0)), 9.0) == pytest.approx(0.0), "a thousandth is chance"
+    late = (0.1, 10.0), (0.101, 10.0)
+
+    def rise(*further):
+        return rise_of_front(search_of(*early, *late, *further), ACCURACY, 9.0, 0.001)
+
+    assert rise((0.9, 10.0)) == pytest.approx(0.099)
+    assert rise((0.8, 2.0)) == pytest.approx(0.299 * (1 - math.log(2.0)) / (length - math.log(2.0)))
+    assert rise((0.79, 10.0), (0.4, 1.0)) == 0.0
+    assert rise((0.801, 10.0)) == pytest.approx(0.0), "a thousandth is chance"
+    assert rise((0.7, 1.0)) == 0.0, "nobody would take a network that is ten points worse"
 
 
 def test_without_the_order_of_points_the_front_may_rise_by_anything():
-    assert rise_of_front(trials_of([0.9] * 5), 9.0) == math.inf
-    assert rise_of_front(search_of((0.9, 1.0)), 9.0) == math.inf
+    assert rise_of_front(trials_of([0.9] * 5), ACCURACY, 9.0, 0.0) == math.inf
+    assert rise_of_front(search_of((0.9, 1.0)), ACCURACY, 9.0, 0.0) == math.inf
 
 
 def test_a_search_that_has_long_gained_nothing_ends_whatever_the_surrogate_promises():
-    best, others = [(0.9, 10.0)] * 5, [(0.5, 10.0)] * 24 + [(0.5001, 10.0)]
-    foreseen = 3.0 * rise_of_best(search_of(*best, *others)) / 6.0  # FRONT is 3 long, and 3 beyond
-    assert promised(search_of(*best, *others), 1.0, 10.0, 0.01) == pytest.approx((foreseen, 5e-4))
+    best, others = [(0.9, 10.0)] * 5, [(0.5, 10.0)] * 34 + [(0.5001, 10.0)]
+    assert promised(search_of(*best, *others), 1.0, 10.0, 0.01) == pytest.approx((0.0, 5e-4))
     assert promised(search_of(*others, *best), 1.0, 10.0, 0.01) is None, "it found them just now"
+
+
+def test_on_few_images_less_than_a_quarter_of_chance_is_not_worth_its_energy():
+    of_100_images = search_of(*[(0.9, 10.0)] * 5, *[(0.5, 10.0)] * 34, (0.51, 10.0))
+    assert promised(of_100_images, 1.0, 10.0, 0.01) == pytest.approx((0.0, 0.25 * 0.6 * math.sqrt(0.09 * 0.01)))

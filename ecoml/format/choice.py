@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from ecoml.trial import Trial
 
 
-def describe_reason(*, on_front: bool) -> str:
+def describe_reason(metric: Metric, *, on_front: bool, default_margin: float | None) -> str:
     """Why the recommended trial is the recommended one, as the end of a sentence."""
+    if default_margin is not None:
+        return f"the default: none is expected to be better by more than chance ({format_gain(metric, default_margin)})"
     if on_front:
         return "the best expected score"
     return (

@@ -13,7 +13,15 @@ from ecoml.limits import Limits
 from ecoml.metric import ACCURACY, Metric
 from ecoml.pareto import front_indices
 from ecoml.run.account import EnergyAccount, account_of
-from ecoml.run.choice.recommendation import Beliefs, beliefs_of, frugal, near_ties, recommend, tolerance
+from ecoml.run.choice.recommendation import (
+    Beliefs,
+    beliefs_of,
+    frugal,
+    near_ties,
+    recommend,
+    tolerance,
+    usual_of,
+)
 from ecoml.run.folder import LEDGER, read_settings
 from ecoml.run.models import kept_models
 from ecoml.run.rows import data_frame, point_rows, trial_rows
@@ -36,10 +44,13 @@ class Result:
         front: The trials, each up to one point of its curve, that no other beats on both score and energy; cheapest
             first. A trial may appear more than once, with different `step`. None took more than
             `limits.max_energy_per_training_j`, or exceeds the limits on predictions.
-        recommended: The trial with the best expected true score. For trials that nearly tie, the expectation uses their
-            curves and similar trainings. It is on the front, or the end of a training that measured as well.
+        recommended: The trial with the best expected true score; or the space's default, if that is expected to be
+            worse by no more than chance. For trials that nearly tie, the expectation uses their curves and
+            similar trainings. It is on the front, or the end of a training that measured as well.
         frugal: The cheapest trial that is at most one hundredth of the score's range worse than the recommended one.
         beliefs: The expected scores of the near ties; empty while the search runs.
+        default_margin: If the space's default is recommended although another trial is expected to be better: how much
+            better it would have to be; else None.
         energy: The energy account.
         progress: All measurements in order, with the energy that the search had spent by then.
         ended: Why the search ended; None while it runs.
@@ -53,6 +64,7 @@ class Result:
     recommended: Trial | None
     frugal: Trial | None
     beliefs: Beliefs = field(repr=False)
+    default_margin: float | None
     energy: EnergyAccount
     progress: tuple[Progress, ...] = field(repr=False)
     ended: SearchEnd | None
@@ -184,6 +196,7 @@ class Result:
             "energy": self.energy.to_dict(),
             "efficiency": self.efficiency(),
             "recommended": self._trial_dict(self.recommended) if self.recommended else None,
+            "default_margin": self.default_margin,
             "frugal": self._trial_dict(self.frugal) if self.frugal else None,
             "front": [self._trial_dict(trial) for trial in self.front],
             "nearest_in_use": None if self.nearest_in_use is None else self._trial_dict(self.nearest_in_use),
@@ -239,12 +252,19 @@ def result_of(
         trial.test_score, trial.test_details = snapshot.tests.get((trial.number, trial.step), (None, {}))
         trial.usage = snapshot.usages.get((trial.number, trial.step), trial.usage if limits.of_use else None)
     beliefs = beliefs_of(snapshot.settings.get("beliefs", ()))
+    usual = None
+    if front:
+        from ecoml.space.schema import space_of  # pydantic takes a while to import
+
+        usual = usual_of(snapshot.trials, space_of(settings["space"], where=str(directory)), metric)
+    recommended = recommend(ties, beliefs, usual)
     return Result(
         trials=tuple(snapshot.trials),
         front=front,
-        recommended=recommend(ties, beliefs),
-        frugal=frugal(ties, tolerance(front, metric) if front else 0.0, beliefs),
+        recommended=recommended,
+        frugal=frugal(ties, tolerance(front, metric) if front else 0.0, beliefs, usual),
         beliefs=beliefs,
+        default_margin=None if usual is None or recommended == recommend(ties, beliefs) else usual.margin,
         energy=replace(account_of(snapshot), pretrained=_pretrained(snapshot.trials, settings)),
         progress=tuple(snapshot.progress),
         ended=snapshot.ended,

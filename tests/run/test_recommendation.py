@@ -1,10 +1,13 @@
 """What is recommended: the best by what is believed, among those that measured about the same; and a cheaper one."""
 
+import math
+
 import numpy as np
+import pytest
 
 from ecoml.limits import Limits
 from ecoml.metric import ACCURACY, Metric
-from ecoml.run.choice.recommendation import frugal, near_ties, recommend, tolerance
+from ecoml.run.choice.recommendation import Usual, frugal, near_ties, recommend, tolerance, usual_of
 from ecoml.run.result import front_of
 from ecoml.searcher.searcher import Searcher
 from ecoml.space import Float, Space
@@ -19,11 +22,11 @@ def trial(number, scores, step_j=1.0, metric=ACCURACY):
     return Trial(number, {"x": number / 10}, TrialState.FINISHED, curve)
 
 
-def chosen(trials, beliefs=None, metric=ACCURACY):
+def chosen(trials, beliefs=None, metric=ACCURACY, usual=None):
     """(number, step) of the recommended and of the frugal one."""
     front = front_of(trials)
     ties = near_ties(trials, front, Limits(), metric)
-    both = recommend(ties, beliefs), frugal(ties, tolerance(front, metric), beliefs)
+    both = recommend(ties, beliefs, usual), frugal(ties, tolerance(front, metric), beliefs, usual)
     return [(found.number, found.step) for found in both if found is not None]
 
 
@@ -43,6 +46,26 @@ def test_the_end_of_a_training_may_be_better_than_the_point_that_measured_as_wel
     trials = [trial(0, [0.5, 0.96, 0.95, 0.96])]
     assert chosen(trials) == [(0, 2), (0, 2)]
     assert chosen(trials, {(0, 2): 0.95, (0, 4): 0.957}) == [(0, 4), (0, 2)]
+
+
+def test_the_default_is_recommended_unless_another_is_better_by_more_than_its_margin():
+    trials = [trial(0, [0.5, 0.8, 0.955]), trial(1, [0.9, 0.96], step_j=10.0), trial(2, [0.7, 0.954], step_j=0.5)]
+    beliefs = {(0, 3): 0.950, (1, 2): 0.955, (2, 2): 0.949}
+    assert chosen(trials, beliefs, usual=Usual(0, 0.006)) == [(0, 3), (2, 2)]
+    assert chosen(trials, beliefs, usual=Usual(0, 0.004)) == [(1, 2), (2, 2)]
+    assert chosen(trials, beliefs, usual=Usual(2, 0.006)) == [(2, 2), (2, 2)]
+    assert chosen(trials[1:], beliefs, usual=Usual(0, 0.1)) == [(1, 2), (2, 2)], "nothing of it is a near tie"
+
+
+def test_the_margin_is_by_how_much_two_trainings_of_one_configuration_differ():
+    space = Space({"x": Float(0, 1, default=0.1)})
+    trials = [trial(0, [0.5, 0.6]), trial(1, [0.9, 0.91])]  # on 100 images
+    usual = usual_of(trials, space, ACCURACY)
+    assert usual is not None
+    assert usual.number == 1
+    assert usual.margin == pytest.approx(math.sqrt(2) * 0.6 * math.sqrt(0.91 * 0.09 / 100))
+    assert usual_of(trials[:1], space, ACCURACY) is None, "its default was not trained"
+    assert usual_of(trials, Space({"x": Float(0, 1)}), ACCURACY) is None, "it has none"
 
 
 def test_a_loss_is_recommended_likewise():

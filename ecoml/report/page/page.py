@@ -154,7 +154,8 @@ def _recommended(result: Result) -> dict[str, Any] | None:
     if best is None:
         return None
     steps = plural(best.step, metric.step)
-    rule = f"Trial {best.number}, trained for {steps}: {describe_reason(on_front=best in result.front)}."
+    why = describe_reason(metric, on_front=best in result.front, default_margin=result.default_margin)
+    rule = f"Trial {best.number}, trained for {steps}: {why}."
     if result.frugal is not None:
         rule += f" Frugal: {describe_frugal(best, result.frugal, tolerance(result.front, metric), metric)}."
     return {

@@ -156,12 +156,12 @@ def _print_recommendation(out: Console, result: Result) -> None:
         score = f"{format_sure(metric, best.score, data)} {metric.name}"
     tested_as = format_sure(metric, best.test_score, data, "test")
     on_test = f" ({tested_as} on the test set)" if best.test_score is not None else ""
+    why = describe_reason(metric, on_front=best in result.front, default_margin=result.default_margin)
     out.print(
         Text.assemble(
             ("\nRecommended: ", "bold"),
             (f"trial {best.number} after {plural(best.step, metric.step)}", "bold green"),
-            f", {score}{on_test} for {format_energy(best.energy_j)} of training"
-            f" ({best.energy.provenance}): {describe_reason(on_front=best in result.front)}",
+            f", {score}{on_test} for {format_energy(best.energy_j)} of training ({best.energy.provenance}): {why}",
         )
     )
     if result.frugal is not None:

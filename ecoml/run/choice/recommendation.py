@@ -2,19 +2,21 @@
 
 The best of many measurements on few images is partly chance. At its end a search computes the expected true scores
 (`ecoml.strategies.bayes.front.believed`). Until then, and if one trial is clearly the best, the measured scores decide.
+
+The space's default has been good elsewhere. It is recommended unless another trial is expected to be better by more
+than two trainings of one configuration differ by chance.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ecoml.limits import Limits
 from ecoml.metric import Metric
+from ecoml.space import Space
 from ecoml.trial import Trial
-
-WITHIN = 0.01
-"""The frugal trial is the cheapest that is at most this share of the score's range worse than the recommended one."""
-
 
 ROUNDING = 1e-12
 """Utilities that differ by at most this are equal."""
@@ -32,17 +34,9 @@ def beliefs_of(kept: Sequence[tuple[int, int, float]]) -> dict[tuple[int, int], 
 
 
 def tolerance(front: Sequence[Trial], metric: Metric) -> float:
-    """How much worse than the best a score may be and still be nearly as good: `WITHIN` of the metric's range.
-
-    Without bounds the range is that of the front.
-    """
+    """How much worse than the best of the front a score may be and still be nearly as good."""
     utilities = [trial.curve[-1].utility for trial in front] or [0.0]
-    return tolerance_of(min(utilities), max(utilities), metric)
-
-
-def tolerance_of(lowest: float, best: float, metric: Metric) -> float:
-    """As `tolerance`, for a front with utilities between these two."""
-    return WITHIN * (best - lowest if metric.span is None else metric.span)
+    return metric.tolerance(min(utilities), max(utilities))
 
 
 def near_ties(trials: Sequence[Trial], front: Sequence[Trial], limits: Limits, metric: Metric) -> list[Trial]:
@@ -63,14 +57,48 @@ def near_ties(trials: Sequence[Trial], front: Sequence[Trial], limits: Limits, m
     return sorted(ties.values(), key=lambda trial: trial.energy_j)
 
 
-def recommend(ties: Sequence[Trial], beliefs: Beliefs | None = None) -> Trial | None:
-    """The near tie with the best expected utility; None if there are none."""
-    return max(ties, key=lambda trial: _utility(trial, ties, beliefs), default=None)
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """The trial of the space's default.
+
+    Attributes:
+        number: Its number.
+        margin: How much better another trial has to be expected to be recommended instead, in utility.
+    """
+
+    number: int
+    margin: float
 
 
-def frugal(ties: Sequence[Trial], within: float, beliefs: Beliefs | None = None) -> Trial | None:
+def usual_of(trials: Sequence[Trial], space: Space, metric: Metric) -> Usual | None:
+    """The trial of the space's default; None if it has none, or did not train it."""
+    default = space.default
+    number = next((trial.number for trial in trials if default is not None and trial.config == default), None)
+    if number is None:
+        return None
+    chance = metric.chance(point.utility for trial in trials for point in trial.curve)
+    return Usual(number, math.sqrt(2.0) * chance)
+
+
+def recommend(ties: Sequence[Trial], beliefs: Beliefs | None = None, usual: Usual | None = None) -> Trial | None:
+    """The near tie with the best expected utility, or the default if it is within its margin of that; None if there
+    are no ties.
+    """
+    best = max(ties, key=lambda trial: _utility(trial, ties, beliefs), default=None)
+    if best is None or usual is None:
+        return best
+    default = recommend([trial for trial in ties if trial.number == usual.number], beliefs)
+    if default is None:
+        return best
+    gain = _utility(best, ties, beliefs) - _utility(default, ties, beliefs)
+    return best if gain > usual.margin + ROUNDING else default
+
+
+def frugal(
+    ties: Sequence[Trial], within: float, beliefs: Beliefs | None = None, usual: Usual | None = None
+) -> Trial | None:
     """The cheapest near tie that is at most `within` worse than the recommended one; None if there are none."""
-    best = recommend(ties, beliefs)
+    best = recommend(ties, beliefs, usual)
     if best is None:
         return None
     enough = _utility(best, ties, beliefs) - within - ROUNDING

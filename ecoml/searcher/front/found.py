@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ecoml.energy import Purpose
 from ecoml.ledger import Ledger
 from ecoml.pareto import Front
-from ecoml.run.choice.recommendation import ROUNDING, beliefs_of, frugal, near_ties, recommend, tolerance_of
+from ecoml.run.choice.recommendation import ROUNDING, beliefs_of, frugal, near_ties, recommend, usual_of
 from ecoml.run.result import front_of
 from ecoml.searcher.front.beliefs import believe
 from ecoml.searcher.front.models import FrontModels
@@ -95,14 +95,15 @@ class Found:
         self._ledger.enter(Purpose.OVERHEAD)
         self._ledger.keep_beliefs(kept)
         beliefs = beliefs_of(kept)
-        first = recommend(ties, beliefs), frugal(ties, self._tolerance, beliefs)
+        usual = usual_of(self._trials, self._space, self._metric)
+        first = recommend(ties, beliefs, usual), frugal(ties, self._tolerance, beliefs, usual)
         chosen = [trial for trial in first if trial is not None]
         self._models.test(chosen, front)
         self._models.use(chosen, front)
 
     @property
     def _tolerance(self) -> float:
-        return tolerance_of(*self._front.ends, self._metric) if self._front else 0.0
+        return self._metric.tolerance(*self._front.ends) if self._front else 0.0
 
     def _ties_with_best(self, trial: Trial) -> bool:
         if not self._front or trial.curve[-1].utility < self._front.ends[1] - self._tolerance - ROUNDING:

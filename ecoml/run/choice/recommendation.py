@@ -3,8 +3,8 @@
 The best of many measurements on few images is partly chance. At its end a search computes the expected true scores
 (`ecoml.strategies.bayes.front.believed`). Until then, and if one trial is clearly the best, the measured scores decide.
 
-The space's default has been good elsewhere. It is recommended unless another trial is expected to be better by more
-than two trainings of one configuration differ by chance.
+The space's default has been good elsewhere. It is recommended unless the best expected score is higher by more than
+two trainings of one configuration differ by chance, or took half of its energy at most.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from ecoml.trial import Trial
 
 ROUNDING = 1e-12
 """Utilities that differ by at most this are equal."""
+
+FAR_CHEAPER = 0.5
+"""A trial with at most this share of the default's energy is recommended even if it is better by chance only."""
 
 MOST_TIES = 8
 """Largest number of trainings outside the front that are considered."""
@@ -81,8 +84,8 @@ def usual_of(trials: Sequence[Trial], space: Space, metric: Metric) -> Usual | N
 
 
 def recommend(ties: Sequence[Trial], beliefs: Beliefs | None = None, usual: Usual | None = None) -> Trial | None:
-    """The near tie with the best expected utility, or the default if it is within its margin of that; None if there
-    are no ties.
+    """The near tie with the best expected utility, or the default if that is neither better by more than its margin
+    nor far cheaper; None if there are no ties.
     """
     best = max(ties, key=lambda trial: _utility(trial, ties, beliefs), default=None)
     if best is None or usual is None:
@@ -91,7 +94,8 @@ def recommend(ties: Sequence[Trial], beliefs: Beliefs | None = None, usual: Usua
     if default is None:
         return best
     gain = _utility(best, ties, beliefs) - _utility(default, ties, beliefs)
-    return best if gain > usual.margin + ROUNDING else default
+    clearly = gain > usual.margin + ROUNDING or best.energy_j <= FAR_CHEAPER * default.energy_j
+    return best if clearly else default
 
 
 def frugal(

@@ -11,6 +11,7 @@ from typing import Any
 WITHIN = 0.01
 """A model is nearly as good as the best if it is at most this share of the score's range worse."""
 
+_ROUNDING = 1e-6  # of the range: smaller differences of two scores are errors of single precision
 _REPEATED = 0.6  # standard deviation of an accuracy when a training is repeated, in binomial ones
 
 
@@ -101,10 +102,13 @@ class Metric:
         The smallest difference between two of the utilities counts as one image. For other metrics it is the result.
         """
         values = sorted(set(utilities))
-        image = min((high - low for low, high in pairwise(values)), default=0.0)
-        if not self.is_share or not values:
+        if not values:
+            return 0.0
+        rounding = _ROUNDING * (values[-1] - values[0] if self.span is None else self.span)
+        image = min((high - low for low, high in pairwise(values) if high - low > rounding), default=0.0)
+        if not self.is_share:
             return image
-        best = min(max(values[-1], 0.0), 1.0)
+        best = min(abs(values[-1]), 1.0)
         return max(image, _REPEATED * math.sqrt(best * (1.0 - best) * image))
 
     def to_dict(self) -> dict[str, Any]:

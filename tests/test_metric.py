@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,3 +27,19 @@ def test_it_is_said_in_percent_for_shares_alone():
     assert format_score_interval(ACCURACY, 39 / 40, 40) == "between 87.1 and 99.6 %"
     assert format_score_interval(ACCURACY, 1.0, 10_000) == "between 100.0 and 100.0 %"
     assert format_score_interval(Metric("validation loss", minimize=True), 0.3, 40) == ""
+
+
+@pytest.mark.parametrize("metric", [ACCURACY, Metric("error", minimize=True, low=0.0, high=1.0)])
+def test_chance_is_that_of_a_share_of_images_whatever_the_direction(metric):
+    right = [k / 1000 for k in range(600, 861)]
+    utilities = [metric.utility(1.0 - share if metric.minimize else share) for share in right]
+    chance = 0.6 * math.sqrt(0.86 * 0.14 / 1000)
+    assert metric.chance(utilities) == pytest.approx(chance)
+    assert metric.chance([*utilities, utilities[0] + 1e-9]) == pytest.approx(chance), "rounding is no image"
+
+
+def test_chance_is_one_image_at_least_and_the_smallest_difference_of_another_metric():
+    assert ACCURACY.chance([0.98, 0.99, 1.0]) == pytest.approx(0.01)
+    assert ACCURACY.chance([0.5]) == 0.0
+    assert ACCURACY.chance([]) == 0.0
+    assert Metric("loss", minimize=True).chance([-3.0, -2.5, -2.25]) == 0.25

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def describe_reason(metric: Metric, *, on_front: bool, default_margin: float | None) -> str:
     """Why the recommended trial is the recommended one, as the end of a sentence."""
     if default_margin is not None:
-        return f"the default: none is expected to be better by more than chance ({format_gain(metric, default_margin)})"
+        differ = f"repeated trainings differ ({format_gain(metric, default_margin)})"
+        return f"the default: no other is expected to be better by more than {differ}"
     if on_front:
         return "the best expected score"
     return (

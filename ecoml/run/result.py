@@ -44,9 +44,9 @@ class Result:
         front: The trials, each up to one point of its curve, that no other beats on both score and energy; cheapest
             first. A trial may appear more than once, with different `step`. None took more than
             `limits.max_energy_per_training_j`, or exceeds the limits on predictions.
-        recommended: The trial with the best expected true score; or the space's default, if that is expected to be
-            worse by no more than chance. For trials that nearly tie, the expectation uses their curves and
-            similar trainings. It is on the front, or the end of a training that measured as well.
+        recommended: The trial with the best expected true score, or the space's default if it is expected to be worse
+            by no more than `default_margin`. For trials that nearly tie, the expectation uses their curves and similar
+            trainings. It is on the front, or the end of a training that measured as well.
         frugal: The cheapest trial that is at most one hundredth of the score's range worse than the recommended one.
         beliefs: The expected scores of the near ties; empty while the search runs.
         default_margin: If the space's default is recommended although another trial is expected to be better: how much
@@ -247,16 +247,17 @@ def result_of(
     """
     metric, limits = metric_of(settings), limits_of(settings)
     front = front_of(snapshot.trials, limits, among)
-    ties = near_ties(snapshot.trials if among is None else (), front, limits, metric)
+    usual = None
+    if front and snapshot.ended is not None:
+        from ecoml.space.schema import space_of  # pydantic takes a while to import
+
+        space = space_of(settings["space"], where=str(directory))
+        usual = usual_of(snapshot.trials, space, limits, metric)
+    ties = near_ties(snapshot.trials if among is None else (), front, limits, metric, usual)
     for trial in (*front, *ties):
         trial.test_score, trial.test_details = snapshot.tests.get((trial.number, trial.step), (None, {}))
         trial.usage = snapshot.usages.get((trial.number, trial.step), trial.usage if limits.of_use else None)
     beliefs = beliefs_of(snapshot.settings.get("beliefs", ()))
-    usual = None
-    if front:
-        from ecoml.space.schema import space_of  # pydantic takes a while to import
-
-        usual = usual_of(snapshot.trials, space_of(settings["space"], where=str(directory)), metric)
     recommended = recommend(ties, beliefs, usual)
     return Result(
         trials=tuple(snapshot.trials),

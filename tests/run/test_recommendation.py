@@ -25,7 +25,7 @@ def trial(number, scores, step_j=1.0, metric=ACCURACY):
 def chosen(trials, beliefs=None, metric=ACCURACY, usual=None):
     """(number, step) of the recommended and of the frugal one."""
     front = front_of(trials)
-    ties = near_ties(trials, front, Limits(), metric)
+    ties = near_ties(trials, front, Limits(), metric, usual)
     both = recommend(ties, beliefs, usual), frugal(ties, tolerance(front, metric), beliefs, usual)
     return [(found.number, found.step) for found in both if found is not None]
 
@@ -59,15 +59,28 @@ def test_the_default_is_recommended_unless_another_is_better_by_more_than_its_ma
     assert chosen(trials[1:], beliefs, usual=Usual(0, 0.1)) == [(1, 2), (2, 2)], "nothing of it is a near tie"
 
 
+def test_the_default_ties_within_its_margin_and_beside_many_that_measured_better():
+    trials = [trial(0, [0.5, 0.955]), *[trial(n, [0.9, 0.962], step_j=10.0 + n) for n in range(1, 12)]]
+    beliefs = {(number, 2): 0.95 + 0.001 * number for number in range(12)}
+    assert chosen(trials, beliefs, usual=Usual(0, 0.02))[0] == (0, 2)
+    trials[0] = trial(0, [0.5, 0.945])
+    assert chosen(trials, beliefs)[0] != (0, 2), "more than a point worse"
+    assert chosen(trials, beliefs, usual=Usual(0, 0.02))[0] == (0, 2)
+    assert chosen(trials, beliefs, usual=Usual(0, 0.01))[0] != (0, 2)
+
+
 def test_the_margin_is_by_how_much_two_trainings_of_one_configuration_differ():
     space = Space({"x": Float(0, 1, default=0.1)})
-    trials = [trial(0, [0.5, 0.6]), trial(1, [0.9, 0.91])]  # on 100 images
-    usual = usual_of(trials, space, ACCURACY)
-    assert usual is not None
-    assert usual.number == 1
-    assert usual.margin == pytest.approx(math.sqrt(2) * 0.6 * math.sqrt(0.91 * 0.09 / 100))
-    assert usual_of(trials[:1], space, ACCURACY) is None, "its default was not trained"
-    assert usual_of(trials, Space({"x": Float(0, 1)}), ACCURACY) is None, "it has none"
+    trials = [trial(0, [0.5, 0.6]), trial(1, []), trial(1, [0.9, 0.91])]  # on 100 images
+    trials[2].number = 2
+    usual = usual_of(trials, space, Limits(), ACCURACY)
+    assert usual == Usual(2, pytest.approx(math.sqrt(2) * 0.6 * math.sqrt(0.91 * 0.09 / 100)))
+    assert usual_of(trials, space, Limits(target=0.91), ACCURACY) == usual
+    assert usual_of(trials, space, Limits(target=0.92), ACCURACY) is None, "it missed the target"
+    assert usual_of(trials[:2], space, Limits(), ACCURACY) is None, "its default was not measured"
+    assert usual_of(trials, Space({"x": Float(0, 1)}), Limits(), ACCURACY) is None, "it has none"
+    half = Space({"x": Float(0, 1, default=0.1), "y": Float(0, 1)})
+    assert usual_of(trials, half, Limits(), ACCURACY) is None, "a part of it is made up"
 
 
 def test_a_loss_is_recommended_likewise():

@@ -77,7 +77,7 @@ def test_a_search_ends_when_both_forecasts_are_low_and_enough_was_spent():
 
 
 def test_where_all_good_trials_are_close_together_less_is_worth_its_energy():
-    saturated = trials_of([0.9] * 5 + [0.5] * 34 + [0.5000001])
+    saturated = trials_of([0.9] * 5 + [0.5] * 34 + [0.5000012])
     assert promised(saturated, 0.825e-6, 10.0, 0.001) == pytest.approx((5.5e-5, 2e-4))
     assert promised(saturated, 0.825e-6, 10.0, 0.00025) is None, "0.0055 of 0.05 points is something"
 
@@ -104,6 +104,7 @@ def test_what_was_gained_since_a_quarter_of_the_energy_is_averaged_over_the_best
     assert rise((0.8, 2.0)) == pytest.approx(0.299 * (1 - math.log(2.0)) / (length - math.log(2.0)))
     assert rise((0.79, 10.0), (0.4, 1.0)) == 0.0
     assert rise((0.801, 10.0)) == pytest.approx(0.0), "a thousandth is chance"
+    assert rise((0.9, 0.5)) == pytest.approx((0.399 + 0.099 * (length - 1)) / (math.log(2.0) + length))
     assert rise((0.7, 1.0)) == 0.0, "nobody would take a network that is ten points worse"
 
 

@@ -3,8 +3,8 @@
 The best of many measurements on few images is partly chance. At its end a search computes the expected true scores
 (`ecoml.strategies.bayes.front.believed`). Until then, and if one trial is clearly the best, the measured scores decide.
 
-The space's default has been good elsewhere. It is recommended unless the best expected score is higher by more than
-two trainings of one configuration differ by chance, or took half of its energy at most.
+The space's default has been good elsewhere. It is recommended unless another trial is expected to be better by more
+than the chance difference between two trainings of one configuration, or to be better for less than half of its energy.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROUNDING = 1e-12
 """Utilities that differ by at most this are equal."""
 
 FAR_CHEAPER = 0.5
-"""A trial with at most this share of the default's energy is recommended even if it is better by chance only."""
+"""A trial with less than this share of the default's energy is recommended even if it is better by chance only."""
 
 MOST_TIES = 8
 """Largest number of trainings outside the front that are considered."""
@@ -42,24 +42,6 @@ def tolerance(front: Sequence[Trial], metric: Metric) -> float:
     return metric.tolerance(min(utilities), max(utilities))
 
 
-def near_ties(trials: Sequence[Trial], front: Sequence[Trial], limits: Limits, metric: Metric) -> list[Trial]:
-    """The trials that may truly be the best, cheapest first: those of the front, and the last points of all trainings,
-    that measured as well as the best within `tolerance`.
-
-    A training whose last measurement equals that of a cheaper one is not on the front, and is often the better one.
-    """
-    if not front:
-        return []
-    enough = front[-1].curve[-1].utility - tolerance(front, metric) - ROUNDING
-    ties = {(trial.number, trial.step): trial for trial in front if trial.curve[-1].utility >= enough}
-    left = [trial for trial in trials if trial.curve and limits.allows_j(trial.curve[-1].energy_j)]
-    left = [trial for trial in left if limits.allows_use(trial.cost_of_use)]
-    left = [trial for trial in left if trial.curve[-1].utility >= enough and (trial.number, trial.step) not in ties]
-    left.sort(key=lambda trial: (-trial.curve[-1].utility, -trial.step))
-    ties |= {(trial.number, trial.step): trial.at(trial.step) for trial in left[:MOST_TIES]}
-    return sorted(ties.values(), key=lambda trial: trial.energy_j)
-
-
 @dataclass(frozen=True, slots=True)
 class Usual:
     """The trial of the space's default.
@@ -73,29 +55,60 @@ class Usual:
     margin: float
 
 
-def usual_of(trials: Sequence[Trial], space: Space, metric: Metric) -> Usual | None:
-    """The trial of the space's default; None if it has none, or did not train it."""
-    default = space.default
-    number = next((trial.number for trial in trials if default is not None and trial.config == default), None)
-    if number is None:
+def usual_of(trials: Sequence[Trial], space: Space, limits: Limits, metric: Metric) -> Usual | None:
+    """The trial of the space's default; None if some parameter has none, or if it was not measured or missed the
+    target.
+    """
+    if any(parameter.default is None for parameter in space.free.values()):
+        return None
+    default = next((trial for trial in trials if trial.curve and trial.config == space.default), None)
+    target = limits.target
+    if default is None or (target is not None and not any(metric.reaches(p.score, target) for p in default.curve)):
         return None
     chance = metric.chance(point.utility for trial in trials for point in trial.curve)
-    return Usual(number, math.sqrt(2.0) * chance)
+    return Usual(default.number, math.sqrt(2.0) * chance)
+
+
+def near_ties(
+    trials: Sequence[Trial], front: Sequence[Trial], limits: Limits, metric: Metric, usual: Usual | None = None
+) -> list[Trial]:
+    """The trials that may truly be the best, cheapest first: those of the front, and the last points of all trainings,
+    that measured as well as the best within `tolerance`; and the default's, if it measured as well within its margin.
+
+    A training whose last measurement equals that of a cheaper one is not on the front, and is often the better one.
+    """
+    if not front:
+        return []
+    best, within = front[-1].curve[-1].utility, tolerance(front, metric)
+    ties = {(trial.number, trial.step): trial for trial in front if trial.curve[-1].utility >= best - within - ROUNDING}
+    left = [trial for trial in trials if trial.curve and limits.allows_j(trial.curve[-1].energy_j)]
+    left = [trial for trial in left if limits.allows_use(trial.cost_of_use) and (trial.number, trial.step) not in ties]
+
+    def last_points(of: Sequence[Trial], enough: float) -> list[Trial]:
+        near = [trial for trial in of if trial.curve[-1].utility >= enough - ROUNDING]
+        return sorted(near, key=lambda trial: (-trial.curve[-1].utility, -trial.step))
+
+    more = last_points(left, best - within)[:MOST_TIES]
+    if usual is not None:
+        more += last_points([t for t in left if t.number == usual.number], best - max(within, usual.margin))
+    ties |= {(trial.number, trial.step): trial.at(trial.step) for trial in more}
+    return sorted(ties.values(), key=lambda trial: trial.energy_j)
 
 
 def recommend(ties: Sequence[Trial], beliefs: Beliefs | None = None, usual: Usual | None = None) -> Trial | None:
     """The near tie with the best expected utility, or the default if that is neither better by more than its margin
     nor far cheaper; None if there are no ties.
     """
-    best = max(ties, key=lambda trial: _utility(trial, ties, beliefs), default=None)
-    if best is None or usual is None:
+
+    def expected(trial: Trial) -> float:
+        return _utility(trial, ties, beliefs)
+
+    best = max(ties, key=expected, default=None)
+    own = [trial for trial in ties if usual is not None and trial.number == usual.number]
+    default = max(own, key=expected, default=None)
+    if best is None or default is None or usual is None or best.energy_j < FAR_CHEAPER * default.energy_j:
         return best
-    default = recommend([trial for trial in ties if trial.number == usual.number], beliefs)
-    if default is None:
-        return best
-    gain = _utility(best, ties, beliefs) - _utility(default, ties, beliefs)
-    clearly = gain > usual.margin + ROUNDING or best.energy_j <= FAR_CHEAPER * default.energy_j
-    return best if clearly else default
+    return best if expected(best) - expected(default) > usual.margin + ROUNDING else default
 
 
 def frugal(

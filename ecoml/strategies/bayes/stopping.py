@@ -62,7 +62,7 @@ def end_of(
     promise = spent_j * rate / length
     if promise >= worth:
         promise = min(promise, rise_of_front(trials, metric, last, chance))
-    if promise < worth:  # else there is no need to look at all points
+    if promise < worth:
         promise = max(promise, last * rise_of_best(trials, metric.ceiling, chance) / length)
     if promise >= worth:
         return None
@@ -90,7 +90,8 @@ def rise_of_front(trials: Sequence[Trial], metric: Metric, last: float, chance: 
     lengths = np.diff(np.append(log_energy, log_energy[-1] + last))
     now, then = np.maximum.accumulate(utility), np.maximum.accumulate(np.where(early, utility, -math.inf))
     nearly = now >= now[-1] - metric.tolerance(float(now[0]), float(now[-1]))
-    rise = np.maximum(now - np.maximum(then, now[0]) - chance, 0.0)[nearly] @ lengths[nearly]
+    before = np.where(then > -math.inf, then, now[0])
+    rise = np.maximum(now - before - chance, 0.0)[nearly] @ lengths[nearly]
     return float(rise / lengths[nearly].sum())
 
 

@@ -4,7 +4,7 @@ The best of many measurements on few images is partly chance. At its end a searc
 (`ecoml.strategies.bayes.front.believed`). Until then, and if one trial is clearly the best, the measured scores decide.
 
 The space's default has been good elsewhere. It is recommended unless another trial is expected to be better by more
-than the chance difference between two trainings of one configuration, or to be better for less than half of its energy.
+than the chance difference between two trainings of one configuration.
 """
 
 from __future__ import annotations
@@ -20,9 +20,6 @@ from ecoml.trial import Trial
 
 ROUNDING = 1e-12
 """Utilities that differ by at most this are equal."""
-
-FAR_CHEAPER = 0.5
-"""A trial with less than this share of the default's energy is recommended even if it is better by chance only."""
 
 MOST_TIES = 8
 """Largest number of trainings outside the front that are considered."""
@@ -96,8 +93,8 @@ def near_ties(
 
 
 def recommend(ties: Sequence[Trial], beliefs: Beliefs | None = None, usual: Usual | None = None) -> Trial | None:
-    """The near tie with the best expected utility, or the default if that is neither better by more than its margin
-    nor far cheaper; None if there are no ties.
+    """The near tie with the best expected utility, or the default if no other is expected to be better by more than
+    its margin; None if there are no ties.
     """
 
     def expected(trial: Trial) -> float:
@@ -106,7 +103,7 @@ def recommend(ties: Sequence[Trial], beliefs: Beliefs | None = None, usual: Usua
     best = max(ties, key=expected, default=None)
     own = [trial for trial in ties if usual is not None and trial.number == usual.number]
     default = max(own, key=expected, default=None)
-    if best is None or default is None or usual is None or best.energy_j < FAR_CHEAPER * default.energy_j:
+    if best is None or default is None or usual is None:
         return best
     return best if expected(best) - expected(default) > usual.margin + ROUNDING else default
 

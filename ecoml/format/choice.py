@@ -15,7 +15,7 @@ def describe_reason(metric: Metric, *, on_front: bool, default_margin: float | N
     """Why the recommended trial is the recommended one, as the end of a sentence."""
     if default_margin is not None:
         differ = f"repeated trainings differ ({format_gain(metric, default_margin)})"
-        return f"the default: no other is expected to be better by more than {differ}"
+        return f"the default, because no other is expected to be better by more than {differ}"
     if on_front:
         return "the best expected score"
     return (

@@ -46,7 +46,7 @@ def test_equal_networks_on_few_images_promise_hardly_a_rise(images):
     shares = 0.9 + 0.6 * np.sqrt(0.09 / images) * rng.normal(size=(300, 64))
     shares = np.round(shares * images) / images
     searches = [trials_of(row) for row in shares]
-    chance = np.mean([ACCURACY.chance(row) for row in shares])
+    chance = float(np.mean([ACCURACY.chance(row) for row in shares]))
     raw, told = (np.mean([rise_of_best(trials, 1.0, by) for trials in searches]) for by in (0.0, chance))
     assert told < 0.1 * raw
 

@@ -28,7 +28,6 @@ RECORDED = ("recorded", "recorded-smooth")
 
 FOLDER = Path(__file__).parent / "recorded"
 
-_VALIDATION = {"digits": 287}  # images; the others have 1,000
 _SMOOTH_FROM = 1000  # trainings: fitted to 204, the network promises 92 % where the best training has 86 %
 _CHANCE = 0.1  # accuracy of a network that diverged, because all these data have ten classes
 
@@ -98,7 +97,8 @@ class Recording:
                 " record more, or ask for --mapping recorded"
             )
         file = kept_in / f"smooth-{self.name}-{len(self.u)}.npz"
-        return Noisy(fitted(self.space, self.u, self.test, self.step_j, file), _VALIDATION.get(self.name, 1000))
+        images = round(1.0 / float(np.diff(np.unique(self.validation)).min()))
+        return Noisy(fitted(self.space, self.u, self.test, self.step_j, file), images)
 
 
 def recording(name: str) -> Recording:

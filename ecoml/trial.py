@@ -124,11 +124,6 @@ class Usage:
         """The measurement with one image at a time."""
         return self.inferences[1]
 
-    @property
-    def cost(self) -> tuple[float, float]:
-        """Joules and seconds of the prediction of one image."""
-        return self.single.energy.energy_j, self.single.latency_s
-
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
@@ -226,7 +221,7 @@ class Trial:
     @property
     def cost_of_use(self) -> tuple[float, float] | None:
         """Joules and seconds of the prediction of one image; None if not measured."""
-        return None if self.usage is None else self.usage.cost
+        return None if self.usage is None else (self.usage.single.energy.energy_j, self.usage.single.latency_s)
 
     @property
     def score(self) -> float | None:

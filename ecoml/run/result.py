@@ -16,11 +16,11 @@ from ecoml.run.account import EnergyAccount, account_of
 from ecoml.run.choice.recommendation import (
     Beliefs,
     beliefs_of,
+    default_trial,
     frugal,
     near_ties,
     recommend,
     tolerance,
-    usual_of,
 )
 from ecoml.run.folder import LEDGER, read_settings
 from ecoml.run.models import kept_models
@@ -141,7 +141,7 @@ class Result:
         """
         if self.front or not self.limits.of_use:
             return None
-        shares = {t.number: self.limits.use_share(*t.usage.cost) for t in self.trials if t.usage is not None}
+        shares = {t.number: self.limits.use_share(*cost) for t in self.trials if (cost := t.cost_of_use) is not None}
         return self.trials[min(shares, key=lambda number: shares[number])] if shares else None
 
     def efficiency(self, *trials: Trial) -> float | None:
@@ -247,25 +247,25 @@ def result_of(
     """
     metric, limits = metric_of(settings), limits_of(settings)
     front = front_of(snapshot.trials, limits, among)
-    usual = None
+    default = None
     if front and snapshot.ended is not None:
         from ecoml.space.schema import space_of  # pydantic takes a while to import
 
         space = space_of(settings["space"], where=str(directory))
-        usual = usual_of(snapshot.trials, space, limits, metric)
-    ties = near_ties(snapshot.trials if among is None else (), front, limits, metric, usual)
+        default = default_trial(snapshot.trials, space, limits, metric)
+    ties = near_ties(snapshot.trials if among is None else (), front, limits, metric, default)
     for trial in (*front, *ties):
         trial.test_score, trial.test_details = snapshot.tests.get((trial.number, trial.step), (None, {}))
         trial.usage = snapshot.usages.get((trial.number, trial.step), trial.usage if limits.of_use else None)
     beliefs = beliefs_of(snapshot.settings.get("beliefs", ()))
-    recommended = recommend(ties, beliefs, usual)
+    recommended = recommend(ties, beliefs, default)
     return Result(
         trials=tuple(snapshot.trials),
         front=front,
         recommended=recommended,
-        frugal=frugal(ties, tolerance(front, metric) if front else 0.0, beliefs, usual),
+        frugal=frugal(ties, tolerance(front, metric) if front else 0.0, beliefs, default),
         beliefs=beliefs,
-        default_margin=None if usual is None or recommended == recommend(ties, beliefs) else usual.margin,
+        default_margin=None if default is None or recommended == recommend(ties, beliefs) else default.margin,
         energy=replace(account_of(snapshot), pretrained=_pretrained(snapshot.trials, settings)),
         progress=tuple(snapshot.progress),
         ended=snapshot.ended,

@@ -7,7 +7,7 @@ import pytest
 
 from ecoml.limits import Limits
 from ecoml.metric import ACCURACY, Metric
-from ecoml.run.choice.recommendation import Usual, frugal, near_ties, recommend, tolerance, usual_of
+from ecoml.run.choice.recommendation import DefaultTrial, default_trial, frugal, near_ties, recommend, tolerance
 from ecoml.run.result import front_of
 from ecoml.searcher.searcher import Searcher
 from ecoml.space import Float, Space
@@ -22,11 +22,11 @@ def trial(number, scores, step_j=1.0, metric=ACCURACY):
     return Trial(number, {"x": number / 10}, TrialState.FINISHED, curve)
 
 
-def chosen(trials, beliefs=None, metric=ACCURACY, usual=None):
+def chosen(trials, beliefs=None, metric=ACCURACY, default=None):
     """(number, step) of the recommended and of the frugal one."""
     front = front_of(trials)
-    ties = near_ties(trials, front, Limits(), metric, usual)
-    both = recommend(ties, beliefs, usual), frugal(ties, tolerance(front, metric), beliefs, usual)
+    ties = near_ties(trials, front, Limits(), metric, default)
+    both = recommend(ties, beliefs, default), frugal(ties, tolerance(front, metric), beliefs, default)
     return [(found.number, found.step) for found in both if found is not None]
 
 
@@ -51,36 +51,36 @@ def test_the_end_of_a_training_may_be_better_than_the_point_that_measured_as_wel
 def test_the_default_is_recommended_unless_another_is_better_by_more_than_its_margin():
     trials = [trial(0, [0.5, 0.8, 0.955]), trial(1, [0.9, 0.96], step_j=10.0), trial(2, [0.7, 0.954], step_j=0.5)]
     beliefs = {(0, 3): 0.950, (1, 2): 0.955, (2, 2): 0.949}
-    assert chosen(trials, beliefs, usual=Usual(0, 0.006)) == [(0, 3), (2, 2)]
-    assert chosen(trials, beliefs, usual=Usual(0, 0.004)) == [(1, 2), (2, 2)]
-    assert chosen(trials, beliefs, usual=Usual(2, 0.006)) == [(2, 2), (2, 2)]
-    assert chosen(trials[1:], beliefs, usual=Usual(0, 0.1)) == [(1, 2), (2, 2)], "nothing of it is a near tie"
+    assert chosen(trials, beliefs, default=DefaultTrial(0, 0.006)) == [(0, 3), (2, 2)]
+    assert chosen(trials, beliefs, default=DefaultTrial(0, 0.004)) == [(1, 2), (2, 2)]
+    assert chosen(trials, beliefs, default=DefaultTrial(2, 0.006)) == [(2, 2), (2, 2)]
+    assert chosen(trials[1:], beliefs, default=DefaultTrial(0, 0.1)) == [(1, 2), (2, 2)], "nothing of it is a near tie"
 
 
 def test_the_default_ties_within_its_margin_and_beside_many_that_measured_better():
     trials = [trial(0, [0.5, 0.955]), *[trial(n, [0.9, 0.962], step_j=10.0 + n) for n in range(1, 12)]]
     beliefs = {(number, 2): 0.95 + 0.001 * number for number in range(12)}
-    assert chosen(trials, beliefs, usual=Usual(0, 0.02))[0] == (0, 2)
+    assert chosen(trials, beliefs, default=DefaultTrial(0, 0.02))[0] == (0, 2)
     trials[0] = trial(0, [0.5, 0.945])
     assert chosen(trials, beliefs)[0] != (0, 2), "more than a point worse"
-    assert chosen(trials, beliefs, usual=Usual(0, 0.02))[0] == (0, 2)
-    assert chosen(trials, beliefs, usual=Usual(0, 0.01))[0] != (0, 2)
+    assert chosen(trials, beliefs, default=DefaultTrial(0, 0.02))[0] == (0, 2)
+    assert chosen(trials, beliefs, default=DefaultTrial(0, 0.01))[0] != (0, 2)
 
 
 def test_the_margin_is_by_how_much_two_trainings_of_one_configuration_differ():
     space = Space({"x": Float(0, 1, default=0.1)})
     trials = [trial(0, [0.5, 0.6]), trial(1, []), trial(1, [0.9, 0.91])]  # on 100 images
     trials[2].number = 2
-    usual = usual_of(trials, space, Limits(), ACCURACY)
-    assert usual is not None
-    assert usual.number == 2
-    assert usual.margin == pytest.approx(math.sqrt(2) * 0.6 * math.sqrt(0.91 * 0.09 / 100))
-    assert usual_of(trials, space, Limits(target=0.91), ACCURACY) == usual
-    assert usual_of(trials, space, Limits(target=0.92), ACCURACY) is None, "it missed the target"
-    assert usual_of(trials[:2], space, Limits(), ACCURACY) is None, "its default was not measured"
-    assert usual_of(trials, Space({"x": Float(0, 1)}), Limits(), ACCURACY) is None, "it has none"
+    found = default_trial(trials, space, Limits(), ACCURACY)
+    assert found is not None
+    assert found.number == 2
+    assert found.margin == pytest.approx(math.sqrt(2) * 0.6 * math.sqrt(0.91 * 0.09 / 100))
+    assert default_trial(trials, space, Limits(target=0.91), ACCURACY) == found
+    assert default_trial(trials, space, Limits(target=0.92), ACCURACY) is None, "it missed the target"
+    assert default_trial(trials[:2], space, Limits(), ACCURACY) is None, "its default was not measured"
+    assert default_trial(trials, Space({"x": Float(0, 1)}), Limits(), ACCURACY) is None, "it has none"
     half = Space({"x": Float(0, 1, default=0.1), "y": Float(0, 1)})
-    assert usual_of(trials, half, Limits(), ACCURACY) is None, "a part of it is made up"
+    assert default_trial(trials, half, Limits(), ACCURACY) is None, "a part of it is made up"
 
 
 def test_a_loss_is_recommended_likewise():

@@ -40,7 +40,7 @@ def tolerance(front: Sequence[Trial], metric: Metric) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Usual:
+class DefaultTrial:
     """The trial of the space's default.
 
     Attributes:
@@ -52,22 +52,22 @@ class Usual:
     margin: float
 
 
-def usual_of(trials: Sequence[Trial], space: Space, limits: Limits, metric: Metric) -> Usual | None:
+def default_trial(trials: Sequence[Trial], space: Space, limits: Limits, metric: Metric) -> DefaultTrial | None:
     """The trial of the space's default; None if some parameter has none, or if it was not measured or missed the
     target.
     """
     if any(parameter.default is None for parameter in space.free.values()):
         return None
-    default = next((trial for trial in trials if trial.curve and trial.config == space.default), None)
+    found = next((trial for trial in trials if trial.curve and trial.config == space.default), None)
     target = limits.target
-    if default is None or (target is not None and not any(metric.reaches(p.score, target) for p in default.curve)):
+    if found is None or (target is not None and not any(metric.reaches(p.score, target) for p in found.curve)):
         return None
     chance = metric.chance(point.utility for trial in trials for point in trial.curve)
-    return Usual(default.number, math.sqrt(2.0) * chance)
+    return DefaultTrial(found.number, math.sqrt(2.0) * chance)
 
 
 def near_ties(
-    trials: Sequence[Trial], front: Sequence[Trial], limits: Limits, metric: Metric, usual: Usual | None = None
+    trials: Sequence[Trial], front: Sequence[Trial], limits: Limits, metric: Metric, default: DefaultTrial | None = None
 ) -> list[Trial]:
     """The trials that may truly be the best, cheapest first: those of the front, and the last points of all trainings,
     that measured as well as the best within `tolerance`; and the default's, if it measured as well within its margin.
@@ -86,13 +86,15 @@ def near_ties(
         return sorted(near, key=lambda trial: (-trial.curve[-1].utility, -trial.step))
 
     more = last_points(left, best - within)[:MOST_TIES]
-    if usual is not None:
-        more += last_points([t for t in left if t.number == usual.number], best - max(within, usual.margin))
+    if default is not None:
+        more += last_points([t for t in left if t.number == default.number], best - max(within, default.margin))
     ties |= {(trial.number, trial.step): trial.at(trial.step) for trial in more}
     return sorted(ties.values(), key=lambda trial: trial.energy_j)
 
 
-def recommend(ties: Sequence[Trial], beliefs: Beliefs | None = None, usual: Usual | None = None) -> Trial | None:
+def recommend(
+    ties: Sequence[Trial], beliefs: Beliefs | None = None, default: DefaultTrial | None = None
+) -> Trial | None:
     """The near tie with the best expected utility, or the default if no other is expected to be better by more than
     its margin; None if there are no ties.
     """
@@ -101,18 +103,17 @@ def recommend(ties: Sequence[Trial], beliefs: Beliefs | None = None, usual: Usua
         return _utility(trial, ties, beliefs)
 
     best = max(ties, key=expected, default=None)
-    own = [trial for trial in ties if usual is not None and trial.number == usual.number]
-    default = max(own, key=expected, default=None)
-    if best is None or default is None or usual is None:
+    if best is None or default is None:
         return best
-    return best if expected(best) - expected(default) > usual.margin + ROUNDING else default
+    own = max((trial for trial in ties if trial.number == default.number), key=expected, default=best)
+    return best if expected(best) - expected(own) > default.margin + ROUNDING else own
 
 
 def frugal(
-    ties: Sequence[Trial], within: float, beliefs: Beliefs | None = None, usual: Usual | None = None
+    ties: Sequence[Trial], within: float, beliefs: Beliefs | None = None, default: DefaultTrial | None = None
 ) -> Trial | None:
     """The cheapest near tie that is at most `within` worse than the recommended one; None if there are none."""
-    best = recommend(ties, beliefs, usual)
+    best = recommend(ties, beliefs, default)
     if best is None:
         return None
     enough = _utility(best, ties, beliefs) - within - ROUNDING

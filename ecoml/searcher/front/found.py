@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from ecoml.energy import Purpose
 from ecoml.ledger import Ledger
 from ecoml.pareto import Front
-from ecoml.run.choice.recommendation import ROUNDING, Usual, beliefs_of, frugal, near_ties, recommend, usual_of
+from ecoml.run.choice.recommendation import (
+    ROUNDING,
+    DefaultTrial,
+    beliefs_of,
+    default_trial,
+    frugal,
+    near_ties,
+    recommend,
+)
 from ecoml.run.result import front_of
 from ecoml.searcher.front.beliefs import believe
 from ecoml.searcher.front.models import FrontModels
@@ -74,7 +82,7 @@ class Found:
         """
         if self._models.kept and (on_front or self._ties_with_best(trial)):
             front = self.front
-            self._models.keep(run, trial, [*front, *self._near_ties(front, self._usual)])
+            self._models.keep(run, trial, [*front, *self._near_ties(front)])
             self._models.keep_back(front)
 
     def try_in_use(self, run: Run | None, trial: Trial) -> None:
@@ -89,13 +97,13 @@ class Found:
     def settle(self) -> None:
         """At the end: compute the expected scores of ties, test the models, and measure what predictions cost."""
         self._ledger.enter(Purpose.OPTIMISER)
-        front, usual = self.front, self._usual
-        ties = self._near_ties(front, usual)
+        front, default = self.front, self._default
+        ties = self._near_ties(front)
         kept = believe(self._space, self._trials, ties, self._metric)
         self._ledger.enter(Purpose.OVERHEAD)
         self._ledger.keep_beliefs(kept)
         beliefs = beliefs_of(kept)
-        first = recommend(ties, beliefs, usual), frugal(ties, self._tolerance, beliefs, usual)
+        first = recommend(ties, beliefs, default), frugal(ties, self._tolerance, beliefs, default)
         chosen = [trial for trial in first if trial is not None]
         self._models.test(chosen, front)
         self._models.use(chosen, front)
@@ -105,11 +113,11 @@ class Found:
         return self._metric.tolerance(*self._front.ends) if self._front else 0.0
 
     @property
-    def _usual(self) -> Usual | None:
-        return usual_of(self._trials, self._space, self._limits, self._metric)
+    def _default(self) -> DefaultTrial | None:
+        return default_trial(self._trials, self._space, self._limits, self._metric)
 
-    def _near_ties(self, front: Sequence[Trial], usual: Usual | None) -> list[Trial]:
-        return near_ties(self._trials, front, self._limits, self._metric, usual)
+    def _near_ties(self, front: Sequence[Trial]) -> list[Trial]:
+        return near_ties(self._trials, front, self._limits, self._metric, self._default)
 
     def _ties_with_best(self, trial: Trial) -> bool:
         if not self._front:
@@ -117,5 +125,5 @@ class Found:
         far = trial.curve[-1].utility < self._front.ends[1] - self._tolerance - ROUNDING
         if far and trial.config != self._space.default:
             return False
-        ties = self._near_ties(self.front, self._usual)
+        ties = self._near_ties(self.front)
         return any((tie.number, tie.step) == (trial.number, trial.step) for tie in ties)

@@ -42,7 +42,8 @@ class UseLimit:
 
     def learn(self, trial: Trial) -> None:
         """Store a measurement: if it clearly exceeds a limit, networks of at least this size are not trained."""
-        if trial.usage is None or self._limits.use_share(*trial.usage.cost) <= _CLEARLY or self._foresees is None:
+        cost = trial.cost_of_use
+        if cost is None or self._limits.use_share(*cost) <= _CLEARLY or self._foresees is None:
             return
         if (work := self._foresees.work(trial.config)) is not None:
             self._too_dear.append(work)

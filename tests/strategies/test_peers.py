@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rigs.peers import LINE, trials_of
 
 from ecoml.errors import UsageError
 from ecoml.space import Choice, Float, Int, Space

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import time
 from types import SimpleNamespace
 
 import pytest
+from rigs.meter import FakeMeter
 
 from ecoml.energy import Energy, EnergyByDomain, Provenance, Purpose
 from ecoml.ledger.accounts.meter_thread import HOST, OBSERVE_S, Watch
+from ecoml.ledger.accounts.metered import MeteredAccount
 from ecoml.ledger.accounts.sharing import Sharing
 from ecoml.meter.base import DeviceState, Process
 from ecoml.metric import ACCURACY
@@ -63,6 +66,16 @@ def test_the_trace_holds_every_joule_and_what_the_device_told(store):
     assert (last.domain, last.trial, last.purpose, last.provenance) == ("gpu:0", 3, "training", Provenance.MEASURED)
     assert (last.utilisation, last.temperature_c, last.clock_mhz) == (0.9, 61.0, 1700.0)
     assert last.uncertainty_w == pytest.approx(0.05 * 380 + 1.0)  # the edge between its pieces cancels
+
+
+def test_the_trace_holds_what_closing_the_account_took_as_well(store):
+    meter = FakeMeter(power_w=1000.0)
+    window = meter.window()
+    watch = Watch(meter, store, time.monotonic(), trace=True)
+    account = MeteredAccount(store, window, watch=watch)
+    account.close()
+    traced_j = math.fsum(sample.power_w * sample.seconds for sample in read_trace(store.path))
+    assert traced_j == pytest.approx(account.spent_j)
 
 
 def test_without_a_trace_no_power_is_kept_and_devices_are_asked_now_and_then(store):

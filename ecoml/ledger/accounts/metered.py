@@ -208,9 +208,12 @@ class MeteredAccount:
         """Enter the rest; later energy does not belong to this search. May be called twice."""
         self._stop_heart()
         with self._lock:  # a training that still runs must not add to what is told to be all
-            if not self._closed:
-                self._beat(last=True)
+            if self._closed:
+                return
+            self._beat()
             self.settle()
+            if self._watch is not None:
+                self._watch.keep(self._read_at, self._sharing, last=True)
             self._closed = True
 
     def _stop_heart(self) -> None:
@@ -275,7 +278,7 @@ class MeteredAccount:
             with suppress(StorageError):  # the search itself meets it at its next step, and says so
                 self._beat()
 
-    def _beat(self, *, last: bool = False) -> None:
+    def _beat(self) -> None:
         if self._watch is not None:
             self._watch.observe(self._clock())  # before the lock: asking a driver takes milliseconds
         with self._lock, self._store.transaction():
@@ -283,4 +286,4 @@ class MeteredAccount:
             self._store.note_in_flight(self._attribution.pending, self.co2e.of(self._attribution.pending_g))
             self._note_host()
             if self._watch is not None:
-                self._watch.keep(self._read_at, self._sharing, last=last)
+                self._watch.keep(self._read_at, self._sharing)

@@ -3,7 +3,7 @@
 import pytest
 
 from ecoml.strategies.bayes.observations import milestones, observations_of
-from ecoml.strategies.bayes.step_schedule import StepSchedule
+from ecoml.strategies.bayes.rules.step_schedule import StepSchedule
 from ecoml.testing.recorder import point
 from ecoml.trial import Trial, TrialState
 

@@ -7,7 +7,7 @@ import pytest
 
 from ecoml.endings import StopReason
 from ecoml.metric import ACCURACY
-from ecoml.strategies.bayes.stopping import end_of, rise_of_best, rise_of_front
+from ecoml.strategies.bayes.rules.stopping import end_of, rise_of_best, rise_of_front
 from ecoml.testing.recorder import point
 from ecoml.trial import Trial, TrialState
 

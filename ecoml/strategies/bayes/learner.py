@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _OBSERVATIONS = 240  # at most that the surrogate is conditioned on, since its cost grows with their cube
 _LEARNT_FROM = 72  # at most that its hyperparameters are fitted to
 _REFIT = 1.2  # and anew whenever the trials have become more by this factor
+_LEAST_SPREAD = 0.1  # of the utilities of complete trainings, in standard deviations of all
 _SIZES = 4096  # of trainings that are remembered
 
 Array = NDArray[np.float64]
@@ -53,7 +54,7 @@ class Learner:
         self._initial = initial
         self._create = create
         self._places: dict[int, Pool] = {}  # where in the space each trial lies, encoded once
-        self._fitted: tuple[bytes, Array] | None = None  # hyperparameters, and what they were learnt from
+        self._fitted: dict[str, tuple[bytes, Array]] = {}  # hyperparameters, and what they were fitted to
         self._size = lru_cache(_SIZES)(self._size_of)
 
     def place(self, trials: Iterable[Trial]) -> None:
@@ -72,16 +73,34 @@ class Learner:
 
     def utility(self, observations: Observations, trials: Sequence[Trial]) -> Model:
         """A model of utilities over (configuration, step), conditioned on the observations; `trials`: this run's."""
-        import torch
-
         from ecoml.strategies.bayes.models.curves import curve_model
 
         data = self._data(observations)
-        if self._create is None:
-            return curve_model(self._hyperparameters(trials), data)
+        return curve_model(self._hyperparameters(trials), data) if self._create is None else self._created(data)
+
+    def _created(self, data: CurveData) -> Model:
+        import torch
+
+        assert self._create is not None, "there is a model of the user's own"
         rows = torch.from_numpy(np.column_stack([data.x[data.owner], data.tau]))
         model: Model = self._create(rows, torch.from_numpy(data.y)[:, None])
         return model
+
+    def ends(self, observations: Observations) -> Model | None:
+        """A model of utilities at the end, from complete trainings alone; None if there is none."""
+        complete = [trial for trial in observations.measured if trial.step >= observations.horizon]
+        if not complete:
+            return None
+        data, last = self._data(observations), np.flatnonzero(observations.step >= observations.horizon)
+        ends = replace(data, owner=data.owner[last], tau=data.tau[last], y=data.y[last])
+        if self._create is not None:
+            return self._created(ends)
+        from ecoml.strategies.bayes.models.curves import curve_model
+
+        seen = self._observe(evenly(complete[: _known_at(1, len(complete))], (), _LEARNT_FROM), (), _LEARNT_FROM)
+        assert seen is not None, "a complete training has a point"
+        y = ends.y[ends.owner < len(observations.measured)]
+        return curve_model(self._fit("ends", self._data(seen)), ends, y.mean(), max(y.std(), _LEAST_SPREAD))
 
     def energy(self, observations: Observations) -> EnergyModel:
         """A model of the joules per step."""
@@ -99,21 +118,21 @@ class Learner:
         The data for the fit change only from time to time, and do not depend on when the fit was requested: an
         interrupted search finds the same hyperparameters.
         """
-        count = least = self._initial
-        while (count := max(count + 1, math.floor(count * _REFIT))) <= len(trials):
-            least = count
         looked_at = milestones(3.0, 10_000)
-        first = [*self.earlier, *trials[:least]]
+        first = [*self.earlier, *trials[: _known_at(self._initial, len(trials))]]
         observations = self._observe(evenly(first, looked_at, _LEARNT_FROM), looked_at, _LEARNT_FROM)
         observations = observations or self._observe(trials, looked_at, _LEARNT_FROM)
         assert observations is not None, "something is observed, or there would be no surrogate"
+        return self._fit("curves", self._data(observations))
+
+    def _fit(self, of: str, data: CurveData) -> Array:
+        """The hyperparameters for these data; those of the last call are remembered."""
         from ecoml.strategies.bayes.models.surrogate import fit
 
-        data = self._data(observations)
-        learnt_from = data.x.tobytes() + data.tau.tobytes() + data.y.tobytes()
-        if self._fitted is None or self._fitted[0] != learnt_from:
-            self._fitted = learnt_from, fit(data)
-        return self._fitted[1]
+        fitted_to = data.x.tobytes() + data.tau.tobytes() + data.y.tobytes()
+        if of not in self._fitted or self._fitted[of][0] != fitted_to:
+            self._fitted[of] = fitted_to, fit(data)
+        return self._fitted[of][1]
 
     def _data(self, observations: Observations) -> CurveData:
         from ecoml.strategies.bayes.models.surrogate import CurveData
@@ -143,3 +162,11 @@ class Learner:
             return self.goal.cost_hint(config)
         floor_j = None if self.goal.floor_j is None else self.goal.floor_j(config, steps)
         return None if floor_j is None else floor_j / steps
+
+
+def _known_at(first: int, trials: int) -> int:
+    """The number of trials at the last fit: it is done with `first`, and whenever they have become more by a factor."""
+    count = last = first
+    while (count := max(count + 1, math.floor(count * _REFIT))) <= trials:
+        last = count
+    return last

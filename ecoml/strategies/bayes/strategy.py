@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -26,13 +27,14 @@ from ecoml.errors import UsageError
 from ecoml.space import Space
 from ecoml.strategies.base import Continue, Decision, End, Goal, Start
 from ecoml.strategies.bayes.candidates import Candidates, Options, Pool, options_of
-from ecoml.strategies.bayes.design import InitialDesign
 from ecoml.strategies.bayes.foreign import function_of
 from ecoml.strategies.bayes.front import front_of
 from ecoml.strategies.bayes.learner import CreateModel, Learner
 from ecoml.strategies.bayes.observations import Observations, duplicates
-from ecoml.strategies.bayes.step_schedule import StepSchedule
-from ecoml.strategies.bayes.stopping import end_of
+from ecoml.strategies.bayes.rules.design import InitialDesign
+from ecoml.strategies.bayes.rules.slow_starters import is_due, screening_misleads
+from ecoml.strategies.bayes.rules.step_schedule import StepSchedule
+from ecoml.strategies.bayes.rules.stopping import end_of
 from ecoml.strategies.enumeration import Key, key
 from ecoml.strategies.quiet import thinking
 from ecoml.trial import Config, Trial, TrialState
@@ -200,16 +202,18 @@ class Bayes:
         score, end = self._judged(candidates, steps, outlook, observations)
         if end is not None:
             return end
+        unjudged = self._unjudged(candidates, steps, outlook, observations, schedule.screening)
+        to_its_end = unjudged is not None
         log_prior = self._candidates.log_prior(candidates.configs, len(self._learner.earlier) + len(self._trials))
-        choice = int(np.argmax(score + log_prior))
+        choice = int(np.argmax((score if unjudged is None else unjudged) + log_prior))
         step_j, done = float(candidates.step_j[choice]), int(candidates.done[choice])
-        further = schedule.further(done, step_j)
-        after_j = left_j - step_j * (further if done else schedule.screening)
+        further = horizon - done if to_its_end else schedule.further(done, step_j)
+        after_j = left_j - step_j * (further if done or to_its_end else schedule.screening)
         first = candidates.to_finish(steps, ends, float(front[-1, 1]), horizon)
         if first is not None and first != choice and after_j < _FORESIGHT * candidates.to_go_j(horizon)[first]:
             return Continue(measured[candidates.owner[first]].number)
         if not done:
-            return self._started(candidates.configs[choice], schedule.first(step_j))
+            return self._started(candidates.configs[choice], None if to_its_end else schedule.first(step_j))
         ends_there = observations.length is not None and done + further >= horizon
         return Continue(measured[candidates.owner[choice]].number, None if ends_there else further)
 
@@ -276,6 +280,30 @@ class Bayes:
         average_j = float(np.mean(candidates.step_j)) * observations.length
         trials, front = list(self._trials.values()), outlook.front.numpy()
         return score.numpy(), end_of(trials, self._goal.metric, front, rate, average_j, LAST, observations.unit)
+
+    def _unjudged(
+        self, candidates: Options, steps: Array, outlook: Outlook, observations: Observations, screening: int
+    ) -> Array | None:
+        """The worth of the candidates by complete trainings alone, if one is to be trained to its end now."""
+        import torch
+
+        from ecoml.strategies.bayes.acquisition import WorthPerJoule
+
+        length = observations.length
+        if self._acquisition is not None or length is None or length <= screening:
+            return None
+        trials, whole_j = list(self._trials.values()), float(np.mean(observations.step_j)) * length
+        possible = steps >= length
+        if not screening_misleads(trials, screening, length, whole_j):
+            if not is_due(trials, len(trials) + len(self._asked), self._design.count, length, whole_j):
+                return None
+            possible &= candidates.owner < 0
+        ends = self._learner.ends(observations) if possible.any() else None
+        if ends is None:
+            return None
+        with torch.no_grad():
+            worth = WorthPerJoule(replace(outlook, utility=ends))(_rows(candidates.x, steps).unsqueeze(-2))
+        return np.where(possible, worth.numpy(), -math.inf)
 
     def _seed_now(self) -> int:
         told = sum(1 + trial.step for trial in self._trials.values()) + len(self._asked)

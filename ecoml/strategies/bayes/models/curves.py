@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from gpytorch.kernels import Kernel
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ecoml.strategies.bayes.models.gaussian_process import GaussianProcess, distance, same_configuration
+from ecoml.strategies.bayes.models.gaussian_process import GaussianProcess, distance, same_configuration, zero
 from ecoml.strategies.bayes.models.surrogate import JITTER, CurveData, unpacked
 
 
@@ -50,15 +51,26 @@ def _matern(distance: Tensor) -> Tensor:
     return (1.0 + root).addcmul_(root, root, value=1.0 / 3.0).mul_(root.neg().exp_())
 
 
-def curve_model(hyperparameters: NDArray[np.float64], data: CurveData) -> GaussianProcess:
+def curve_model(
+    hyperparameters: NDArray[np.float64], data: CurveData, centre: float = 0.0, spread: float = 1.0
+) -> GaussianProcess:
     """The posterior of scaled utilities by features and log step; rows with equal features belong to one configuration.
 
     Args:
-        hyperparameters: The result of `surrogate.fit`.
-        data: The observations.
+        hyperparameters: The result of `surrogate.fit` for utilities with `centre` subtracted, divided by `spread`.
+        data: The observations, with their utilities as they are.
+        centre: The prior mean.
+        spread: The unit of the hyperparameters.
     """
     lengthscales, time, variances, noise = unpacked(hyperparameters)
-    kernel = CurveKernel(torch.from_numpy(np.r_[lengthscales[data.groups], time]), variances.tolist())
+    kernel = CurveKernel(torch.from_numpy(np.r_[lengthscales[data.groups], time]), (spread**2 * variances).tolist())
     X = torch.from_numpy(np.column_stack([data.x[data.owner], data.tau]))
     Y = torch.from_numpy(data.y)[:, None]
-    return GaussianProcess(X, Y, torch.full((len(X),), noise + JITTER, dtype=X.dtype), kernel, later_noise=noise)
+    later = spread**2 * noise
+    noises = torch.full((len(X),), later + spread**2 * JITTER, dtype=X.dtype)
+    mean = partial(_constant, centre) if centre else zero
+    return GaussianProcess(X, Y, noises, kernel, mean, later_noise=later)
+
+
+def _constant(value: float, X: Tensor) -> Tensor:
+    return torch.full_like(X[..., :1], value)

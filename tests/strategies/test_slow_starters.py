@@ -1,5 +1,7 @@
 """Configurations whose curves rise late: how a search gets to know of them, and what it does then."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from ecoml.strategies.base import Start
 from ecoml.strategies.bayes import Bayes
 from ecoml.strategies.bayes.candidates import Candidates
 from ecoml.strategies.bayes.learner import Learner
+from ecoml.strategies.bayes.models.gaussian_process import expected
 from ecoml.strategies.bayes.rules.slow_starters import is_due, screening_misleads
 from ecoml.testing.recorder import point, record_search
 from ecoml.trial import Measurement, Trial, TrialState
@@ -54,7 +57,6 @@ def trial(number, scores, state=TrialState.SUSPENDED):
     return Trial(number, {}, state, [point(step, score, float(step)) for step, score in enumerate(scores, 1)])
 
 
-CURVE = [point(step, 0.1 * step, float(step)) for step in range(1, 9)]
 QUICK = [0.3, 0.4, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
 LATE = [0.1, 0.1, 0.1, 0.1, 0.1, 0.5, 0.7, 0.8, 0.8, 0.8]
 
@@ -89,20 +91,50 @@ def test_every_eighth_trial_is_due_while_such_trials_took_less_than_their_share(
     assert is_due(trials, 40, 5, 10, whole_j=10.0)  # 17 earned its end by its own steps
 
 
-def test_complete_trainings_alone_choose_among_unjudged_ones():
-    seen = []
-    learner = Learner(Candidates(SPACE, 512), 4, lambda *data: seen.append(data))
-    configs = [{"rate": 10.0**-number, "width": 8, "decay": 0.5} for number in range(4)]
-    started = [Trial(number, configs[number], TrialState.SUSPENDED, CURVE[:3]) for number in range(3)]
-    learner.place(started)
-    observed = learner.observe(started)
-    assert observed is not None
-    assert learner.ends(observed) is None  # none is complete
-    trials = [*started, Trial(3, configs[3], TrialState.FINISHED, CURVE)]
+@pytest.mark.parametrize("state", [TrialState.RUNNING, TrialState.FINISHED, TrialState.STOPPED, TrialState.FAILED])
+def test_trainings_that_are_under_way_or_came_to_nothing_have_taken_their_share_too(state):
+    trials = [trial(number, QUICK[:3]) for number in range(40)]
+    trials[16], trials[24], trials[32] = (trial(number, QUICK[:9], state) for number in (16, 24, 32))  # 27 of 138 J
+    assert not is_due(trials, 40, 5, 10, whole_j=10.0)
+
+
+def placed(trials):
+    """A learner that knows these trials, and its observations of them."""
+    learner = Learner(Candidates(SPACE, 512), 4, None)
     learner.place(trials)
-    observed = learner.observe(trials)
-    assert observed is not None
-    learner.ends(observed)
-    rows, utilities = seen.pop()
-    assert len(rows) == len(utilities) == 1
-    assert rows[0, -1] == pytest.approx(np.log(len(CURVE)))
+    return learner, learner.observe(trials)
+
+
+def test_complete_trainings_alone_choose_among_unjudged_ones():
+    configs = [{"rate": 10.0**-number, "width": 8, "decay": 0.5} for number in range(5)]
+    whole = [[point(step, height * step, float(step)) for step in range(1, 9)] for height in (0.1, 0.02, 0.06)]
+    complete = [Trial(number, configs[number], TrialState.FINISHED, whole[number]) for number in range(3)]
+    begun = Trial(3, configs[3], TrialState.SUSPENDED, [point(1, 0.09, 1.0), point(2, 0.5, 2.0)])
+    learner, observed = placed([begun])
+    assert learner.ends(observed) is None
+    learner, observed = placed([*complete, begun])
+    model = learner.ends(observed)
+    assert len(model.X) == 3
+    assert model.X[:, -1].tolist() == pytest.approx([np.log(8)] * 3)
+    assert expected(model, model.X).tolist() == pytest.approx(model.Y[:, 0].tolist(), abs=0.3)
+    failed = Trial(4, configs[4], TrialState.FAILED)
+    learner, observed = placed([*complete, begun, failed])
+    assert len(learner.ends(observed).X) == 4
+
+
+def test_trainings_that_end_by_themselves_are_complete_however_short():
+    configs = [{"rate": 10.0**-number, "width": 8, "decay": 0.5} for number in range(2)]
+    curves = [[point(step, 0.1 * step, float(step)) for step in range(1, length + 1)] for length in (8, 5)]
+    learner, observed = placed([Trial(n, configs[n], TrialState.FINISHED, curves[n]) for n in range(2)])
+    assert learner.ends(observed).X[:, -1].tolist() == pytest.approx([np.log(8), np.log(5)])
+
+
+def test_a_training_is_not_begun_with_the_energy_that_others_under_way_need():
+    strategy = Bayes(SPACE, 2)
+    search = record_search(strategy, SPACE, training(8), budget_j=40.0 * STEPS)
+    left_j = 1.5 * STEPS
+    strategy.pursue(replace(strategy._goal, left_j=lambda: left_j))
+    asked = [strategy.ask() for _ in range(3)]
+    assert search.trials
+    whole = [decision for decision in asked if isinstance(decision, Start) and decision.steps is None]
+    assert len(whole) <= 1

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ecoml.strategies.base import Goal
 from ecoml.strategies.bayes.candidates import Candidates, Pool
-from ecoml.strategies.bayes.observations import Observations, evenly, milestones, observations_of
+from ecoml.strategies.bayes.observations import Observations, evenly, is_complete, milestones, observations_of
 from ecoml.strategies.energy_noise import log_energy_variance
 from ecoml.trial import Trial
 
@@ -73,33 +73,37 @@ class Learner:
 
     def utility(self, observations: Observations, trials: Sequence[Trial]) -> Model:
         """A model of utilities over (configuration, step), conditioned on the observations; `trials`: this run's."""
+        import torch
+
         from ecoml.strategies.bayes.models.curves import curve_model
 
         data = self._data(observations)
-        return curve_model(self._hyperparameters(trials), data) if self._create is None else self._created(data)
-
-    def _created(self, data: CurveData) -> Model:
-        import torch
-
-        assert self._create is not None, "there is a model of the user's own"
+        if self._create is None:
+            return curve_model(self._hyperparameters(trials), data)
         rows = torch.from_numpy(np.column_stack([data.x[data.owner], data.tau]))
         model: Model = self._create(rows, torch.from_numpy(data.y)[:, None])
         return model
 
     def ends(self, observations: Observations) -> Model | None:
-        """A model of utilities at the end, from complete trainings alone; None if there is none."""
-        complete = [trial for trial in observations.measured if trial.step >= observations.horizon]
-        if not complete:
-            return None
-        data, last = self._data(observations), np.flatnonzero(observations.step >= observations.horizon)
-        ends = replace(data, owner=data.owner[last], tau=data.tau[last], y=data.y[last])
-        if self._create is not None:
-            return self._created(ends)
+        """The surrogate of utilities at the end, from complete and failed trainings alone; None if none is complete.
+
+        Its hyperparameters are fitted to the complete ones, whose utilities are scaled among themselves.
+        """
         from ecoml.strategies.bayes.models.curves import curve_model
 
+        measured = observations.measured
+        is_whole = np.array([is_complete(trial, observations.horizon) for trial in measured])
+        if not is_whole.any():
+            return None
+        complete = [trial for trial, whole in zip(measured, is_whole, strict=True) if whole]
+        owner = np.minimum(observations.owner, len(measured) - 1)
+        at_end = is_whole[owner] & (observations.step == np.array([trial.step for trial in measured])[owner])
+        last = np.flatnonzero(at_end | (observations.owner >= len(measured)))
+        data = self._data(observations)
+        ends = replace(data, owner=data.owner[last], tau=data.tau[last], y=data.y[last])
         seen = self._observe(evenly(complete[: _known_at(1, len(complete))], (), _LEARNT_FROM), (), _LEARNT_FROM)
         assert seen is not None, "a complete training has a point"
-        y = ends.y[ends.owner < len(observations.measured)]
+        y = ends.y[ends.owner < len(measured)]
         return curve_model(self._fit("ends", self._data(seen)), ends, y.mean(), max(y.std(), _LEAST_SPREAD))
 
     def energy(self, observations: Observations) -> EnergyModel:

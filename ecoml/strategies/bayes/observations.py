@@ -101,6 +101,11 @@ def is_usable(trial: Trial) -> bool:
     return bool(trial.curve) and trial.state is not TrialState.FAILED and trial.curve[-1].energy_j > 0
 
 
+def is_complete(trial: Trial, length: int) -> bool:
+    """Whether a trial is completely trained; trainings may end by themselves after fewer than `length` steps."""
+    return trial.step >= length or trial.state is TrialState.FINISHED
+
+
 def observations_of(
     trials: Sequence[Trial], milestones: Sequence[int], most: int, span: float | None = 1.0
 ) -> Observations | None:

@@ -96,6 +96,7 @@ class Bayes:
         create_model = function_of(model) if isinstance(model, str) else model
         self._learner = Learner(self._candidates, self._design.count, create_model)
         self._acquisition = function_of(acquisition) if isinstance(acquisition, str) else acquisition
+        self._foreign = model is not None or acquisition is not None
         self._goal = Goal()
         self._trials: dict[int, Trial] = {}
         self._asked: dict[Key, Config] = {}  # proposals of which nothing has been told yet
@@ -284,16 +285,20 @@ class Bayes:
     def _unjudged(
         self, candidates: Options, steps: Array, outlook: Outlook, observations: Observations, screening: int
     ) -> Array | None:
-        """The worth of the candidates by complete trainings alone, if one is to be trained to its end now."""
+        """The worth of the candidates by complete trainings alone, if one is to be trained to its end now.
+
+        A model or acquisition of the user's own judges everything itself.
+        """
         import torch
 
         from ecoml.strategies.bayes.acquisition import WorthPerJoule
 
         length = observations.length
-        if self._acquisition is not None or length is None or length <= screening:
+        if self._foreign or length is None or length <= screening:
             return None
         trials, whole_j = list(self._trials.values()), float(np.mean(observations.step_j)) * length
-        possible = steps >= length
+        pending_j = len(outlook.pending) * whole_j
+        possible = (steps >= length) & (candidates.to_go_j(length) + pending_j <= self._goal.left_j())
         if not screening_misleads(trials, screening, length, whole_j):
             if not is_due(trials, len(trials) + len(self._asked), self._design.count, length, whole_j):
                 return None
@@ -301,8 +306,10 @@ class Bayes:
         ends = self._learner.ends(observations) if possible.any() else None
         if ends is None:
             return None
+        pending = torch.cat([outlook.pending[:, :-1], torch.full_like(outlook.pending[:, -1:], math.log(length))], -1)
         with torch.no_grad():
-            worth = WorthPerJoule(replace(outlook, utility=ends))(_rows(candidates.x, steps).unsqueeze(-2))
+            at_end = replace(outlook, utility=ends, pending=pending)
+            worth = WorthPerJoule(at_end)(_rows(candidates.x, steps).unsqueeze(-2))
         return np.where(possible, worth.numpy(), -math.inf)
 
     def _seed_now(self) -> int:

@@ -71,6 +71,13 @@ def test_the_screening_misleads_if_the_best_training_beat_hardly_any_other_there
     assert screening_misleads([*whole, trial(8, LATE, TrialState.FINISHED), *even], 3, 10, whole_j=1.0)
 
 
+def test_trainings_that_end_before_a_screening_would_say_nothing():
+    short = [trial(number, [0.9, 0.9], TrialState.FINISHED) for number in range(9)]
+    assert not screening_misleads(short, 3, 10, whole_j=1.0)
+    slow = [trial(number, QUICK, TrialState.FINISHED) for number in range(9, 14)]
+    assert screening_misleads([*short, *slow, trial(14, LATE, TrialState.FINISHED)], 3, 10, whole_j=1.0)
+
+
 def test_neither_two_trainings_nor_the_first_joules_say_so():
     two = [trial(0, QUICK, TrialState.FINISHED), trial(1, LATE, TrialState.FINISHED)]
     assert not screening_misleads(two, 3, 10, whole_j=1.0)

@@ -20,7 +20,7 @@ from ecoml.trial import Trial, TrialState
 
 _AFTER = 8.0  # whole trainings, of which the energy is spent before
 _SHARE = 0.15  # of the energy spent since
-_EVERY = 8  # the numbers of these trials are multiples of it: a resumed search knows them by that, about
+_EVERY = 8  # the numbers of these trials are multiples of it, by which a resumed search knows them
 _WORSE = 0.2  # share of the trials that the best training beat after its screening: with less, it was no help
 _WHOLE = 3  # complete trainings, before the best of them says anything
 
@@ -53,11 +53,12 @@ def screening_misleads(trials: Sequence[Trial], screening: int, length: int, who
         length: Steps of a complete training.
         whole_j: Approximate joules of a complete training.
     """
-    whole = [trial for trial in trials if is_complete(trial, length) and is_usable(trial)]
+    long = [trial for trial in trials if len(trial.curve) >= screening]
+    whole = [trial for trial in long if is_complete(trial, length) and is_usable(trial)]
     if len(whole) < _WHOLE or sum(trial.energy_j for trial in trials) < _AFTER * whole_j:
         return False
     best = max(whole, key=lambda trial: trial.curve[-1].utility)
-    screened = np.array([trial.curve[screening - 1].utility for trial in trials if len(trial.curve) >= screening])
+    screened = np.array([trial.curve[screening - 1].utility for trial in long])
     ahead = screened - best.curve[screening - 1].utility
     worse, better = float(np.mean(ahead < 0)), float(np.mean(ahead > 0))
     return worse < min(_WORSE, better)  # of many equal ones, nothing is known

@@ -1,12 +1,10 @@
 """Configurations whose curves rise late: how a search gets to know of them, and what it does then."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from ecoml.space import Float, Int, Space
-from ecoml.strategies.base import Start
+from ecoml.strategies.base import Goal, Start
 from ecoml.strategies.bayes import Bayes
 from ecoml.strategies.bayes.candidates import Candidates
 from ecoml.strategies.bayes.learner import Learner
@@ -138,10 +136,8 @@ def test_trainings_that_end_by_themselves_are_complete_however_short():
 
 def test_a_training_is_not_begun_with_the_energy_that_others_under_way_need():
     strategy = Bayes(SPACE, 2)
-    search = record_search(strategy, SPACE, training(8), budget_j=40.0 * STEPS)
-    left_j = 1.5 * STEPS
-    strategy.pursue(replace(strategy._goal, left_j=lambda: left_j))
+    record_search(strategy, SPACE, training(8), budget_j=40.0 * STEPS)
+    strategy.pursue(Goal(left_j=lambda: 1.5 * STEPS))
     asked = [strategy.ask() for _ in range(3)]
-    assert search.trials
     whole = [decision for decision in asked if isinstance(decision, Start) and decision.steps is None]
     assert len(whole) <= 1

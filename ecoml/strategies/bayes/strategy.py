@@ -5,7 +5,8 @@ a few steps (a screening). From then on a surrogate of all learning curves (`obs
 predicts where a training would end, a model of energy (`models/energy.py`) predicts its energy, and the candidate with
 the largest hypervolume improvement per joule (`acquisition.py`) is trained further: a suspended trial for a third of
 its steps, a new configuration from a pool (`candidates.py`) for a screening. A training that only looked good is
-thereby suspended after few joules, and one that only looked bad is resumed.
+thereby suspended after few joules, and one that only looked bad is resumed. Some configurations are trained to their
+end without being judged, in case good ones start slowly (`rules/slow_starters.py`).
 
 Nothing depends on the metric's scale; its bounds, if it has them, limit the predictions. A decision is a function of
 the seed and of the trials told.

@@ -35,6 +35,9 @@ NOTED_EVERY_S = 1.0
 LONGEST_UNCOMMITTED_S = 1.0
 """Longest time that the energy of many hosts waits to be written to disk; no host is told anything before."""
 
+_ROUNDING = 1e-12
+"""Relative error of sums of joules: budget and overshoot bound together are never less than the sum of the entries."""
+
 
 class Ledger:
     """The energy spent by purpose, reserved, and left. There is one writer.
@@ -300,7 +303,7 @@ class Ledger:
         """End the search and its account."""
         self._account.close()
         # From the last check that was passed to the end nothing was checked: an overshoot is a part of that.
-        self._account.unwatched_j = max(self._account.unwatched_j, self.spent_j - self.budget_j)
+        self._account.unwatched_j = max(self._account.unwatched_j, self.spent_j * (1 + _ROUNDING) - self.budget_j)
         with self._store.transaction():
             self._store.set("ended", end.to_dict())
             self.budget.reservations.clear()

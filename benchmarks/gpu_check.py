@@ -42,7 +42,7 @@ LIMITS_S = {
     "host": 25,
     "steps": 45,
     "random": 60,
-    "tests": 75,
+    "tests": 100,
     "mo-asha": 60,
     "bayes": 35,
     "loops": 60,

@@ -5,11 +5,12 @@
 
     nvml         microseconds of each of NVML's calls
     depthwise    first and later calls of a depthwise convolution, with cuDNN's and with PyTorch's own kernels
-    widened      epochs, time and joules of a step with a grey image as one channel and as eight
+    kernels      epochs, time and joules of a step with PyTorch's kernels alone, and with ours
+    first        microseconds of the first convolution, forward and backward, with cuDNN and as a matrix product
     step         kernels of a recorded step, by time
     together     time and joules of a step if 1 to 8 recorded trainings run at once, each on a stream of its own
 
-It needs a GPU; `gpu_host.md` lists the requirements. On an H200 all parts take a minute.
+It needs a GPU; `gpu_host.md` lists the requirements. On an H100 all parts take two minutes.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import executor_ways as ways
 import gpu_parts
 import torch
 from gpu_finding import Where
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 WINDOW_S = 2.0
@@ -82,37 +83,77 @@ def depthwise(_: Where) -> None:
             print(f"{shape:<32}{name:<24}first {1e3 * first_s:7.1f} ms, then {1e6 * later_s:6.0f} µs", flush=True)
 
 
-def widened(where: Where) -> None:
-    """Networks whose first layer gets a grey image as one channel, or as eight."""
+def kernels(where: Where) -> None:
+    """Trainings with PyTorch's kernels alone, and with ours."""
     from ecoml.training.images.network import network
 
-    as_it_comes = network.Conv2d.forward
-
-    def eight(self: Any, images: Tensor) -> Tensor:
-        if self.in_channels > 3:
-            return nn.Conv2d.forward(self, images)
-        return functional.conv2d(network._widened(images), network._widened(self.weight), padding=self.padding)
-
+    chosen = network.kernels_of
     task = gpu_parts.task_of(where)
     try:
         for width in _WIDTHS:
-            for name, forward in (("one channel", nn.Conv2d.forward), ("eight", eight)):
-                network.Conv2d.forward = forward  # type: ignore[method-assign, assignment]  # to compare
-                training, seconds, accuracy = _training(where, task, 0, width), [], 0.0
-                for _ in range(8):
-                    began_s = time.perf_counter()
-                    accuracy = training.advance().accuracy
-                    seconds.append(time.perf_counter() - began_s)
-                epoch_s = statistics.median(seconds[1:])
-                step_s, step_j = _per_step([training])
-                print(
-                    f"width {width}, {name}: epoch {1e3 * epoch_s:.0f} ms, {accuracy:.2%}; step {1e6 * step_s:.0f} µs,"
-                    f" {1e3 * step_j:.0f} mJ",
-                    flush=True,
-                )
-                training.release()
+            for block in ("plain", "residual"):
+                for name, choice in (("PyTorch's", lambda _: None), ("ours", chosen)):
+                    network.kernels_of = choice  # type: ignore[assignment]  # to compare
+                    training = _training(where, task, 0, width, block=block)
+                    seconds, accuracy = [], 0.0
+                    for _ in range(6):
+                        began_s = time.perf_counter()
+                        accuracy = training.advance().accuracy
+                        seconds.append(time.perf_counter() - began_s)
+                    epoch_s = statistics.median(seconds[1:])
+                    step_s, step_j = _per_step([training])
+                    print(
+                        f"width {width}, {block}, {name}: epoch {1e3 * epoch_s:.0f} ms, {accuracy:.2%};"
+                        f" step {1e6 * step_s:.0f} µs, {1e3 * step_j:.0f} mJ",
+                        flush=True,
+                    )
+                    training.release()
     finally:
-        network.Conv2d.forward = as_it_comes  # type: ignore[method-assign]  # as above
+        network.kernels_of = chosen
+
+
+def first(_: Where) -> None:
+    """The first convolution of 512 images, forward and backward."""
+    from ecoml.training.images.kernels.columns import convolved
+
+    for channels, side, kernel in ((1, 28, 3), (1, 28, 5), (3, 32, 3), (3, 32, 5)):
+        images = torch.randn(512, channels, side, side, device="cuda").contiguous(memory_format=torch.channels_last)
+        for outputs in (16, 64, 128):
+            weight = torch.randn(outputs, channels, kernel, kernel, device="cuda")
+            weight = weight.contiguous(memory_format=torch.channels_last).requires_grad_()
+            gradient = torch.randn(512, outputs, side, side, device="cuda", dtype=torch.bfloat16)
+            gradient = gradient.contiguous(memory_format=torch.channels_last)
+            ways_to: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+                "cuDNN": lambda images, weight, padding=kernel // 2: functional.conv2d(images, weight, padding=padding),
+                "matrix product": convolved,
+            }
+            took_us = []
+            for way in ways_to.values():
+
+                def once(
+                    way: Any = way, images: Tensor = images, weight: Tensor = weight, gradient: Tensor = gradient
+                ) -> None:
+                    with torch.autocast("cuda", torch.bfloat16):
+                        found = way(images, weight)
+                    torch.autograd.grad(found, [weight], gradient)
+
+                took_us.append(_kernels_us(once))
+            figures = ", ".join(f"{name} {us:.0f} µs" for name, us in zip(ways_to, took_us, strict=True))
+            print(f"{channels}×{side}×{side}, kernel {kernel}, {outputs} outputs: {figures}", flush=True)
+
+
+def _kernels_us(call: Callable[[], Any]) -> float:
+    """Microseconds of a call's kernels."""
+    from torch.profiler import ProfilerActivity, profile
+
+    for _ in range(3):
+        call()
+    torch.cuda.synchronize()
+    with profile(activities=[ProfilerActivity.CUDA]) as found:
+        for _ in range(10):
+            call()
+        torch.cuda.synchronize()
+    return sum(row.self_device_time_total for row in found.key_averages()) / 10
 
 
 def step(where: Where) -> None:
@@ -156,10 +197,10 @@ def together(where: Where) -> None:
             training.release()
 
 
-def _training(where: Where, task: Any, number: int, width: int) -> Any:
+def _training(where: Where, task: Any, number: int, width: int, **more: Any) -> Any:
     from ecoml.training.images.worker.loop import Training
 
-    config = gpu_parts.config_of(where, width=width, epochs=1000, schedule="constant", learning_rate=0.01)
+    config = gpu_parts.config_of(where, width=width, epochs=1000, schedule="constant", learning_rate=0.01, **more)
     return Training(task, number, config, ways.Free())
 
 
@@ -216,7 +257,8 @@ def _seconds(call: Callable[[], Any]) -> float:
 _PARTS: dict[str, Callable[[Where], None]] = {
     "nvml": nvml,
     "depthwise": depthwise,
-    "widened": widened,
+    "kernels": kernels,
+    "first": first,
     "step": step,
     "together": together,
 }

@@ -7,10 +7,9 @@ import torch
 from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from ecoml.training.images.network.network import Conv2d, Network, _widened, scaled
+from ecoml.training.images.network.network import Network, scaled
 from ecoml.training.images.network.plan import plan
 from ecoml.training.images.settings import Settings
 
@@ -82,18 +81,6 @@ def test_simple_cnn_of_the_paper(channels, side, depth):
     assert trainable(network) == expected
     kinds = [type(layer).__name__ for layer in network.body.get_submodule("features").children()]
     assert kinds == ["Conv2d", "MaxPool2d", "BatchNorm2d", "ReLU"] * depth
-
-
-def test_a_grey_image_widened_to_eight_channels_gives_the_same_convolution():
-    convolution = Conv2d(1, 16, 3, padding=1, bias=False)
-    images = torch.randn(4, 1, 9, 9)
-    wide, weights = (_widened(values).float() for values in (images, convolution.weight))
-    assert wide.shape == (4, 8, 9, 9)
-    assert not wide[:, 1:].any()
-    found = functional.conv2d(wide, weights, padding=1)
-    torch.testing.assert_close(found, convolution(images), rtol=0.02, atol=0.02)
-    found.sum().backward()
-    assert convolution.weight.grad is not None, "the weights learn through it"
 
 
 def test_bytes_and_numbers_between_0_and_1_are_the_same_images():

@@ -174,7 +174,7 @@ class _Board:
         return energy_mj * 1e-3
 
     def power_now_w(self) -> float:
-        """The power of the moment, which takes 4 µs to read where the counter takes 3 ms (H200); raises NVML's
+        """The power of the moment, which takes 52 µs to read where the counter takes 3 ms (H100); raises NVML's
         errors.
         """
         power_mw = field_value(self._nvml.nvmlDeviceGetFieldValues(self._handle, self._fields[1:])[0])

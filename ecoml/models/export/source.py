@@ -68,7 +68,7 @@ def _made(module: nn.Module, model: Model, depth: int) -> str:
     if isinstance(module, Pretrained):
         head = _made(module.head, model, depth + 1)
         return f'Pretrained(\n{inner}"{module.name}",\n{inner}"{module.last}",\n{inner}{head},\n{outer})'
-    if type(module) is nn.Sequential:
+    if isinstance(module, nn.Sequential):
         names = [name for name, _ in module.named_children()]
         if names == [str(number) for number in range(len(names))]:
             made = [_made(child, model, depth + 1) for child in module]

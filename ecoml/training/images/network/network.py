@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
+from ecoml.training.images.kernels.use import kernels_of
 from ecoml.training.images.network.form import form_of
 from ecoml.training.images.network.own import default_dtype
 from ecoml.training.images.network.plan import Block, Plan, Shape
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 # behind the weights (digits, nine steps an epoch, mean of 4: .48 after the first epoch, against .62 with 0.3).
 _BATCH_NORM_MOMENTUM = 0.3
 
-_WIDE, _FEW_OUTPUTS = 8, 64
-"""Channels that a GPU's tensor cores take at once; number of outputs up to which few inputs are widened to that."""
+_FEW_CHANNELS = 4
+"""Channels of images: for so few cuDNN's kernels are slow (docs/results/gpu.md)."""
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": lambda: nn.ReLU(inplace=True),
@@ -126,31 +127,35 @@ def scaled(images: Tensor, sides: tuple[int, int]) -> Tensor:
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution without bias; on a GPU that computes in bfloat16 it gets a grey image as eight channels, of which
-    seven are zero, if it has few outputs.
-
-    cuDNN's kernels for one input channel are slow: on an H200 they took 56 % of the step of a network of width 16 on
-    FashionMNIST, and eight channels save 40 % of its time and 31 % of its joules. At width 64 it saves 6 % of the
-    joules, at width 128 it costs 2 % of the time (docs/results/gpu.md).
-    """
+    """A convolution without bias; on a GPU, that of the images is computed by the kernels of `kernels/columns.py`."""
 
     def forward(self, images: Tensor) -> Tensor:
         """The convolution of N×C×H×W."""
-        slow = self.in_channels == 1 and self.out_channels <= _FEW_OUTPUTS
-        if not (slow and images.is_cuda and torch.is_autocast_enabled("cuda")):
-            return super().forward(images)
-        return nn.functional.conv2d(_widened(images), _widened(self.weight), padding=self.padding)
+        first = self.in_channels <= _FEW_CHANNELS and self.groups == 1 and not images.requires_grad
+        kernels = kernels_of(images) if first and images.is_contiguous(memory_format=torch.channels_last) else None
+        return super().forward(images) if kernels is None else kernels.convolved(images, self.weight)
 
 
-def _widened(values: Tensor) -> Tensor:
-    """Values N×1×H×W with seven channels of zeros added, channels_last, in autocast's precision."""
-    count, channels, *sides = values.shape
-    dtype = torch.get_autocast_dtype("cuda")
-    wide = torch.empty(
-        (count, _WIDE, *sides), dtype=dtype, device=values.device, memory_format=torch.channels_last
-    ).zero_()
-    wide[:, :channels] = values
-    return wide
+class Stages(nn.Sequential):
+    """Convolution blocks in order; on a GPU, max pooling is computed by the kernels of `kernels/pooled.py`, together
+    with a batch norm and a ReLU after it.
+    """
+
+    def forward(self, values: Tensor) -> Tensor:
+        """The last block's output."""
+        layers: list[nn.Module | None] = [*self, None, None]
+        while (layer := layers.pop(0)) is not None:
+            pools = isinstance(layer, nn.MaxPool2d) and not layer._forward_hooks  # someone may look at single layers
+            kernels = kernels_of(values) if pools else None
+            if kernels is None or not kernels.fits(values):
+                values = layer(values)
+            elif isinstance(norm := layers[0], nn.BatchNorm2d) and kernels.fits_norm(values, norm):
+                relu = isinstance(layers[1], nn.ReLU)
+                values = kernels.normed(values, norm, relu=relu)
+                del layers[: 1 + relu]
+            else:
+                values = kernels.pooled(values)
+        return values
 
 
 class Residual(nn.Module):
@@ -175,7 +180,7 @@ def _body(form: Plan, settings: Settings) -> nn.Module:
 
         return Pretrained(settings.backbone, settings.frozen == "yes", _head(form, settings))
     body = nn.Sequential()
-    body.add_module("features", nn.Sequential(*_stages(form, settings.activation)))
+    body.add_module("features", Stages(*_stages(form, settings.activation)))
     body.add_module("head", _head(form, settings))
     return body
 

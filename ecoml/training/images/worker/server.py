@@ -148,11 +148,19 @@ class TrainingServer:
         """Train the held run for an epoch, and return its scores; None at its end."""
         assert self._training is not None, "the host advances only what is held"
         with self._dropped_on_error():
-            self._task(workload)  # a test of another workload may have chosen another device
+            task = self._task(workload)  # a test of another workload may have chosen another device
             found = self._training.advance()
+            if task.bf16 and task.device.type == "cuda":
+                self._name_refused_kernels()
             if self._training.unrecorded:
                 self._account.remark(f"steps were not recorded for the GPU: {self._training.unrecorded}")
             return None if found is None else found.details()
+
+    def _name_refused_kernels(self) -> None:
+        from ecoml.training.images.kernels.use import refused
+
+        if why := refused():
+            self._account.remark(f"the GPU used PyTorch's slower kernels, because ours cannot be compiled: {why}")
 
     @contextlib.contextmanager
     def _dropped_on_error(self) -> Iterator[None]:

@@ -1,0 +1,1 @@
+"""Triton kernels for what PyTorch computes slowly on a GPU."""

@@ -32,6 +32,15 @@ def test_by_the_interpreter():
     assert " passed" in found.stdout
 
 
+@pytest.mark.skipif(GPU, reason="there they can be used")
+def test_why_they_cannot_be_used_is_said_in_one_line():
+    from ecoml.training.images.kernels.use import kernels_of, refused
+
+    assert kernels_of(torch.ones(1, 1, 2, 2)) is None
+    assert refused()
+    assert "\n" not in refused()
+
+
 def ordered(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.randn(shape, device=DEVICE).to(dtype).contiguous(memory_format=torch.channels_last)
 

@@ -5,6 +5,7 @@ data        `dataset` a data set as arrays; `loader` loads it with `named`, `fol
 `resident` holds the data on the device, `augment` makes batches
 network     settings and image shape → `plan`, the network's shape, parameters, memory and arithmetic; `floor` its least
 energy in joules, `cost` its approximate seconds on a GPU; `network` the module itself
+kernels     for a GPU: `pooled` and `columns` compute what PyTorch computes slowly, `use` says whether they can be used
 settings    configuration → checked values with defaults; `schedule` the values that change during a training
 training    `CnnTraining`, the executor
 steps       `batches` of an epoch, `step` one of them, `recipe` its optimiser, `recording` on a GPU

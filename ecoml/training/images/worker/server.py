@@ -150,7 +150,7 @@ class TrainingServer:
         with self._dropped_on_error():
             task = self._task(workload)  # a test of another workload may have chosen another device
             found = self._training.advance()
-            if task.bf16 and task.device.type == "cuda":
+            if task.bf16 and task.device.type == "cuda" and workload.model is None:
                 self._name_refused_kernels()
             if self._training.unrecorded:
                 self._account.remark(f"steps were not recorded for the GPU: {self._training.unrecorded}")

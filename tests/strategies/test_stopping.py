@@ -92,7 +92,7 @@ def search_of(*points):
     return trials
 
 
-def test_what_was_gained_since_a_quarter_of_the_energy_is_averaged_over_the_best_part_of_the_front():
+def test_what_was_gained_with_the_later_energy_is_averaged_over_the_best_part_of_the_front():
     early = [(0.5, 1.0), (0.8, math.e)]  # at log energies 0 and 1
     length = math.log(10.0) + 9.0
     late = (0.1, 10.0), (0.101, 10.0)

@@ -1,8 +1,8 @@
 """The end of a search: doubling the energy spent is expected to improve too little.
 
 Two forecasts must agree. The first is the improvement per joule that the surrogate promises for the best candidate, but
-no more than what the last three quarters of the energy have gained where the front is nearly as good as its best: the
-surrogate takes the best of many guesses, and a doubling rarely gains more than the two before it. The second uses no
+no more than what the last 70 % of the energy have gained where the front is nearly as good as its best: the surrogate
+takes the best of many guesses, and a doubling rarely gains more than the two before it. The second uses no
 surrogate, which may be too certain: the expected rise of the best score if as many further trials are like those so
 far. For exponential tails, the expected maximum grows by ln 2 times their scale when the sample doubles, and the mean
 excess of the best over the next estimates that scale.
@@ -27,7 +27,7 @@ _WORTH = 0.0005  # of the score's range, on average over the front
 _WORTH_SHARE = 0.2  # of how far good trials stay behind the best, where that is less: they may all be at 99.9 %
 _LEAST = 20.0  # whole trainings, of which the energy must have been spent
 _TRIALS = 40  # with fewer, the best of them say too little about further ones
-_EARLY = 0.25  # of the energy: later a gain is expected only if something was gained since
+_EARLY = 0.3  # of the energy: later a gain is expected only if something was gained since
 _TAIL = 4  # best trials, whose mean excess over the next is looked at
 _WORTH_CHANCE = 0.25  # of chance, where that is more than the other two
 
@@ -70,7 +70,7 @@ def end_of(
 
 
 def rise_of_front(trials: Sequence[Trial], metric: Metric, last: float, chance: float) -> float:
-    """The rise beyond chance of the measured front since a quarter of the search's energy, on average over log energy,
+    """The rise beyond chance of the measured front since 30 % of the search's energy, on average over log energy,
     where the front is now nearly as good as its best.
 
     Args:

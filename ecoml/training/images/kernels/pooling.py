@@ -1,8 +1,8 @@
 """The kernels of `pooled.py`.
 
-Pooled values lie in rows of C values each. A program works on ROWS × CHANNELS of them; ALIGNED says that C is a
-multiple of 8, so that it reads sixteen bytes at once. Sums are divided among groups of programs, and added in their
-order.
+Pooled values lie in rows of C values each. A program works on ROWS × CHANNELS of them. ALIGNED says that C is a
+multiple of 8; `channels // 8 * 8` tells it to the compiler, which then loads sixteen bytes at once. Sums are divided
+among groups of programs, and added in their order.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def pool(
 ):  # fmt: skip
     """Maxima and their places; with NORM a group's sums of values above the first pixel's maximum, and of squares."""
     if ALIGNED:
-        channels = channels // 8 * 8  # so that the compiler knows, and loads sixteen bytes at once
+        channels = channels // 8 * 8
     group = tl.program_id(0)
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     kept = channel < channels
@@ -124,7 +124,7 @@ def scaled(
     ALIGNED: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     if ALIGNED:
-        channels = channels // 8 * 8  # so that the compiler knows, and loads sixteen bytes at once
+        channels = channels // 8 * 8
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     kept = channel < channels
@@ -160,7 +160,7 @@ def sums(
 ):  # fmt: skip
     """A group's sums of the gradient, and of the gradient times the value above the mean."""
     if ALIGNED:
-        channels = channels // 8 * 8  # so that the compiler knows, and loads sixteen bytes at once
+        channels = channels // 8 * 8
     group = tl.program_id(0)
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     kept = channel < channels
@@ -198,7 +198,7 @@ def spread(
 ):  # fmt: skip
     """The gradient by the images: that of a pooled value at its maximum's pixel, and zero elsewhere."""
     if ALIGNED:
-        channels = channels // 8 * 8  # so that the compiler knows, and loads sixteen bytes at once
+        channels = channels // 8 * 8
     window = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     kept = channel < channels
@@ -236,7 +236,7 @@ def predict(
     ALIGNED: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     if ALIGNED:
-        channels = channels // 8 * 8  # so that the compiler knows, and loads sixteen bytes at once
+        channels = channels // 8 * 8
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     kept = channel < channels

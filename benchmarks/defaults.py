@@ -58,7 +58,7 @@ Row = dict[str, Any]
 
 def trained(training: ecoml.CnnTraining, config: Config, number: int, folder: Path) -> Row:
     """Validation and test accuracy at the end of a whole training, and its joules."""
-    with open_meter(gpus=()) as meter:
+    with open_meter(gpus=training.gpus()) as meter:
         run = training.start(Trial(number, config), NoAccount())
         try:
             with meter.window() as window:

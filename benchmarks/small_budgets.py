@@ -4,7 +4,7 @@
         [--trainings 2,4,8,16] [--seeds 0,1,…] [--jobs 1] [--out DIR] [--without-default] [--prior-width 0.2]
         [--spend-all]
     python benchmarks/small_budgets.py --recorded fashion-mnist-2000,cifar-5000 [--mapping recorded] …
-    python benchmarks/small_budgets.py --real digits,fashion-mnist-2000 …
+    python benchmarks/small_budgets.py --real digits,fashion-mnist-2000 [--space cnn-small] [--device cpu] …
 
 The budget is the energy of this number of trainings of the space's default configuration. The result is the score of
 the recommended network on other images.
@@ -13,8 +13,8 @@ the recommended network on other images.
 - LCBench: with `noisy`, strategies see accuracies as if measured on 400 images, and the score is the true accuracy. The
   default of a task is, among the cheaper half of the recorded configurations, the one with the best mean rank on all
   other tasks.
-- Real searches use `cnn-small` and the host's meter. The strategy `default` trains the default alone. The recommended
-  network is tested after the search, and this energy is not charged.
+- Real searches use `--space`, `--device` and the host's meter. The strategy `default` trains the default alone. The
+  recommended network is tested after the search, and this energy is not charged.
 
 `--prior-width` puts a prior of this width around the default. `--spend-all` turns the early end off; with the same
 `--out`, the table shows both.
@@ -73,6 +73,8 @@ class Cell:
     default: bool
     prior_width: float | None = None
     spend_all: bool = False
+    space: str = "cnn-small"
+    device: str = "cpu"
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -163,8 +165,8 @@ def replayed(cell: Cell) -> Row:
 
 def real(cell: Cell) -> Row:
     """A search with real trainings."""
-    training = ecoml.CnnTraining(data_file(cell.task, cell.out), threads=1, seed=cell.seed)
-    space = with_prior(ecoml.load_space("cnn-small"), cell.prior_width)
+    training = ecoml.CnnTraining(data_file(cell.task, cell.out), threads=1, seed=cell.seed, device=cell.device)
+    space = with_prior(ecoml.load_space(cell.space), cell.prior_width)
     training.prepare(space)  # not charged to the strategy
     if cell.strategy == "default":
         alone = trained(training, space.default or {}, 0, cell.out)
@@ -173,7 +175,7 @@ def real(cell: Cell) -> Row:
     shutil.rmtree(directory, ignore_errors=True)
     result = ecoml.Searcher(
         *(space, training),
-        budget_j=cell.trainings * DEFAULT_J[Path(cell.task).name],
+        budget_j=cell.trainings * default_j(cell, training, space.default or {}),
         strategy=cell.strategy,
         directory=directory,
         seed=cell.seed,
@@ -197,7 +199,20 @@ def real(cell: Cell) -> Row:
 
 
 DEFAULT_J: Mapping[str, float] = {"digits": 5.0, "fashion-mnist-2000": 24.0, "cifar-5000": 60.0}
-"""Joules of a training of the default: `benchmarks/defaults.py`, 2026-11-27, 2 virtual cores of an x86 server."""
+"""Joules of a training of the default of `cnn-small` on a CPU: `benchmarks/defaults.py`, 2026-11-27, 2 virtual cores of
+an x86 server.
+"""
+
+
+def default_j(cell: Cell, training: ecoml.CnnTraining, default: Config) -> float:
+    """Joules of a training of the default; on other devices, data or spaces measured once, and kept in OUT."""
+    name = Path(cell.task).name
+    if (cell.space, cell.device) == ("cnn-small", "cpu") and name in DEFAULT_J:
+        return DEFAULT_J[name]
+    file = cell.out / f"default-{name}-{cell.space}-{cell.device.replace(':', '')}.json"
+    if not file.is_file():
+        file.write_text(json.dumps(trained(training, default, 0, cell.out)))
+    return float(json.loads(file.read_text())["energy_j"])
 
 
 def _tested(training: ecoml.CnnTraining, directory: Path, trial: Any) -> float:
@@ -226,7 +241,7 @@ def searched(options: argparse.Namespace) -> list[Row]:
     of += [(family, task) for task in options.recorded for family in options.mapping or mappings(task)]
     if options.lcbench:
         of += [(family, task) for family in options.mapping or ["noisy"] for task in lcbench_tasks(options.lcbench)]
-    how = not options.without_default, options.prior_width, options.spend_all
+    how = not options.without_default, options.prior_width, options.spend_all, options.space, options.device
     cells = [
         Cell(task, strategy, trainings, seed, family, options.lcbench, options.out, *how)
         for seed in options.seeds
@@ -290,6 +305,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tasks", type=_names, default=[], help="only these")
     parser.add_argument("--real", type=_names, default=[], help="data to train on")
+    parser.add_argument("--space", default="cnn-small", help="of real searches; `cnn` on a GPU")
+    parser.add_argument("--device", default="cpu", help="of real searches")
     parser.add_argument("--strategies", type=_names, default=["bayes", "random"])
     parser.add_argument(
         "--trainings", type=lambda text: [float(n) for n in _names(text)], default=[2.0, 4.0, 8.0, 16.0]

@@ -8,7 +8,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# On a GPU getting ready alone may take 1 kJ.
+# On a GPU getting ready alone may take 1.5 kJ.
 DEMO_BUDGET_KWH ?= $(shell nvidia-smi -L 2>/dev/null | grep -q '^GPU ' && echo 0.002 || echo 0.0002)
 FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 TUTORIAL := --data fashion-mnist --data-dir $(FASHION_MNIST) --space docs/start/tutorial/space.toml

@@ -64,8 +64,8 @@ def searched(tmp_path, name, budget_j, seconds=4.0, *, ready=False):
 def test_a_budget_that_getting_ready_would_eat_is_refused_before_anything_is_spent(tmp_path, cache):
     executor, error = searched(tmp_path, "run", FIRST_TIME_J)
     assert "preparing it (" in str(error)
-    assert "is forecast to take 1.00 kJ (a guess, as it was never measured here)" in str(error)
-    assert "--budget-kwh 0.0011" in str(error)
+    assert "is forecast to take 1.50 kJ (a guess, as it was never measured here)" in str(error)
+    assert "--budget-kwh 0.0017" in str(error)
     assert executor.prepared == 0
     assert not (tmp_path / "run").exists()
 

@@ -3,6 +3,7 @@
     python benchmarks/strategies.py --lcbench FILE.npz [--mapping nearest,smooth,noisy] [--tables hpobench,…]
         [--trained svm-digits,…] [--synthetic 0,1] [--recorded …] [--real …] [--strategies bayes,random,…] [--tasks …]
         [--seeds 10] [--jobs 1] [--out DIR] [--again bayes] [--default best|worst] [--prior-width 0.2] [--neps PYTHON]
+        [--early-end]
 
 For each problem and seed, random search makes 64 whole trainings. Their energy is the budget of every strategy, also of
 those that do not use learning curves. There are three goals:
@@ -17,6 +18,9 @@ A strategy that spends the budget, starts 2,000 trials, or ends before it has re
 miss counts as the budget, which is less than the strategy would have needed; the number of misses is given. If
 accuracies are measured with noise (`noisy`, `trained`), the best accuracy so far is the true accuracy of the most
 accurate measurement so far (for `trained`, its accuracy on other images).
+
+`bayes` alone ends a search early if no training seems worth its energy. On recorded and counted trainings this is
+turned off, so that every strategy goes on until a goal is reached or the budget is spent; `--early-end` leaves it on.
 
 `--metric` gives strategies a loss, a perplexity or an R² in place of accuracies. This should change no strategy's
 results: those of random search are the same.
@@ -100,6 +104,7 @@ class Cell:
         default: `best` or `worst`, for spaces of LCBench; empty: no default.
         prior_width: Of their parameters; None: no prior.
         neps: The interpreter of the environment with NePS; None: there is none.
+        early_end: Whether a strategy may end a replayed search.
     """
 
     family: str
@@ -116,6 +121,7 @@ class Cell:
     default: str
     prior_width: float | None
     neps: Path | None
+    early_end: bool
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -136,7 +142,7 @@ def run(cell: Cell) -> dict[str, Any]:
     if cell.default and cell.path is not None and cell.family in MAPPINGS:
         default = lcbench_defaults(cell.path, cell.default == "worst")[cell.task]
         problem = Centred(problem, with_prior(with_default(problem.space, default), cell.prior_width))
-    return row | dict(measure(problem, cell.strategy, cell.seed, goal, cell.target_only, cell.neps))
+    return row | dict(measure(problem, cell.strategy, cell.seed, goal, cell.target_only, cell.neps, cell.early_end))
 
 
 @lru_cache(maxsize=8)
@@ -215,6 +221,7 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
                         options.default,
                         options.prior_width,
                         options.neps,
+                        options.early_end,
                     ),
                 )
 
@@ -300,6 +307,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trainings", type=int, default=64, help="whole trainings of random search")
     parser.add_argument("--jobs", type=int, default=1, help="searches at the same time; real ones one at a time")
+    parser.add_argument("--early-end", action="store_true", help="strategies may end a replayed search")
     parser.add_argument("--neps", type=Path, help="the Python of an environment with NePS")
     parser.add_argument("--out", type=Path, default=Path("runs/strategies"))
     parser.add_argument("--again", type=_names, default=[], help="strategies whose searches are repeated")

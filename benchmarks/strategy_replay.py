@@ -118,8 +118,11 @@ def replay(
     *,
     max_trials: int | None = None,
     until: Callable[[float, float, float, float], bool] = lambda *_: False,
+    early_end: bool = False,
 ) -> Replayed:
-    """Search until this many trials, or until `until`, called with (spent_j, found, utility, point_j), ends it."""
+    """Search until this many trials, or until `until`, called with (spent_j, found, utility, point_j), ends it; with
+    `early_end`, the strategy may, too.
+    """
     replayed = Replayed()
     metric: Metric = getattr(problem, "metric", ACCURACY)
     exact: dict[int, Array] = {}
@@ -144,7 +147,8 @@ def replay(
         replayed.point_j.append(point.energy_j)
         return until(point.spent_j, found, true, point.energy_j)
 
-    search = record_search(strategy, problem.space, train, metric=metric, enough=enough, max_trials=max_trials)
+    limits: dict[str, Any] = {"max_trials": max_trials, "spend_all": not early_end}
+    search = record_search(strategy, problem.space, train, metric=metric, enough=enough, **limits)
     replayed.trials = list(search.trials.values())
     replayed.optimiser_s = search.thinking_s
     if isinstance(end := search.decisions[-1], End):
@@ -170,7 +174,13 @@ def _random(problem: TrainingTask, seed: int, trainings: int) -> Replayed:
 
 
 def measure(
-    problem: TrainingTask, strategy: str, seed: int, goal: Goal, target_only: bool = False, neps: Path | None = None
+    problem: TrainingTask,
+    strategy: str,
+    seed: int,
+    goal: Goal,
+    target_only: bool = False,
+    neps: Path | None = None,
+    early_end: bool = False,
 ) -> Mapping[str, Any]:
     """One strategy, one seed: a row of the results, with its energies in joules, None for a missed goal.
 
@@ -181,6 +191,7 @@ def measure(
         goal: What it is to reach.
         target_only: As in `Reached`.
         neps: The interpreter of the environment with NePS.
+        early_end: Whether the strategy may end the search.
     """
     reached = Reached(goal, target_only)
     process: PeerProcess | None = None
@@ -191,7 +202,7 @@ def measure(
         search_by, process = search_by_process(problem.space, seed, neps, script, NEPS[strategy])
     else:
         search_by = create_strategy(strategy, problem.space, seed)
-    search = replay(search_by, problem, max_trials=MOST_TRIALS, until=reached)
+    search = replay(search_by, problem, max_trials=MOST_TRIALS, until=reached, early_end=early_end)
     return {
         "typical_utility": goal.typical,
         "target_utility": goal.utility,

@@ -39,7 +39,7 @@ paper: $(VENV)/installed
 	cp runs/paper-profile/profile.png docs/figures/paper-profile.png
 
 test: $(VENV)/installed
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(VENV)/installed
 	$(BIN)/pytest -m "not slow"

@@ -56,6 +56,7 @@ def start(script: Path, folder: Path, how: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, script, str(folder), how], stderr=subprocess.PIPE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_killed_ten_times_and_resumed(tmp_path, seed):
     folder, script = tmp_path / "run", tmp_path / "search.py"

@@ -86,6 +86,7 @@ def test_the_saved_file_alone_predicts_what_the_search_tested(found, large):
         assert all(point.floor_j is not None and 0 < point.floor_j < point.energy_j for point in trial.curve)
 
 
+@pytest.mark.slow
 def test_every_export_predicts_the_same(found, large, tmp_path):
     result, (kept, _) = found
     model = ecoml.load_model(result)

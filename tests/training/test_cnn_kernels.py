@@ -41,6 +41,20 @@ def test_why_they_cannot_be_used_is_said_in_one_line():
     assert "\n" not in refused()
 
 
+def test_layers_that_someone_looks_at_are_called_one_by_one(monkeypatch):
+    from ecoml.training.images.network import network
+    from ecoml.training.images.settings import Settings
+
+    stages = network.Network(Settings(width=4, depth=2), (1, 8, 8), ["a", "b"]).body.get_submodule("features")
+    monkeypatch.setattr(network, "kernels_of", lambda _: pytest.fail("the kernels compute several layers at once"))
+    seen: list[str] = []
+    hooks = [layer.register_forward_hook(lambda *of: seen.append(type(of[0]).__name__)) for layer in stages.children()]
+    convolutions = [layer for layer in stages.children() if isinstance(layer, nn.Conv2d)]
+    monkeypatch.setattr(network.Conv2d, "forward", nn.Conv2d.forward)
+    stages(torch.rand(2, 1, 8, 8))
+    assert len(seen) == len(hooks) == 4 * len(convolutions)
+
+
 def ordered(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.randn(shape, device=DEVICE).to(dtype).contiguous(memory_format=torch.channels_last)
 

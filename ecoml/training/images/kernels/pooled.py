@@ -27,7 +27,7 @@ _TILE = 2048
 _MOST_GROUPS = 256
 """Most groups of programs among which the rows of a sum are divided."""
 
-_KINDS = (torch.bfloat16, torch.float16, torch.float32)
+_KINDS = (torch.bfloat16, torch.float32)
 
 
 def fits(images: Tensor) -> bool:
@@ -36,12 +36,10 @@ def fits(images: Tensor) -> bool:
 
 
 def fits_norm(images: Tensor, norm: nn.BatchNorm2d) -> bool:
-    """Whether the kernels can compute the norm, too: not if there are too few values for statistics, or if someone
-    looks at what single layers give.
-    """
+    """Whether the kernels can compute the norm, too: not if there are too few values for statistics."""
     count, _, height, width = images.shape
     wanted = norm.training or not torch.is_grad_enabled()  # the prediction's kernel has no backward pass
-    return count * (height // 2) * (width // 2) > 1 and wanted and not norm._forward_hooks
+    return count * (height // 2) * (width // 2) > 1 and wanted
 
 
 def pooled(images: Tensor) -> Tensor:

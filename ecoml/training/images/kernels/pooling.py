@@ -22,6 +22,15 @@ def _kernel(function: Any) -> Any:
 
 
 @triton.jit
+def _block(first, rows, channels, ROWS: tl.constexpr, CHANNELS: tl.constexpr):
+    """The program's rows from `first` on, its channels, and which of them there are: channels, and all."""
+    row = first + tl.arange(0, ROWS)
+    channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
+    kept = channel < channels
+    return row, channel, kept, (row < rows)[:, None] & kept[None, :]
+
+
+@triton.jit
 def _larger(best, which, value, number):
     better = (value > best) | (value != value)  # as PyTorch: the first of equal ones, and NaN stays
     return tl.where(better, value, best), tl.where(better, number, which)
@@ -125,10 +134,7 @@ def scaled(
 ):  # fmt: skip
     if ALIGNED:
         channels = channels // 8 * 8
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
-    kept = channel < channels
-    mask = (row < rows)[:, None] & kept[None, :]
+    row, channel, kept, mask = _block(tl.program_id(0) * ROWS, rows, channels, ROWS, CHANNELS)
     at = row.to(tl.int64)[:, None] * channels + channel[None, :]
     value = tl.load(small + at, mask=mask, other=0.0).to(tl.float32)
     _, value = _normed(value, stored, channels, channel, kept)
@@ -199,14 +205,11 @@ def spread(
     """The gradient by the images: that of a pooled value at its maximum's pixel, and zero elsewhere."""
     if ALIGNED:
         channels = channels // 8 * 8
-    window = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
-    kept = channel < channels
+    window, channel, kept, valid = _block(tl.program_id(0) * ROWS, windows, channels, ROWS, CHANNELS)
     high, wide = (height + 1) // 2, (width + 1) // 2
     image = window // (high * wide)
     line = window // wide - image * high
     column = window % wide
-    valid = (window < windows)[:, None] & kept[None, :]
     whole = (line < height // 2) & (column < width // 2)
     mask = valid & whole[:, None]
     row = (image * (height // 2) + line) * (width // 2) + column
@@ -237,10 +240,7 @@ def predict(
 ):  # fmt: skip
     if ALIGNED:
         channels = channels // 8 * 8
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
-    kept = channel < channels
-    mask = (row < rows)[:, None] & kept[None, :]
+    row, channel, kept, mask = _block(tl.program_id(0) * ROWS, rows, channels, ROWS, CHANNELS)
     best, _ = _largest(images, _corner(row, height, width), width, channels, channel, mask)
     scale = tl.load(weight + channel, mask=kept) / tl.sqrt(tl.load(variance + channel, mask=kept) + epsilon)
     above = best - tl.load(mean + channel, mask=kept)[None, :]

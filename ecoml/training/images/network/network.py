@@ -143,10 +143,10 @@ class Stages(nn.Sequential):
 
     def forward(self, values: Tensor) -> Tensor:
         """The last block's output."""
+        looked_at = any(layer._forward_hooks for layer in self)  # someone wants what single layers give
         layers: list[nn.Module | None] = [*self, None, None]
         while (layer := layers.pop(0)) is not None:
-            pools = isinstance(layer, nn.MaxPool2d) and not layer._forward_hooks  # someone may look at single layers
-            kernels = kernels_of(values) if pools else None
+            kernels = kernels_of(values) if isinstance(layer, nn.MaxPool2d) and not looked_at else None
             if kernels is None or not kernels.fits(values):
                 values = layer(values)
             elif isinstance(norm := layers[0], nn.BatchNorm2d) and kernels.fits_norm(values, norm):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,10 +18,9 @@ from ecoml.carbon.footprint import Footprint
 from ecoml.energy import Purpose
 from ecoml.errors import EcomlError, UsageError
 from ecoml.metric import Metric
-from ecoml.run.folder import LEDGER, read_settings
-from ecoml.run.result import metric_of, result_of
+from ecoml.run.folder import LEDGER
+from ecoml.run.result import Result
 from ecoml.run.storage.in_flight import is_written, read_in_flight
-from ecoml.run.storage.snapshot import read_snapshot
 from ecoml.trial import Trial, TrialState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -66,10 +66,8 @@ class Exposition:
             return self._text
 
     def _lines(self) -> Iterator[str]:
-        settings = read_settings(self._folder)
-        snapshot = read_snapshot(self._folder / LEDGER, metric_of(settings))
-        result = result_of(snapshot, settings, self._folder)
-        energy, metric = result.energy, result.metric
+        result = Result.load(self._folder)
+        energy = result.energy
         running = result.ended is None and is_written(self._folder)
         self.over = not running
         in_flight = read_in_flight(self._folder / LEDGER)
@@ -84,43 +82,32 @@ class Exposition:
         source = {"provenance": energy.provenance.value}
         yield from _metric(
             "ecoml_energy_joules_total",
-            "counter",
             "Energy of the search by purpose.",
             {_labels(purpose=purpose.value, **source): joules for purpose, joules in self._joules.items()},
         )
-        yield from _metric(
-            "ecoml_energy_uncertainty_joules", "gauge", "Half-width of the total.", {"": energy.total.uncertainty_j}
-        )
-        yield from _metric("ecoml_budget_joules", "gauge", "Energy budget of the search.", {"": energy.budget_j})
-        yield from _metric(
-            "ecoml_budget_left_joules", "gauge", "What is left of it.", {"": max(0.0, energy.budget_j - spent_j)}
-        )
+        yield from _metric("ecoml_energy_uncertainty_joules", "Half-width of the total.", energy.total.uncertainty_j)
+        yield from _metric("ecoml_budget_joules", "Energy budget of the search.", energy.budget_j)
+        yield from _metric("ecoml_budget_left_joules", "What is left of it.", max(0.0, energy.budget_j - spent_j))
         yield from self._carbon(energy.co2e)
-        states = dict.fromkeys(TrialState, 0)
-        for trial in result.trials:
-            states[trial.state] += 1
-        yield from _metric(
-            "ecoml_trials", "gauge", "Trials by state.", {_labels(state=s.value): count for s, count in states.items()}
-        )
-        yield from _best(result.front, metric)
-        yield from _metric("ecoml_search_running", "gauge", "Whether the search is running.", {"": float(running)})
+        states = Counter(trial.state for trial in result.trials)
+        by_state = {_labels(state=state.value): states[state] for state in TrialState}
+        yield from _metric("ecoml_trials", "Trials by state.", by_state)
+        yield from _best(result.front, result.metric)
+        yield from _metric("ecoml_search_running", "Whether the search is running.", running)
 
     def _carbon(self, co2e: Footprint) -> Iterator[str]:
         if co2e.provenance is None:
             return
+        source = {"provenance": co2e.provenance.value}
         yield from _metric(
             "ecoml_co2e_grams_total",
-            "counter",
             "CO2e by purpose, from the grid's intensity at the time of each joule.",
-            {
-                _labels(purpose=purpose.value, provenance=co2e.provenance.value): grams
-                for purpose, grams in self._grams.items()
-            },
+            {_labels(purpose=purpose.value, **source): grams for purpose, grams in self._grams.items()},
         )
         if co2e.budget_g is not None:
             left_g = max(0.0, co2e.budget_g - math.fsum(self._grams.values()))
-            yield from _metric("ecoml_co2e_budget_grams", "gauge", "CO2e budget of the search.", {"": co2e.budget_g})
-            yield from _metric("ecoml_co2e_budget_left_grams", "gauge", "What is left of it.", {"": left_g})
+            yield from _metric("ecoml_co2e_budget_grams", "CO2e budget of the search.", co2e.budget_g)
+            yield from _metric("ecoml_co2e_budget_left_grams", "What is left of it.", left_g)
 
 
 def serve(
@@ -201,16 +188,14 @@ def _best(front: Sequence[Trial], metric: Metric) -> Iterator[str]:
         return
     best = max(points, key=lambda point: point.utility)
     labels = _labels(metric=metric.name, direction="minimize" if metric.minimize else "maximize")
-    yield from _metric("ecoml_best_score", "gauge", "The best score of a trial so far.", {labels: best.score})
-    yield from _metric(
-        "ecoml_best_energy_joules", "gauge", "Energy of the trial with the best score.", {"": best.energy_j}
-    )
+    yield from _metric("ecoml_best_score", "The best score of a trial so far.", {labels: best.score})
+    yield from _metric("ecoml_best_energy_joules", "Energy of the trial with the best score.", best.energy_j)
 
 
-def _metric(name: str, kind: str, help_text: str, values: Mapping[str, float]) -> Iterator[str]:
+def _metric(name: str, help_text: str, values: Mapping[str, float] | float) -> Iterator[str]:
     yield f"# HELP {name} {help_text}"
-    yield f"# TYPE {name} {kind}"
-    for labels, value in values.items():
+    yield f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}"
+    for labels, value in (values if isinstance(values, Mapping) else {"": values}).items():
         yield f"{name}{labels} {float(value)!r}"
 
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from rigs.run_folders import Course, write_run
 
+from ecoml.report.charts.charts import front_chart
 from ecoml.report.charts.drawing import PAGE
 from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
 from ecoml.report.page.page import page
-from ecoml.report.page.sections.front import front_drawing
 from ecoml.report.terminal.summary import print_result
 from ecoml.run.result import Result
 
@@ -54,7 +54,7 @@ def test_a_recommended_trial_off_the_front_is_marked_and_explained(tmp_path, cap
     result = replace(result, recommended=result.trials[1], frugal=result.trials[1])
     marked = [
         layer["encoding"]["text"]["value"]
-        for layer in front_drawing(result, PAGE).to_dict(validate=False)["layer"]
+        for layer in front_chart(result, PAGE).to_dict(validate=False)["layer"]
         if "text" in layer["encoding"]
     ]
     assert marked == ["trial 1"]

@@ -1,44 +1,31 @@
-"""Charts of one run, from plain records (see `drawing`)."""
+"""Charts of one run."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import altair as alt
 
+from ecoml.energy import weakest
 from ecoml.format import score_title
-from ecoml.metric import Metric
 from ecoml.report.charts.drawing import SI_LABELS, Drawing, Record, Style, finish, layer_of, legend_of, log_x
+from ecoml.report.charts.records import end_records, is_recommended, point_records, point_tips, progress_records
+from ecoml.report.charts.returns import diminishing_from, stretches_of
 from ecoml.report.charts.scores import score_axis
+from ecoml.run.result import Result
 
 EARLY = 0.25
 """If the search had reached most of its improvement by this share of its energy, the energy axis is logarithmic."""
 
 
-def front_chart(
-    points: Sequence[Record],
-    front: Sequence[Record],
-    recommended: Record | None,
-    *,
-    metric: Metric,
-    tips: Mapping[str, str],
-    source: str,
-    style: Style,
-) -> Drawing:
-    """Score against the energy of a trial: all points in grey, the front as steps, the recommended trial marked.
-
-    Args:
-        points: `trial`, `energy_j` > 0, `score`, and the fields of `tips`.
-        front: The same, cheapest first.
-        recommended: The record to mark, on the front or not.
-        metric: The metric of the scores.
-        tips: Contents of the tooltip: field → title.
-        source: Provenance of the energies, in a word.
-        style: Colours and size.
-    """
+def front_chart(result: Result, style: Style) -> Drawing:
+    """Score against the energy of a trial: all points in grey, the front as steps, the recommended trial marked."""
+    metric, points, tips = result.metric, point_records(result).records, point_tips(result)
+    front, choices = end_records(result, result.front), end_records(result, result.choices)
+    recommended = next((r for r in choices if is_recommended(result, r["trial"], r["step"])), None)
     axis = score_axis(metric, [record["score"] for record in (*points, *front)], score_title(metric))
-    x, y = log_x([*points, *front], f"Energy of the trial, J ({source}, log scale)"), axis.y
+    x, y = log_x([*points, *front], _energy_title(result)), axis.y
     tooltip = [alt.Tooltip(f"{field}:N", title=title) for field, title in tips.items()]
     hover = alt.selection_point(name="hover", fields=["trial"], on="pointerover", empty=False)
     # The page sets it: a selection of vega's own could not be made from the keyboard.
@@ -78,29 +65,13 @@ def front_chart(
     return finish(layers, style, height=340)
 
 
-def progress_chart(
-    steps: Sequence[Record],
-    *,
-    budget_j: float,
-    spent_j: float,
-    diminishing: Record | None,
-    metric: Metric,
-    tips: Mapping[str, str],
-    source: str,
-    style: Style,
-) -> Drawing:
-    """Best score so far against the energy that the entire search had spent.
-
-    Args:
-        steps: `spent_j`, `score` and the fields of `tips`, at each improvement.
-        budget_j: Drawn as a line if it is finite.
-        spent_j: Energy spent by now.
-        diminishing: `spent_j` and `score` of the point of diminishing returns.
-        metric: The metric of the scores.
-        tips: Contents of the tooltip: field → title.
-        source: Provenance of the energies, in a word.
-        style: Colours and size.
-    """
+def progress_chart(result: Result, style: Style) -> Drawing:
+    """Best score so far against the energy that the entire search had spent, with the point of diminishing returns."""
+    metric, steps = result.metric, progress_records(result)
+    tips = {"trial": "trial", "step": metric.step, "shown": metric.name, "spent": "spent by then"}
+    budget_j, spent_j, source = result.energy.budget_j, result.energy.total_j, result.energy.provenance
+    last = diminishing_from(stretches_of(result))
+    diminishing = None if last is None else {"spent_j": last.from_j, "score": metric.utility(last.from_utility)}
     end_j = max([spent_j, *([budget_j] if math.isfinite(budget_j) else [])]) or 1.0
     begins_j = min((record["spent_j"] for record in steps if record["spent_j"] > 0), default=end_j)
     early = diminishing is not None and 0 < diminishing["spent_j"] < EARLY * end_j and begins_j < end_j
@@ -144,17 +115,11 @@ def progress_chart(
     return finish(layers, style, height=260)
 
 
-def learning_chart(curves: Sequence[Record], *, metric: Metric, source: str, style: Style) -> Drawing:
-    """Learning curves against the energy of their own trial; those on the front stand out.
-
-    Args:
-        curves: `trial`, `step`, `energy_j` > 0, `score`, `energy`, `shown` (both in words), `front` (bool).
-        metric: The metric of the scores.
-        source: Provenance of the energies, in a word.
-        style: Colours and size.
-    """
+def learning_chart(result: Result, curves: Sequence[Record], style: Style) -> Drawing:
+    """Learning curves (`curve_records`) against the energy of their own trial; those on the front stand out."""
+    metric = result.metric
     axis = score_axis(metric, [record["score"] for record in curves], score_title(metric))
-    x, y = log_x(curves, f"Energy of the trial, J ({source}, log scale)"), axis.y
+    x, y = log_x(curves, _energy_title(result)), axis.y
     tooltip = [
         alt.Tooltip("trial:N", title="trial"),
         alt.Tooltip("step:N", title=metric.step),
@@ -169,3 +134,8 @@ def learning_chart(curves: Sequence[Record], *, metric: Metric, source: str, sty
         layers.append(encoded.mark_line(color=colour, strokeWidth=width, opacity=opacity))
         layers.append(lines.mark_circle(color=colour, size=16, opacity=opacity).encode(x=x, y=y, tooltip=tooltip))
     return finish(layers, style, height=300)
+
+
+def _energy_title(result: Result) -> str:
+    source = weakest(trial.energy.provenance for trial in result.trials if trial.curve)
+    return f"Energy of the trial, J ({source}, log scale)"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ecoml.errors import LibraryError
 from ecoml.outside.folders import cache_folder, write_whole
@@ -15,35 +14,19 @@ from ecoml.outside.folders import cache_folder, write_whole
 if TYPE_CHECKING:
     from ecoml.report.charts.drawing import Drawing
 
-Format = Literal["png", "svg", "pdf"]
-
 PIXELS_PER_INCH = 200
 """Resolution of a PNG: sharp in a paper's column and on a slide."""
 
 
-def save_figure(chart: Drawing, stem: Path, formats: Iterable[Format] = ("png", "svg", "pdf")) -> list[Path]:
-    """Write a chart as `stem.png`, `stem.svg`, `stem.pdf`.
-
-    Returns:
-        The files written.
-    """
+def save_figure(chart: Drawing, stem: Path) -> None:
+    """Write a chart as `stem.png`, `stem.svg` and `stem.pdf`."""
     import vl_convert
 
     stem.parent.mkdir(parents=True, exist_ok=True)
-    spec, version = chart.to_dict(validate=False), _vegalite_version()
-    svg = vl_convert.vegalite_to_svg(spec, vl_version=version)
-    written = []
-    for suffix in formats:
-        path = stem.with_name(f"{stem.name}.{suffix}")
-        match suffix:
-            case "png":
-                path.write_bytes(vl_convert.svg_to_png(svg, ppi=PIXELS_PER_INCH))
-            case "pdf":
-                path.write_bytes(vl_convert.svg_to_pdf(svg))
-            case "svg":
-                path.write_text(svg, encoding="utf-8")
-        written.append(path)
-    return written
+    svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), vl_version=_vegalite_version())
+    stem.with_name(f"{stem.name}.svg").write_text(svg, encoding="utf-8")
+    stem.with_name(f"{stem.name}.png").write_bytes(vl_convert.svg_to_png(svg, ppi=PIXELS_PER_INCH))
+    stem.with_name(f"{stem.name}.pdf").write_bytes(vl_convert.svg_to_pdf(svg))
 
 
 def require_charts() -> None:

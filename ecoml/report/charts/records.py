@@ -88,11 +88,6 @@ def point_tips(result: Result) -> dict[str, str]:
     return {**tips, "energy": "energy", "how": "how it went", "config": "config"}
 
 
-def progress_tips(result: Result) -> dict[str, str]:
-    """Tooltip of an improvement: field → title."""
-    return {"trial": "trial", "step": result.metric.step, "shown": result.metric.name, "spent": "spent by then"}
-
-
 def point_records(result: Result) -> Thinned:
     """Every point of every learning curve."""
     points = [(trial, point) for trial in result.trials for point in trial.curve if drawable(point)]
@@ -100,16 +95,10 @@ def point_records(result: Result) -> Thinned:
     return Thinned([told(trial, point) for trial, point in shown], len(shown), len(points))
 
 
-def front_records(result: Result) -> list[Record]:
-    """The front, cheapest first."""
+def end_records(result: Result, trials: Sequence[Trial]) -> list[Record]:
+    """The last point of each trial, of the front for example."""
     told = _teller(result)
-    return [told(trial, trial.curve[-1]) for trial in result.front if drawable(trial.curve[-1])]
-
-
-def choice_records(result: Result) -> list[Record]:
-    """The front and, if it is not on it, the recommended trial; cheapest first."""
-    told = _teller(result)
-    return [told(trial, trial.curve[-1]) for trial in result.choices if drawable(trial.curve[-1])]
+    return [told(trial, trial.curve[-1]) for trial in trials if drawable(trial.curve[-1])]
 
 
 def curve_records(result: Result) -> Thinned:
@@ -132,6 +121,12 @@ def curve_records(result: Result) -> Thinned:
         len(chosen),
         len(curves),
     )
+
+
+def is_recommended(result: Result, number: int, step: int) -> bool:
+    """Whether a step of a trial is the recommended one."""
+    chosen = result.recommended
+    return chosen is not None and (number, step) == (chosen.number, chosen.step)
 
 
 def improvements(result: Result) -> list[Progress]:

@@ -15,6 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ecoml.report.charts.records import improvements
+from ecoml.run.result import Result
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -57,6 +60,12 @@ def stretches(steps: Sequence[tuple[float, float]], end_j: float) -> list[Stretc
             hull.pop()
         hull.append(point)
     return [Stretch(a[0], b[0], a[1], b[1]) for a, b in pairwise(hull)]
+
+
+def stretches_of(result: Result) -> list[Stretch]:
+    """The lines of a search's hull."""
+    steps = [(entry.point.spent_j, entry.point.utility) for entry in improvements(result)]
+    return stretches(steps, result.energy.total_j)
 
 
 def diminishing_from(pieces: Sequence[Stretch]) -> Stretch | None:

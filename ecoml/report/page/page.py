@@ -27,10 +27,10 @@ from ecoml.report.page.sections.curves import curves_context
 from ecoml.report.page.sections.data import data_context
 from ecoml.report.page.sections.energy import energy_context
 from ecoml.report.page.sections.footprint import footprint_facts
-from ecoml.report.page.sections.front import front_context, front_drawing
+from ecoml.report.page.sections.front import front_context
 from ecoml.report.page.sections.importance import importance_context
 from ecoml.report.page.sections.power import power_context
-from ecoml.report.page.sections.progress import progress_context, progress_drawing
+from ecoml.report.page.sections.progress import progress_context
 from ecoml.report.page.sections.trials import trials_context
 from ecoml.report.page.sections.usage import usage_context
 from ecoml.report.page.writing import writing
@@ -71,21 +71,20 @@ def write_report(
     with writing(result.directory, "make it writable, or copy the run folder and name the copy"):
         write_whole(path, content)
         if figures:
-            write_figures(result, result.directory / "figures")
+            _write_figures(result, result.directory / "figures")
     return path
 
 
-def write_figures(result: Result, folder: Path) -> list[Path]:
+def _write_figures(result: Result, folder: Path) -> None:
     """Write the front and the energy curve as PNG, SVG and PDF; nothing for a search without a measurement."""
     if not result.front:
-        return []
+        return
+    from ecoml.report.charts.charts import front_chart, progress_chart
     from ecoml.report.charts.drawing import PRINT
     from ecoml.report.charts.figures import save_figure
 
-    return [
-        *save_figure(front_drawing(result, PRINT), folder / "front"),
-        *save_figure(progress_drawing(result, PRINT), folder / "energy"),
-    ]
+    save_figure(front_chart(result, PRINT), folder / "front")
+    save_figure(progress_chart(result, PRINT), folder / "energy")
 
 
 def page(result: Result) -> str:

@@ -28,10 +28,9 @@ def curves_context(result: Result) -> dict[str, Any] | None:
         from ecoml.report.charts.drawing import PAGE
 
         thinned = "" if curves.complete else f" Of {curves.total:,} curves {curves.shown:,} are drawn."
-        source = weakest(trial.energy.provenance for trial in result.trials if trial.curve).value
         drawn = Chart(
             "curves",
-            learning_chart(curves.records, metric=result.metric, source=source, style=PAGE),
+            learning_chart(result, curves.records, PAGE),
             label=f"{name} of each trial against its own energy; the ends of the curves are in the table of all trials",
             caption=f"Each trial's {name} against its own joules; trials with a point on the front in blue.{thinned}",
         )

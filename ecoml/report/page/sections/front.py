@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ecoml.energy import weakest
 from ecoml.format import capitalised, format_config, format_figure, format_sure, plural_of
-from ecoml.report.charts.records import choice_records, front_records, point_records, point_tips, tested, varying
+from ecoml.report.charts.records import end_records, is_recommended, point_records, point_tips, tested, varying
 from ecoml.report.charts.tradeoff import advice, tradeoff_of
 from ecoml.report.page.document import Cell, Chart, Row, Table
 from ecoml.run.result import Result
 from ecoml.trial import Trial
-
-if TYPE_CHECKING:
-    from ecoml.report.charts.drawing import Drawing, Style
 
 
 def front_context(result: Result) -> dict[str, Any] | None:
@@ -21,6 +17,7 @@ def front_context(result: Result) -> dict[str, Any] | None:
     tradeoff = tradeoff_of(result)
     if tradeoff is None:
         return None
+    from ecoml.report.charts.charts import front_chart
     from ecoml.report.charts.drawing import PAGE
 
     name, points = result.metric.name, point_records(result)
@@ -29,31 +26,16 @@ def front_context(result: Result) -> dict[str, Any] | None:
         "advice": " ".join(advice(tradeoff)),
         "chart": Chart(
             "front",
-            front_drawing(result, PAGE),
+            front_chart(result, PAGE),
             label=f"{name} against the energy of a trial; the front's figures are in the table below",
             caption="Every point of every learning curve (grey), since training can end at each of them. The blue steps"
             f" join the front: no other point beats these on both {name} and energy. The diamond is the recommended"
             f" trial.{thinned}",
-            walk=choice_records(result),
+            walk=end_records(result, result.choices),
             tips=point_tips(result),
         ),
         "table": _table(result),
     }
-
-
-def front_drawing(result: Result, style: Style) -> Drawing:
-    """Score against a trial's energy, with the front and the recommended trial."""
-    from ecoml.report.charts.charts import front_chart
-
-    return front_chart(
-        point_records(result).records,
-        front_records(result),
-        next((r for r in choice_records(result) if _is_recommended(result, r["trial"], r["step"])), None),
-        metric=result.metric,
-        tips=point_tips(result),
-        source=weakest(trial.energy.provenance for trial in result.trials if trial.curve).value,
-        style=style,
-    )
 
 
 def left_out(result: Result) -> str:
@@ -67,7 +49,7 @@ def _table(result: Result) -> Table:
 
     def row(trial: Trial) -> Row:
         score = format_sure(metric, trial.score, data)
-        chosen = _is_recommended(result, trial.number, trial.step)
+        chosen = is_recommended(result, trial.number, trial.step)
         shown = None if trial.test_score is None else format_sure(metric, trial.test_score, data, "test")
         test = Cell(shown, trial.test_score)
         return [
@@ -89,8 +71,3 @@ def _table(result: Result) -> Table:
         numeric=range(1, 3 + len(scores)),
         sortable=True,
     )
-
-
-def _is_recommended(result: Result, number: int, step: int) -> bool:
-    chosen = result.recommended
-    return chosen is not None and (number, step) == (chosen.number, chosen.step)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ecoml.energy import Provenance
 from ecoml.format import (
@@ -18,14 +18,11 @@ from ecoml.format import (
     plural_of,
 )
 from ecoml.metric import Metric
-from ecoml.report.charts.records import improvements, progress_records, progress_tips
-from ecoml.report.charts.returns import Stretch, diminishing_from, overall, stretches
+from ecoml.report.charts.records import progress_records
+from ecoml.report.charts.returns import Stretch, diminishing_from, overall, stretches_of
 from ecoml.report.page.document import Chart, Table
 from ecoml.report.statistics import energy_to_target
 from ecoml.run.result import Result
-
-if TYPE_CHECKING:
-    from ecoml.report.charts.drawing import Drawing, Style
 
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.999, 1.0)
 """Targets for a score that is a share."""
@@ -38,17 +35,18 @@ def progress_context(result: Result) -> dict[str, Any] | None:
     """Chart and tables; None without a measurement."""
     if not result.front:
         return None
+    from ecoml.report.charts.charts import progress_chart
     from ecoml.report.charts.drawing import PAGE
 
     charged = "of the search: training, evaluation, the optimiser and idling"
     if result.energy.provenance is Provenance.REPORTED:
         charged = "that the training reported, without the optimiser"
-    pieces, name = _pieces(result), result.metric.name
+    pieces, name = stretches_of(result), result.metric.name
     return {
         "verdict": _verdict(result, pieces),
         "chart": Chart(
             "progress",
-            progress_drawing(result, PAGE),
+            progress_chart(result, PAGE),
             label=f"Best {name} so far against the energy that the search had spent",
             caption=f"Best {name} so far, against all joules {charged}.",
             figures=_improvements(result),
@@ -56,28 +54,6 @@ def progress_context(result: Result) -> dict[str, Any] | None:
         "targets": _targets(result),
         "returns": _returns(result, pieces) if len(pieces) > 1 else None,
     }
-
-
-def progress_drawing(result: Result, style: Style) -> Drawing:
-    """Best score so far against the energy that the entire search had spent."""
-    from ecoml.report.charts.charts import progress_chart
-
-    knee, metric = diminishing_from(_pieces(result)), result.metric
-    return progress_chart(
-        progress_records(result),
-        budget_j=result.energy.budget_j,
-        spent_j=result.energy.total_j,
-        diminishing=None if knee is None else {"spent_j": knee.from_j, "score": metric.utility(knee.from_utility)},
-        metric=metric,
-        tips=progress_tips(result),
-        source=result.energy.provenance.value,
-        style=style,
-    )
-
-
-def _pieces(result: Result) -> list[Stretch]:
-    steps = [(entry.point.spent_j, entry.point.utility) for entry in improvements(result)]
-    return stretches(steps, result.energy.total_j)
 
 
 def _verdict(result: Result, pieces: list[Stretch]) -> str:

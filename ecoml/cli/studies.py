@@ -13,7 +13,6 @@ from ecoml.errors import UsageError
 
 if TYPE_CHECKING:
     from ecoml.experiments.effects.effects import Effects
-    from ecoml.experiments.paper.study import Study
 
 _MOST_CELLS = 16
 """Up to this many combinations of levels are printed, and their pairs: four factors of two levels."""
@@ -173,8 +172,8 @@ def rq1(
     """Compare grid, random and Bayesian search over Adam's parameters with the published table."""
     from ecoml.experiments.compare.notes import notes
     from ecoml.experiments.paper.networks import FAMILIES
-    from ecoml.experiments.paper.rq1 import PARAMETERS, run_rq1
-    from ecoml.experiments.paper.rq1_tables import rq1_dict, table_iii
+    from ecoml.experiments.paper.rq1 import PARAMETERS, rq1_dict, run_rq1, table_iii
+    from ecoml.experiments.paper.study import open_study
 
     for name in network or []:
         if name not in FAMILIES:
@@ -183,7 +182,9 @@ def rq1(
         if count not in PARAMETERS:
             raise UsageError(f"--parameters {count}: the study has 3 and 5")
     folder = out or _folder("rq1", scale, as_published)
-    study = _study(folder, scale, data, data_dir, download, device, threads, as_published)
+    study = open_study(
+        folder, scale, data, data_dir, download=download, device=device, threads=threads, as_published=as_published
+    )
     try:
         found = run_rq1(
             study,
@@ -225,41 +226,19 @@ def rq2(
 ) -> None:
     """Compare what costs energy in a network, by a full factorial experiment, with the published figures."""
     from ecoml.experiments.paper.rq2 import beside_published, run_rq2
+    from ecoml.experiments.paper.study import open_study
     from ecoml.experiments.tables import print_tables
     from ecoml.report.terminal.progress import show
 
     folder = out or _folder("rq2", scale, as_published)
-    study = _study(
-        folder.with_name(f"{folder.name}-data"), scale, data, data_dir, download, device, threads, as_published
+    cut = folder.with_name(f"{folder.name}-data")
+    study = open_study(
+        cut, scale, data, data_dir, download=download, device=device, threads=threads, as_published=as_published
     )
     found = run_rq2(study, folder, budget_j=_budget_j(budget_kwh, scale), show=show)
     if not as_json:
         print_tables(beside_published(study, found))
     _show_effects(found, folder, as_json)
-
-
-def _study(
-    folder: Path,
-    scale: str,
-    data: str,
-    data_dir: Path | None,
-    download: bool,
-    device: str | None,
-    threads: int | None,
-    as_published: bool,
-) -> Study:
-    from ecoml.experiments.paper.study import open_study
-
-    return open_study(
-        folder,
-        scale,
-        data,
-        data_dir=data_dir,
-        download=download,
-        device=device,
-        threads=threads,
-        as_published=as_published,
-    )
 
 
 def _folder(experiment: str, scale: str, as_published: bool) -> Path:

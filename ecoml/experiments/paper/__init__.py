@@ -4,6 +4,6 @@ networks    its three families of networks
 published   its training as published, faults included
 study       sizes, spaces and strategies of a run
 rounds      searches as it counted them: one mean over repetitions per round
-rq1, rq2    its experiments; `rq1_result` holds the results of the first, with `rq1_tables` and `rq1_charts`
+rq1, rq2    its experiments
 figures     its published figures
 """

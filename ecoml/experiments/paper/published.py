@@ -8,7 +8,7 @@ hardware, and its sampling of GPU power by `nvidia-smi`, cannot be reproduced: e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from ecoml.energy import Purpose
 from ecoml.experiments.paper.networks import build
 from ecoml.metric import Metric
 from ecoml.space import Space
-from ecoml.training.base import Account, Run
+from ecoml.training.base import Account
 from ecoml.trial import Measurement, Trial
 
 if TYPE_CHECKING:
@@ -60,17 +60,13 @@ class PublishedTraining:
         labels = [torch.from_numpy(part.labels).to(self.device) for part in parts]
         self._tensors = images[0], labels[0], images[1], labels[1]
 
-    def start(self, trial: Trial, account: Account) -> Run:
-        """A run of one complete training, with one measurement at its end."""
-        return _PublishedRun(self, trial, account)
-
     def describe(self) -> Mapping[str, Any]:
         """Its description for `run.toml`; only `ecoml paper … --as-published` can continue it."""
         described = {"kind": "paper-as-published", "data": self.data, "device": self.device, "threads": self.threads}
         return described if self.data_dir is None else {**described, "data_dir": str(self.data_dir)}
 
-    def train(self, trial: Trial, account: Account) -> float:
-        """Train a network, and return its accuracy on the test set, in [0, 1]."""
+    def start(self, trial: Trial, account: Account) -> Generator[Measurement, None, None]:
+        """A run of one complete training, with one measurement at its end: the accuracy on the test set."""
         import torch
         from torch.nn.functional import cross_entropy
 
@@ -106,19 +102,4 @@ class PublishedTraining:
                 int((network(part).argmax(1) == wanted).sum().item())
                 for part, wanted in zip(torch.split(test_images, 2000), torch.split(test_labels, 2000), strict=True)
             )
-        return right / len(test_labels)
-
-
-class _PublishedRun:
-    def __init__(self, training: PublishedTraining, trial: Trial, account: Account) -> None:
-        self._training, self._trial, self._account = training, trial, account
-        self._done = False
-
-    def __next__(self) -> Measurement:
-        if self._done:
-            raise StopIteration
-        self._done = True
-        return Measurement(self._training.train(self._trial, self._account))
-
-    def close(self) -> None:
-        """Do nothing: there is nothing to free."""
+        yield Measurement(right / len(test_labels))

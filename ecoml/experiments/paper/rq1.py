@@ -10,21 +10,72 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
-from ecoml.experiments.compare.comparison import compare_searches
+import altair as alt
+
+from ecoml.experiments.compare.comparison import Comparison, compare_searches
+from ecoml.experiments.compare.files import write_comparison
 from ecoml.experiments.compare.plan import ComparisonPlan, Task
 from ecoml.experiments.compare.running import run_plan, searches_with
+from ecoml.experiments.paper.figures import TABLE_III
 from ecoml.experiments.paper.networks import FAMILIES
-from ecoml.experiments.paper.rounds import in_rounds, write_repetitions
-from ecoml.experiments.paper.rq1_result import Rq1, Setting
+from ecoml.experiments.paper.rounds import TOLERANCE, RoundSearch, in_rounds, middle, write_repetitions
 from ecoml.experiments.paper.study import Study
+from ecoml.experiments.tables import NOTHING, table_of
+from ecoml.format import format_energy, percent
+from ecoml.report.charts.drawing import PRINT, finish, layer_of
+from ecoml.report.charts.figures import save_figure
+from ecoml.report.charts.scores import score_axis
+from ecoml.report.page.document import Table
 from ecoml.run.result import Result
 
 STRATEGIES = ("random", "grid", "bo")
 """The strategies in the order of the study's table."""
 
 PARAMETERS = (5, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One network with one space.
+
+    Attributes:
+        network: One of `FAMILIES`.
+        parameters: Number of searched parameters.
+        problem: Its name in a comparison.
+        searches: Strategy → its searches, by seed.
+    """
+
+    network: str
+    parameters: int
+    problem: str
+    searches: dict[str, list[RoundSearch]] = field(repr=False)
+
+    @property
+    def medians(self) -> dict[str, RoundSearch]:
+        """For each strategy, the search of the median seed."""
+        return {name: middle(found) for name, found in self.searches.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Rq1:
+    """The result.
+
+    Attributes:
+        study: Data, scale and training.
+        settings: One per network and space.
+        comparison: All of them, by energy to target.
+        page: The comparison's page.
+    """
+
+    study: Study
+    settings: tuple[Setting, ...]
+    comparison: Comparison
+    page: Path
 
 
 def run_rq1(
@@ -81,16 +132,13 @@ def run_rq1(
 
 
 def _together(study: Study, settings: Sequence[Setting], out: Path) -> Rq1:
-    from ecoml.experiments.compare.files import write_comparison
-    from ecoml.experiments.paper.rq1_charts import save_round_charts
-    from ecoml.experiments.paper.rq1_tables import rq1_dict
-
     everything = [search for setting in settings for found in setting.searches.values() for search in found]
     comparison = compare_searches([found.search for found in everything], reference="random")
     page = write_comparison(comparison, out)
     write_repetitions(everything, out / "repetitions.csv")
     result = Rq1(study, tuple(settings), comparison, page)
-    save_round_charts(result, out / "figures")
+    for setting in settings:
+        _save_round_chart(setting, out / "figures")
     (out / "rq1.json").write_text(json.dumps(rq1_dict(result), indent=2) + "\n", encoding="utf-8")
     return result
 
@@ -114,3 +162,101 @@ def _strategies(study: Study, folder: Path) -> dict[str, Path | str]:
         path.write_text(tomli_w.dumps({**tables[name], "repeat": repeat}), encoding="utf-8")
         files[name] = path
     return files
+
+
+def table_iii(result: Rq1) -> Table:
+    """Best accuracy and its round, published and here, and the start of the plateau."""
+    rows = []
+    for row in rows_of(result):
+        published = row["published"]
+        rows.append(
+            (
+                row["network"],
+                str(row["parameters"]),
+                row["strategy"],
+                NOTHING if published is None else f"{percent(published['score'], 1)} ({published['round']})",
+                f"{percent(row['score'], 1)} ({row['round']})",
+                str(row["plateau_round"]),
+                format_energy(row["plateau_j"]),
+                format_energy(row["spent_j"]),
+                f"{format_energy(row['training_j'])} ({row['provenance']})",
+            )
+        )
+    header = ("Network", "Parameters", "Strategy", "Published (round)", "Here (round)", "Plateau from round")
+    about_search = ("Energy to plateau", "Energy of the search", "Energy a training")
+    return table_of(f"Table III: best accuracy. {about(result)}", (*header, *about_search), rows, names=3)
+
+
+def about(result: Rq1) -> str:
+    """The origin of the two columns of accuracies, and their differences."""
+    study = result.study
+    size = study.scale.in_words(rounds=True)
+    where = "the test set, as published" if study.as_published else "validation images"
+    told = f"Here: {study.name}, accuracy on {where}, mean over {study.scale.times} repetitions"
+    told += f"; the size differs: {size}" if size else "; the size is the study's"
+    seeds = max(len(found) for setting in result.settings for found in setting.searches.values())
+    told += f"; the median of {seeds} seeds" if seeds > 1 else ""
+    joules = "trainings alone, one per round" if study.as_published else "that of the entire search"
+    return f"{told}. The plateau starts when at most {100 * TOLERANCE:g} points are left to gain; energy is {joules}."
+
+
+def rows_of(result: Rq1) -> list[dict[str, Any]]:
+    """One row per network, space and strategy."""
+    rows = []
+    for setting in result.settings:
+        for strategy, found in setting.medians.items():
+            published = TABLE_III.get(result.study.name, {}).get(setting.network, {}).get(strategy, {})
+            known = published.get(setting.parameters)
+            progress = found.search.progress
+            rows.append(
+                {
+                    "network": setting.network,
+                    "parameters": setting.parameters,
+                    "strategy": strategy,
+                    "published": None if known is None else known._asdict(),
+                    "score": found.best,
+                    "round": found.best_round,
+                    "plateau_round": found.plateau_round,
+                    "plateau_j": found.spent_j(found.plateau_round),
+                    "spent_j": found.search.spent.energy_j,
+                    "training_j": fmean(entry.point.energy_j for entry in progress) if progress else 0.0,
+                    "rounds": len(progress),
+                    "provenance": found.search.provenance.value,
+                }
+            )
+    return rows
+
+
+def rq1_dict(result: Rq1) -> dict[str, Any]:
+    """The result as a JSON object."""
+    return {
+        "data": result.study.name,
+        "as_published": result.study.as_published,
+        "size_differs": result.study.scale.in_words(rounds=True),
+        "tolerance": TOLERANCE,
+        "table_iii": rows_of(result),
+        "report": str(result.page),
+    }
+
+
+def _save_round_chart(setting: Setting, folder: Path) -> None:
+    """Write the best mean accuracy after each round, of the median seed, as `rounds-NETWORK-Nhp` in three formats."""
+    records = [
+        {"strategy": strategy, "round": number, "score": score}
+        for strategy, found in setting.medians.items()
+        for number, score in enumerate(found.best_so_far, start=1)
+    ]
+    names = list(setting.searches)
+    colour = alt.Color(
+        "strategy:N",
+        scale=alt.Scale(domain=names, range=list(PRINT.series[: len(names)])),
+        legend=alt.Legend(orient="top", title=None),
+    )
+    x = alt.X("round:Q", title=f"Round ({setting.problem})", axis=alt.Axis(tickMinStep=1))
+    (metric,) = {found.search.metric for found in setting.medians.values()}
+    scores = [score for found in setting.medians.values() for score in found.best_so_far]
+    axis = score_axis(metric, scores, f"Best mean {metric.name} so far")
+    line = layer_of(axis.placed(records)).mark_line(interpolate="step-after", strokeWidth=2)
+    line = line.encode(x=x, y=axis.y, color=colour)
+    chart = finish([line], PRINT, height=240)
+    save_figure(chart, folder / f"rounds-{setting.network.lower()}-{setting.parameters}hp")

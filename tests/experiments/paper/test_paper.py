@@ -13,8 +13,7 @@ from ecoml.experiments.paper.figures import RQ2, TABLE_III
 from ecoml.experiments.paper.networks import FAMILIES, build
 from ecoml.experiments.paper.published import PublishedTraining
 from ecoml.experiments.paper.rounds import in_rounds
-from ecoml.experiments.paper.rq1 import run_rq1
-from ecoml.experiments.paper.rq1_tables import table_iii
+from ecoml.experiments.paper.rq1 import run_rq1, table_iii
 from ecoml.experiments.paper.study import open_study
 from ecoml.report.page.page import write_report
 from ecoml.run.result import Result

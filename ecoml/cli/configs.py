@@ -1,25 +1,45 @@
-"""Searches from a saved configuration: a `run.toml`, with the options of the command line in front of it."""
+"""Options of `ecoml search` as arguments of `Searcher`, and searches from a saved configuration: a `run.toml`."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from typer import Context
 
-from ecoml.cli.options import seconds
+from ecoml.cli.options import meter_sources
 from ecoml.energy import J_PER_KWH
-from ecoml.limits import budget_in_joules
 from ecoml.run.folder import read_settings
-from ecoml.searcher.setup.settings import SearchSettings
+from ecoml.searcher.setup.settings import GRID_FILE, SearchSettings
 from ecoml.space import load_space
 from ecoml.training.base import Executor
 from ecoml.training.create import create_executor
 
-_OF_SEARCH = ("strategy", "seed", "trace", "warm_start")
-_OF_LIMITS = ("target", "max_trials", "max_parameters", "inferences", "require_measured", "spend_all")
+_SAME = (
+    *("budget_kwh", "strategy", "seed", "trace", "warm_start", "workers", "grid_intensity"),
+    *("target", "max_trials", "max_parameters", "inferences", "require_measured", "spend_all", "budget_gco2e", "until"),
+)
+_WITH_UNITS: Mapping[str, tuple[str, Callable[[float], float]]] = {
+    "max_energy_per_training": ("max_energy_per_training_j", lambda kwh: kwh * J_PER_KWH),
+    "max_inference_energy": ("max_inference_energy_j", float),
+    "max_latency": ("max_latency_s", lambda milliseconds: milliseconds / 1e3),
+    "when_clean": ("when_clean_g_per_kwh", float),
+}
+"""Options whose arguments have their unit in the name: that name, and the value in that unit."""
+
 _OF_TRAINING = ("data", "data_dir", "download", "device", "threads", "deterministic", "metric")
+
+
+def arguments_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of `ecoml search` as arguments of `Searcher`, without those of the space, the training and the folder."""
+    arguments = {name: options[name] for name in _SAME if name in options}
+    for option, (name, convert) in _WITH_UNITS.items():
+        if options.get(option) is not None:
+            arguments[name] = convert(options[option])
+    if "meter" in options or "powercap_root" in options:
+        arguments["meter"] = meter_sources(options.get("meter"), options.get("powercap_root"))
+    return arguments
 
 
 def given_options(context: Context) -> dict[str, Any]:
@@ -29,33 +49,33 @@ def given_options(context: Context) -> dict[str, Any]:
     return {name: value for name, value in context.params.items() if name in said}
 
 
-def kept_arguments(config: Path, given: dict[str, Any]) -> dict[str, Any]:
+def kept_arguments(config: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of `Searcher` that repeat a search.
 
     Args:
-        config: A `run.toml`, or a run folder. A strategy file and a warm start are looked for beside it.
+        config: A `run.toml`, or a run folder. Its other files, such as a strategy's, are looked for beside it.
         given: Options of `ecoml search` that replace those of the file.
 
     Raises:
         UsageError: `config` is neither, or its training was a Python function, which no file contains.
     """
     table = read_settings(config)
-    folder = config if config.is_dir() else config.parent
+    run, folder = table["run"], config if config.is_dir() else config.parent
     kept = SearchSettings.of_run(table, folder, reported=False)
     options = {**table.get("executor", {}), **{name: given[name] for name in _OF_TRAINING if name in given}}
-    limits = {**asdict(kept.limits), **{name: given[name] for name in _OF_LIMITS if name in given}}
-    if "max_energy_per_training" in given:
-        limits["max_energy_per_training_j"] = given["max_energy_per_training"] * J_PER_KWH
-    if "max_inference_energy" in given:
-        limits["max_inference_energy_j"] = given["max_inference_energy"]
-    if "max_latency" in given:
-        limits["max_latency_s"] = seconds(given["max_latency"])
-    budget_j = table["run"]["budget_j"]
-    if "budget_kwh" in given:
-        budget_j = budget_in_joules(given["budget_kwh"], None)
     training: Executor | None = create_executor(options, folder)
-    earlier = None if kept.warm_start is None else kept.warm_start.run
-    arguments = {"strategy": kept.strategy, "seed": kept.seed, "trace": kept.trace, "warm_start": earlier}
-    arguments |= {name: given[name] for name in _OF_SEARCH if name in given}
-    space = load_space(given["space"]) if "space" in given else kept.space
-    return {"space": space, "train": training, "budget_j": budget_j, **arguments, **limits}
+    arguments = {
+        "space": load_space(given["space"]) if "space" in given else kept.space,
+        "train": training,
+        "strategy": kept.strategy,
+        "seed": kept.seed,
+        "trace": kept.trace,
+        "warm_start": None if kept.warm_start is None else kept.warm_start.run,
+        "workers": table.get("workers", {}).get("given") or None,
+        "grid_intensity": folder / GRID_FILE if (folder / GRID_FILE).is_file() else run.get("grid_intensity"),
+        "meter": kept.sources,
+        **kept.limits.to_dict(),
+    }
+    if "budget_kwh" not in given and not run.get("budget_from_co2e", False):
+        arguments["budget_j"] = run["budget_j"]
+    return arguments | arguments_of(given)

@@ -36,9 +36,7 @@ from ecoml.cli.options import (
     Until,
     WhenClean,
     Workers,
-    meter_sources,
     say,
-    seconds,
 )
 from ecoml.errors import LibraryError, UsageError
 
@@ -99,7 +97,7 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Search for the best networks within an energy budget."""
-    from ecoml.energy import J_PER_KWH
+    from ecoml.cli.configs import arguments_of, given_options, kept_arguments
     from ecoml.integrations import create_tracker
     from ecoml.limits import Limits
     from ecoml.report.terminal.progress import show
@@ -111,51 +109,22 @@ def search(
         Limits(when_clean_g_per_kwh=when_clean, until=until).refuse_past()
     listeners = [create_tracker(name) for name in track or []]
     if config is not None:
-        from ecoml.cli.configs import given_options, kept_arguments
-
-        kept = kept_arguments(config, given_options(context))
-        _run(Searcher(**kept, directory=out, show=show, listeners=listeners), as_json)
-        return
-    training = CnnTraining(
-        data,
-        data_dir=data_dir,
-        download=download,
-        device=device,
-        seed=seed,
-        threads=threads,
-        deterministic=deterministic,
-        metric=metric,
-    )
-    if budget_kwh is None and budget_gco2e is None:
-        raise UsageError(_suitable_budget(load_space(space), training))
-    searcher = Searcher(
-        load_space(space),
-        training,
-        budget_kwh=budget_kwh,
-        strategy=strategy,
-        seed=seed,
-        directory=out,
-        max_trials=max_trials,
-        target=target,
-        require_measured=require_measured,
-        meter=meter_sources(meter, powercap_root),
-        grid_intensity=grid_intensity,
-        budget_gco2e=budget_gco2e,
-        when_clean_g_per_kwh=when_clean,
-        until=until,
-        trace=trace,
-        max_parameters=max_parameters,
-        max_energy_per_training_j=None if max_energy_per_training is None else max_energy_per_training * J_PER_KWH,
-        max_inference_energy_j=max_inference_energy,
-        max_latency_s=seconds(max_latency),
-        inferences=inferences,
-        spend_all=spend_all,
-        warm_start=warm_start,
-        workers=workers,
-        show=show,
-        listeners=listeners,
-    )
-    _run(searcher, as_json)
+        arguments = kept_arguments(config, given_options(context))
+    else:
+        training = CnnTraining(
+            data,
+            data_dir=data_dir,
+            download=download,
+            device=device,
+            seed=seed,
+            threads=threads,
+            deterministic=deterministic,
+            metric=metric,
+        )
+        if budget_kwh is None and budget_gco2e is None:
+            raise UsageError(_suitable_budget(load_space(space), training))
+        arguments = {"space": load_space(space), "train": training, **arguments_of(context.params)}
+    _run(Searcher(**arguments, directory=out, show=show, listeners=listeners), as_json)
 
 
 def resume(

@@ -1,0 +1,81 @@
+"""`ecoml search --config`: a search repeated from its `run.toml`, with options that replace those of the file."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+import tomli_w
+
+from ecoml.cli.configs import arguments_of, kept_arguments
+from ecoml.cli.searching import search
+from ecoml.limits import Limits
+from ecoml.run.folder import read_settings
+
+OF_TRAINING = {"space", "data", "data_dir", "download", "device", "threads", "deterministic", "metric"}
+OF_ONE_RUN = {"context", "config", "out", "track", "as_json"}
+GIVEN = {"meter": ["node"], "powercap_root": Path("/sys")}
+
+
+@pytest.fixture
+def first(typed, tmp_path, images, tiny_space):
+    folder = tmp_path / "first"
+    carbon = ("--grid-intensity", 300, "--budget-gco2e", 0.02)
+    done = typed(
+        *("search", "--budget-kwh", 0.0001, "--data", images, "--space", tiny_space, "--strategy", "random"),
+        *("--max-trials", 1, "--workers", "local:1", *carbon, "--out", folder, "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_no_option_of_search_is_lost():
+    for option in set(inspect.signature(search).parameters) - OF_TRAINING - OF_ONE_RUN:
+        assert arguments_of({option: GIVEN.get(option, 1.0)}), f"--config ignores {option}"
+
+
+def test_values_have_the_units_of_their_names():
+    arguments = arguments_of({"max_energy_per_training": 1e-6, "max_latency": 2.0, "max_inference_energy": 0.5})
+    assert arguments == {
+        "max_energy_per_training_j": pytest.approx(3.6),
+        "max_latency_s": pytest.approx(0.002),
+        "max_inference_energy_j": 0.5,
+    }
+    assert arguments_of({"max_latency": None, "when_clean": None}) == {}
+
+
+@pytest.mark.slow
+def test_a_search_is_repeated_with_everything_it_was_given(typed, first):
+    kept = kept_arguments(first, {})
+    assert kept["workers"] == "local:1"
+    assert (kept["grid_intensity"], kept["budget_gco2e"], kept["budget_j"]) == ("300", 0.02, 360)
+    assert (
+        kept_arguments(first, {"workers": "local:2", "grid_intensity": "100"}).items()
+        >= {
+            "workers": "local:2",
+            "grid_intensity": "100",
+        }.items()
+    )
+    assert "budget_j" not in kept_arguments(first, {"budget_kwh": 0.0002})
+
+    table = read_settings(first)
+    table["run"]["meter"] = ["node"]
+    table["run"]["budget_from_co2e"] = True
+    (first / "run.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
+    assert kept_arguments(first, {})["meter"] == ("node",)
+    assert "budget_j" not in kept_arguments(first, {}), "it is derived again, from the grid of now"
+    (first / "grid.csv").write_text("time,g_per_kwh\n2020-01-01T00:00,100\n2090-01-01T00:00,100\n", encoding="utf-8")
+    assert kept_arguments(first, {})["grid_intensity"] == first / "grid.csv"
+
+
+@pytest.mark.slow
+def test_options_replace_those_of_the_file(typed, first, tmp_path):
+    wrong = typed("search", "--config", first, "--workers", "nowhere")
+    assert (wrong.returncode, "local:4" in wrong.stderr) == (2, True)
+    done = typed("search", "--config", first, "--budget-gco2e", 0.01, "--out", tmp_path / "again", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["limits"]["budget_gco2e"] == 0.01
+    assert Limits(**read_settings(tmp_path / "again")["limits"]).max_trials == 1
+    assert read_settings(tmp_path / "again")["workers"]["given"] == "local:1"

@@ -18,9 +18,7 @@ from ecoml.meter.counters.cpu.pyrapl import PyRapl
 from ecoml.meter.repair.counter import Counter
 from ecoml.meter.repair.dies import Dies
 from ecoml.meter.repair.gauge import FoundGauges, Gauge
-from ecoml.meter.repair.interpolation import Interpolation
 from ecoml.meter.repair.sensor import Sensor
-from ecoml.meter.repair.ticks import Ticks
 
 PERIOD_S = 1e-3
 """Assumed time between two updates until it is measured (Intel SDM vol. 3B, "RAPL Interfaces": about 1 ms)."""
@@ -148,11 +146,8 @@ def _sensor(zone: Zone, now_s: float, *, use_pyrapl: bool) -> Sensor:
     sense = (PyRapl.open(zone) if use_pyrapl else None) or EnergyFile(zone.energy_file)
     name = _domain(zone) if zone.die is None else f"{_domain(zone)} die {zone.die}"
     limit_w = None if zone.limit_w is None else min(zone.limit_w, MAX_POWER_W)
-    ticks, shown = Ticks(PERIOD_S, LONGEST_PERIOD_S), None
-    if zone.is_export:
-        ticks = Ticks(EXPORT_PERIOD_S, EXPORT_LONGEST_S)
-        shown = Interpolation(ticks)
-    mend = Counter(name, ticks, MAX_POWER_W, zone.modulus_j, limit_w, STEP_J, shown)
+    periods_s = (EXPORT_PERIOD_S, EXPORT_LONGEST_S) if zone.is_export else (PERIOD_S, LONGEST_PERIOD_S)
+    mend = Counter(name, *periods_s, MAX_POWER_W, zone.modulus_j, limit_w, STEP_J, interpolated=zone.is_export)
     try:
         mend.advance(sense(), now_s)
     except BaseException:

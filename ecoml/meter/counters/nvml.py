@@ -17,6 +17,7 @@ from typing import Any
 from ecoml.energy import Provenance
 from ecoml.meter.base import Source
 from ecoml.meter.counters.device import MODULE, ask, device_state, field_value, hardware, start_nvml, text
+from ecoml.meter.counters.files import matching
 from ecoml.meter.counters.ordinals import visible_gpus
 from ecoml.meter.repair.counter import Counter, PowerIntegral
 from ecoml.meter.repair.gauge import FoundGauges, Gauge
@@ -218,16 +219,8 @@ def _without(root: Path, gpus: Collection[int] | None, why: str) -> FoundGauges:
 
 
 def _cards(root: Path) -> list[int]:
-    names = _names(root / "dev")
-    cards = sorted(int(name.removeprefix("nvidia")) for name in names if re.fullmatch(r"nvidia\d+", name))
-    return cards or list(range(len(_names(root / "proc/driver/nvidia/gpus"))))
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return [path.name for path in folder.iterdir()]
-    except OSError:
-        return []
+    cards = [int(path.name.removeprefix("nvidia")) for path in matching([root / "dev"], r"nvidia\d+")]
+    return cards or list(range(len(matching([root / "proc/driver/nvidia/gpus"], ".+"))))
 
 
 def _shadowed(own: bool) -> list[str]:

@@ -191,7 +191,7 @@ class Ledger:
 
     def reserve(self, trial: int, forecast_j: float) -> bool:
         """Reserve joules for a trial's next step; False, without a reservation, if they do not fit."""
-        if not self.budget.reservations.reserve(trial, forecast_j):
+        if not self.budget.reserve(trial, forecast_j):
             return False
         if time.monotonic() - self._noted_s >= NOTED_EVERY_S:
             self._note_bounds()
@@ -306,7 +306,7 @@ class Ledger:
         self._account.unwatched_j = max(self._account.unwatched_j, self.spent_j * (1 + _ROUNDING) - self.budget_j)
         with self._store.transaction():
             self._store.set("ended", end.to_dict())
-            self.budget.reservations.clear()
+            self.budget.steps.clear()
             self._note_bounds()
 
     @property
@@ -334,7 +334,7 @@ class Ledger:
         """Write the reservations and the overshoot bound to disk: they are for people, so not at every step."""
         self._noted_s = time.monotonic()
         with self._store.transaction():
-            self._store.set("reserved_j", self.budget.reservations.total_j, self.provenance)
+            self._store.set("reserved_j", self.budget.steps.total_j(), self.provenance)
             self._store.set("overshoot_bound_j", self.overshoot_bound_j, self.provenance)
             self._store.set("closing_j", self.budget.closing_j, self.provenance)
             self._store.set("doubt_j", self.hosts.doubt_j, self.provenance)

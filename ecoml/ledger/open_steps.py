@@ -36,6 +36,11 @@ class OpenSteps:
         if self.held_j.pop(trial, None) is not None:
             self._open_j.set(trial, 0.0)
 
+    def clear(self) -> None:
+        """No trial has a running step."""
+        for trial in list(self.held_j):
+            self.release(trial)
+
     def charge(self, trial: int, energy_j: float) -> None:
         """Charge further joules to a trial's step."""
         self.charged_j[trial] = self.charged_j.get(trial, 0.0) + energy_j

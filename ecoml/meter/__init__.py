@@ -86,18 +86,19 @@ def open_meter(
     meter_clock = MeterClock.of_this_host() if clock is None else MeterClock(clock)
     now_s, _ = meter_clock()
     boards, close_nvml = find_gpus(root, nvml, now_s, gpus)
-    found = FoundSources(boards, keep=compare)
+    found = FoundSources([], [], {}, keep=compare)
+    found.add(boards)
     found.add(find_zeus(root, zeus, now_s, clock, gpus))
-    rapl = find_rapl(root, now_s, found.module, powercap=choice.powercap, keep=compare)
+    rapl = find_rapl(root, now_s, powercap=choice.powercap, keep=compare)
     if choice.powercap is not None and not any(source.readable for source in rapl.sources):
         raise MeterError(
             f"--powercap-root {choice.powercap}: no counter in it can be read; give the folder that holds zones such as"
             " intel-rapl:0, each with an energy_uj"
         )
+    found.add(rapl)
     if clock is None:
         for gauge in rapl.gauges:
             _learn(gauge, meter_clock)
-    found.add(rapl)
     found.add(find_sockets(root, clock))
     for query in choice.queries:
         found.put(open_prometheus(query, clock, fetch))

@@ -8,10 +8,10 @@ and a machine's meter also counts other users. A source named on the command lin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 from ecoml.errors import MeterError
-from ecoml.meter.base import DeviceState, Source
+from ecoml.meter.base import Source
 from ecoml.meter.counters.device import MODULE
 from ecoml.meter.counters.node import NODE
 from ecoml.meter.repair.gauge import FoundGauges, Gauge
@@ -27,47 +27,15 @@ def contains(whole: str, part: str) -> bool:
     return whole == NODE or (kind == "psys" and held in ("cpu", "dram")) or (whole == "cpu" and held == "cpu")
 
 
-class FoundSources:
+@dataclass(frozen=True, slots=True)
+class FoundSources(FoundGauges):
     """The sources found so far, and which of them are counted.
 
-    Args:
-        first: The first sources found.
+    Attributes:
         keep: Whether readable sources that are not counted stay open for comparison.
     """
 
-    def __init__(self, first: FoundGauges, *, keep: bool) -> None:
-        self._parts = [first]
-        self._keep = keep
-
-    @property
-    def gauges(self) -> list[Gauge]:
-        """The gauges that are counted."""
-        return [gauge for part in self._parts for gauge in part.gauges]
-
-    @property
-    def sources(self) -> list[Source]:
-        """All sources that were looked for."""
-        return [source for part in self._parts for source in part.sources]
-
-    @property
-    def unseen(self) -> dict[str, str]:
-        """Domain → why it cannot be read, for domains that should be counted."""
-        return {domain: why for part in self._parts for domain, why in part.unseen.items()}
-
-    @property
-    def devices(self) -> dict[str, Callable[[], DeviceState]]:
-        """Domain → function that returns the current state of its device."""
-        return {domain: state for part in self._parts for domain, state in part.devices.items()}
-
-    @property
-    def beside(self) -> list[tuple[Gauge, Source]]:
-        """Readable sources that are not counted and were kept open."""
-        return [pair for part in self._parts for pair in part.beside]
-
-    @property
-    def module(self) -> str | None:
-        """A counted superchip domain that contains the processor's; None if there is none."""
-        return next((gauge.domain for gauge in self.gauges if gauge.domain.startswith(MODULE)), None)
+    keep: bool = False
 
     @property
     def counts_cpu(self) -> bool:
@@ -87,20 +55,22 @@ class FoundSources:
         for gauge in list(new.gauges):
             whole = next((other.domain for other in self.gauges if contains(other.domain, gauge.domain)), None)
             if any(other.domain == gauge.domain for other in self.gauges):
-                new.set_aside([gauge.domain], "not counted, as another source of this domain is", keep=self._keep)
+                new.set_aside([gauge.domain], "not counted, as another source of this domain is", keep=self.keep)
             elif whole is not None:
-                new.set_aside([gauge.domain], f"not counted, as {whole} contains it", keep=self._keep)
+                new.set_aside([gauge.domain], f"not counted, as {whole} contains it", keep=self.keep)
             else:
                 self._give_way(gauge.domain)
-        self._parts.append(new)
+        for domain in list(new.unseen):
+            if any(contains(gauge.domain, domain) for gauge in self.gauges):
+                del new.unseen[domain]
+        self._join(new)
 
     def put(self, asked: FoundGauges) -> None:
         """Count the sources that the user named, and drop the sources that they contain."""
         (gauge,) = asked.gauges
-        for part in self._parts:
-            part.set_aside([gauge.domain], "not counted, as you named another source of this domain", keep=self._keep)
+        self.set_aside([gauge.domain], "not counted, as you named another source of this domain", keep=self.keep)
         self._give_way(gauge.domain)
-        self._parts.append(asked)
+        self._join(asked)
 
     def weigh_node(self, node: FoundGauges, *, asked: bool, instead: bool) -> None:
         """Count the machine's meter if the user named it, or if it is better than the other sources.
@@ -121,8 +91,8 @@ class FoundSources:
             self._give_way(NODE)
         else:
             why = "another source of this domain is" if counted else "its parts are; to count it, give --meter node"
-            node.set_aside(None, f"not counted, as {why}", keep=self._keep)
-        self._parts.append(node)
+            node.set_aside(None, f"not counted, as {why}", keep=self.keep)
+        self._join(node)
 
     def opinions(self) -> tuple[list[Gauge], list[Source]]:
         """The sources that are not counted, counted by a second meter; of several sources of a domain, the first."""
@@ -138,7 +108,13 @@ class FoundSources:
 
     def _give_way(self, whole: str) -> None:
         """Drop the sources that a domain contains."""
-        for part in self._parts:
-            held = {gauge.domain for gauge in part.gauges if contains(whole, gauge.domain)}
-            held |= {domain for domain in part.unseen if contains(whole, domain)}
-            part.set_aside(held, f"not counted, as {whole} contains it", keep=self._keep)
+        domains = [gauge.domain for gauge in self.gauges] + list(self.unseen)
+        held = [domain for domain in domains if contains(whole, domain)]
+        self.set_aside(held, f"not counted, as {whole} contains it", keep=self.keep)
+
+    def _join(self, new: FoundGauges) -> None:
+        self.gauges.extend(new.gauges)
+        self.sources.extend(new.sources)
+        self.unseen.update(new.unseen)
+        self.devices.update(new.devices)
+        self.beside.extend(new.beside)

@@ -36,7 +36,7 @@ class ByHand:
         unknown_j = UNKNOWN_SHARE * ledger.budget_j
         for number in self._asked:  # with what is known by now
             search.reserve(search.trials[number], unknown_j)
-        if self._asked and not ledger.budget.reservations.fits(search.steps.new_j(unknown_j)):
+        if self._asked and not ledger.budget.fits(search.steps.new_j(unknown_j)):
             return None
         decision = search.decisions.next()
         if isinstance(decision, SearchEnd):

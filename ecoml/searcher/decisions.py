@@ -52,7 +52,7 @@ class Decisions:
         unended: Mapping[int, Trial],
     ) -> None:
         self._space, self._limits = settings.space, settings.limits
-        self._ledger, self._reservations = ledger, ledger.budget.reservations
+        self._ledger, self._budget = ledger, ledger.budget
         self._optimiser = optimiser
         self._size, self._use = size, UseLimit(settings.limits, executor)
         self._steps = steps
@@ -110,7 +110,7 @@ class Decisions:
 
     def _that_fits(self, decision: Start | Continue, trial: Trial) -> Start | Continue | SearchEnd:
         """The decision; if it does not fit into the budget, the decision to continue the best training that does."""
-        if self._reservations.total_j or self._reservations.fits(next_j := self._steps.next_j(trial)):
+        if self._budget.steps.total_j() or self._budget.fits(next_j := self._steps.next_j(trial)):
             return decision
         best = max(self._suspended_that_fit(), key=lambda trial: trial.curve[-1].utility, default=None)
         return budget_spent(self._ledger, next_j) if best is None else Continue(best.number)
@@ -131,7 +131,7 @@ class Decisions:
         if self._has_all_trials and not self._unended:
             return SearchEnd(StopReason.MAX_TRIALS, {"trials": len(self._trials)})
         next_j = 0.0 if self._unended else self._optimiser.thinking_j + self._steps.new_j()
-        return None if self._reservations.fits(next_j) else budget_spent(self._ledger, next_j)
+        return None if self._budget.fits(next_j) else budget_spent(self._ledger, next_j)
 
     @property
     def _has_all_trials(self) -> bool:

@@ -91,7 +91,6 @@ class Search:
         self._found = Found(settings, self.trials, executor, ledger, interrupts)
         self._failures = Failures(self.trials)
         self._executor = executor
-        self._reservations = ledger.budget.reservations
         self.decisions = Decisions(
             *(settings, executor, ledger, self._optimiser, size, self.steps, self._found, self._failures),
             *(self.trials, self._unended),
@@ -226,7 +225,7 @@ class Search:
         self.ledger.enter(Purpose.OVERHEAD)
         trial.state, trial.end = state, end
         if state is not TrialState.RUNNING:
-            self._reservations.release(trial.number)
+            self.ledger.budget.steps.release(trial.number)
         if state.ended:
             self._unended.pop(trial.number, None)
             self._close(trial.number)

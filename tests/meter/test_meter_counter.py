@@ -9,7 +9,6 @@ from ecoml.meter.repair.counter import Counter, PowerIntegral
 from ecoml.meter.repair.dies import Dies
 from ecoml.meter.repair.gauge import Reading, between
 from ecoml.meter.repair.sensor import Sensor
-from ecoml.meter.repair.ticks import Ticks
 from ecoml.testing.hosts import SimulatedCounter
 
 TICK_S = 1e-3
@@ -22,7 +21,7 @@ def sensor_on(simulated, gain=0.0):
             raise OSError(5, "Input/output error")
         return simulated.raw_j
 
-    mend = Counter("cpu:0", Ticks(simulated.period_s, simulated.period_s), MAX_W, simulated.modulus_j)
+    mend = Counter("cpu:0", simulated.period_s, simulated.period_s, MAX_W, simulated.modulus_j)
     return Sensor("cpu:0", Provenance.MEASURED, gain, None, mend, sense)
 
 
@@ -240,7 +239,7 @@ def test_a_failed_read_is_a_gap_and_what_was_counted_meanwhile_is_not_lost():
 
 def test_a_glitch_to_zero_and_back_is_not_a_wrap():
     raws_j = iter([5000.0, 5100.0, 0.0, 5300.0, 5400.0])
-    counter = Counter("cpu:0", Ticks(TICK_S, TICK_S), MAX_W, 262_143.0)
+    counter = Counter("cpu:0", TICK_S, TICK_S, MAX_W, 262_143.0)
     gaps = [counter.advance(raw_j, now_s) for now_s, raw_j in enumerate(raws_j)]
     assert counter.energy_j == 200.0
     assert [gap is not None for gap in gaps] == [False, False, True, True, False]
@@ -248,7 +247,7 @@ def test_a_glitch_to_zero_and_back_is_not_a_wrap():
 
 
 def test_a_counter_that_never_wraps_takes_every_fall_for_a_reset():
-    counter = Counter("gpu:0", Ticks(0.1, 0.1), 3000.0)
+    counter = Counter("gpu:0", 0.1, 0.1, 3000.0)
     assert counter.advance(4e6, 0.0) is None
     assert counter.advance(4e6 + 900.0, 3.0) is None
     assert "reset" in (counter.advance(10.0, 4.0) or "")

@@ -11,7 +11,6 @@ from ecoml.meter.host import HostMeter
 from ecoml.meter.repair.clock import MeterClock
 from ecoml.meter.repair.counter import Counter
 from ecoml.meter.repair.sensor import Sensor
-from ecoml.meter.repair.ticks import Ticks
 from ecoml.testing.hosts import SimulatedHost
 
 
@@ -208,7 +207,7 @@ def test_a_clock_that_jumps_ahead_makes_no_energy_of_it(host):
 @pytest.mark.parametrize("reset", [True, False])
 def test_a_machine_that_slept_is_told_and_its_counters_are_doubted(reset):
     now_s, asleep_s, raw_j = 100.0, 7.0, 5000.0
-    counter = Counter("cpu:0", Ticks(1e-3, 0.05), 1000.0, 262_143.0)
+    counter = Counter("cpu:0", 1e-3, 0.05, 1000.0, 262_143.0)
     counter.advance(raw_j, now_s)
     gauge = Sensor("cpu:0", Provenance.MEASURED, 0.02, None, counter, lambda: raw_j)
     meter = HostMeter([gauge], [], {}, MeterClock(lambda: now_s, lambda: asleep_s))

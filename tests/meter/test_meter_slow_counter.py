@@ -18,8 +18,6 @@ import ecoml
 from ecoml.energy import Provenance
 from ecoml.meter import open_meter
 from ecoml.meter.repair.counter import Counter
-from ecoml.meter.repair.interpolation import Interpolation
-from ecoml.meter.repair.ticks import Ticks
 from ecoml.testing.hosts import SimulatedCounter, SimulatedHost
 
 MOST_W = 700.0
@@ -144,8 +142,8 @@ class Slow:
 
     def __init__(self, period_s):
         self.now_s, self.period_s = 0.0, period_s
-        self.ticks = Ticks(0.1, 0.5)
-        self.counter = Counter("gpu:0", self.ticks, 3000.0, shown=Interpolation(self.ticks))
+        self.counter = Counter("gpu:0", 0.1, 0.5, 3000.0, interpolated=True)
+        self.ticks = self.counter.ticks
         self.read()
 
     def read(self):
@@ -261,8 +259,7 @@ def test_power_that_is_read_where_little_is_drawn_is_told_from_what_is_drawn_on_
 
 
 def test_an_error_that_is_worse_than_all_before_widens_what_is_told_from_then_on():
-    ticks = Ticks(0.1, 0.5)
-    counter = Counter("gpu:0", ticks, 3000.0, None, 875.0, 0.0, Interpolation(ticks))
+    counter = Counter("gpu:0", 0.1, 0.5, 3000.0, limit_w=875.0, interpolated=True)
     board = SimulatedCounter(0.0, 0.1, 0.0)
     now_s = 0.0
 

@@ -107,7 +107,7 @@ class Steps:
 
 
 def meter_on(steps):
-    counter = Counter("cpu:0", Ticks(1e-3, 0.05), 1000.0, 262_143.0, 400.0)
+    counter = Counter("cpu:0", 1e-3, 0.05, 1000.0, 262_143.0, 400.0)
     clock = MeterClock(steps)
     gauge = Sensor("cpu:0", Provenance.MEASURED, 0.02, None, counter, steps.raw_j)
     while not counter.ticks.measured:

@@ -96,7 +96,7 @@ def test_two_trials_run_at_once_and_none_is_proposed_twice(rig, run_folder, stra
     def check_budget(found):
         running = [trial for trial in found.trials if trial.state is TrialState.RUNNING and trial.number in found.runs]
         most[0] = max(most[0], len(running))
-        reserved.append(found.ledger.budget.reservations.total_j)
+        reserved.append(found.ledger.budget.steps.total_j())
 
     result = search(rig, run_folder, strategy=strategy, max_trials=12, show=watching(check_budget)).run()
     configs = [tuple(sorted(trial.config.items())) for trial in result.trials]

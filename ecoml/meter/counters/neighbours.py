@@ -14,10 +14,9 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ecoml.meter.base import Source
 from ecoml.meter.repair.gauge import Gauge, Reading
 
 _CHECK_S = 1.0
@@ -111,13 +110,17 @@ class Neighbours:
 
 
 class SharedGauge:
-    """A gauge of the entire host; each process that meters it counts its part. Implements `Gauge`."""
+    """A gauge of the entire host; each process that meters it counts its part. Implements `Gauge`: all but the readings
+    is as in the gauge.
+    """
 
     def __init__(self, gauge: Gauge, neighbours: Neighbours) -> None:
         self.domain = gauge.domain
         self.provenance = gauge.provenance
         self.gain = gauge.gain
         self.poll_s = gauge.poll_s
+        self.wait_s, self.align, self.interrupt = gauge.wait_s, gauge.align, gauge.interrupt
+        self.describe, self.news, self.close = gauge.describe, gauge.news, gauge.close
         self._gauge = gauge
         self._neighbours = neighbours
         self._sharers = 1
@@ -145,30 +148,6 @@ class SharedGauge:
             doubt_j=reading.doubt_j + self._others_j,
             shared_s=self._shared_s,
         )
-
-    def wait_s(self, now_s: float) -> float | None:
-        """As in the gauge."""
-        return self._gauge.wait_s(now_s)
-
-    def align(self, clock: Callable[[], float]) -> None:
-        """As in the gauge."""
-        self._gauge.align(clock)
-
-    def interrupt(self, *, clock: bool) -> None:
-        """As in the gauge."""
-        self._gauge.interrupt(clock=clock)
-
-    def describe(self, source: Source) -> Source:
-        """As in the gauge."""
-        return self._gauge.describe(source)
-
-    def news(self) -> list[str]:
-        """As in the gauge."""
-        return self._gauge.news()
-
-    def close(self) -> None:
-        """As in the gauge."""
-        self._gauge.close()
 
 
 def _folder() -> Path | None:

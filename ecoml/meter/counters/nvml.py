@@ -17,12 +17,11 @@ from typing import Any
 from ecoml.energy import Provenance
 from ecoml.meter.base import Source
 from ecoml.meter.counters.device import MODULE, ask, device_state, field_value, hardware, start_nvml, text
+from ecoml.meter.counters.files import matching
 from ecoml.meter.counters.ordinals import visible_gpus
 from ecoml.meter.repair.counter import Counter, PowerIntegral
 from ecoml.meter.repair.gauge import FoundGauges, Gauge
-from ecoml.meter.repair.interpolation import Interpolation
 from ecoml.meter.repair.sensor import Sensor
-from ecoml.meter.repair.ticks import Ticks
 
 PERIOD_S = 0.1
 """Assumed time between two updates of the energy counter until it is measured: the upper end of the known range (10–100
@@ -129,8 +128,7 @@ def _gauge(nvml: Any, handle: Any, index: int, now_s: float) -> Gauge:
     domain = f"{MODULE if module else 'gpu'}:{index}"
     limit_mw = None if module else ask(nvml, "nvmlDeviceGetEnforcedPowerLimit", handle)  # it is that of the GPU alone
     limit_w = min(MAX_POWER_W, LIMIT_MARGIN * limit_mw * 1e-3) if limit_mw else None
-    ticks = Ticks(PERIOD_S, LONGEST_PERIOD_S)
-    counter = Counter(domain, ticks, MAX_POWER_W, None, limit_w, STEP_J, Interpolation(ticks))
+    counter = Counter(domain, PERIOD_S, LONGEST_PERIOD_S, MAX_POWER_W, None, limit_w, STEP_J, interpolated=True)
     board = _Board(nvml, handle, module=module)
     try:
         counter.advance(board.energy_j(), now_s, board.power_w)
@@ -221,16 +219,8 @@ def _without(root: Path, gpus: Collection[int] | None, why: str) -> FoundGauges:
 
 
 def _cards(root: Path) -> list[int]:
-    names = _names(root / "dev")
-    cards = sorted(int(name.removeprefix("nvidia")) for name in names if re.fullmatch(r"nvidia\d+", name))
-    return cards or list(range(len(_names(root / "proc/driver/nvidia/gpus"))))
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return [path.name for path in folder.iterdir()]
-    except OSError:
-        return []
+    cards = [int(path.name.removeprefix("nvidia")) for path in matching([root / "dev"], r"nvidia\d+")]
+    return cards or list(range(len(matching([root / "proc/driver/nvidia/gpus"], ".+"))))
 
 
 def _shadowed(own: bool) -> list[str]:

@@ -39,12 +39,16 @@ class Counter:
 
     Args:
         name: The name in messages.
-        ticks: Learns when the counter updates.
+        period_s: The assumed time between two updates, until it is learnt.
+        longest_s: Upper bound of this time until it is learnt.
         max_power_w: More than it can rise in a second.
         modulus_j: Joules after which it wraps; None if it does not wrap.
         limit_w: The power that the host allows, with a margin; None if the host does not say.
         resolution_j: Its smallest step.
-        shown: Interpolates between its updates; None: no interpolation.
+        interpolated: Whether it is interpolated between its updates.
+
+    Attributes:
+        ticks: Learns when it updates.
     """
 
     after_failure = "the energy it counted in this time is included"
@@ -52,16 +56,18 @@ class Counter:
     def __init__(
         self,
         name: str,
-        ticks: Ticks,
+        period_s: float,
+        longest_s: float,
         max_power_w: float,
         modulus_j: float | None = None,
         limit_w: float | None = None,
         resolution_j: float = 0.0,
-        shown: Interpolation | None = None,
+        *,
+        interpolated: bool = False,
     ) -> None:
         self.energy_j = 0.0
         self.doubt_j = 0.0
-        self.ticks = ticks
+        self.ticks = Ticks(period_s, longest_s)
         self.resolution_j = resolution_j
         self._name = name
         self._max_power_w = max_power_w
@@ -74,7 +80,7 @@ class Counter:
         self._peak_w: float | None = None
         self._burst_w = 0.0  # the highest mean power from an update to a later one, unless a reset was between them
         self._updates = 0
-        self._shown = shown or AsCounted()
+        self._shown = Interpolation(self.ticks) if interpolated else AsCounted()
 
     @property
     def _power_w(self) -> float:

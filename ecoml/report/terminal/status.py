@@ -118,7 +118,7 @@ class LiveStatus:
         return Status(
             budget_j=ledger.budget_j,
             spent_j=ledger.spent_j,
-            reserved_j=0.0 if search.ended else ledger.budget.reservations.total_j + ledger.budget.closing_j,
+            reserved_j=0.0 if search.ended else ledger.budget.steps.total_j() + ledger.budget.closing_j,
             provenance=ledger.provenance,
             power_w=self._power.after(ledger.spent_j) if metered else None,
             trials=search.trials,

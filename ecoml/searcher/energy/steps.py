@@ -36,7 +36,7 @@ class Steps:
 
     def left_j(self) -> float:
         """Joules that further steps may take, in addition to the running ones."""
-        return self._ledger.left_j - self._ledger.budget.reservations.total_j
+        return self._ledger.left_j - self._ledger.budget.steps.total_j()
 
     def floor_j(self, trial: Trial) -> float | None:
         """The least joules of a trial up to the end of its next step, by its arithmetic; None: unknown."""
@@ -64,7 +64,7 @@ class Steps:
     def fitting(self, trials: Iterable[Trial]) -> list[Trial]:
         """The suspended trials among these whose next step fits into the budget."""
         suspended = [trial for trial in trials if trial.state is TrialState.SUSPENDED]
-        return [trial for trial in suspended if self._ledger.budget.reservations.fits(self.next_j(trial))]
+        return [trial for trial in suspended if self._ledger.budget.fits(self.next_j(trial))]
 
     def spent_on(self, trial: Trial) -> SearchEnd:
         """The end of a search whose budget has no room for a trial's next step."""

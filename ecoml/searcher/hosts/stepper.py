@@ -99,7 +99,7 @@ class HostStepper:
         if run.host is not None and run.host is not host:
             run.host.drop(trial.number)
         run.host = host
-        number, allowance_j = next(self._leases), self._ledger.budget.reservations.allowance_j(trial.number)
+        number, allowance_j = next(self._leases), self._ledger.budget.steps.held_j[trial.number]
         place = number, seat.worker.number, trial.number
         lease = Lease(*place, trial.config, trial.step, allowance_j, checkpoint=checkpoint)
         host.keeps.discard(trial.number)
@@ -141,7 +141,7 @@ class HostStepper:
         self._due.clear()
         for host in due:
             if host.spool:
-                open_j = sum(self._ledger.budget.reservations.open_j(lease.trial) for lease, _ in host.leases.values())
+                open_j = sum(self._ledger.budget.steps.open_j(lease.trial) for lease, _ in host.leases.values())
                 self._ledger.hosts.opened(host.spool, open_j)
         if due:
             self._ledger.commit()
@@ -211,7 +211,7 @@ class HostStepper:
         if number not in host.leases:
             return
         lease, _ = host.leases[number]
-        allowance_j = self._ledger.budget.reservations.allow_more(lease.trial)
+        allowance_j = self._ledger.budget.allow_more(lease.trial)
         more = allowance_j > lease.allowance_j
         host.change(number, allowance_j=allowance_j, final=not more)
 

@@ -17,6 +17,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ecoml.meter.counters.files import line, matching
+
 _CONTROLS = ("intel-rapl", "intel-rapl-mmio")  # where both show a counter, the first is read
 _MARGIN = 1.25  # how far short peaks go past a limit that is meant for them
 _LONG_TERM_MARGIN = 3.0
@@ -74,7 +76,7 @@ def find_zones(root: Path, folder: Path | None = None) -> Zones:
     zones: dict[tuple[str, int, int | None], Zone] = {}
     repeated: list[Zone] = []
     for control in _CONTROLS:
-        for path in _matching([folder / control, folder], rf"{control}:\d+"):
+        for path in matching([folder / control, folder], rf"{control}:\d+"):
             for zone in _zones_at(path, folder) or (_export(path) if elsewhere else []):
                 key = (zone.kind, zone.package, zone.die)
                 if zones.setdefault(key, zone) is not zone:
@@ -112,7 +114,7 @@ class EnergyFile:
 
 
 def _zones_at(path: Path, folder: Path) -> list[Zone]:
-    name = _line(path / "name") or ""
+    name = line(path / "name")
     if name == "psys":
         return [_zone(path, "psys", 0, None)]
     match = _PACKAGE.match(name)
@@ -120,8 +122,8 @@ def _zones_at(path: Path, folder: Path) -> list[Zone]:
         return []
     package, die = int(match[1]), None if match[2] is None else int(match[2])
     found = [_zone(path, "package", package, die)]
-    for part in _matching([path, folder], rf"{re.escape(path.name)}:\d+"):
-        if _line(part / "name") == "dram":
+    for part in matching([path, folder], rf"{re.escape(path.name)}:\d+"):
+        if line(part / "name") == "dram":
             found.append(_zone(part, "dram", package, die))  # noqa: PERF401 - clearer as a loop
     return found
 
@@ -137,39 +139,19 @@ def _zone(path: Path, kind: str, package: int, die: int | None) -> Zone:
     return Zone(path, kind, package, die, _modulus_j(path), _limit_w(path))
 
 
-def _matching(folders: list[Path], pattern: str) -> list[Path]:
-    found: dict[str, Path] = {}
-    for folder in folders:
-        try:
-            names = os.listdir(folder)  # noqa: PTH208 - names are what is matched
-        except OSError:
-            continue
-        for name in names:
-            if re.fullmatch(pattern, name):
-                found.setdefault(name, folder / name)
-    return [found[name] for name in sorted(found, key=lambda name: [int(n) for n in re.findall(r"\d+", name)])]
-
-
-def _line(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="ascii", errors="replace").strip()
-    except OSError:
-        return None
-
-
 def _modulus_j(path: Path) -> float | None:
-    line = _line(path / "max_energy_range_uj")
+    range_uj = line(path / "max_energy_range_uj")
     # The file gives the highest value in whole µJ; the step on to zero is one unit of the hardware (15–61 µJ): nothing.
-    return int(line) * 1e-6 if line is not None and line.isdigit() and int(line) > 0 else None
+    return int(range_uj) * 1e-6 if range_uj.isdigit() and int(range_uj) > 0 else None
 
 
 def _limit_w(path: Path) -> float | None:
     """More than a zone may draw, from its power limits. Boost exceeds a limit that applies to the mean over seconds."""
     limits_w: dict[str, float] = {}
     for number in range(3):
-        line = _line(path / f"constraint_{number}_power_limit_uw")
-        name = _line(path / f"constraint_{number}_name") or "long_term"
-        if line is not None and line.isdigit() and int(line) > 0:
-            limits_w[name] = int(line) * 1e-6
+        limit_uw = line(path / f"constraint_{number}_power_limit_uw")
+        name = line(path / f"constraint_{number}_name") or "long_term"
+        if limit_uw.isdigit() and int(limit_uw) > 0:
+            limits_w[name] = int(limit_uw) * 1e-6
     margins = {"long_term": _LONG_TERM_MARGIN}
     return max((limit_w * margins.get(name, _MARGIN) for name, limit_w in limits_w.items()), default=None)

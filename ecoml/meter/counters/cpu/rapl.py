@@ -18,9 +18,7 @@ from ecoml.meter.counters.cpu.pyrapl import PyRapl
 from ecoml.meter.repair.counter import Counter
 from ecoml.meter.repair.dies import Dies
 from ecoml.meter.repair.gauge import FoundGauges, Gauge
-from ecoml.meter.repair.interpolation import Interpolation
 from ecoml.meter.repair.sensor import Sensor
-from ecoml.meter.repair.ticks import Ticks
 
 PERIOD_S = 1e-3
 """Assumed time between two updates until it is measured (Intel SDM vol. 3B, "RAPL Interfaces": about 1 ms)."""
@@ -65,7 +63,6 @@ _REMEDY_DRIVER = (
 def find_rapl(
     root: Path,
     now_s: float,
-    container: str | None = None,
     *,
     powercap: Path | None = None,
     keep: bool = False,
@@ -75,7 +72,6 @@ def find_rapl(
     Args:
         root: Root of the file system.
         now_s: The time now, on the meter's clock.
-        container: A domain that contains the processor's, so that no RAPL counter is counted; None: there is none.
         powercap: The folder of the zones; None: `sys/class/powercap`.
         keep: Whether readable counters that are not counted stay open for comparison.
     """
@@ -87,38 +83,29 @@ def find_rapl(
         dies[0].kind == "package" and not isinstance(gauge, str) for dies, gauge in zip(domains, opened, strict=True)
     )
     wanted = ("package", "dram") if packages_read else ("psys",)
-    instead = "the packages are" if packages_read else "psys, which contains it, is"
 
     gauges: list[Gauge] = []
-    beside: list[tuple[Gauge, Source]] = []
     unseen: dict[str, str] = {}
     sources = [_absent(kind, root, any_zone=bool(found.zones)) for kind in _COVERS if not found.of(kind)]
     for dies, gauge in zip(domains, opened, strict=True):
         kind, domain = dies[0].kind, _domain(dies[0])
-        used = not isinstance(gauge, str) and kind in wanted and container is None
         covers = _COVERS[kind] + (f", {len(dies)} dies" if len(dies) > 1 else "")
         provenance, name = Provenance.MEASURED, _NAMES[kind]
         if dies[0].is_export:
             provenance, name = Provenance.SAMPLED, "powercap export"
             covers = f"this guest's share of its host's processors, by CPU time, as {powercap} tells it"
-        remedy = ""
-        if isinstance(gauge, str):
-            remedy = gauge
-            if packages_read and kind in wanted and container is None:
-                unseen[domain] = f"{domain} cannot be read: {gauge}"
-        elif used:
+        why = gauge if isinstance(gauge, str) else ""
+        if not isinstance(gauge, str):
             gauges.append(gauge)
-        else:
-            remedy = f"not counted, as {f'{container} contains it' if container else instead}"
-        source = Source(name, domain, provenance, not isinstance(gauge, str), used, covers, remedy)
-        sources.append(source)
-        if not isinstance(gauge, str) and not used:
-            if keep:
-                beside.append((gauge, source))
-            else:
-                gauge.close()
+        elif packages_read and kind in wanted:
+            unseen[domain] = f"{domain} cannot be read: {why}"
+        sources.append(Source(name, domain, provenance, not why, not why, covers, why))
     sources += [_repeated(zone) for zone in found.repeated]
-    return FoundGauges(gauges, sources, unseen, beside=beside)
+    rapl = FoundGauges(gauges, sources, unseen)
+    unwanted = [_domain(dies[0]) for dies in domains if dies[0].kind not in wanted]
+    instead = "packages are preferred to it" if packages_read else "psys contains it"
+    rapl.set_aside(unwanted, f"not counted, as {instead}", keep=keep)
+    return rapl
 
 
 def _open(root: Path, dies: list[Zone], now_s: float, *, own: bool) -> Sensor | Dies | str:
@@ -148,11 +135,8 @@ def _sensor(zone: Zone, now_s: float, *, use_pyrapl: bool) -> Sensor:
     sense = (PyRapl.open(zone) if use_pyrapl else None) or EnergyFile(zone.energy_file)
     name = _domain(zone) if zone.die is None else f"{_domain(zone)} die {zone.die}"
     limit_w = None if zone.limit_w is None else min(zone.limit_w, MAX_POWER_W)
-    ticks, shown = Ticks(PERIOD_S, LONGEST_PERIOD_S), None
-    if zone.is_export:
-        ticks = Ticks(EXPORT_PERIOD_S, EXPORT_LONGEST_S)
-        shown = Interpolation(ticks)
-    mend = Counter(name, ticks, MAX_POWER_W, zone.modulus_j, limit_w, STEP_J, shown)
+    periods_s = (EXPORT_PERIOD_S, EXPORT_LONGEST_S) if zone.is_export else (PERIOD_S, LONGEST_PERIOD_S)
+    mend = Counter(name, *periods_s, MAX_POWER_W, zone.modulus_j, limit_w, STEP_J, interpolated=zone.is_export)
     try:
         mend.advance(sense(), now_s)
     except BaseException:

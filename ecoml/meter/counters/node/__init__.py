@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 NODE = "node"
 """Domain of the entire machine: it contains every other domain and is never added to one."""
@@ -16,13 +18,34 @@ nothing.
 """
 
 
-def plausible_w(power_w: float, highest_w: float = HIGHEST_W) -> float:
+@dataclass(frozen=True, slots=True)
+class PowerMeter:
+    """One power meter.
+
+    Attributes:
+        name: Its name, for people.
+        domain: The domain it covers; empty for a part of another one.
+        read: Returns the power in W; raises OSError or ValueError if it cannot be read.
+        averaged_s: The time over which a reading is averaged.
+        every_s: Time between two readings.
+        patience_s: Longest duration of a reading.
+    """
+
+    name: str
+    domain: str
+    read: Callable[[], float]
+    averaged_s: float
+    every_s: float
+    patience_s: float = 0.0
+
+
+def plausible_w(power_w: float) -> float:
     """Check that a running machine can draw this power.
 
     Raises:
         ValueError: It cannot: it is zero, or the value that firmware returns when it has no reading (0xffffffff mW is
             not 4.29 MW).
     """
-    if not (math.isfinite(power_w) and 0 < power_w <= highest_w):
+    if not (math.isfinite(power_w) and 0 < power_w <= HIGHEST_W):
         raise ValueError(f"it reads {power_w:.10g} W, which this machine cannot draw")
     return power_w

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from ecoml.energy import Provenance
 from ecoml.meter.base import Source
 from ecoml.meter.counters.device import MODULE
-from ecoml.meter.counters.node import GAIN, HIGHEST_W, NODE, ipmi
-from ecoml.meter.counters.node.hwmon import PowerFile, find_power_files
+from ecoml.meter.counters.node import GAIN, HIGHEST_W, NODE, PowerMeter, ipmi
+from ecoml.meter.counters.node.hwmon import find_power_files
 from ecoml.meter.repair.counter import PowerIntegral
 from ecoml.meter.repair.gauge import FoundGauges
 from ecoml.meter.repair.polled import Polled
 from ecoml.meter.repair.sensor import Sensor
 
-HWMON_EVERY_S = 0.5
-"""Time between two readings of a power file: a controller behind it may take tens of ms to answer."""
 IPMI_EVERY_S = 2.0
 """Time between two calls of ipmitool: each starts a process and asks a slow controller."""
 
@@ -28,18 +25,6 @@ _COVERS = {
 }
 
 Clock = Callable[[], float] | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Meter:
-    """One power meter: its name, the function that reads it in W, its times, and the remedy if it cannot be read."""
-
-    name: str
-    domain: str
-    read: Callable[[], float]
-    averaged_s: float
-    every_s: float
-    patience_s: float = 0.0
 
 
 def find_sockets(root: Path, clock: Clock) -> FoundGauges:
@@ -56,7 +41,7 @@ def find_sockets(root: Path, clock: Clock) -> FoundGauges:
                 Source(file.name, domain, Provenance.SAMPLED, True, False, covers, f"not counted, as {why}")
             )
             continue
-        _add(found, _of_file(file), clock)
+        _add(found, file, clock)
     return found
 
 
@@ -69,11 +54,11 @@ def find_node(root: Path, clock: Clock, ipmitool: ipmi.Ipmitool | None) -> Found
         ipmitool: Queries the controller; None: this host's tool, if the kernel shows a controller.
     """
     files = [file for file in find_power_files(root) if file.domain == NODE]
-    meters = [_of_file(file) for file in files]
+    meters = list(files)
     if ipmitool is not None or ipmi.has_controller(root):
         ask = ipmitool or ipmi.run_ipmitool
         read = lambda: ipmi.power_w(ask())  # noqa: E731 - it is one of several
-        meters.append(_Meter("IPMI DCMI", NODE, read, ipmi.AVERAGED_S, IPMI_EVERY_S, ipmi.TIMEOUT_S))
+        meters.append(PowerMeter("IPMI DCMI", NODE, read, ipmi.AVERAGED_S, IPMI_EVERY_S, ipmi.TIMEOUT_S))
     found = FoundGauges([], [], {})
     for meter in meters:
         if len(files) > 1 and meter.name != "IPMI DCMI":
@@ -87,11 +72,7 @@ def find_node(root: Path, clock: Clock, ipmitool: ipmi.Ipmitool | None) -> Found
     return found
 
 
-def _of_file(file: PowerFile) -> _Meter:
-    return _Meter(file.name, file.domain, file, file.averaged_s, HWMON_EVERY_S)
-
-
-def _add(found: FoundGauges, meter: _Meter, clock: Clock) -> None:
+def _add(found: FoundGauges, meter: PowerMeter, clock: Clock) -> None:
     """Open a meter, or say why it cannot be read. A window reports no gap for a meter that was never readable."""
     covers = f"{_COVERS[meter.domain.split(':')[0]]}; its power is read every {meter.every_s:g} s"
     try:

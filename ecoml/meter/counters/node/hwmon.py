@@ -17,11 +17,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ecoml.meter.counters.device import MODULE
-from ecoml.meter.counters.node import NODE, plausible_w
+from ecoml.meter.counters.files import line, matching
+from ecoml.meter.counters.node import NODE, PowerMeter, plausible_w
+
+EVERY_S = 0.5
+"""Time between two readings of a power file: a controller behind it may take tens of ms to answer."""
 
 _GRACE = re.compile(r"(Grace|Module|CPU|SysIO) Power Socket (\d+)")
 _DOMAINS = {"Grace": "cpu", "Module": MODULE, "CPU": "", "SysIO": ""}
@@ -29,75 +33,44 @@ _NODES = {("corsairpsu", "power total"), ("ibmpowernv", "System")}
 _AVERAGED_S = 1.0  # where a meter does not tell its interval
 
 
-@dataclass(frozen=True, slots=True)
-class PowerFile:
-    """A file that shows a power in µW.
-
-    Attributes:
-        path: The file.
-        domain: The domain it covers; empty for a part of another one.
-        name: Name of the meter, for people.
-        averaged_s: The time over which a reading is averaged.
-    """
-
-    path: Path
-    domain: str
-    name: str
-    averaged_s: float
-
-    def __call__(self) -> float:
-        """The power in W.
-
-        Raises:
-            OSError: The file cannot be read.
-            ValueError: Its content is no number, or no power that a machine draws.
-        """
-        text = self.path.read_text(encoding="ascii", errors="replace").strip()
-        if not text.isdigit():
-            raise ValueError(f"it reads {text[:16]!r}, which is not a number")
-        return plausible_w(int(text) * 1e-6)
-
-
-def find_power_files(root: Path) -> list[PowerFile]:
+def find_power_files(root: Path) -> list[PowerMeter]:
     """All power meters below a root that cover a machine, a socket, a superchip, or a part of one."""
     return list(_all(root / "sys/class/hwmon"))
 
 
-def _all(folder: Path) -> Iterator[PowerFile]:
-    for chip in _sorted(folder, r"hwmon\d+"):
+def _all(folder: Path) -> Iterator[PowerMeter]:
+    for chip in matching([folder], r"hwmon\d+"):
         for place in (chip, chip / "device"):
-            driver = _line(place / "name")
-            for path in _sorted(place, r"power\d+_(average|input)"):
+            driver = line(place / "name")
+            for path in matching([place], r"power\d+_(average|input)"):
                 number = path.name.split("_")[0]
-                label = _line(place / f"{number}_oem_info") or _line(place / f"{number}_label")
+                label = line(place / f"{number}_oem_info") or line(place / f"{number}_label")
                 found = _what_it_is(driver, label)
                 if found is not None:
-                    interval = _line(place / f"{number}_average_interval")
+                    interval = line(place / f"{number}_average_interval")
                     averaged_s = int(interval) * 1e-3 if interval.isdigit() and int(interval) else _AVERAGED_S
-                    yield PowerFile(path, *found, averaged_s)
+                    yield PowerMeter(*found, partial(_power_w, path), averaged_s, EVERY_S)
 
 
 def _what_it_is(driver: str, label: str) -> tuple[str, str] | None:
-    """The domain and the name of a meter; None for a meter that covers none of these."""
+    """The name and the domain of a meter; None for a meter that covers none of these."""
     grace = _GRACE.search(label) if driver == "power_meter" else None
     if grace is not None:
         kind = _DOMAINS[grace[1]]
-        return (f"{kind}:{grace[2]}" if kind else ""), f"hwmon {grace[0]}"
+        return f"hwmon {grace[0]}", (f"{kind}:{grace[2]}" if kind else "")
     if driver == "power_meter":
-        return NODE, "ACPI power meter"
-    return (NODE, f"hwmon {driver}") if (driver, label) in _NODES else None
+        return "ACPI power meter", NODE
+    return (f"hwmon {driver}", NODE) if (driver, label) in _NODES else None
 
 
-def _sorted(folder: Path, pattern: str) -> list[Path]:
-    try:
-        found = [path for path in folder.iterdir() if re.fullmatch(pattern, path.name)]
-    except OSError:
-        return []
-    return sorted(found, key=lambda path: [int(number) for number in re.findall(r"\d+", path.name)])
+def _power_w(path: Path) -> float:
+    """The power in W that a file shows, in µW.
 
-
-def _line(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii", errors="replace").strip()
-    except OSError:
-        return ""
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: Its content is no number, or no power that a machine draws.
+    """
+    text = path.read_text(encoding="ascii", errors="replace").strip()
+    if not text.isdigit():
+        raise ValueError(f"it reads {text[:16]!r}, which is not a number")
+    return plausible_w(int(text) * 1e-6)

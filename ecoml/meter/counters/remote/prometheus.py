@@ -24,10 +24,8 @@ from ecoml.meter.base import Source
 from ecoml.meter.counters.remote.query import PrometheusQuery, seconds_of
 from ecoml.meter.repair.counter import Counter, PowerIntegral
 from ecoml.meter.repair.gauge import FoundGauges
-from ecoml.meter.repair.interpolation import Interpolation
 from ecoml.meter.repair.polled import Polled
 from ecoml.meter.repair.sensor import Sensor
-from ecoml.meter.repair.ticks import Ticks
 from ecoml.outside.fetch import Fetch, fetch_json
 
 GAIN = 0.05
@@ -140,8 +138,8 @@ def open_prometheus(query: PrometheusQuery, clock: Callable[[], float] | None, f
         gauge = Sensor(query.domain, provenance, gain, poll_s, power, polled, polled.close)
     else:
         provenance = query.provenance
-        ticks = Ticks(step_s, 2 * step_s + every_s)
-        counter = Counter(query.domain, ticks, HIGHEST_W, None, None, STEP * query.scale, Interpolation(ticks))
+        step = STEP * query.scale
+        counter = Counter(query.domain, step_s, 2 * step_s + every_s, HIGHEST_W, resolution_j=step, interpolated=True)
         gauge = Sensor(query.domain, provenance, gain, poll_s, counter, polled, polled.close)
     kind = "power" if query.is_power else "energy"
     covers = f"{query.query} at {query.url}: {kind}, in {query.unit}, scraped every {step_s:g} s"

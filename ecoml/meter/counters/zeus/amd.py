@@ -24,9 +24,7 @@ from ecoml.meter.base import DeviceState, Hardware, Source
 from ecoml.meter.counters.device import MODULE
 from ecoml.meter.repair.counter import Counter, PowerIntegral
 from ecoml.meter.repair.gauge import FoundGauges, Gauge
-from ecoml.meter.repair.interpolation import Interpolation
 from ecoml.meter.repair.sensor import Sensor
-from ecoml.meter.repair.ticks import Ticks
 
 PERIOD_S = 0.01
 LONGEST_PERIOD_S = 0.5
@@ -97,8 +95,9 @@ def _gauge(card: _Card, domain: str, now_s: float) -> Gauge:
     """The best gauge of a card; raises Zeus' error if there is none."""
     limit_w = min(MAX_POWER_W, LIMIT_MARGIN * card.limit_w) if card.limit_w else None
     if card.counts():
-        ticks = Ticks(PERIOD_S, LONGEST_PERIOD_S)
-        counter = Counter(domain, ticks, MAX_POWER_W, MODULUS_J, limit_w, STEP_J, Interpolation(ticks))
+        counter = Counter(
+            domain, PERIOD_S, LONGEST_PERIOD_S, MAX_POWER_W, MODULUS_J, limit_w, STEP_J, interpolated=True
+        )
         counter.advance(card.energy_j(), now_s, card.power_w)
         poll_s = MODULUS_J / MAX_POWER_W / 4
         return Sensor(domain, Provenance.MEASURED, GAIN, poll_s, counter, card.energy_j, power_w=lambda: card.power_w)

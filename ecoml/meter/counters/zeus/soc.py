@@ -16,10 +16,8 @@ from ecoml.meter.base import Source
 from ecoml.meter.counters.device import MODULE
 from ecoml.meter.repair.counter import Counter
 from ecoml.meter.repair.gauge import FoundGauges
-from ecoml.meter.repair.interpolation import Interpolation
 from ecoml.meter.repair.polled import Polled
 from ecoml.meter.repair.sensor import Sensor
-from ecoml.meter.repair.ticks import Ticks
 
 EVERY_S = 0.2
 PERIOD_S = 0.2
@@ -58,8 +56,7 @@ def add_soc(found: FoundGauges, chip: Any, now_s: float, clock: Callable[[], flo
             why = f"not counted, as {whole} contains it"
             found.sources.append(Source(name, domain, provenance, True, False, covers, why))
             continue
-        ticks = Ticks(PERIOD_S, LONGEST_PERIOD_S)
-        counter = Counter(domain, ticks, MAX_POWER_W, None, None, STEP_J, Interpolation(ticks))
+        counter = Counter(domain, PERIOD_S, LONGEST_PERIOD_S, MAX_POWER_W, resolution_j=STEP_J, interpolated=True)
         sense = _Part(polled, fields)
         counter.advance(sense(), now_s)
         found.gauges.append(Sensor(domain, provenance, GAIN, EVERY_S, counter, sense, polled.close))

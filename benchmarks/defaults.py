@@ -28,9 +28,9 @@ import numpy as np
 from strategy_real import data_file
 
 import ecoml
-from ecoml.experiments.compare.running import NoAccount
 from ecoml.meter import open_meter
 from ecoml.space import Space
+from ecoml.training.base import NoAccount
 from ecoml.trial import Config, Trial
 
 CANDIDATES: Mapping[str, Mapping[str, Any]] = {

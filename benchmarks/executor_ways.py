@@ -53,16 +53,6 @@ class Measured:
         self._meter.close()
 
 
-class Free:
-    """An account without a budget."""
-
-    def check_budget(self) -> None:
-        pass
-
-    def enter(self, purpose: object) -> None:
-        pass
-
-
 def repeated(once: Callable[[], float], where: dict[str, Any]) -> dict[str, Any]:
     """The cost of `once`, which returns an accuracy; it is repeated until a window of `where["least_s"]` is full."""
     times = 0
@@ -81,6 +71,7 @@ def ecoml_as_it_comes(
 ) -> dict[str, Any]:
     """`CnnTraining`, with the amount of its arithmetic."""
     import ecoml
+    from ecoml.training.base import NoAccount
 
     executor = ecoml.CnnTraining(file, seed=seed, device=where["device"], threads=where["threads"])
     executor.prepare()
@@ -88,7 +79,7 @@ def ecoml_as_it_comes(
     trials = count()
 
     def once(most: int | None = None) -> float:
-        run, accuracy = executor.start(ecoml.Trial(next(trials), config), Free()), 0.0
+        run, accuracy = executor.start(ecoml.Trial(next(trials), config), NoAccount()), 0.0
         for _ in range(most or config["epochs"]):
             accuracy = next(run).score
         run.close()
@@ -115,6 +106,7 @@ def ecoml_full(file: Path, config: dict[str, Any], seed: int, where: dict[str, A
 def fixed_cost(file: Path, config: dict[str, Any], seed: int, where: dict[str, Any]) -> dict[str, Any]:
     """The cost of a trial beside its epochs, at full size: 20 trials of one epoch against 20 of four."""
     import ecoml
+    from ecoml.training.base import NoAccount
 
     executor = ecoml.CnnTraining(file, seed=seed, device=where["device"], threads=where["threads"])
     executor.prepare()
@@ -123,7 +115,7 @@ def fixed_cost(file: Path, config: dict[str, Any], seed: int, where: dict[str, A
     for number in range(41):
         epochs = 1 if number % 2 else 4
         before = _cpu_s(), time.perf_counter()
-        run = executor.start(ecoml.Trial(number, {**config, **FULL, "epochs": epochs}), Free())
+        run = executor.start(ecoml.Trial(number, {**config, **FULL, "epochs": epochs}), NoAccount())
         for _ in range(epochs):
             next(run)
         run.close()

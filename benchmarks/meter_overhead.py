@@ -74,20 +74,14 @@ def _processes_s(processes: set[str]) -> float:
 
 def training(make: Callable[[], Tool] | None) -> dict[str, Any]:
     """CPU seconds of a real training, and those that a tool adds."""
+    from ecoml.training.base import NoAccount
     from ecoml.training.images import CnnTraining
     from ecoml.trial import Trial
-
-    class Free:
-        def check_budget(self) -> None:
-            pass
-
-        def enter(self, purpose: Any) -> None:
-            pass
 
     executor = CnnTraining("digits", threads=1)
     executor.prepare()
     config = {"width": 16, "depth": 3, "batch_size": 128, "learning_rate": 0.1, "epochs": 10_000}
-    run = executor.start(Trial(0, config), Free())
+    run = executor.start(Trial(0, config), NoAccount())
     next(run)  # so that costs of the first window are left out
     workers = _children()
 

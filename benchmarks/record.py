@@ -35,9 +35,9 @@ from strategy_real import data_file
 
 import ecoml
 from ecoml.errors import EcomlError, UsageError
-from ecoml.experiments.compare.running import NoAccount
 from ecoml.space import Space
 from ecoml.strategies.random import RandomSearch
+from ecoml.training.base import NoAccount
 from ecoml.trial import Config
 
 DEFAULTS = 4

@@ -125,8 +125,7 @@ class Series:
         values: The intensities.
 
     The last one holds for the median of the steps, so that one gap or one odd row does not change its length; a single
-    row
-    holds for an hour.
+    row holds for an hour.
     """
 
     def __init__(self, times_s: Sequence[float], values: Sequence[float]) -> None:

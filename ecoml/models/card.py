@@ -140,7 +140,7 @@ def _quality(result: Result, trial: Trial, model: Model) -> dict[str, Any]:
         },
         "per_class": [] if confusion is None else _per_class(confusion, model.classes),
         "matrix": confusion.counts.tolist() if confusion and len(model.classes) <= _WHOLE_MATRIX else None,
-        "mistakes": [] if confusion is None else _mistakes(confusion, model.classes),
+        "mistakes": [] if confusion is None else confusion.mistakes(model.classes, _MISTAKES),
     }
 
 
@@ -158,11 +158,6 @@ def _per_class(confusion: Confusion, classes: Sequence[str]) -> list[tuple[str, 
             classes, confusion.counts.sum(1), confusion.recalls, confusion.precisions, strict=True
         )
     ]
-
-
-def _mistakes(confusion: Confusion, classes: Sequence[str]) -> list[tuple[str, str, int]]:
-    wrong = [(classes[t], classes[p], count) for t, p, count in confusion.cells if t != p]
-    return sorted(wrong, key=lambda cell: -cell[2])[:_MISTAKES]
 
 
 def _energy(result: Result, trial: Trial) -> dict[str, Any]:

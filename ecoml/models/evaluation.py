@@ -53,11 +53,6 @@ class Evaluation:
         """The accuracy's 95 % interval (Wilson)."""
         return wilson(self.confusion.accuracy, self.images)
 
-    def confused(self, most: int) -> list[tuple[str, str, int]]:
-        """The most frequent mistakes: true class, answer, images."""
-        wrong = [(self.classes[t], self.classes[p], n) for t, p, n in self.confusion.cells if t != p]
-        return sorted(wrong, key=lambda cell: -cell[2])[:most]
-
     def to_dict(self) -> dict[str, Any]:
         """The evaluation as a JSON object."""
         counts, confusion = self.confusion.counts, self.confusion

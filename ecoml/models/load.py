@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from ecoml.run.choice.lifetime import lifetime_of
 from ecoml.run.folder import read_settings
 from ecoml.run.models import find_model
 from ecoml.run.result import Result
+from ecoml.training.function import shipped_function
 from ecoml.training.images.data.dataset import Form
 from ecoml.training.images.model import load_model_file, read_header
 from ecoml.trial import Trial
@@ -42,7 +42,7 @@ def load_model(
     """
     path = model_file(run, trial, step)
     header = read_header(path)
-    network = load_model_file(path, model or _shipped(header))
+    network = load_model_file(path, model or shipped_function(header.get("model")))
     return Model(network, Preprocess(_form(path, header)), header, path)
 
 
@@ -102,12 +102,3 @@ def _form(path: Path, header: Mapping[str, Any]) -> Form:
         )
     ranges = {kind: (low, high) for kind, (low, high) in data.get("ranges", {}).items()}
     return Form(height, width, channels, data.get("background", 0), ranges)
-
-
-def _shipped(header: Mapping[str, Any]) -> Build | None:
-    """The function that built the network, if it is one of ecoml's own."""
-    module, _, name = str(header.get("model") or "").partition(":")
-    if not module.startswith("ecoml."):
-        return None
-    build: Build = getattr(import_module(module), name)
-    return build

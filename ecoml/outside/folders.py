@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -23,22 +25,37 @@ def state_folder() -> Path:
     return _of_user("XDG_STATE_HOME", ".local/state")
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file, and its folder if need be. Whoever looks sees the old text or all of the new one.
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A name beside a file or folder, for the block to write; it then becomes the path. Whoever looks sees the old
+    content or all of the new one. The path's folder is made if need be.
 
     Raises:
         OSError: It cannot be written; nothing is left of it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
-        unfinished.write_text(text, encoding="utf-8")
+        yield unfinished
         unfinished.replace(path)
-    except BaseException as error:
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
         with suppress(OSError):
             unfinished.unlink()
-        if isinstance(error, OSError):
-            error.filename = str(path)  # the caller knows no other
+        raise
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file as `whole` does.
+
+    Raises:
+        OSError: It cannot be written; nothing is left of it.
+    """
+    try:
+        with whole(path) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
+    except OSError as error:
+        error.filename = str(path)  # the caller knows no other
         raise
 
 

@@ -32,6 +32,16 @@ class Account(Protocol):
         """Count joules as `purpose` from now on. Finish the device's queued work before calling this."""
 
 
+class NoAccount:
+    """An account that charges nothing."""
+
+    def check_budget(self) -> None:
+        """Do nothing: there is no budget."""
+
+    def enter(self, purpose: Purpose) -> None:
+        """Do nothing: purposes are not distinguished."""
+
+
 class Run(Protocol):
     """One trial's training, advanced measurement by measurement."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ecoml.errors import UsageError
 from ecoml.metric import ACCURACY, Metric
 from ecoml.training.base import Declares, Executor
-from ecoml.training.function import FunctionExecutor, TrainFunction
+from ecoml.training.function import FunctionExecutor, TrainFunction, shipped_function
 
 
 def executor_of(train: TrainFunction | Executor | None) -> Executor | None:
@@ -56,11 +55,10 @@ def create_executor(
     kind = options.pop("kind", None)
     if kind == "ask-and-tell":
         return None
-    module, _, name = str(options.get("model", "")).partition(":")
     if kind == "cnn" and data is not None:
         options.setdefault("metric", data.get("score", "accuracy"))  # what it was, not what would suit now
-    if kind == "cnn" and module.startswith("ecoml."):  # a function that comes with ecoml is found again by its name
-        options["model"] = getattr(import_module(module), name)
+    if kind == "cnn" and (build := shipped_function(options.get("model"))) is not None:
+        options["model"] = build
     if kind == "cnn" and not isinstance(options.get("model"), str):
         from ecoml.training.images import CnnTraining
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from typing import Any
 
 from ecoml.errors import TrainingError
@@ -70,6 +71,12 @@ def name_of(function: TrainFunction) -> str:
     inner = _unwrap(function)
     name = getattr(inner, "__qualname__", type(inner).__name__)
     return f"{getattr(inner, '__module__', '?')}:{name}"
+
+
+def shipped_function(name: object) -> Any:
+    """The function of this `module:name` if it comes with ecoml and is found again by its name; else None."""
+    module, _, inner = str(name or "").partition(":")
+    return getattr(import_module(module), inner) if module.startswith("ecoml.") else None
 
 
 def _unwrap(function: TrainFunction) -> Any:

@@ -44,7 +44,7 @@ def refused(typed, tmp_path, *arguments):
         ((*BUDGET, "--space", "nope"), "known are cnn, cnn-small"),
         ((*BUDGET, "--space", "nope.toml"), "no such file"),
         ((*BUDGET, "--strategy", "nope"), "known are bayes"),
-        ((*BUDGET, "--data", "nope"), "known names are digits"),
+        ((*BUDGET, "--data", "nope"), "known are digits"),
         ((*BUDGET, "--nope", "1"), "No such option: --nope"),
         ((*BUDGET, "--device", "warp"), "warp"),
         ((*BUDGET, "--seed", "-1"), "seed"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import ecoml
-from ecoml.outside.folders import cache_folder, config_folder, expanded, state_folder, write_whole
+from ecoml.outside.folders import cache_folder, config_folder, expanded, state_folder, whole, write_whole
 
 NOBODY = """
 import os, pwd, sys
@@ -95,3 +95,20 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
         write_whole(tmp_path / "folder", "text")
     assert caught.value.filename == str(tmp_path / "folder")
     assert {entry.name for entry in tmp_path.iterdir()} == {"new", "folder"}
+
+
+def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "new" / "folder"
+    for error in (OSError, KeyboardInterrupt):
+        with pytest.raises(error), whole(path) as unfinished:
+            unfinished.mkdir()
+            (unfinished / "file").write_text("half")
+            raise error
+        assert not list(path.parent.iterdir())
+    with whole(path) as first:
+        first.mkdir()
+        (first / "file").write_text("one")
+    with pytest.raises(OSError, match="not empty"), whole(path) as second:
+        second.mkdir()
+    assert [entry.name for entry in path.parent.iterdir()] == ["folder"]
+    assert (path / "file").read_text() == "one"

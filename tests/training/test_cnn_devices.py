@@ -11,6 +11,7 @@ import ecoml
 from ecoml.errors import UsageError
 from ecoml.meter import open_meter
 from ecoml.testing.hosts import SimulatedHost
+from ecoml.training.base import NoAccount
 from ecoml.training.images.worker.shared import shared_worker
 from ecoml.training.images.worker.worker import ImageWorker
 from ecoml.trial import Trial, TrialState
@@ -23,14 +24,6 @@ class OnCpu(ecoml.CnnTraining):
 
     def _worker(self, workload, device):
         return ImageWorker(replace(workload, device="cpu"), shared_worker(device), self.patience_s)
-
-
-class Free:
-    def check_budget(self):
-        pass
-
-    def enter(self, purpose):
-        pass
 
 
 @pytest.fixture
@@ -67,12 +60,12 @@ def test_a_training_that_goes_on_elsewhere_has_the_same_curve(on_two):
     one, other = on_two.workers()
     assert one.process is not other.process
     trial = Trial(3, CONFIG)
-    whole = one.start(trial, Free())
+    whole = one.start(trial, NoAccount())
     expected = _all(whole)
-    run = one.start(trial, Free())
+    run = one.start(trial, NoAccount())
     found = [next(run).score, next(run).score]
     one.suspend(run)
-    other.take_over(run, Free())
+    other.take_over(run, NoAccount())
     found += _all(run)
     assert found == expected
     assert len(found) == 4

@@ -13,10 +13,11 @@ import torch
 from rigs.images import rest, start, task, training
 
 from ecoml.errors import DataError, UsageError
-from ecoml.training import CnnTraining, base, load_model_file
+from ecoml.training import base
 from ecoml.training.create import create_executor
+from ecoml.training.images import CnnTraining
 from ecoml.training.images.data.loader import load
-from ecoml.training.images.model import save_model
+from ecoml.training.images.model import load_model_file, save_model
 from ecoml.trial import Trial
 
 CONFIG = {"width": 4, "batch_size": 256, "epochs": 2, "linear_layers": 2, "dropout": 0.1}

@@ -9,8 +9,8 @@ import pytest
 
 import ecoml.space
 from ecoml.errors import UsageError
-from ecoml.training.images import DEFAULTS, CnnTraining, catalogue, validate_space
-from ecoml.training.images.settings import Settings
+from ecoml.training.images import CnnTraining, catalogue
+from ecoml.training.images.settings import DEFAULTS, Settings, validate_space
 
 
 def test_missing_keys_take_their_defaults():
@@ -110,7 +110,8 @@ def test_every_shipped_space_can_be_trained(name):
 
 def test_naming_the_training_and_its_data_imports_nothing_heavy():
     code = (
-        "import sys; from ecoml.training import CnnTraining, available_data; available_data(); CnnTraining('cifar10');"
-        "CnnTraining('some/folder').describe(); print({'torch', 'torchvision', 'sklearn', 'PIL'} & set(sys.modules))"
+        "import sys; from ecoml.training.images import CnnTraining, available_data;"
+        "available_data(); CnnTraining('cifar10'); CnnTraining('some/folder').describe();"
+        "print({'torch', 'torchvision', 'sklearn', 'PIL'} & set(sys.modules))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"

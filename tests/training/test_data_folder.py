@@ -88,7 +88,7 @@ def test_a_worker_started_where_a_folder_has_a_data_sets_name_serves_the_data_se
     monkeypatch.chdir(tmp_path)
     worker = SharedWorker()  # its process is started here
     try:
-        assert worker.prepare(workload).about.classes.keys() == set("0123456789")
+        assert worker.ask("prepare", workload).about.classes.keys() == set("0123456789")
     finally:
         worker.stop()
 

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import ecoml
 from ecoml.errors import UsageError
+from ecoml.training.base import NoAccount
 from ecoml.training.images.data.loader import load
 from ecoml.training.images.data.resident import Resident
 from ecoml.training.images.network.floor import Floor
@@ -45,16 +46,8 @@ def task():
     return replace(found, bf16=False)
 
 
-class Account:
-    def check_budget(self):
-        pass
-
-    def enter(self, purpose):
-        pass
-
-
 def trained(task, config, epochs):
-    training = Training(task, 0, config, Account())
+    training = Training(task, 0, config, NoAccount())
     return training, [training.advance() for _ in range(epochs)]
 
 

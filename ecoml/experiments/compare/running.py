@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ecoml.energy import Energy, Purpose
+from ecoml.energy import Energy
 from ecoml.errors import SearchFailed, UsageError, in_one_line
 from ecoml.experiments.compare.comparison import Comparison, compare_searches, searches_below
 from ecoml.experiments.compare.plan import ComparisonPlan, PlannedSearch, Task, plan_comparison
 from ecoml.experiments.compare.standings import check_target
 from ecoml.run.result import Result
 from ecoml.space import Space
-from ecoml.training.base import Executor, OnGpus
+from ecoml.training.base import Executor, NoAccount, OnGpus
 from ecoml.trial import Trial
 
 TRAININGS = 40
@@ -77,16 +77,6 @@ def sample_training(space: Space, executor: Executor) -> TrainingSample:
     if not found.energy.energy_j > 0:
         raise SearchFailed("the energy of a training is not known here (see `ecoml meters`); give --budget-kwh")
     return found
-
-
-class NoAccount:
-    """An account that charges nothing."""
-
-    def check_budget(self) -> None:
-        """Do nothing: there is no budget."""
-
-    def enter(self, purpose: Purpose) -> None:
-        """Do nothing: purposes are not distinguished."""
 
 
 def run_comparison(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecoml.errors import UsageError
+from ecoml.outside.folders import whole
 from ecoml.space import Choice, Space, load_space
 
 if TYPE_CHECKING:
@@ -168,11 +169,9 @@ def _cut(found: Dataset, images: int, folder: Path) -> Path:
         return path
     import numpy as np
 
-    folder.mkdir(parents=True, exist_ok=True)
     train, test = _part(found.train, images), _part(found.test, TEST_IMAGES)
-    unfinished = folder / f".{path.stem}.unfinished.npz"
-    np.savez(unfinished, x=train.images, y=train.labels, x_test=test.images, y_test=test.labels)
-    unfinished.replace(path)
+    with whole(path) as unfinished, unfinished.open("wb") as file:
+        np.savez(file, x=train.images, y=train.labels, x_test=test.images, y_test=test.labels)
     return path
 
 

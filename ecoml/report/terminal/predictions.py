@@ -65,7 +65,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
             for row, number, name in zip(counts, numbers, evaluation.classes, strict=True)
         ]
         print_table([*numbers, ""], rows, numeric=range(len(numbers)))
-    elif mistakes := evaluation.confused(_MISTAKES):
+    elif mistakes := evaluation.confusion.mistakes(evaluation.classes, _MISTAKES):
         out.print("The most frequent mistakes:")
         print_table(
             ("images", "predicted as", "class"), [(str(n), answer, true) for true, answer, n in mistakes], numeric=(0,)

@@ -2,8 +2,7 @@
 
 The hash of its content names a parcel, and each host stores it in the user's cache, so that it is sent once for all
 runs. If a path or a module exists on a host, the host uses its own. If its content differs from the driver's, the host
-is
-refused, and the message names it.
+is refused, and the message names it.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
-import os
 import sys
 import sysconfig
 import tarfile
@@ -24,7 +22,7 @@ from typing import Protocol, runtime_checkable
 import cloudpickle
 
 from ecoml.errors import UsageError
-from ecoml.outside.folders import cache_folder
+from ecoml.outside.folders import cache_folder, whole
 from ecoml.training.base import Executor, OnFiles
 
 Fetch = Callable[[str], bytes]
@@ -124,11 +122,10 @@ def _placed_data(host: str, data: Path, digest: str, fetch: Fetch, cache: Path) 
         return data
     folder = cache / digest
     if not folder.exists():
-        unfinished = _unfinished(folder)
-        with tarfile.open(fileobj=io.BytesIO(_fetched(host, str(data), digest, fetch))) as packed:
-            packed.extractall(unfinished, filter="data")
+        content = io.BytesIO(_fetched(host, str(data), digest, fetch))
         try:
-            unfinished.rename(folder)
+            with whole(folder) as unfinished, tarfile.open(fileobj=content) as packed:
+                packed.extractall(unfinished, filter="data")
         except OSError:  # another search on this host was quicker
             if not folder.exists():
                 raise
@@ -152,24 +149,18 @@ def _place_code(host: str, parcels: Parcels, fetch: Fetch, cache: Path) -> None:
         return
     archive = cache / f"{parcels.code}.zip"
     if not archive.exists():
-        unfinished = _unfinished(archive)
-        unfinished.write_bytes(_fetched(host, ", ".join(sorted(there)), parcels.code, fetch))
-        unfinished.rename(archive)
+        content = _fetched(host, ", ".join(sorted(there)), parcels.code, fetch)
+        with whole(archive) as unfinished:
+            unfinished.write_bytes(content)
     if str(archive) not in sys.path:
         sys.path.append(str(archive))
 
 
-def _unfinished(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f"{path.name}.{os.getpid()}")
-
-
 def _fetched(host: str, what: str, digest: str, fetch: Fetch) -> bytes:
     try:
-        content = fetch(digest)
+        return fetch(digest)
     except KeyError:
         raise UsageError(f"host {host}: {what} is missing and cannot be sent; copy it there") from None
-    return content
 
 
 def own_modules() -> dict[str, bytes]:

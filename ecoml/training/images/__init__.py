@@ -17,24 +17,7 @@ model       trained networks as files
 Importing this package does not import torch.
 """
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from ecoml.training.images.catalogue import available_data
-from ecoml.training.images.settings import DEFAULTS, validate_space
 from ecoml.training.images.training import CnnTraining
 
-if TYPE_CHECKING:
-    from ecoml.training.images.network.network import Network
-    from ecoml.training.images.network.own import Build
-
-__all__ = ["DEFAULTS", "CnnTraining", "available_data", "load_model_file", "validate_space"]
-
-
-def load_model_file(path: str | Path, build: Build | None = None) -> Network:
-    """The trained network in a file, on the CPU and in evaluation mode; see `ecoml.training.images.model`."""
-    from ecoml.training.images import model
-
-    return model.load_model_file(path, build)
+__all__ = ["CnnTraining", "available_data"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ecoml.errors import DataError, UsageError
+from ecoml.errors import DataError, UsageError, did_you_mean
 from ecoml.outside.folders import cache_folder
 from ecoml.space import Choice, Space
 
@@ -58,8 +58,5 @@ def refuse_mirroring(data: str, space: Space) -> None:
 
 def unknown(data: str) -> DataError:
     """The error for data that are neither a known name nor an existing path."""
-    import difflib
-
-    close = difflib.get_close_matches(Path(data).name.lower(), NAMED, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known names are {', '.join(NAMED)}"
+    hint = did_you_mean(Path(data).name.lower(), NAMED)
     return DataError(f"data {data!r}: no data set of this name, no such folder and no such file; {hint}")

@@ -5,11 +5,11 @@ A network of the user's own is rebuilt by the user's own function.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ import safetensors.torch
 import torch
 
 from ecoml.errors import UsageError
+from ecoml.outside.folders import whole
 from ecoml.training.images.data.dataset import Form
 from ecoml.training.images.network.network import Network
 from ecoml.training.images.network.own import built
@@ -75,18 +76,10 @@ def save_model(
         "forms": forms,
     }
     content = safetensors.torch.save(weights, metadata={_KEY: json.dumps(header)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
-        raise
+    with whole(path) as unfinished, unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load_model_file(path: str | Path, build: Build | None = None) -> Network:
@@ -131,7 +124,7 @@ def read_header(path: Path) -> dict[str, Any]:
         return _header(path, file.metadata() or {})
 
 
-@contextlib.contextmanager
+@contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise UsageError(f"{path}: no such model file")

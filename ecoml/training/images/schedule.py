@@ -35,10 +35,8 @@ def sides_at(settings: Settings, sides: tuple[int, int], t: float, *, twice: boo
     """Height and width of the network's input at t.
 
     The share of the full sides (those of `resolution`) rises linearly from `start_resolution` to 1 at t = ½. Its steps
-    are
-    4 pixels, or 8, 12, … pixels for images of more than 64, 128, … pixels, because each resolution needs another copy
-    of
-    the data.
+    are 4 pixels, or 8, 12, … pixels for images of more than 64, 128, … pixels, because each resolution needs another
+    copy of the data.
 
     Args:
         settings: The training's settings.

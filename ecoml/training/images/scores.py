@@ -73,6 +73,11 @@ class Confusion:
         """[t, p, n(t, p)] for all entries that are not 0: never more entries than images."""
         return [[int(t), int(p), int(self.counts[t, p])] for t, p in np.argwhere(self.counts)]
 
+    def mistakes(self, names: Sequence[str], most: int) -> list[tuple[str, str, int]]:
+        """The most frequent mistakes: name of the true class, name of the predicted one, images."""
+        wrong = [(names[t], names[p], count) for t, p, count in self.cells if t != p]
+        return sorted(wrong, key=lambda cell: -cell[2])[:most]
+
     @property
     def accuracy(self) -> float:
         """Share of all images that are predicted correctly: Σ n(c, c) / Σ n(t, p)."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
-from ecoml.errors import UsageError
+from ecoml.errors import UsageError, did_you_mean
 from ecoml.space import Choice, Float, Int, Parameter, Space, Value
 from ecoml.trial import Config
 
@@ -25,9 +25,77 @@ LARGEST_SIDE = 64
 """Largest side of images in pixels, unless a space asks for more."""
 
 
+def _bad(key: str, value: Any, wanted: str) -> UsageError:
+    return UsageError(f"the CNN training cannot use {key} = {value!r}; it takes {wanted}")
+
+
+class Whole(NamedTuple):
+    """A check for whole numbers in a range, perhaps for odd ones only."""
+
+    low: int
+    high: int
+    odd: bool = False
+
+    def checked(self, key: str, value: Any) -> int:
+        whole = isinstance(value, numbers.Real) and not isinstance(value, bool) and float(value).is_integer()
+        if not whole or not self.low <= value <= self.high or (self.odd and int(value) % 2 == 0):
+            kind = "an odd whole number" if self.odd else "a whole number"
+            raise _bad(key, value, f"{kind} from {self.low} to {self.high}")
+        return int(value)
+
+
+class Real(NamedTuple):
+    """A check for finite numbers in a range; its ends belong to it unless they are open."""
+
+    low: float
+    high: float
+    open_low: bool = False
+    open_high: bool = False
+
+    def checked(self, key: str, value: Any) -> float:
+        real = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+        if real and self.low <= value <= self.high:
+            at_open_end = (self.open_low and value == self.low) or (self.open_high and value == self.high)
+            if not at_open_end:
+                return float(value)
+        low = f"above {self.low:g}" if self.open_low else f"at least {self.low:g}"
+        high = "" if math.isinf(self.high) else f" and {'below' if self.open_high else 'at most'} {self.high:g}"
+        raise _bad(key, value, f"a number {low}{high}")
+
+
+class OneOf(NamedTuple):
+    """A check for one of several words."""
+
+    options: tuple[str, ...]
+
+    def checked(self, key: str, value: Any) -> str:
+        if not isinstance(value, str) or value not in self.options:
+            raise _bad(key, value, "one of " + ", ".join(self.options))
+        return str(value)
+
+
+class Strength(NamedTuple):
+    """A check for a share from 0 to 1, or false and true."""
+
+    def checked(self, key: str, value: Any) -> float:
+        return Real(0.0, 1.0).checked(key, float(value) if isinstance(value, bool) else value)
+
+
+class Text(NamedTuple):
+    """A check for any text."""
+
+    def checked(self, key: str, value: Any) -> str:
+        if not isinstance(value, str):
+            raise _bad(key, value, "a text")
+        return value
+
+
+Check = Whole | Real | OneOf | Strength | Text
+
+
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """The settings of one training. Each field is a key of a configuration; a missing key has the default given here.
+class NetworkSettings:
+    """The settings of the network. A model of the user's own reads its keys itself.
 
     Attributes:
         width: Channels of the first stage.
@@ -41,11 +109,33 @@ class Settings:
         head: `pool` (global average) or `flatten`.
         linear_layers: Number of linear layers after the head, including the classifier.
         backbone: One of `BACKBONES`: a network of torchvision with the user's weights, instead of one of ours. Of the
-            keys
-            above, it uses only `activation` and `linear_layers`, for its head.
+            keys above, it uses only `activation` and `linear_layers`, for its head.
         weights: The file of its weights, or a folder with a file for each backbone. Nothing is downloaded.
         frozen: `yes` trains only the head, `no` trains everything.
         dropout: Share of features dropped before each linear layer.
+    """
+
+    width: Annotated[int, Whole(1, 65_536)] = 16
+    depth: Annotated[int, Whole(1, 1_000)] = 3
+    growth: Annotated[float, Real(0.1, 10.0)] = 2.0
+    channel_multiple: Annotated[int, Whole(1, 64)] = 1
+    kernel: Annotated[int, Whole(1, 31, odd=True)] = 3
+    block: Annotated[str, OneOf(("plain", "residual", "separable"))] = "plain"
+    activation: Annotated[str, OneOf(("relu", "gelu", "silu", "none"))] = "relu"
+    head: Annotated[str, OneOf(("pool", "flatten"))] = "pool"
+    linear_layers: Annotated[int, Whole(1, 100)] = 1
+    backbone: Annotated[str, OneOf((NO_BACKBONE, *BACKBONES))] = NO_BACKBONE
+    weights: Annotated[str, Text()] = ""
+    frozen: Annotated[str, OneOf(("yes", "no"))] = "yes"
+    dropout: Annotated[float, Real(0.0, 0.9)] = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings(NetworkSettings):
+    """The settings of one training. Each field is a key of a configuration; a missing key has the default given here,
+    and the check beside its type says which values it takes.
+
+    Attributes:
         optimizer: `sgd` (with Nesterov momentum), `adam` or `adamw`.
         learning_rate: The highest learning rate; adam and adamw need about a hundredth of that for sgd.
         schedule: `constant`, `cosine` (falling), `triangle` (rising during the first quarter, then falling) or
@@ -71,37 +161,24 @@ class Settings:
         cutout: Side in pixels of a square that is masked in each image.
     """
 
-    width: int = 16
-    depth: int = 3
-    growth: float = 2.0
-    channel_multiple: int = 1
-    kernel: int = 3
-    block: str = "plain"
-    activation: str = "relu"
-    head: str = "pool"
-    linear_layers: int = 1
-    backbone: str = NO_BACKBONE
-    weights: str = ""
-    frozen: str = "yes"
-    dropout: float = 0.0
-    optimizer: str = "sgd"
-    learning_rate: float = 0.2
-    schedule: str = "averaged"
-    weight_decay: float = 5e-4
-    momentum: float = 0.9
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-    batch_size: int = 128
-    label_smoothing: float = 0.05
-    epochs: int = 10
-    resolution: int = 0
-    start_resolution: float = 0.7
-    skip_easy: float = 0.5
-    class_weights: float = 0.0
-    shift: int = 0
-    flip: str = "no"
-    cutout: int = 0
+    optimizer: Annotated[str, OneOf(("sgd", "adam", "adamw"))] = "sgd"
+    learning_rate: Annotated[float, Real(0.0, math.inf, open_low=True)] = 0.2
+    schedule: Annotated[str, OneOf(("constant", "cosine", "triangle", "averaged"))] = "averaged"
+    weight_decay: Annotated[float, Real(0.0, math.inf)] = 5e-4
+    momentum: Annotated[float, Real(0.0, 1.0, open_high=True)] = 0.9
+    beta1: Annotated[float, Real(0.0, 1.0, open_high=True)] = 0.9
+    beta2: Annotated[float, Real(0.0, 1.0, open_high=True)] = 0.999
+    epsilon: Annotated[float, Real(0.0, math.inf, open_low=True)] = 1e-8
+    batch_size: Annotated[int, Whole(2, 10_000_000)] = 128
+    label_smoothing: Annotated[float, Real(0.0, 1.0, open_high=True)] = 0.05
+    epochs: Annotated[int, Whole(1, 1_000_000)] = 10
+    resolution: Annotated[int, Whole(0, 1_024)] = 0
+    start_resolution: Annotated[float, Real(0.25, 1.0)] = 0.7
+    skip_easy: Annotated[float, Real(0.0, 0.9)] = 0.5
+    class_weights: Annotated[float, Strength()] = 0.0
+    shift: Annotated[int, Whole(0, 64)] = 0
+    flip: Annotated[str, OneOf(("no", "yes"))] = "no"
+    cutout: Annotated[int, Whole(0, 1_000)] = 0
 
     @classmethod
     def of(cls, config: Config, *, own_model: bool = False) -> Settings:
@@ -120,7 +197,9 @@ class Settings:
             config = {"start_resolution": 1.0, **known}
         unknown = [key for key in config if key not in _CHECKS]
         if unknown:
-            raise UsageError(_about_unknown(str(unknown[0])))
+            raise UsageError(
+                f"the CNN training has no parameter {unknown[0]!r}; {did_you_mean(str(unknown[0]), _CHECKS)}"
+            )
         values: dict[str, Any] = {key: _CHECKS[key].checked(key, value) for key, value in config.items()}
         return cls(**values)
 
@@ -136,108 +215,11 @@ class Settings:
         return round(sides[0] * share), round(sides[1] * share)
 
 
-class _Whole(NamedTuple):
-    low: int
-    high: int
-    odd: bool = False
-
-    def checked(self, key: str, value: Any) -> int:
-        whole = isinstance(value, numbers.Real) and not isinstance(value, bool) and float(value).is_integer()
-        if not whole or not self.low <= value <= self.high or (self.odd and int(value) % 2 == 0):
-            kind = "an odd whole number" if self.odd else "a whole number"
-            raise _bad(key, value, f"{kind} from {self.low} to {self.high}")
-        return int(value)
-
-
-class _Real(NamedTuple):
-    low: float
-    high: float
-    open_low: bool = False
-    open_high: bool = False
-
-    def checked(self, key: str, value: Any) -> float:
-        real = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-        if real and self.low <= value <= self.high:
-            at_open_end = (self.open_low and value == self.low) or (self.open_high and value == self.high)
-            if not at_open_end:
-                return float(value)
-        low = f"above {self.low:g}" if self.open_low else f"at least {self.low:g}"
-        high = "" if math.isinf(self.high) else f" and {'below' if self.open_high else 'at most'} {self.high:g}"
-        raise _bad(key, value, f"a number {low}{high}")
-
-
-class _OneOf(NamedTuple):
-    options: tuple[str, ...]
-
-    def checked(self, key: str, value: Any) -> str:
-        if not isinstance(value, str) or value not in self.options:
-            raise _bad(key, value, "one of " + ", ".join(self.options))
-        return str(value)
-
-
-class _Strength(NamedTuple):
-    def checked(self, key: str, value: Any) -> float:
-        return _Real(0.0, 1.0).checked(key, float(value) if isinstance(value, bool) else value)
-
-
-class _Text(NamedTuple):
-    def checked(self, key: str, value: Any) -> str:
-        if not isinstance(value, str):
-            raise _bad(key, value, "a text")
-        return value
-
-
-_CHECKS: Mapping[str, _Whole | _Real | _OneOf | _Strength | _Text] = {
-    "width": _Whole(1, 65_536),
-    "depth": _Whole(1, 1_000),
-    "growth": _Real(0.1, 10.0),
-    "channel_multiple": _Whole(1, 64),
-    "kernel": _Whole(1, 31, odd=True),
-    "block": _OneOf(("plain", "residual", "separable")),
-    "activation": _OneOf(("relu", "gelu", "silu", "none")),
-    "head": _OneOf(("pool", "flatten")),
-    "linear_layers": _Whole(1, 100),
-    "backbone": _OneOf((NO_BACKBONE, *BACKBONES)),
-    "weights": _Text(),
-    "frozen": _OneOf(("yes", "no")),
-    "dropout": _Real(0.0, 0.9),
-    "optimizer": _OneOf(("sgd", "adam", "adamw")),
-    "learning_rate": _Real(0.0, math.inf, open_low=True),
-    "schedule": _OneOf(("constant", "cosine", "triangle", "averaged")),
-    "weight_decay": _Real(0.0, math.inf),
-    "momentum": _Real(0.0, 1.0, open_high=True),
-    "beta1": _Real(0.0, 1.0, open_high=True),
-    "beta2": _Real(0.0, 1.0, open_high=True),
-    "epsilon": _Real(0.0, math.inf, open_low=True),
-    "batch_size": _Whole(2, 10_000_000),
-    "label_smoothing": _Real(0.0, 1.0, open_high=True),
-    "epochs": _Whole(1, 1_000_000),
-    "resolution": _Whole(0, 1_024),
-    "start_resolution": _Real(0.25, 1.0),
-    "skip_easy": _Real(0.0, 0.9),
-    "class_weights": _Strength(),
-    "shift": _Whole(0, 64),
-    "flip": _OneOf(("no", "yes")),
-    "cutout": _Whole(0, 1_000),
+_CHECKS: Mapping[str, Check] = {
+    key: hint.__metadata__[0] for key, hint in get_type_hints(Settings, include_extras=True).items()
 }
 
-_OF_THE_NETWORK = frozenset(
-    (
-        "width",
-        "depth",
-        "growth",
-        "channel_multiple",
-        "kernel",
-        "block",
-        "activation",
-        "head",
-        "linear_layers",
-        "backbone",
-        "weights",
-        "frozen",
-        "dropout",
-    )
-)
+_OF_THE_NETWORK = frozenset(field.name for field in fields(NetworkSettings))
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(asdict(Settings()))
 """Every key of a configuration and its default."""
@@ -280,15 +262,3 @@ def _extremes(parameter: Parameter | Value) -> Iterable[Value]:
     if isinstance(parameter, Int):  # one more than the lowest: of odd numbers alone no range is made
         return parameter.low, min(parameter.low + 1, parameter.high), parameter.high
     return (parameter,)
-
-
-def _bad(key: str, value: Any, wanted: str) -> UsageError:
-    return UsageError(f"the CNN training cannot use {key} = {value!r}; it takes {wanted}")
-
-
-def _about_unknown(key: str) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(key, _CHECKS, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else "its parameters are " + ", ".join(_CHECKS)
-    return f"the CNN training has no parameter {key!r}; {hint}"

@@ -285,7 +285,7 @@ class CnnTraining:
         """
         if not isinstance(run, WorkerRun) or run.closed or not run.steps:
             raise ValueError(f"trial {trial.number} has no weights to save: it was never advanced, or it is closed")
-        run.worker.save(run, path, self.problem)
+        run.worker.save(run, path)
 
     def test(self, path: Path) -> Measurement:
         """Test score of the model in `path`; all scores, and the confusion matrix, are its details.
@@ -295,7 +295,7 @@ class CnnTraining:
         """
         self._ready()
         worker = self._workers[0]
-        found = worker.test(path, self.problem)
+        found = worker.process.ask("test", worker.workload, path.absolute(), patience_s=self.patience_s)
         return Measurement(found[worker.score], details=found)
 
     def work(self, config: Config) -> Work | None:
@@ -309,7 +309,7 @@ class CnnTraining:
             UsageError: As `test`.
         """
         self._ready()
-        return self._workers[0].use(path, self.problem, seconds, window)
+        return self._workers[0].use(path, seconds, window)
 
     @property
     def _of_built_in(self) -> Prepared | None:
@@ -342,7 +342,7 @@ class CnnTraining:
             None if self.model is None else name_of(self.model),
         )
         workers = tuple(self._worker(workload, device) for device in self._devices or (None,))
-        found = [worker.prepare() for worker in workers]
+        found: list[Prepared] = [worker.process.ask("prepare", worker.workload) for worker in workers]
         score = self._measured()
         for worker in workers:
             worker.score = score

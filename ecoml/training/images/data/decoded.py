@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import PIL
 
-from ecoml.outside.folders import cache_folder
+from ecoml.outside.folders import cache_folder, whole
 from ecoml.training.images.data.dataset import ImageReading, Images
 
 LARGEST_BYTES = 20 * 2**30
@@ -69,17 +68,14 @@ def keep(
     if needed > largest_bytes:
         return
     place = _place()
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # a full disk, or another process was faster
         place.mkdir(parents=True, exist_ok=True)
         _make_room(place, largest_bytes - needed)
-        unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=place))
-        try:
+        with whole(place / _key(content)) as unfinished:
+            unfinished.mkdir(mode=0o700)
             for split, images in decoded.items():
                 np.save(unfinished / f"{split}.npy", images)
             (unfinished / _READING).write_text(json.dumps(asdict(reading)), encoding="utf-8")
-            unfinished.rename(place / _key(content))
-        except OSError:  # a full disk, or another process was faster
-            shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _key(content: str) -> str:

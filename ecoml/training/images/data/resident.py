@@ -110,8 +110,7 @@ class TrainingTask:
         """Training and validation images at a resolution.
 
         The newest copy is always kept; older ones as long as all together take at most `MOST_COPIES` times the memory
-        of the
-        images themselves.
+        of the images themselves.
         """
         if sides == self.train.sides:
             return self.train, self.validation

@@ -18,8 +18,7 @@ def predicted_at_once(device: str, sides: tuple[int, int]) -> int:
     """Number of images that are predicted at once.
 
     On a CPU as many as its caches hold; on a GPU all, or a quarter of them if they do not fit, and so on. Images of
-    more
-    than 64×64 pixels are fewer, so that the number of pixels stays the same.
+    more than 64×64 pixels are fewer, so that the number of pixels stays the same.
 
     Args:
         device: Its type, `cpu` or `cuda`.

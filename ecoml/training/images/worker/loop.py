@@ -80,6 +80,7 @@ class Training:
         self._updates = 0
         self._task = task
         self._number = number
+        self._config = config
         self._account = account
         self._settings = settings = Settings.of(config, own_model=build is not None)
         self._threads = task.threads
@@ -144,17 +145,13 @@ class Training:
         self.logits = logits_of(self.network, validation, task, account)
         return confusion(self.logits, validation)
 
-    def save(self, path: Path, *, problem: str, trial: int, config: Config, model: str | None) -> None:
+    def save(self, path: Path, model: str | None) -> None:
         """Write the network as a model file, with the temperature that fits its probabilities to the validation
-        images.
+        images; `model` names the user's function that built it.
         """
         temperature = 1.0 if self.logits is None else temperature_of(self.logits, self._task.validation.labels)
-        save_model(
-            *(self.network, path, problem, trial, config),
-            form=self._task.form,
-            temperature=temperature,
-            model=model,
-        )
+        told = self._task.name, self._number, self._config
+        save_model(self.network, path, *told, form=self._task.form, temperature=temperature, model=model)
 
     def _compute(self, batch: Batch, order: Tensor, bounds: list[tuple[int, int]]) -> None:
         """Run the steps of an epoch one by one."""

@@ -190,27 +190,27 @@ class TrainingServer:
             self._training = None
         self._residents.drop(run)
 
-    def save(self, path: Path, problem: str, number: int, config: Config, model: str | None) -> None:
-        """Write the held network as a model file."""
+    def save(self, path: Path, model: str | None) -> None:
+        """Write the held network as a model file; `model` names the user's function that built it."""
         assert self._training is not None, "the host saves only what is held"
-        self._training.save(path, problem=problem, trial=number, config=config, model=model)
+        self._training.save(path, model)
 
-    def test(self, workload: Workload, path: Path, name: str) -> dict[str, Any]:
+    def test(self, workload: Workload, path: Path) -> dict[str, Any]:
         """Scores of a model file on the test images, loaded as by any user, and its confusion matrix."""
         task, dataset = self._task(workload), self._dataset(workload)
         from ecoml.training.images.data.resident import Resident
         from ecoml.training.images.worker.evaluation import confusion, logits_of
 
-        network = self._loaded(workload, path, name)
+        network = self._loaded(workload, path)
         test = Resident.of(dataset.test, task.device)
         found = confusion(logits_of(network, test, replace(task, bf16=False)), test)
         return {**found.details(), "confusion": found.cells}
 
-    def ready_to_use(self, workload: Workload, path: Path, name: str) -> tuple[int, int]:
+    def ready_to_use(self, workload: Workload, path: Path) -> tuple[int, int]:
         """Load a model file for predictions; returns its number of parameters, and the FLOP per image."""
         from ecoml.training.images.network.form import form_of
 
-        self._used = network = self._loaded(workload, path, name)
+        self._used = network = self._loaded(workload, path)
         sizes: list[int] = [weights.numel() for weights in network.parameters()]
         if workload.model is None:
             return sum(sizes), form_of(network.settings, network.shape, len(network.classes)).flops(network.sides)
@@ -229,13 +229,13 @@ class TrainingServer:
         assert self._used is not None, "the host makes a model ready before it predicts"
         return timed(self._used, self._task(workload), batch_size, seconds)
 
-    def _loaded(self, workload: Workload, path: Path, name: str) -> Network:
+    def _loaded(self, workload: Workload, path: Path) -> Network:
         from ecoml.training.images.model import load_model_file
 
         task = self._task(workload)
         network = load_model_file(path, _build(workload)).to(task.device)
         if (network.shape, network.classes) != (task.shape, task.classes):
-            raise UsageError(f"{path}: the model was trained on other data than {name}")
+            raise UsageError(f"{path}: the model was trained on other data than {task.name}")
         return network
 
     def _dataset(self, workload: Workload) -> Dataset:

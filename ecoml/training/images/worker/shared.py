@@ -21,7 +21,7 @@ from ecoml.errors import StorageError, in_one_line
 from ecoml.training.base import Account
 from ecoml.training.images.scores import ACCURACY
 from ecoml.training.images.worker.process import TrainingProcess
-from ecoml.training.images.worker.workload import Prepared, Workload
+from ecoml.training.images.worker.workload import Workload
 from ecoml.trial import Measurement, Trial
 
 
@@ -107,16 +107,6 @@ class SharedWorker:
         process = self._process
         return process.pid if process is not None and process.running else None
 
-    def prepare(self, workload: Workload) -> Prepared:
-        """Let the process load the data, without a time limit.
-
-        Raises:
-            UsageError: The error that the worker raised while reading the data or opening the device.
-        """
-        with self._lock:
-            prepared: Prepared = self._started().request("prepare", workload)
-        return prepared
-
     def advance(self, run: WorkerRun) -> dict[str, Any] | None:
         """Train a run for an epoch, and return its scores; None at its end.
 
@@ -152,7 +142,7 @@ class SharedWorker:
                     self._started().request("drop", run.number, patience_s=run.patience_s)
             run.delete_checkpoint()
 
-    def save(self, run: WorkerRun, path: Path, problem: str) -> None:
+    def save(self, run: WorkerRun, path: Path) -> None:
         """Write a run's current network, held or suspended: another search may have used the worker since.
 
         Raises:
@@ -160,20 +150,13 @@ class SharedWorker:
         """
         with self._lock:
             self._hold(run)
-            arguments = path.absolute(), problem, run.trial.number, dict(run.trial.config), run.workload.model_name
+            arguments = path.absolute(), run.workload.model_name
             self._started().request("save", *arguments, account=run.account, patience_s=run.patience_s)
 
-    def test(self, workload: Workload, path: Path, problem: str, patience_s: float) -> dict[str, Any]:
-        """Scores of a model file on the test images, and its confusion matrix, cell by cell."""
-        arguments = workload, path.absolute(), problem
+    def ask(self, name: str, *arguments: Any, patience_s: float | None = None) -> Any:
+        """The answer to a request that concerns no run; see `TrainingProcess.request`."""
         with self._lock:
-            found: dict[str, Any] = self._started().request("test", *arguments, patience_s=patience_s)
-        return found
-
-    def ask(self, name: str, *arguments: Any) -> Any:
-        """Any other request that concerns no run."""
-        with self._lock:
-            return self._started().request(name, *arguments)
+            return self._started().request(name, *arguments, patience_s=patience_s)
 
     def stop(self) -> None:
         """End the process, and delete the checkpoints. May be called twice."""
@@ -196,7 +179,7 @@ class SharedWorker:
     def _ready(self, workload: Workload) -> TrainingProcess:
         """The process; if there is none, a new one that has loaded the data."""
         if self._running() is None:
-            self.prepare(workload)
+            self.ask("prepare", workload)
         return self._started()
 
     def _holds(self, run: WorkerRun) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ecoml.energy import Purpose
+from ecoml.training.base import NoAccount
 from ecoml.training.images.data.resident import Resident, TrainingTask
 from ecoml.training.images.worker.loop import Training
 
@@ -29,14 +29,6 @@ def warm_up(task: TrainingTask) -> None:
     small = replace(task, train=few, validation=few)
     size: dict[str, Any] = {"width": 16, "depth": 2, "batch_size": 256} if cuda else {"width": 1, "depth": 1}
     for kind in _KINDS if cuda else ({},):
-        training = Training(small, 0, {**size, "epochs": 1, **kind}, _NoAccount())
+        training = Training(small, 0, {**size, "epochs": 1, **kind}, NoAccount())
         training.advance()
         training.release()
-
-
-class _NoAccount:
-    def check_budget(self) -> None:
-        pass
-
-    def enter(self, purpose: Purpose) -> None:
-        pass

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ecoml.energy import Energy
 from ecoml.errors import UsageError
@@ -13,7 +13,7 @@ from ecoml.meter.base import Window
 from ecoml.training.base import Account, Run
 from ecoml.training.images.scores import ACCURACY
 from ecoml.training.images.worker.shared import SharedWorker, WorkerRun
-from ecoml.training.images.worker.workload import Prepared, Workload
+from ecoml.training.images.worker.workload import Workload
 from ecoml.trial import Inference, Trial, Usage
 
 USE_BATCHES = (1, 64)
@@ -40,10 +40,6 @@ class ImageWorker:
         self.remarks: dict[str, None] = {}
         self._patience_s = patience_s
 
-    def prepare(self) -> Prepared:
-        """Let the process load the data and move them to the device."""
-        return self.process.prepare(self.workload)
-
     def start(self, trial: Trial, account: Account) -> Run:
         """A run of `trial.config` on this device."""
         run = WorkerRun(self.process, self.workload, trial, account, self._patience_s, self.score)
@@ -60,35 +56,24 @@ class ImageWorker:
         assert isinstance(run, WorkerRun), "workers are given their own runs"
         run.worker, run.workload, run.account = self.process, self.workload, account
 
-    def test(self, path: Path, problem: str) -> dict[str, Any]:
-        """Scores of a model file on the test images; `problem` names the data for people."""
-        return self.process.test(self.workload, path, problem, self._patience_s)
-
-    def use(self, path: Path, problem: str, seconds: float, window: Callable[[], Window]) -> Usage:
+    def use(self, path: Path, seconds: float, window: Callable[[], Window]) -> Usage:
         """The cost of predictions with a model file, in full precision, on validation images.
 
         Args:
             path: The file.
-            problem: Names the data for people.
             seconds: How long each batch size is measured, at least one batch.
             window: Opens a window of the meter.
         """
-        parameters, flop = self.process.ask("ready_to_use", self.workload, path.absolute(), problem)
+        parameters, flop = self.process.ask("ready_to_use", self.workload, path.absolute())
         inferences = {}
         for batch_size in USE_BATCHES:
-            self._predict(batch_size, 0.0)  # what a library does on first use is no part of it
+            predict = partial(self.process.ask, "predict", self.workload, batch_size)
+            predict(0.0)  # what a library does on first use is no part of it
             with window() as opened:
-                images, latency_s = self._predict(batch_size, seconds)
+                images, latency_s = predict(seconds)
             whole = Energy(opened.energy_j, opened.uncertainty_j, opened.provenance)
             inferences[batch_size] = Inference(batch_size, images, latency_s, whole.times(1 / images))
         return Usage(parameters, path.stat().st_size, flop, inferences)
-
-    def _predict(self, batch_size: int, seconds: float) -> tuple[int, float]:
-        """Predict validation images for this many seconds, at least one batch; returns the number of images, and the
-        median seconds per batch.
-        """
-        found: tuple[int, float] = self.process.ask("predict", self.workload, batch_size, seconds)
-        return found
 
 
 def devices_of(device: str | None) -> tuple[str, ...]:

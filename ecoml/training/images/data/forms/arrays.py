@@ -9,7 +9,6 @@ The file is in the user's cache folder, named by the hash of its content, so the
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Mapping, Sized
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard
@@ -18,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecoml.errors import DataError
-from ecoml.outside.folders import cache_folder
+from ecoml.outside.folders import cache_folder, whole
 
 Array = npt.NDArray[Any]
 
@@ -47,10 +46,10 @@ def kept(data: object) -> Path:
         content.update(np.ascontiguousarray(array).data)
     path = cache_folder() / "given" / f"arrays-{content.hexdigest()}.npz"
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".unfinished", delete=False) as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        Path(file.name).replace(path)
+        with whole(path) as unfinished:
+            unfinished.touch(mode=0o600)
+            with unfinished.open("wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
     return path
 
 

@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ecoml.errors import DataError
-from ecoml.outside.folders import cache_folder
+from ecoml.outside.folders import cache_folder, whole
 from ecoml.training.images.data.listing import VALIDATION
 
 _SPLITS = {"train": "train", "test": "test", **dict.fromkeys(VALIDATION, "validation")}
@@ -73,15 +71,10 @@ def unpacked(path: Path) -> Path:
                     content.update(block)
     folder = cache_folder() / "unpacked" / content.hexdigest() / path.stem
     if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
-        try:
+        with whole(folder) as unfinished:
+            unfinished.mkdir(mode=0o700)
             for split, of in files.items():
                 _unpack(of, unfinished / split if set(files) != {"train"} else unfinished)
-            unfinished.replace(folder)
-        except BaseException:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            raise
     return folder
 
 

@@ -52,10 +52,6 @@ class Metric:
         """
         return -score if self.minimize else score
 
-    def better(self, score: float, other: float) -> bool:
-        """Whether the score is better than the other."""
-        return self.utility(score) > self.utility(other)
-
     def reaches(self, score: float, target: float | None) -> bool:
         """Whether the score is at least as good as the target; False without a target."""
         return target is not None and self.utility(score) >= self.utility(target)

@@ -7,10 +7,11 @@ import fcntl
 import os
 import platform
 import shutil
-import tempfile
 import time
 import tomllib
+import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,9 @@ class RunFolder:
         staging, lock = None, None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-            staging.chmod(0o777 & ~_umask())
+            fresh = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}"
+            fresh.mkdir()
+            staging = fresh  # from here on an error deletes it
             (staging / "models").mkdir()
             lock = _take_lock(staging)
             for name, text in (files or {}).items():
@@ -199,19 +201,22 @@ def _next_free(base: Path) -> Path:
 
 def describe_host() -> dict[str, Any]:
     """A description of the machine and the versions."""
-    versions = {}
-    for package in ("ecoml", "torch", "torchvision", "botorch", "gpytorch", "numpy"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return {
         "system": platform.platform(),
         "python": platform.python_version(),
         "cpu": _cpu_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        "versions": versions,
+        "versions": versions_of("ecoml", "torch", "torchvision", "botorch", "gpytorch", "numpy"),
     }
+
+
+def versions_of(*packages: str) -> dict[str, str]:
+    """The versions of those of these packages that are installed."""
+    versions = {}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions
 
 
 def _cpu_name() -> str:
@@ -271,13 +276,6 @@ def _put(staging: Path, path: Path, numbered: bool) -> Path:
             path = _next_free(path)
         else:
             return path
-
-
-def _umask() -> int:
-    """The permissions that new files do not get; they can only be read by setting them."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _now() -> str:

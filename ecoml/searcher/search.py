@@ -17,15 +17,13 @@ from ecoml.energy import Purpose
 from ecoml.errors import BudgetExhausted, HostLost, StorageError, TrainingError, in_one_line
 from ecoml.format import describe_trial_end
 from ecoml.ledger import Ledger
-from ecoml.searcher.decisions import Decisions
+from ecoml.searcher.decisions import Decisions, Optimiser
 from ecoml.searcher.energy.steps import Steps
-from ecoml.searcher.failures import Failures
 from ecoml.searcher.front.found import Found
 from ecoml.searcher.interrupts import Interrupts
-from ecoml.searcher.optimiser import Optimiser
-from ecoml.searcher.reasons import failure_of, too_dear, too_dear_to_use, what_is_wrong
+from ecoml.searcher.reasons import Failures, failure_of, too_dear, too_dear_to_use, what_is_wrong
+from ecoml.searcher.setup.network_limits import SizeLimit
 from ecoml.searcher.setup.settings import SearchSettings
-from ecoml.searcher.setup.size_limit import SizeLimit
 from ecoml.strategies import Start, Strategy
 from ecoml.training.base import Executor, Remarks, Run
 from ecoml.trial import Measurement, Trial, TrialState

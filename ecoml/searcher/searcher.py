@@ -28,9 +28,8 @@ from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.loop import Loop
 from ecoml.searcher.search import Search
 from ecoml.searcher.session import Session
+from ecoml.searcher.setup.network_limits import Parameters, refuse_untried, size_limit
 from ecoml.searcher.setup.settings import EnergySource, SearchSettings
-from ecoml.searcher.setup.size_limit import Parameters, size_limit
-from ecoml.searcher.setup.use_limit import refuse_untried
 from ecoml.searcher.setup.warm_start import WarmStart
 from ecoml.space import Space
 from ecoml.strategies import Strategy

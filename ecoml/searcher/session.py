@@ -25,8 +25,8 @@ from ecoml.searcher.energy.waiting import CleanWait
 from ecoml.searcher.hosts.choosing import RemoteWorkers
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.search import Search
+from ecoml.searcher.setup.network_limits import SizeLimit
 from ecoml.searcher.setup.settings import SearchSettings
-from ecoml.searcher.setup.size_limit import SizeLimit
 from ecoml.searcher.workers import Stepper, seats_of, stepper_of
 from ecoml.strategies.base import Learns
 from ecoml.training.base import Declares, Executor, OnData, Pooled

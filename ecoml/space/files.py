@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 
 from ecoml.errors import SpaceError, did_you_mean
 from ecoml.space.shipped import or_shipped, shipped
 from ecoml.space.space import Space
+from ecoml.space.toml import read_toml
 
 
 def available_spaces() -> tuple[str, ...]:
@@ -37,19 +37,5 @@ def load_space(name_or_path: str | os.PathLike[str]) -> Space:
             )
     from ecoml.space.schema import space_of  # pydantic costs a fifth of a second, and only files need it
 
-    return space_of({"name": path.stem, **_read(path)}, where=os.fspath(path))
-
-
-def _read(path: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))  # -sig: some editors begin a file with a mark
-    except FileNotFoundError:
-        raise SpaceError(f"{path}: there is no such file; known spaces are {', '.join(available_spaces())}") from None
-    except IsADirectoryError:
-        raise SpaceError(f"{path}: this is a folder; name a .toml file in it") from None
-    except OSError as error:
-        raise SpaceError(f"{path}: it cannot be read ({error.strerror}); check its permissions") from None
-    except UnicodeDecodeError as error:
-        raise SpaceError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        raise SpaceError(f"{path}: not TOML: {error}; correct the file there") from None
+    tables = read_toml(path, SpaceError, if_missing=f"; known spaces are {', '.join(names)}")
+    return space_of({"name": path.stem, **tables}, where=os.fspath(path))

@@ -20,74 +20,49 @@ The order of the tables is the order of the parameters; those under [fixed] come
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+import functools
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from ecoml.errors import SpaceError
 from ecoml.space.parameters import Choice, Float, Int, Parameter
 from ecoml.space.space import Space
 from ecoml.space.values import Value
 
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class _Float(_Table):
-    type: Literal["float"]
-    low: float
-    high: float
-    log: bool = False
-    when: dict[str, Any] | None = None
-    default: float | None = None
-    prior_width: float | None = None
-
-    def build(self) -> Parameter:
-        return Float(self.low, self.high, self.log, self.when, self.default, self.prior_width)
+_STRICT = ConfigDict(extra="forbid", strict=True)
+_KINDS: Mapping[str, Callable[..., Parameter]] = {"float": Float, "int": Int, "choice": Choice}
 
 
-class _Int(_Table):
-    type: Literal["int"]
-    low: int
-    high: int
-    log: bool = False
-    when: dict[str, Any] | None = None
-    default: int | None = None
-    prior_width: float | None = None
-
-    def build(self) -> Parameter:
-        return Int(self.low, self.high, self.log, self.when, self.default, self.prior_width)
+def _table_of(name: str, kind: Any) -> type[BaseModel]:
+    """The table of a parameter: its type, and the fields of its class."""
+    hints = get_type_hints(kind) | {"options": list[Any], "when": dict[str, Any] | None}
+    if kind is Choice:
+        hints["default"] = Any  # as for options and conditions, Choice itself checks what is in it
+    keys: dict[str, Any] = {"type": (Literal[name], ...)}
+    keys |= {f.name: (hints[f.name], ... if f.default is MISSING else f.default) for f in fields(kind) if f.init}
+    return create_model(kind.__name__, __config__=_STRICT, **keys)
 
 
-class _Choice(_Table):
-    type: Literal["choice"]
-    options: list[Any]
-    when: dict[str, Any] | None = None
-    default: Any = None
-    prior_width: float | None = None
-
-    def build(self) -> Parameter:
-        return Choice(self.options, self.when, self.default, self.prior_width)
-
-
-class _Fixed(_Table):
+class _Fixed(BaseModel):
+    model_config = _STRICT
     type: Literal["fixed"]
     value: Any
 
-    def build(self) -> Value:
-        return self.value  # type: ignore[no-any-return]  # Space checks it, as it does those under [fixed]
+
+_TYPES = {name: _table_of(name, kind) for name, kind in _KINDS.items()} | {"fixed": _Fixed}
+_Table: Any = Annotated[functools.reduce(operator.or_, _TYPES.values()), Field(discriminator="type")]
 
 
-class _File(_Table):
+class _File(BaseModel):
+    model_config = _STRICT
     name: str = ""
     description: str = ""
-    parameters: dict[str, Annotated[_Float | _Int | _Choice | _Fixed, Field(discriminator="type")]] = {}
+    parameters: dict[str, _Table] = {}
     fixed: dict[str, Any] = {}
-
-
-_TYPES: dict[str, type[_Table]] = {"float": _Float, "int": _Int, "choice": _Choice, "fixed": _Fixed}
 
 
 def space_of(tables: Mapping[str, Any], *, where: str = "the space") -> Space:
@@ -108,8 +83,10 @@ def space_of(tables: Mapping[str, Any], *, where: str = "the space") -> Space:
     parameters: dict[str, Parameter | Value] = {}
     problems: list[str] = []
     for key, table in file.parameters.items():
+        given: dict[str, Any] = dict(table)
+        kind = given.pop("type")
         try:
-            parameters[key] = table.build()
+            parameters[key] = given["value"] if kind == "fixed" else _KINDS[kind](**given)
         except SpaceError as error:
             problems.append(f"parameters.{key}: {error}")
     problems += [

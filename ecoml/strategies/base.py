@@ -72,20 +72,10 @@ class Strategy(Protocol):
         """Process the state of a trial. Called again with the same `trial.number` whenever the trial has changed."""
 
 
-def any_config(config: Config) -> bool:  # noqa: ARG001 - the predicate that allows everything
-    """True: without limits every configuration may be started."""
-    return True
-
-
 BY_ARITHMETIC = 0.5
 """Exponent with which the energy of a small network's training grows with its arithmetic, until it is learnt: much of
 the energy (loading, launching, measuring) is the same for all networks.
 """
-
-
-def no_end() -> float:
-    """The energy left without a limit: infinite."""
-    return math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +85,9 @@ class Goal:
     Attributes:
         limits: The target, the largest energy of a training, whether to spend the entire budget.
         metric: The metric of the scores. Strategies maximise `Point.utility`, whatever the metric.
-        feasible: Whether a configuration may be started. Fast; always the same answer for a configuration.
-        left_j: Joules that further steps may take, without those reserved for current steps.
+        feasible: Whether a configuration may be started. Fast; always the same answer for a configuration. Default: all
+            may.
+        left_j: Joules that further steps may take, without those reserved for current steps. Default: no limit.
         steps: Number of measurements of a complete training of a configuration; None: not known beforehand.
         floor_j: The least joules of the first steps of a training, by its arithmetic: a measure of its size. None (for
             all or for a configuration): unknown.
@@ -105,8 +96,8 @@ class Goal:
 
     limits: Limits = field(default_factory=Limits)
     metric: Metric = ACCURACY
-    feasible: Callable[[Config], bool] = any_config
-    left_j: Callable[[], float] = no_end
+    feasible: Callable[[Config], bool] = lambda _: True
+    left_j: Callable[[], float] = lambda: math.inf
     steps: Callable[[Config], int] | None = None
     floor_j: Callable[[Config, int], float | None] | None = None
     cost_hint: Callable[[Config], float] | None = None

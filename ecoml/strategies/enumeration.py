@@ -48,17 +48,18 @@ class Enumeration:
     def __init__(self, space: Space, levels: Mapping[str, Sequence[Any]]) -> None:
         self._space = space
         self._levels = levels
-        free, fixed = space.free, space.fixed
-        named = {parent for parameter in free.values() for parent in (parameter.when or {})}
+        named = {parent for parameter in space.free.values() for parent in (parameter.when or {})}
         parents = [name for name in levels if name in named]
+        columns = [space.names.index(name) for name in parents]
+        u = np.full(space.dimension, 0.5)
         self._blocks: list[tuple[dict[str, Any], list[str]]] = []
         self._ends: list[int] = []
         total = 0
         known: set[Key] = set()
         for values in itertools.product(*(levels[name] for name in parents)):
-            assigned: dict[str, Any] = fixed | dict(zip(parents, values, strict=True))
-            active = _active(free, assigned)
-            assigned = {name: value for name, value in assigned.items() if name in fixed or name in active}
+            u[columns] = [space.free[name].encode(value) for name, value in zip(parents, values, strict=True)]
+            active = space.decode(u)
+            assigned = {name: value for name, value in active.items() if name in space.fixed or name in named}
             # A parent that is inactive itself takes no value, so several combinations are the same block.
             block = key(assigned)
             if block in known:
@@ -80,18 +81,6 @@ class Enumeration:
             rest, digit = divmod(rest, len(self._levels[name]))
             values[name] = self._levels[name][digit]
         return {name: values[name] for name in self._space.parameters if name in values}
-
-
-def _active(free: Mapping[str, Parameter], assigned: Mapping[str, Any]) -> set[str]:
-    """Names of the free parameters that are active with these values of the parents."""
-
-    def is_active(name: str) -> bool:
-        if name not in free:
-            return True
-        conditions = free[name].when or {}
-        return all(is_active(parent) and assigned[parent] in values for parent, values in conditions.items())
-
-    return {name for name in free if is_active(name)}
 
 
 _MASK = (1 << 64) - 1

@@ -38,7 +38,6 @@ class RandomSearch:
 
     def __init__(self, space: Space, seed: int, sampler: Sampler = "uniform", *, default_first: bool = True) -> None:
         self._space = space
-        self._seed = seed
         self._stream = Stream(space.dimension, seed, sampler)
         self._position = 0
         self._rest = Remainder(space, seed)

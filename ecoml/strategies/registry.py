@@ -13,7 +13,6 @@ rounds = 64
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import Parameter, signature
@@ -24,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from ecoml.errors import UsageError, did_you_mean
 from ecoml.space import Space
+from ecoml.space.toml import read_toml
 from ecoml.strategies.asha import Halving
 from ecoml.strategies.base import Strategy
 from ecoml.strategies.bayes import Bayes
@@ -80,7 +80,7 @@ def read_strategy(path: Path) -> StrategyFile:
     Raises:
         UsageError: It cannot be read, is not TOML, or contains something unknown.
     """
-    data = _read_toml(path)
+    data = read_toml(path)
     kind, known = data.get("strategy"), ", ".join(_KINDS)
     if kind is None:
         raise UsageError(f"{path}: the key `strategy` is missing; it is one of {known}")
@@ -121,21 +121,6 @@ def _settings_of(kind: Callable[..., Strategy], given: int) -> type[BaseModel]:
         p.name: (hints[p.name], ... if p.default is Parameter.empty else p.default) for p in parameters
     }
     return create_model("Settings", __config__=_STRICT, **fields)
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: not valid TOML: {error}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: not UTF-8 text; save it as UTF-8") from None
-    except IsADirectoryError:
-        raise UsageError(f"{path}: this is a folder; name a .toml file in it") from None
-    except FileNotFoundError:
-        raise UsageError(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def _first(error: ValidationError, sections: Mapping[str, type[BaseModel]]) -> str:

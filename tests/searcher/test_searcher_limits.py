@@ -18,7 +18,7 @@ from ecoml.format import describe_search_end, describe_trial_end
 from ecoml.report.page.page import write_report
 from ecoml.report.terminal.summary import print_result
 from ecoml.run.result import Result
-from ecoml.searcher.setup.size_limit import SizeLimit
+from ecoml.searcher.setup.network_limits import SizeLimit
 from ecoml.strategies import Start, create_strategy
 from ecoml.strategies.base import End, Goal, ask_feasible
 

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from ecoml.endings import StopReason
+from ecoml.ledger import Ledger
+from ecoml.metric import ACCURACY
+from ecoml.run.folder import RunFolder
 from ecoml.run.result import Result
-from ecoml.searcher.energy.budget import Forecast
+from ecoml.searcher.energy.steps import Steps
 from ecoml.searcher.searcher import Searcher
 from ecoml.space import Choice, Float, Int, Space
 from ecoml.strategies.asha import Halving
@@ -126,13 +129,15 @@ def test_the_default_is_trained_to_its_end_first():
     assert all(trial.step < STEPS for number, trial in search.trials.items() if number)
 
 
-def test_the_energy_of_a_first_step_follows_from_its_arithmetic():
-    forecast = Forecast()
-    assert forecast.step_j(None, 7.0) == 7.0
+def test_the_energy_of_a_first_step_follows_from_its_arithmetic(tmp_path):
+    ledger = Ledger(RunFolder.create(tmp_path / "run", {"run": {"budget_j": 100.0}}), 100.0, ACCURACY, None)
+    steps = Steps(None, ledger)
+    assert steps.new_j(7.0) == 7.0
     first = point(1, 0.5, 10.0)._replace(floor_j=1.0)
-    forecast.learn(Trial(0, {}, TrialState.SUSPENDED, [first]))
-    assert forecast.step_j(None) == 10.0
-    assert forecast.step_j(None, floor_j=4.0) == pytest.approx(20.0), "a part is the same for all"
+    steps.learn(Trial(0, {}, TrialState.SUSPENDED, [first]))
+    assert steps.new_j() == 10.0
+    assert steps.new_j(floor_j=4.0) == pytest.approx(20.0), "a part is the same for all"
+    ledger.close()
 
 
 def test_one_training_tells_what_others_take_where_sizes_are_known():

@@ -71,7 +71,7 @@ def test_a_file_of_ones_own(tmp_path):
                 "bayes, factorial, flaml, grid, mo-asha, nehvi, optuna, paper-bo, random, smac, syne-tune, top-k",
             ],
         ),
-        ("strategy = \n", ["not valid TOML", "line 1"]),
+        ("strategy = \n", ["not TOML", "line 1"]),
     ],
 )
 def test_mistakes_in_a_file_are_one_line_that_names_file_key_and_remedy(tmp_path, text, said):

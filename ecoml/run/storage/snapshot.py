@@ -249,27 +249,15 @@ def _read_footprint(connection: sqlite3.Connection) -> Footprint:
 def _read_curves(connection: sqlite3.Connection, trials: Mapping[int, Trial], metric: Metric) -> list[Progress]:
     """Add all measurements to their trials' curves."""
     progress = []
-    for (
-        number,
-        score,
-        joules,
-        half_j,
-        source,
-        edge_j,
-        evaluation_j,
-        spent_j,
-        floor_j,
-        details,
-        host,
-    ) in connection.execute(
-        "SELECT trial, score, energy_j, uncertainty_j, provenance, edge_j, evaluation_j, spent_j, floor_j, details,"
-        " host FROM measurement ORDER BY id"
+    for number, score, evaluation_j, spent_j, floor_j, details, host, *figures in connection.execute(
+        "SELECT trial, score, evaluation_j, spent_j, floor_j, details, host, energy_j, uncertainty_j, provenance,"
+        " edge_j FROM measurement ORDER BY id"
     ):
         curve = trials[number].curve
         point = next_point(
             curve,
             score,
-            energy_of(joules, half_j, _PROVENANCES[source], edge_j),
+            _figure(figures),
             metric,
             evaluation_j=evaluation_j,
             spent_j=spent_j,

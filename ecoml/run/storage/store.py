@@ -154,18 +154,15 @@ class Store:
         """Enter joules for good, with their CO2e; they are no longer in flight."""
         with self._transaction:
             self._forget_in_flight()
-            self._insert_entries(pending, grams)
+            self.add_entries(pending, grams)
 
     def add_entries(self, pending: Pending, grams: Mapping[Activity, Grams] | None = None) -> None:
         """Enter joules that were never in flight here, with their CO2e."""
         with self._transaction:
-            self._insert_entries(pending, grams)
-
-    def _insert_entries(self, pending: Pending, grams: Mapping[Activity, Grams] | None) -> None:
-        self._connection.executemany(_ENTER, _rows(pending, grams or {}, time.time()))
-        for energy in pending.values():
-            for gap in energy.gaps:
-                self.add_gap(gap)
+            self._connection.executemany(_ENTER, _rows(pending, grams or {}, time.time()))
+            for energy in pending.values():
+                for gap in energy.gaps:
+                    self.add_gap(gap)
 
     def note_in_flight(self, pending: Pending, grams: Mapping[Activity, Grams] | None = None) -> None:
         """Store the energy of the current step, in case the process is killed."""

@@ -1,20 +1,15 @@
-"""The budget of a search: whether it is too small, and the forecast of the next step."""
+"""The budget of a search: what CO2e allows, and whether it is too small or spent."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from statistics import median
 
 from ecoml.carbon.grid import Grid
 from ecoml.energy import J_PER_KWH, EnergyByDomain, Provenance
 from ecoml.errors import BudgetError
 from ecoml.format import format_co2e, format_energy
 from ecoml.run.storage.snapshot import Snapshot
-from ecoml.strategies.base import BY_ARITHMETIC
-from ecoml.trial import Point, Trial
-
-_RECENT = 32
 
 FORESEEN_S = 30 * 86400.0
 CLEANEST_G_PER_KWH = 5.0
@@ -82,35 +77,3 @@ def refuse_spent(run: Path, budget_j: float, before: Snapshot) -> None:
         f"{ready}; give a larger one: --add-kwh on the command line, in Python the new total as `budget_kwh`",
         spent_j=before.spent_j,
     )
-
-
-class Forecast:
-    """Forecasts the energy of steps from earlier steps of this search."""
-
-    def __init__(self) -> None:
-        self._first_steps: list[Point] = []
-        self.thinking_j = 0.0
-
-    def learn(self, trial: Trial) -> None:
-        """Learn from a trial's new point."""
-        if trial.step == 1:
-            self._first_steps.append(trial.curve[0])
-
-    def step_j(self, trial: Trial | None, unknown_j: float = 0.0, floor_j: float | None = None) -> float:
-        """Joules of the next step of a trial.
-
-        Args:
-            trial: The trial; None: a new one.
-            unknown_j: The forecast while no step is known.
-            floor_j: The least joules of a new trial's first step, by its arithmetic; None: unknown.
-        """
-        if trial is not None and trial.curve:
-            before_j = trial.curve[-2].energy_j if trial.step > 1 else 0.0
-            return trial.curve[-1].energy_j - before_j
-        known = self._first_steps[-_RECENT:]
-        if not known:
-            return unknown_j
-        return median(
-            point.energy_j * (floor_j / point.floor_j) ** BY_ARITHMETIC if floor_j and point.floor_j else point.energy_j
-            for point in known
-        )

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +20,7 @@ from ecoml.errors import BudgetError
 from ecoml.format import format_energy
 from ecoml.ledger import Metering
 from ecoml.meter.base import Meter
-from ecoml.outside.folders import cache_folder
+from ecoml.outside.folders import cache_folder, write_whole
 from ecoml.strategies.base import NeedsLibraries, Strategy
 from ecoml.training.base import Executor, GetsReady
 
@@ -123,7 +122,4 @@ def _remembered() -> dict[str, float]:
 
 def _remember(joules: dict[str, float]) -> None:
     with suppress(OSError):  # a cache: the next time is a guess again
-        _file().parent.mkdir(parents=True, exist_ok=True)
-        temporary = _file().with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(joules, indent=1), encoding="utf-8")
-        temporary.replace(_file())
+        write_whole(_file(), json.dumps(joules, indent=1))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from statistics import median
 
 from ecoml.endings import SearchEnd
 from ecoml.ledger import Ledger
-from ecoml.searcher.energy.budget import Forecast
 from ecoml.searcher.reasons import budget_spent
+from ecoml.strategies.base import BY_ARITHMETIC
 from ecoml.training.base import Executor, Floored, Lasting
-from ecoml.trial import Trial, TrialState
+from ecoml.trial import Point, Trial, TrialState
+
+_RECENT = 32
 
 
 class Steps:
-    """The next steps.
+    """Forecasts the energy of steps from earlier steps of this search.
 
     Args:
         executor: The executor; None for a search driven by `ask` and `tell`.
@@ -27,12 +30,13 @@ class Steps:
     def __init__(self, executor: Executor | None, ledger: Ledger) -> None:
         self.lasting = executor if isinstance(executor, Lasting) else None
         self.floored = executor if isinstance(executor, Floored) else None
-        self._forecast = Forecast()
         self._ledger = ledger
+        self._first_steps: list[Point] = []
 
     def learn(self, trial: Trial) -> None:
         """Learn from a trial's new point."""
-        self._forecast.learn(trial)
+        if trial.step == 1:
+            self._first_steps.append(trial.curve[0])
 
     def left_j(self) -> float:
         """Joules that further steps may take, in addition to the running ones."""
@@ -49,13 +53,26 @@ class Steps:
             trial: The trial.
             unknown_j: The forecast while no step is known.
         """
-        if trial.curve and self.lasting is not None and trial.step >= self.lasting.steps(trial.config):
+        if not trial.curve:
+            return self.new_j(unknown_j, self.floor_j(trial))
+        if self.lasting is not None and trial.step >= self.lasting.steps(trial.config):
             return 0.0
-        return self._forecast.step_j(trial, unknown_j, None if trial.curve else self.floor_j(trial))
+        return trial.curve[-1].energy_j - (trial.curve[-2].energy_j if trial.step > 1 else 0.0)
 
-    def new_j(self, unknown_j: float = 0.0) -> float:
-        """Forecast joules of the first step of a new trial; `unknown_j` as in `next_j`."""
-        return self._forecast.step_j(None, unknown_j)
+    def new_j(self, unknown_j: float = 0.0, floor_j: float | None = None) -> float:
+        """Forecast joules of the first step of a new trial.
+
+        Args:
+            unknown_j: The forecast while no step is known.
+            floor_j: The least joules of that step, by its arithmetic; None: unknown.
+        """
+        known = self._first_steps[-_RECENT:]
+        if not known:
+            return unknown_j
+        return median(
+            point.energy_j * (floor_j / point.floor_j) ** BY_ARITHMETIC if floor_j and point.floor_j else point.energy_j
+            for point in known
+        )
 
     def reserve(self, trial: Trial, unknown_j: float = 0.0) -> bool:
         """Reserve the forecast of a trial's next step; returns whether it fits. `unknown_j` as in `next_j`."""

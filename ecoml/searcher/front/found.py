@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from ecoml.energy import Purpose
 from ecoml.ledger import Ledger
 from ecoml.pareto import Front
@@ -17,7 +19,6 @@ from ecoml.run.choice.recommendation import (
     recommend,
 )
 from ecoml.run.result import front_of
-from ecoml.searcher.front.beliefs import believe
 from ecoml.searcher.front.models import FrontModels
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.setup.settings import SearchSettings
@@ -99,7 +100,7 @@ class Found:
         self._ledger.enter(Purpose.OPTIMISER)
         front, default = self.front, self._default
         ties = self._near_ties(front)
-        kept = believe(self._space, self._trials, ties, self._metric)
+        kept = self._believed(ties)
         self._ledger.enter(Purpose.OVERHEAD)
         self._ledger.keep_beliefs(kept)
         beliefs = beliefs_of(kept)
@@ -107,6 +108,23 @@ class Found:
         chosen = [trial for trial in first if trial is not None]
         self._models.test(chosen, front)
         self._models.use(chosen, front)
+
+    def _believed(self, ties: Sequence[Trial]) -> list[tuple[int, int, float]]:
+        """Number, step and expected true utility of near ties; empty if one is clearly the best."""
+        if len(ties) < 2 or not self._space.dimension:
+            return []
+        from ecoml.strategies.bayes.front import believed
+        from ecoml.strategies.bayes.observations import is_usable
+        from ecoml.strategies.quiet import one_thread
+
+        if not any(is_usable(trial) for trial in self._trials):  # all have failed, be it after a measurement
+            return []
+        try:
+            with one_thread():
+                found = believed(self._space, self._trials, ties, self._metric)
+        except np.linalg.LinAlgError:  # scores that no surrogate can be fitted to: what was measured counts
+            return []
+        return [(trial.number, trial.step, utility) for trial, utility in zip(ties, found, strict=True)]
 
     @property
     def _tolerance(self) -> float:

@@ -11,7 +11,6 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +50,6 @@ class Agent:
         host: The host's name.
         fetch: Returns what the training needs and this host does not have.
         meter: Your own meter; default: this host's.
-        clock: Returns seconds.
 
     Attributes:
         over: Whether it takes no further lease.
@@ -66,19 +64,17 @@ class Agent:
         *,
         fetch: Fetch = nothing_to_fetch,
         meter: Meter | None = None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.over = self.closed = False
         self._setup = setup
         self._host = host
         self._fetch = fetch
-        self._clock = clock
         self._changed = threading.Condition(threading.RLock())
         self._opening = threading.Lock()
         self._spool = Spool(spool)
-        self._account = HostAccount(self._spool, host, meter, clock)
+        self._account = HostAccount(self._spool, host, meter)
         self._orders = Orders(0)
-        self._heard_s = clock()
+        self._heard_s = time.monotonic()
         self._news = True
         self._leases: dict[int, Lease] = {}  # under way, by number
         self._outcomes: dict[int, Outcome] = {}
@@ -114,7 +110,7 @@ class Agent:
         self._about = About(
             workers=trainings.count,
             kind=trainings.kind,
-            provenance=self._account.provenance,
+            provenance=self._account.opened.provenance,
             movable=trainings.movable,
             idle=self._account.idle,
             unmeasured=self._account.unmeasured,
@@ -124,7 +120,7 @@ class Agent:
 
     @property
     def _until_s(self) -> float:
-        """The time at which the leases expire, on the agent's clock."""
+        """The time at which the leases expire, on the monotonic clock."""
         return self._heard_s + self._setup.lease_s
 
     def take(self, orders: Orders) -> None:
@@ -132,10 +128,10 @@ class Agent:
         with self._changed:
             if self.over or orders.number < self._orders.number:
                 return
-            if self._clock() > self._until_s:  # it was stopped meanwhile, and its leases have ended
+            if time.monotonic() > self._until_s:  # it was stopped meanwhile, and its leases have ended
                 self.end()
                 return
-            self._heard_s = self._clock()
+            self._heard_s = time.monotonic()
             self._account.last_until(self._until_s)
             if orders.number == self._orders.number:
                 return
@@ -211,7 +207,7 @@ class Agent:
         """
         while True:
             lease = self._leases[number]
-            if lease.recalled or self.over or self._clock() > self._until_s:
+            if lease.recalled or self.over or time.monotonic() > self._until_s:
                 raise BudgetExhausted
             try:
                 self._account.opened.check_budget(worker)
@@ -240,7 +236,7 @@ class Agent:
         with self._changed:
             self._changed.wait_for(lambda: self._news, timeout_s)
             self._news = False
-            if not self.over and self._clock() > self._until_s:
+            if not self.over and time.monotonic() > self._until_s:
                 self.end()
             closed = self.closed  # before the counters are read: what it says of them must hold
             statement = self._account.statement(at_rest=not self._leases)

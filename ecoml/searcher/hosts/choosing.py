@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ecoml.errors import UsageError
 from ecoml.ledger import Ledger
 from ecoml.run.folder import RunFolder
+from ecoml.searcher.setup.network_limits import AFTERWARDS
 from ecoml.searcher.setup.settings import SearchSettings
-from ecoml.searcher.setup.use_limit import AFTERWARDS
 from ecoml.training.base import Executor, OnFiles
 
 if TYPE_CHECKING:

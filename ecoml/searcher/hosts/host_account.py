@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ecoml.energy import Energy, Provenance
+from ecoml.energy import Energy
 from ecoml.errors import BudgetExhausted, EcomlError
 from ecoml.ledger.accounts.metered import MeteredAccount
 from ecoml.ledger.accounts.reported import ReportedAccount
@@ -29,7 +29,6 @@ class HostAccount:
         spool: The file for the joules.
         host: The host's name.
         meter: Your own meter; default: this host's.
-        clock: Returns seconds.
 
     Attributes:
         joules: Charges the host's energy; None before `open`.
@@ -37,14 +36,13 @@ class HostAccount:
         unmeasured: Why the energy is not measured.
     """
 
-    def __init__(self, spool: Spool, host: str, meter: Meter | None, clock: Callable[[], float]) -> None:
+    def __init__(self, spool: Spool, host: str, meter: Meter | None) -> None:
         self.joules: MeteredAccount | ReportedAccount | None = None
         self.idle: Mapping[str, Energy] = {}
         self.unmeasured: tuple[str, ...] = ()
         self._spool = spool
         self._host = host
         self._meter = meter
-        self._clock = clock
         self._sequence = itertools.count(1)
         self._versions: dict[int, int] = {}  # of the spool's counters, by the report that told them
         self._acknowledged = 0  # of them
@@ -63,7 +61,7 @@ class HostAccount:
         if setup.require_measured:
             refuse_unmeasured(meter)
         metering = open_metering(meter, setup.budget_j, None)
-        account = MeteredAccount(self._spool, metering.window, clock=self._clock)
+        account = MeteredAccount(self._spool, metering.window)
         account.until_s = until_s
         self.joules, self.idle = account, metering.idle.by_domain
         gpus = executor.gpus() if isinstance(executor, Pooled) else ()
@@ -78,11 +76,6 @@ class HostAccount:
         """The open account, which charges energy."""
         assert self.joules is not None, "it is open while leases are under way"
         return self.joules
-
-    @property
-    def provenance(self) -> Provenance:
-        """Provenance of its figures."""
-        return self.opened.provenance
 
     def begin(self, workers: int, domains: list[str]) -> None:
         """End the preparation, which does not count as a time between two checks."""

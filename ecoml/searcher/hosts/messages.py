@@ -11,13 +11,13 @@ import pickle
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ecoml.energy import Energy, Provenance
 from ecoml.errors import UsageError
 from ecoml.ledger.accounts.attribution import Step
 from ecoml.ledger.statement import Statement
+from ecoml.run.folder import versions_of
 from ecoml.searcher.hosts.parcels import Parcels
 from ecoml.trial import Config, Measurement
 
@@ -206,13 +206,7 @@ def _error(kept: bytes | None, line: str, trace: str) -> BaseException:
 
 def versions() -> dict[str, str]:
     """The versions that must be the same on all hosts, by name."""
-    found = {"python": ".".join(platform.python_version_tuple()[:2])}
-    for package in ("ecoml", "torch"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {"python": ".".join(platform.python_version_tuple()[:2]), **versions_of("ecoml", "torch")}
 
 
 def refuse_other_versions(host: str, driver: Mapping[str, Any]) -> None:

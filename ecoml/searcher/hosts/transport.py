@@ -117,12 +117,10 @@ class LocalAgents:
 
     Args:
         count: Number of agents.
-        environment: Environment variables of each, in addition to this process's own.
     """
 
-    def __init__(self, count: int, environment: Sequence[dict[str, str]] = ()) -> None:
+    def __init__(self, count: int) -> None:
         self.expected = count
-        self._environment = environment
         self._agents: dict[str, _Process] = {}
 
     @property
@@ -139,9 +137,7 @@ class LocalAgents:
             self._start(f"local-{number + 1}")
 
     def _start(self, host: str) -> None:
-        number = int(host.rpartition("-")[2]) - 1
-        extra = self._environment[number] if self._environment else {}
-        self._agents[host] = _Process(host, self._setup, self._spools, extra)
+        self._agents[host] = _Process(host, self._setup, self._spools)
 
     def wait(self, timeout_s: float) -> Sequence[Event]:
         events = [(host, report) for host, agent in self._agents.items() for report in agent.take_backlog()]
@@ -179,14 +175,14 @@ class LocalAgents:
 class _Process:
     """One agent's process, and the connection to it."""
 
-    def __init__(self, host: str, setup: Setup, spools: Path, environment: dict[str, str]) -> None:
+    def __init__(self, host: str, setup: Setup, spools: Path) -> None:
         self.host = host
         self.connection, theirs = Pipe()
         self._process = start_python(
             "ecoml.searcher.hosts.transport:serve",
             *(theirs.fileno(), host, os.fspath(spools)),
             descriptors=(theirs.fileno(),),
-            environment={**os.environ, **environment},
+            environment=os.environ,
             new_session=True,  # Ctrl-C is the driver's to answer
         )
         theirs.close()

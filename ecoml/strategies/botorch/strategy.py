@@ -54,7 +54,6 @@ class Nehvi:
     ) -> None:
         if initial is not None and initial < 2:
             raise UsageError(f"a Bayesian search needs at least 2 initial proposals, not {initial}")
-        self._space = space
         self._seed = seed
         self._initial = initial or min(max(space.dimension // 2 + 1, 4), 8)
         self._design = RandomSearch(space, seed, "sobol", default_first=default_first)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Sampler = Literal["tpe", "gp", "nsga2"]
 Pruner = Literal["none", "median", "hyperband"]
+_SAMPLERS: dict[Sampler, str] = {"tpe": "TPESampler", "gp": "GPSampler", "nsga2": "NSGAIISampler"}
+_PRUNERS: dict[Pruner, str] = {"none": "NopPruner", "median": "MedianPruner", "hyperband": "HyperbandPruner"}
 
 
 class OptunaSearch:
@@ -49,14 +51,17 @@ class OptunaSearch:
         self, space: Space, seed: int, sampler: Sampler = "tpe", pruner: Pruner = "none", *, default_first: bool = True
     ) -> None:
         require("optuna")
+        import optuna
+
         if sampler == "nsga2" and pruner != "none":
             raise UsageError("Optuna prunes with one objective only; use another sampler, or no pruner")
         self._space = space
         self._seed = seed
         self._sampler = sampler
-        self._pruner = _pruner(pruner)
+        self._pruner: optuna.pruners.BasePruner = getattr(optuna.pruners, _PRUNERS[pruner])()
         self._prunes = pruner != "none"
-        self._study = self._new_study(self._new_sampler(0) if sampler == "nsga2" else _random())
+        never_asked = optuna.samplers.RandomSampler(seed=0)  # what it would propose is told
+        self._study = self._new_study(self._new_sampler(0) if sampler == "nsga2" else never_asked)
         self._design = RandomSearch(space, seed, default_first=False)  # for what was proposed before
         self._enqueued = space.default if default_first else None
         self._mirrors: dict[int, optuna.Trial] = {}  # of the trials that have not ended for Optuna
@@ -141,13 +146,8 @@ class OptunaSearch:
     def _new_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
         import optuna
 
-        match self._sampler:
-            case "tpe":
-                return optuna.samplers.TPESampler(seed=seed)
-            case "gp":
-                return optuna.samplers.GPSampler(seed=seed)
-            case "nsga2":
-                return optuna.samplers.NSGAIISampler(seed=seed)
+        sampler: optuna.samplers.BaseSampler = getattr(optuna.samplers, _SAMPLERS[self._sampler])(seed=seed)
+        return sampler
 
 
 def suggest(space: Space, trial: optuna.Trial) -> dict[str, Any]:
@@ -177,21 +177,3 @@ def _suggest_one(name: str, parameter: Parameter, trial: optuna.Trial) -> Any:
 
 def _free(space: Space, config: Config) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name in space.free}
-
-
-def _random() -> optuna.samplers.BaseSampler:
-    import optuna
-
-    return optuna.samplers.RandomSampler(seed=0)  # it is never asked: what it would propose is told
-
-
-def _pruner(name: Pruner) -> optuna.pruners.BasePruner:
-    import optuna
-
-    match name:
-        case "median":
-            return optuna.pruners.MedianPruner()
-        case "hyperband":
-            return optuna.pruners.HyperbandPruner()
-        case "none":
-            return optuna.pruners.NopPruner()

@@ -85,6 +85,10 @@ class BudgetExhausted(Exception):  # noqa: N818 - a signal between ledger and ex
     """
 
 
+class OwnBudgetExhausted(BudgetExhausted):
+    """The budget of an `energy_budget` is spent, which says nothing about that of a search around it."""
+
+
 class HostLost(ConnectionError):  # noqa: N818 - a signal between the hosts and the loop, not an error
     """The host that trained a trial is lost.
 

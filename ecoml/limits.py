@@ -6,7 +6,7 @@ A new limit needs three changes: a field here, its effect in the loop, and an op
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, time, timedelta
 from numbers import Real
@@ -91,8 +91,12 @@ class Limits:
             )
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Self:
+    def of(cls, given: Mapping[str, Any], others: Iterable[str] = ()) -> Self:
         """The limits of a mapping from names to values.
+
+        Args:
+            given: Names and values.
+            others: Further names that a misspelt one may mean.
 
         Raises:
             UsageError: A name is unknown, or a value makes no sense.
@@ -100,7 +104,7 @@ class Limits:
         known = [field.name for field in fields(cls)]
         for name in given:
             if name not in known:
-                raise UsageError(f"unknown argument {name!r}; {did_you_mean(name, known)}")
+                raise UsageError(f"unknown argument {name!r}; {did_you_mean(name, [*others, *known])}")
         return cls(**given)
 
     @property

@@ -43,12 +43,15 @@ class Measurement:
         energy_j: Joules since the measurement before, > 0, if the training reports its energy; None if ecoml meters it.
         uncertainty_j: Half-width of `energy_j` in joules.
         details: Further figures of the current model, stored with the point; JSON values by name.
+        last: Whether the training ends here. If this is not said, it is found out when the training is continued, for
+            which the energy of a further step must fit into the budget.
     """
 
     score: float
     energy_j: float | None = None
     uncertainty_j: float = 0.0
     details: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    last: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "score", real_number("score", self.score))

@@ -20,7 +20,7 @@ from typing import Self
 
 from ecoml.budget.spending import Spending
 from ecoml.energy import Energy, EnergyByDomain
-from ecoml.errors import BudgetExhausted, UsageError
+from ecoml.errors import BudgetExhausted, OwnBudgetExhausted, UsageError
 from ecoml.format import describe_spent
 from ecoml.limits import budget_in_joules
 from ecoml.meter import open_meter
@@ -154,7 +154,7 @@ class EnergyBudget:
         return f"<EnergyBudget: {describe_spent(self.energy, self.budget_j)}>"
 
     def _error(self, spent: EnergyByDomain) -> BudgetExhausted:
-        return BudgetExhausted(f"the energy budget is spent: {describe_spent(spent.total, self.budget_j)}")
+        return OwnBudgetExhausted(f"the energy budget is spent: {describe_spent(spent.total, self.budget_j)}")
 
     def _watch(self, spending: Spending, thread: int, number: int) -> None:
         while not self._left.wait(spending.due_s()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ecoml.endings import EndReason, SearchEnd, TrialEnd
 from ecoml.energy import Purpose
 from ecoml.errors import UsageError
+from ecoml.format import describe_trial_end
 from ecoml.searcher.search import Search
 from ecoml.strategies import Start
 from ecoml.trial import Measurement, Trial, TrialState
@@ -55,20 +56,39 @@ class ByHand:
         ledger.enter(Purpose.TRAINING, trial.number)
         return trial
 
-    def tell(self, trial: Trial, measurement: Measurement, *, done: bool) -> None:
+    def tell(self, told: Trial, measurement: Measurement, *, done: bool) -> bool:
         """See `Searcher.tell`."""
-        search = self._search
-        if trial.number not in self._asked:
-            raise UsageError(f"trial {trial.number} is not running; tell the result of each trial from ask() once")
+        search, trial = self._search, self._running(told)
         try:
             search.record(trial, measurement)
         finally:
             if trial.state.ended:
                 self._asked.discard(trial.number)
-        if done and not trial.state.ended:
-            search.change(trial, TrialState.FINISHED, TrialEnd(EndReason.FINISHED))
+        if not trial.state.ended:
+            if done:
+                search.change(trial, TrialState.FINISHED, TrialEnd(EndReason.FINISHED))
+            elif search.reached or not search.reserve(trial):
+                why = EndReason.TARGET if search.reached else EndReason.BUDGET
+                search.change(trial, TrialState.STOPPED, TrialEnd(why))
         if trial.state.ended:
             self._asked.discard(trial.number)
-        else:
-            search.reserve(trial)
-            search.ledger.enter(Purpose.TRAINING, trial.number)
+            return False
+        search.ledger.enter(Purpose.TRAINING, trial.number)
+        return True
+
+    def _running(self, told: Trial) -> Trial:
+        """The search's own trial for one from `ask`, which may have been to another process and back."""
+        if told.number not in self._asked:
+            trials = self._search.trials
+            end = trials[told.number].end if 0 <= told.number < len(trials) else None
+            why = "" if end is None else f" ({describe_trial_end(end, self._search.settings.metric)})"
+            raise UsageError(
+                f"trial {told.number} is not running{why}; tell the result of each trial from ask() once, and further"
+                " points of a training while tell(…, done=False) returns True"
+            )
+        trial = self._search.trials[told.number]
+        if told.config != trial.config:
+            raise UsageError(
+                f"trial {told.number} has another configuration in this search; tell a trial from its ask()"
+            )
+        return trial

@@ -140,6 +140,10 @@ class Decisions:
         if end := self._over():
             return end
         decision = self._optimiser.ask(self._may_start)
+        if isinstance(decision, Start | Continue) and decision.steps is not None and decision.steps < 1:
+            raise SearchFailed(
+                f"the strategy's ask() returned steps={decision.steps!r}; give 1 or more, or None for a whole training"
+            )
         match decision:
             case End(StopReason() as reason, details):
                 source: dict[str, Any] = {"provenance": self._ledger.provenance.value} if details else {}

@@ -14,7 +14,7 @@ from typing import Any
 
 from ecoml.endings import EndReason, FailureKind, SearchEnd, TrialEnd
 from ecoml.energy import Purpose
-from ecoml.errors import BudgetExhausted, HostLost, StorageError, TrainingError, in_one_line
+from ecoml.errors import BudgetExhausted, HostLost, OwnBudgetExhausted, StorageError, TrainingError, in_one_line
 from ecoml.format import describe_trial_end
 from ecoml.ledger import Ledger
 from ecoml.searcher.decisions import Decisions, Optimiser
@@ -146,6 +146,13 @@ class Search:
             self.ledger.charge_without_point(trial)
             self.change(trial, TrialState.FINISHED, TrialEnd(EndReason.FINISHED))
             return False
+        except OwnBudgetExhausted as spent:  # of an `ecoml.energy_budget` within the training
+            if not trial.curve:
+                self.fail(trial, FailureKind.ERROR, message=str(spent))
+                return False
+            self.ledger.charge_without_point(trial)
+            self.change(trial, TrialState.FINISHED, TrialEnd(EndReason.FINISHED))
+            return False
         except BudgetExhausted:
             self.ledger.charge_without_point(trial)
             self.change(trial, TrialState.STOPPED, TrialEnd(self.cut))
@@ -169,7 +176,10 @@ class Search:
             self.ledger.charge_without_point(trial)
             self.change(trial, TrialState.STOPPED, TrialEnd(EndReason.INTERRUPTED))
             raise
-        return self.record(trial, measurement)
+        going_on = self.record(trial, measurement)
+        if going_on and measurement.last:
+            self.change(trial, TrialState.FINISHED, TrialEnd(EndReason.FINISHED))
+        return going_on and not measurement.last
 
     def record(self, trial: Trial, measurement: Measurement) -> bool:
         """Charge a measurement, save its model if it is on the front, tell the strategy. Returns whether it was

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
@@ -29,7 +30,7 @@ from ecoml.searcher.loop import Loop
 from ecoml.searcher.search import Search
 from ecoml.searcher.session import Session
 from ecoml.searcher.setup.network_limits import Parameters, refuse_untried, size_limit
-from ecoml.searcher.setup.settings import EnergySource, SearchSettings
+from ecoml.searcher.setup.settings import EnergySource, SearchSettings, keep_changes
 from ecoml.searcher.setup.warm_start import WarmStart
 from ecoml.space import Space
 from ecoml.strategies import Strategy
@@ -55,8 +56,9 @@ class Searcher:
             search driven by `ask` and `tell`.
         budget_kwh: Energy budget of the entire search, in kWh.
         budget_j: The budget in joules; give one of the two, or the limit `budget_gco2e`.
-        strategy: A name (see `ecoml strategies`), the path of a strategy file, or any object with `ask` and `tell`.
-        seed: Random seed of proposals, data split and initial weights.
+        strategy: A name (see `ecoml strategies`), the path of a strategy file, or any object with `ask` and `tell`,
+            which serves one search.
+        seed: Random seed of proposals, data split and initial weights. Default: the training's, if it has one, or 0.
         directory: The run folder; it must be new. Default: a folder below `runs/`.
         metric: The metric of `train`; leave it out for an executor that declares its metric. Default: a validation
             accuracy in [0, 1].
@@ -94,7 +96,7 @@ class Searcher:
         budget_kwh: float | None = None,
         budget_j: float | None = None,
         strategy: str | Path | Strategy = "bayes",
-        seed: int = 0,
+        seed: int | None = None,
         directory: str | Path | None = None,
         metric: Metric | None = None,
         energy: EnergySource = "metered",
@@ -108,10 +110,11 @@ class Searcher:
         listeners: Iterable[Listener] = (),
         **limits: Any,
     ) -> None:
-        asked, grid = Limits.of(limits), grid_of(grid_intensity)
+        asked, grid = Limits.of(limits, inspect.signature(Searcher).parameters), grid_of(grid_intensity)
         if budget_kwh is not None or budget_j is not None or asked.budget_gco2e is None:
             budget_j = budget_in_joules(budget_kwh, budget_j)
         executor = executor_of(train)
+        seed = getattr(executor, "seed", 0) if seed is None else seed
         own, sources = meter_or_sources(meter)
         settings = SearchSettings(
             *(space, strategy, seed, declared(metric, executor), energy, asked, trace), grid=grid, sources=sources
@@ -148,6 +151,12 @@ class Searcher:
         if executor is not None and hasattr(executor, "seed") and executor.seed != settings.seed:
             executor = copy.copy(executor)  # another search may be going on with this one
             executor.seed = settings.seed
+        if settings.energy == "reported" and given["meter"] is not None:
+            raise UsageError("a training that reports its energy is not metered: leave out meter=")
+        if workers is not None and executor is None:
+            raise UsageError("workers= run a training: pass one as train=, or leave out workers= for ask() and tell()")
+        if workers is not None and given["meter"] is not None:
+            raise UsageError("each worker has a meter of its own: leave out either meter= or workers=")
         self.settings = settings
         self.budget_j = budget_j
         self._executor = executor
@@ -210,7 +219,8 @@ class Searcher:
             own, sources = meter_or_sources(meter)
             budget_gco2e = before.settings.get("budget_g") if budget_gco2e is None else budget_gco2e
             before.settings["budget_g"] = budget_gco2e
-            grid = grid_of(grid_intensity) or settings.grid
+            other_grid = grid_of(grid_intensity)
+            grid = other_grid or settings.grid
             all_of_it = spend_all or settings.limits.spend_all
             limits = replace(settings.limits, budget_gco2e=budget_gco2e, spend_all=all_of_it)
             settings = replace(settings, grid=grid, limits=limits, sources=sources or settings.sources)
@@ -227,8 +237,6 @@ class Searcher:
             if workers is not None and started_with is None:
                 raise UsageError(f"{path}: this search was started without workers; continue it without them, too")
             workers = workers or (started_with or {}).get("given") or None
-            if spend_all:
-                folder.change(limits={**folder.settings.get("limits", {}), "spend_all": True})
             self._set_up(
                 *(settings, executor, path, total_j, parameters, workers, show),
                 meter=own,
@@ -236,6 +244,7 @@ class Searcher:
                 folder=folder,
                 before=before,
             )
+            keep_changes(folder, limits, other_grid, sources, workers)
         except BaseException:
             folder.close()
             raise
@@ -294,21 +303,25 @@ class Searcher:
         *,
         uncertainty_j: float = 0.0,
         done: bool = True,
-    ) -> None:
+    ) -> bool:
         """Record the score of a trial from `ask`; with `energy="reported"` also its energy since the last `tell`.
 
         Args:
-            trial: The trial.
+            trial: The trial, or a copy of it from another process.
             score: The score, as the metric defines it; NaN if the training failed.
             energy_j: Joules since the measurement before.
             uncertainty_j: Half-width of `energy_j`.
             done: Whether its training has ended; otherwise further points may be told.
 
+        Returns:
+            Whether the training may go on; False also if its next step does not fit into the budget, or if the target
+            is reached.
+
         Raises:
             UsageError: The trial is not running.
             TrainingError: A value makes no sense, or contradicts the search's source of energy.
         """
-        self._by_hand.tell(trial, Measurement(score, energy_j, uncertainty_j), done=done)
+        return self._by_hand.tell(trial, Measurement(score, energy_j, uncertainty_j), done=done)
 
     @cached_property
     def _by_hand(self) -> ByHand:

@@ -149,9 +149,7 @@ class Session:
         spent_j = self._before.spent_j if self._before is not None else 0.0
         with getting_ready(executor, metering, self._budget_j - spent_j, self._strategy):
             executor.prepare(self._settings.space)
-        if not isinstance(executor, OnData):
-            return
-        if self._folder is not None and "data" in self._folder.settings:
+        if isinstance(executor, OnData) and self._folder is not None and "data" in self._folder.settings:
             executor.refuse_changed(self._folder.settings["data"], self.directory)
         metric = self._settings.metric
         if isinstance(executor, Declares) and executor.metric != metric:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -46,7 +47,10 @@ class FunctionRun:
     def __next__(self) -> Measurement:
         if self._values is None:
             returned = self._function(dict(self._trial.config))
-            self._values = returned if isinstance(returned, Iterator) else iter((returned,))
+            if not isinstance(returned, Iterator):
+                self._values = iter(())
+                return replace(self._measurement(returned), last=True)
+            self._values = returned
         return self._measurement(next(self._values))
 
     def close(self) -> None:

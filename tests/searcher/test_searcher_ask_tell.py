@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from dataclasses import replace
+
 import pytest
 from rigs.scripts import asked
 
@@ -42,3 +45,40 @@ def test_ask_and_tell_metered(space, quick, meter):
         with pytest.raises(ecoml.UsageError, match="first"):
             searcher.ask()
         assert searcher.result.trials[0].energy_j == 12
+
+
+def test_a_training_ends_when_its_next_point_does_not_fit(space, reported):
+    with ecoml.Searcher(space, budget_j=100, **reported) as searcher:
+        trial, told = asked(searcher), 1
+        while searcher.tell(trial, 0.5, energy_j=10.0, done=False):
+            told += 1
+        assert trial.end.reason.value == "budget"
+        assert told == 10
+        with pytest.raises(ecoml.UsageError, match=r"is not running \(the budget"):
+            searcher.tell(trial, 0.5, energy_j=10.0, done=False)
+        assert searcher.result.energy.total_j == 100
+
+
+def test_a_training_ends_at_the_target(space, reported):
+    with ecoml.Searcher(space, budget_j=100, target=0.9, **reported) as searcher:
+        trial = asked(searcher)
+        assert searcher.tell(trial, 0.5, energy_j=10.0, done=False)
+        assert not searcher.tell(trial, 0.95, energy_j=10.0, done=False)
+        assert (trial.end.reason.value, searcher.ask()) == ("target", None)
+
+
+def test_trials_may_have_been_to_another_process(space, reported):
+    with ecoml.Searcher(space, budget_j=100, **reported) as searcher:
+        trial = asked(searcher)
+        copy = pickle.loads(pickle.dumps(trial))
+        assert searcher.tell(copy, 0.5, energy_j=10.0, done=False)
+        assert not searcher.tell(copy, 0.6, energy_j=10.0)
+        assert (trial.state.value, trial.step, searcher.result.trials[0].step) == ("finished", 2, 2)
+        other = replace(asked(searcher), config={**trial.config, "width": 63})
+        with pytest.raises(ecoml.UsageError, match="another configuration"):
+            searcher.tell(other, 0.5, energy_j=10.0)
+
+
+def test_workers_need_a_training(space, reported):
+    with pytest.raises(ecoml.UsageError, match="workers"):
+        ecoml.Searcher(space, budget_j=100, workers="local:2", **reported)

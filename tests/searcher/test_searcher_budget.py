@@ -77,7 +77,8 @@ def test_energy_comes_from_where_it_was_said_to_come_from(space, quick, meter, s
         meter.spend(4)
         yield ecoml.Measurement(0.5, energy_j=None if source == "reported" else 4.0)
 
-    searcher = ecoml.Searcher(space, train, budget_j=100, meter=meter, energy=source, **quick)
+    own_meter = {"meter": meter} if source == "metered" else {}
+    searcher = ecoml.Searcher(space, train, budget_j=100, energy=source, **own_meter, **quick)
     with pytest.raises(TrainingError, match='energy="reported"'):
         searcher.run()
 

@@ -15,6 +15,8 @@ from ecoml.errors import UsageError
 from ecoml.limits import Limits
 from ecoml.meter.choice import SourceChoice
 from ecoml.metric import ACCURACY, Metric
+from ecoml.outside.folders import write_whole
+from ecoml.run.folder import RunFolder
 from ecoml.run.result import limits_of, metric_of
 from ecoml.searcher.setup import warm_start
 from ecoml.searcher.setup.warm_start import WarmStart
@@ -68,8 +70,11 @@ class SearchSettings:
         self.limits.check_target(self.metric)
         self._check_grid()
         SourceChoice.of(self.sources)
-        if self.sources and self.energy == "reported":
-            raise UsageError("a training that reports its energy is not metered: leave out the meter's sources")
+        if self.energy == "reported":
+            if self.sources:
+                raise UsageError("a training that reports its energy is not metered: leave out the meter's sources")
+            if self.limits.require_measured:
+                raise UsageError("a training that reports its energy is not metered: leave out require_measured")
 
     def _check_grid(self) -> None:
         """Refuse limits on CO2e that the grid's intensity does not support."""
@@ -109,7 +114,13 @@ class SearchSettings:
     def to_dict(self) -> dict[str, Any]:
         """The settings for `run.toml`."""
         settings: dict[str, Any] = {
-            "run": {"strategy": self.strategy_name, "seed": self.seed, "energy": self.energy, "trace": self.trace},
+            "run": {
+                "strategy": self.strategy_name,
+                "own_strategy": not isinstance(self.strategy, str | Path),
+                "seed": self.seed,
+                "energy": self.energy,
+                "trace": self.trace,
+            },
             "metric": self.metric.to_dict(),
             "limits": self.limits.to_dict(),
             "space": self.space.to_dict(),
@@ -146,17 +157,24 @@ class SearchSettings:
             strategy: The strategy, if it was an object of the user's.
 
         Raises:
-            UsageError: The strategy was an object of the user's, and none is given now.
+            UsageError: The strategy was an object of the user's, and none is given now; or the reverse.
         """
 
         from ecoml.space.schema import space_of  # pydantic costs a fifth of a second
 
         run = settings["run"]
+        if strategy is None and run.get("own_strategy", False):
+            raise UsageError(
+                f"{folder}: its strategy was an object of your own ({run['strategy']}); give it again, in Python:"
+                " ecoml.Searcher.resume(…, strategy=…)"
+            )
+        if strategy is not None and not run.get("own_strategy", True):
+            raise UsageError(f"{folder}: its strategy is {run['strategy']}, and goes on; leave strategy= out")
         kept, earlier, table = folder / STRATEGY_FILE, folder / warm_start.FILE, folder / GRID_FILE
         metric = metric_of(settings)
         return cls(
             space=space_of(settings["space"], where=str(folder / "run.toml")),
-            strategy=strategy or (kept if kept.is_file() else run["strategy"]),
+            strategy=strategy if strategy is not None else (kept if kept.is_file() else run["strategy"]),
             seed=run["seed"],
             metric=metric,
             energy=run.get("energy", "reported" if reported else "metered"),
@@ -166,3 +184,31 @@ class SearchSettings:
             grid=grid_of(table if table.is_file() else run.get("grid_intensity")),
             sources=tuple(run.get("meter", ())),
         )
+
+
+def keep_changes(
+    folder: RunFolder, limits: Limits, grid: Grid | None, sources: tuple[str, ...], workers: object
+) -> None:
+    """Store what a resumed search changes from now on.
+
+    Args:
+        folder: The run folder.
+        limits: Its limits from now on.
+        grid: Another grid; None: as before.
+        sources: Other sources of its meter; empty: as before.
+        workers: Its workers from now on; None: there are none.
+    """
+    before = folder.settings
+    run = before["run"] | ({"meter": list(sources)} if sources else {})
+    if grid is not None:
+        run = run | {"grid_intensity": grid.spec}
+        table = folder.path / GRID_FILE
+        if isinstance(grid, IntensityTable):
+            write_whole(table, grid.text)
+        else:
+            table.unlink(missing_ok=True)
+    tables = {"run": run, "limits": limits.to_dict()}
+    if "workers" in before:
+        tables["workers"] = {**before["workers"], "given": workers if isinstance(workers, str) else ""}
+    if any(before.get(name, {}) != table for name, table in tables.items()):
+        folder.change(**tables)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -70,7 +70,7 @@ def test_a_training_ends_at_the_target(space, reported):
 def test_trials_may_have_been_to_another_process(space, reported):
     with ecoml.Searcher(space, budget_j=100, **reported) as searcher:
         trial = asked(searcher)
-        copy = pickle.loads(pickle.dumps(trial))
+        copy = deepcopy(trial)
         assert searcher.tell(copy, 0.5, energy_j=10.0, done=False)
         assert not searcher.tell(copy, 0.6, energy_j=10.0)
         assert (trial.state.value, trial.step, searcher.result.trials[0].step) == ("finished", 2, 2)

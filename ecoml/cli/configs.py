@@ -60,6 +60,9 @@ def kept_arguments(config: Path, given: Mapping[str, Any]) -> dict[str, Any]:
         UsageError: `config` is neither, or its training was a Python function, which no file contains.
     """
     table = read_settings(config)
+    if "strategy" in given:
+        named = {"strategy": given["strategy"], "own_strategy": False, "strategy_file": False}
+        table = {**table, "run": {**table["run"], **named}}
     run, folder = table["run"], config if config.is_dir() else config.parent
     kept = SearchSettings.of_run(table, folder, reported=False)
     options = {**table.get("executor", {}), **{name: given[name] for name in _OF_TRAINING if name in given}}
@@ -70,7 +73,7 @@ def kept_arguments(config: Path, given: Mapping[str, Any]) -> dict[str, Any]:
         "strategy": kept.strategy,
         "seed": kept.seed,
         "trace": kept.trace,
-        "warm_start": None if kept.warm_start is None else kept.warm_start.run,
+        "warm_start": table.get("warm_start", {}).get("run"),
         "workers": table.get("workers", {}).get("given") or None,
         "grid_intensity": folder / GRID_FILE if (folder / GRID_FILE).is_file() else run.get("grid_intensity"),
         "meter": kept.sources,

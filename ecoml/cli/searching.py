@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +37,7 @@ from ecoml.cli.options import (
     Until,
     WhenClean,
     Workers,
+    meter_sources,
     say,
 )
 from ecoml.errors import LibraryError, UsageError
@@ -121,9 +123,11 @@ def search(
             deterministic=deterministic,
             metric=metric,
         )
-        if budget_kwh is None and budget_gco2e is None:
-            raise UsageError(_suitable_budget(load_space(space), training))
         arguments = {"space": load_space(space), "train": training, **arguments_of(context.params)}
+        if budget_kwh is None and budget_gco2e is None:
+            Searcher(**{**arguments, "budget_j": 1.0}, directory=out)  # what is refused, is refused at once
+            sources = meter_sources(meter, powercap_root)
+            raise UsageError(_suitable_budget(arguments["space"], training, sources, require_measured))
     _run(Searcher(**arguments, directory=out, show=show, listeners=listeners), as_json)
 
 
@@ -171,12 +175,12 @@ def resume(
     _run(searcher, as_json)
 
 
-def _suitable_budget(space: Space, training: Executor) -> str:
+def _suitable_budget(space: Space, training: Executor, sources: Sequence[str], require_measured: bool) -> str:
     """The message that names a suitable budget for these data, from the energy of one training."""
     from ecoml.experiments.compare.running import TRAININGS, sample_training
     from ecoml.format import format_figure, format_kwh
 
-    sample = sample_training(space, training)
+    sample = sample_training(space, training, sources, require_measured=require_measured)
     return (
         f"how much energy may the search take? A default training takes {format_figure(sample.energy)}"
         f" ({sample.energy.provenance}) here; for about {TRAININGS} of them:"

@@ -244,7 +244,7 @@ class Searcher:
                 folder=folder,
                 before=before,
             )
-            keep_changes(folder, limits, other_grid, sources, workers)
+            keep_changes(folder, total_j, limits, other_grid, sources, workers)
         except BaseException:
             folder.close()
             raise

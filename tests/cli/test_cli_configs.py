@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 import tomli_w
@@ -79,3 +80,37 @@ def test_options_replace_those_of_the_file(typed, first, tmp_path):
     assert json.loads(done.stdout)["limits"]["budget_gco2e"] == 0.01
     assert Limits(**read_settings(tmp_path / "again")["limits"]).max_trials == 1
     assert read_settings(tmp_path / "again")["workers"]["given"] == "local:1"
+
+
+@pytest.mark.slow
+def test_a_strategy_file_and_a_warm_start_are_not_lost(typed, first, tmp_path, images, tiny_space, monkeypatch):
+    mine = tmp_path / "mine.toml"
+    mine.write_text('strategy = "random"\n[settings]\ndefault_first = false\n', encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    done = typed(
+        *("search", "--budget-kwh", 0.0001, "--data", images, "--space", tiny_space, "--strategy", mine),
+        *("--max-trials", 1, "--warm-start", "first", "--out", tmp_path / "second", "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+
+    (tmp_path / "far").mkdir()
+    monkeypatch.chdir(tmp_path / "far")
+    again = typed("search", "--config", tmp_path / "second", "--out", "third", "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["strategy"] == "mine"
+    told, before = json.loads(again.stdout), json.loads(done.stdout)
+    assert told["trials"][0]["config"] == before["trials"][0]["config"]
+    assert told["warm_start"]["trials"] == before["warm_start"]["trials"] == 1
+
+    copy = copyfile(tmp_path / "second" / "run.toml", tmp_path / "far" / "copy.toml")
+    lost = typed("search", "--config", copy)
+    assert (lost.returncode, "strategy.toml, the file of its strategy, is missing" in lost.stderr) == (2, True)
+    assert kept_arguments(copy, {"strategy": "random"})["warm_start"] == str(first)
+
+
+def test_what_is_refused_is_refused_before_anything_is_trained(typed, tmp_path):
+    for options in (("--strategy", "nosuch"), ("--target", 7), ("--warm-start", "nosuch"), ("--workers", "nowhere")):
+        refused = typed("search", *options, "--out", tmp_path / "run")
+        assert (refused.returncode, "training takes" in refused.stderr) == (2, False), options
+    measured = typed("search", "--require-measured", "--meter", "node")
+    assert (measured.returncode, "training takes" in measured.stderr) == (2, False)

@@ -86,7 +86,7 @@ def test_what_a_resumed_search_changes_stays(space, reported, run_folder, tmp_pa
     search(space, curve([0.5]), reported, grid_intensity=100, budget_gco2e=1.0)
     resumed(200, grid_intensity=500, budget_gco2e=2.0, spend_all=True)
     result = resumed(300)
-    assert result.settings["run"]["grid_intensity"] == "500"
+    assert (result.settings["run"]["grid_intensity"], result.settings["run"]["budget_j"]) == ("500", 300)
     assert (result.limits.budget_gco2e, result.limits.spend_all) == (2.0, True)
     assert result.energy.co2e.co2e_g == pytest.approx((100 * 100 + 200 * 500) / 3.6e6)
 

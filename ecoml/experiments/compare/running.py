@@ -6,6 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from ecoml.errors import SearchFailed, UsageError, in_one_line
 from ecoml.experiments.compare.comparison import Comparison, compare_searches, searches_below
 from ecoml.experiments.compare.plan import ComparisonPlan, PlannedSearch, Task, plan_comparison
 from ecoml.experiments.compare.standings import check_target
+from ecoml.meter.required import refuse_unmeasured
 from ecoml.run.result import Result
+from ecoml.searcher.energy.metering import meter_for
 from ecoml.space import Space
-from ecoml.training.base import Executor, NoAccount, OnGpus
+from ecoml.training.base import Executor, NoAccount
 from ecoml.trial import Trial
 
 TRAININGS = 40
@@ -48,20 +51,27 @@ class TrainingSample:
         return self.energy.energy_j / self.seconds
 
 
-def sample_training(space: Space, executor: Executor) -> TrainingSample:
+def sample_training(
+    space: Space, executor: Executor, sources: Sequence[str] = (), *, require_measured: bool = False
+) -> TrainingSample:
     """Train a space's default configuration, or its middle, once under this host's meter.
+
+    Args:
+        space: The space.
+        executor: The training.
+        sources: The meter's sources, if the user named some.
+        require_measured: Refuse a meter with an estimated part.
 
     Raises:
         UsageError: As `Executor.prepare`.
+        MeterError: A source cannot be read, or a part is only estimated.
         SearchFailed: The training failed, or its energy could not be metered.
     """
-    from ecoml.meter import open_meter
-    from ecoml.meter.counters.ordinals import nvml_indices
-
     executor.prepare(space)
     config = space.default or space.decode(np.full(space.dimension, 0.5))
-    gpus = nvml_indices(executor.gpus()) if isinstance(executor, OnGpus) else None
-    with open_meter(gpus=gpus) as meter, meter.window() as window:
+    with closing(meter_for(executor, sources)) as meter, meter.window() as window:
+        if require_measured:
+            refuse_unmeasured(meter)
         start_s = time.perf_counter()
         run = executor.start(Trial(0, config), NoAccount())
         try:

@@ -16,7 +16,7 @@ from ecoml.limits import Limits
 from ecoml.meter.choice import SourceChoice
 from ecoml.metric import ACCURACY, Metric
 from ecoml.outside.folders import write_whole
-from ecoml.run.folder import RunFolder
+from ecoml.run.folder import RunFolder, read_settings
 from ecoml.run.result import limits_of, metric_of
 from ecoml.searcher.setup import warm_start
 from ecoml.searcher.setup.warm_start import WarmStart
@@ -107,9 +107,16 @@ class SearchSettings:
     @property
     def strategy_name(self) -> str:
         """A short name of the strategy, for people and for folders."""
-        if isinstance(self.strategy, str | Path):
-            return Path(self.strategy).stem
-        return type(self.strategy).__name__.lower()
+        if not isinstance(self.strategy, str | Path):
+            return type(self.strategy).__name__.lower()
+        path = Path(self.strategy)
+        if path.name == STRATEGY_FILE and (path.parent / "run.toml").is_file():  # the copy in a run folder
+            return str(read_settings(path.parent)["run"]["strategy"])
+        return path.stem
+
+    @property
+    def _has_strategy_file(self) -> bool:
+        return isinstance(self.strategy, str | Path) and Path(self.strategy).suffix == ".toml"
 
     def to_dict(self) -> dict[str, Any]:
         """The settings for `run.toml`."""
@@ -117,6 +124,7 @@ class SearchSettings:
             "run": {
                 "strategy": self.strategy_name,
                 "own_strategy": not isinstance(self.strategy, str | Path),
+                "strategy_file": self._has_strategy_file,
                 "seed": self.seed,
                 "energy": self.energy,
                 "trace": self.trace,
@@ -136,7 +144,7 @@ class SearchSettings:
     def files(self) -> dict[str, str]:
         """The files that go into the run folder together with `run.toml`, so that the run needs no other file."""
         files = {}
-        if isinstance(self.strategy, str | Path) and Path(self.strategy).suffix == ".toml":
+        if isinstance(self.strategy, str | Path) and self._has_strategy_file:
             files[STRATEGY_FILE] = Path(self.strategy).read_text(encoding="utf-8")
         if self.warm_start is not None:
             files[warm_start.FILE] = self.warm_start.to_json()
@@ -171,10 +179,13 @@ class SearchSettings:
         if strategy is not None and not run.get("own_strategy", True):
             raise UsageError(f"{folder}: its strategy is {run['strategy']}, and goes on; leave strategy= out")
         kept, earlier, table = folder / STRATEGY_FILE, folder / warm_start.FILE, folder / GRID_FILE
+        from_file = run.get("strategy_file", kept.is_file())
+        if strategy is None and from_file and not kept.is_file():
+            raise UsageError(f"{folder}: {STRATEGY_FILE}, the file of its strategy, is missing; copy it there, too")
         metric = metric_of(settings)
         return cls(
             space=space_of(settings["space"], where=str(folder / "run.toml")),
-            strategy=strategy if strategy is not None else (kept if kept.is_file() else run["strategy"]),
+            strategy=strategy if strategy is not None else (kept if from_file else run["strategy"]),
             seed=run["seed"],
             metric=metric,
             energy=run.get("energy", "reported" if reported else "metered"),
@@ -187,19 +198,20 @@ class SearchSettings:
 
 
 def keep_changes(
-    folder: RunFolder, limits: Limits, grid: Grid | None, sources: tuple[str, ...], workers: object
+    folder: RunFolder, budget_j: float, limits: Limits, grid: Grid | None, sources: tuple[str, ...], workers: object
 ) -> None:
     """Store what a resumed search changes from now on.
 
     Args:
         folder: The run folder.
+        budget_j: Its budget from now on, in joules.
         limits: Its limits from now on.
         grid: Another grid; None: as before.
         sources: Other sources of its meter; empty: as before.
         workers: Its workers from now on; None: there are none.
     """
     before = folder.settings
-    run = before["run"] | ({"meter": list(sources)} if sources else {})
+    run = before["run"] | {"budget_j": budget_j} | ({"meter": list(sources)} if sources else {})
     if grid is not None:
         run = run | {"grid_intensity": grid.spec}
         table = folder.path / GRID_FILE

@@ -47,7 +47,7 @@ class WarmStart:
         """
         from ecoml.space.schema import space_of  # pydantic costs a fifth of a second
 
-        path = Path(directory)
+        path = Path(directory).absolute()
         settings = read_settings(path)
         _refuse_other_parameters(path, space_of(settings["space"], where=str(path / "run.toml")), space)
         if (theirs := metric_of(settings)).name != metric.name or theirs.minimize != metric.minimize:

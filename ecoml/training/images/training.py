@@ -229,6 +229,7 @@ class CnnTraining:
             "patience_s": self.patience_s if self.patience_s != PATIENCE_S else None,
             "model": name_of(self.model) if self.model is not None else None,
             "metric": self._score,
+            "download": None if self.download else False,
         }
         return {key: value for key, value in described.items() if value is not None}
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ecoml.endings import TrialEnd
 from ecoml.energy import Energy, Provenance, energy_of
 from ecoml.errors import TrainingError
-from ecoml.metric import ACCURACY, Metric
+from ecoml.metric import ACCURACY, Metric, number_of
 from ecoml.views import html_of
 
 Config = Mapping[str, Any]
@@ -71,14 +71,10 @@ def real_number(name: str, value: Any) -> float:
     Raises:
         TrainingError: The value is no number: None, a text, a bool, an array.
     """
-    if type(value) is float:
-        return value
-    try:
-        if isinstance(value, bool | str | bytes) or type(value).__name__ in ("bool_", "bool"):
-            raise TypeError
-        return float(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):
-        raise TrainingError(f"{name} is {value!r:.60} ({type(value).__name__}); give a number") from None
+    number = number_of(value)
+    if number is None:
+        raise TrainingError(f"{name} is {value!r:.60} ({type(value).__name__}); give a number")
+    return number
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ class Limits:
 
     def to_dict(self) -> dict[str, Any]:
         """The limits that were set, for TOML and JSON."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, False)}
+        return {name: value for name, value in asdict(self).items() if value is not None and value is not False}
 
     @property
     def of_use(self) -> bool:

@@ -109,6 +109,7 @@ class Searcher:
         **limits: Any,
     ) -> None:
         asked, grid = Limits.of(limits), grid_of(grid_intensity)
+        asked.refuse_past()
         if budget_kwh is not None or budget_j is not None or asked.budget_gco2e is None:
             budget_j = budget_in_joules(budget_kwh, budget_j)
         executor = executor_of(train)

@@ -125,7 +125,8 @@ def _trial_dict(trial: Trial) -> dict[str, Any]:
         "config": dict(trial.config),
         "state": trial.state.value,
         "curve": [
-            {"score": point.score, "evaluation_j": point.evaluation_j, **_dict(point.energy)} for point in trial.curve
+            {"score": point.score, "evaluation_j": point.evaluation_j, "host": point.host, **_dict(point.energy)}
+            for point in trial.curve
         ],
         "tail": None if trial.tail is None else _dict(trial.tail),
         "end": None if trial.end is None else trial.end.to_dict(),
@@ -134,7 +135,10 @@ def _trial_dict(trial: Trial) -> dict[str, Any]:
 
 def _trial(table: Mapping[str, Any], metric: Metric) -> Trial:
     curve = [
-        Point(step, kept["score"], _energy(kept), metric.utility(kept["score"]), kept["evaluation_j"])
+        Point(
+            *(step, kept["score"], _energy(kept), metric.utility(kept["score"]), kept["evaluation_j"]),
+            host=kept.get("host", ""),  # a file written before hosts were kept has none
+        )
         for step, kept in enumerate(table["curve"], start=1)
     ]
     tail, end = table["tail"], table["end"]

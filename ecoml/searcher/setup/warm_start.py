@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,12 @@ class WarmStart:
 
         Raises:
             RunFolderError: The folder is no run folder, or of a newer version.
-            UsageError: Its parameters or its metric differ, or none of its trials can be used.
+            UsageError: It is no path, its parameters or its metric differ, or none of its trials can be used.
         """
         from ecoml.space.schema import space_of  # pydantic costs a fifth of a second
 
+        if not isinstance(directory, str | PathLike):
+            raise UsageError(f"warm_start is {directory!r:.60}; give a run folder, as in warm_start=result.directory")
         path = Path(directory)
         settings = read_settings(path)
         _refuse_other_parameters(path, space_of(settings["space"], where=str(path / "run.toml")), space)

@@ -9,12 +9,11 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, time, timedelta
-from numbers import Real
 from typing import Any, Self
 
 from ecoml.energy import J_PER_KWH
 from ecoml.errors import BudgetError, UsageError, did_you_mean
-from ecoml.metric import Metric
+from ecoml.metric import Metric, number_of, truth_of
 
 _OF_USE = ("max_inference_energy_j", "max_latency_s")
 _CLEAN = "when_clean_g_per_kwh"
@@ -65,6 +64,8 @@ class Limits:
             object.__setattr__(self, name, _whole(name, getattr(self, name)))
         for name in (*_OF_USE, "target", "max_energy_per_training_j", "inferences", "budget_gco2e", _CLEAN):
             object.__setattr__(self, name, _number(name, getattr(self, name)))
+        for name in ("require_measured", "spend_all"):
+            object.__setattr__(self, name, _flag(name, getattr(self, name)))
         for name in _OF_USE:
             if (most := getattr(self, name)) is not None and most <= 0:
                 raise UsageError(f"{name} is {most:g} {name[-1].replace('j', 'J')}; give a positive number")
@@ -138,7 +139,7 @@ class Limits:
 
     def to_dict(self) -> dict[str, Any]:
         """The limits that were set, for TOML and JSON."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, False)}
+        return {name: value for name, value in asdict(self).items() if value is not None and value is not False}
 
     @property
     def of_use(self) -> bool:
@@ -176,11 +177,12 @@ def budget_in_joules(
     if (budget_kwh is None) == (budget_j is None):
         raise BudgetError(f"give the energy budget once: {names[0]}=2 (or {names[1]}=7.2e6, the same in joules)")
     given, unit = (budget_kwh, "kWh") if budget_j is None else (budget_j, "J")
-    if isinstance(given, bool) or not isinstance(given, Real):
-        raise BudgetError(f"the energy budget is {given!r}; give a positive number of {unit}")
-    if not (math.isfinite(given) and given > 0):
+    if (number := number_of(given)) is None:
+        raise BudgetError(f"the energy budget is {given!r:.60}; give a positive number of {unit}")
+    budget = number * (J_PER_KWH if unit == "kWh" else 1.0)
+    if not (math.isfinite(budget) and budget > 0):
         raise BudgetError(f"the energy budget is {given} {unit}; give a positive, finite number")
-    return float(given) * (J_PER_KWH if unit == "kWh" else 1.0)
+    return budget
 
 
 def _moment(text: Any) -> str:
@@ -206,21 +208,25 @@ def _whole(name: str, value: Any) -> int | None:
     if value is None:
         return None
     try:
-        whole = None if isinstance(value, bool) or int(value) != value else int(value)
+        whole = None if truth_of(value) is not None or int(value) != value else int(value)
     except (TypeError, ValueError, OverflowError):
         whole = None
     if whole is None or whole < 1:
-        raise UsageError(f"{name} is {value!r}; give a whole number of 1 or more")
+        raise UsageError(f"{name} is {value!r:.60}; give a whole number of 1 or more")
     return whole
+
+
+def _flag(name: str, value: Any) -> bool:
+    truth = truth_of(value)
+    if truth is None:
+        raise UsageError(f"{name} is {value!r:.60}; give True or False")
+    return truth
 
 
 def _number(name: str, value: Any) -> float | None:
     if value is None:
         return None
-    try:
-        number = math.nan if isinstance(value, bool | str) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise UsageError(f"{name} is {value!r}; give a finite number")
+    number = number_of(value)
+    if number is None or not math.isfinite(number):
+        raise UsageError(f"{name} is {value!r:.60}; give a finite number")
     return number

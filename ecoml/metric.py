@@ -15,6 +15,26 @@ _ROUNDING = 1e-6  # of the range: smaller differences of two scores are errors o
 _REPEATED = 0.6  # standard deviation of an accuracy when a training is repeated, in binomial ones
 
 
+def number_of(value: Any) -> float | None:
+    """A number of any library as a float: a number of Python or numpy, or a tensor of one element.
+
+    None for anything else (a text, a bool, an array), and for a whole number beyond the range of floats.
+    """
+    if type(value) is float:
+        return value
+    if isinstance(value, str | bytes) or truth_of(value) is not None:
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return None
+
+
+def truth_of(value: Any) -> bool | None:
+    """A bool of Python or numpy as a bool; None for anything else."""
+    return bool(value) if type(value).__name__ in ("bool", "bool_") else None
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """The metric by which models are scored.
@@ -27,7 +47,8 @@ class Metric:
         step: The name of one step of the learning curve, e.g. `epoch`.
 
     Raises:
-        ValueError: The name is empty, or `low` is not below `high`.
+        ValueError: A name is no text or empty, `minimize` is no bool, a bound is no finite number, or `low` is not
+            below `high`.
     """
 
     name: str = "validation accuracy"
@@ -37,12 +58,23 @@ class Metric:
     step: str = "step"
 
     def __post_init__(self) -> None:
-        if not self.name or not self.step:
+        if any(not isinstance(name, str) or not name for name in (self.name, self.step)):
             raise ValueError(
                 'a metric and its steps need names: ecoml.Metric("validation loss", minimize=True, step="epoch")'
             )
-        if any(bound is not None and not math.isfinite(bound) for bound in (self.low, self.high)):
-            raise ValueError(f"metric {self.name!r}: a bound is a finite number, or None if there is no bound")
+        minimize = truth_of(self.minimize)
+        if minimize is None:
+            raise ValueError(f"metric {self.name!r}: minimize is {self.minimize!r:.60}; give True or False")
+        object.__setattr__(self, "minimize", minimize)
+        for side in ("low", "high"):
+            if (given := getattr(self, side)) is not None:
+                bound = number_of(given)
+                if bound is None or not math.isfinite(bound):
+                    raise ValueError(
+                        f"metric {self.name!r}: {side} is {given!r:.60}; a bound is a finite number, or None if there"
+                        " is no bound"
+                    )
+                object.__setattr__(self, side, bound)
         if self.low is not None and self.high is not None and self.low >= self.high:
             raise ValueError(f"metric {self.name!r}: its low {self.low:g} is not below its high {self.high:g}")
 

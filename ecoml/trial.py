@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ecoml.endings import TrialEnd
 from ecoml.energy import Energy, Provenance, energy_of
 from ecoml.errors import TrainingError
-from ecoml.metric import ACCURACY, Metric
+from ecoml.metric import ACCURACY, Metric, number_of
 from ecoml.views import html_of
 
 Config = Mapping[str, Any]
@@ -42,9 +42,13 @@ class Measurement:
         score: The current score of the model. NaN means that the training diverged.
         energy_j: Joules since the measurement before, > 0, if the training reports its energy; None if ecoml meters it.
         uncertainty_j: Half-width of `energy_j` in joules.
-        details: Further figures of the current model, stored with the point; JSON values by name.
+        details: Further figures of the current model, stored with the point; JSON values by name. Numbers and arrays
+            of numpy and torch become numbers and lists, NaN and infinity null.
         last: Whether the training ends here. If this is not said, it is found out when the training is continued, for
             which the energy of a further step must fit into the budget.
+
+    Raises:
+        TrainingError: The score or an energy is no number, or the details do not fit into JSON.
     """
 
     score: float
@@ -61,11 +65,7 @@ class Measurement:
         if not 0 <= half_j < math.inf:
             raise TrainingError(f"uncertainty_j is {half_j}; give a half-width in joules, 0 or more")
         object.__setattr__(self, "uncertainty_j", half_j)
-        if self.details:
-            try:
-                object.__setattr__(self, "details", json.loads(json.dumps(self.details)))
-            except (TypeError, ValueError) as error:
-                raise TrainingError(f"the details of a measurement are no JSON ({error!s:.80}); give numbers") from None
+        object.__setattr__(self, "details", _json_table(self.details))
 
 
 def real_number(name: str, value: Any) -> float:
@@ -74,14 +74,39 @@ def real_number(name: str, value: Any) -> float:
     Raises:
         TrainingError: The value is no number: None, a text, a bool, an array.
     """
-    if type(value) is float:
-        return value
+    number = number_of(value)
+    if number is None:
+        raise TrainingError(f"{name} is {value!r:.60} ({type(value).__name__}); give a number")
+    return number
+
+
+def _json_table(details: Any) -> dict[str, Any]:
+    """The details of a measurement as JSON values by name."""
+    if not isinstance(details, Mapping):
+        raise TrainingError(
+            f"the details of a measurement are {details!r:.60} ({type(details).__name__}); give values by name, as in"
+            ' details={"loss": 0.3}'
+        )
+    if not details:
+        return {}
     try:
-        if isinstance(value, bool | str | bytes) or type(value).__name__ in ("bool_", "bool"):
-            raise TypeError
-        return float(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):
-        raise TrainingError(f"{name} is {value!r:.60} ({type(value).__name__}); give a number") from None
+        table: dict[str, Any] = json.loads(json.dumps(_json_value(details), allow_nan=False))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TrainingError(
+            f"the details of a measurement do not fit into JSON ({error!s:.80}); give numbers, texts and lists by name"
+        ) from None
+    return table
+
+
+def _json_value(value: Any) -> Any:
+    """A detail without types of numpy and torch, and with None for what JSON has no number for: NaN and infinity."""
+    if isinstance(value, Mapping):
+        return {name: _json_value(inner) for name, inner in value.items()}
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_json_value(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass(frozen=True, slots=True)

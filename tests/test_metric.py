@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,3 +44,26 @@ def test_chance_is_one_image_at_least_and_the_smallest_difference_of_another_met
     assert ACCURACY.chance([0.5]) == 0.0
     assert ACCURACY.chance([]) == 0.0
     assert Metric("loss", minimize=True).chance([-3.0, -2.5, -2.25]) == 0.25
+
+
+def test_bounds_and_direction_of_numpy_are_numbers():
+    metric = Metric.of({"name": "cost", "minimize": np.True_, "low": 0, "high": np.int64(7)})
+    assert metric == Metric("cost", minimize=True, low=0.0, high=7.0)
+    assert [type(value) for value in metric.to_dict().values()] == [str, bool, float, float, str]
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"name": 3}, "need names"),
+        ({"name": "cost", "step": None}, "need names"),
+        ({"name": "cost", "minimize": "no"}, "minimize is 'no'; give True or False"),
+        ({"name": "cost", "high": "much"}, "high is 'much'; a bound is a finite number"),
+        ({"name": "cost", "low": True}, "low is True; a bound is a finite number"),
+        ({"name": "cost", "high": 10**400}, "a bound is a finite number"),
+        ({"name": "cost", "high": math.inf}, "high is inf; a bound is a finite number"),
+    ],
+)
+def test_what_is_no_metric_is_one_clear_error(table, said):
+    with pytest.raises(ValueError, match=said):
+        Metric.of(table)

@@ -101,14 +101,11 @@ def search(
     """Search for the best networks within an energy budget."""
     from ecoml.cli.configs import arguments_of, given_options, kept_arguments
     from ecoml.integrations import create_tracker
-    from ecoml.limits import Limits
     from ecoml.report.terminal.progress import show
     from ecoml.searcher.searcher import Searcher
     from ecoml.space import load_space
     from ecoml.training.images import CnnTraining
 
-    if until is not None and when_clean is not None:
-        Limits(when_clean_g_per_kwh=when_clean, until=until).refuse_past()
     listeners = [create_tracker(name) for name in track or []]
     if config is not None:
         arguments = kept_arguments(config, given_options(context))

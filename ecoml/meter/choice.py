@@ -55,7 +55,17 @@ class SourceChoice:
 
 
 def meter_or_sources(given: Meter | str | Sequence[str] | None) -> tuple[Meter | None, tuple[str, ...]]:
-    """The user's own meter if one is given, and the description of this host's sources."""
+    """The user's own meter if one is given, and the description of this host's sources.
+
+    Raises:
+        UsageError: It is neither a meter nor a description.
+    """
     if given is None or isinstance(given, str):
         return None, (given,) if given else ()
+    described = isinstance(given, Sequence) and all(isinstance(one, str) for one in given)
+    if not described and (isinstance(given, type) or not hasattr(given, "window")):
+        raise UsageError(
+            f"meter is {given!r:.60}; give a meter, as in ecoml.open_meter(), or sources of this host: node,"
+            " powercap:DIR or prometheus:URL?query=…"
+        )
     return (None, tuple(given)) if isinstance(given, Sequence) else (given, ())

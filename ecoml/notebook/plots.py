@@ -11,7 +11,7 @@ from ecoml.errors import UsageError, did_you_mean
 from ecoml.format import describe_spent, energy_unit, estimate_interval, format_figure, plural_of
 from ecoml.report.charts.charts import front_chart, learning_chart
 from ecoml.report.charts.drawing import PRINT, Drawing, finish, layer_of
-from ecoml.report.charts.importance import Importance, Untold, importances
+from ecoml.report.charts.importance import Importance, Untold, importances, outcome_names
 from ecoml.report.charts.records import curve_records
 from ecoml.run.result import Result
 
@@ -67,7 +67,8 @@ def _energy(result: Result) -> Drawing:
 def _importance(result: Result) -> Drawing:
     """The share of the differences between trials that each parameter causes, ± its standard error."""
     score, energy = importances(result.trials, f"{plural_of(result.metric.step)} trained")
-    told = {name: of for name, of in ((result.metric.name, score), ("energy", energy)) if isinstance(of, Importance)}
+    titled = zip(outcome_names(result.metric), (score, energy), strict=True)
+    told = {title: found for title, found in titled if isinstance(found, Importance)}
     if not told:
         why = score.why if isinstance(score, Untold) else ""
         raise UsageError(f"which parameters matter is not known: {why}")

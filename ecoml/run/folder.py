@@ -87,12 +87,14 @@ class RunFolder:
             store.set("budget_j", settings["run"]["budget_j"])  # whoever looks before the meters are open is told it
             store.close()
             path = _put(staging, path, numbered)
-        except OSError as error:
+        except BaseException as error:
             if lock is not None:
                 _give_up(lock)
             if staging is not None:
                 shutil.rmtree(staging, ignore_errors=True)
-            raise RunFolderError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
+            if isinstance(error, OSError):
+                raise RunFolderError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
+            raise
         return cls(path, settings, lock)
 
     @classmethod

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, runtime_checkable
 
-from ecoml.errors import in_one_line
+from ecoml.errors import UsageError, in_one_line
 from ecoml.run.result import Result
 from ecoml.trial import Trial
 
@@ -42,11 +42,23 @@ class Listeners:
     """Calls all listeners. One that raises an error is named once, and not called again until the end.
 
     Args:
-        listeners: The listeners.
+        listeners: The listeners, or one.
+
+    Raises:
+        UsageError: One of them is no listener.
     """
 
-    def __init__(self, listeners: Iterable[Listener]) -> None:
-        self._listeners = list(listeners)
+    def __init__(self, listeners: Listener | Iterable[Listener]) -> None:
+        if isinstance(listeners, Iterable) and not isinstance(listeners, Listener | str):
+            self._listeners: list[Any] = list(listeners)
+        else:
+            self._listeners = [listeners]
+        for listener in self._listeners:
+            if isinstance(listener, type) or not isinstance(listener, Listener):
+                raise UsageError(
+                    f"the listener is {listener!r:.60}; give an object with on_trial, on_measurement and on_end, as in"
+                    " listeners=[Bell()]"
+                )
         self._failed: set[int] = set()
         self._steps: dict[int, int] = {}  # of each trial, as they were told
 

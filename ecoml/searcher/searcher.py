@@ -76,8 +76,8 @@ class Searcher:
         grid_intensity: Carbon intensity of the electricity: g/kWh, a CSV of time and g/kWh, `electricitymaps:ZONE` or
             `watttime:REGION`. Without it no CO2e is computed, and no request is sent.
         show: Shows the progress; default: nothing is shown.
-        listeners: Objects that are told about trials: trackers (`ecoml.integrations`), or your own with `on_trial`,
-            `on_measurement` and `on_end`.
+        listeners: Objects (or one) that are told about trials: trackers (`ecoml.integrations`), or your own with
+            `on_trial`, `on_measurement` and `on_end`.
         **limits: Limits that end the search or a training before the budget is spent; see `ecoml.Limits`.
 
     Raises:
@@ -107,10 +107,11 @@ class Searcher:
         warm_start: str | Path | None = None,
         grid_intensity: float | str | Path | None = None,
         show: Show | None = None,
-        listeners: Iterable[Listener] = (),
+        listeners: Listener | Iterable[Listener] = (),
         **limits: Any,
     ) -> None:
         asked, grid = Limits.of(limits, inspect.signature(Searcher).parameters), grid_of(grid_intensity)
+        asked.refuse_past()
         if budget_kwh is not None or budget_j is not None or asked.budget_gco2e is None:
             budget_j = budget_in_joules(budget_kwh, budget_j)
         executor = executor_of(train)
@@ -185,7 +186,7 @@ class Searcher:
         grid_intensity: float | str | Path | None = None,
         spend_all: bool = False,
         show: Show | None = None,
-        listeners: Iterable[Listener] = (),
+        listeners: Listener | Iterable[Listener] = (),
     ) -> Self:
         """A searcher that continues a run folder: after a crash, a Ctrl-C, a spent budget, or an early end.
 

@@ -16,8 +16,10 @@ def executor_of(train: TrainFunction | Executor | None) -> Executor | None:
     """The executor for a function or an executor; None for None.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: It is neither, or the class of an executor.
     """
+    if isinstance(train, Executor) and isinstance(train, type):
+        raise UsageError(f"the training is the class {train.__name__}; give an object, as in {train.__name__}(…)")
     if train is None or isinstance(train, Executor):
         return train
     if callable(train):

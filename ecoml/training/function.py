@@ -46,7 +46,11 @@ class FunctionRun:
 
     def __next__(self) -> Measurement:
         if self._values is None:
-            returned = self._function(dict(self._trial.config))
+            try:
+                returned = self._function(dict(self._trial.config))
+            except StopIteration as error:  # which would be taken for the end of the training
+                escaped = RuntimeError("a StopIteration left the function: next() met an iterator that has ended")
+                raise escaped.with_traceback(error.__traceback__) from error
             if not isinstance(returned, Iterator):
                 self._values = iter(())
                 return replace(self._measurement(returned), last=True)

@@ -254,6 +254,7 @@ def test_going_on_needs_a_larger_co2e_budget(space, reported, run_folder):
         ({"when_clean_g_per_kwh": 100.0, "until": "+1h", "grid_intensity": 100}, "never gets cleaner"),
         ({"until": "+1h"}, "--when-clean"),
         ({"when_clean_g_per_kwh": 100.0, "until": "soon", "grid_intensity": 100}, "until is 'soon'"),
+        ({"when_clean_g_per_kwh": 100.0, "until": "2020-01-01", "grid_intensity": 100}, "which has passed"),
         ({"grid_intensity": "nowhere.csv"}, "cannot be read"),
     ],
 )

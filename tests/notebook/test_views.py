@@ -10,6 +10,7 @@ import pytest
 
 import ecoml
 from ecoml.notebook.html import MOST_ROWS, html
+from ecoml.report.page.sections.importance import importance_context
 from ecoml.run.rows import point_rows, trial_rows
 
 
@@ -105,6 +106,20 @@ def test_charts(result, what):
     assert spec["layer"]
     words = {"front": "reported", "curves": "Validation accuracy", "energy": "training", "importance": "width"}
     assert words[what] in drawn
+
+
+def test_a_metric_called_energy_is_told_from_the_energy_of_training(space, reported):
+    def measured(config):
+        energy = config["width"] if config["activation"] == "relu" else 2 * config["width"]
+        yield ecoml.Measurement(energy, energy_j=config["width"])
+
+    metric = ecoml.Metric("energy", minimize=True)
+    result = ecoml.Searcher(space, measured, budget_j=2_000, max_trials=40, metric=metric, **reported).run()
+    spec = result.plot("importance").to_dict()
+    assert {row["for"] for data in spec["datasets"].values() for row in data} == {"energy", "energy of training"}
+    section = importance_context(result)
+    assert section is not None
+    assert section["table"].header == ["Parameter", "For the energy", "For the energy of training"]
 
 
 def test_charts_that_cannot_be_drawn(result, space, reported, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -127,3 +128,11 @@ def test_a_run_that_is_still_opening_its_meters_can_be_looked_at(tmp_path):
     result = Result.load(tmp_path / "run")
     assert (result.progress, result.trials, result.energy.total_j) == ((), (), 0.0)
     assert result.energy.budget_j == 100.0
+
+
+def test_nothing_is_left_of_a_folder_that_cannot_be_made(tmp_path):
+    held = len(list(Path("/dev/fd").iterdir()))
+    with pytest.raises(TypeError):
+        RunFolder.create(tmp_path / "run", {"run": {"budget_j": 10.0}, "executor": {"kind": object()}})
+    assert not list(tmp_path.iterdir())
+    assert len(list(Path("/dev/fd").iterdir())) == held, "its lock is still open"

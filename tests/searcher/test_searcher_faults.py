@@ -65,14 +65,23 @@ def test_single_precision_may_pass_a_bound_and_no_more(space, reported):
 def test_a_training_that_ends_without_a_measurement_has_failed(space, quick, run_folder, meter):
     def train(config):
         meter.spend(1)
-        next(iter([]))  # an empty loader
-        return 0.5
+        yield from ()
 
     with pytest.raises(SearchFailed, match="without a measurement"):
         ecoml.Searcher(space, train, budget_j=1e6, meter=meter, **quick).run()
     trials = Result.load(run_folder).trials
     assert 0 < len(trials) <= 20
     assert {why(trial).reason for trial in trials} == {FailureKind.NO_MEASUREMENT}
+
+
+def test_a_stop_iteration_that_leaves_a_function_is_an_error_with_its_place(space, reported):
+    def train(config):
+        return next(iter([]))  # an empty loader
+
+    with pytest.raises(
+        SearchFailed, match=r"3 trials in a row failed.*StopIteration left.*\(test_searcher_faults\.py:\d+\)"
+    ):
+        ecoml.Searcher(space, train, budget_j=1e6, **reported).run()
 
 
 def test_open_trials_count_although_nothing_is_known_of_them(space, reported):

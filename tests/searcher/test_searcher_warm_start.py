@@ -76,6 +76,17 @@ def test_trials_of_another_run_are_learnt_and_count_for_nothing(space, reported,
     assert len(more.trials) == 2
 
 
+def test_resuming_knows_the_host_of_each_point(space, earlier):
+    """The energy of a step depends on the class of its host, which `bayes` learns."""
+    warm = WarmStart.of_run(earlier.directory, space, ACCURACY)
+    for trial in warm.trials:
+        trial.curve = [point._replace(host="fast") for point in trial.curve]
+    again = WarmStart.from_json(warm.to_json(), ACCURACY)
+    assert again == warm
+    older = WarmStart.from_json(warm.to_json().replace('"host": "fast",', ""), ACCURACY)
+    assert {point.host for trial in older.trials for point in trial.curve} == {""}
+
+
 @pytest.mark.parametrize("strategy", ["random", "grid"])
 def test_a_strategy_that_learns_nothing_says_so_and_does_what_it_would_have_done(
     space, reported, tmp_path, earlier, strategy, capsys, caplog

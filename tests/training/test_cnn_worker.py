@@ -63,6 +63,8 @@ def faulty(config):
                         torch.empty(1 << 50)
                     case "device":  # as CUDA does after an address that is none, and from then on at every call
                         raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nCompile …")
+                    case "end of an iterator":
+                        raise StopIteration
                     case "own error":
                         raise type("OwnError", (Exception,), {})("of a class that only the worker knows")
             return logits
@@ -86,6 +88,7 @@ ENDS = {
     "killed": (ChildProcessError, "ended by SIGKILL"),
     "hang": (TimeoutError, "no batch was finished within 3 s"),
     "memory": (MemoryError, "memory"),
+    "end of an iterator": (RuntimeError, "StopIteration"),
     "own error": (RuntimeError, "OwnError: of a class that only the worker knows"),
 }
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecoml.format import percent
+from ecoml.metric import Metric
 from ecoml.report.charts.records import thin, varying
 from ecoml.trial import Point, Trial
 
@@ -82,6 +83,11 @@ def importances(trials: Sequence[Trial], steps: str) -> tuple[Importance | Untol
     scores = np.array([trial.curve[-1].score for trial in measured])
     energies = np.array([math.log(trial.curve[-1].energy_j) for trial in measured])
     return _importance(columns, scores), _importance(columns, energies)
+
+
+def outcome_names(metric: Metric) -> tuple[str, str]:
+    """What score and energy are called beside each other, also if the metric is called energy itself."""
+    return metric.name, "energy of training" if metric.name == "energy" else "energy"
 
 
 def _importance(columns: Mapping[str, NDArray[np.float64]], outcome: NDArray[np.float64]) -> Importance | Untold:

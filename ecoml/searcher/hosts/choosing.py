@@ -40,6 +40,9 @@ class RemoteWorkers:
     """
 
     def __init__(self, workers: str | Transport, lease_s: float = LEASE_S) -> None:
+        if not isinstance(workers, str) and (isinstance(workers, type) or not hasattr(workers, "send")):
+            count = workers if re.fullmatch(r"[1-9]\d*", str(workers)) else 4
+            raise UsageError(f'workers is {workers!r:.60}; give "local:{count}", or "ray://HEAD:PORT"')
         self.lease_s = lease_s
         self._given = workers if isinstance(workers, str) else ""
         self._transport = _transport(workers) if isinstance(workers, str) else workers

@@ -93,10 +93,14 @@ class SearchSettings:
         """A new strategy that has been told nothing.
 
         Raises:
-            UsageError: The name is unknown, the file cannot be used, or the object has no `ask` and `tell`.
+            UsageError: The name is unknown, the file cannot be used, or it is no object with `ask` and `tell`.
         """
         if isinstance(self.strategy, str | Path):
             return create_strategy(self.strategy, self.space, self.seed)
+        if isinstance(self.strategy, type):
+            raise UsageError(
+                f"the strategy is the class {self.strategy.__name__}; give an object, as in ecoml.Bayes(space, seed)"
+            )
         if not isinstance(self.strategy, Strategy):
             raise UsageError(
                 f"the strategy is a {type(self.strategy).__name__}; give a name (see `ecoml strategies`), the path of a"

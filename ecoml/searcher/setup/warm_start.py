@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,12 @@ class WarmStart:
 
         Raises:
             RunFolderError: The folder is no run folder, or of a newer version.
-            UsageError: Its parameters or its metric differ, or none of its trials can be used.
+            UsageError: It is no path, its parameters or its metric differ, or none of its trials can be used.
         """
         from ecoml.space.schema import space_of  # pydantic costs a fifth of a second
 
+        if not isinstance(directory, str | PathLike):
+            raise UsageError(f"warm_start is {directory!r:.60}; give a run folder, as in warm_start=result.directory")
         path = Path(directory).absolute()
         settings = read_settings(path)
         _refuse_other_parameters(path, space_of(settings["space"], where=str(path / "run.toml")), space)
@@ -125,7 +128,8 @@ def _trial_dict(trial: Trial) -> dict[str, Any]:
         "config": dict(trial.config),
         "state": trial.state.value,
         "curve": [
-            {"score": point.score, "evaluation_j": point.evaluation_j, **_dict(point.energy)} for point in trial.curve
+            {"score": point.score, "evaluation_j": point.evaluation_j, "host": point.host, **_dict(point.energy)}
+            for point in trial.curve
         ],
         "tail": None if trial.tail is None else _dict(trial.tail),
         "end": None if trial.end is None else trial.end.to_dict(),
@@ -134,7 +138,10 @@ def _trial_dict(trial: Trial) -> dict[str, Any]:
 
 def _trial(table: Mapping[str, Any], metric: Metric) -> Trial:
     curve = [
-        Point(step, kept["score"], _energy(kept), metric.utility(kept["score"]), kept["evaluation_j"])
+        Point(
+            *(step, kept["score"], _energy(kept), metric.utility(kept["score"]), kept["evaluation_j"]),
+            host=kept.get("host", ""),  # a file written before hosts were kept has none
+        )
         for step, kept in enumerate(table["curve"], start=1)
     ]
     tail, end = table["tail"], table["end"]

@@ -151,7 +151,7 @@ class Candidates:
 
     def pool(self, configs: Sequence[Config]) -> Pool:
         """A pool of exactly these configurations."""
-        u = np.array([self._space.encode(config) for config in configs]).reshape(-1, self._space.dimension)
+        u = np.array([self._space.encode(config) for config in configs]).reshape(len(configs), self._space.dimension)
         pool = Pool([dict(config) for config in configs], u, self._features(configs, u))
         if len(self._by_features) > _REMEMBERED:
             self._by_features.clear()

@@ -72,7 +72,7 @@ def believed(space: Space, trials: Sequence[Trial], front: Sequence[Trial], metr
     features = Features(space)
 
     def encoded(of: Sequence[Trial]) -> Array:
-        return np.array([space.encode(trial.config) for trial in of]).reshape(-1, space.dimension)
+        return np.array([space.encode(trial.config) for trial in of]).reshape(len(of), space.dimension)
 
     repeats, _ = duplicates(trials, encoded(trials))
     distinct = [trial for trial in trials if trial.number not in repeats]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ecoml.format import percent, plural, plural_of
-from ecoml.report.charts.importance import Importance, Untold, importances
+from ecoml.report.charts.importance import Importance, Untold, importances, outcome_names
 from ecoml.report.page.document import Cell, Row, Table
 from ecoml.run.result import Result
 
@@ -15,7 +15,7 @@ def importance_context(result: Result) -> dict[str, Any] | None:
     if not result.front:
         return None
     score, energy = importances(result.trials, f"{plural_of(result.metric.step)} trained")
-    titled = ((result.metric.name, score), ("energy", energy))
+    titled = tuple(zip(outcome_names(result.metric), (score, energy), strict=True))
     told = [(title, found) for title, found in titled if isinstance(found, Importance)]
     untold = [(title, found) for title, found in titled if isinstance(found, Untold)]
     if score == energy and isinstance(score, Untold):

@@ -308,12 +308,14 @@ def _make_room(kept: dict[Any, Any]) -> None:
 
 
 def _described(error: BaseException) -> tuple[bytes | None, str, str]:
-    """An error pickled, if possible; its line; its traceback."""
+    """An error pickled, if it can be sent as it is; its line; its traceback."""
     trace = "".join(traceback.format_exception(error))
     if _is_of_the_device(error):  # CUDA refuses this process all further work: the host starts another one
         why = str(error).partition("\n")[0]
         error = ChildProcessError(f"the device failed, and the training's worker with it ({why})")
     line = f"{type(error).__name__}: {error}"
+    if isinstance(error, StopIteration):  # the host would take it for the end of the training
+        return None, line, trace
     try:
         pickled = pickle.dumps(error)
         pickle.loads(pickled)  # noqa: S301 - made in the line before

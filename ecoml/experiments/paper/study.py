@@ -42,8 +42,8 @@ class Scale:
         size = [("rounds", self.rounds, full.rounds), ("repetitions", self.times, full.times)]
         factorial = [("draws", self.draws, full.draws), ("repetitions", self.draw_times, full.draw_times)]
         parts = [("epochs", self.epochs, full.epochs), *(size if rounds else factorial)]
-        told = [f"{here} of {there} {what}" for what, here, there in parts if here != there]
-        return ", ".join([f"{self.images:,} training images, not all"] * (self.images is not None) + told)
+        images = [] if self.images is None else [f"{self.images:,} training images, not all"]
+        return ", ".join(images + [f"{here} of {there} {what}" for what, here, there in parts if here != there])
 
 
 FULL = Scale()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from ecoml.experiments.paper.networks import FAMILIES, build
 from ecoml.experiments.paper.published import PublishedTraining
 from ecoml.experiments.paper.rounds import in_rounds
 from ecoml.experiments.paper.rq1 import run_rq1, table_iii
-from ecoml.experiments.paper.study import open_study
+from ecoml.experiments.paper.study import FULL, SCALES, open_study
 from ecoml.report.page.page import write_report
 from ecoml.run.result import Result
 from ecoml.training.create import create_executor
@@ -47,6 +48,14 @@ def test_the_published_figures_are_all_there():
     assert all(set(TABLE_III[data]) == set(FAMILIES) for data in ("cifar10", "fashion-mnist"))
     assert TABLE_III["fashion-mnist"]["SimpleCNN"]["bo"][3] == (0.884, 36)
     assert RQ2["fashion-mnist"]["conv"].energy == 0.953
+
+
+@pytest.mark.parametrize("rounds", [True, False])
+def test_the_size_in_words_of_data_that_are_not_cut(rounds):
+    assert FULL.in_words(rounds) == ""
+    tiny, whole = (scale.in_words(rounds) for scale in (SCALES["tiny"], replace(SCALES["tiny"], images=None)))
+    assert tiny == f"400 training images, not all, {whole}"
+    assert whole.startswith("1 of 25 epochs, 3 of ")
 
 
 def test_a_run_can_be_taken_up_by_ecoml_resume_as_its_networks_come_with_ecoml(tmp_path):

@@ -162,6 +162,15 @@ def test_tables_and_files_of_a_run_folder(tmp_path):
     assert all("estimated" in table(effects).caption for table in (factors_table, cells_table, post_hoc_table))
 
 
+@pytest.mark.parametrize("file", ["", "figures"])
+def test_a_folder_that_cannot_be_written_is_refused_in_a_line(tmp_path, file):
+    if file:
+        (tmp_path / "out").mkdir()
+    (tmp_path / "out" / file).write_text("a file")
+    with pytest.raises(UsageError, match=r"cannot be written .*; choose another --out"):
+        write_effects(effects_of(factorial(doubled), ["conv"]), tmp_path / "out")
+
+
 def test_a_factorial_is_run_told_and_gone_on_with(tmp_path):
     space = Space({"conv": Choice([1, 4]), "relu": Choice(["no", "yes"]), "rate": Float(0.0, 1.0)})
     made = []

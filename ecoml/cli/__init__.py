@@ -10,9 +10,10 @@ import sys
 from inspect import signature
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from ecoml.cli import budgeting, comparing, looking, metering, searching, studies, using
 from ecoml.cli.options import in_flags, say
@@ -20,7 +21,20 @@ from ecoml.errors import EcomlError, UsageError
 
 _STANDARD_ERROR = 2
 
+
+class _Interruptible(TyperGroup):
+    """Says that a command was interrupted, if the command itself does not: the parser would end without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            say("interrupted")
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
+    cls=_Interruptible,
     help="Find the best small network that an energy budget buys.",
     add_completion=True,
     rich_markup_mode=None,
@@ -81,9 +95,6 @@ def main() -> NoReturn:
     except EcomlError as error:
         say(in_flags(str(error), signature(searching.search).parameters))
         sys.exit(2 if isinstance(error, UsageError) else 1)
-    except KeyboardInterrupt:
-        say("interrupted")
-        sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

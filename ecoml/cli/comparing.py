@@ -25,7 +25,7 @@ from ecoml.cli.options import (
     SpendAll,
     Threads,
     Workers,
-    say,
+    continued_by_same_command,
 )
 from ecoml.errors import UsageError
 
@@ -162,7 +162,7 @@ def _run(
         budget_j = sample().budget_j
         _tell(f"no --budget-kwh is given: each search may take about {TRAININGS} times that")
     task = Task(space, training, budget_j, limits, workers=workers)
-    try:
+    with continued_by_same_command(folder):
         return run_comparison(
             strategies,
             task,
@@ -173,9 +173,6 @@ def _run(
             say=_tell,
             power_w=lambda: sample().power_w,
         )
-    except KeyboardInterrupt:
-        say(f"interrupted; all results so far are saved in {folder}, and the same command continues")
-        raise typer.Exit(130) from None
 
 
 def _tell(line: str) -> None:

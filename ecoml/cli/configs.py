@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from typer import Context
 
 from ecoml.cli.options import meter_sources
 from ecoml.energy import J_PER_KWH
+from ecoml.errors import UsageError
 from ecoml.run.folder import read_settings
 from ecoml.searcher.setup.settings import GRID_FILE, SearchSettings
 from ecoml.space import load_space
@@ -47,6 +48,24 @@ def given_options(context: Context) -> dict[str, Any]:
     sources = {name: context.get_parameter_source(name) for name in context.params}
     said = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
     return {name: value for name, value in context.params.items() if name in said}
+
+
+def refuse_others(context: Context, used: Collection[str], where: str) -> None:
+    """Refuse options that would be ignored.
+
+    Args:
+        context: The command's.
+        used: Names of the parameters that are used.
+        where: The beginning of the message: what they do not apply to.
+
+    Raises:
+        UsageError: Another option was given.
+    """
+    others = {name: value for name, value in given_options(context).items() if name not in used}
+    parameters = [parameter for parameter in context.command.params if parameter.name in others]
+    flags = [(p.secondary_opts if others[str(p.name)] is False else p.opts)[0] for p in parameters]
+    if flags:
+        raise UsageError(f"{where}; leave out {', '.join(flags)}")
 
 
 def kept_arguments(config: Path, given: Mapping[str, Any]) -> dict[str, Any]:

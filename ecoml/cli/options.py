@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -166,3 +167,14 @@ def seconds(milliseconds: float | None) -> float | None:
 def say(message: str) -> None:
     """Print a line on standard error."""
     print(f"ecoml: {message}", file=sys.stderr)
+
+
+@contextmanager
+def continued_by_same_command(folder: Path) -> Iterator[None]:
+    """Run a block that saves its results in a folder; at Ctrl-C say so, and end with code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        saved = f"all results so far are saved in {folder}, and the same command continues"
+        say(f"interrupted; {saved}" if folder.exists() else "interrupted before anything was saved")
+        raise typer.Exit(130) from None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ecoml.cli.options import Budget, Data, DataDir, Device, Download, Json, Out, Threads, say
+from ecoml.cli.options import Data, DataDir, Device, Download, Json, Out, Threads, continued_by_same_command, say
 from ecoml.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ _MOST_CELLS = 16
 """Up to this many combinations of levels are printed, and their pairs: four factors of two levels."""
 
 Factors = Annotated[list[str] | None, typer.Option("--factor", help="A parameter to vary; may be repeated.")]
+ExperimentBudget = Annotated[
+    float | None, typer.Option("--budget-kwh", metavar="KWH", help="Energy budget of the entire experiment, in kWh.")
+]
 ScaleName = Annotated[
     str,
     typer.Option(help="full: as in the study; reduced: minutes on two cores; tiny: a quick check."),
@@ -37,13 +41,14 @@ def _paper(context: typer.Context) -> None:
 
 
 def effects(
+    context: typer.Context,
     target: Annotated[str, typer.Argument(metavar="DIR|SPACE", help="A run folder, or a space to experiment on.")],
     factor: Factors = None,
     draws: Annotated[
         int, typer.Option(min=1, help="Random settings of the other parameters, shared by all cells.")
     ] = 12,
     times: Annotated[int, typer.Option(min=1, help="Repetitions of each configuration.")] = 1,
-    budget_kwh: Budget = None,
+    budget_kwh: ExperimentBudget = None,
     data: Data = "digits",
     data_dir: DataDir = None,
     download: Download = True,
@@ -54,15 +59,20 @@ def effects(
     as_json: Json = False,
 ) -> None:
     """Show the effect of each factor on energy and score, from a run or from a new factorial experiment on a space."""
+    from ecoml.experiments.effects.files import effects_dict
     from ecoml.experiments.effects.run import effects_of_run, run_factorial
 
-    folder = Path(target)
-    if (folder / "run.toml").is_file():
-        from ecoml.report.charts.tradeoff import advice, tradeoff_of
+    run = Path(target)
+    if (run / "run.toml").is_file():
+        from ecoml.cli.configs import refuse_others
+        from ecoml.report.charts.tradeoff import advice, tradeoff_dict, tradeoff_of
         from ecoml.run.result import Result
 
-        _show_effects(effects_of_run(folder, factor or ()), folder, as_json)
-        if not as_json and (tradeoff := tradeoff_of(Result.load(folder))) is not None:
+        refuse_others(context, ("target", "factor", "out", "as_json"), f"{target}: a run folder, no new experiment")
+        found, tradeoff = effects_of_run(run, factor or ()), tradeoff_of(Result.load(run))
+        more = {"tradeoff": None if tradeoff is None else tradeoff_dict(tradeoff)}
+        _show_effects(found, out or run, {**effects_dict(found), **more} if as_json else None)
+        if not as_json and tradeoff is not None:
             print("\n".join(advice(tradeoff)))
         return
     if not factor:
@@ -78,18 +88,19 @@ def effects(
 
     training = CnnTraining(data, data_dir=data_dir, download=download, device=device, seed=seed, threads=threads)
     folder = out or Path("runs") / f"effects-{training.problem}-{Path(target).stem}"
-    found = run_factorial(
-        load_space(target),
-        training,
-        factor,
-        out=folder,
-        budget_j=budget_in_joules(budget_kwh, None),
-        draws=draws,
-        times=times,
-        seed=seed,
-        show=show,
-    )
-    _show_effects(found, folder, as_json)
+    with continued_by_same_command(folder):
+        found = run_factorial(
+            load_space(target),
+            training,
+            factor,
+            out=folder,
+            budget_j=budget_in_joules(budget_kwh, None),
+            draws=draws,
+            times=times,
+            seed=seed,
+            show=show,
+        )
+    _show_effects(found, folder, effects_dict(found) if as_json else None)
 
 
 def profile(
@@ -130,19 +141,22 @@ def profile(
     from ecoml.experiments.profile.tables import kinds_table, layers_table, profile_dict, verdict, write_profile
     from ecoml.experiments.tables import print_tables
     from ecoml.meter import open_meter
+    from ecoml.report.page.writing import OTHER_FOLDER, check_writable
     from ecoml.training.images.worker.device import device_of
 
+    folder = out or Path("runs") / "profile"
     subject = find_subject(target, trial=trial, changes=change or [], shape=_shape(shape), classes=classes)
     where = device_of(device)
     torch.set_num_threads(threads)
     check_fit(subject)
+    check_writable(folder, OTHER_FOLDER)
     images = torch.rand(batch or subject.settings.batch_size, *subject.shape, device=where)
     say(f"profiling {subject.name}: {len(images)} images of {'×'.join(map(str, subject.shape))} on {where}")
     with open_meter(gpus=[where.index or 0] if where.type == "cuda" else []) as meter:
         found = profile_step(
             subject.body, images, subject.classes, gauge_of(meter), settings=subject.settings, blocks=blocks
         )
-    path = write_profile(found, out or Path("runs") / "profile")
+    path = write_profile(found, folder)
     if as_json:
         print(json.dumps(profile_dict(found), indent=2))
         return
@@ -162,7 +176,14 @@ def rq1(
         list[str] | None, typer.Option(help="DenseLinear, DensePoly or SimpleCNN. [default: all three]")
     ] = None,
     parameters: Annotated[list[int] | None, typer.Option(help="3 or 5. [default: both]")] = None,
-    budget_kwh: Budget = None,
+    target: Annotated[
+        list[float] | None,
+        typer.Option(help="Accuracy to reach; may be repeated. [default: the best of random, median seed]"),
+    ] = None,
+    budget_kwh: Annotated[
+        float | None,
+        typer.Option(metavar="KWH", help="Energy budget of each search, in kWh. [default: 0.01; none for full]"),
+    ] = None,
     as_published: AsPublished = False,
     device: Device = None,
     threads: Threads = None,
@@ -181,23 +202,22 @@ def rq1(
     for count in parameters or []:
         if count not in PARAMETERS:
             raise UsageError(f"--parameters {count}: the study has 3 and 5")
+    budget_j = _budget_j(budget_kwh, scale, "each search")
     folder = out or _folder("rq1", scale, as_published)
     study = open_study(
         folder, scale, data, data_dir, download=download, device=device, threads=threads, as_published=as_published
     )
-    try:
+    with continued_by_same_command(folder):
         found = run_rq1(
             study,
             folder,
-            budget_j=_budget_j(budget_kwh, scale),
+            budget_j=budget_j,
             seeds=seeds,
             networks=network or FAMILIES,
             parameters=parameters or PARAMETERS,
+            targets=target or (),
             say=say,
         )
-    except KeyboardInterrupt:
-        say(f"interrupted; all results so far are saved in {folder}, and the same command continues")
-        raise typer.Exit(130) from None
     if as_json:
         print(json.dumps(rq1_dict(found), indent=2))
         return
@@ -217,7 +237,7 @@ def rq2(
     data: Data = "fashion-mnist",
     data_dir: DataDir = None,
     download: Download = True,
-    budget_kwh: Budget = None,
+    budget_kwh: ExperimentBudget = None,
     as_published: AsPublished = False,
     device: Device = None,
     threads: Threads = None,
@@ -225,43 +245,46 @@ def rq2(
     as_json: Json = False,
 ) -> None:
     """Compare what costs energy in a network, by a full factorial experiment, with the published figures."""
-    from ecoml.experiments.paper.rq2 import beside_published, run_rq2
+    from ecoml.experiments.paper.rq2 import beside_published, rq2_dict, run_rq2
     from ecoml.experiments.paper.study import open_study
     from ecoml.experiments.tables import print_tables
     from ecoml.report.terminal.progress import show
 
+    budget_j = _budget_j(budget_kwh, scale, "the experiment")
     folder = out or _folder("rq2", scale, as_published)
     cut = folder.with_name(f"{folder.name}-data")
     study = open_study(
         cut, scale, data, data_dir, download=download, device=device, threads=threads, as_published=as_published
     )
-    found = run_rq2(study, folder, budget_j=_budget_j(budget_kwh, scale), show=show)
+    with continued_by_same_command(folder):
+        found = run_rq2(study, folder, budget_j=budget_j, show=show)
     if not as_json:
         print_tables(beside_published(study, found))
-    _show_effects(found, folder, as_json)
+    _show_effects(found, folder, rq2_dict(study, found) if as_json else None)
 
 
 def _folder(experiment: str, scale: str, as_published: bool) -> Path:
     return Path("runs") / f"paper-{experiment}-{scale}{'-as-published' if as_published else ''}"
 
 
-def _budget_j(budget_kwh: float | None, scale: str) -> float:
-    """The energy budget of each search; the smaller scales have one by default that they do not reach."""
+def _budget_j(budget_kwh: float | None, scale: str, whose: str) -> float:
+    """The energy budget; the smaller scales have one by default that they do not reach."""
     from ecoml.limits import budget_in_joules
 
     if budget_kwh is None and scale == "full":
-        raise UsageError("how much energy may each search take at full size? Give --budget-kwh, e.g. --budget-kwh 0.5")
+        raise UsageError(f"how much energy may {whose} take at full size? Give --budget-kwh, e.g. --budget-kwh 0.5")
     return budget_in_joules(0.01 if budget_kwh is None else budget_kwh, None)
 
 
-def _show_effects(found: Effects, folder: Path, as_json: bool) -> None:
-    from ecoml.experiments.effects.files import effects_dict, write_effects
+def _show_effects(found: Effects, folder: Path, as_json: Mapping[str, Any] | None) -> None:
+    """Write the effects, and print them: this JSON object, or else tables and sentences."""
+    from ecoml.experiments.effects.files import write_effects
     from ecoml.experiments.effects.tables import cells_table, effects_sentences, factors_table, post_hoc_table
     from ecoml.experiments.tables import print_tables
 
     path = write_effects(found, folder)
-    if as_json:
-        print(json.dumps(effects_dict(found), indent=2))
+    if as_json is not None:
+        print(json.dumps(as_json, indent=2))
         return
     few = len(found.cells) <= _MOST_CELLS
     print_tables(factors_table(found), *([cells_table(found), post_hoc_table(found)] if few else []))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -34,6 +34,9 @@ class Factorial:
         draws: Number of draws of the other parameters; all cells share them.
         times: Repetitions of every configuration.
 
+    Attributes:
+        draws: As given.
+
     Raises:
         UsageError: A factor is not a free parameter of the space, or is conditional.
     """
@@ -50,6 +53,7 @@ class Factorial:
             if name not in space.free or space.free[name].when:
                 known = ", ".join(name for name, parameter in space.free.items() if not parameter.when)
                 raise UsageError(f"the factor {name!r} is not an unconditional parameter; use some of {known}")
+        self.draws = draws
         self._sequence = list(_sequence(space, seed, list(dict.fromkeys(factors)), draws, times))
         self._trials: dict[int, Trial] = {}
 
@@ -57,6 +61,17 @@ class Factorial:
     def size(self) -> int:
         """Number of trainings."""
         return len(self._sequence)
+
+    def complete_draws(self, trials: Iterable[Trial]) -> int:
+        """Number of draws of which every training ended by itself, or failed."""
+        made = Counter(key(t.config) for t in trials if t.state in (TrialState.FINISHED, TrialState.FAILED))
+        wanted, of_draw, complete = [key(config) for config in self._sequence], self.size // self.draws, 0
+        for first in range(0, self.size, of_draw):
+            draw = Counter(wanted[first : first + of_draw])
+            if draw <= made:
+                complete += 1
+                made -= draw
+        return complete
 
     def tell(self, trial: Trial) -> None:
         """Record that the trial's configuration was trained."""

@@ -20,7 +20,7 @@ from ecoml.experiments.compare.searches import can_write_parquet, write_csv, wri
 from ecoml.experiments.compare.standings import ProblemComparison
 from ecoml.experiments.compare.tables import energy_table, means_table, quality_table, ranks_table, sweep_table
 from ecoml.format import describe_footprint, format_energy, format_score, plural
-from ecoml.report.page.writing import writing
+from ecoml.report.page.writing import OTHER_FOLDER, writing
 from ecoml.report.statistics import ENOUGH_SEEDS
 from ecoml.run.hindsight import footprint_on, past_grid
 
@@ -50,7 +50,7 @@ def write_comparison(
     from ecoml.report.charts.figures import save_figure
 
     folder, html = Path(out), comparison_page(comparison, grid_intensity=grid_intensity)
-    with writing(folder, "choose another --out, or free some space"):
+    with writing(folder, OTHER_FOLDER):
         folder.mkdir(parents=True, exist_ok=True)
         numbers = json.dumps(comparison_dict(comparison), indent=2, allow_nan=False, ensure_ascii=False)
         (folder / "compare.json").write_text(numbers + "\n", encoding="utf-8")

@@ -159,26 +159,36 @@ class ComparisonPlan:
             **({"workers": task.workers} if task.workers else {}),
         }
 
-    def keep(self) -> None:
-        """Write `compare.toml`, or check that the existing one is the same.
+    @property
+    def kept(self) -> bool:
+        """Whether the folder holds this plan; nothing is written.
 
         Raises:
             RunFolderError: The folder holds another comparison, or something else.
         """
-        plan = self.to_dict()
         if (before := kept_plan(self.out)) is not None:
-            if before != plan:
+            if before != (plan := self.to_dict()):
                 raise RunFolderError(
                     f"{self.out}: holds another comparison ({_difference(before, plan)}); choose another --out"
                 )
-            return
+            return True
         if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
             raise RunFolderError(f"{self.out}: already there, and not a comparison; choose another --out")
+        return False
+
+    def keep(self) -> None:
+        """Write `compare.toml`, unless the folder holds this plan already.
+
+        Raises:
+            RunFolderError: The folder holds another comparison, or something else, or cannot be written.
+        """
+        if self.kept:
+            return
         import tomli_w
 
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-            (self.out / PLAN_FILE).write_text(tomli_w.dumps(plan), encoding="utf-8")
+            (self.out / PLAN_FILE).write_text(tomli_w.dumps(self.to_dict()), encoding="utf-8")
         except OSError as error:
             raise RunFolderError(f"{self.out}: cannot be written ({error.strerror}); choose another --out") from None
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ecoml.energy import Provenance, weakest
 from ecoml.errors import UsageError
 from ecoml.experiments.effects.rank_tests import Change, FactorialTraining, Levels, RankTest, changes_between, rank_test
+from ecoml.format import plural
 from ecoml.metric import ACCURACY, Metric
 from ecoml.trial import Trial, TrialState
 
@@ -83,6 +84,7 @@ class Effects:
         chosen_by: The optimiser that chose the configurations, so that effects cannot be tested; None: there was none.
         draws: Number of draws that all cells share; 0: none.
         failed: Number of trainings left out because they, or others of their draw, failed or were interrupted.
+        unfinished: How many draws of a factorial were made, and how to continue it; None: all of them, or no factorial.
         factors: One per factor.
         cells: One per combination of levels.
         post_hoc: The changes between all pairs of cells.
@@ -94,6 +96,7 @@ class Effects:
     chosen_by: str | None
     draws: int
     failed: int
+    unfinished: str | None
     factors: tuple[FactorEffect, ...]
     cells: tuple[CellSummary, ...]
     post_hoc: tuple[Change, ...]
@@ -114,7 +117,12 @@ class Effects:
 
 
 def effects_of(
-    trials: Sequence[Trial], factors: Sequence[str] = (), *, metric: Metric = ACCURACY, chosen_by: str | None = None
+    trials: Sequence[Trial],
+    factors: Sequence[str] = (),
+    *,
+    metric: Metric = ACCURACY,
+    chosen_by: str | None = None,
+    unfinished: str | None = None,
 ) -> Effects:
     """The effects of factors on completed trainings.
 
@@ -123,13 +131,16 @@ def effects_of(
         factors: Names of parameters; none: options and whole numbers with 2 to `MOST_LEVELS` distinct values.
         metric: The metric of the scores.
         chosen_by: The optimiser that chose the configurations; None: they were laid out or drawn beforehand.
+        unfinished: As in `Effects`.
 
     Raises:
         UsageError: There is no such parameter, it does not vary, or too few trainings were completed.
     """
     ended = [t for t in trials if t.state is TrialState.FINISHED and t.curve and t.energy_j > 0]
+    continued = "" if unfinished is None else f" ({unfinished})"
     if len(ended) < LEAST_IN_CELL:
-        raise UsageError(f"{len(ended)} trainings were completed; effects need at least {LEAST_IN_CELL}")
+        told = f"{plural(len(ended), 'training')} {'was' if len(ended) == 1 else 'were'} completed"
+        raise UsageError(f"{told}; effects need at least {LEAST_IN_CELL}{continued}")
     names = list(dict.fromkeys(factors)) or _few_levels(ended)
     if not names:
         raise UsageError(
@@ -142,7 +153,8 @@ def effects_of(
     levels = [_ordered({trial.config.get(name) for trial in ended}) for name in names]
     for name, of_factor in zip(names, levels, strict=True):
         if len(of_factor) < 2 or len(of_factor) > len(ended) / 2:
-            raise UsageError(f"{name} has {len(of_factor)} values in {len(ended)} trainings: not a factor with levels")
+            told = f"{name} has {plural(len(of_factor), 'value')} in {len(ended)} trainings"
+            raise UsageError(f"{told}: not a factor with levels{continued}")
     trainings = tuple(_training(trial, names) for trial in ended)
     tested = chosen_by is None
     cells = _by_cell(trainings)
@@ -164,6 +176,7 @@ def effects_of(
         chosen_by=chosen_by,
         draws=len(shared),
         failed=len(trials) - len(trainings),
+        unfinished=unfinished,
         factors=tuple(found),
         cells=tuple(_summary(cell, cells[cell], tested=tested) for cell in ordered),
         post_hoc=changes_between({cell: cells[cell] for cell in ordered}, shared, tested=tested),

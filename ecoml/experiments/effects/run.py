@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ecoml.endings import StopReason
 from ecoml.errors import RunFolderError
 from ecoml.experiments.effects.effects import Effects, effects_of
+from ecoml.format import describe_search_end, plural
+from ecoml.run.folder import check_free
 from ecoml.run.result import Result
 from ecoml.searcher.setup.settings import STRATEGY_FILE
 from ecoml.space import Space
 from ecoml.space.shipped import shipped
+from ecoml.strategies.factorial import Factorial
 from ecoml.training.base import Executor
 
 if TYPE_CHECKING:
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 
 DESIGNS = ("factorial", "grid", "random")
 """Strategies that lay out or draw configurations independently of earlier results."""
+
+_OF_HOST = ("device", "threads", "patience_s", "data_dir", "seed")  # the seed is compared by itself
 
 
 def effects_of_run(run: str | Path, factors: Sequence[str] = ()) -> Effects:
@@ -37,12 +43,13 @@ def effects_of_run(run: str | Path, factors: Sequence[str] = ()) -> Effects:
         UsageError: As in `effects_of`.
     """
     result = Result.load(run)
-    file = _strategy_file(result)
+    file, unfinished = _strategy_file(result), None
     if file.get("strategy") == "factorial":
         factors = factors or file["settings"]["factors"]
+        unfinished = _unfinished(result, file["settings"])
     kind = file.get("strategy", result.strategy)
     chosen_by = None if kind in DESIGNS else result.strategy
-    return effects_of(result.trials, factors, metric=result.metric, chosen_by=chosen_by)
+    return effects_of(result.trials, factors, metric=result.metric, chosen_by=chosen_by, unfinished=unfinished)
 
 
 def run_factorial(
@@ -79,27 +86,17 @@ def run_factorial(
         RunFolderError: The folder holds another run.
         KeyboardInterrupt: Ctrl-C was pressed; all measurements are saved.
     """
-    import tomli_w
-
     from ecoml.searcher.searcher import Searcher
-    from ecoml.strategies.factorial import Factorial
 
-    Factorial(space, seed, factors, draws, times)  # so that a mistake is told before anything is written
-    settings = {"factors": list(factors), "draws": draws, "times": times}
-    content = tomli_w.dumps({"strategy": "factorial", "settings": settings})
-    kept = out / STRATEGY_FILE
-    if kept.is_file():
-        before = Result.load(out)
-        alike = before.settings["space"] == space.to_dict() and before.seed == seed
-        if not alike or kept.read_text(encoding="utf-8") != content:
-            raise RunFolderError(f"{out}: holds another run; choose another --out")
+    before = kept_factorial(space, executor, factors, out=out, draws=draws, times=times, seed=seed)
+    if before is not None:
         larger_j = budget_j if budget_j > before.energy.budget_j else None
         if larger_j is not None or not before.complete:
             Searcher.resume(out, executor, budget_j=larger_j, show=show).run()
     else:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "factorial.toml"
-            file.write_text(content, encoding="utf-8")
+            file.write_text(_strategy(factors, draws, times), encoding="utf-8")
             Searcher(
                 space,
                 executor,
@@ -113,6 +110,63 @@ def run_factorial(
                 spend_all=True,
             ).run()
     return effects_of_run(out, factors)
+
+
+def kept_factorial(
+    space: Space, executor: Executor, factors: Sequence[str], *, out: Path, draws: int, times: int = 1, seed: int = 0
+) -> Result | None:
+    """What a folder holds of a factorial; None if the folder is free. The arguments are those of `run_factorial`.
+
+    Raises:
+        UsageError: An argument cannot be used.
+        RunFolderError: The folder holds something else.
+    """
+    Factorial(space, seed, factors, draws, times)
+    kept = out / STRATEGY_FILE
+    if not kept.is_file():
+        check_free(out)
+        return None
+    before = Result.load(out)
+    parts = {
+        "space": (before.settings["space"], space.to_dict()),
+        "seed": (before.seed, seed),
+        "design": (kept.read_text(encoding="utf-8"), _strategy(factors, draws, times)),
+        "training": (_of_training(before.settings.get("executor", {})), _of_training(executor.describe())),
+    }
+    for name, (there, here) in parts.items():
+        if there != here:
+            raise RunFolderError(f"{out}: holds another run (its {name} is different); choose another --out")
+    return before
+
+
+def _of_training(description: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an executor's description decides its scores; the host and the folder of its named data do not."""
+    return {key: value for key, value in description.items() if value is not None and key not in _OF_HOST}
+
+
+def _strategy(factors: Sequence[str], draws: int, times: int) -> str:
+    """The strategy file of a factorial."""
+    import tomli_w
+
+    settings = {"factors": list(dict.fromkeys(factors)), "draws": draws, "times": times}
+    return tomli_w.dumps({"strategy": "factorial", "settings": settings})
+
+
+def _unfinished(result: Result, settings: Mapping[str, Any]) -> str | None:
+    """How many draws of a factorial were made, and how to continue it; None if all were made."""
+    from ecoml.space.schema import space_of  # pydantic costs a fifth of a second
+
+    plan = Factorial(space_of(result.settings["space"], where=str(result.directory)), result.seed, **settings)
+    made = plan.complete_draws(result.trials)
+    if made == plan.draws or (result.ended is not None and result.ended.reason is StopReason.STRATEGY):
+        return None
+    told = f"{made} of {plural(plan.draws, 'draw')}: "
+    if result.ended is None or not result.complete:
+        return f"{told}the experiment has not come to its end; the command that began it continues it"
+    told += describe_search_end(result.ended, result.metric)
+    if result.ended.reason is StopReason.BUDGET_SPENT:
+        told += "; the command that began the experiment continues it with a larger --budget-kwh"
+    return told
 
 
 def _strategy_file(result: Result) -> dict[str, Any]:

@@ -85,6 +85,8 @@ def effects_sentences(effects: Effects) -> Iterator[str]:
         )
         differ = sum(change.p is not None and change.p < SIGNIFICANT for change in effects.post_hoc)
         yield f"Of {plural(len(effects.post_hoc), 'pair')} of cells {differ} differ in energy after Holm."
+    if effects.unfinished:
+        yield f"{effects.unfinished}."
     if effects.failed:
         yield f"{plural(effects.failed, 'training')} left out: failed, or cut off before the end."
 

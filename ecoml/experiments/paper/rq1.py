@@ -8,8 +8,9 @@ OUT/compare.html, figures/   energy to target over all settings, and best accura
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -17,20 +18,23 @@ from typing import Any
 
 import altair as alt
 
+from ecoml.errors import RunFolderError
 from ecoml.experiments.compare.comparison import Comparison, compare_searches
 from ecoml.experiments.compare.files import write_comparison
 from ecoml.experiments.compare.plan import ComparisonPlan, Task
-from ecoml.experiments.compare.running import run_plan, searches_with
+from ecoml.experiments.compare.running import check_question, run_plan, searches_with
 from ecoml.experiments.paper.figures import TABLE_III
 from ecoml.experiments.paper.networks import FAMILIES
 from ecoml.experiments.paper.rounds import TOLERANCE, RoundSearch, in_rounds, middle, write_repetitions
 from ecoml.experiments.paper.study import Study
 from ecoml.experiments.tables import NOTHING, table_of
 from ecoml.format import format_energy, percent
+from ecoml.outside.folders import write_whole
 from ecoml.report.charts.drawing import PRINT, finish, layer_of
 from ecoml.report.charts.figures import save_figure
 from ecoml.report.charts.scores import score_axis
 from ecoml.report.page.document import Table
+from ecoml.report.page.writing import OTHER_FOLDER, check_writable, writing
 from ecoml.run.result import Result
 
 STRATEGIES = ("random", "grid", "bo")
@@ -86,6 +90,7 @@ def run_rq1(
     seeds: int = 1,
     networks: Sequence[str] = FAMILIES,
     parameters: Sequence[int] = PARAMETERS,
+    targets: Sequence[float] = (),
     say: Callable[[str], None] = lambda _line: None,
 ) -> Rq1:
     """Run the missing searches, and combine the results. After a stop, the same call continues.
@@ -97,54 +102,75 @@ def run_rq1(
         seeds: Number of searches per strategy, from seed 0 on; the study had one.
         networks: Some of `FAMILIES`.
         parameters: Some of `PARAMETERS`.
+        targets: As in `compare_searches`.
         say: Receives progress messages, one line each.
 
     Raises:
         UsageError: An argument cannot be used.
-        RunFolderError: The folder holds another run.
+        RunFolderError: The folder holds another run; nothing was trained.
         KeyboardInterrupt: Ctrl-C was pressed; all measurements are saved.
     """
-    files = _strategies(study, out / "strategies")
+    files = _written_strategies(_strategies(study), study, out)
+    plans = {}
+    for network, count in itertools.product(dict.fromkeys(networks), dict.fromkeys(parameters)):
+        space = study.space(count, {"network": network, "conv": 2, "linear": 3, "relu": "yes"})
+        folder = out / f"{study.name}-{network}-{count}hp"
+        plans[network, count] = ComparisonPlan(folder, files, seeds, Task(space, study.executor, budget_j))
+    for plan in plans.values():
+        check_question(plan, targets, None)
+    fresh = [plan for plan in plans.values() if not plan.kept]  # each refuses the folder of another plan
+    for plan in fresh[:1]:
+        study.executor.prepare(plan.task.space)  # refuses a device before a plan names it
     settings = []
-    for network in networks:
-        for count in parameters:
-            problem = f"{study.name}/{network}/{count}hp"
-            folder = out / problem.replace("/", "-")
-            say(f"{problem}:")
-            space = study.space(count, {"network": network, "conv": 2, "linear": 3, "relu": "yes"})
-            task = Task(space, study.executor, budget_j)
-            run_plan(ComparisonPlan(folder, files, seeds, task), searches_with(task), say)
-            found = {
-                name: [
-                    in_rounds(
-                        Result.load(folder / name / f"seed-{seed}"),
-                        name,
-                        problem,
-                        study.scale.times,
-                        as_published=study.as_published,
-                    )
-                    for seed in range(seeds)
-                ]
-                for name in files
-            }
-            settings.append(Setting(network, count, problem, found))
-    return _together(study, settings, out)
+    for (network, count), plan in plans.items():
+        problem = f"{study.name}/{network}/{count}hp"
+        say(f"{problem}:")
+        run_plan(plan, searches_with(plan.task), say)
+        found: dict[str, list[RoundSearch]] = {name: [] for name in files}
+        for name in files:
+            for seed in range(seeds):
+                result = Result.load(plan.out / name / f"seed-{seed}")
+                times, published = study.scale.times, study.as_published
+                found[name].append(in_rounds(result, name, problem, times, as_published=published))
+        settings.append(Setting(network, count, problem, found))
+    return _together(study, settings, targets, out)
 
 
-def _together(study: Study, settings: Sequence[Setting], out: Path) -> Rq1:
+def _together(study: Study, settings: Sequence[Setting], targets: Sequence[float], out: Path) -> Rq1:
     everything = [search for setting in settings for found in setting.searches.values() for search in found]
-    comparison = compare_searches([found.search for found in everything], reference="random")
+    comparison = compare_searches([found.search for found in everything], targets=targets, reference="random")
     page = write_comparison(comparison, out)
-    write_repetitions(everything, out / "repetitions.csv")
     result = Rq1(study, tuple(settings), comparison, page)
-    for setting in settings:
-        _save_round_chart(setting, out / "figures")
-    (out / "rq1.json").write_text(json.dumps(rq1_dict(result), indent=2) + "\n", encoding="utf-8")
+    with writing(out, OTHER_FOLDER):
+        write_repetitions(everything, out / "repetitions.csv")
+        for setting in settings:
+            _save_round_chart(setting, out / "figures")
+        (out / "rq1.json").write_text(json.dumps(rq1_dict(result), indent=2) + "\n", encoding="utf-8")
     return result
 
 
-def _strategies(study: Study, folder: Path) -> dict[str, Path | str]:
-    """Strategy files with the rounds and repetitions of the scale."""
+def _written_strategies(texts: Mapping[str, str], study: Study, out: Path) -> dict[str, Path | str]:
+    """Write the strategy files and the cut data; a folder with other strategies is refused before anything is written.
+
+    Returns:
+        Strategy → its file.
+    """
+    files: dict[str, Path | str] = {}
+    for name, text in texts.items():
+        path = out / "strategies" / f"{name}.toml"
+        if path.is_file() and path.read_text(encoding="utf-8") != text:
+            raise RunFolderError(f"{out}: holds another run (its strategies are different); choose another --out")
+        files[name] = path
+    check_writable(out / "strategies", OTHER_FOLDER)
+    study.write_data()
+    with writing(out, OTHER_FOLDER):
+        for name, text in texts.items():
+            write_whole(out / "strategies" / f"{name}.toml", text)
+    return files
+
+
+def _strategies(study: Study) -> dict[str, str]:
+    """Strategy files with the rounds and repetitions of the scale: name → content."""
     import tomli_w
 
     size = study.scale
@@ -155,13 +181,7 @@ def _strategies(study: Study, folder: Path) -> dict[str, Path | str]:
         "grid": {"strategy": "grid", "settings": grid},
         "bo": {"strategy": "paper-bo", "settings": {"inputs": "unscaled" if study.as_published else "scaled"}},
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    files: dict[str, Path | str] = {}
-    for name in STRATEGIES:
-        path = folder / f"{name}.toml"
-        path.write_text(tomli_w.dumps({**tables[name], "repeat": repeat}), encoding="utf-8")
-        files[name] = path
-    return files
+    return {name: tomli_w.dumps({**tables[name], "repeat": repeat}) for name in STRATEGIES}
 
 
 def table_iii(result: Rq1) -> Table:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ecoml.errors import UsageError
 from ecoml.experiments.effects.effects import Effects
-from ecoml.experiments.effects.run import run_factorial
+from ecoml.experiments.effects.files import effects_dict
+from ecoml.experiments.effects.run import kept_factorial, run_factorial
 from ecoml.experiments.paper.figures import RQ2
 from ecoml.experiments.paper.study import Study
 from ecoml.experiments.tables import NOTHING, table_of
@@ -27,7 +28,7 @@ def run_rq2(study: Study, out: Path, *, budget_j: float, show: Show | None = Non
 
     Raises:
         UsageError: An argument cannot be used; images below 16 pixels cannot be halved four times.
-        RunFolderError: The folder holds another run.
+        RunFolderError: The folder holds another run; nothing was written.
         KeyboardInterrupt: Ctrl-C was pressed; all measurements are saved.
     """
     if study.shape[1] < LEAST_SIDE:
@@ -35,16 +36,22 @@ def run_rq2(study: Study, out: Path, *, budget_j: float, show: Show | None = Non
             f"{study.name}: images of {study.shape[1]} pixels cannot be halved four times; RQ2 takes {LEAST_SIDE}"
             " or more"
         )
-    return run_factorial(
-        study.factorial_space(),
-        study.executor,
-        FACTORS,
-        out=out,
-        budget_j=budget_j,
-        draws=study.scale.draws,
-        times=study.scale.draw_times,
-        show=show,
-    )
+    space, executor, draws, times = study.factorial_space(), study.executor, study.scale.draws, study.scale.draw_times
+    kept_factorial(space, executor, FACTORS, out=out, draws=draws, times=times)  # refuses another before it writes
+    study.write_data()
+    return run_factorial(space, executor, FACTORS, out=out, budget_j=budget_j, draws=draws, times=times, show=show)
+
+
+def rq2_dict(study: Study, effects: Effects) -> dict[str, Any]:
+    """The effects as a JSON object, with the published effect of each factor; null where there is none."""
+    known = RQ2.get(study.name, {})
+    return {
+        **effects_dict(effects),
+        "data": study.name,
+        "as_published": study.as_published,
+        "size_differs": study.scale.in_words(rounds=False),
+        "published": {name: known[name]._asdict() if name in known else None for name in FACTORS},
+    }
 
 
 def beside_published(study: Study, effects: Effects) -> Table:

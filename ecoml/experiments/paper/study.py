@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecoml.errors import UsageError
 from ecoml.outside.folders import whole
+from ecoml.report.page.writing import OTHER_FOLDER, writing
 from ecoml.space import Choice, Space, load_space
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ class Scale:
         size = [("rounds", self.rounds, full.rounds), ("repetitions", self.times, full.times)]
         factorial = [("draws", self.draws, full.draws), ("repetitions", self.draw_times, full.draw_times)]
         parts = [("epochs", self.epochs, full.epochs), *(size if rounds else factorial)]
-        told = [f"{here} of {there} {what}" for what, here, there in parts if here != there]
-        return ", ".join([f"{self.images:,} training images, not all"] * (self.images is not None) + told)
+        images = [] if self.images is None else [f"{self.images:,} training images, not all"]
+        return ", ".join(images + [f"{here} of {there} {what}" for what, here, there in parts if here != there])
 
 
 FULL = Scale()
@@ -70,6 +71,27 @@ _RECIPE: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
+class CutData:
+    """A stratified part of the data, always the same one.
+
+    Attributes:
+        path: The `.npz` file that holds it.
+        train: Its training images.
+        test: Its test images.
+    """
+
+    path: Path
+    train: LabelledImages = field(repr=False)
+    test: LabelledImages = field(repr=False)
+
+    @classmethod
+    def of(cls, found: Dataset, images: int, folder: Path) -> CutData:
+        """The part of the data that has this many training images."""
+        train, test = _part(found.train, images), _part(found.test, TEST_IMAGES)
+        return cls(folder / f"{found.name}-{images}.npz", train, test)
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """What all searches of a run have in common.
 
@@ -80,7 +102,8 @@ class Study:
         data: The data of the training.
         shape: Channels and side of its images, in pixels.
         classes: Number of classes.
-        executor: The executor of the trainings.
+        executor: The executor of the trainings. It reads cut data from a file, which `write_data` writes.
+        cut: The data cut to the scale; None: they are not cut.
     """
 
     name: str
@@ -90,6 +113,20 @@ class Study:
     shape: tuple[int, int]
     classes: int
     executor: Executor
+    cut: CutData | None = None
+
+    def write_data(self) -> None:
+        """Write the file of the cut data, if they are cut and it is not there.
+
+        Raises:
+            UsageError: It cannot be written.
+        """
+        if (cut := self.cut) is None or cut.path.is_file():
+            return
+        import numpy as np
+
+        with writing(cut.path, OTHER_FOLDER), whole(cut.path) as unfinished, unfinished.open("wb") as file:
+            np.savez(file, x=cut.train.images, y=cut.train.labels, x_test=cut.test.images, y_test=cut.test.labels)
 
     def space(self, parameters: int, fixed: Mapping[str, Any]) -> Space:
         """The study's space of 3 or 5 parameters of Adam, with everything else fixed."""
@@ -119,10 +156,10 @@ def open_study(
     threads: int | None = None,
     as_published: bool = False,
 ) -> Study:
-    """Read the data, cut them to the scale, and set up the training.
+    """Read the data, cut them to the scale, and set up the training. Nothing is written.
 
     Args:
-        out: The folder of the run; it also stores the cut data.
+        out: The folder in which `Study.write_data` stores the cut data.
         scale: One of `SCALES`.
         data: As in `CnnTraining`.
         data_dir: Folder of named data.
@@ -144,9 +181,10 @@ def open_study(
     channels, height, width = found.train.images.shape[1:]
     if height != width:
         raise UsageError(f"{data}: images of {height}×{width} pixels; the study's networks need square images")
-    source, folder = data, data_dir
+    source, folder, cut = data, data_dir, None
     if size.images is not None and len(found.train) > size.images:
-        source, folder = str(_cut(found, size.images, out / "data")), None
+        cut = CutData.of(found, size.images, out / "data")
+        source, folder = str(cut.path), None
     else:
         size = replace(size, images=None)
     executor: Executor
@@ -159,20 +197,7 @@ def open_study(
         from ecoml.experiments.paper.networks import build
 
         executor = CnnTraining(source, data_dir=folder, download=download, device=device, threads=threads, model=build)
-    return Study(found.name, size, as_published, source, (channels, height), len(found.classes), executor)
-
-
-def _cut(found: Dataset, images: int, folder: Path) -> Path:
-    """A stratified part of the data as `.npz`, always the same one; an existing file is reused."""
-    path = folder / f"{found.name}-{images}.npz"
-    if path.is_file():
-        return path
-    import numpy as np
-
-    train, test = _part(found.train, images), _part(found.test, TEST_IMAGES)
-    with whole(path) as unfinished, unfinished.open("wb") as file:
-        np.savez(file, x=train.images, y=train.labels, x_test=test.images, y_test=test.labels)
-    return path
+    return Study(found.name, size, as_published, source, (channels, height), len(found.classes), executor, cut)
 
 
 def _part(part: LabelledImages, images: int) -> LabelledImages:

@@ -16,11 +16,12 @@ import numpy as np
 from ecoml.errors import UsageError, in_one_line
 from ecoml.run.result import Result
 from ecoml.space import load_space
-from ecoml.training.images.settings import Settings
+from ecoml.training.images.settings import Settings, largest_side
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from ecoml.training.images import CnnTraining
     from ecoml.training.images.network.plan import Shape
 
 DEFAULT_SHAPE = (1, 28, 28)
@@ -34,7 +35,7 @@ class Subject:
     Attributes:
         name: Its name for people.
         body: From images N×C×H×W to logits N×classes.
-        shape: C, H, W.
+        shape: C, H, W of the images as the body gets them: in the resolution of the settings.
         classes: Number of classes.
         settings: The training settings; the step uses their optimiser and batch size.
     """
@@ -55,7 +56,7 @@ def find_subject(
         target: A run folder; `module:function` or `file.py:function`; or a space, whose middle is used.
         trial: A trial of the run; None: the recommended one.
         changes: Changes `key=value` to the configuration.
-        shape: Shape of the images; None: that of the run, else 1×28×28.
+        shape: Shape of the images, before they are scaled to the resolution; None: that of the run, else 1×28×28.
         classes: Number of classes; None: that of the run, else 10.
 
     Raises:
@@ -99,12 +100,23 @@ def _of_run(run: Path, number: int | None, changes: Sequence[str], shape: Shape 
     if not isinstance(executor, CnnTraining):
         raise UsageError(f"{run}: only networks of the built-in training can be profiled; name your own module instead")
     if shape is None or classes is None:
-        from ecoml.training.images.data.loader import load
-
-        found = load(executor.data, None if executor.data_dir is None else Path(executor.data_dir))
-        channels, height, width = found.train.images.shape[1:]
-        shape, classes = shape or (channels, height, width), classes or len(found.classes)
+        images, count = _of_data(result, executor)
+        shape, classes = shape or images, classes or count
     return _subject(f"trial {trial.number} of {run}", _changed(trial.config, changes), shape, classes, executor.model)
+
+
+def _of_data(result: Result, executor: CnnTraining) -> tuple[Shape, int]:
+    """The shape of a run's images, and the number of classes: from table [data], or from the data if it has none."""
+    data = result.settings.get("data", {})
+    if all(key in data for key in ("channels", "height", "width", "train")):
+        return (data["channels"], data["height"], data["width"]), len(data["train"])
+    from ecoml.space.schema import space_of
+    from ecoml.training.images.data.loader import load
+
+    side = largest_side(space_of(result.settings["space"], where=str(result.directory)))
+    found = load(executor.data, None if executor.data_dir is None else Path(executor.data_dir), largest_side=side)
+    channels, height, width = found.train.images.shape[1:]
+    return (channels, height, width), len(found.classes)
 
 
 def _subject(
@@ -117,6 +129,7 @@ def _subject(
     from ecoml.training.images.network.network import Network
 
     settings = Settings.of(config, own_model=build is not None)
+    shape = (shape[0], *settings.sides_of(shape[1:]))
     body = None
     if build is not None:
         about = {"channels": shape[0], "side": shape[1], "classes": classes}

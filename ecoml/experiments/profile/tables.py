@@ -14,6 +14,7 @@ from ecoml.experiments.profile.step import LayerCost, Profile
 from ecoml.experiments.tables import NOTHING, table_of
 from ecoml.format import MEANING
 from ecoml.report.page.document import Table
+from ecoml.report.page.writing import OTHER_FOLDER, writing
 
 if TYPE_CHECKING:
     from ecoml.report.charts.drawing import Drawing, Style
@@ -83,14 +84,19 @@ def _flat(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def write_profile(profile: Profile, folder: Path) -> Path:
-    """Write `profile.json` and `profile.png`, `.svg`, `.pdf`; returns the path of the JSON file."""
+    """Write `profile.json` and `profile.png`, `.svg`, `.pdf`; returns the path of the JSON file.
+
+    Raises:
+        UsageError: The folder cannot be written.
+    """
     from ecoml.report.charts.drawing import PRINT
     from ecoml.report.charts.figures import save_figure
 
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "profile.json"
-    path.write_text(json.dumps(profile_dict(profile), indent=2) + "\n", encoding="utf-8")
-    save_figure(profile_chart(profile, PRINT), folder / "profile")
+    with writing(folder, OTHER_FOLDER):
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(profile_dict(profile), indent=2) + "\n", encoding="utf-8")
+        save_figure(profile_chart(profile, PRINT), folder / "profile")
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -16,11 +17,13 @@ from ecoml.errors import RunFolderError, UsageError
 from ecoml.experiments.effects.effects import effects_of
 from ecoml.experiments.effects.files import effects_dict, write_effects
 from ecoml.experiments.effects.rank_tests import eta_squared
-from ecoml.experiments.effects.run import effects_of_run, run_factorial
+from ecoml.experiments.effects.run import effects_of_run, kept_factorial, run_factorial
 from ecoml.experiments.effects.tables import cells_table, effects_sentences, factors_table, post_hoc_table
 from ecoml.metric import Metric
+from ecoml.run.folder import RunFolder
 from ecoml.space import Choice, Float, Space
 from ecoml.training.function import FunctionExecutor
+from ecoml.training.images import CnnTraining
 from ecoml.trial import Measurement, Point, Trial, TrialState
 
 
@@ -159,6 +162,15 @@ def test_tables_and_files_of_a_run_folder(tmp_path):
     assert all("estimated" in table(effects).caption for table in (factors_table, cells_table, post_hoc_table))
 
 
+@pytest.mark.parametrize("file", ["", "figures"])
+def test_a_folder_that_cannot_be_written_is_refused_in_a_line(tmp_path, file):
+    if file:
+        (tmp_path / "out").mkdir()
+    (tmp_path / "out" / file).write_text("a file")
+    with pytest.raises(UsageError, match=r"cannot be written .*; choose another --out"):
+        write_effects(effects_of(factorial(doubled), ["conv"]), tmp_path / "out")
+
+
 def test_a_factorial_is_run_told_and_gone_on_with(tmp_path):
     space = Space({"conv": Choice([1, 4]), "relu": Choice(["no", "yes"]), "rate": Float(0.0, 1.0)})
     made = []
@@ -167,15 +179,23 @@ def test_a_factorial_is_run_told_and_gone_on_with(tmp_path):
         made.append(config)
         return Measurement(score=0.5, energy_j=(1 + config["rate"]) * doubled(config["conv"], config["relu"]))
 
-    def run(draws=5, budget_j=1e6, seed=0):
+    def other(config):
+        return train(config)
+
+    def run(draws=5, budget_j=1e6, seed=0, train=train):
         arguments = {"out": tmp_path / "run", "draws": draws, "times": 2, "energy": "reported"}
         factors = ["conv", "relu"]
         return run_factorial(space, FunctionExecutor(train), factors, **arguments, budget_j=budget_j, seed=seed)
 
-    run(budget_j=600)
+    cut = run(budget_j=600)
     assert 8 <= len(made) < 40, "the budget was spent"
+    assert cut.unfinished is not None
+    assert cut.unfinished.startswith(f"{len(made) // 8} of 5 draws: the energy budget is spent")
+    assert f"{cut.unfinished}." in effects_sentences(cut)
+    assert "with a larger --budget-kwh" in effects_dict(cut)["unfinished"]
     effects = run()
     assert len(made) == 4 * 5 * 2
+    assert effects.unfinished is None
     assert effects.draws == 5
     assert effects.factors[0].changes[0].energy == pytest.approx(1.0)
     assert run().factors[0] == effects.factors[0]
@@ -185,6 +205,44 @@ def test_a_factorial_is_run_told_and_gone_on_with(tmp_path):
         run(draws=6)
     with pytest.raises(RunFolderError, match="holds another run"):
         run(seed=1)
+    with pytest.raises(RunFolderError, match="its training is different"):
+        run(train=other)
+    assert len(made) == 40
+
+
+def test_a_factorial_cut_off_before_there_are_effects_says_so(tmp_path):
+    space = Space({"conv": Choice([1, 4]), "rate": Float(0.0, 1.0)})
+
+    def train(_config):
+        return Measurement(score=0.5, energy_j=1.0)
+
+    with pytest.raises(UsageError, match=r"were completed; effects need at least 3 \(1 of 5 draws: the energy budget"):
+        arguments = {"out": tmp_path / "run", "draws": 5, "energy": "reported"}
+        run_factorial(space, FunctionExecutor(train), ["conv"], **arguments, budget_j=2.5)
+
+
+@pytest.mark.parametrize(
+    ("changed", "alike"),
+    [
+        ({"data": "fashion-mnist"}, False),
+        ({"validation_share": 0.5}, False),
+        ({"metric": "macro-f1"}, False),
+        ({"device": "cuda", "threads": 2, "data_dir": "/elsewhere"}, True),
+    ],
+)
+def test_a_folder_of_other_data_is_refused_before_anything_is_trained(tmp_path, changed, alike):
+    space, out = Space({"conv": Choice([1, 4]), "rate": Float(0.0, 1.0)}), tmp_path / "run"
+    write_run(out, [], strategy="factorial", space=space.to_dict())
+    (out / "strategy.toml").write_text(
+        'strategy = "factorial"\n\n[settings]\nfactors = [\n    "conv",\n]\ndraws = 5\ntimes = 1\n', encoding="utf-8"
+    )
+    folder = RunFolder.open(out)
+    folder.change(executor=CnnTraining("digits").describe())
+    folder.close()
+    training = CnnTraining(**{"data": "digits", **changed})
+    refused = nullcontext() if alike else pytest.raises(RunFolderError, match="its training is different")
+    with refused:
+        assert kept_factorial(space, training, ["conv"], out=out, draws=5) is not None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ import json
 
 import pytest
 import torch
+from PIL import Image
 from rigs.meter import FakeMeter
+from rigs.run_folders import Course, write_run
 from torch import nn
 
 from ecoml.energy import Provenance
@@ -17,6 +19,8 @@ from ecoml.experiments.profile.step import profile_step
 from ecoml.experiments.profile.subject import find_subject
 from ecoml.experiments.profile.tables import kinds_table, layers_table, verdict, write_profile
 from ecoml.meter import Source
+from ecoml.run.folder import RunFolder
+from ecoml.space import Int, Space
 
 
 class Costly(torch.autograd.Function):
@@ -171,6 +175,38 @@ def test_files_and_kinds(tmp_path):
     kinds = {row[0]: row for row in kinds_table(found).rows}
     assert kinds["linear"][1] == "2"
     assert kinds["linear"][5] == "100.0 %"
+
+
+def test_a_folder_that_is_a_file_is_refused_in_a_line(tmp_path):
+    found = profile_step(costly(), torch.rand(6, 1, 2, 2), 3, FakeGauge(), blocks=2)
+    (tmp_path / "profile").write_text("a file")
+    with pytest.raises(UsageError, match=r"profile: cannot be written .*; choose another --out"):
+        write_profile(found, tmp_path / "profile")
+
+
+@pytest.mark.parametrize(("config", "sides"), [({}, (100, 80)), ({"resolution": 40}, (50, 40))])
+def test_the_images_of_a_run_have_the_size_that_the_network_gets(tmp_path, config, sides):
+    course = Course([(0.5, 1.0)], {"depth": 1, "width": 4, **config})
+    run = write_run(tmp_path / "run", [course], problem="/gone/images")
+    folder = RunFolder.open(run)
+    folder.change(data={"channels": 3, "height": 100, "width": 80, "train": {"a": 5, "b": 5, "c": 5}})
+    folder.close()
+    subject = find_subject(str(run), trial=0, changes=[], shape=None, classes=None)
+    assert (subject.shape, subject.classes) == ((3, *sides), 3)
+    assert subject.body(torch.rand(2, *subject.shape)).shape == (2, 3)
+    smaller = find_subject(str(run), trial=0, changes=["resolution=20"], shape=None, classes=None)
+    assert smaller.shape == (3, 25, 20)
+
+
+def test_images_of_a_run_without_a_description_are_read_as_large_as_its_space_asks(tmp_path):
+    for label in ("a", "b"):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for number in range(4):
+            Image.new("L", (100, 100), 9 * number).save(tmp_path / "images" / label / f"{number}.png")
+    space = Space({"width": Int(4, 8), "resolution": 100})
+    course = Course([(0.5, 1.0)], {"depth": 1, "width": 4, "resolution": 100})
+    run = write_run(tmp_path / "run", [course], problem=str(tmp_path / "images"), space=space.to_dict())
+    assert find_subject(str(run), trial=0, changes=[], shape=None, classes=None).shape == (1, 100, 100)
 
 
 def test_subjects(tmp_path):

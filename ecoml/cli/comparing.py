@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,7 +36,12 @@ if TYPE_CHECKING:
     from ecoml.training.base import Executor
 
 
+_OF_FINISHED = {"inputs", "target", "reference", "out", "grid_intensity", "as_json"}
+"""What can be given for finished runs; all else is about searches to run."""
+
+
 def compare(
+    context: typer.Context,
     inputs: Annotated[
         list[Path],
         typer.Argument(
@@ -75,6 +80,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare strategies: which needs the least energy?"""
+    from ecoml.cli.configs import given_options
     from ecoml.experiments.compare import gather, write_comparison
     from ecoml.run.hindsight import past_grid
     from ecoml.space.shipped import or_shipped
@@ -82,7 +88,6 @@ def compare(
     past_grid(grid_intensity)  # refused before anything is trained
     inputs = [or_shipped(path) for path in inputs]
     targets = target or []
-    limited = max_parameters is not None or max_energy_per_training is not None or spend_all
     named = [path for path in inputs if _names_strategies(path)]
     if len(named) == len(inputs):
         from ecoml.energy import J_PER_KWH
@@ -106,11 +111,8 @@ def compare(
         )
     elif named:
         raise UsageError(f"{named[0]}: name either strategies to run or finished runs, not both")
-    elif limited or workers is not None:
-        raise UsageError(
-            "limits and workers apply only to searches that compare runs itself: name strategy files, or leave them out"
-        )
     else:
+        _refuse_of_searches(given_options(context))
         comparison = gather(inputs, targets=targets, reference=reference)
         folder = out or Path("runs") / "compare"
     page = write_comparison(comparison, folder, grid_intensity=grid_intensity)
@@ -176,6 +178,20 @@ def _run(
     except KeyboardInterrupt:
         say(f"interrupted; all results so far are saved in {folder}, and the same command continues")
         raise typer.Exit(130) from None
+
+
+def _refuse_of_searches(given: Mapping[str, Any]) -> None:
+    """Refuse options that are only about searches to run, where only finished runs are compared."""
+    useless = [
+        f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
+        for name, value in given.items()
+        if name not in _OF_FINISHED
+    ]
+    if useless:
+        raise UsageError(
+            f"{', '.join(useless)}: only for searches that are still to run, and all of these are finished; name"
+            " strategy files to run, or give no such option"
+        )
 
 
 def _tell(line: str) -> None:

@@ -172,6 +172,32 @@ def test_a_comparison_that_makes_no_sense(typed, tmp_path, option, value, said):
 
 
 @pytest.mark.parametrize(
+    "option",
+    [
+        ("--budget-kwh", "1"),
+        ("--data", "digits"),
+        ("--data-dir", "."),
+        ("--no-download",),
+        ("--space", "cnn"),
+        ("--seeds", "3"),
+        ("--max-parameters", "9"),
+        ("--max-energy-per-training", "1"),
+        ("--spend-all",),
+        ("--device", "cpu"),
+        ("--threads", "2"),
+        ("--deterministic",),
+        ("--workers", "local:2"),
+    ],
+)
+def test_finished_runs_are_compared_without_options_of_searches(typed, tmp_path, option):
+    table = tmp_path / "table.csv"
+    table.write_text("problem,strategy,seed,trial,energy_j,accuracy\np,random,0,0,10,0.5\n")
+    assert f"{option[0]}: only for searches that are still to run" in refused(
+        typed, tmp_path, "compare", table, *option
+    )
+
+
+@pytest.mark.parametrize(
     ("python", "command_line"),
     [
         ("give several times that, at least budget_kwh=0.02", "give several times that, at least --budget-kwh 0.02"),

@@ -142,7 +142,7 @@ def _run(
     trainings.
     """
     from ecoml.experiments.compare import Task, plan_comparison, run_comparison
-    from ecoml.experiments.compare.plan import kept_plan
+    from ecoml.experiments.compare.plan import check_folder, kept_plan
     from ecoml.experiments.compare.running import TRAININGS, TrainingSample, check_question, sample_training
     from ecoml.format import duration, format_energy
     from ecoml.limits import budget_in_joules
@@ -154,13 +154,14 @@ def _run(
         _tell(f"a default training takes {took} here")
         return found
 
+    check_folder(folder)  # before anything is trained
     if budget_kwh is not None:
         budget_j = budget_in_joules(budget_kwh, None)
     elif (kept := kept_plan(folder)) is not None:
         budget_j = kept["budget_j"]
     else:
         plan = plan_comparison(strategies, Task(space, training, 1.0, limits, workers=workers), seeds=seeds, out=folder)
-        check_question(plan, targets, reference)  # before anything is trained
+        check_question(plan, targets, reference)
         budget_j = sample().budget_j
         _tell(f"no --budget-kwh is given: each search may take about {TRAININGS} times that")
     task = Task(space, training, budget_j, limits, workers=workers)

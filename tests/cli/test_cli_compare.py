@@ -86,6 +86,7 @@ def test_several_strategy_files(typed, folder, tiny_space, tmp_path):
         (("strategies", "--reference", "nope"), "'nope' is not among the strategies; use one of bayes, half, random"),
         (("strategies", "--budget-kwh", "-1"), "give a positive, finite number"),
         (("nowhere.toml",), "there is no such file"),
+        (("strategies", "--out", "other"), "other: already there, and not a comparison; choose another --out"),
     ],
 )
 def test_what_cannot_be_run_is_refused_in_one_line_before_anything_is_trained(typed, folder, here, arguments, said):

@@ -25,6 +25,7 @@ from ecoml.cli.options import (
     SpendAll,
     Threads,
     Workers,
+    joules_per_training,
     say,
 )
 from ecoml.errors import UsageError
@@ -90,7 +91,6 @@ def compare(
     targets = target or []
     named = [path for path in inputs if _names_strategies(path)]
     if len(named) == len(inputs):
-        from ecoml.energy import J_PER_KWH
         from ecoml.limits import Limits
         from ecoml.space import load_space
         from ecoml.training.images import CnnTraining
@@ -103,7 +103,7 @@ def compare(
             threads=threads,
             deterministic=deterministic,
         )
-        most_j = None if max_energy_per_training is None else max_energy_per_training * J_PER_KWH
+        most_j = joules_per_training(max_energy_per_training)
         limits = Limits(max_parameters=max_parameters, max_energy_per_training_j=most_j, spend_all=spend_all)
         folder = out or Path("runs") / f"compare-{training.problem}-{Path(space).stem}"
         comparison = _run(

@@ -8,8 +8,7 @@ from typing import Any
 
 from typer import Context
 
-from ecoml.cli.options import meter_sources
-from ecoml.energy import J_PER_KWH
+from ecoml.cli.options import joules_per_training, meter_sources, seconds
 from ecoml.run.folder import read_settings
 from ecoml.searcher.setup.settings import GRID_FILE, SearchSettings
 from ecoml.space import load_space
@@ -20,10 +19,10 @@ _SAME = (
     *("budget_kwh", "strategy", "seed", "trace", "warm_start", "workers", "grid_intensity"),
     *("target", "max_trials", "max_parameters", "inferences", "require_measured", "spend_all", "budget_gco2e", "until"),
 )
-_WITH_UNITS: Mapping[str, tuple[str, Callable[[float], float]]] = {
-    "max_energy_per_training": ("max_energy_per_training_j", lambda kwh: kwh * J_PER_KWH),
+_WITH_UNITS: Mapping[str, tuple[str, Callable[[float], float | None]]] = {
+    "max_energy_per_training": ("max_energy_per_training_j", joules_per_training),
     "max_inference_energy": ("max_inference_energy_j", float),
-    "max_latency": ("max_latency_s", lambda milliseconds: milliseconds / 1e3),
+    "max_latency": ("max_latency_s", seconds),
     "when_clean": ("when_clean_g_per_kwh", float),
 }
 """Options whose arguments have their unit in the name: that name, and the value in that unit."""

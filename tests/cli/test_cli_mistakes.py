@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rigs.run_folders import Course, write_run
 
 from ecoml import Searcher, UsageError
 from ecoml.cli.options import in_flags
@@ -52,7 +53,8 @@ def refused(typed, tmp_path, *arguments):
         ((*BUDGET, "--max-trials", "0"), "whole number of 1 or more"),
         ((*BUDGET, "--grid-intensity", "0"), "give grams of CO2e per kWh"),
         ((*BUDGET, "--max-parameters", "0"), "of 1 or more"),
-        ((*BUDGET, "--max-energy-per-training", "-1"), "positive, finite"),
+        ((*BUDGET, "--max-energy-per-training", "-1"), "--max-energy-per-training is -1 kWh; give a positive, finite"),
+        ((*BUDGET, "--max-latency", "-1"), "--max-latency is -1 ms; give a positive number"),
         ((*BUDGET, "--warm-start", "nope"), "nope: no such folder"),
         ((*BUDGET, "--data", "fashion-mnist", "--data-dir", ".", "--no-download"), "fashion-mnist"),
     ],
@@ -150,6 +152,16 @@ def test_an_estimate_where_a_measurement_is_required(typed, tmp_path):
         pytest.skip("this host measures its energy")
     line = refused(typed, tmp_path, "search", *BUDGET, "--require-measured")
     assert "measured energy is required" in line
+
+
+def test_a_limit_that_makes_no_sense_is_told_in_the_unit_of_its_option(typed, tmp_path):
+    write_run(tmp_path / "r", [Course([(0.9, 10.0)])])
+    line = refused(typed, tmp_path, "report", tmp_path / "r", "--max-latency", "-1")
+    assert "--max-latency is -1 ms; give a positive number" in line
+    strategy = tmp_path / "random.toml"
+    strategy.write_text('strategy = "random"\n')
+    line = refused(typed, tmp_path, "compare", strategy, "--max-energy-per-training", "-1")
+    assert "--max-energy-per-training is -1 kWh" in line
 
 
 @pytest.mark.parametrize("arguments", [(), ("nowhere",), ("nowhere.csv",)])

@@ -62,7 +62,9 @@ def kept_arguments(config: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     run, folder = table["run"], config if config.is_dir() else config.parent
     kept = SearchSettings.of_run(table, folder, reported=False)
     options = {**table.get("executor", {}), **{name: given[name] for name in _OF_TRAINING if name in given}}
-    training: Executor | None = create_executor(options, folder)
+    training: Executor | None = create_executor(
+        options, folder, way_out="repeat it from Python: ecoml.Searcher(space, train, budget_kwh=…).run()"
+    )
     arguments = {
         "space": load_space(given["space"]) if "space" in given else kept.space,
         "train": training,

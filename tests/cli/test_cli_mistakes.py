@@ -164,6 +164,25 @@ def test_a_limit_that_makes_no_sense_is_told_in_the_unit_of_its_option(typed, tm
     assert "--max-energy-per-training is -1 kWh" in line
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("resume",), "continue from Python: ecoml.Searcher.resume("),
+        (("search", "--config"), "repeat it from Python: ecoml.Searcher(space, train"),
+        (("profile",), "instead: ecoml profile FILE.py:FUNCTION"),
+    ],
+)
+@pytest.mark.parametrize("executor", ['kind = "function"', 'kind = "own"', 'kind = "cnn"\nmodel = "mine:build"'])
+def test_a_run_with_a_training_of_ones_own_names_the_way_out_of_each_command(typed, tmp_path, executor, command, said):
+    folder = write_run(tmp_path / "r", [Course([(0.9, 10.0)])])
+    settings = (folder / "run.toml").read_text()
+    (folder / "run.toml").write_text(settings.replace('kind = "cnn"', executor))
+    done = typed(*command, folder)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert "no file contains it" in done.stderr
+    assert said in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [(), ("nowhere",), ("nowhere.csv",)])
 def test_nothing_to_compare(typed, tmp_path, arguments):
     refused(typed, tmp_path, "compare", *arguments)

@@ -95,9 +95,10 @@ def _of_run(run: Path, number: int | None, changes: Sequence[str], shape: Shape 
     trial = result.recommended if number is None else next((t for t in result.trials if t.number == number), None)
     if trial is None:
         raise UsageError(f"{run}: there is no trial {'to recommend' if number is None else number} in it")
-    executor = create_executor(result.settings["executor"], run)
+    instead = "name the function that builds a network of yours instead: ecoml profile FILE.py:FUNCTION"
+    executor = create_executor(result.settings["executor"], run, way_out=instead)
     if not isinstance(executor, CnnTraining):
-        raise UsageError(f"{run}: only networks of the built-in training can be profiled; name your own module instead")
+        raise UsageError(f"{run}: no training of this run's networks is known; {instead}")
     if shape is None or classes is None:
         from ecoml.training.images.data.loader import load
 

@@ -130,7 +130,7 @@ def export(
     to: Annotated[str, typer.Option(metavar="FORMAT", help="onnx, torch (a .pt2 program) or safetensors.")],
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The folder to write to. [default: export/ in the run folder, by trial]"),
+        typer.Option(metavar="DIR", help="The folder to write to. [default: export/ in the run folder, by trial and format]"),
     ] = None,
     trial: TrialNumber = None,
     step: StepNumber = None,
@@ -150,7 +150,8 @@ def export(
     if images is not None:
         checked = model.preprocess([given.image for given in inputs_of([images], model, labelled=False)])
     home = run_of(model.path)
-    folder = out or (Path(f"{model.path.stem}-{to}") if home is None else home / "export" / model.path.stem)
+    name = f"{model.path.stem}-{to}"  # each format's own: a README.md is the card of one file
+    folder = out or (Path(name) if home is None else home / "export" / name)
     exported = export_model(model, to, folder, checked)
     if as_json:
         print(json.dumps(exported.to_dict(), indent=2))

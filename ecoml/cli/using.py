@@ -130,7 +130,7 @@ def export(
     to: Annotated[str, typer.Option(metavar="FORMAT", help="onnx, torch (a .pt2 program) or safetensors.")],
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The folder to write to. [default: export/ in the run folder, by trial and format]"),
+        typer.Option(metavar="DIR", help="The folder to write to. [default: in export/ of the run folder]"),
     ] = None,
     trial: TrialNumber = None,
     step: StepNumber = None,

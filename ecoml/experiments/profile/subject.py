@@ -174,6 +174,8 @@ def _changed(config: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any
 
 
 def _value(text: str) -> Any:
+    if text in ("true", "false"):
+        return text == "true"
     for kind in (int, float):
         try:
             return kind(text)

@@ -200,8 +200,12 @@ def _tell(line: str) -> None:
 
 
 def _names_strategies(path: Path) -> bool:
-    """Whether a path is a strategy file or a folder of strategy files, and not a run."""
-    if path.is_dir():
-        ours = ("run.toml", "compare.toml")
-        return not any((path / name).is_file() for name in ours) and not any(path.glob("*/run.toml"))
-    return path.suffix == ".toml"
+    """Whether a path is a strategy file or a folder of strategy files, and not a run, a comparison or a folder of them.
+
+    A folder of strategy files may contain a comparison of them.
+    """
+    if not path.is_dir():
+        return path.suffix == ".toml"
+    if any((path / name).is_file() for name in ("run.toml", "compare.toml")) or any(path.glob("*/run.toml")):
+        return False
+    return any(path.glob("*.toml")) or not any(path.glob("*/compare.toml"))

@@ -119,7 +119,7 @@ def gather(inputs: Sequence[str | Path], *, targets: Sequence[float] = (), refer
     """Compare finished searches.
 
     Args:
-        inputs: Run folders, folders of them, folders of comparisons, and tidy CSV files.
+        inputs: Run folders, folders of comparisons, folders of either, and tidy CSV files.
         targets: As in `compare_searches`.
         reference: As in `compare_searches`.
 
@@ -175,8 +175,9 @@ def _read(path: Path) -> list[SearchRecord]:
         return read_csv(path)
     if (path / PLAN_FILE).is_file():
         return searches_below(path)
-    runs = [] if (path / "run.toml").is_file() else sorted(file.parent for file in path.glob("*/run.toml"))
-    return [search_of(Result.load(run)) for run in runs or [path]]
+    files = [] if (path / "run.toml").is_file() else [*path.glob("*/run.toml"), *path.glob(f"*/{PLAN_FILE}")]
+    below = sorted({file.parent for file in files})
+    return [search for folder in below for search in _read(folder)] if below else [search_of(Result.load(path))]
 
 
 def _by_problem(searches: Sequence[SearchRecord]) -> list[list[SearchRecord]]:

@@ -91,7 +91,9 @@ def test_what_is_finished_is_not_run_again_and_the_folder_compares_by_itself(fol
     assert said[0].endswith("in all, of which 0.00 J are still to be spent")
     assert all(line.endswith("done before") for line in said[1:])
     assert again == first
-    assert gather([tmp_path / "out"]) == first
+    assert gather([tmp_path / "out"]) == gather([tmp_path]) == first
+    write_run(tmp_path / "other", courses(7.0, 0.5, 0.8), strategy="sobol")
+    assert len(gather([tmp_path]).searches) == len(first.searches) + 1
 
 
 def test_an_interrupted_cell_is_gone_on_with(folder, tmp_path):

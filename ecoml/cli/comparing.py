@@ -86,7 +86,7 @@ def compare(
     from ecoml.run.hindsight import past_grid
     from ecoml.space.shipped import or_shipped
 
-    past_grid(grid_intensity)  # refused before anything is trained
+    grid = past_grid(grid_intensity)  # refused before anything is trained
     inputs = [or_shipped(path) for path in inputs]
     targets = target or []
     named = [path for path in inputs if _names_strategies(path)]
@@ -115,15 +115,15 @@ def compare(
         _refuse_of_searches(given_options(context))
         comparison = gather(inputs, targets=targets, reference=reference)
         folder = out or Path("runs") / "compare"
-    page = write_comparison(comparison, folder, grid_intensity=grid_intensity)
+    page, footprint = write_comparison(comparison, folder, grid_intensity=grid_intensity), comparison.footprint(grid)
     if as_json:
         from ecoml.experiments.compare.files import comparison_dict
 
-        print(json.dumps({**comparison_dict(comparison), "report": str(page)}, indent=2))
+        print(json.dumps({**comparison_dict(comparison, footprint), "report": str(page)}, indent=2))
         return
     from ecoml.experiments.compare.tables import print_comparison
 
-    print_comparison(comparison, page)
+    print_comparison(comparison, page, footprint)
 
 
 def _run(

@@ -7,6 +7,7 @@ import re
 import sys
 import tomllib
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,14 @@ def test_the_json_of_a_result_is_as_the_reference_says(tmp_path):
     text = (ROOT / "docs/reference/run-folder.md").read_text(encoding="utf-8")
     named = {name for row in re.findall(r"^\| (`.*?`) \|", text, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
     assert {*told, *told["trials"][0]} <= named
+
+
+def test_the_commands_without_json_are_named():
+    text = prose(ROOT / "docs/guides/command_line.md")
+    (named,) = re.findall(r"All commands but (.*?) accept `--json`", text)
+    callbacks = [command.callback for command in app.registered_commands if command.callback is not None]
+    without = {callback.__name__ for callback in callbacks if "as_json" not in signature(callback).parameters}
+    assert set(re.findall(r"`(\w+)`", named)) == without
 
 
 def _replayed(config):

@@ -26,10 +26,15 @@ def grid_of(given: float | str | Path | None) -> Grid | None:
     if isinstance(given, int | float):
         return Stated(given)
     text = str(given).strip()
-    if text.partition(":")[0] in PROVIDERS:
+    if names_provider(text):
         return Provider(text)
     try:
         number = float(text)
     except ValueError:
         return IntensityTable.read(Path(text))
     return Stated(number)
+
+
+def names_provider(given: float | str | Path | None) -> bool:
+    """Whether an argument of `grid_of` names a provider; its key is not looked for."""
+    return isinstance(given, str) and given.strip().partition(":")[0] in PROVIDERS

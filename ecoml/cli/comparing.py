@@ -26,6 +26,7 @@ from ecoml.cli.options import (
     Threads,
     Workers,
     continued_by_same_command,
+    joules_per_training,
 )
 from ecoml.errors import UsageError
 
@@ -36,7 +37,12 @@ if TYPE_CHECKING:
     from ecoml.training.base import Executor
 
 
+_OF_FINISHED = {"inputs", "target", "reference", "out", "grid_intensity", "as_json"}
+"""What can be given for finished runs; all else is about searches to run."""
+
+
 def compare(
+    context: typer.Context,
     inputs: Annotated[
         list[Path],
         typer.Argument(
@@ -75,17 +81,16 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare strategies: which needs the least energy?"""
+    from ecoml.cli.configs import refuse_others
     from ecoml.experiments.compare import gather, write_comparison
     from ecoml.run.hindsight import past_grid
     from ecoml.space.shipped import or_shipped
 
-    past_grid(grid_intensity)  # refused before anything is trained
+    grid = past_grid(grid_intensity)  # refused before anything is trained
     inputs = [or_shipped(path) for path in inputs]
     targets = target or []
-    limited = max_parameters is not None or max_energy_per_training is not None or spend_all
     named = [path for path in inputs if _names_strategies(path)]
     if len(named) == len(inputs):
-        from ecoml.energy import J_PER_KWH
         from ecoml.limits import Limits
         from ecoml.space import load_space
         from ecoml.training.images import CnnTraining
@@ -98,7 +103,7 @@ def compare(
             threads=threads,
             deterministic=deterministic,
         )
-        most_j = None if max_energy_per_training is None else max_energy_per_training * J_PER_KWH
+        most_j = joules_per_training(max_energy_per_training)
         limits = Limits(max_parameters=max_parameters, max_energy_per_training_j=most_j, spend_all=spend_all)
         folder = out or Path("runs") / f"compare-{training.problem}-{Path(space).stem}"
         comparison = _run(
@@ -106,22 +111,19 @@ def compare(
         )
     elif named:
         raise UsageError(f"{named[0]}: name either strategies to run or finished runs, not both")
-    elif limited or workers is not None:
-        raise UsageError(
-            "limits and workers apply only to searches that compare runs itself: name strategy files, or leave them out"
-        )
     else:
+        refuse_others(context, _OF_FINISHED, "these are finished runs, and nothing is to be run")
         comparison = gather(inputs, targets=targets, reference=reference)
         folder = out or Path("runs") / "compare"
-    page = write_comparison(comparison, folder, grid_intensity=grid_intensity)
+    page, footprint = write_comparison(comparison, folder, grid_intensity=grid_intensity), comparison.footprint(grid)
     if as_json:
         from ecoml.experiments.compare.files import comparison_dict
 
-        print(json.dumps({**comparison_dict(comparison), "report": str(page)}, indent=2))
+        print(json.dumps({**comparison_dict(comparison, footprint), "report": str(page)}, indent=2))
         return
     from ecoml.experiments.compare.tables import print_comparison
 
-    print_comparison(comparison, page)
+    print_comparison(comparison, page, footprint)
 
 
 def _run(
@@ -140,7 +142,7 @@ def _run(
     trainings.
     """
     from ecoml.experiments.compare import Task, plan_comparison, run_comparison
-    from ecoml.experiments.compare.plan import kept_plan
+    from ecoml.experiments.compare.plan import check_folder, kept_plan
     from ecoml.experiments.compare.running import TRAININGS, TrainingSample, check_question, sample_training
     from ecoml.format import duration, format_energy
     from ecoml.limits import budget_in_joules
@@ -152,13 +154,14 @@ def _run(
         _tell(f"a default training takes {took} here")
         return found
 
+    check_folder(folder)  # before anything is trained
     if budget_kwh is not None:
         budget_j = budget_in_joules(budget_kwh, None)
     elif (kept := kept_plan(folder)) is not None:
         budget_j = kept["budget_j"]
     else:
         plan = plan_comparison(strategies, Task(space, training, 1.0, limits, workers=workers), seeds=seeds, out=folder)
-        check_question(plan, targets, reference)  # before anything is trained
+        check_question(plan, targets, reference)
         budget_j = sample().budget_j
         _tell(f"no --budget-kwh is given: each search may take about {TRAININGS} times that")
     task = Task(space, training, budget_j, limits, workers=workers)
@@ -180,8 +183,12 @@ def _tell(line: str) -> None:
 
 
 def _names_strategies(path: Path) -> bool:
-    """Whether a path is a strategy file or a folder of strategy files, and not a run."""
-    if path.is_dir():
-        ours = ("run.toml", "compare.toml")
-        return not any((path / name).is_file() for name in ours) and not any(path.glob("*/run.toml"))
-    return path.suffix == ".toml"
+    """Whether a path is a strategy file or a folder of strategy files, and not a run, a comparison or a folder of them.
+
+    A folder of strategy files may contain a comparison of them.
+    """
+    if not path.is_dir():
+        return path.suffix == ".toml"
+    if any((path / name).is_file() for name in ("run.toml", "compare.toml")) or any(path.glob("*/run.toml")):
+        return False
+    return any(path.glob("*.toml")) or not any(path.glob("*/compare.toml"))

@@ -8,8 +8,7 @@ from typing import Any
 
 from typer import Context
 
-from ecoml.cli.options import meter_sources
-from ecoml.energy import J_PER_KWH
+from ecoml.cli.options import joules_per_training, meter_sources, seconds
 from ecoml.errors import UsageError
 from ecoml.run.folder import read_settings
 from ecoml.searcher.setup.settings import GRID_FILE, SearchSettings
@@ -21,10 +20,10 @@ _SAME = (
     *("budget_kwh", "strategy", "seed", "trace", "warm_start", "workers", "grid_intensity"),
     *("target", "max_trials", "max_parameters", "inferences", "require_measured", "spend_all", "budget_gco2e", "until"),
 )
-_WITH_UNITS: Mapping[str, tuple[str, Callable[[float], float]]] = {
-    "max_energy_per_training": ("max_energy_per_training_j", lambda kwh: kwh * J_PER_KWH),
+_WITH_UNITS: Mapping[str, tuple[str, Callable[[float], float | None]]] = {
+    "max_energy_per_training": ("max_energy_per_training_j", joules_per_training),
     "max_inference_energy": ("max_inference_energy_j", float),
-    "max_latency": ("max_latency_s", lambda milliseconds: milliseconds / 1e3),
+    "max_latency": ("max_latency_s", seconds),
     "when_clean": ("when_clean_g_per_kwh", float),
 }
 """Options whose arguments have their unit in the name: that name, and the value in that unit."""
@@ -85,7 +84,9 @@ def kept_arguments(config: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     run, folder = table["run"], config if config.is_dir() else config.parent
     kept = SearchSettings.of_run(table, folder, reported=False)
     options = {**table.get("executor", {}), **{name: given[name] for name in _OF_TRAINING if name in given}}
-    training: Executor | None = create_executor(options, folder)
+    training: Executor | None = create_executor(
+        options, folder, way_out="repeat it from Python: ecoml.Searcher(space, train, budget_kwh=…).run()"
+    )
     arguments = {
         "space": load_space(given["space"]) if "space" in given else kept.space,
         "train": training,

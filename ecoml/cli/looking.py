@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ecoml.cli.options import GridPast, Inferences, Json, MaxInferenceEnergy, MaxLatency, RunFolder, say, seconds
 from ecoml.errors import UsageError
+
+if TYPE_CHECKING:
+    from ecoml.run.result import Result
 
 
 def report(
@@ -27,6 +31,7 @@ def report(
 ) -> None:
     """Write the page, the figures and the model card of a run."""
     from ecoml.report.page.page import write_report
+    from ecoml.run.result import Result
 
     limits = {
         "inferences": inferences,
@@ -34,25 +39,33 @@ def report(
         "max_latency_s": seconds(max_latency),
     }
     print(write_report(directory, figures=figures, grid_intensity=grid_intensity, **limits))
-    limited = any(limit is not None for limit in limits.values())
-    card = directory / "card.md"
-    if card.is_file() and not limited:  # the search wrote it: PyTorch need not be loaded
+    result = Result.load(directory, **limits)
+    if (card := _card(result)) is not None:
         print(card)
-    else:
-        from ecoml.models.card import write_card
+    if any(limit is not None for limit in limits.values()):
         from ecoml.report.terminal.summary import print_choice
-        from ecoml.run.result import Result
 
-        result = Result.load(directory, **limits)
-        if write_card(result) is not None:
-            print(card)
-        if limited:
-            print_choice(result)
+        print_choice(result)
     if receipt:
         from ecoml.report.receipt import write_receipt
 
-        for path in write_receipt(directory, grid_intensity=grid_intensity):
+        for path in write_receipt(directory, grid_intensity=grid_intensity, **limits):
             print(path)
+
+
+def _card(result: Result) -> Path | None:
+    """The card of the model to use, written unless it is there: loading PyTorch takes a while."""
+    from ecoml.run.choice.lifetime import trial_to_use
+    from ecoml.run.models import model_path
+
+    card, chosen = result.directory / "card.md", trial_to_use(result)
+    if chosen is not None and card.is_file():
+        named = model_path(result.directory, chosen).name
+        if named in card.read_text(encoding="utf-8", errors="replace"):
+            return card
+    from ecoml.models.card import write_card
+
+    return write_card(result)
 
 
 def watch(

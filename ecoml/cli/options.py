@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Collection, Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from ecoml.energy import J_PER_KWH
+from ecoml.errors import UsageError
 
 Budget = Annotated[
     float | None, typer.Option("--budget-kwh", metavar="KWH", help="Energy budget of the entire search, in kWh.")
@@ -160,8 +164,25 @@ def meter_sources(meter: list[str] | None, powercap_root: Path | None) -> tuple[
 
 
 def seconds(milliseconds: float | None) -> float | None:
-    """Milliseconds of the command line as seconds; None for None."""
+    """The value of `--max-latency` in seconds; None for None.
+
+    Raises:
+        UsageError: It is not positive.
+    """
+    if milliseconds is not None and milliseconds <= 0:
+        raise UsageError(f"--max-latency is {milliseconds:g} ms; give a positive number")
     return None if milliseconds is None else milliseconds / 1e3
+
+
+def joules_per_training(kwh: float | None) -> float | None:
+    """The value of `--max-energy-per-training` in joules; None for None.
+
+    Raises:
+        UsageError: It is not a positive, finite number.
+    """
+    if kwh is not None and not 0 < kwh < math.inf:
+        raise UsageError(f"--max-energy-per-training is {kwh:g} kWh; give a positive, finite number")
+    return None if kwh is None else kwh * J_PER_KWH
 
 
 def say(message: str) -> None:

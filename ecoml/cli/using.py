@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,9 +52,12 @@ def predict(
     """Predict the classes of images with a model of a search."""
     if as_csv and as_json:
         raise UsageError("--csv and --json exclude each other: give one of them")
+    if top > 1 and evaluate and not (as_csv or as_json):
+        raise UsageError("--top is about single images, which --evaluate lists with --csv or --json: add one of them")
     from ecoml.format import describe_seen
     from ecoml.models import load_model
     from ecoml.models.inputs import inputs_of, predicted, trained_on
+    from ecoml.models.load import run_of
 
     model = load_model(run, trial, step=step)
     inputs = inputs_of(images, model, labelled=evaluate)
@@ -63,8 +67,9 @@ def predict(
             say(str(found))
         else:
             good.append((given, found))
-    for path in images if evaluate else ():
-        if (data := trained_on(path, run)) is not None:
+    home = run_of(model.path)
+    for path in images if evaluate and home is not None else ():
+        if (data := trained_on(path, home)) is not None:
             say(f"{path}: {describe_seen(data)}")
     _print(good, model.classes, top, evaluate=evaluate, as_csv=as_csv, as_json=as_json)
     if len(good) < len(inputs):
@@ -81,9 +86,6 @@ def _print(
     as_csv: bool,
     as_json: bool,
 ) -> None:
-    if as_csv:
-        _print_csv(good, min(top, len(classes)), evaluate=evaluate)
-        return
     evaluation = None
     if evaluate and good:
         from ecoml.models.evaluation import Evaluation
@@ -96,9 +98,12 @@ def _print(
         return
     from ecoml.report.terminal.predictions import print_evaluation, print_predictions
 
+    if as_csv:
+        _print_csv(good, min(top, len(classes)), evaluate=evaluate)
     if evaluation is not None:
-        print_evaluation(evaluation)
-    elif good:
+        with redirect_stdout(sys.stderr if as_csv else sys.stdout):
+            print_evaluation(evaluation)
+    elif good and not as_csv:
         print_predictions([(image.name, prediction) for image, prediction in good], top)
 
 
@@ -125,7 +130,7 @@ def export(
     to: Annotated[str, typer.Option(metavar="FORMAT", help="onnx, torch (a .pt2 program) or safetensors.")],
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The folder to write to. [default: export/ in the run folder, by trial]"),
+        typer.Option(metavar="DIR", help="The folder to write to. [default: in export/ of the run folder]"),
     ] = None,
     trial: TrialNumber = None,
     step: StepNumber = None,
@@ -145,7 +150,8 @@ def export(
     if images is not None:
         checked = model.preprocess([given.image for given in inputs_of([images], model, labelled=False)])
     home = run_of(model.path)
-    folder = out or (Path(f"{model.path.stem}-{to}") if home is None else home / "export" / model.path.stem)
+    name = f"{model.path.stem}-{to}"  # each format's own: a README.md is the card of one file
+    folder = out or (Path(name) if home is None else home / "export" / name)
     exported = export_model(model, to, folder, checked)
     if as_json:
         print(json.dumps(exported.to_dict(), indent=2))

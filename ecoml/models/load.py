@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ecoml.errors import RunFolderError, UsageError
 from ecoml.models.model import Model
 from ecoml.models.preprocess import Preprocess
-from ecoml.run.choice.lifetime import lifetime_of
+from ecoml.run.choice.lifetime import trial_to_use
 from ecoml.run.folder import read_settings
 from ecoml.run.models import find_model
 from ecoml.run.result import Result
@@ -60,7 +60,7 @@ def model_file(run: str | Path | Result, trial: int | Trial | None = None, step:
         raise RunFolderError(f"{run}: no such model file; name one of a run's folder models/, or the run folder")
     directory = run.directory if isinstance(run, Result) else Path(run)
     if trial is None:
-        chosen = _recommended(run if isinstance(run, Result) else Result.load(directory))
+        chosen = trial_to_use(run if isinstance(run, Result) else Result.load(directory))
         if chosen is None:
             raise RunFolderError(f"{directory}: nothing was measured in this run; search again, or name a trial")
         trial = chosen
@@ -70,15 +70,6 @@ def model_file(run: str | Path | Result, trial: int | Trial | None = None, step:
     elif not directory.is_dir():
         read_settings(directory)  # says what is wrong with it
     return find_model(directory, trial, step).path
-
-
-def _recommended(result: Result) -> Trial | None:
-    """The recommended trial; if the search was given a number of predictions, the one with the least energy including
-    them.
-    """
-    many = result.limits.inferences
-    life = None if many is None else lifetime_of(result, many)
-    return result.recommended if life is None else life.recommended
 
 
 def run_of(path: Path) -> Path | None:

@@ -42,14 +42,21 @@ _QUALITY = ((0.10, "high"), (0.25, "medium"))
 """BoAmps' words for the quality of a figure."""
 
 
-def write_receipt(directory: str | Path, *, grid_intensity: float | str | Path | None = None) -> tuple[Path, Path]:
+def write_receipt(
+    directory: str | Path, *, grid_intensity: float | str | Path | None = None, **limits: float | None
+) -> tuple[Path, Path]:
     """Write a run's receipt into its folder: the BoAmps report, and the paragraph.
+
+    Args:
+        directory: The run folder.
+        grid_intensity: Grams of CO2e per kWh, or a CSV of time and g/kWh; None: as set for the search.
+        **limits: Limits for the choice of a model, as for `write_report`.
 
     Raises:
         RunFolderError: The folder is no run folder, or of a newer version.
         UsageError: `grid_intensity` cannot be used, or the folder cannot be written.
     """
-    result = seen_on(Result.load(directory), grid_intensity)
+    result = seen_on(Result.load(directory, **limits), grid_intensity)
     paths = result.directory / JSON_FILE, result.directory / TEXT_FILE
     texts = json.dumps(boamps(result), indent=2, ensure_ascii=False) + "\n", paragraph(result) + "\n"
     with writing(result.directory, "make it writable, or copy the run folder and name the copy"):

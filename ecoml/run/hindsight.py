@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ecoml.carbon.footprint import Footprint
-from ecoml.carbon.grid import Grid, GridProvenance
-from ecoml.carbon.spec import grid_of
+from ecoml.carbon.grid import Grid
+from ecoml.carbon.spec import grid_of, names_provider
 from ecoml.energy import Purpose, co2e_g
 from ecoml.errors import UsageError
 from ecoml.run.folder import LEDGER
@@ -42,13 +42,12 @@ def past_grid(grid_intensity: float | str | Path | None) -> Grid | None:
     Raises:
         UsageError: It is not a grid, or its provider has no intensities of the past.
     """
-    grid = grid_of(grid_intensity)
-    if grid is not None and grid.provenance is GridProvenance.PROVIDER:
+    if names_provider(grid_intensity):
         raise UsageError(
-            f"--grid-intensity {grid.spec}: a provider tells the present; give it to the search, or give a number of"
-            " g/kWh or a CSV here"
+            f"--grid-intensity {grid_intensity}: a provider tells the present; give it to the search, or give a number"
+            " of g/kWh or a CSV here"
         )
-    return grid
+    return grid_of(grid_intensity)
 
 
 def footprint_on(grid: Grid, directory: Path) -> Footprint:

@@ -41,7 +41,7 @@ def declared(given: Metric | None, executor: Executor | None) -> Metric:
 
 
 def create_executor(
-    description: Mapping[str, Any], run: Path, data: Mapping[str, Any] | None = None
+    description: Mapping[str, Any], run: Path, data: Mapping[str, Any] | None = None, *, way_out: str | None = None
 ) -> Executor | None:
     """The executor that `Executor.describe` described; None for a run that was driven by `ask` and `tell`.
 
@@ -49,6 +49,7 @@ def create_executor(
         description: `{"kind": …, …}`, as stored in a run folder.
         run: The run folder, for errors.
         data: Table [data] of its `run.toml`, empty if it has none; None for an executor that will not continue a run.
+        way_out: What the caller can do instead where it cannot be built; None: resume the run from Python.
 
     Raises:
         UsageError: The description does not suffice to build it, for example because it is a Python function.
@@ -69,12 +70,10 @@ def create_executor(
         except TypeError as error:
             raise UsageError(f"{run}: the built-in training does not take what run.toml says: {error}") from None
     if kind == "cnn":
-        raise UsageError(
-            f"{run}: {options['model']} builds this run's networks, and no file contains it; continue from Python:"
-            f' ecoml.Searcher.resume("{run}", ecoml.CnnTraining(…, model=…)).run()'
+        instead = (
+            way_out or f'continue from Python: ecoml.Searcher.resume("{run}", ecoml.CnnTraining(…, model=…)).run()'
         )
+        raise UsageError(f"{run}: {options['model']} builds this run's networks, and no file contains it; {instead}")
     trained = f"your own function {options.get('name', '')}" if kind == "function" else f"an executor of kind {kind!r}"
-    raise UsageError(
-        f"{run}: this run trains with {trained}, and no file contains it;"
-        f' continue from Python: ecoml.Searcher.resume("{run}", train).run()'
-    )
+    instead = way_out or f'continue from Python: ecoml.Searcher.resume("{run}", train).run()'
+    raise UsageError(f"{run}: this run trains with {trained}, and no file contains it; {instead}")

@@ -15,6 +15,7 @@ import termios
 import tomllib
 
 import pytest
+from rigs.run_folders import courses, write_run
 
 FILES = {"random": 'strategy = "random"\n', "half": 'strategy = "mo-asha"\n', "grid": 'strategy = "grid"\n'}
 
@@ -86,6 +87,7 @@ def test_several_strategy_files(typed, folder, tiny_space, tmp_path):
         (("strategies", "--reference", "nope"), "'nope' is not among the strategies; use one of bayes, half, random"),
         (("strategies", "--budget-kwh", "-1"), "give a positive, finite number"),
         (("nowhere.toml",), "there is no such file"),
+        (("strategies", "--out", "other"), "other: already there, and not a comparison; choose another --out"),
     ],
 )
 def test_what_cannot_be_run_is_refused_in_one_line_before_anything_is_trained(typed, folder, here, arguments, said):
@@ -98,6 +100,21 @@ def test_what_cannot_be_run_is_refused_in_one_line_before_anything_is_trained(ty
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (here / "runs").exists()
+
+
+@pytest.mark.parametrize("strategies_beside", [False, True])
+def test_a_folder_of_comparisons_is_compared_and_a_folder_of_strategies_is_run(typed, here, strategies_beside):
+    plan = here / "all" / "one" / "compare.toml"
+    write_run(plan.parent / "random" / "seed-0", courses(10.0, 0.5, 0.8))
+    plan.write_text("seeds = 1\n[strategies.random]\n")
+    if strategies_beside:
+        (here / "all" / "random.toml").write_text(FILES["random"])
+    done = typed("compare", "all", "--budget-kwh", "-1" if strategies_beside else 1)
+    said = "positive, finite" if strategies_beside else "nothing is to be run; leave out --budget-kwh"
+    assert said in done.stderr
+    if not strategies_beside:
+        done = typed("compare", "all", "--json")
+        assert [len(problem["standings"]) for problem in json.loads(done.stdout)["problems"]] == [1]
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])

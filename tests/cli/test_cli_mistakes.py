@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rigs.run_folders import Course, write_run
 
 from ecoml import Searcher, UsageError
 from ecoml.cli.options import in_flags
@@ -52,7 +53,8 @@ def refused(typed, tmp_path, *arguments):
         ((*BUDGET, "--max-trials", "0"), "whole number of 1 or more"),
         ((*BUDGET, "--grid-intensity", "0"), "give grams of CO2e per kWh"),
         ((*BUDGET, "--max-parameters", "0"), "of 1 or more"),
-        ((*BUDGET, "--max-energy-per-training", "-1"), "positive, finite"),
+        ((*BUDGET, "--max-energy-per-training", "-1"), "--max-energy-per-training is -1 kWh; give a positive, finite"),
+        ((*BUDGET, "--max-latency", "-1"), "--max-latency is -1 ms; give a positive number"),
         ((*BUDGET, "--warm-start", "nope"), "nope: no such folder"),
         ((*BUDGET, "--data", "fashion-mnist", "--data-dir", ".", "--no-download"), "fashion-mnist"),
     ],
@@ -152,6 +154,35 @@ def test_an_estimate_where_a_measurement_is_required(typed, tmp_path):
     assert "measured energy is required" in line
 
 
+def test_a_limit_that_makes_no_sense_is_told_in_the_unit_of_its_option(typed, tmp_path):
+    write_run(tmp_path / "r", [Course([(0.9, 10.0)])])
+    line = refused(typed, tmp_path, "report", tmp_path / "r", "--max-latency", "-1")
+    assert "--max-latency is -1 ms; give a positive number" in line
+    strategy = tmp_path / "random.toml"
+    strategy.write_text('strategy = "random"\n')
+    line = refused(typed, tmp_path, "compare", strategy, "--max-energy-per-training", "-1")
+    assert "--max-energy-per-training is -1 kWh" in line
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("resume",), "continue from Python: ecoml.Searcher.resume("),
+        (("search", "--config"), "repeat it from Python: ecoml.Searcher(space, train"),
+        (("profile",), "instead: ecoml profile FILE.py:FUNCTION"),
+    ],
+)
+@pytest.mark.parametrize("executor", ['kind = "function"', 'kind = "own"', 'kind = "cnn"\nmodel = "mine:build"'])
+def test_a_run_with_a_training_of_ones_own_names_the_way_out_of_each_command(typed, tmp_path, executor, command, said):
+    folder = write_run(tmp_path / "r", [Course([(0.9, 10.0)])])
+    settings = (folder / "run.toml").read_text()
+    (folder / "run.toml").write_text(settings.replace('kind = "cnn"', executor))
+    done = typed(*command, folder)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert "no file contains it" in done.stderr
+    assert said in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [(), ("nowhere",), ("nowhere.csv",)])
 def test_nothing_to_compare(typed, tmp_path, arguments):
     refused(typed, tmp_path, "compare", *arguments)
@@ -169,6 +200,30 @@ def test_a_comparison_that_makes_no_sense(typed, tmp_path, option, value, said):
     table = tmp_path / "table.csv"
     table.write_text("problem,strategy,seed,trial,energy_j,accuracy\np,random,0,0,10,0.5\n")
     assert said in refused(typed, tmp_path, "compare", table, option, value)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--budget-kwh", "1"),
+        ("--data", "digits"),
+        ("--data-dir", "."),
+        ("--no-download",),
+        ("--space", "cnn"),
+        ("--seeds", "3"),
+        ("--max-parameters", "9"),
+        ("--max-energy-per-training", "1"),
+        ("--spend-all",),
+        ("--device", "cpu"),
+        ("--threads", "2"),
+        ("--deterministic",),
+        ("--workers", "local:2"),
+    ],
+)
+def test_finished_runs_are_compared_without_options_of_searches(typed, tmp_path, option):
+    table = tmp_path / "table.csv"
+    table.write_text("problem,strategy,seed,trial,energy_j,accuracy\np,random,0,0,10,0.5\n")
+    assert f"nothing is to be run; leave out {option[0]}" in refused(typed, tmp_path, "compare", table, *option)
 
 
 @pytest.mark.parametrize(

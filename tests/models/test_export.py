@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -234,6 +235,15 @@ def test_the_card_says_what_the_run_knows(run):
     assert re.search(r"\| the entire search that found it \| .*(estimated|measured|sampled)", text)
     assert "between" in text
     assert max(len(line) for line in text.splitlines() if not line.startswith(("|", "- "))) < 250
+
+
+def test_each_format_keeps_its_card(run, tmp_path, told):
+    copy = shutil.copytree(run.directory, tmp_path / "copy")
+    for to in ("torch", "safetensors"):
+        told("export", copy, "--to", to)
+    cards = [path.read_text() for path in sorted((copy / "export").glob("*/README.md"))]
+    assert ["| file | `model.safetensors` |" in text for text in cards] == [True, False]
+    assert ["| file | `model.pt2` |" in text for text in cards] == [False, True]
 
 
 def test_an_unknown_format(run, tmp_path):

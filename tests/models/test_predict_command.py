@@ -15,8 +15,10 @@ import tomli_w
 from PIL import Image
 
 import ecoml
+from ecoml.cli import app
 from ecoml.errors import UsageError
 from ecoml.metric import wilson
+from ecoml.models.load import model_file
 from ecoml.training.images.data.loader import load
 
 
@@ -62,12 +64,21 @@ def test_how_good_it_is_is_what_the_searchs_test_found(run, photos, told):
     assert sum(row["true_class"] == row["class"] for row in rows) == round(120 * best.test_score)
 
 
-def test_an_accuracy_on_the_images_of_the_search_is_called_too_high(run, photos, tmp_path, capsys):
-    from ecoml.cli import app
+def test_a_table_of_labelled_images_goes_with_the_accuracy_beside_it(run, photos, capsys):
+    app(["predict", str(run.directory), str(photos / "test"), "--evaluate", "--csv"], standalone_mode=False)
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == 1 + 120, "the table alone"
+    assert f"Accuracy {100 * run.recommended.test_score:.2f} %: " in shown.err
 
+
+def test_an_accuracy_on_the_images_of_the_search_is_called_too_high(run, photos, tmp_path, capsys):
     def warned(folder):
+        model = model_file(copy)
+        app(["predict", str(model), str(folder), "--evaluate"], standalone_mode=False)
+        named = capsys.readouterr().err
         app(["predict", str(copy), str(folder), "--evaluate"], standalone_mode=False)
-        return capsys.readouterr().err
+        assert capsys.readouterr().err == named, "whether the run is named or a model of it"
+        return named
 
     copy = shutil.copytree(run.directory, tmp_path / "copy")
     assert "too high" not in warned(photos), "its test images are a folder of their own"
@@ -92,8 +103,6 @@ def test_another_trial_and_a_file_of_arrays(run, told, tmp_path):
 
 
 def test_an_image_that_cannot_be_read_is_named_and_the_others_are_predicted(run, photos, capsys, tmp_path):
-    from ecoml.cli import app
-
     shutil.copytree(photos / "test" / "no. 3", tmp_path / "mixed")
     (tmp_path / "mixed" / "0 broken.png").write_bytes(b"no image")
     assert app(["predict", str(run.directory), str(tmp_path / "mixed"), "--csv"], standalone_mode=False) == 2
@@ -112,6 +121,7 @@ def test_an_image_that_cannot_be_read_is_named_and_the_others_are_predicted(run,
         (["cats", "--evaluate"], "'cat' is not a class of this model; its classes are no. 0, no. 1"),
         (["no y.npz", "--evaluate"], "no y.npz: the array y is missing"),
         (["one.png", "--csv", "--json"], "exclude each other"),
+        (["classes", "--evaluate", "--top", "2"], "--top is about single images"),
         (["one.png", "--trial", "99"], "no weights of trial 99"),
     ],
 )

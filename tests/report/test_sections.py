@@ -213,3 +213,12 @@ def test_an_intensity_that_no_grid_has_is_refused(g_per_kwh):
     with pytest.raises(UsageError, match="give grams of CO2e per kWh"):
         past_grid(g_per_kwh)
     assert past_grid(None) is None
+
+
+@pytest.mark.parametrize("key", [None, "secret"])
+def test_a_provider_of_the_present_is_refused_before_its_key_is_asked_for(monkeypatch, key):
+    monkeypatch.delenv("ELECTRICITYMAPS_API_KEY", raising=False)
+    if key is not None:
+        monkeypatch.setenv("ELECTRICITYMAPS_API_KEY", key)
+    with pytest.raises(UsageError, match="electricitymaps:DE: a provider tells the present"):
+        past_grid("electricitymaps:DE")

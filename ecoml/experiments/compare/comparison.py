@@ -11,12 +11,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ecoml.carbon.footprint import Footprint
+from ecoml.carbon.grid import Grid
+from ecoml.energy import co2e_g
 from ecoml.errors import UsageError
 from ecoml.experiments.compare.plan import PLAN_FILE
 from ecoml.experiments.compare.searches import SearchRecord, read_csv, search_of, tidy_rows
 from ecoml.experiments.compare.significance import Ranks, rank_over_problems
 from ecoml.experiments.compare.standings import ProblemComparison, check_target, compare_on_problem
 from ecoml.report.statistics import Ratio, geometric_mean, mean_ratio
+from ecoml.run.hindsight import footprint_on
 from ecoml.run.result import Result
 from ecoml.run.rows import data_frame
 
@@ -93,6 +97,24 @@ class Comparison:
         """All searches of the comparison."""
         return tuple(search for problem in self.problems for search in problem.searches)
 
+    def footprint(self, grid: Grid | None) -> Footprint | None:
+        """The CO2e of all searches on a grid; None without one.
+
+        The times of energy are unknown for a search without a run folder.
+        """
+        if grid is None:
+            return None
+        found = [footprint_on(grid, one.directory) for one in self.searches if one.directory is not None]
+        timeless_j = math.fsum(one.spent.energy_j for one in self.searches if one.directory is None)
+        stated_j, unknown_j = (0.0, timeless_j) if grid.varies else (timeless_j, 0.0)
+        return Footprint(
+            co2e_g=math.fsum([co2e_g(stated_j, grid.at(0.0)), *(one.co2e_g for one in found)]),
+            energy_j=math.fsum([stated_j, *(one.energy_j for one in found)]),
+            unknown_j=math.fsum([unknown_j, *(one.unknown_j for one in found)]),
+            provenance=grid.provenance,
+            grid=grid.name,
+        )
+
     def to_dataframe(self) -> pandas.DataFrame:
         """The tidy table of `compare.csv`: a row for each measurement of each search.
 
@@ -119,7 +141,7 @@ def gather(inputs: Sequence[str | Path], *, targets: Sequence[float] = (), refer
     """Compare finished searches.
 
     Args:
-        inputs: Run folders, folders of them, folders of comparisons, and tidy CSV files.
+        inputs: Run folders, folders of comparisons, folders of either, and tidy CSV files.
         targets: As in `compare_searches`.
         reference: As in `compare_searches`.
 
@@ -175,8 +197,9 @@ def _read(path: Path) -> list[SearchRecord]:
         return read_csv(path)
     if (path / PLAN_FILE).is_file():
         return searches_below(path)
-    runs = [] if (path / "run.toml").is_file() else sorted(file.parent for file in path.glob("*/run.toml"))
-    return [search_of(Result.load(run)) for run in runs or [path]]
+    files = [] if (path / "run.toml").is_file() else [*path.glob("*/run.toml"), *path.glob(f"*/{PLAN_FILE}")]
+    below = sorted({file.parent for file in files})
+    return [search for folder in below for search in _read(folder)] if below else [search_of(Result.load(path))]
 
 
 def _by_problem(searches: Sequence[SearchRecord]) -> list[list[SearchRecord]]:

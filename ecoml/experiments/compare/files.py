@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,17 +11,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import to_json
 
 from ecoml.carbon.footprint import Footprint
-from ecoml.carbon.grid import Grid
-from ecoml.energy import add_up, co2e_g
 from ecoml.experiments.compare.comparison import Comparison
-from ecoml.experiments.compare.notes import headline, notes
+from ecoml.experiments.compare.notes import footprint_sentence, headline, notes
 from ecoml.experiments.compare.searches import can_write_parquet, write_csv, write_parquet
 from ecoml.experiments.compare.standings import ProblemComparison
 from ecoml.experiments.compare.tables import energy_table, means_table, quality_table, ranks_table, sweep_table
-from ecoml.format import describe_footprint, format_energy, format_score, plural
+from ecoml.format import format_energy, format_score
 from ecoml.report.page.writing import OTHER_FOLDER, writing
 from ecoml.report.statistics import ENOUGH_SEEDS
-from ecoml.run.hindsight import footprint_on, past_grid
+from ecoml.run.hindsight import past_grid
 
 if TYPE_CHECKING:
     from ecoml.report.charts.drawing import Drawing, Style
@@ -38,7 +35,7 @@ def write_comparison(
     Args:
         comparison: The comparison.
         out: The folder; it is created if it does not exist.
-        grid_intensity: Grams of CO2e per kWh, or a CSV of time and g/kWh; None: the page contains no CO2e.
+        grid_intensity: Grams of CO2e per kWh, or a CSV of time and g/kWh; None: page and JSON contain no CO2e.
 
     Returns:
         The page's path.
@@ -49,10 +46,11 @@ def write_comparison(
     from ecoml.report.charts.drawing import PRINT
     from ecoml.report.charts.figures import save_figure
 
-    folder, html = Path(out), comparison_page(comparison, grid_intensity=grid_intensity)
+    folder, footprint = Path(out), comparison.footprint(past_grid(grid_intensity))
+    html = _page(comparison, footprint)
     with writing(folder, OTHER_FOLDER):
         folder.mkdir(parents=True, exist_ok=True)
-        numbers = json.dumps(comparison_dict(comparison), indent=2, allow_nan=False, ensure_ascii=False)
+        numbers = json.dumps(comparison_dict(comparison, footprint), indent=2, allow_nan=False, ensure_ascii=False)
         (folder / "compare.json").write_text(numbers + "\n", encoding="utf-8")
         write_csv(comparison.searches, folder / "compare.csv")
         if can_write_parquet():
@@ -64,8 +62,14 @@ def write_comparison(
     return page
 
 
-def comparison_dict(comparison: Comparison) -> dict[str, Any]:
-    """The content of `compare.json`. Unknown values, and infinite ones because of misses, are null."""
+def comparison_dict(comparison: Comparison, footprint: Footprint | None = None) -> dict[str, Any]:
+    """The content of `compare.json`. Unknown values, and infinite ones because of misses, are null.
+
+    Args:
+        comparison: The comparison.
+        footprint: The CO2e of its searches, from `Comparison.footprint`; None: it is not known.
+    """
+    co2e = None if footprint is None else footprint.to_dict()
     content = {
         "headline": headline(comparison),
         "notes": notes(comparison),
@@ -77,6 +81,7 @@ def comparison_dict(comparison: Comparison) -> dict[str, Any]:
         ],
         "means": comparison.means,
         "ranks": comparison.ranks,
+        "co2e": co2e and {name: co2e[name] for name in ("co2e_g", "g_per_kwh", "provenance", "grid", "unknown_j")},
     }
     bulk = {"problems": {"__all__": {"searches"}}}
     found: dict[str, Any] = json.loads(to_json(content, exclude=bulk, inf_nan_mode="null"))
@@ -85,6 +90,10 @@ def comparison_dict(comparison: Comparison) -> dict[str, Any]:
 
 def comparison_page(comparison: Comparison, *, grid_intensity: float | str | Path | None = None) -> str:
     """The page of a comparison; with CO2e if `grid_intensity` is given, as in `write_comparison`."""
+    return _page(comparison, comparison.footprint(past_grid(grid_intensity)))
+
+
+def _page(comparison: Comparison, footprint: Footprint | None) -> str:
     from ecoml.experiments.compare.charts import legend_of, ratio_drawing
     from ecoml.report.charts.drawing import PAGE
     from ecoml.report.page.document import Chart, render
@@ -92,8 +101,6 @@ def comparison_page(comparison: Comparison, *, grid_intensity: float | str | Pat
     problems = comparison.problems
     several = len(problems) > 1
     what = f"{len(problems)} problems" if several else problems[0].name
-    spent = add_up([search.spent for search in comparison.searches])
-    footprint = _footprint(comparison, past_grid(grid_intensity))
     ratios = Chart(
         "ratios",
         ratio_drawing(comparison, PAGE),
@@ -113,23 +120,7 @@ def comparison_page(comparison: Comparison, *, grid_intensity: float | str | Pat
         ranks=ranks_table(comparison) if several else None,
         problems=[_section(comparison, problem, f"problem-{n}") for n, problem in enumerate(problems, start=1)],
         sources=[search.provenance for search in comparison.searches],
-        outside=f"{plural(len(comparison.searches), 'search')}: {describe_footprint(spent, footprint)}",
-    )
-
-
-def _footprint(comparison: Comparison, grid: Grid | None) -> Footprint | None:
-    """The CO2e of all searches on a grid; the times of energy are unknown for a search without a run folder."""
-    if grid is None:
-        return None
-    found = [footprint_on(grid, one.directory) for one in comparison.searches if one.directory is not None]
-    timeless_j = math.fsum(one.spent.energy_j for one in comparison.searches if one.directory is None)
-    stated_j, unknown_j = (0.0, timeless_j) if grid.varies else (timeless_j, 0.0)
-    return Footprint(
-        co2e_g=math.fsum([co2e_g(stated_j, grid.at(0.0)), *(one.co2e_g for one in found)]),
-        energy_j=math.fsum([stated_j, *(one.energy_j for one in found)]),
-        unknown_j=math.fsum([unknown_j, *(one.unknown_j for one in found)]),
-        provenance=grid.provenance,
-        grid=grid.name,
+        outside=footprint_sentence(comparison, footprint),
     )
 
 

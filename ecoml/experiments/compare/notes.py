@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from ecoml.energy import Provenance
+from ecoml.carbon.footprint import Footprint
+from ecoml.energy import Provenance, add_up
 from ecoml.experiments.compare.comparison import Comparison
 from ecoml.experiments.compare.significance import SIGNIFICANT, least_p, seeds_needed
 from ecoml.experiments.compare.standings import ProblemComparison, Standing
-from ecoml.format import format_energy, format_p, named_score, plural
+from ecoml.format import describe_footprint, format_energy, format_p, named_score, plural
 from ecoml.report.statistics import ENOUGH_SEEDS
 
 _UNTESTED = "There is no test over all problems: give a --target, and at least two seeds per strategy."
@@ -29,6 +30,12 @@ def headline(comparison: Comparison) -> str:
         if best != reference and p < SIGNIFICANT:
             return f"Over {count} problems {best} needs less energy than {reference} (Nemenyi's p = {format_p(p)})."
     return f"Over {count} problems no strategy needs significantly less energy than another."
+
+
+def footprint_sentence(comparison: Comparison, footprint: Footprint | None) -> str:
+    """The energy of all searches, and its CO2e if a grid was named."""
+    spent = add_up([search.spent for search in comparison.searches])
+    return f"{plural(len(comparison.searches), 'search')}: {describe_footprint(spent, footprint)}"
 
 
 def notes(comparison: Comparison) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
@@ -172,8 +173,7 @@ class ComparisonPlan:
                     f"{self.out}: holds another comparison ({_difference(before, plan)}); choose another --out"
                 )
             return True
-        if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
-            raise RunFolderError(f"{self.out}: already there, and not a comparison; choose another --out")
+        check_folder(self.out)
         return False
 
     def keep(self) -> None:
@@ -191,6 +191,28 @@ class ComparisonPlan:
             (self.out / PLAN_FILE).write_text(tomli_w.dumps(self.to_dict()), encoding="utf-8")
         except OSError as error:
             raise RunFolderError(f"{self.out}: cannot be written ({error.strerror}); choose another --out") from None
+
+    def forget(self) -> None:
+        """Remove `compare.toml` and the empty folders around it, unless a search has started."""
+        if any(cell.directory.exists() for cell in self.cells):
+            return
+        (self.out / PLAN_FILE).unlink()
+        with suppress(OSError):  # a folder with something in it stays
+            for folder in (*(self.out / name for name in self.strategies), self.out):
+                if folder.is_dir():
+                    folder.rmdir()
+
+
+def check_folder(out: Path) -> None:
+    """Check that a folder holds a comparison, or nothing.
+
+    Raises:
+        RunFolderError: It holds something else.
+    """
+    if (out / PLAN_FILE).is_file():
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunFolderError(f"{out}: already there, and not a comparison; choose another --out")
 
 
 def kept_plan(out: Path) -> dict[str, Any] | None:

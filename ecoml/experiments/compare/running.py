@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ecoml.energy import Energy
-from ecoml.errors import SearchFailed, UsageError, in_one_line
+from ecoml.errors import EcomlError, SearchFailed, UsageError, in_one_line
 from ecoml.experiments.compare.comparison import Comparison, compare_searches, searches_below
 from ecoml.experiments.compare.plan import ComparisonPlan, PlannedSearch, Task, plan_comparison
 from ecoml.experiments.compare.standings import check_target
@@ -147,9 +147,23 @@ def run_plan(
 
     Raises:
         RunFolderError: The plan's folder holds something else.
+        EcomlError: A search was refused or failed. If it was the first, the folder is as before.
         KeyboardInterrupt: Ctrl-C was pressed; all measurements are saved.
     """
     plan.keep()
+    try:
+        _run_cells(plan, run_cell, say, power_w)
+    except EcomlError:
+        plan.forget()  # where nothing has started: else a better --budget-kwh would be refused as another comparison
+        raise
+
+
+def _run_cells(
+    plan: ComparisonPlan,
+    run_cell: Callable[[PlannedSearch], None],
+    say: Callable[[str], None],
+    power_w: Callable[[], float] | None,
+) -> None:
     cells = plan.cells
     left_j = math.fsum(plan.task.budget_j - _used_j(cell, plan.task.budget_j) for cell in cells)
     say(plan.in_words(left_j, power_w() if power_w is not None and left_j > 0 else None))

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from ecoml.carbon.footprint import Footprint
 from ecoml.experiments.compare.comparison import Comparison
-from ecoml.experiments.compare.notes import notes
+from ecoml.experiments.compare.notes import footprint_sentence, notes
 from ecoml.experiments.compare.quality import SHARES_OF_BUDGET
 from ecoml.experiments.compare.searches import can_write_parquet
 from ecoml.experiments.compare.significance import SIGNIFICANT
@@ -20,8 +21,11 @@ from ecoml.report.statistics import Ratio
 NO_PARQUET = "compare.parquet was left out: it needs pyarrow, pip install 'ecoml[parquet]'"
 
 
-def print_comparison(comparison: Comparison, page: Path) -> None:
-    """Print tables, notes, and the paths of the rest; over several problems, the quality table is on the page only."""
+def print_comparison(comparison: Comparison, page: Path, footprint: Footprint | None = None) -> None:
+    """Print tables, notes, the CO2e if known, and the paths of the rest.
+
+    Over several problems, the quality table is on the page only.
+    """
     problems = comparison.problems
     tables = [energy_table(problems)]
     if len(comparison.targets) > 1:
@@ -33,6 +37,8 @@ def print_comparison(comparison: Comparison, page: Path) -> None:
     print_tables(*tables)
     for note in notes(comparison):
         print(note)
+    if footprint is not None:
+        print(footprint_sentence(comparison, footprint))
     if not can_write_parquet():
         print(NO_PARQUET)
     print(f"Page, figures and numbers: {page.parent}/")

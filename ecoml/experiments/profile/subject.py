@@ -96,9 +96,10 @@ def _of_run(run: Path, number: int | None, changes: Sequence[str], shape: Shape 
     trial = result.recommended if number is None else next((t for t in result.trials if t.number == number), None)
     if trial is None:
         raise UsageError(f"{run}: there is no trial {'to recommend' if number is None else number} in it")
-    executor = create_executor(result.settings["executor"], run)
+    instead = "name the function that builds a network of yours instead: ecoml profile FILE.py:FUNCTION"
+    executor = create_executor(result.settings["executor"], run, way_out=instead)
     if not isinstance(executor, CnnTraining):
-        raise UsageError(f"{run}: only networks of the built-in training can be profiled; name your own module instead")
+        raise UsageError(f"{run}: no training of this run's networks is known; {instead}")
     if shape is None or classes is None:
         images, count = _of_data(result, executor)
         shape, classes = shape or images, classes or count
@@ -186,6 +187,8 @@ def _changed(config: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any
 
 
 def _value(text: str) -> Any:
+    if text in ("true", "false"):
+        return text == "true"
     for kind in (int, float):
         try:
             return kind(text)

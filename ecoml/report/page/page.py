@@ -35,7 +35,7 @@ from ecoml.report.page.sections.trials import trials_context
 from ecoml.report.page.sections.usage import usage_context
 from ecoml.report.page.writing import writing
 from ecoml.run.hindsight import seen_on
-from ecoml.run.models import model_path
+from ecoml.run.models import kept_models, model_path
 from ecoml.run.result import Result, tolerance
 from ecoml.trial import Trial, TrialState
 
@@ -166,8 +166,8 @@ def _recommended(result: Result) -> dict[str, Any] | None:
 
 
 def _loading(result: Result, best: Trial) -> str:
-    twice = sum(trial.number == best.number for trial in result.front) > 1
-    step = f", step={best.step}" if twice else ""
+    several = sum(kept.trial == best.number for kept in kept_models(result.directory)) > 1
+    step = f", step={best.step}" if several else ""
     return f"import ecoml\n\nmodel = ecoml.load_model({json.dumps(str(result.directory))}, {best.number}{step})"
 
 

@@ -41,9 +41,10 @@ from ecoml.format import (
 )
 from ecoml.report.charts.records import tested
 from ecoml.run.account import EnergyAccount
-from ecoml.run.choice.lifetime import lifetime_energy, lifetime_of
-from ecoml.run.result import Result, tolerance
-from ecoml.trial import TrialState
+from ecoml.run.choice.lifetime import lifetime_energy, lifetime_of, trial_to_use
+from ecoml.run.folder import read_settings
+from ecoml.run.result import Result, limits_of, tolerance
+from ecoml.trial import Trial, TrialState
 
 PLAIN_WIDTH = 160
 """Number of columns without a terminal that has a width."""
@@ -174,11 +175,20 @@ def _print_recommendation(out: Console, result: Result) -> None:
             _print_under(out, "", [f"To use: {'; '.join(describe_usage(best.usage))}"])
         load = f'ecoml.load_model("{result.directory}", {best.number}, step={best.step})'
         out.print(f"  Load it with {load}", markup=False, soft_wrap=True)
-        out.print(f"  or use it: ecoml predict {result.directory} IMAGE…", markup=False, soft_wrap=True)
+        out.print(f"  or use it: ecoml predict {_chosen(result, best)} IMAGE…", markup=False, soft_wrap=True)
     many = result.limits.inferences
     if many is not None and (life := lifetime_of(result, many)) is not None:
         energy = lifetime_energy(life.recommended, many)
         out.print(Text(describe_lifetime(life.recommended, many, energy), style="bold"))
+
+
+def _chosen(result: Result, best: Trial) -> str:
+    """The arguments with which `ecoml predict` uses a trial's model; without options where it chooses that model."""
+    same = result.limits == limits_of(read_settings(result.directory))
+    own = trial_to_use(result if same else Result.load(result.directory))
+    if own is not None and (own.number, own.step) == (best.number, best.step):
+        return str(result.directory)
+    return f"{result.directory} --trial {best.number} --step {best.step}"
 
 
 def _print_under(out: Console, heading: str, sentences: Sequence[str]) -> None:

@@ -169,7 +169,7 @@ def _ahead(status: Status) -> str:
     return f"about {plural(round(more), 'more trial')}, at {each} each on average, everything included"
 
 
-def _front(status: Status, best: Trial | None) -> Table:
+def _front(status: Status, best: Trial | None) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     metric = status.metric
     for heading in ("front: trial", plural_of(metric.step), metric.name, f"energy ({status.provenance})"):
@@ -182,4 +182,6 @@ def _front(status: Status, best: Trial | None) -> Table:
             format_energy(trial.energy_j),
             style="bold green" if trial is best else "",
         )
+    if (more := len(status.front) - LONGEST_FRONT) > 0:
+        return Group(table, Text(f"and {plural(more, 'cheaper one')}", style="dim"))
     return table

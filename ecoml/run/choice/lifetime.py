@@ -69,6 +69,15 @@ def lifetime_of(result: Result, inferences: float) -> Lifetime | None:
     return Lifetime(inferences, front, best)
 
 
+def trial_to_use(result: Result) -> Trial | None:
+    """The trial whose model is used where none is named: the recommended one; if there is a number of predictions, the
+    one with the least energy including them.
+    """
+    many = result.limits.inferences
+    life = None if many is None else lifetime_of(result, many)
+    return result.recommended if life is None else life.recommended
+
+
 def choices(trials: Sequence[Trial], metric: Metric) -> list[Trial]:
     """The trials as good as the best, within the metric's tolerance; among them the energy of a life decides."""
     if not trials:

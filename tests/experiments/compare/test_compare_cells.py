@@ -9,7 +9,7 @@ from rigs.run_folders import Course, courses, write_run
 import ecoml
 from ecoml.endings import EndReason, FailureKind, SearchEnd, StopReason, TrialEnd
 from ecoml.energy import Provenance
-from ecoml.errors import RunFolderError, SearchFailed, UsageError
+from ecoml.errors import BudgetError, RunFolderError, SearchFailed, UsageError
 from ecoml.experiments.compare import Task, gather, run_comparison, write_comparison
 from ecoml.experiments.compare.notes import notes
 from ecoml.limits import Limits
@@ -91,7 +91,9 @@ def test_what_is_finished_is_not_run_again_and_the_folder_compares_by_itself(fol
     assert said[0].endswith("in all, of which 0.00 J are still to be spent")
     assert all(line.endswith("done before") for line in said[1:])
     assert again == first
-    assert gather([tmp_path / "out"]) == first
+    assert gather([tmp_path / "out"]) == gather([tmp_path]) == first
+    write_run(tmp_path / "other", courses(7.0, 0.5, 0.8), strategy="sobol")
+    assert len(gather([tmp_path]).searches) == len(first.searches) + 1
 
 
 def test_an_interrupted_cell_is_gone_on_with(folder, tmp_path):
@@ -162,6 +164,34 @@ def test_a_foreign_folder_is_left_alone(folder, tmp_path):
     (tmp_path / "out" / "thesis.tex").write_text("", encoding="utf-8")
     with pytest.raises(RunFolderError, match="not a comparison"):
         start(folder, tmp_path, fake([]))
+
+
+@pytest.mark.parametrize("error", [BudgetError("too small"), SearchFailed("no meter")])
+def test_a_comparison_of_which_nothing_has_started_is_not_kept(folder, tmp_path, error):
+    """A larger budget, the message's way out, was refused as another comparison."""
+
+    def refuse(cell):
+        cell.directory.parent.mkdir(parents=True)
+        raise error
+
+    with pytest.raises(type(error)):
+        start(folder, tmp_path, refuse)
+    assert not (tmp_path / "out").exists()
+    start(folder, tmp_path, fake(order := []), budget_j=200.0)
+    assert len(order) == 6
+
+
+def test_a_comparison_that_has_started_is_kept_when_a_search_is_refused(folder, tmp_path):
+    run = fake([])
+
+    def refuse(cell):
+        if cell.seed == 1:
+            raise BudgetError("too small")
+        run(cell)
+
+    with pytest.raises(BudgetError):
+        start(folder, tmp_path, refuse)
+    assert len(gather([tmp_path / "out"]).searches) == 3
 
 
 def test_bayes_is_added_only_where_no_file_is_bayes(folder, tmp_path):

@@ -14,6 +14,7 @@ from ecoml.errors import UsageError
 from ecoml.experiments.compare import gather, write_comparison
 from ecoml.experiments.compare.files import comparison_dict, comparison_page
 from ecoml.experiments.compare.tables import print_comparison, sweep_table
+from ecoml.run.hindsight import past_grid
 
 
 def test_everything_is_written_and_the_csv_reads_back(table, tmp_path):
@@ -140,6 +141,18 @@ def test_co2e_of_run_folders_is_by_the_hour_and_of_a_table_by_a_number(table, tm
         in comparison_page(both, grid_intensity=grid)
     )
     assert "600 g at 300 g/kWh, as given." in comparison_page(both, grid_intensity=300)
+
+
+def test_co2e_is_in_page_json_and_terminal(table, tmp_path, capsys):
+    comparison = gather([table(HEAD + "p,random,0,0,3.6e6,0.5\n")])
+    page = write_comparison(comparison, tmp_path / "out", grid_intensity=300)
+    kept = json.loads((page.parent / "compare.json").read_text())
+    assert (kept["co2e"]["co2e_g"], kept["co2e"]["g_per_kwh"], kept["co2e"]["provenance"]) == (300.0, 300.0, "stated")
+    footprint = comparison.footprint(past_grid(300))
+    assert comparison_dict(comparison, footprint) == kept
+    print_comparison(comparison, page, footprint)
+    assert "1 search: 1 kWh (reported). CO2e: 300 g at 300 g/kWh, as given." in capsys.readouterr().out
+    assert comparison_dict(comparison)["co2e"] is None
 
 
 @pytest.mark.parametrize("given", ["nowhere.csv", "0", "electricitymaps:DE"])

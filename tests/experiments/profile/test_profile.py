@@ -215,6 +215,8 @@ def test_subjects(tmp_path):
     assert middle.settings.depth == 1
     assert middle.settings.optimizer == "adamw"
     assert middle.body(torch.rand(2, *middle.shape)).shape == (2, 10)
+    weighted = find_subject("cnn-small", changes=["class_weights=true"], **options)
+    assert weighted.settings.class_weights == 1.0
     paper = find_subject("ecoml.experiments.paper.networks:build", changes=["conv=1"], **options)
     assert [type(layer).__name__ for layer in paper.body.children()][:4] == [
         "Conv2d",

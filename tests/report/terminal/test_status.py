@@ -41,6 +41,12 @@ def test_new_resumed_and_stopped_are_told_apart_by_steps_and_states():
     assert doing(trial(0, [0.1], TrialState.SUSPENDED), [0, 1]) == "suspended"
 
 
+def test_a_long_front_says_how_many_it_leaves_out():
+    shown = drawn(status([trial(0, [step / 100 for step in range(1, 11)])]))
+    assert "\nand 2 cheaper ones\n" in shown
+    assert "cheaper" not in drawn(status([trial(0, [step / 100 for step in range(1, 9)])]))
+
+
 def test_the_view_tells_it_all_at_a_glance():
     trials = [
         trial(0, [0.5, 0.9]),

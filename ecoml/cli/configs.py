@@ -85,7 +85,7 @@ def kept_arguments(config: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     kept = SearchSettings.of_run(table, folder, reported=False)
     options = {**table.get("executor", {}), **{name: given[name] for name in _OF_TRAINING if name in given}}
     training: Executor | None = create_executor(
-        options, folder, way_out="repeat it from Python: ecoml.Searcher(space, train, budget_kwh=…).run()"
+        options, folder, way_out="repeat it from Python: ecoml.Searcher(space, train, …).run()"
     )
     arguments = {
         "space": load_space(given["space"]) if "space" in given else kept.space,

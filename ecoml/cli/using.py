@@ -67,10 +67,10 @@ def predict(
             say(str(found))
         else:
             good.append((given, found))
-    home = run_of(model.path)
-    for path in images if evaluate and home is not None else ():
-        if (data := trained_on(path, home)) is not None:
-            say(f"{path}: {describe_seen(data)}")
+    if evaluate and (home := run_of(model.path)) is not None:
+        for path in images:
+            if (data := trained_on(path, home)) is not None:
+                say(f"{path}: {describe_seen(data)}")
     _print(good, model.classes, top, evaluate=evaluate, as_csv=as_csv, as_json=as_json)
     if len(good) < len(inputs):
         say(f"{len(inputs) - len(good):,} of {len(inputs):,} images could not be read and are left out")

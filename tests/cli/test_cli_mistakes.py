@@ -168,7 +168,7 @@ def test_a_limit_that_makes_no_sense_is_told_in_the_unit_of_its_option(typed, tm
     ("command", "said"),
     [
         (("resume",), "continue from Python: ecoml.Searcher.resume("),
-        (("search", "--config"), "repeat it from Python: ecoml.Searcher(space, train"),
+        (("search", "--config"), "repeat it from Python: ecoml.Searcher(space, train, …).run()"),
         (("profile",), "instead: ecoml profile FILE.py:FUNCTION"),
     ],
 )

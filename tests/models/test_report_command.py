@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,8 @@ def copy(run, tmp_path):
 
 
 def test_a_limit_chooses_the_network_of_page_card_receipt_and_command(copy, run, told):
-    best, other = run.recommended, Result.load(copy, max_latency_s=1.0).recommended
+    best: Any = run.recommended
+    other: Any = Result.load(copy, max_latency_s=1.0).recommended
     assert other.number != best.number
     arguments = ("report", copy, "--no-figures", "--receipt")
     for limit, chosen in ((("--max-latency", "1000"), other), ((), best)):

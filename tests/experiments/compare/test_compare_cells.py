@@ -177,7 +177,8 @@ def test_a_comparison_of_which_nothing_has_started_is_not_kept(folder, tmp_path,
     with pytest.raises(type(error)):
         start(folder, tmp_path, refuse)
     assert not (tmp_path / "out").exists()
-    start(folder, tmp_path, fake(order := []), budget_j=200.0)
+    order: list[tuple[str, int]] = []
+    start(folder, tmp_path, fake(order), budget_j=200.0)
     assert len(order) == 6
 
 

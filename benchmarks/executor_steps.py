@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from executor_ways import FULL, Free, repeated
+from executor_ways import FULL, repeated
 
 
-class Clock(Free):
-    """An account of CPU seconds by purpose."""
+class Clock:
+    """An account of CPU seconds by purpose, without a budget."""
 
     def __init__(self) -> None:
         self.cpu_s = {"training": 0.0, "evaluation": 0.0}
@@ -30,6 +30,9 @@ class Clock(Free):
 
     def __exit__(self, *error: object) -> None:
         self.enter("training")
+
+    def check_budget(self) -> None:
+        pass
 
     def enter(self, purpose: object) -> None:
         now_s = time.process_time()
@@ -89,9 +92,10 @@ def _again(training: Any) -> float:
 
 def training_of(problem: Any, config: dict[str, Any], *, recorded: bool) -> Any:
     """A training of equal batches, with recordings or without; on a CPU with their replacement."""
+    from ecoml.training.base import NoAccount
     from ecoml.training.images.worker.loop import Training
 
-    training: Any = Training(problem, 0, config, Free())
+    training: Any = Training(problem, 0, config, NoAccount())
     training.equal_batches = True
     if not recorded:
         training.recorder = None

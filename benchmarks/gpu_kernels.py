@@ -22,12 +22,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import executor_ways as ways
 import gpu_parts
 import torch
 from gpu_finding import Where
 from torch import Tensor
 from torch.nn import functional
+
+from ecoml.training.base import NoAccount
 
 WINDOW_S = 2.0
 _WIDTHS = (16, 64, 128)
@@ -201,7 +202,7 @@ def _training(where: Where, task: Any, number: int, width: int, **more: Any) -> 
     from ecoml.training.images.worker.loop import Training
 
     config = gpu_parts.config_of(where, width=width, epochs=1000, schedule="constant", learning_rate=0.01, **more)
-    return Training(task, number, config, ways.Free())
+    return Training(task, number, config, NoAccount())
 
 
 def _recording(training: Any) -> tuple[Callable[[], None], int, Any]:

@@ -18,6 +18,8 @@ import executor_ways as ways
 import numpy as np
 from gpu_finding import ROOT, Finding, Where
 
+from ecoml.training.base import NoAccount
+
 RECIPES: dict[str, dict[str, Any]] = {
     "sgd": {},
     "adamw": {"optimizer": "adamw", "learning_rate": 0.002},
@@ -87,7 +89,7 @@ def the_same_steps(where: Where) -> Iterator[Finding]:
     task = task_of(where)
     accuracies = {}
     for bf16 in (True, False):
-        training = Training(replace(task, bf16=bf16), 0, config_of(where, width=32), ways.Free())
+        training = Training(replace(task, bf16=bf16), 0, config_of(where, width=32), NoAccount())
         found = [each.accuracy for each in iter(training.advance, None)]
         accuracies[bf16] = found[-1]
     close = abs(accuracies[True] - accuracies[False]) <= 0.02
@@ -108,7 +110,7 @@ def random_configurations(where: Where) -> Iterator[Finding]:
     failed: list[str] = []
     for number in range(count):
         config = {**space.sample(random), "epochs": epochs}
-        training: Any = Training(task, number, config, ways.Free())
+        training: Any = Training(task, number, config, NoAccount())
         training.equal_batches = True
         training.recorder = Timed(training.recorder or steps.Repeating(), took_s)
         while training.advance() is not None:
@@ -250,7 +252,7 @@ def widths(where: Where) -> Iterator[Finding]:
     for width in (4, 8) if where.quick else (16, 64, 128, 256) if where.cuda else (4, 8, 16):
         config = config_of(where, width=width, epochs=10_000, schedule="constant")
         firsts_s = [_first_epoch_s(training, number, config) for number in range(4)]
-        run = training.start(ecoml.Trial(width, config), ways.Free())
+        run = training.start(ecoml.Trial(width, config), NoAccount())
         next(run), next(run)
         measured = ways.repeated(partial(_score, run), {"device": where.device, "least_s": least_s})
         run.close()
@@ -271,7 +273,7 @@ def _first_epoch_s(training: Any, number: int, config: dict[str, Any]) -> float:
     import ecoml
 
     began_s = time.perf_counter()
-    run = training.start(ecoml.Trial(number, config), ways.Free())
+    run = training.start(ecoml.Trial(number, config), NoAccount())
     next(run)
     run.close()
     return time.perf_counter() - began_s

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -244,8 +244,8 @@ class Searcher:
                 listeners=Listeners(listeners),
                 folder=folder,
                 before=before,
+                keep=partial(keep_changes, folder, total_j, limits, other_grid, sources, workers),
             )
-            keep_changes(folder, total_j, limits, other_grid, sources, workers)
         except BaseException:
             folder.close()
             raise

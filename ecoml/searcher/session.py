@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ class Session:
         listeners: Listeners of the search.
         folder: The run folder of an earlier session; None: a new one is made.
         before: The state that earlier sessions left.
+        keep: Stores what this session changes in the run folder, once nothing more is refused.
         numbered: Whether a new run folder may get another number.
         from_co2e: Whether the energy budget was computed from the CO2e budget.
 
@@ -70,6 +71,7 @@ class Session:
         listeners: Listeners,
         folder: RunFolder | None = None,
         before: Snapshot | None = None,
+        keep: Callable[[], None] | None = None,
         numbered: bool = False,
         from_co2e: bool = False,
     ) -> None:
@@ -86,6 +88,7 @@ class Session:
         self._listeners = listeners
         self._folder = folder
         self._before = before
+        self._keep = keep
         self._numbered = numbered
         self._from_co2e = from_co2e
         self._domains: Sequence[str] = ()  # of the meter, one for each of several workers
@@ -113,6 +116,8 @@ class Session:
                 self.directory, self._to_dict(metering), settings.files(), numbered=self._numbered
             )
             self.directory = self._folder.path
+        elif self._keep is not None:
+            self._keep()
         ledger = Ledger(
             *(self._folder, self._budget_j, settings.metric, metering),
             trace=settings.trace,

@@ -48,7 +48,15 @@ def test_values_have_the_units_of_their_names():
 
 
 @pytest.mark.slow
-def test_a_search_is_repeated_with_everything_it_was_given(typed, first):
+def test_a_search_is_repeated_with_what_it_was_given_and_what_is_given_now(typed, first, tmp_path):
+    wrong = typed("search", "--config", first, "--workers", "nowhere")
+    assert (wrong.returncode, "local:4" in wrong.stderr) == (2, True)
+    done = typed("search", "--config", first, "--budget-gco2e", 0.01, "--out", tmp_path / "again", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["limits"]["budget_gco2e"] == 0.01
+    assert Limits(**read_settings(tmp_path / "again")["limits"]).max_trials == 1
+    assert read_settings(tmp_path / "again")["workers"]["given"] == "local:1"
+
     kept = kept_arguments(first, {})
     assert kept["workers"] == "local:1"
     assert (kept["grid_intensity"], kept["budget_gco2e"], kept["budget_j"]) == ("300", 0.02, 360)
@@ -69,17 +77,6 @@ def test_a_search_is_repeated_with_everything_it_was_given(typed, first):
     assert "budget_j" not in kept_arguments(first, {}), "it is derived again, from the grid of now"
     (first / "grid.csv").write_text("time,g_per_kwh\n2020-01-01T00:00,100\n2090-01-01T00:00,100\n", encoding="utf-8")
     assert kept_arguments(first, {})["grid_intensity"] == first / "grid.csv"
-
-
-@pytest.mark.slow
-def test_options_replace_those_of_the_file(typed, first, tmp_path):
-    wrong = typed("search", "--config", first, "--workers", "nowhere")
-    assert (wrong.returncode, "local:4" in wrong.stderr) == (2, True)
-    done = typed("search", "--config", first, "--budget-gco2e", 0.01, "--out", tmp_path / "again", "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["limits"]["budget_gco2e"] == 0.01
-    assert Limits(**read_settings(tmp_path / "again")["limits"]).max_trials == 1
-    assert read_settings(tmp_path / "again")["workers"]["given"] == "local:1"
 
 
 @pytest.mark.slow

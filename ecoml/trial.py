@@ -65,7 +65,8 @@ class Measurement:
         if not 0 <= half_j < math.inf:
             raise TrainingError(f"uncertainty_j is {half_j}; give a half-width in joules, 0 or more")
         object.__setattr__(self, "uncertainty_j", half_j)
-        object.__setattr__(self, "details", _json_table(self.details))
+        if self.details or type(self.details) is not dict:  # most measurements have none
+            object.__setattr__(self, "details", _json_table(self.details))
 
 
 def real_number(name: str, value: Any) -> float:
@@ -87,8 +88,6 @@ def _json_table(details: Any) -> dict[str, Any]:
             f"the details of a measurement are {details!r:.60} ({type(details).__name__}); give values by name, as in"
             ' details={"loss": 0.3}'
         )
-    if not details:
-        return {}
     try:
         table: dict[str, Any] = json.loads(json.dumps(_json_value(details), allow_nan=False))
     except (TypeError, ValueError, RuntimeError) as error:

@@ -115,7 +115,8 @@ def compare(
         refuse_others(context, _OF_FINISHED, "these are finished runs, and nothing is to be run")
         comparison = gather(inputs, targets=targets, reference=reference)
         folder = out or Path("runs") / "compare"
-    page, footprint = write_comparison(comparison, folder, grid_intensity=grid_intensity), comparison.footprint(grid)
+    footprint = comparison.footprint(grid)
+    page = write_comparison(comparison, folder, footprint)
     if as_json:
         from ecoml.experiments.compare.files import comparison_dict
 

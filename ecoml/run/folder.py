@@ -113,13 +113,18 @@ class RunFolder:
         """The path of the ledger's file."""
         return self.path / LEDGER
 
-    def change(self, **tables: Any) -> None:
-        """Replace tables of `run.toml`."""
+    def change(self, files: Mapping[str, str | None], **tables: Any) -> None:
+        """Replace files, or delete those that are None, and tables of `run.toml`."""
         settings = {**self.settings, **tables}
+        texts = {**files, **({"run.toml": tomli_w.dumps(settings)} if settings != self.settings else {})}
         try:
-            write_whole(self.path / "run.toml", tomli_w.dumps(settings))
+            for name, text in texts.items():
+                if text is None:
+                    (self.path / name).unlink(missing_ok=True)
+                else:
+                    write_whole(self.path / name, text)
         except OSError as error:
-            raise StorageError(f"{self.path / 'run.toml'}: cannot be written ({error.strerror})") from None
+            raise StorageError(f"{error.filename or self.path}: cannot be written ({error.strerror})") from None
         self.settings = settings
 
     def close(self) -> None:

@@ -17,11 +17,13 @@ from ecoml.energy import Purpose
 from ecoml.errors import BudgetExhausted, HostLost, OwnBudgetExhausted, StorageError, TrainingError, in_one_line
 from ecoml.format import describe_trial_end
 from ecoml.ledger import Ledger
-from ecoml.searcher.decisions import Decisions, Optimiser
+from ecoml.searcher.decisions import Decisions
 from ecoml.searcher.energy.steps import Steps
+from ecoml.searcher.failures import Failures
 from ecoml.searcher.front.found import Found
 from ecoml.searcher.interrupts import Interrupts
-from ecoml.searcher.reasons import Failures, failure_of, too_dear, too_dear_to_use, what_is_wrong
+from ecoml.searcher.optimiser import Optimiser
+from ecoml.searcher.reasons import failure_of, too_dear, too_dear_to_use, what_is_wrong
 from ecoml.searcher.setup.network_limits import SizeLimit
 from ecoml.searcher.setup.settings import SearchSettings
 from ecoml.strategies import Start, Strategy
@@ -139,16 +141,15 @@ class Search:
         try:
             with self.interruptible:
                 measurement = outcome()
-        except StopIteration:
+        except (StopIteration, OwnBudgetExhausted) as ended:  # by itself, or at an `energy_budget` within the training
             if not trial.curve:
-                self.fail(trial, FailureKind.NO_MEASUREMENT)
-                return False
-            self.ledger.charge_without_point(trial)
-            self.change(trial, TrialState.FINISHED, TrialEnd(EndReason.FINISHED))
-            return False
-        except OwnBudgetExhausted as spent:  # of an `ecoml.energy_budget` within the training
-            if not trial.curve:
-                self.fail(trial, FailureKind.ERROR, message=str(spent))
+                own = isinstance(ended, OwnBudgetExhausted)
+                end = (
+                    TrialEnd(FailureKind.ERROR, {"message": str(ended)})
+                    if own
+                    else TrialEnd(FailureKind.NO_MEASUREMENT)
+                )
+                self._fail(trial, end)
                 return False
             self.ledger.charge_without_point(trial)
             self.change(trial, TrialState.FINISHED, TrialEnd(EndReason.FINISHED))

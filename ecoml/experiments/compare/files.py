@@ -19,7 +19,6 @@ from ecoml.experiments.compare.tables import energy_table, means_table, quality_
 from ecoml.format import format_energy, format_score
 from ecoml.report.page.writing import OTHER_FOLDER, writing
 from ecoml.report.statistics import ENOUGH_SEEDS
-from ecoml.run.hindsight import past_grid
 
 if TYPE_CHECKING:
     from ecoml.report.charts.drawing import Drawing, Style
@@ -27,27 +26,24 @@ if TYPE_CHECKING:
 TEMPLATE = Path(__file__).with_name("templates") / "comparison.html.j2"
 
 
-def write_comparison(
-    comparison: Comparison, out: str | Path, *, grid_intensity: float | str | Path | None = None
-) -> Path:
+def write_comparison(comparison: Comparison, out: str | Path, footprint: Footprint | None = None) -> Path:
     """Write `compare.json`, `compare.csv`, `compare.parquet` (if pyarrow is installed), `figures/`, `compare.html`.
 
     Args:
         comparison: The comparison.
         out: The folder; it is created if it does not exist.
-        grid_intensity: Grams of CO2e per kWh, or a CSV of time and g/kWh; None: page and JSON contain no CO2e.
+        footprint: The CO2e of its searches, from `Comparison.footprint`; None: page and JSON contain no CO2e.
 
     Returns:
         The page's path.
 
     Raises:
-        UsageError: The folder cannot be written, or `grid_intensity` is not valid.
+        UsageError: The folder cannot be written.
     """
     from ecoml.report.charts.drawing import PRINT
     from ecoml.report.charts.figures import save_figure
 
-    folder, footprint = Path(out), comparison.footprint(past_grid(grid_intensity))
-    html = _page(comparison, footprint)
+    folder, html = Path(out), comparison_page(comparison, footprint)
     with writing(folder, OTHER_FOLDER):
         folder.mkdir(parents=True, exist_ok=True)
         numbers = json.dumps(comparison_dict(comparison, footprint), indent=2, allow_nan=False, ensure_ascii=False)
@@ -88,12 +84,8 @@ def comparison_dict(comparison: Comparison, footprint: Footprint | None = None) 
     return found
 
 
-def comparison_page(comparison: Comparison, *, grid_intensity: float | str | Path | None = None) -> str:
-    """The page of a comparison; with CO2e if `grid_intensity` is given, as in `write_comparison`."""
-    return _page(comparison, comparison.footprint(past_grid(grid_intensity)))
-
-
-def _page(comparison: Comparison, footprint: Footprint | None) -> str:
+def comparison_page(comparison: Comparison, footprint: Footprint | None = None) -> str:
+    """The page of a comparison; `footprint` as in `comparison_dict`."""
     from ecoml.experiments.compare.charts import legend_of, ratio_drawing
     from ecoml.report.charts.drawing import PAGE
     from ecoml.report.page.document import Chart, render

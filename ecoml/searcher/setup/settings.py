@@ -15,7 +15,6 @@ from ecoml.errors import UsageError
 from ecoml.limits import Limits
 from ecoml.meter.choice import SourceChoice
 from ecoml.metric import ACCURACY, Metric
-from ecoml.outside.folders import write_whole
 from ecoml.run.folder import RunFolder, read_settings
 from ecoml.run.result import limits_of, metric_of
 from ecoml.searcher.setup import warm_start
@@ -216,15 +215,11 @@ def keep_changes(
     """
     before = folder.settings
     run = before["run"] | {"budget_j": budget_j} | ({"meter": list(sources)} if sources else {})
+    files: dict[str, str | None] = {}
     if grid is not None:
         run = run | {"grid_intensity": grid.spec}
-        table = folder.path / GRID_FILE
-        if isinstance(grid, IntensityTable):
-            write_whole(table, grid.text)
-        else:
-            table.unlink(missing_ok=True)
+        files[GRID_FILE] = grid.text if isinstance(grid, IntensityTable) else None
     tables = {"run": run, "limits": limits.to_dict()}
     if "workers" in before:
         tables["workers"] = {**before["workers"], "given": workers if isinstance(workers, str) else ""}
-    if any(before.get(name, {}) != table for name, table in tables.items()):
-        folder.change(**tables)
+    folder.change(files, **tables)

@@ -135,20 +135,20 @@ def test_co2e_of_run_folders_is_by_the_hour_and_of_a_table_by_a_number(table, tm
     grid = tmp_path / "grid.csv"
     grid.write_text(f"{hours[0].isoformat()},200\n{hours[1].isoformat()},400\n", encoding="utf-8")
     runs, both = gather([folder]), gather([folder, table(HEAD + "p,random,0,0,3.6e6,0.5\n")])
-    assert "200 g at 200 g/kWh on average (table: grid.csv)." in comparison_page(runs, grid_intensity=grid)
+    assert "200 g at 200 g/kWh on average (table: grid.csv)." in comparison_page(runs, runs.footprint(past_grid(grid)))
     assert (
         "200 g at 200 g/kWh on average (table: grid.csv); for 3.60 MJ the intensity is not known."
-        in comparison_page(both, grid_intensity=grid)
+        in comparison_page(both, both.footprint(past_grid(grid)))
     )
-    assert "600 g at 300 g/kWh, as given." in comparison_page(both, grid_intensity=300)
+    assert "600 g at 300 g/kWh, as given." in comparison_page(both, both.footprint(past_grid(300)))
 
 
 def test_co2e_is_in_page_json_and_terminal(table, tmp_path, capsys):
     comparison = gather([table(HEAD + "p,random,0,0,3.6e6,0.5\n")])
-    page = write_comparison(comparison, tmp_path / "out", grid_intensity=300)
+    footprint = comparison.footprint(past_grid(300))
+    page = write_comparison(comparison, tmp_path / "out", footprint)
     kept = json.loads((page.parent / "compare.json").read_text())
     assert (kept["co2e"]["co2e_g"], kept["co2e"]["g_per_kwh"], kept["co2e"]["provenance"]) == (300.0, 300.0, "stated")
-    footprint = comparison.footprint(past_grid(300))
     assert comparison_dict(comparison, footprint) == kept
     print_comparison(comparison, page, footprint)
     assert "1 search: 1 kWh (reported). CO2e: 300 g at 300 g/kWh, as given." in capsys.readouterr().out
@@ -156,8 +156,9 @@ def test_co2e_is_in_page_json_and_terminal(table, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("given", ["nowhere.csv", "0", "electricitymaps:DE"])
-def test_what_is_no_grid_of_the_past_is_refused_before_anything_is_written(given, table, tmp_path, monkeypatch):
+def test_what_is_no_grid_of_the_past_is_refused_before_anything_is_written(given, table, tmp_path, monkeypatch, typed):
     monkeypatch.setenv("ELECTRICITYMAPS_API_KEY", "secret")
-    with pytest.raises(UsageError, match="grid"):
-        write_comparison(gather([table(HEAD + "p,random,0,0,1,0.5\n")]), tmp_path / "out", grid_intensity=given)
+    monkeypatch.chdir(tmp_path)
+    done = typed("compare", table(HEAD + "p,random,0,0,1,0.5\n"), "--grid-intensity", given, "--out", "out")
+    assert (done.returncode, "grid" in done.stderr) == (2, True)
     assert not (tmp_path / "out").exists()

@@ -237,7 +237,7 @@ def test_a_folder_of_other_data_is_refused_before_anything_is_trained(tmp_path, 
         'strategy = "factorial"\n\n[settings]\nfactors = [\n    "conv",\n]\ndraws = 5\ntimes = 1\n', encoding="utf-8"
     )
     folder = RunFolder.open(out)
-    folder.change(executor=CnnTraining("digits").describe())
+    folder.change({}, executor=CnnTraining("digits").describe())
     folder.close()
     training = CnnTraining(**{"data": "digits", **changed})
     refused = nullcontext() if alike else pytest.raises(RunFolderError, match="its training is different")

@@ -189,7 +189,7 @@ def test_the_images_of_a_run_have_the_size_that_the_network_gets(tmp_path, confi
     course = Course([(0.5, 1.0)], {"depth": 1, "width": 4, **config})
     run = write_run(tmp_path / "run", [course], problem="/gone/images")
     folder = RunFolder.open(run)
-    folder.change(data={"channels": 3, "height": 100, "width": 80, "train": {"a": 5, "b": 5, "c": 5}})
+    folder.change({}, data={"channels": 3, "height": 100, "width": 80, "train": {"a": 5, "b": 5, "c": 5}})
     folder.close()
     subject = find_subject(str(run), trial=0, changes=[], shape=None, classes=None)
     assert (subject.shape, subject.classes) == ((3, *sides), 3)

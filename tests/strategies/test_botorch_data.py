@@ -56,6 +56,27 @@ def test_a_condition_has_a_column_unless_an_option_already_says_it():
     assert Features(space).groups.tolist() == [0, 1, 2, 3, 4, 5, 5, 5, 6, 7]  # the options belong together
 
 
+def test_choices_with_the_same_options_have_their_counts_in_common():
+    operations = ["conv", "pool", "skip"]
+    cell = {f"edge{i}": Choice(operations) for i in range(4)}
+    space = Space({"rate": Float(0.1, 1.0), **cell, "other": Choice(["p", "q", "r"])})
+    of = [["conv", "conv", "skip", "pool"], ["pool", "skip", "conv", "conv"], ["skip"] * 4]
+    configs = [{"rate": 0.1, **dict(zip(cell, edges, strict=True)), "other": "q"} for edges in of]
+    x = rows(space, configs)
+    assert x.shape == (3, 1 + 5 * 3 + 3)
+    assert x[:, -3:].tolist() == [[1.0, 0.5, 0.5], [1.0, 0.5, 0.5], [0.0, 0.0, 2.0]]  # counts / √4
+    assert Features(space).groups.tolist()[-3:] == [6, 6, 6]
+    assert [space.decode(Features(space).inverse(row)) for row in x] == configs
+
+
+def test_random_cells_are_as_far_apart_in_their_counts_as_in_a_single_choice():
+    space = Space({f"edge{i}": Choice(["a", "b", "c", "d"]) for i in range(5)})
+    drawn = np.random.default_rng(0).random((2, 4000, 5))
+    one, other = (rows(space, [space.decode(u) for u in points]) for points in drawn)
+    squared = (one - other) ** 2
+    assert squared[:, -4:].sum(1).mean() == pytest.approx(squared[:, :4].sum(1).mean(), rel=0.05)
+
+
 def test_the_last_points_become_standardised_objectives():
     known = known_from([trial(0, 0.5, 10.0), trial(1, 0.7, 100.0), trial(2, 0.6, 1000.0)], initial=2)
     assert known.y.mean(axis=0) == pytest.approx([0.0, 0.0])

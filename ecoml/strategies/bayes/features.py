@@ -1,14 +1,20 @@
 """The features of a configuration for the surrogate.
 
-Notation: U is n×d in the unit cube (`Space.encode`), X is n×D, D ≥ d, all values in [0, 1].
+Notation: U is n×d in the unit cube (`Space.encode`), X is n×D, D ≥ d, with values in [0, 1], but for the common columns of several
+Choices.
 
 A Float or an Int is its own coordinate. A Choice of k > 2 options has k columns, 1 for its option and 0 for the others,
 so that all options are equally far apart; for two options one column suffices. Conditional parameters are ½ while
 inactive; one column for each distinct condition says whether it holds, unless a Choice's column does.
+
+Choices with the same k > 2 options, like the operations in a cell of a network, have k common columns: how many of them
+have each option, divided by √(how many they are). Random configurations are then as far apart in these columns as in
+those of a single Choice, and the surrogate can learn that an option is good wherever it stands.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -25,7 +31,8 @@ class Features:
     """Maps configurations of a space to rows X.
 
     Attributes:
-        groups: Number of the parameter to which each column (D,) belongs; the columns of one Choice belong together.
+        groups: Number of the parameter to which each column (D,) belongs; the columns of one Choice belong together,
+            and so do the common columns of several.
     """
 
     def __init__(self, space: Space) -> None:
@@ -33,17 +40,23 @@ class Features:
         self._numeric = [column for column in range(space.dimension) if column not in self._choices]
         conditions = [p.when for p in space.free.values() if p.when and _needs_column(space, p.when)]
         self._conditions = [when for i, when in enumerate(conditions) if when not in conditions[:i]]
+        self._alike = _alike(space)
         columns = [1] * len(self._numeric) + [len(c) for c in self._choices.values()] + [1] * len(self._conditions)
+        columns += [len(self._choices[group[0]]) for group in self._alike]
         self.groups = np.repeat(np.arange(len(columns)), columns)
 
     def __call__(self, configs: Iterable[Config], u: Array) -> Array:
         """Rows (n, D) of n configurations with points u (n, d) of the unit cube."""
-        parts = [u[:, self._numeric]]
-        for column, levels in self._choices.items():
-            parts.append((np.abs(u[:, column, None] - levels) < 1e-9).astype(float))
+        is_option = {
+            column: (np.abs(u[:, column, None] - levels) < 1e-9).astype(float)
+            for column, levels in self._choices.items()
+        }
+        parts = [u[:, self._numeric], *is_option.values()]
         if self._conditions:
             held = [[_holds(when, config) for when in self._conditions] for config in configs]
             parts.append(np.array(held, dtype=float).reshape(len(u), len(self._conditions)))
+        for group in self._alike:
+            parts.append(np.sum([is_option[column] for column in group], axis=0) / math.sqrt(len(group)))
         return np.concatenate(parts, axis=1)
 
     def inverse(self, x: Array) -> Array:
@@ -65,6 +78,15 @@ def _columns(choice: Choice) -> Array:
     """The coordinates of the options that have their own column."""
     u = np.array([choice.encode(option) for option in choice.options])
     return u if len(u) > 2 else u[1:]
+
+
+def _alike(space: Space) -> list[list[int]]:
+    """The Choices that have the same options, more than two, as groups of coordinates of the unit cube."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for column, parameter in enumerate(space.free.values()):
+        if isinstance(parameter, Choice) and len(parameter.options) > 2:
+            groups.setdefault(tuple(parameter.options), []).append(column)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def _needs_column(space: Space, when: Mapping[str, Any]) -> bool:

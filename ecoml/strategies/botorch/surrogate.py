@@ -1,7 +1,7 @@
 """The surrogate: two independent Gaussian processes over the features of configurations.
 
 Notation
-    X   n×D   features in [0, 1] (`features.py`)
+    X   n×D   features (`features.py`)
     Y   n×2   utility and −log energy, standardised (`objectives.py`)
     S   n×2   variance of Y from the uncertainty of the joules
 

@@ -1,7 +1,7 @@
 """The surrogate of learning curves: one Gaussian process over (configuration, step).
 
 Notation
-    X   m×D   features of configurations in [0, 1] (`features.py`)
+    X   m×D   features of configurations (`features.py`)
     g   (D,)  parameter of each feature, G in all
     i   (n,)  configuration of each observation
     τ   (n,)  logarithm of its step

@@ -23,7 +23,7 @@ from ecoml.run.listeners import Listener, Listeners
 from ecoml.run.result import Result, metric_of
 from ecoml.run.storage.snapshot import read_snapshot
 from ecoml.searcher.by_hand import ByHand
-from ecoml.searcher.energy.budget import budget_of_co2e, refuse_spent
+from ecoml.searcher.energy.budget import budget_of_co2e, refuse_ended, refuse_spent
 from ecoml.searcher.hosts.choosing import RemoteWorkers
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.loop import Loop
@@ -209,6 +209,7 @@ class Searcher:
             RunFolderError: The folder is no run folder, or of a newer version.
             RunLockedError: Another process is writing it.
             BudgetError: The budget is spent, and no larger one is given.
+            UsageError: The search ended for a reason that more energy does not change; `spend_all` undoes an early end.
         """
         path = Path(directory).absolute()
         folder = RunFolder.open(path)
@@ -229,6 +230,7 @@ class Searcher:
             if derived and budget_gco2e is not None and grid is not None:
                 grid.start()
                 total_j = max(total_j, budget_of_co2e(budget_gco2e, grid, limits.until_s))
+            refuse_ended(path, before, settings.metric, spend_all=all_of_it)
             refuse_spent(path, total_j, before)
             executor = executor_of(train) or create_executor(
                 folder.settings.get("executor", {}), path, folder.settings.get("data", {})

@@ -116,9 +116,7 @@ def test_a_search_that_outlives_its_table_says_so_once(space, quick, tmp_path, e
 
 def test_a_run_folder_holds_the_table_it_was_searched_with(space, quick, tmp_path, run_folder):
     path = table_file(tmp_path, 200.0, 200.0)
-    ecoml.Searcher(
-        space, curve([0.5]), budget_j=1e4, energy="reported", max_trials=1, grid_intensity=path, **quick
-    ).run()
+    ecoml.Searcher(space, curve([0.5]), budget_j=1.0, energy="reported", grid_intensity=path, **quick).run()
     path.unlink()
     searcher = ecoml.Searcher.resume(run_folder, curve([0.5]), budget_j=2e4)
     assert searcher.settings.grid is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from rigs.meter import FakeMeter
 from rigs.scripts import CONFIG, Script, curve, why
@@ -9,8 +10,9 @@ from rigs.scripts import CONFIG, Script, curve, why
 import ecoml
 from ecoml.endings import FailureKind, StopReason, TrialEnd
 from ecoml.energy import Provenance
-from ecoml.errors import BudgetError, MeterError, RunFolderError, RunLockedError
+from ecoml.errors import BudgetError, MeterError, RunFolderError, RunLockedError, UsageError
 from ecoml.run.result import Result
+from ecoml.strategies import End, Start
 
 
 def test_it_ends_at_the_target(space, reported):
@@ -73,6 +75,42 @@ def test_resuming_keeps_a_strategy_file(space, reported, run_folder, tmp_path):
     file.unlink()
     result = ecoml.Searcher.resume(run_folder, curve([0.5]), budget_j=1000).run()
     assert len(result.trials) == len({tuple(t.config.values()) for t in result.trials}) == 8
+
+
+@pytest.mark.parametrize(
+    ("limits", "why"),
+    [({"max_trials": 2}, "2 trials were made"), ({"target": 0.4}, "the target was reached")],
+    ids=["trials", "target"],
+)
+def test_a_complete_search_is_not_prepared_again(space, quick, run_folder, limits, why):
+    ecoml.Searcher(space, curve([0.5]), budget_j=1000, energy="reported", **limits, **quick).run()
+    before = (run_folder / "ledger.sqlite").read_bytes()
+    with pytest.raises(UsageError, match=f"complete: {why}.* warm_start= to a new search"):
+        ecoml.Searcher.resume(run_folder, curve([0.5]), budget_j=2000)
+    assert (run_folder / "ledger.sqlite").read_bytes() == before
+
+
+def test_an_early_end_is_undone_by_spend_all_alone(space, run_folder):
+    class Early:
+        """Ends like `bayes`, unless all is to be spent."""
+
+        def pursue(self, goal):
+            self.goal = goal
+
+        def tell(self, trial):
+            self.told = trial.number
+
+        def ask(self):
+            if getattr(self, "told", -1) >= 1 and not self.goal.limits.spend_all:
+                return End(StopReason.NOT_WORTH_IT, {"spent_j": 20.0, "promise": 0.0, "worth": 0.1})
+            return Start(space.sample(np.random.default_rng(getattr(self, "told", -1) + 1)))
+
+    given = {"strategy": Early(), "directory": run_folder, "energy": "reported", "seed": 3}
+    ecoml.Searcher(space, curve([0.5]), budget_j=60, **given).run()
+    with pytest.raises(UsageError, match=r"complete: more energy is not worth it.* spend_all=True continues it"):
+        ecoml.Searcher.resume(run_folder, curve([0.5]), budget_j=100, strategy=Early())
+    result = ecoml.Searcher.resume(run_folder, curve([0.5]), budget_j=100, strategy=Early(), spend_all=True).run()
+    assert result.energy.total_j == 100
 
 
 def test_resuming_metered_joules_goes_on_from_the_sum(space, quick, run_folder):

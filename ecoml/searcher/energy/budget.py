@@ -1,4 +1,4 @@
-"""The budget of a search: what CO2e allows, and whether it is too small or spent."""
+"""The budget of a search: what CO2e allows, whether it is too small or spent, and whether more helps."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import time
 from pathlib import Path
 
 from ecoml.carbon.grid import Grid
+from ecoml.endings import StopReason
 from ecoml.energy import J_PER_KWH, EnergyByDomain, Provenance
-from ecoml.errors import BudgetError
-from ecoml.format import format_co2e, format_energy
+from ecoml.errors import BudgetError, UsageError
+from ecoml.format import describe_search_end, format_co2e, format_energy
+from ecoml.metric import Metric
 from ecoml.run.storage.snapshot import Snapshot
 
 FORESEEN_S = 30 * 86400.0
@@ -52,6 +54,30 @@ def too_small(
         f" give several times that, at least budget_kwh={10 * max(spent_j, budget_j) / J_PER_KWH:.2g}",
         spent_j=spent_j,
     )
+
+
+def refuse_ended(run: Path, before: Snapshot, metric: Metric, *, spend_all: bool) -> None:
+    """Refuse to resume a search that would end again at once, before its preparation takes energy for nothing.
+
+    Args:
+        run: The run folder.
+        before: The state of the search.
+        metric: The metric of its scores.
+        spend_all: Whether the search may not end early any more.
+
+    Raises:
+        UsageError: The search has ended for a reason that more energy does not change.
+    """
+    ended = before.ended
+    early = ended is not None and ended.reason is StopReason.NOT_WORTH_IT
+    if ended is None or not ended.reason.lasting or (early and spend_all):
+        return
+    way = (
+        "spend_all=True continues it all the same"
+        if early
+        else "give warm_start= to a new search, which learns from it"
+    )
+    raise UsageError(f"{run}: this search is complete: {describe_search_end(ended, metric)}; {way}")
 
 
 def refuse_spent(run: Path, budget_j: float, before: Snapshot) -> None:

@@ -1,7 +1,7 @@
 """The features of a configuration for the surrogate.
 
-Notation: U is n×d in the unit cube (`Space.encode`), X is n×D, D ≥ d, with values in [0, 1], but for the common columns of several
-Choices.
+Notation: U is n×d in the unit cube (`Space.encode`), X is n×D, D ≥ d, with values in [0, 1]; only the common columns of
+several Choices exceed 1.
 
 A Float or an Int is its own coordinate. A Choice of k > 2 options has k columns, 1 for its option and 0 for the others,
 so that all options are equally far apart; for two options one column suffices. Conditional parameters are ½ while
@@ -55,8 +55,9 @@ class Features:
         if self._conditions:
             held = [[_holds(when, config) for when in self._conditions] for config in configs]
             parts.append(np.array(held, dtype=float).reshape(len(u), len(self._conditions)))
-        for group in self._alike:
-            parts.append(np.sum([is_option[column] for column in group], axis=0) / math.sqrt(len(group)))
+        parts += [
+            np.sum([is_option[column] for column in group], axis=0) / math.sqrt(len(group)) for group in self._alike
+        ]
         return np.concatenate(parts, axis=1)
 
     def inverse(self, x: Array) -> Array:

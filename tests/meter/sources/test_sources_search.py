@@ -29,7 +29,7 @@ def test_a_search_reads_a_plug_and_goes_on_with_it(space, quick, run_folder, tmp
             host.advance(10.0)
             yield 0.5
 
-    result = ecoml.Searcher(space, train, budget_j=1e6, meter=QUERY, max_trials=1, **quick).run()
+    result = ecoml.Searcher(space, train, budget_j=3e3, meter=QUERY, **quick).run()
     kept = tomllib.loads((run_folder / "run.toml").read_text())
     assert kept["run"]["meter"] == [QUERY]
     assert kept["meter"]["node"]["source"] == "Prometheus"

@@ -30,6 +30,7 @@ class ByHand:
         search, ledger = self._search, self._search.ledger
         if search.ended:
             return None
+        self._refuse_closed()
         if ledger.metered and self._asked:
             raise UsageError(
                 f"tell the result of trial {min(self._asked)} first: two trials cannot be metered at the same time"
@@ -76,6 +77,10 @@ class ByHand:
         search.ledger.enter(Purpose.TRAINING, trial.number)
         return True
 
+    def _refuse_closed(self) -> None:
+        if self._search.ledger.closed:
+            raise UsageError("this search is closed; to continue it: ecoml.Searcher.resume(searcher.directory)")
+
     def _running(self, told: Trial) -> Trial:
         """The search's own trial for one from `ask`, which may have been to another process and back."""
         if told.number not in self._asked:
@@ -86,6 +91,7 @@ class ByHand:
                 f"trial {told.number} is not running{why}; tell the result of each trial from ask() once, and further"
                 " points of a training while tell(…, done=False) returns True"
             )
+        self._refuse_closed()
         trial = self._search.trials[told.number]
         if told.config != trial.config:
             raise UsageError(

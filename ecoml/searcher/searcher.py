@@ -152,6 +152,9 @@ class Searcher:
         if executor is not None and hasattr(executor, "seed") and executor.seed != settings.seed:
             executor = copy.copy(executor)  # another search may be going on with this one
             executor.seed = settings.seed
+        for name, function in (("show", show), ("parameters", parameters)):
+            if function is not None and not callable(function):
+                raise UsageError(f"{name} is {function!r}; give a function")
         if settings.energy == "reported" and given["meter"] is not None:
             raise UsageError("a training that reports its energy is not metered: leave out meter=")
         if workers is not None and executor is None:

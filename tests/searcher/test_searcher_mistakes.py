@@ -55,6 +55,8 @@ class Deaf:
         ({"meter": 3}, "meter is 3; give a meter"),
         ({"meter": [FakeMeter()]}, "meter is .*; give a meter"),
         ({"warm_start": Bell()}, r"warm_start is .*; give a run folder, as in warm_start=result\.directory"),
+        ({"show": 3}, "show is 3; give a function"),
+        ({"parameters": 3}, "parameters is 3; give a function"),
         ({"budget_j": 10**400}, "the energy budget is 1000"),
     ],
 )
@@ -64,6 +66,15 @@ def test_it_is_one_line_and_nothing_is_written(space, reported, run_folder, give
         ecoml.Searcher(space, **wishes)
     assert "\n" not in str(raised.value)
     assert not run_folder.exists()
+
+
+def test_a_closed_search_takes_nothing_more(space, reported):
+    with ecoml.Searcher(space, budget_j=100, **reported) as searcher:
+        searcher.tell(searcher.ask(), 0.5, energy_j=10)
+        open_trial = searcher.ask()
+    for act in (searcher.ask, lambda: searcher.tell(open_trial, 0.5, energy_j=10)):
+        with pytest.raises(UsageError, match=r"closed; to continue it: ecoml\.Searcher\.resume"):
+            act()
 
 
 def test_one_listener_needs_no_list(space, reported, run_folder):

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+import torch
 
 import ecoml
 from ecoml.errors import UsageError
@@ -32,6 +33,10 @@ def on_two():
     yield training
     for worker in training.workers():
         worker.process.stop()
+
+
+def test_a_device_of_torch_is_its_name():
+    assert ecoml.CnnTraining("digits", device=torch.device("cuda", 1)).gpus() == (1,)
 
 
 def test_several_gpus_are_named_by_their_numbers():

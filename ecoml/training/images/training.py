@@ -103,7 +103,7 @@ class CnnTraining:
         self.data = given.as_text(data)
         self.data_dir = None if data_dir is None else given.absolute(data_dir)
         self.download = download
-        self.device = device
+        self.device = None if device is None else str(device)  # a torch.device, too
         self.seed = seed
         self.threads = threads
         self.validation_share = validation_share
@@ -112,7 +112,7 @@ class CnnTraining:
         self.patience_s = patience_s
         self._score = metric
         self._largest_side = LARGEST_SIDE
-        self._devices = devices_of(device)
+        self._devices = devices_of(self.device)
         self._workers: tuple[ImageWorker, ...] = ()
         self._prepared: Prepared | None = None
 

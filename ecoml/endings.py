@@ -57,13 +57,6 @@ class StopReason(StrEnum):
         """Whether the search ended on its own, and was not interrupted."""
         return self not in (StopReason.INTERRUPTED, StopReason.ERROR)
 
-    @property
-    def lasting(self) -> bool:
-        """Whether the search would end again at once, however large the budget."""
-        return self in _LASTING
-
-
-_LASTING = (StopReason.TARGET_REACHED, StopReason.MAX_TRIALS, StopReason.EXHAUSTED, StopReason.NOT_WORTH_IT)
 
 _KINDS = {member.value: member for kind in (EndReason, FailureKind) for member in kind}
 

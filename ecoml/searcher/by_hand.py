@@ -7,6 +7,7 @@ from ecoml.energy import Purpose
 from ecoml.errors import UsageError
 from ecoml.format import describe_trial_end
 from ecoml.searcher.search import Search
+from ecoml.searcher.session import CLOSED
 from ecoml.strategies import Start
 from ecoml.trial import Measurement, Trial, TrialState
 
@@ -79,7 +80,7 @@ class ByHand:
 
     def _refuse_closed(self) -> None:
         if self._search.ledger.closed:
-            raise UsageError("this search is closed; to continue it: ecoml.Searcher.resume(searcher.directory)")
+            raise UsageError(CLOSED)
 
     def _running(self, told: Trial) -> Trial:
         """The search's own trial for one from `ask`, which may have been to another process and back."""

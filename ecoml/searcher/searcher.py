@@ -23,7 +23,7 @@ from ecoml.run.listeners import Listener, Listeners
 from ecoml.run.result import Result, metric_of
 from ecoml.run.storage.snapshot import read_snapshot
 from ecoml.searcher.by_hand import ByHand
-from ecoml.searcher.energy.budget import budget_of_co2e, refuse_ended, refuse_spent
+from ecoml.searcher.energy.budget import budget_of_co2e, refuse_complete, refuse_spent
 from ecoml.searcher.hosts.choosing import RemoteWorkers
 from ecoml.searcher.interrupts import Interrupts
 from ecoml.searcher.loop import Loop
@@ -153,7 +153,7 @@ class Searcher:
             executor = copy.copy(executor)  # another search may be going on with this one
             executor.seed = settings.seed
         for name, function in (("show", show), ("parameters", parameters)):
-            if function is not None and not callable(function):
+            if function and not callable(function):
                 raise UsageError(f"{name} is {function!r}; give a function")
         if settings.energy == "reported" and given["meter"] is not None:
             raise UsageError("a training that reports its energy is not metered: leave out meter=")
@@ -212,28 +212,30 @@ class Searcher:
             RunFolderError: The folder is no run folder, or of a newer version.
             RunLockedError: Another process is writing it.
             BudgetError: The budget is spent, and no larger one is given.
-            UsageError: The search ended for a reason that more energy does not change; `spend_all` undoes an early end.
+            UsageError: The search is complete, and neither a budget nor `spend_all` is given.
         """
         path = Path(directory).absolute()
-        folder = RunFolder.open(path)
+        folder, grid = RunFolder.open(path), None
         try:
             before = read_snapshot(folder.ledger, metric_of(folder.settings))
             new_budget = budget_kwh is not None or budget_j is not None
             total_j = budget_in_joules(budget_kwh, budget_j) if new_budget else before.settings["budget_j"]
             settings = SearchSettings.of_run(folder.settings, path, reported=before.reported, strategy=strategy)
             own, sources = meter_or_sources(meter)
+            more_gco2e = budget_gco2e is not None
             budget_gco2e = before.settings.get("budget_g") if budget_gco2e is None else budget_gco2e
             before.settings["budget_g"] = budget_gco2e
             other_grid = grid_of(grid_intensity)
             grid = other_grid or settings.grid
             all_of_it = spend_all or settings.limits.spend_all
+            if not new_budget and not more_gco2e:
+                refuse_complete(path, before, settings.metric, spend_all=all_of_it)
             limits = replace(settings.limits, budget_gco2e=budget_gco2e, spend_all=all_of_it)
             settings = replace(settings, grid=grid, limits=limits, sources=sources or settings.sources)
             derived = folder.settings["run"].get("budget_from_co2e", False) and not new_budget
             if derived and budget_gco2e is not None and grid is not None:
                 grid.start()
                 total_j = max(total_j, budget_of_co2e(budget_gco2e, grid, limits.until_s))
-            refuse_ended(path, before, settings.metric, spend_all=all_of_it)
             refuse_spent(path, total_j, before)
             executor = executor_of(train) or create_executor(
                 folder.settings.get("executor", {}), path, folder.settings.get("data", {})
@@ -253,6 +255,8 @@ class Searcher:
             )
         except BaseException:
             folder.close()
+            if grid is not None:
+                grid.close()
             raise
         return self
 

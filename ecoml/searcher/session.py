@@ -32,6 +32,8 @@ from ecoml.strategies.base import Learns
 from ecoml.training.base import Declares, Executor, OnData, Pooled
 from ecoml.trial import TrialState
 
+CLOSED = "this searcher is closed; make another one, or continue its search by ecoml.Searcher.resume(directory)"
+
 
 class Session:
     """A session; nothing is open before `open`.
@@ -91,12 +93,15 @@ class Session:
         self._keep = keep
         self._numbered = numbered
         self._from_co2e = from_co2e
+        self._closed = False
         self._domains: Sequence[str] = ()  # of the meter, one for each of several workers
 
     def open(self) -> Search:
         """Open everything that a search needs: first what may be refused, then the run folder."""
         if self.search is not None:
             return self.search
+        if self._closed:
+            raise UsageError(CLOSED)
         settings, executor = self._settings, self._executor
         if settings.grid is not None:
             settings.grid.start()
@@ -230,6 +235,7 @@ class Session:
 
     def close(self) -> None:
         """Close meter, ledger and run folder. May be called twice."""
+        self._closed = True
         if self.search is not None:
             self.search.close()
             if self._listeners and not self.search.ledger.closed:

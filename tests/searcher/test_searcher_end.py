@@ -82,12 +82,14 @@ def test_resuming_keeps_a_strategy_file(space, reported, run_folder, tmp_path):
     [({"max_trials": 2}, "2 trials were made"), ({"target": 0.4}, "the target was reached")],
     ids=["trials", "target"],
 )
-def test_a_complete_search_is_not_prepared_again(space, quick, run_folder, limits, why):
-    ecoml.Searcher(space, curve([0.5]), budget_j=1000, energy="reported", **limits, **quick).run()
+def test_a_complete_search_is_not_prepared_again(space, reported, run_folder, limits, why):
+    ecoml.Searcher(space, curve([0.5]), budget_j=1000, **limits, **reported).run()
     before = (run_folder / "ledger.sqlite").read_bytes()
-    with pytest.raises(UsageError, match=f"complete: {why}.* warm_start= to a new search"):
-        ecoml.Searcher.resume(run_folder, curve([0.5]), budget_j=2000)
+    with pytest.raises(UsageError, match=f"complete: {why}.* a new search with warm_start={run_folder} learns from it"):
+        ecoml.Searcher.resume(run_folder, curve([0.5]))
     assert (run_folder / "ledger.sqlite").read_bytes() == before
+    again = ecoml.Searcher.resume(run_folder, curve([0.5]), budget_j=2000).run()  # what it left untested is made up for
+    assert again.ended == ecoml.Result.load(run_folder).ended
 
 
 def test_an_early_end_is_undone_by_spend_all_alone(space, run_folder):
@@ -108,7 +110,7 @@ def test_an_early_end_is_undone_by_spend_all_alone(space, run_folder):
     given = {"strategy": Early(), "directory": run_folder, "energy": "reported", "seed": 3}
     ecoml.Searcher(space, curve([0.5]), budget_j=60, **given).run()
     with pytest.raises(UsageError, match=r"complete: more energy is not worth it.* spend_all=True continues it"):
-        ecoml.Searcher.resume(run_folder, curve([0.5]), budget_j=100, strategy=Early())
+        ecoml.Searcher.resume(run_folder, curve([0.5]), strategy=Early())
     result = ecoml.Searcher.resume(run_folder, curve([0.5]), budget_j=100, strategy=Early(), spend_all=True).run()
     assert result.energy.total_j == 100
 

@@ -73,8 +73,16 @@ def test_a_closed_search_takes_nothing_more(space, reported):
         searcher.tell(searcher.ask(), 0.5, energy_j=10)
         open_trial = searcher.ask()
     for act in (searcher.ask, lambda: searcher.tell(open_trial, 0.5, energy_j=10)):
-        with pytest.raises(UsageError, match=r"closed; to continue it: ecoml\.Searcher\.resume"):
+        with pytest.raises(UsageError, match="this searcher is closed"):
             act()
+
+
+def test_a_searcher_that_was_closed_before_it_opened_writes_nothing(space, reported, run_folder):
+    searcher = ecoml.Searcher(space, budget_j=100, **reported)
+    searcher.close()
+    with pytest.raises(UsageError, match="this searcher is closed"):
+        searcher.ask()
+    assert not run_folder.exists()
 
 
 def test_one_listener_needs_no_list(space, reported, run_folder):

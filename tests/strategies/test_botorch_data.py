@@ -69,6 +69,18 @@ def test_choices_with_the_same_options_have_their_counts_in_common():
     assert [space.decode(Features(space).inverse(row)) for row in x] == configs
 
 
+def test_an_inactive_choice_has_no_option_and_counts_nothing():
+    """Its coordinate is ½, where an odd number of options has one."""
+    kernels = {
+        f"kernel{i}": Choice([1, 3, 5], when=None if i == 1 else {"depth": list(range(i, 4))}) for i in (1, 2, 3)
+    }
+    space = Space({"depth": Int(1, 3), **kernels})
+    shallow, deep = {"depth": 1, "kernel1": 1}, {"depth": 3, "kernel1": 1, "kernel2": 3, "kernel3": 3}
+    x = rows(space, [shallow, deep])
+    assert (x[:, -3:] * np.sqrt(3.0)).round(9).tolist() == [[1.0, 0.0, 0.0], [1.0, 2.0, 0.0]]
+    assert [space.decode(Features(space).inverse(row)) for row in x] == [shallow, deep]
+
+
 def test_random_cells_are_as_far_apart_in_their_counts_as_in_a_single_choice():
     space = Space({f"edge{i}": Choice(["a", "b", "c", "d"]) for i in range(5)})
     drawn = np.random.default_rng(0).random((2, 4000, 5))

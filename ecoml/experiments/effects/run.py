@@ -91,8 +91,7 @@ def run_factorial(
     before = kept_factorial(space, executor, factors, out=out, draws=draws, times=times, seed=seed)
     if before is not None:
         larger_j = budget_j if budget_j > before.energy.budget_j else None
-        lasting = before.ended is not None and before.ended.reason.lasting
-        if not lasting and (larger_j is not None or not before.complete):
+        if larger_j is not None or not before.complete:
             Searcher.resume(out, executor, budget_j=larger_j, show=show).run()
     else:
         with tempfile.TemporaryDirectory() as folder:

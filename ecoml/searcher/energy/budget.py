@@ -1,4 +1,4 @@
-"""The budget of a search: what CO2e allows, whether it is too small or spent, and whether more helps."""
+"""The budget of a search: what CO2e allows, and whether it is too small or spent."""
 
 from __future__ import annotations
 
@@ -56,27 +56,30 @@ def too_small(
     )
 
 
-def refuse_ended(run: Path, before: Snapshot, metric: Metric, *, spend_all: bool) -> None:
-    """Refuse to resume a search that would end again at once, before its preparation takes energy for nothing.
+_COMPLETE = (StopReason.TARGET_REACHED, StopReason.MAX_TRIALS, StopReason.EXHAUSTED, StopReason.NOT_WORTH_IT)
+
+
+def refuse_complete(run: Path, before: Snapshot, metric: Metric, *, spend_all: bool) -> None:
+    """Refuse to resume a search as it is that would end again at once, before its preparation takes energy.
 
     Args:
         run: The run folder.
         before: The state of the search.
         metric: The metric of its scores.
-        spend_all: Whether the search may not end early any more.
+        spend_all: Whether the search may not end early.
 
     Raises:
-        UsageError: The search has ended for a reason that more energy does not change.
+        UsageError: The search is complete.
     """
     ended = before.ended
-    early = ended is not None and ended.reason is StopReason.NOT_WORTH_IT
-    if ended is None or not ended.reason.lasting or (early and spend_all):
+    if ended is None or ended.reason not in _COMPLETE:
         return
-    way = (
-        "spend_all=True continues it all the same"
-        if early
-        else "give warm_start= to a new search, which learns from it"
-    )
+    if ended.reason is not StopReason.NOT_WORTH_IT:
+        way = f"a new search with warm_start={run} learns from it"
+    elif spend_all:
+        return
+    else:
+        way = "spend_all=True continues it all the same"
     raise UsageError(f"{run}: this search is complete: {describe_search_end(ended, metric)}; {way}")
 
 

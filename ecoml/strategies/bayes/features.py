@@ -1,21 +1,22 @@
 """The features of a configuration for the surrogate.
 
 Notation: U is n×d in the unit cube (`Space.encode`), X is n×D, D ≥ d, with values in [0, 1]; only the common columns of
-several Choices exceed 1.
+several Choices may exceed 1.
 
 A Float or an Int is its own coordinate. A Choice of k > 2 options has k columns, 1 for its option and 0 for the others,
-so that all options are equally far apart; for two options one column suffices. Conditional parameters are ½ while
-inactive; one column for each distinct condition says whether it holds, unless a Choice's column does.
+so that all options are equally far apart; for two options one column suffices. While a conditional parameter is
+inactive, its coordinate is ½, and the columns of its options are 0; one column for each distinct condition says whether
+it holds, unless a Choice's column does.
 
-Choices with the same k > 2 options, like the operations in a cell of a network, have k common columns: how many of them
-have each option, divided by √(how many they are). Random configurations are then as far apart in these columns as in
-those of a single Choice, and the surrogate can learn that an option is good wherever it stands.
+Choices with the same k > 2 options in the same order, like the operations in a cell of a network, have k common
+columns: how many of the m Choices have each option, divided by √m. Random configurations are then as far apart in these
+columns as in those of a single Choice, and the surrogate can learn that an option is good wherever it stands.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,9 @@ class Features:
 
     def __init__(self, space: Space) -> None:
         self._choices = {column: _columns(p) for column, p in enumerate(space.free.values()) if isinstance(p, Choice)}
+        self._conditional = [
+            (column, name) for column, (name, p) in enumerate(space.free.items()) if column in self._choices and p.when
+        ]
         self._numeric = [column for column in range(space.dimension) if column not in self._choices]
         conditions = [p.when for p in space.free.values() if p.when and _needs_column(space, p.when)]
         self._conditions = [when for i, when in enumerate(conditions) if when not in conditions[:i]]
@@ -45,12 +49,14 @@ class Features:
         columns += [len(self._choices[group[0]]) for group in self._alike]
         self.groups = np.repeat(np.arange(len(columns)), columns)
 
-    def __call__(self, configs: Iterable[Config], u: Array) -> Array:
+    def __call__(self, configs: Sequence[Config], u: Array) -> Array:
         """Rows (n, D) of n configurations with points u (n, d) of the unit cube."""
         is_option = {
             column: (np.abs(u[:, column, None] - levels) < 1e-9).astype(float)
             for column, levels in self._choices.items()
         }
+        for column, name in self._conditional:  # ½ is the middle one of an odd number of options
+            is_option[column][[name not in config for config in configs]] = 0.0
         parts = [u[:, self._numeric], *is_option.values()]
         if self._conditions:
             held = [[_holds(when, config) for when in self._conditions] for config in configs]

@@ -28,6 +28,8 @@ from ecoml.training.images.worker.workload import Prepared, Workload, pickled, u
 from ecoml.trial import Config, Measurement, Trial, Usage
 
 if TYPE_CHECKING:
+    import torch
+
     from ecoml.training.images.network.own import Build
 
 
@@ -79,7 +81,7 @@ class CnnTraining:
         *,
         data_dir: str | Path | None = None,
         download: bool = True,
-        device: str | None = None,
+        device: str | torch.device | None = None,
         seed: int = 0,
         threads: int | None = None,
         validation_share: float = 0.2,

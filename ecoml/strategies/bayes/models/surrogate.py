@@ -10,7 +10,7 @@ Notation
     k(z, z') = kₓ(x, x') (α + β kτ(τ, τ')) + δ (γ + ε kτ(τ, τ')) + η kτ(τ, τ'),   noise σ²
 
 kₓ, kτ: Matérn-5/2 with one lengthscale for each parameter and one for τ; δ: 1 if both belong to one configuration. A
-choice has one lengthscale for all its options, because there are few observations of each.
+choice has one lengthscale for all its options, because there are few observations of each; so have common features.
 
 The terms describe similar configurations at all steps and at similar steps; a permanent and a temporary deviation of
 one configuration (noise, and effects that the features do not contain); and the common shape of all curves. Each point

@@ -102,7 +102,9 @@ def record_search(
     with TemporaryDirectory() as folder:
         path = directory or Path(folder) / "run"
         if path.exists():
-            searcher = Searcher.resume(path, train, strategy=recorder, parameters=settings.get("parameters"))
+            budget_j = settings.get("budget_j", PLENTY_J)  # a complete search, too, is asked again
+            parameters = settings.get("parameters")
+            searcher = Searcher.resume(path, train, budget_j=budget_j, strategy=recorder, parameters=parameters)
         else:
             given: dict[str, Any] = {"budget_j": PLENTY_J, "energy": "reported"} | settings
             searcher = Searcher(space, train, strategy=recorder, directory=path, **given)

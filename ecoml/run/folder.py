@@ -10,7 +10,7 @@ import shutil
 import time
 import tomllib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -37,15 +37,22 @@ _LIMITS_OF_VERSION_1 = (
 class RunFolder:
     """A run folder that this process writes.
 
+    Args:
+        path: The folder.
+        settings: The content of `run.toml`.
+        lock: The descriptor of its lock.
+        above: The folders above it that were made for it, the lowest first.
+
     Attributes:
         path: The folder.
         settings: The content of `run.toml`.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any], lock: int) -> None:
+    def __init__(self, path: Path, settings: Mapping[str, Any], lock: int, above: Sequence[Path] = ()) -> None:
         self.path = path
         self.settings = settings
         self._lock: int | None = lock
+        self._above = above
 
     @classmethod
     def create(
@@ -72,6 +79,7 @@ class RunFolder:
             path = _next_free(path)
         check_free(path)
         settings = {"format": FORMAT, "created": _now(), **settings, "host": describe_host()}
+        above = [folder for folder in path.parents if not folder.exists()]
         staging, lock = None, None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,10 +100,11 @@ class RunFolder:
                 _give_up(lock)
             if staging is not None:
                 shutil.rmtree(staging, ignore_errors=True)
+            _delete_empty(above)
             if isinstance(error, OSError):
                 raise RunFolderError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
             raise
-        return cls(path, settings, lock)
+        return cls(path, settings, lock, above)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -134,12 +143,16 @@ class RunFolder:
             self._lock = None
 
     def delete(self) -> None:
-        """Delete the folder."""
+        """Delete the folder, and those made for it that are empty."""
         self.close()
         shutil.rmtree(self.path, ignore_errors=True)
-        for parent in self.path.parents[:1]:
-            if parent.name == "runs" and not any(parent.iterdir()):
-                parent.rmdir()
+        _delete_empty(self._above)
+
+
+def _delete_empty(folders: Sequence[Path]) -> None:
+    with suppress(OSError):  # something else is in one of them, or it was not made
+        for folder in folders:
+            folder.rmdir()
 
 
 def check_free(path: Path) -> None:

@@ -167,10 +167,13 @@ def test_a_budget_for_less_than_one_measurement_is_refused_and_leaves_nothing(sp
 
             return run()
 
-    with pytest.raises(BudgetError, match="too small for one trial") as raised:
-        ecoml.Searcher(space, Greedy(), budget_j=20, meter=meter, **quick).run()
-    assert raised.value.spent_j > 0
-    assert not run_folder.exists()
+    (there := run_folder.parent / "there").mkdir()
+    for deep in (run_folder / "a" / "b", there / "a" / "b"):
+        with pytest.raises(BudgetError, match="too small for one trial") as raised:
+            ecoml.Searcher(space, Greedy(), budget_j=20, meter=meter, **{**quick, "directory": deep}).run()
+        assert raised.value.spent_j > 0
+    assert not run_folder.exists(), "nor a folder that was made for it"
+    assert not list(there.iterdir())
 
 
 def test_an_estimate_is_refused_where_a_measurement_is_required(space, quick, run_folder):

@@ -127,7 +127,7 @@ def test_a_recording_that_is_not_there_or_too_small_is_said(made_up, tmp_path, c
     assert small_budgets.main(["--recorded", "elsewhere", *arguments]) == 2
     assert "benchmarks/record.py --data elsewhere" in capsys.readouterr().err
     assert mappings("made-up") == ("recorded",)
-    with pytest.raises(UsageError, match=r"30 trainings on 'made-up' are recorded, and a smooth model needs 700"):
+    with pytest.raises(UsageError, match=r"30 trainings on 'made-up' are recorded, and a smooth model needs 1000"):
         open_recorded("recorded-smooth", "made-up", 0, tmp_path)
     with pytest.raises(UsageError, match=r"made-up.*benchmarks/record.py --data elsewhere"):
         recording("elsewhere")

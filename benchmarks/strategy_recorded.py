@@ -158,7 +158,7 @@ def explained(name: str, counts: Sequence[int]) -> Iterator[str]:
     )
     true = of.test[held, -1]
     better = true >= np.median(true)
-    yield "| fitted to | explained log odds | error in the better half | best of 4,000 random | best recorded |"
+    yield "| fitted to | explained log odds | error in the upper half | best of 4,000 random | best recorded |"
     yield "|---|---|---|---|---|"
     for count in counts:
         if count > len(rest):

@@ -70,8 +70,11 @@ def test_it_is_one_line_and_nothing_is_written(space, reported, run_folder, give
 
 def test_a_closed_search_takes_nothing_more(space, reported):
     with ecoml.Searcher(space, budget_j=100, **reported) as searcher:
-        searcher.tell(searcher.ask(), 0.5, energy_j=10)
+        told = searcher.ask()
+        assert told is not None
+        searcher.tell(told, 0.5, energy_j=10)
         open_trial = searcher.ask()
+    assert open_trial is not None
     for act in (searcher.ask, lambda: searcher.tell(open_trial, 0.5, energy_j=10)):
         with pytest.raises(UsageError, match="this searcher is closed"):
             act()

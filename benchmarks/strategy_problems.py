@@ -236,8 +236,7 @@ def _fit(u: Array, score: Array, step_j: Array, file: Path) -> None:
     import torch
 
     torch.manual_seed(0)
-    share = np.clip(score, 1e-3, 1.0 - 1e-3)
-    logits = np.log(share / (1.0 - share))
+    logits = log_odds(score)
     log_energy = np.log(step_j.mean(axis=1))
     centre, spread = float(log_energy.mean()), float(log_energy.std())
     components = np.linalg.svd(logits - logits.mean(0), full_matrices=False)[2][:8]
@@ -274,6 +273,12 @@ def _fit(u: Array, score: Array, step_j: Array, file: Path) -> None:
     new = file.with_suffix(f".{os.getpid()}.npz")  # because several processes may write it
     np.savez(new, **arrays, base=components * scale, mean=logits.mean(0), log_energy=np.array([centre, spread]))
     new.replace(file)
+
+
+def log_odds(share: Array) -> Array:
+    """Logarithms of odds, of at most 999 to 1."""
+    share = np.clip(share, 1e-3, 1.0 - 1e-3)
+    return np.asarray(np.log(share / (1.0 - share)))
 
 
 def _silu(x: Array) -> Array:

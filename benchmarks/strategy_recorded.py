@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from record import DEFAULTS, Row, read
-from strategy_problems import Array, Nearest, Noisy, TrainingTask, fitted
+from strategy_problems import Array, Nearest, Noisy, TrainingTask, fitted, log_odds
 
 import ecoml
 from ecoml.errors import UsageError
@@ -168,7 +168,7 @@ def explained(name: str, counts: Sequence[int]) -> Iterator[str]:
             smooth = fitted(of.space, of.u[kept], of.test[kept], of.step_j[kept], Path(folder) / f"{count}.npz")
         found = _ends(smooth, of.u[held])
         drawn = _ends(smooth, np.random.default_rng(1).random((4000, of.u.shape[1])))
-        share = 1.0 - np.mean((_log_odds(found) - _log_odds(true)) ** 2) / np.var(_log_odds(true))
+        share = 1.0 - np.mean((log_odds(found) - log_odds(true)) ** 2) / np.var(log_odds(true))
         error = np.sqrt(np.mean((found - true)[better] ** 2))
         best = of.test[DEFAULTS:, -1].max()
         yield f"| {count} | {share:.0%} | {100 * error:.2f} points | {drawn.max():.1%} | {best:.1%} |"
@@ -176,11 +176,6 @@ def explained(name: str, counts: Sequence[int]) -> Iterator[str]:
 
 def _ends(problem: TrainingTask, u: Array) -> Array:
     return np.array([problem.curve(problem.space.decode(point))[0][-1] for point in u])
-
-
-def _log_odds(share: Array) -> Array:
-    share = np.clip(share, 1e-3, 1.0 - 1e-3)
-    return np.asarray(np.log(share / (1.0 - share)))
 
 
 if __name__ == "__main__":

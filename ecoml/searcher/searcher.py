@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -120,16 +120,16 @@ class Searcher:
         settings = SearchSettings(
             *(space, strategy, seed, declared(metric, executor), energy, asked, trace), grid=grid, sources=sources
         )
+        if warm_start is not None:
+            settings = replace(settings, warm_start=WarmStart.of_run(warm_start, space, settings.metric))
+        path = (default_path(settings.strategy_name) if directory is None else Path(directory)).absolute()
+        check_free(path)
         from_co2e = budget_j is None
         if budget_j is None:
             assert grid is not None, "the settings refuse a budget of CO2e without it"
             assert asked.budget_gco2e is not None, "else it was refused"
             grid.start()
             budget_j = budget_of_co2e(asked.budget_gco2e, grid, asked.until_s)
-        if warm_start is not None:
-            settings = replace(settings, warm_start=WarmStart.of_run(warm_start, space, settings.metric))
-        path = (default_path(settings.strategy_name) if directory is None else Path(directory)).absolute()
-        check_free(path)
         self._set_up(
             *(settings, executor, path, budget_j, parameters, workers, show),
             meter=own,
@@ -152,9 +152,8 @@ class Searcher:
         if executor is not None and hasattr(executor, "seed") and executor.seed != settings.seed:
             executor = copy.copy(executor)  # another search may be going on with this one
             executor.seed = settings.seed
-        for name, function in (("show", show), ("parameters", parameters)):
-            if function and not callable(function):
-                raise UsageError(f"{name} is {function!r}; give a function")
+        if show and not callable(show):
+            raise UsageError(f"show is {show!r}; give a function")
         if settings.energy == "reported" and given["meter"] is not None:
             raise UsageError("a training that reports its energy is not metered: leave out meter=")
         if workers is not None and executor is None:
@@ -215,25 +214,27 @@ class Searcher:
             UsageError: The search is complete, and neither a budget nor `spend_all` is given.
         """
         path = Path(directory).absolute()
-        folder, grid = RunFolder.open(path), None
-        try:
+        folder = RunFolder.open(path)
+        with ExitStack() as refused:
+            refused.callback(folder.close)
             before = read_snapshot(folder.ledger, metric_of(folder.settings))
             new_budget = budget_kwh is not None or budget_j is not None
             total_j = budget_in_joules(budget_kwh, budget_j) if new_budget else before.settings["budget_j"]
             settings = SearchSettings.of_run(folder.settings, path, reported=before.reported, strategy=strategy)
             own, sources = meter_or_sources(meter)
-            more_gco2e = budget_gco2e is not None
+            if not new_budget and budget_gco2e is None and not spend_all:
+                refuse_complete(path, before, settings.metric)
             budget_gco2e = before.settings.get("budget_g") if budget_gco2e is None else budget_gco2e
             before.settings["budget_g"] = budget_gco2e
             other_grid = grid_of(grid_intensity)
             grid = other_grid or settings.grid
-            all_of_it = spend_all or settings.limits.spend_all
-            if not new_budget and not more_gco2e:
-                refuse_complete(path, before, settings.metric, spend_all=all_of_it)
-            limits = replace(settings.limits, budget_gco2e=budget_gco2e, spend_all=all_of_it)
+            limits = replace(
+                settings.limits, budget_gco2e=budget_gco2e, spend_all=spend_all or settings.limits.spend_all
+            )
             settings = replace(settings, grid=grid, limits=limits, sources=sources or settings.sources)
             derived = folder.settings["run"].get("budget_from_co2e", False) and not new_budget
             if derived and budget_gco2e is not None and grid is not None:
+                refused.callback(grid.close)
                 grid.start()
                 total_j = max(total_j, budget_of_co2e(budget_gco2e, grid, limits.until_s))
             refuse_spent(path, total_j, before)
@@ -253,11 +254,7 @@ class Searcher:
                 before=before,
                 keep=partial(keep_changes, folder, total_j, limits, other_grid, sources, workers),
             )
-        except BaseException:
-            folder.close()
-            if grid is not None:
-                grid.close()
-            raise
+            refused.pop_all()
         return self
 
     def run(self) -> Result:

@@ -96,6 +96,8 @@ def test_an_early_end_is_undone_by_spend_all_alone(space, run_folder):
     class Early:
         """Ends like `bayes`, unless all is to be spent."""
 
+        told = -1
+
         def pursue(self, goal):
             self.goal = goal
 
@@ -103,9 +105,9 @@ def test_an_early_end_is_undone_by_spend_all_alone(space, run_folder):
             self.told = trial.number
 
         def ask(self):
-            if getattr(self, "told", -1) >= 1 and not self.goal.limits.spend_all:
+            if self.told >= 1 and not self.goal.limits.spend_all:
                 return End(StopReason.NOT_WORTH_IT, {"spent_j": 20.0, "promise": 0.0, "worth": 0.1})
-            return Start(space.sample(np.random.default_rng(getattr(self, "told", -1) + 1)))
+            return Start(space.sample(np.random.default_rng(self.told + 1)))
 
     given = {"strategy": Early(), "directory": run_folder, "energy": "reported", "seed": 3}
     ecoml.Searcher(space, curve([0.5]), budget_j=60, **given).run()

@@ -59,14 +59,8 @@ def too_small(
 _COMPLETE = (StopReason.TARGET_REACHED, StopReason.MAX_TRIALS, StopReason.EXHAUSTED, StopReason.NOT_WORTH_IT)
 
 
-def refuse_complete(run: Path, before: Snapshot, metric: Metric, *, spend_all: bool) -> None:
-    """Refuse to resume a search as it is that would end again at once, before its preparation takes energy.
-
-    Args:
-        run: The run folder.
-        before: The state of the search.
-        metric: The metric of its scores.
-        spend_all: Whether the search may not end early.
+def refuse_complete(run: Path, before: Snapshot, metric: Metric) -> None:
+    """Refuse to resume a search that would end again at once, before its preparation takes energy.
 
     Raises:
         UsageError: The search is complete.
@@ -74,12 +68,8 @@ def refuse_complete(run: Path, before: Snapshot, metric: Metric, *, spend_all: b
     ended = before.ended
     if ended is None or ended.reason not in _COMPLETE:
         return
-    if ended.reason is not StopReason.NOT_WORTH_IT:
-        way = f"a new search with warm_start={run} learns from it"
-    elif spend_all:
-        return
-    else:
-        way = "spend_all=True continues it all the same"
+    early = ended.reason is StopReason.NOT_WORTH_IT
+    way = "spend_all=True continues it all the same" if early else f"a new search with warm_start={run} learns from it"
     raise UsageError(f"{run}: this search is complete: {describe_search_end(ended, metric)}; {way}")
 
 

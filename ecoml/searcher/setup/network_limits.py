@@ -80,8 +80,10 @@ def size_limit(most: int | None, executor: Executor | None, parameters: Paramete
     """The limit, with the parameters counted by `parameters` or by the executor.
 
     Raises:
-        UsageError: There is a limit, and neither of them can count.
+        UsageError: There is a limit, and neither of them can count, or `parameters` is no function.
     """
+    if parameters and not callable(parameters):
+        raise UsageError(f"parameters is {parameters!r}; give a function")
     count = parameters or (executor.parameters if isinstance(executor, Sized) else None)
     if most is not None and count is None:
         raise UsageError(

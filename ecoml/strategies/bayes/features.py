@@ -37,10 +37,8 @@ class Features:
     """
 
     def __init__(self, space: Space) -> None:
+        self._names = list(space.free)
         self._choices = {column: _columns(p) for column, p in enumerate(space.free.values()) if isinstance(p, Choice)}
-        self._conditional = [
-            (column, name) for column, (name, p) in enumerate(space.free.items()) if column in self._choices and p.when
-        ]
         self._numeric = [column for column in range(space.dimension) if column not in self._choices]
         conditions = [p.when for p in space.free.values() if p.when and _needs_column(space, p.when)]
         self._conditions = [when for i, when in enumerate(conditions) if when not in conditions[:i]]
@@ -51,12 +49,10 @@ class Features:
 
     def __call__(self, configs: Sequence[Config], u: Array) -> Array:
         """Rows (n, D) of n configurations with points u (n, d) of the unit cube."""
-        is_option = {
-            column: (np.abs(u[:, column, None] - levels) < 1e-9).astype(float)
-            for column, levels in self._choices.items()
-        }
-        for column, name in self._conditional:  # ½ is the middle one of an odd number of options
-            is_option[column][[name not in config for config in configs]] = 0.0
+        is_option = {}
+        for column, levels in self._choices.items():
+            active = np.array([self._names[column] in config for config in configs], dtype=bool)
+            is_option[column] = ((np.abs(u[:, column, None] - levels) < 1e-9) & active[:, None]).astype(float)
         parts = [u[:, self._numeric], *is_option.values()]
         if self._conditions:
             held = [[_holds(when, config) for when in self._conditions] for config in configs]
